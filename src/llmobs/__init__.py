@@ -1,0 +1,1 @@
+"""LLM observability for Python web applications."""
