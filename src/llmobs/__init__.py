@@ -1,1 +1,144 @@
-"""LLM observability for Python web applications."""
+"""
+LLM observability for Python web applications.
+
+One line of middleware gives every request a run; what it does with a language model is recorded
+under that run and delivered in the background. Importing this starts nothing and reads nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from llmobs.context import Run, bind_run, current_run
+from llmobs.errors import (
+    ConfigurationError,
+    DeliveryError,
+    DeliveryTimeoutError,
+    LLMObsError,
+    MissingExtraError,
+    SinkError,
+    SinkRejectedError,
+    SinkTooLargeError,
+    SinkUnauthorizedError,
+    SinkUnavailableError,
+    StoreCorruptError,
+    StoreError,
+    StoreNotFoundError,
+    StoreVersionError,
+)
+from llmobs.events import (
+    AgentStepEvent,
+    AlertType,
+    AssertionFailedEvent,
+    AssertionType,
+    ClientInfo,
+    DetectionMethod,
+    ErrorEvent,
+    ErrorInfo,
+    Event,
+    EventType,
+    HallucinationDetectedEvent,
+    PerformanceAlertEvent,
+    PromptCallEvent,
+    RunEvent,
+    Severity,
+    Status,
+    StepType,
+    ToolCallEvent,
+)
+
+if TYPE_CHECKING:
+    from llmobs.client import AsyncClient
+    from llmobs.observe import observe
+    from llmobs.operations import AgentStep, PromptCall, ToolCall
+    from llmobs.pipeline.statistics import DropReason, FlushReport, SinkState, Statistics
+    from llmobs.settings import Settings
+    from llmobs.sync import Client, current_tracker, default_client, run
+    from llmobs.tracker import Tracker
+
+__all__ = [
+    "AgentStep",
+    "AgentStepEvent",
+    "AlertType",
+    "AssertionFailedEvent",
+    "AssertionType",
+    "AsyncClient",
+    "Client",
+    "ClientInfo",
+    "ConfigurationError",
+    "DeliveryError",
+    "DeliveryTimeoutError",
+    "DetectionMethod",
+    "DropReason",
+    "ErrorEvent",
+    "ErrorInfo",
+    "Event",
+    "EventType",
+    "FlushReport",
+    "HallucinationDetectedEvent",
+    "LLMObsError",
+    "MissingExtraError",
+    "PerformanceAlertEvent",
+    "PromptCall",
+    "PromptCallEvent",
+    "Run",
+    "RunEvent",
+    "Settings",
+    "Severity",
+    "SinkError",
+    "SinkRejectedError",
+    "SinkState",
+    "SinkTooLargeError",
+    "SinkUnauthorizedError",
+    "SinkUnavailableError",
+    "Statistics",
+    "Status",
+    "StepType",
+    "StoreCorruptError",
+    "StoreError",
+    "StoreNotFoundError",
+    "StoreVersionError",
+    "ToolCall",
+    "ToolCallEvent",
+    "Tracker",
+    "bind_run",
+    "current_run",
+    "current_tracker",
+    "default_client",
+    "observe",
+    "run",
+]
+
+# Loaded when first asked for: clients bring anyio, settings bring pydantic.
+_LATER = {
+    "AgentStep": "operations",
+    "AsyncClient": "client",
+    "Client": "sync",
+    "DropReason": "pipeline.statistics",
+    "FlushReport": "pipeline.statistics",
+    "PromptCall": "operations",
+    "Settings": "settings",
+    "SinkState": "pipeline.statistics",
+    "Statistics": "pipeline.statistics",
+    "ToolCall": "operations",
+    "Tracker": "tracker",
+    "current_tracker": "sync",
+    "default_client": "sync",
+    "observe": "observe",
+    "run": "sync",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        value = getattr(import_module(f"llmobs.{_LATER[name]}"), name)
+        globals()[name] = value
+        return value
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("llmobs")
+    raise AttributeError(f"module 'llmobs' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

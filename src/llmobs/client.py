@@ -1,0 +1,555 @@
+"""
+The client: settings, sinks, and the way events take from trackers to them.
+
+`Recording` is what both colours share, which is nearly everything; `AsyncClient` adds a life in
+the caller's event loop. The sync `llmobs.Client` is in `llmobs.sync`.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+import anyio
+import anyio.abc
+
+from llmobs.context import Run, current_frame
+from llmobs.errors import DeliveryError, DeliveryTimeoutError
+from llmobs.events import (
+    AlertType,
+    AssertionType,
+    ClientInfo,
+    DetectionMethod,
+    Event,
+    Severity,
+    Status,
+    StepType,
+)
+from llmobs.fields import CommonFields, PromptCallFields
+from llmobs.guard import Troubles
+from llmobs.ids import new_trace_id
+from llmobs.pipeline.buffer import Buffer, Done, Entry
+from llmobs.pipeline.prepare import Identity, Preparer
+from llmobs.pipeline.sampling import is_sampled
+from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, combine
+from llmobs.pipeline.wakeup import call_soon_threadsafe
+from llmobs.pipeline.worker import Worker
+from llmobs.tracker import OVERHEAD_BYTES, ErrorLike, Tracker
+
+if TYPE_CHECKING:
+    from llmobs.settings import Settings, SettingsKeywords
+
+__all__ = ["AsyncClient", "Recording"]
+
+_clients: weakref.WeakSet[Recording] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for client in list(_clients):
+        client.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Recording:
+    """
+    What ``Client`` and ``AsyncClient`` share: they take the same keywords and record the same way.
+
+    Args:
+        settings: A `Settings` object to start from; by default the environment.
+        keywords: Fields of `Settings`; they win over *settings* and the environment.
+
+    Raises:
+        ConfigurationError: A setting is wrong, or a sink cannot be built.
+    """
+
+    _offload = True
+
+    def __init__(
+        self, settings: Settings | None = None, **keywords: Unpack[SettingsKeywords]
+    ) -> None:
+        from llmobs.settings import Settings
+
+        if settings is None:
+            settings = Settings(**keywords)
+        elif keywords:
+            values = {name: getattr(settings, name) for name in settings.model_fields_set}
+            settings = Settings(**{**values, **keywords})
+        self.settings = settings
+        self.enabled = settings.enabled
+        """False: nothing is recorded; no thread, no task, no file."""
+        self._sample_rate = settings.sample_rate
+        self._keep_errors = settings.always_keep_errors
+        self._troubles = Troubles()
+        self._lock = threading.Lock()
+        self._workers: list[Worker] = self._build() if settings.enabled else []
+        self._buffers = [worker.buffer for worker in self._workers]
+        _clients.add(self)
+
+    def _build(self) -> list[Worker]:
+        from llmobs.sinks import resolve
+
+        settings = self.settings
+        preparer = self._make_preparer()
+        workers = []
+        for sink in resolve(settings.sink, settings):
+            buffer = Buffer(
+                max_events=settings.max_queue_events,
+                max_bytes=settings.max_queue_bytes,
+                overflow=settings.overflow,
+                block_timeout=settings.timeout,
+                batch_events=min(settings.batch_size, sink.max_batch_events or sys.maxsize),
+                batch_bytes=min(settings.batch_bytes, sink.max_batch_bytes or sys.maxsize),
+            )
+            buffer.wake = self._wake
+            worker = Worker(
+                buffer,
+                sink,
+                preparer,
+                interval=settings.flush_interval_seconds,
+                timeout=settings.timeout,
+                troubles=self._troubles,
+            )
+            workers.append(worker)
+        return workers
+
+    def _make_preparer(self) -> Preparer:
+        from llmobs.pipeline.cost import Pricing
+        from llmobs.pipeline.redaction import Redactor, redact_text
+
+        settings = self.settings
+        redact = settings.redact_pii or settings.capture_content == "redacted"
+        redactor = None
+        if redact or settings.redactor is not None:
+            redactor = Redactor(text=redact_text if redact else str, extra=settings.redactor)
+        return Preparer(
+            Identity(
+                client=_client_info(),
+                project_id=settings.project_id,
+                service_name=settings.service_name,
+                environment=settings.environment,
+                release=settings.release,
+            ),
+            redactor=redactor,
+            pricer=Pricing(settings.prices),
+            keep_content=settings.capture_content != "metadata",
+            offload=self._offload,
+        )
+
+    def _wake(self) -> None:
+        """Called by a buffer that has something, while no worker listens."""
+
+    def after_fork(self) -> None:
+        """Start anew in a forked child; called by the interpreter's fork hook."""
+        # The parent keeps what was queued; this process starts with its own sinks and no worker.
+        self._lock = threading.Lock()
+        self._troubles.reset_after_fork()
+        for worker in self._workers:
+            worker.buffer.reset()
+            worker.buffer.wake = self._wake
+            worker.reset()
+
+    # Capture.
+
+    def record(
+        self,
+        event: Event,
+        run: Run | None,
+        size: int,
+        failed: bool,
+        complete: Callable[[Event], None] | None = None,
+        done: Done | None = None,
+    ) -> None:
+        """
+        Take in an event: what trackers call. Never raises.
+
+        Args:
+            event: The event; the client owns it from here.
+            run: The run it belongs to.
+            size: Estimated bytes of memory it holds.
+            failed: Whether it reports a failure.
+            complete: Fills in the rest of the event later, in the pipeline, off the caller's path.
+            done: Called once per sink when the event was delivered or given up.
+        """
+        if not self.enabled:
+            return
+        keep = True
+        if self._sample_rate < 1.0 and not (failed and self._keep_errors):
+            if run is None:
+                keep = is_sampled(event.run_id, self._sample_rate)
+            else:
+                if run.sampled is None:
+                    run.sampled = is_sampled(run.run_id, self._sample_rate)
+                keep = run.sampled
+        for buffer in self._buffers:
+            entry = Entry(event, size, run, complete, done, failed)
+            if keep:
+                buffer.offer(entry)
+            else:
+                buffer.refuse(entry, DropReason.SAMPLED)
+
+    def run(
+        self,
+        run_id: str | None = None,
+        *,
+        name: str | None = None,
+        user_id: str | None = None,
+        session_id: str | None = None,
+        tags: Sequence[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        release: str | None = None,
+        trace_id: str | None = None,
+        span_id: str | None = None,
+    ) -> Tracker:
+        """
+        Return a run's tracker: use it as a context manager, and it is the current run inside.
+
+        Args:
+            run_id: Its id; a new UUIDv7 by default.
+            name: What kind of job it is.
+            user_id: On whose behalf.
+            session_id: Conversation it belongs to.
+            tags: Carried by all its events.
+            metadata: Recorded with the run.
+            release: Version of the application.
+            trace_id: W3C trace id; a new one by default.
+            span_id: W3C span id of the caller.
+        """
+        tracker = Tracker(self, run_id)
+        tracker.name = name
+        tracker.user_id = user_id
+        tracker.session_id = session_id
+        tracker.tags = tuple(tags)
+        tracker.metadata = None if metadata is None else dict(metadata)
+        tracker.release = release
+        tracker.trace_id = trace_id or new_trace_id()
+        tracker.span_id = span_id
+        return tracker
+
+    def _tracker(self, run_id: str) -> Tracker:
+        frame = current_frame()
+        if frame is not None:
+            run = frame.run
+            if run.run_id == run_id and isinstance(run, Tracker) and run.client is self:
+                return run
+        return Tracker(self, run_id)
+
+    # The seeds' calls: a tracker's methods with the run's id in front.
+
+    def log_prompt_call(
+        self,
+        run_id: str,
+        prompt: Any,
+        model: str,
+        response: Any,
+        tokens_input: int | None = None,
+        tokens_output: int | None = None,
+        latency_ms: float | None = None,
+        status: Status | str = Status.SUCCESS,
+        error: ErrorLike | None = None,
+        prompt_template_id: str | None = None,
+        model_version: str | None = None,
+        response_metadata: Mapping[str, Any] | None = None,
+        tool_calls: Sequence[Mapping[str, Any]] | None = None,
+        tags: Sequence[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+        **fields: Unpack[PromptCallFields],
+    ) -> str:
+        """Record one call of a model in run *run_id*; see `Tracker.log_prompt_call`."""
+        return self._tracker(run_id).log_prompt_call(
+            prompt, model, response, tokens_input, tokens_output, latency_ms, status, error,
+            prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id,
+            release, **fields,
+        )  # fmt: skip
+
+    def log_agent_step(
+        self,
+        run_id: str,
+        step_number: int,
+        step_name: str,
+        step_type: StepType | str,
+        input_data: Any,
+        output_data: Any,
+        latency_ms: float | None = None,
+        status: Status | str = Status.SUCCESS,
+        reasoning: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        error: ErrorLike | None = None,
+        tags: Sequence[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+        **fields: Unpack[CommonFields],
+    ) -> str:
+        """Record one step of an agent in run *run_id*; see `Tracker.log_agent_step`."""
+        return self._tracker(run_id).log_agent_step(
+            step_number, step_name, step_type, input_data, output_data, latency_ms, status,
+            reasoning, context, error, tags, user_id, release, **fields,
+        )  # fmt: skip
+
+    def log_tool_call(
+        self,
+        run_id: str,
+        tool_name: str,
+        input: Any,
+        output: Any,
+        latency_ms: float | None = None,
+        status: Status | str = Status.SUCCESS,
+        error: ErrorLike | None = None,
+        tool_id: str | None = None,
+        tags: Sequence[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+        **fields: Unpack[CommonFields],
+    ) -> str:
+        """Record one execution of a tool in run *run_id*; see `Tracker.log_tool_call`."""
+        return self._tracker(run_id).log_tool_call(
+            tool_name, input, output, latency_ms, status, error, tool_id, tags, user_id, release,
+            **fields,
+        )  # fmt: skip
+
+    def log_error(
+        self,
+        run_id: str,
+        error: ErrorLike,
+        context: Mapping[str, Any] | None = None,
+        tags: Sequence[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+        **fields: Unpack[CommonFields],
+    ) -> str:
+        """Record an error of the application in run *run_id*; see `Tracker.log_error`."""
+        return self._tracker(run_id).log_error(error, context, tags, user_id, release, **fields)
+
+    def log_assertion_failed(
+        self,
+        run_id: str,
+        assertion_name: str,
+        assertion_type: AssertionType | str = AssertionType.CUSTOM,
+        expected: Any = None,
+        actual: Any = None,
+        severity: Severity | str = Severity.MEDIUM,
+        tags: Sequence[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+        **fields: Unpack[CommonFields],
+    ) -> str:
+        """Record a failed check in run *run_id*; see `Tracker.log_assertion_failed`."""
+        return self._tracker(run_id).log_assertion_failed(
+            assertion_name, assertion_type, expected, actual, severity, tags, user_id, release,
+            **fields,
+        )  # fmt: skip
+
+    def log_hallucination_detected(
+        self,
+        run_id: str,
+        detection_method: DetectionMethod | str,
+        confidence_score: float,
+        flagged_content: str,
+        recommendations: Sequence[str] = (),
+        ground_truth: str | None = None,
+        tags: Sequence[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+        **fields: Unpack[CommonFields],
+    ) -> str:
+        """Record a made-up answer in run *run_id*; see `Tracker.log_hallucination_detected`."""
+        return self._tracker(run_id).log_hallucination_detected(
+            detection_method, confidence_score, flagged_content, recommendations, ground_truth,
+            tags, user_id, release, **fields,
+        )  # fmt: skip
+
+    def log_performance_alert(
+        self,
+        run_id: str,
+        alert_type: AlertType | str,
+        threshold: float,
+        actual_value: float,
+        window_minutes: int,
+        affected_models: Sequence[str] = (),
+        tags: Sequence[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+        **fields: Unpack[CommonFields],
+    ) -> str:
+        """Record a crossed threshold in run *run_id*; see `Tracker.log_performance_alert`."""
+        return self._tracker(run_id).log_performance_alert(
+            alert_type, threshold, actual_value, window_minutes, affected_models, tags, user_id,
+            release, **fields,
+        )  # fmt: skip
+
+    def track(
+        self,
+        service: str,
+        model: str,
+        prompt: Any,
+        response: Any,
+        latency_ms: float,
+        prompt_tokens: int,
+        completion_tokens: int,
+        cost_usd: float | None = None,
+        finish_reason: str = "stop",
+        trace_id: str | None = None,
+        span_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        errors: Sequence[str] | None = None,
+        prompt_embedding: Sequence[float] | None = None,
+        response_embedding: Sequence[float] | None = None,
+    ) -> str:
+        """Record one call of a model in the current run, or in one of its own; see `Tracker.track`."""
+        frame = current_frame()
+        tracker = frame.run if frame is not None else None
+        if not isinstance(tracker, Tracker) or tracker.client is not self:
+            tracker = Tracker(self)
+        return tracker.track(
+            service, model, prompt, response, latency_ms, prompt_tokens, completion_tokens,
+            cost_usd, finish_reason, trace_id, span_id, metadata, errors, prompt_embedding,
+            response_embedding,
+        )  # fmt: skip
+
+    def statistics(self) -> Statistics:
+        """Return the counters as they are now; with several sinks their sum, and each one's own."""
+        return combine({worker.sink.name: worker.statistics() for worker in self._workers})
+
+    # Delivery, in the event loop that the workers run in.
+
+    async def _start(self, group: anyio.abc.TaskGroup) -> None:
+        for worker in self._workers:
+            await group.start(worker.run)
+
+    async def _stop(self) -> None:
+        async with anyio.create_task_group() as group:
+            for worker in self._workers:
+                group.start_soon(worker.stop, self.settings.shutdown_timeout)
+        for worker in self._workers:
+            worker.reset()
+
+    async def _flush(self, timeout: float | None) -> FlushReport:
+        before = self.statistics()
+        async with anyio.create_task_group() as group:
+            for worker in self._workers:
+                group.start_soon(worker.flush, timeout)
+        return FlushReport.between(before, self.statistics())
+
+    async def _send(self, event: Event, timeout: float | None) -> None:
+        if not self.enabled:
+            return
+        outcomes: list[tuple[DropReason | None, str | None]] = []
+        settled = anyio.Event()
+        schedule = call_soon_threadsafe()
+
+        def done(reason: DropReason | None, words: str | None) -> None:
+            outcomes.append((reason, words))
+            if len(outcomes) == len(self._workers):
+                schedule(settled.set)
+
+        self.record(event, None, OVERHEAD_BYTES, event.failed, done=done)
+        for worker in self._workers:
+            worker.hurry()
+        with anyio.move_on_after(timeout):
+            await settled.wait()
+        if not settled.is_set():
+            raise DeliveryTimeoutError(
+                f"not delivered within {timeout:g} s; the event stays queued", reason="unavailable"
+            )
+        for reason, words in outcomes:
+            if reason is not None:
+                raise DeliveryError(words or f"dropped: {reason}", reason=str(reason))
+
+
+def _client_info() -> ClientInfo:
+    from llmobs import __version__
+
+    return ClientInfo(
+        hostname=socket.gethostname(),
+        sdk_version=__version__,
+        platform=f"python {platform.python_version()} {sys.platform}",
+    )
+
+
+class AsyncClient(Recording):
+    """
+    A client that delivers in the caller's event loop, on asyncio or trio.
+
+    Use it as an async context manager: it owns its tasks, and leaving it delivers what is queued.
+    Recording works from any thread, before and after entering too.
+
+    Args:
+        settings: A `Settings` object to start from; by default the environment.
+        keywords: Fields of `Settings`; they win over *settings* and the environment.
+
+    Raises:
+        ConfigurationError: A setting is wrong, or a sink cannot be built.
+    """
+
+    _group: anyio.abc.TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._group is not None:
+            raise RuntimeError("this AsyncClient is in use already; make another one")
+        for worker in self._workers:
+            worker.buffer.reopen()
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        await self._start(self._group)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        group, self._group = self._group, None
+        if group is None:
+            return
+        # Delivering must survive the host's cancellation; each step has a deadline of its own.
+        with anyio.CancelScope(shield=True):
+            await self._stop()
+        for worker in self._workers:
+            worker.buffer.wake = self._wake
+        # The group is told nothing of the block's error: it would come out wrapped in a group.
+        await group.__aexit__(None, None, None)
+
+    async def aclose(self) -> None:
+        """Deliver what is queued, within ``shutdown_timeout``, and stop; safe to call twice."""
+        await self.__aexit__(None, None, None)
+
+    async def flush(self, timeout: float | None = None) -> FlushReport:
+        """
+        Deliver what was recorded before this call, without waiting for full batches.
+
+        Args:
+            timeout: Seconds to wait at most; default is the setting ``timeout``.
+        """
+        return await self._flush(self.settings.timeout if timeout is None else timeout)
+
+    async def send(self, event: Event, timeout: float | None = None) -> None:
+        """
+        Deliver *event* and wait until every sink confirmed it; concurrent callers share batches.
+
+        Args:
+            event: Any event; see `llmobs.events`.
+            timeout: Seconds to wait at most; default is the setting ``timeout``.
+
+        Raises:
+            DeliveryTimeoutError: Not confirmed in time; the event stays queued.
+            DeliveryError: A sink refused it; the message has the sink's words.
+        """
+        await self._send(event, self.settings.timeout if timeout is None else timeout)
+
+    def _wake(self) -> None:
+        self._troubles.log(
+            "not-started",
+            "llmobs: events are recorded with an AsyncClient that is not running; "
+            "they wait until `async with client:` is entered",
+        )

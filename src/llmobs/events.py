@@ -1,0 +1,423 @@
+"""
+The words of llmobs: what can be recorded, as msgspec structs, and the enums they use.
+
+Names come from the WatchLLM and LLM Sentinel documents where these have one, from the
+OpenTelemetry GenAI conventions otherwise. Times are UTC, durations are milliseconds, money is US
+dollars. Token counts follow the inclusive rule of the GenAI conventions: cached tokens are part
+of ``tokens_input``, reasoning tokens are part of ``tokens_output``.
+"""
+
+import traceback
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum, StrEnum
+from typing import Any, ClassVar, Final
+
+from msgspec import Struct
+
+__all__ = [
+    "AgentStepEvent",
+    "AlertType",
+    "AssertionFailedEvent",
+    "AssertionType",
+    "ClientInfo",
+    "DetectionMethod",
+    "ErrorEvent",
+    "ErrorInfo",
+    "Event",
+    "EventType",
+    "HallucinationDetectedEvent",
+    "PerformanceAlertEvent",
+    "PromptCallEvent",
+    "RunEvent",
+    "Severity",
+    "Status",
+    "StepType",
+    "ToolCallEvent",
+]
+
+MAX_STACK_CHARS: Final = 32_000
+"""Longest stack trace kept with an error; the middle of a longer one is cut out."""
+
+
+class EventType(StrEnum):
+    """What happened."""
+
+    PROMPT_CALL = "prompt_call"
+    TOOL_CALL = "tool_call"
+    AGENT_STEP = "agent_step"
+    ERROR = "error"
+    ASSERTION_FAILED = "assertion_failed"
+    HALLUCINATION_DETECTED = "hallucination_detected"
+    COST_THRESHOLD_EXCEEDED = "cost_threshold_exceeded"
+    PERFORMANCE_ALERT = "performance_alert"
+    RUN = "run"
+
+
+class Status(StrEnum):
+    """How it ended."""
+
+    SUCCESS = "success"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    ASSERTION_FAILED = "assertion_failed"
+    WARNING = "warning"
+    CANCELLED = "cancelled"
+
+
+class StepType(StrEnum):
+    """What an agent did in a step."""
+
+    REASONING = "reasoning"
+    TOOL_CALL = "tool_call"
+    VALIDATION = "validation"
+    OUTPUT = "output"
+
+
+class Severity(StrEnum):
+    """How bad it is; members order by meaning, ``LOW < MEDIUM < HIGH < CRITICAL``."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for ``LOW`` up to 3 for ``CRITICAL``."""
+        return list(Severity).index(self)
+
+    def __lt__(self, other: object) -> bool:
+        return self.rank < other.rank if isinstance(other, Severity) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self.rank <= other.rank if isinstance(other, Severity) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self.rank > other.rank if isinstance(other, Severity) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self.rank >= other.rank if isinstance(other, Severity) else NotImplemented
+
+
+class AssertionType(StrEnum):
+    """What kind of check failed."""
+
+    RESPONSE_FORMAT = "response_format"
+    CONTENT_FILTER = "content_filter"
+    SAFETY_CHECK = "safety_check"
+    CUSTOM = "custom"
+
+
+class DetectionMethod(StrEnum):
+    """How a hallucination was found."""
+
+    HEURISTIC = "heuristic"
+    MODEL_ENSEMBLE = "model_ensemble"
+    GROUND_TRUTH_VERIFICATION = "ground_truth_verification"
+
+
+class AlertType(StrEnum):
+    """Which measure crossed its threshold."""
+
+    COST_SPIKE = "cost_spike"
+    LATENCY_SPIKE = "latency_spike"
+    ERROR_RATE_SPIKE = "error_rate_spike"
+    TOKEN_LIMIT = "token_limit"  # noqa: S105 - the name of an alert
+
+
+class ClientInfo(Struct, frozen=True, omit_defaults=True, gc=False):
+    """The process that recorded an event."""
+
+    hostname: str | None = None
+    sdk_version: str | None = None
+    """Version of llmobs."""
+    platform: str | None = None
+    """Runtime, for instance ``python 3.11.7 linux``."""
+
+
+class ErrorInfo(Struct, omit_defaults=True, gc=False):
+    """What went wrong."""
+
+    message: str
+    """Never empty."""
+    type: str | None = None
+    """Exception class (qualified unless builtin) or a low-cardinality code: ``error.type``."""
+    code: str | None = None
+    """The provider's own code, for instance ``rate_limit_exceeded``."""
+    stack: str | None = None
+    """The exception's own traceback as text."""
+    context: dict[str, Any] | None = None
+    """Anything that helps to understand it."""
+
+    @classmethod
+    def of(cls, error: "BaseException | Mapping[str, Any] | ErrorInfo | str") -> "ErrorInfo":
+        """
+        Describe *error*: an exception (with its own traceback, its causes and its notes), a
+        mapping with at least ``message``, or a text.
+        """
+        if isinstance(error, ErrorInfo):
+            return error
+        if isinstance(error, BaseException):
+            kind = _qualified_name(type(error))
+            return cls(message=_text(error) or kind, type=kind, stack=_stack_of(error))
+        if isinstance(error, Mapping):
+            known = {
+                k: str(error[k]) for k in ("type", "code", "stack") if error.get(k) is not None
+            }
+            context = error.get("context")
+            if context is not None and not isinstance(context, Mapping):
+                context = {"context": context}
+            rest = {str(k): v for k, v in error.items() if k not in _ERROR_KEYS}
+            message = error.get("message")
+            return cls(
+                message=str(message) if message else known.get("type") or "unknown error",
+                context={**(context or {}), **rest} or None,
+                **known,
+            )
+        return cls(message=str(error) or "unknown error")
+
+
+_ERROR_KEYS = frozenset({"message", "type", "code", "stack", "context"})
+
+
+def _qualified_name(kind: type) -> str:
+    return (
+        kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    )
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a broken __str__ must not lose the error
+        return ""
+
+
+def _stack_of(error: BaseException) -> str | None:
+    if error.__traceback__ is None and error.__cause__ is None:
+        return None
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - formatting calls foreign code (__str__, source loaders)
+        return None
+    if len(text) > MAX_STACK_CHARS:
+        half = MAX_STACK_CHARS // 2
+        text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+    return text
+
+
+class Event(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event_type"):
+    """What all events share. Fields left at None are filled from the client's settings."""
+
+    event_type: ClassVar[EventType]
+
+    event_id: str
+    """UUIDv7 unless the caller chose one; stores keep one event per id."""
+    run_id: str
+    """The request or job this belongs to."""
+    timestamp: datetime
+    """When it began, UTC."""
+    parent_id: str | None = None
+    """Event id of the step or call this happened inside, if any."""
+    trace_id: str | None = None
+    """W3C trace id."""
+    span_id: str | None = None
+    """W3C span id."""
+    project_id: str | None = None
+    service_name: str | None = None
+    environment: str | None = None
+    release: str | None = None
+    """Version of the application."""
+    user_id: str | None = None
+    session_id: str | None = None
+    """Conversation this run belongs to (``gen_ai.conversation.id``)."""
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, Any] | None = None
+    client: ClientInfo | None = None
+    warnings: tuple[str, ...] = ()
+    """What could not be recorded as given, in words."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether this reports a failure; failures outlive successes when events are shed."""
+        return (
+            getattr(self, "status", Status.SUCCESS) in _FAILURES
+            or getattr(self, "error", None) is not None
+        )
+
+
+_FAILURES = frozenset({"error", "timeout", "assertion_failed", "cancelled"})
+
+
+class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="prompt_call"):
+    """One call of a model."""
+
+    event_type: ClassVar[EventType] = EventType.PROMPT_CALL
+
+    prompt: Any = ""
+    """Text, or a list of messages as given to the model."""
+    model: str = ""
+    """Model asked for (``gen_ai.request.model``)."""
+    response: Any = ""
+    """Text, or a list of messages as given by the model."""
+    tokens_input: int | None = None
+    """Including cached ones; None when unknown."""
+    tokens_output: int | None = None
+    """Including reasoning; None when unknown."""
+    latency_ms: float | None = None
+    """From the request to the last byte of the answer."""
+    status: str = Status.SUCCESS
+    error: ErrorInfo | None = None
+    prompt_template_id: str | None = None
+    model_version: str | None = None
+    """Model that answered (``gen_ai.response.model``)."""
+    response_metadata: dict[str, Any] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    operation: str = "chat"
+    """``gen_ai.operation.name``: chat, text_completion, embeddings, generate_content."""
+    provider: str | None = None
+    """``gen_ai.provider.name``."""
+    finish_reason: str | None = None
+    cost_usd: float | None = None
+    """None when no price is known; never guessed."""
+    cost_source: str | None = None
+    """``caller``, or the price table and its version."""
+    tokens_cached: int | None = None
+    """Read from the provider's cache."""
+    tokens_cache_write: int | None = None
+    """Written to the provider's cache."""
+    tokens_reasoning: int | None = None
+    time_to_first_token_ms: float | None = None
+    """From the request to the first piece of content, for streams."""
+    stream: bool | None = None
+    response_id: str | None = None
+    request_id: str | None = None
+    """The provider's id of the HTTP request."""
+    http_status: int | None = None
+    attempt: int | None = None
+    """1 for the first try, 2 for the SDK's first retry."""
+    service_tier: str | None = None
+    server_address: str | None = None
+    request_params: dict[str, Any] | None = None
+    """Temperature and its like, tool definitions, response format."""
+    prompt_embedding: list[float] | None = None
+    response_embedding: list[float] | None = None
+    errors: tuple[str, ...] = ()
+    """Error texts in the form LLM Sentinel takes."""
+
+
+class ToolCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="tool_call"):
+    """One execution of a tool."""
+
+    event_type: ClassVar[EventType] = EventType.TOOL_CALL
+
+    tool_name: str = ""
+    input: Any = None
+    output: Any = None
+    latency_ms: float | None = None
+    status: str = Status.SUCCESS
+    error: ErrorInfo | None = None
+    tool_id: str | None = None
+    """The model's id of this call (``gen_ai.tool.call.id``)."""
+
+
+class AgentStepEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="agent_step"):
+    """One step of an agent."""
+
+    event_type: ClassVar[EventType] = EventType.AGENT_STEP
+
+    step_number: int = 0
+    step_name: str = ""
+    step_type: str = StepType.REASONING
+    input_data: Any = None
+    output_data: Any = None
+    latency_ms: float | None = None
+    status: str = Status.SUCCESS
+    reasoning: str | None = None
+    context: dict[str, Any] | None = None
+    error: ErrorInfo | None = None
+
+
+class ErrorEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="error"):
+    """An error of the application."""
+
+    event_type: ClassVar[EventType] = EventType.ERROR
+
+    error: ErrorInfo
+    context: dict[str, Any] | None = None
+
+
+class AssertionFailedEvent(
+    Event, kw_only=True, omit_defaults=True, gc=False, tag="assertion_failed"
+):
+    """A check on an answer that failed."""
+
+    event_type: ClassVar[EventType] = EventType.ASSERTION_FAILED
+
+    assertion_name: str = ""
+    assertion_type: str = AssertionType.CUSTOM
+    expected: Any = None
+    actual: Any = None
+    severity: str = Severity.MEDIUM
+
+
+class HallucinationDetectedEvent(
+    Event, kw_only=True, omit_defaults=True, gc=False, tag="hallucination_detected"
+):
+    """An answer found to be made up."""
+
+    event_type: ClassVar[EventType] = EventType.HALLUCINATION_DETECTED
+
+    detection_method: str = DetectionMethod.HEURISTIC
+    confidence_score: float | None = None
+    """0 to 1."""
+    flagged_content: str = ""
+    ground_truth: str | None = None
+    recommendations: tuple[str, ...] = ()
+
+
+class PerformanceAlertEvent(
+    Event, kw_only=True, omit_defaults=True, gc=False, tag="performance_alert"
+):
+    """A measure that crossed its threshold."""
+
+    event_type: ClassVar[EventType] = EventType.PERFORMANCE_ALERT
+
+    alert_type: str = AlertType.LATENCY_SPIKE
+    threshold: float | None = None
+    actual_value: float | None = None
+    window_minutes: int | None = None
+    affected_models: tuple[str, ...] = ()
+
+
+class RunEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="run"):
+    """A finished run: a request, a WebSocket, a job."""
+
+    event_type: ClassVar[EventType] = EventType.RUN
+
+    kind: str = "job"
+    """``http``, ``websocket`` or ``job``."""
+    name: str | None = None
+    """``POST /chat/{id}`` for requests, the caller's name for jobs."""
+    method: str | None = None
+    route: str | None = None
+    """Template, not the path: it groups."""
+    http_status: int | None = None
+    latency_ms: float | None = None
+    """Until the last byte of the body went out."""
+    status: str = Status.SUCCESS
+    error: ErrorInfo | None = None
+    events: int = 0
+    """Events recorded under this run, this one not counted."""
+    errors: int = 0
+    """How many of them failed."""
+    tokens_input: int = 0
+    tokens_output: int = 0
+    cost_usd: float | None = None
+    """Sum of the known costs; None if none is known."""
+
+
+def plain(value: object) -> object:
+    """Return the value of an enum member, anything else unchanged."""
+    return value.value if isinstance(value, Enum) else value

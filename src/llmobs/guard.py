@@ -1,0 +1,106 @@
+"""
+Keep the host out of our troubles: errors of ours are logged and counted, never raised into it.
+
+One distinct trouble gives at most one log line per interval, with the number of lines held back.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+__all__ = ["LOG_INTERVAL_SECONDS", "Troubles", "internal_errors", "raise_internal_errors"]
+
+LOG_INTERVAL_SECONDS: Final = 60.0
+"""Seconds during which the same trouble is logged once."""
+
+MAX_DISTINCT: Final = 256
+"""Distinct troubles remembered; the oldest is forgotten, so memory stays bounded."""
+
+logger = logging.getLogger("llmobs")
+
+_strict = False
+
+
+def raise_internal_errors(enabled: bool) -> None:
+    """Let internal errors surface instead of being logged: for tests of llmobs itself."""
+    global _strict
+    _strict = enabled
+
+
+class Troubles:
+    """
+    A log that cannot storm.
+
+    Args:
+        interval: Seconds during which one key is logged once.
+        loggers: Loggers to write to; default is ``llmobs`` alone.
+    """
+
+    def __init__(
+        self,
+        interval: float = LOG_INTERVAL_SECONDS,
+        *,
+        loggers: tuple[logging.Logger, ...] = (logger,),
+    ) -> None:
+        self._interval = interval
+        self._loggers = loggers
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def log(self, key: str, message: str, *args: object, level: int = logging.WARNING) -> None:
+        """
+        Log *message* unless *key* was logged within the interval; then only count it.
+
+        Args:
+            key: Names the trouble; lines with the same key are the same trouble.
+            message: A format string for the standard library's logging.
+            level: Standard logging level, ``WARNING`` by default.
+        """
+        now = time.monotonic()
+        with self._lock:
+            known = self._seen.get(key)
+            if known is not None and now - known[0] < self._interval:
+                self._seen[key] = (known[0], known[1] + 1)
+                return
+            held_back = known[1] if known else 0
+            self._seen.pop(key, None)
+            self._seen[key] = (now, 0)
+            if len(self._seen) > MAX_DISTINCT:
+                del self._seen[next(iter(self._seen))]
+        if held_back:
+            message += " (and %d more like this since the last line)"
+            args = (*args, held_back)
+        for target in self._loggers:
+            target.log(level, message, *args)
+
+    def reset_after_fork(self) -> None:
+        """Replace the lock, which another thread of the parent may have held."""
+        self._lock = threading.Lock()
+
+
+_troubles = Troubles()
+
+
+@contextmanager
+def internal_errors(doing: str) -> Iterator[None]:
+    """
+    Log and swallow any error of the block: the host goes on, with less telemetry.
+
+    Args:
+        doing: What the block does, in a few words, for the log line.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _strict:
+            raise
+        _troubles.log(
+            f"internal:{doing}:{type(error).__name__}",
+            "llmobs: internal error while trying to %s: %r. The application is not affected.",
+            doing,
+            error,
+            level=logging.ERROR,
+        )

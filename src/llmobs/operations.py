@@ -1,0 +1,221 @@
+"""Blocks that time themselves: one call of a model, one step of an agent, one use of a tool."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from llmobs.context import Frame, Run, current_frame, leave_frame, set_frame
+from llmobs.events import Status
+from llmobs.ids import new_id
+
+if TYPE_CHECKING:
+    from llmobs.tracker import Tracker
+
+__all__ = ["AgentStep", "Operation", "PromptCall", "ToolCall", "status_of"]
+
+
+class Operation:
+    """
+    A block inside a run. It becomes the parent of what is recorded inside, measures its own time,
+    and records the exception that ends it, cancellation included, without holding it up.
+
+    Where no ``with`` fits, call :meth:`start` and :meth:`end`.
+    """
+
+    status: Status | str = Status.SUCCESS
+    """How it ended; set it to record a failure that raised nothing."""
+
+    def __init__(self, tracker: Tracker, fields: dict[str, Any]) -> None:
+        self._tracker = tracker
+        self._fields = fields
+        self._previous: Frame | None = None
+        self._ended = False
+        self.event_id = new_id()
+        self.start_time = time.perf_counter()
+        self.timestamp = datetime.now(UTC)
+
+    @property
+    def run(self) -> Run:
+        """The run it belongs to."""
+        return self._tracker
+
+    def start(self) -> Self:
+        """Begin: the clock runs from here, and events recorded from here are its children."""
+        self._previous = current_frame()
+        outer = self._previous
+        if outer is not None and outer.run is self._tracker and outer.event_id is not None:
+            self._fields.setdefault("parent_id", outer.event_id)
+        set_frame(self)
+        self.timestamp = datetime.now(UTC)
+        self.start_time = time.perf_counter()
+        return self
+
+    def end(self, error: BaseException | None = None) -> str:
+        """Record it, once; *error* is what ended it, if it failed. Returns the event id."""
+        if self._ended:
+            return self.event_id
+        self._ended = True
+        latency_ms = (time.perf_counter() - self.start_time) * 1000
+        leave_frame(self, self._previous)
+        self._previous = None
+        if error is not None:
+            self.status = status_of(error)
+        if self._tracker.client.enabled:
+            self._fields.update(event_id=self.event_id, timestamp=self.timestamp)
+            self._write(latency_ms, error)
+        return self.event_id
+
+    def _write(self, latency_ms: float, error: BaseException | None) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end(error)
+
+
+class PromptCall(Operation):
+    """One call of a model. Fill in the answer with :meth:`finish`, or by setting attributes."""
+
+    response: Any = ""
+    tokens_input: int | None = None
+    tokens_output: int | None = None
+
+    def __init__(
+        self, tracker: Tracker, *, model: str, prompt: Any, fields: dict[str, Any]
+    ) -> None:
+        super().__init__(tracker, fields)
+        self.model = model
+        self.prompt = prompt
+
+    def first_token(self) -> None:
+        """Note that the first piece of a streamed answer came; later calls change nothing."""
+        self._fields.setdefault(
+            "time_to_first_token_ms", (time.perf_counter() - self.start_time) * 1000
+        )
+        self._fields.setdefault("stream", True)
+
+    def finish(
+        self,
+        *,
+        response: Any = "",
+        tokens_input: int | None = None,
+        tokens_output: int | None = None,
+        **fields: Any,
+    ) -> None:
+        """
+        Fill in the answer; the call is recorded when the block ends.
+
+        Args:
+            response: Text, or a list of messages.
+            tokens_input: Tokens of the prompt, cached ones included.
+            tokens_output: Tokens of the answer, reasoning included.
+            fields: See `llmobs.events.PromptCallEvent`.
+        """
+        self.response = response
+        self.tokens_input = tokens_input
+        self.tokens_output = tokens_output
+        self._fields.update(fields)
+
+    def _write(self, latency_ms: float, error: BaseException | None) -> None:
+        self._tracker.log_prompt_call(
+            self.prompt,
+            self.model,
+            self.response,
+            self.tokens_input,
+            self.tokens_output,
+            latency_ms,
+            self.status,
+            error,
+            **self._fields,
+        )
+
+
+class AgentStep(Operation):
+    """One step of an agent; set :attr:`output_data` before it ends."""
+
+    output_data: Any = None
+    reasoning: str | None = None
+    context: dict[str, Any] | None = None
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        *,
+        step_name: str,
+        step_type: str,
+        input_data: Any,
+        step_number: int | None,
+        fields: dict[str, Any],
+    ) -> None:
+        super().__init__(tracker, fields)
+        self.step_name = step_name
+        self.step_type = step_type
+        self.input_data = input_data
+        if step_number is None:
+            step_number = tracker.steps = tracker.steps + 1
+        self.step_number = step_number
+
+    def _write(self, latency_ms: float, error: BaseException | None) -> None:
+        self._tracker.log_agent_step(
+            self.step_number,
+            self.step_name,
+            self.step_type,
+            self.input_data,
+            self.output_data,
+            latency_ms,
+            self.status,
+            self.reasoning,
+            self.context,
+            error,
+            **self._fields,
+        )
+
+
+class ToolCall(Operation):
+    """One execution of a tool; set :attr:`output` before it ends."""
+
+    output: Any = None
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        *,
+        tool_name: str,
+        input: Any,
+        tool_id: str | None,
+        fields: dict[str, Any],
+    ) -> None:
+        super().__init__(tracker, fields)
+        self.tool_name = tool_name
+        self.input = input
+        self.tool_id = tool_id
+
+    def _write(self, latency_ms: float, error: BaseException | None) -> None:
+        self._tracker.log_tool_call(
+            self.tool_name,
+            self.input,
+            self.output,
+            latency_ms,
+            self.status,
+            error,
+            self.tool_id,
+            **self._fields,
+        )
+
+
+def status_of(error: BaseException) -> Status:
+    """Return the status that an exception ends an operation with."""
+    if isinstance(error, TimeoutError):
+        return Status.TIMEOUT
+    # CancelledError, trio.Cancelled, GeneratorExit, KeyboardInterrupt: somebody stopped it.
+    return Status.ERROR if isinstance(error, Exception) else Status.CANCELLED

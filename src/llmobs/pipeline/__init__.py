@@ -1,0 +1,1 @@
+"""From capture to sink: sampling, the bounded buffer, preparation, batching, retry, accounting."""

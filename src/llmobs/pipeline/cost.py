@@ -1,0 +1,72 @@
+"""Put a price on prompt calls, where one is known."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import anyio.to_thread
+
+from llmobs.events import PromptCallEvent
+from llmobs.pipeline.pricing import PriceBook, Usage, load_prices
+
+__all__ = ["Pricing"]
+
+
+class Pricing:
+    """
+    Sets ``cost_usd`` and ``cost_source`` of prompt calls; a cost given by the caller stays.
+
+    Args:
+        prices: The caller's own prices, by model; see `llmobs.Settings.prices`.
+    """
+
+    def __init__(self, prices: Mapping[str, Mapping[str, Decimal]] | None = None) -> None:
+        self._book = PriceBook(load_prices(prices) if prices else None)
+        self._loaded = False
+
+    async def load(self) -> None:
+        """Load the price table, once: importing it takes about half a second, so in a thread."""
+        if not self._loaded:
+            self._loaded = True
+            try:
+                await anyio.to_thread.run_sync(self._book.load)
+            except RuntimeError:  # the interpreter is ending and starts no more threads
+                self._book.load()
+
+    @staticmethod
+    def wants(event: Any) -> bool:
+        """Whether *event* is a call that could be priced."""
+        return (
+            type(event) is PromptCallEvent
+            and event.cost_usd is None
+            and (event.tokens_input is not None or event.tokens_output is not None)
+        )
+
+    def price(self, event: PromptCallEvent) -> None:
+        """Set the cost of *event* if its price is known."""
+        if event.cost_usd is not None:
+            event.cost_source = event.cost_source or "caller"
+            return
+        if not self.wants(event):
+            return
+        usage = Usage(
+            tokens_input=event.tokens_input or 0,
+            tokens_output=event.tokens_output or 0,
+            tokens_cached=event.tokens_cached or 0,
+            tokens_cache_write=event.tokens_cache_write or 0,
+            tokens_reasoning=event.tokens_reasoning or 0,
+        )
+        # The model that answered has the more precise name; the one asked for is the fallback.
+        for model in (event.model_version, event.model):
+            if model:
+                cost = self._book.cost(
+                    model,
+                    event.provider,
+                    usage,
+                    at=event.timestamp,
+                    service_tier=event.service_tier,
+                )
+                if cost is not None:
+                    event.cost_usd = float(cost.usd)
+                    event.cost_source = cost.version
+                    return

@@ -1,0 +1,200 @@
+"""
+Make events fit to leave: complete, well-formed, redacted and priced, in that order, once each.
+
+Runs before anything can reach a disk or a wire, off the request path, and in slices, so that the
+host's event loop is never held for more than about half a millisecond.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import msgspec
+
+from llmobs.codec import AnyEvent
+from llmobs.context import Run
+from llmobs.events import ClientInfo, ErrorInfo, Event, PromptCallEvent, RunEvent
+from llmobs.guard import internal_errors
+from llmobs.pipeline.buffer import Entry
+from llmobs.pipeline.redaction import Redactor
+from llmobs.pipeline.sanitise import sanitise
+
+__all__ = ["Identity", "Preparer", "Pricer"]
+
+SLICE_SECONDS: Final = 0.0005
+"""How long one slice of work may hold the event loop."""
+LARGE_BYTES: Final = 128 * 1024
+"""Events above this size are prepared in a worker thread."""
+
+_STRUCTURAL = frozenset(
+    {
+        "event_id", "run_id", "timestamp", "parent_id", "trace_id", "span_id", "project_id",
+        "service_name", "environment", "release", "client", "model", "model_version", "provider",
+        "operation", "status", "step_type", "assertion_type", "severity", "detection_method",
+        "alert_type", "affected_models", "kind", "method", "route", "cost_source", "service_tier",
+        "finish_reason", "response_id", "request_id", "server_address", "prompt_template_id",
+        "prompt_embedding", "response_embedding",
+    }
+)  # fmt: skip
+_CONTENT = frozenset(
+    {
+        "prompt", "response", "response_metadata", "tool_calls", "request_params", "errors",
+        "input", "output", "input_data", "output_data", "reasoning", "context", "expected",
+        "actual", "flagged_content", "ground_truth", "recommendations", "prompt_embedding",
+        "response_embedding", "metadata",
+    }
+)  # fmt: skip
+"""What ``capture_content="metadata"`` leaves out; of errors it keeps type and code."""
+
+
+def _holds_text(kind: Any) -> bool:
+    return kind not in (int, float, bool, int | None, float | None, bool | None)
+
+
+_REDACTED: dict[type[Event], tuple[str, ...]] = {
+    kind: tuple(
+        f.name
+        for f in msgspec.structs.fields(kind)
+        if f.name not in _STRUCTURAL and f.name != "error" and _holds_text(f.type)
+    )
+    for kind in AnyEvent.__args__
+}
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who records: fills the fields an event leaves open."""
+
+    client: ClientInfo
+    project_id: str
+    service_name: str
+    environment: str
+    release: str | None
+
+
+class Pricer(Protocol):
+    """Finds the price of a call."""
+
+    async def load(self) -> None:
+        """Do what is slow once (imports), before the first `price`."""
+
+    def wants(self, event: Event) -> bool:
+        """Whether *event* is one to price."""
+
+    def price(self, event: PromptCallEvent) -> None:
+        """Set ``cost_usd`` and ``cost_source`` if the price is known and the caller gave none."""
+
+
+class Preparer:
+    """
+    Args:
+        identity: Fills what events leave open.
+        redactor: Applied to every text; None leaves texts alone.
+        pricer: Prices prompt calls; None leaves costs alone.
+        keep_content: False removes all texts (``capture_content="metadata"``).
+        offload: Prepare large events in a worker thread; off where the loop is our own.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        redactor: Redactor | None,
+        pricer: Pricer | None,
+        keep_content: bool = True,
+        offload: bool = True,
+    ) -> None:
+        self._identity = identity
+        self._redactor = redactor
+        self._pricer = pricer
+        self._keep_content = keep_content
+        self._offload = offload
+        # Several sinks share an event: the first pipeline to reach it prepares it for all.
+        self._lock: anyio.Lock | None = None
+
+    async def prepare(self, entries: Sequence[Entry]) -> None:
+        """Prepare the events of *entries* in place; those prepared before are left alone."""
+        if self._lock is None:
+            self._lock = anyio.Lock()
+        async with self._lock:
+            if self._pricer is not None and any(self._pricer.wants(e.event) for e in entries):
+                await self._pricer.load()
+            slice_end = time.perf_counter() + SLICE_SECONDS
+            for entry in entries:
+                if entry.event.client is not None:
+                    continue
+                if self._offload and entry.size > LARGE_BYTES:
+                    await anyio.to_thread.run_sync(self._prepare_one, entry)
+                else:
+                    self._prepare_one(entry)
+                if time.perf_counter() > slice_end:
+                    await anyio.lowlevel.checkpoint()
+                    slice_end = time.perf_counter() + SLICE_SECONDS
+
+    def _prepare_one(self, entry: Entry) -> None:
+        event = entry.event
+        finished = False
+        with internal_errors("prepare an event"):
+            if entry.complete is not None:
+                entry.complete(event)
+                entry.complete = None
+            sanitise(event)
+            if not self._keep_content:
+                _strip(event)
+            elif self._redactor is not None:
+                self._redact(event, self._redactor)
+            if self._pricer is not None and type(event) is PromptCallEvent:
+                self._pricer.price(event)
+            if entry.run is not None:
+                _add_up(event, entry.run)
+            finished = True
+        if not finished:
+            # Fail closed: what could not be redacted does not leave, the rest does.
+            _strip(event)
+            event.warnings = (*event.warnings, "the content could not be prepared; left out")
+        identity = self._identity
+        if event.project_id is None:
+            event.project_id = identity.project_id
+        if event.service_name is None:
+            event.service_name = identity.service_name
+        if event.environment is None:
+            event.environment = identity.environment
+        if event.release is None:
+            event.release = identity.release
+        event.client = identity.client  # last: marks the event as prepared
+
+    def _redact(self, event: Event, redactor: Redactor) -> None:
+        for name in _REDACTED[type(event)]:
+            value = getattr(event, name)
+            if value:
+                clean = redactor.value(value)
+                if clean is not value:
+                    setattr(event, name, tuple(clean) if isinstance(value, tuple) else clean)
+        error = getattr(event, "error", None)
+        if type(error) is ErrorInfo:
+            error.message = redactor.value(error.message)
+            error.stack = redactor.value(error.stack)
+            error.context = redactor.value(error.context)
+
+
+def _strip(event: Event) -> None:
+    for field in msgspec.structs.fields(event):
+        if field.name in _CONTENT and getattr(event, field.name):
+            setattr(event, field.name, field.default)
+    error = getattr(event, "error", None)
+    if error is not None:
+        kind, code = getattr(error, "type", None), getattr(error, "code", None)
+        event.error = ErrorInfo(message=kind or code or "error", type=kind, code=code)  # type: ignore[attr-defined]
+
+
+def _add_up(event: Event, run: Run) -> None:
+    if type(event) is RunEvent:
+        event.tokens_input, event.tokens_output = run.tokens_input, run.tokens_output
+        event.cost_usd = run.cost_usd
+    elif type(event) is PromptCallEvent:
+        run.tokens_input += event.tokens_input or 0
+        run.tokens_output += event.tokens_output or 0
+        if event.cost_usd is not None:
+            run.cost_usd = (run.cost_usd or 0.0) + event.cost_usd

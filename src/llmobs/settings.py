@@ -1,0 +1,210 @@
+"""
+Every setting of a client, in one place.
+
+Each is a keyword of ``Client``, ``AsyncClient`` and the middlewares, and an environment variable
+``LLMOBS_<NAME>``; keywords win. Imported when a client is built, not before: pydantic is slow to
+import.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypedDict
+
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from llmobs.errors import ConfigurationError
+
+__all__ = ["Settings", "SettingsKeywords"]
+
+ENV_PREFIX = "LLMOBS_"
+
+Overflow = Literal["drop_oldest", "drop_newest", "block", "spill"]
+CaptureContent = Literal["full", "redacted", "metadata"]
+Durability = Literal["memory", "disk"]
+
+
+class Settings(BaseSettings):
+    """
+    What a client is configured with; frozen, checked when built.
+
+    Raises:
+        ConfigurationError: A value is wrong, or a name is unknown; the message lists each with
+            its variable and what would be right.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        # Secrets must not reach a traceback through pydantic's own messages.
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
+    )
+
+    sink: Annotated[Any, Field(repr=False)] = "sqlite:///llmobs.db"
+    """Where events go: a URL, several separated by spaces, a Sink object, or a list of these."""
+
+    api_key: SecretStr | None = None
+    """Key for sinks that ask for one; a key in the sink's URL wins."""
+
+    project_id: Annotated[str, Field(min_length=1)] = "default"
+    """Project the events belong to."""
+
+    service_name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            validation_alias=AliasChoices(
+                "service_name", "LLMOBS_SERVICE_NAME", "OTEL_SERVICE_NAME"
+            ),
+        ),
+    ] = "unknown_service"
+    """Name of this service (``service.name``)."""
+
+    environment: Annotated[str, Field(min_length=1)] = "development"
+    """Deployment environment: production, staging, development, or your own word."""
+
+    release: str | None = None
+    """Version of the application."""
+
+    sample_rate: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 1.0
+    """Share of runs to keep, 0 to 1. All events of a run are kept, or none."""
+
+    always_keep_errors: bool = False
+    """Keep events that report failures even when their run is not sampled."""
+
+    redact_pii: bool = True
+    """Replace e-mail addresses, card numbers, API keys and tokens before anything is stored or sent."""
+
+    redactor: Callable[[str], str] | None = None
+    """Your own redaction, applied to every text after the built-in one (if that is on)."""
+
+    capture_content: CaptureContent = "full"
+    """``full``: texts as they are; ``redacted``: texts, redacted even if ``redact_pii`` is off; ``metadata``: no texts at all."""
+
+    batch_size: Annotated[int, Field(ge=1)] = 512
+    """Events per batch, at most."""
+
+    batch_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
+    """Bytes of events per batch, at most (one larger event makes a batch of its own)."""
+
+    flush_interval_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """Seconds an event waits for company before its batch leaves."""
+
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
+    """Seconds one delivery attempt may take; also how long ``overflow="block"`` blocks."""
+
+    max_queue_events: Annotated[int, Field(ge=1)] = 100_000
+    """Events that may wait for delivery."""
+
+    max_queue_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
+    """Bytes of events that may wait for delivery."""
+
+    overflow: Overflow = "drop_oldest"
+    """What gives way when the queue is full. Failures outlive successes."""
+
+    spool_dir: Path | None = None
+    """Directory for events that cannot be delivered now; None keeps them in memory only."""
+
+    spool_bytes: Annotated[int, Field(ge=1024)] = 512 * 1024 * 1024
+    """Size of the spool, at most; the oldest go first."""
+
+    durability: Durability = "memory"
+    """``disk`` writes events to the spool before they are sent, so that kill -9 loses at most the last 100 ms."""
+
+    capture_bytes: Annotated[int, Field(ge=0)] = 1024 * 1024
+    """Bytes of a provider's request or response kept for reading, each."""
+
+    prices: Mapping[str, Mapping[str, Decimal]] | None = None
+    """Your own prices, US dollars per million tokens: ``{"my-model": {"input": 1, "output": 4}}``."""
+
+    shutdown_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
+    """Seconds that closing may spend on what is still queued."""
+
+    enabled: bool = True
+    """False: nothing is recorded; no thread, no task, no file."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigurationError(_explain(error)) from None
+        except SettingsError as error:
+            raise ConfigurationError(
+                f"an environment variable {ENV_PREFIX}* is not readable: {error}"
+            ) from None
+
+    @field_validator("sink", mode="after")
+    @classmethod
+    def _sink_is_named(cls, value: Any) -> Any:
+        if isinstance(value, str) and not value.split():
+            raise ValueError("must name a sink, for instance sqlite:///llmobs.db")
+        if isinstance(value, Sequence) and not value:
+            raise ValueError("must name at least one sink")
+        return value
+
+    @model_validator(mode="after")
+    def _spool_is_there(self) -> Self:
+        if self.spool_dir is None and self.overflow == "spill":
+            raise ValueError("overflow='spill' needs spool_dir (LLMOBS_SPOOL_DIR)")
+        if self.spool_dir is None and self.durability == "disk":
+            raise ValueError("durability='disk' needs spool_dir (LLMOBS_SPOOL_DIR)")
+        return self
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        name = name.removeprefix(ENV_PREFIX).lower()
+        if problem["type"] == "extra_forbidden":
+            known = ", ".join(Settings.model_fields)
+            lines.append(f"{name}: no such setting; the settings are {known}")
+        elif name:
+            inner = "".join(f"[{part!r}]" for part in problem["loc"][1:] if isinstance(part, str))
+            lines.append(
+                f"{name}{inner} (environment variable {ENV_PREFIX}{name.upper()}): {problem['msg']}"
+            )
+        else:
+            lines.append(problem["msg"])
+    return "; ".join(lines)
+
+
+class SettingsKeywords(TypedDict, total=False):
+    """The keywords of ``Client``, ``AsyncClient`` and the middlewares: the fields of `Settings`."""
+
+    sink: Any
+    api_key: str | None
+    project_id: str
+    service_name: str
+    environment: str
+    release: str | None
+    sample_rate: float
+    always_keep_errors: bool
+    redact_pii: bool
+    redactor: Callable[[str], str] | None
+    capture_content: CaptureContent
+    batch_size: int
+    batch_bytes: int
+    flush_interval_seconds: float
+    timeout: float
+    max_queue_events: int
+    max_queue_bytes: int
+    overflow: Overflow
+    spool_dir: str | Path | None
+    spool_bytes: int
+    durability: Durability
+    capture_bytes: int
+    prices: Mapping[str, Mapping[str, Any]] | None
+    shutdown_timeout: float
+    enabled: bool

@@ -1,0 +1,152 @@
+"""
+Where events go, by URL.
+
+=========================  ==================================================================
+``sqlite:///llmobs.db``    SQLite file, relative to the working directory (four slashes: absolute)
+``jsonl:///runs.jsonl``    one JSON object per line, same rule for the path
+``console:``               one readable line per event on standard error
+``memory:``                a list, for tests
+=========================  ==================================================================
+
+A third party adds a scheme with an entry point in the group ``llmobs.sinks``: its name is the
+scheme, its object a class with ``from_url(url, settings)``.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Protocol, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from llmobs.errors import ConfigurationError
+from llmobs.pipeline.sink import Batch, Sink
+
+__all__ = ["Batch", "Sink", "SinkFactory", "parse_options", "path_of", "resolve", "safe_url"]
+
+_BUILT_IN = {
+    "sqlite": "llmobs.sinks.sqlite:SQLiteSink",
+    "jsonl": "llmobs.sinks.jsonl:JSONLSink",
+    "console": "llmobs.sinks.console:ConsoleSink",
+    "memory": "llmobs.sinks.memory:MemorySink",
+}
+
+
+class SinkFactory(Protocol):
+    """What a scheme names: usually the sink's class."""
+
+    def from_url(self, url: str, settings: Any) -> Sink:
+        """
+        Build the sink; connect to nothing yet.
+
+        Args:
+            url: The whole URL as given.
+            settings: The client's `llmobs.Settings`.
+
+        Raises:
+            ConfigurationError: The URL is wrong; says what would be right.
+        """
+
+
+def resolve(spec: Any, settings: Any) -> list[Sink]:
+    """
+    Build the sinks that *spec* names: a URL, several separated by spaces, sinks, or a list of these.
+
+    Raises:
+        ConfigurationError: A URL is wrong, its scheme unknown, or its extra missing.
+    """
+    if isinstance(spec, str):
+        sinks = [_from_url(url, settings) for url in spec.split()]
+    elif isinstance(spec, Sequence):
+        sinks = [sink for part in spec for sink in resolve(part, settings)]
+    elif isinstance(spec, Sink):
+        sinks = [spec]
+    else:
+        raise ConfigurationError(
+            f"sink (LLMOBS_SINK): {type(spec).__name__} is neither a URL nor a Sink"
+        )
+    taken: dict[str, int] = {}
+    for sink in sinks:
+        taken[sink.name] = taken.get(sink.name, 0) + 1
+        if taken[sink.name] > 1:
+            sink.name = f"{sink.name}#{taken[sink.name]}"
+    return sinks
+
+
+def _from_url(url: str, settings: Any) -> Sink:
+    scheme = url.partition(":")[0].lower()
+    if ":" not in url or not scheme:
+        raise ConfigurationError(
+            f"sink (LLMOBS_SINK): {safe_url(url)!r} is not a URL; for instance sqlite:///llmobs.db"
+        )
+    if scheme in _BUILT_IN:
+        module, _, name = _BUILT_IN[scheme].partition(":")
+        factory = getattr(import_module(module), name)
+    else:
+        factory = _from_entry_point(scheme)
+    try:
+        return cast(Sink, factory.from_url(url, settings))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"sink (LLMOBS_SINK) {safe_url(url)!r}: {error}") from error
+    except ValueError as error:  # urlsplit: bad ports and brackets
+        raise ConfigurationError(f"sink (LLMOBS_SINK) {safe_url(url)!r}: {error}") from None
+
+
+def _from_entry_point(scheme: str) -> Any:
+    for entry_point in entry_points(group="llmobs.sinks", name=scheme):
+        return entry_point.load()
+    known = sorted({*_BUILT_IN, *entry_points(group="llmobs.sinks").names})
+    raise ConfigurationError(
+        f"sink (LLMOBS_SINK): no sink for {scheme!r}; known schemes are {', '.join(known)}"
+    )
+
+
+def safe_url(url: str) -> str:
+    """Return *url* for logs: without user, password and query, which may hold secrets."""
+    head, separator, tail = url.partition("://")
+    if not separator:
+        return url.partition("?")[0]
+    authority, slash, path = tail.partition("/")
+    return f"{head}://{authority.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+
+
+def path_of(url: str, *, example: str) -> str:
+    """
+    Return the file path of a ``scheme:///path`` URL; three slashes are relative, four absolute.
+
+    Raises:
+        ConfigurationError: There is a host, or no path.
+    """
+    parts = urlsplit(url)
+    path = unquote(parts.path.removeprefix("/"))
+    if parts.netloc or not path or not url.partition(":")[2].startswith("///"):
+        raise ConfigurationError(f"needs a path after three slashes, for instance {example}")
+    return path
+
+
+def parse_options(url: str, allowed: dict[str, type]) -> dict[str, Any]:
+    """
+    Return the options in the query of *url*, converted to the types in *allowed*.
+
+    Raises:
+        ConfigurationError: An option is unknown or its value does not convert; names it.
+    """
+    options: dict[str, Any] = {}
+    for name, text in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        if name not in allowed:
+            known = ", ".join(sorted(allowed)) or "none"
+            raise ConfigurationError(f"no such option {name!r}; options are: {known}")
+        options[name] = _convert(name, text, allowed[name])
+    return options
+
+
+def _convert(name: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        if text.lower() in ("1", "true", "yes", "on"):
+            return True
+        if text.lower() in ("0", "false", "no", "off"):
+            return False
+        raise ConfigurationError(f"option {name!r} must be true or false, not {text!r}")
+    try:
+        return kind(text)
+    except ValueError:
+        raise ConfigurationError(f"option {name!r} must be {kind.__name__}, not {text!r}") from None

@@ -1,0 +1,104 @@
+"""A sink that appends the native JSON of each event to a file, one per line."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+from llmobs.errors import SinkUnavailableError
+from llmobs.pipeline.sink import Batch
+from llmobs.sinks import parse_options, path_of
+from llmobs.store.thread import BlockingThread
+
+try:
+    import fcntl
+except ImportError:  # Windows: appends by several processes may interleave
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["JSONLSink"]
+
+
+class JSONLSink:
+    """
+    Appends whole lines; several processes may share the file. After a failed attempt an event may
+    appear twice, with the same ``event_id``.
+
+    Args:
+        path: The file, created with mode 0600 if missing.
+    """
+
+    max_batch_events: int | None = None
+    max_batch_bytes: int | None = None
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path).expanduser()
+        self.name = f"jsonl:{self._path.name}"
+        self._thread: BlockingThread | None = None
+
+    @classmethod
+    def from_url(cls, url: str, settings: Any) -> Self:
+        """Build one for ``jsonl:///path``."""
+        parse_options(url, {})
+        return cls(path_of(url, example="jsonl:///runs.jsonl"))
+
+    async def open(self) -> None:
+        """
+        Check that the file can be appended to.
+
+        Raises:
+            SinkUnavailableError: It cannot; names the file and the reason.
+        """
+        if self._thread is None:
+            self._thread = BlockingThread("llmobs-jsonl")
+        await self._thread.call(self._append, b"")
+
+    async def send(self, batch: Batch) -> None:
+        """Append the batch in one write."""
+        assert self._thread is not None
+        await self._thread.call(self._append, b"\n".join([*batch.json(), b""]))
+
+    def _append(self, data: bytes) -> None:
+        try:
+            # Opened for each batch, so that rotating the file away just works.
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                with _locked(file):
+                    _write_all(file, data)
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise SinkUnavailableError(
+                f"cannot append to {self._path}: {error.strerror or error}"
+            ) from error
+
+    async def aclose(self) -> None:
+        """End the thread."""
+        if self._thread is not None:
+            self._thread.stop()
+            self._thread = None
+
+
+@contextmanager
+def _locked(file: int) -> Iterator[None]:
+    if fcntl is None:
+        yield
+        return
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _write_all(file: int, data: bytes) -> None:
+    start = os.fstat(file).st_size
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(file, view) :]
+    except OSError:
+        # A full disk must not leave half a line for the next batch to be glued to.
+        with suppress(OSError):
+            os.ftruncate(file, start)
+        raise

@@ -1,0 +1,74 @@
+"""The default sink: a SQLite file that several processes may share."""
+
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from llmobs.pipeline.sink import Batch
+from llmobs.sinks import parse_options, path_of
+from llmobs.store.thread import BlockingThread
+from llmobs.store.writer import Writer
+
+__all__ = ["SQLiteSink"]
+
+_inherited: list[object] = []
+
+
+class SQLiteSink:
+    """
+    Writes batches in one transaction each, from one thread of its own; write-ahead logging lets
+    others read and other processes write meanwhile. ``event_id`` is unique: redelivery is harmless.
+
+    Args:
+        path: The file, created with mode 0600 if missing, as are its parent directories.
+    """
+
+    max_batch_events: int | None = None
+    max_batch_bytes: int | None = None
+
+    def __init__(self, path: str | os.PathLike[str] = "llmobs.db") -> None:
+        self._path = Path(path).expanduser()
+        self.name = f"sqlite:{self._path.name}"
+        self._thread: BlockingThread | None = None
+        self._writer: Writer | None = None
+        self._pid = os.getpid()
+
+    @classmethod
+    def from_url(cls, url: str, settings: Any) -> Self:
+        """Build one for ``sqlite:///path``."""
+        parse_options(url, {})
+        return cls(path_of(url, example="sqlite:///llmobs.db"))
+
+    async def open(self) -> None:
+        """
+        Open the file, and create or migrate its tables.
+
+        Raises:
+            StoreError: It is damaged, or from a newer llmobs.
+            SinkUnavailableError: It cannot be opened or written now.
+        """
+        if self._pid != os.getpid():
+            # Inherited through fork: SQLite forbids using the connection here, even to close it.
+            _inherited.append((self._thread, self._writer))
+            self._thread = self._writer = None
+            self._pid = os.getpid()
+        if self._thread is None:
+            self._thread = BlockingThread("llmobs-sqlite")
+        self._writer = await self._thread.call(Writer, self._path)
+
+    async def send(self, batch: Batch) -> None:
+        """Insert the batch."""
+        assert self._thread is not None and self._writer is not None
+        await self._thread.call(self._write, self._writer, batch)
+
+    @staticmethod
+    def _write(writer: Writer, batch: Batch) -> None:
+        writer.write(batch.events, batch.json())
+
+    async def aclose(self) -> None:
+        """Close the file and end the thread."""
+        if self._thread is not None and self._pid == os.getpid():
+            if self._writer is not None:
+                await self._thread.call(self._writer.close)
+            self._thread.stop()
+        self._thread = self._writer = None

@@ -1,0 +1,92 @@
+"""Open the SQLite file, and say in plain words why it could not be done."""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from llmobs.errors import (
+    LLMObsError,
+    SinkTooLargeError,
+    SinkUnavailableError,
+    StoreCorruptError,
+    StoreNotFoundError,
+)
+from llmobs.store.schema import check_version, migrate
+
+__all__ = ["connect_reader", "connect_writer", "explain"]
+
+BUSY_SECONDS: Final = 10.0
+"""How long a process waits for another one's transaction."""
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """
+    Open the store for writing, creating it (mode 0600: it holds prompts) or migrating it.
+
+    Raises:
+        StoreError: It is damaged, or from a newer llmobs.
+        SinkUnavailableError: It cannot be opened or written now.
+    """
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise SinkUnavailableError(f"cannot open the store {path}: {error}") from error
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # Safe against crashes of the process; a power cut may lose the last transactions.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        migrate(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        raise explain(error, path) from error
+    except LLMObsError:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """
+    Open the store for reading, while others write.
+
+    Raises:
+        StoreNotFoundError: There is none yet.
+        StoreError: It is damaged, or from a newer llmobs.
+    """
+    if not path.is_file():
+        raise StoreNotFoundError(
+            f"there is no store at {path} yet: run an application with llmobs first, or name another file"
+        )
+    try:
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            check_same_thread=False,
+        )
+        connection.row_factory = sqlite3.Row
+        if check_version(connection) == 0:
+            raise StoreNotFoundError(f"{path} is a database, but not a store of llmobs")
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    return connection
+
+
+def explain(error: sqlite3.Error, path: Path) -> LLMObsError:
+    """Return the llmobs error for *error*: damaged for good, or to be tried again."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreCorruptError(
+            f"{path} is not a readable SQLite database ({error}): move it away, a new one is then made"
+        )
+    if code == sqlite3.SQLITE_TOOBIG:
+        return SinkTooLargeError(f"too large for SQLite: {error}")
+    if code == sqlite3.SQLITE_FULL:
+        return SinkUnavailableError(f"cannot write the store {path}: the disk is full")
+    return SinkUnavailableError(f"cannot use the store {path}: {error}")

@@ -1,0 +1,62 @@
+"""
+A thread that does blocking work in order, for as long as its owner wants.
+
+`anyio.to_thread` starts threads on demand, which Python refuses while the interpreter exits; and
+SQLite connections like to stay in one thread. So blocking sinks keep one thread of their own.
+"""
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import anyio
+
+from llmobs.pipeline.wakeup import call_soon_threadsafe
+
+__all__ = ["BlockingThread"]
+
+T = TypeVar("T")
+
+
+class BlockingThread:
+    """
+    Runs functions one after the other; the thread starts with the object.
+
+    Args:
+        name: Thread name, seen in debuggers.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        # A daemon: whoever forgets to close must not hang the interpreter's exit.
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Run ``function(*args)`` in the thread; if the caller is cancelled, it still runs to its end."""
+        finished = anyio.Event()
+        schedule = call_soon_threadsafe()
+        outcome: list[T] = []
+        failure: list[BaseException] = []
+
+        def job() -> None:
+            try:
+                outcome.append(function(*args))
+            except BaseException as error:  # noqa: BLE001 - handed to the caller
+                failure.append(error)
+            schedule(finished.set)
+
+        self._jobs.put(job)
+        await finished.wait()
+        if failure:
+            raise failure[0]
+        return outcome[0]
+
+    def stop(self) -> None:
+        """End the thread after the jobs already given to it."""
+        self._jobs.put(None)

@@ -1,0 +1,121 @@
+"""Write events into the store: blocking, for one thread."""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from llmobs.codec import clean_text
+from llmobs.events import ErrorInfo, Event
+from llmobs.store.connect import connect_writer, explain
+
+__all__ = ["Writer"]
+
+_COLUMNS: Final = (
+    "event_id, run_id, event_type, timestamp, parent_id, trace_id, project_id, service_name, "
+    "environment, user_id, session_id, name, provider, status, failed, http_status, latency_ms, "
+    "time_to_first_token_ms, tokens_input, tokens_output, cost_usd, error, body"
+)
+_ROW: Final = f"({', '.join('?' * len(_COLUMNS.split(',')))})"
+_ROWS_AT_ONCE: Final = 64
+"""Rows per statement: the interpreter's lock is given up and taken once per statement."""
+
+_NAMES: Final = {
+    "prompt_call": "model",
+    "tool_call": "tool_name",
+    "agent_step": "step_name",
+    "assertion_failed": "assertion_name",
+    "hallucination_detected": "detection_method",
+    "performance_alert": "alert_type",
+    "run": "name",
+}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Writer:
+    """
+    One connection, for the thread that writes.
+
+    Args:
+        path: The SQLite file; created if missing.
+
+    Raises:
+        StoreError: It is damaged, or from a newer llmobs.
+        SinkUnavailableError: It cannot be opened or written now.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = connect_writer(path)
+
+    def write(self, events: Sequence[Event], bodies: Sequence[bytes]) -> None:
+        """
+        Insert *events* in one transaction; those whose id is there already change nothing.
+
+        Raises:
+            StoreError: The store is damaged.
+            SinkUnavailableError: Not now: locked, full, read-only.
+        """
+        rows = [_row(event, body) for event, body in zip(events, bodies, strict=True)]
+        try:
+            self._insert(rows)
+        except UnicodeEncodeError:  # lone surrogates in a name; bodies are clean already
+            self._insert(
+                [tuple(clean_text(v) if isinstance(v, str) else v for v in row) for row in rows]
+            )
+
+    def _insert(self, rows: list[tuple[Any, ...]]) -> None:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                part = rows[start : start + _ROWS_AT_ONCE]
+                values = ", ".join([_ROW] * len(part))
+                connection.execute(
+                    f"INSERT OR IGNORE INTO events ({_COLUMNS}) VALUES {values}",  # noqa: S608
+                    list(chain.from_iterable(part)),
+                )
+            connection.execute("COMMIT")
+        except (sqlite3.Error, UnicodeEncodeError) as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise explain(error, self._path) from error
+            raise
+
+    def close(self) -> None:
+        """Close the connection; SQLite folds the write-ahead log back into the file."""
+        self._connection.close()
+
+
+def _row(event: Event, body: bytes) -> tuple[Any, ...]:
+    kind = event.event_type.value
+    error = getattr(event, "error", None)
+    return (
+        event.event_id,
+        event.run_id,
+        kind,
+        (event.timestamp - _EPOCH) // _MICROSECOND,
+        event.parent_id,
+        event.trace_id,
+        event.project_id,
+        event.service_name,
+        event.environment,
+        event.user_id,
+        event.session_id,
+        getattr(event, _NAMES[kind]) if kind in _NAMES else None,
+        getattr(event, "provider", None),
+        getattr(event, "status", None),
+        event.failed,
+        getattr(event, "http_status", None),
+        getattr(event, "latency_ms", None),
+        getattr(event, "time_to_first_token_ms", None),
+        getattr(event, "tokens_input", None),
+        getattr(event, "tokens_output", None),
+        getattr(event, "cost_usd", None),
+        f"{error.type or 'error'}: {error.message}"[:300] if type(error) is ErrorInfo else None,
+        body.decode(),
+    )

@@ -1,0 +1,260 @@
+"""
+The sync client: the same pipeline, in a private event loop in a thread of its own.
+
+The thread starts with the first event and ends with ``close()`` or, last resort, at exit. After a
+fork the child starts its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import socket
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError as FutureCancelledError
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import anyio
+
+from llmobs.client import Recording
+from llmobs.context import current_run
+from llmobs.events import Event
+from llmobs.pipeline.statistics import FlushReport
+from llmobs.tracker import Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Client", "current_tracker", "default_client", "run"]
+
+T = TypeVar("T")
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop that resolves host names in place: at exit its executor may start no thread."""
+
+    async def getaddrinfo(self, *args: Any, **kwargs: Any) -> Any:
+        return socket.getaddrinfo(*args, **kwargs)
+
+
+class _LoopThread:
+    """Runs *serve* in a private loop until `stop`."""
+
+    def __init__(
+        self, serve: Callable[[Callable[[], None], asyncio.Event], Coroutine[Any, Any, None]]
+    ) -> None:
+        self._ready = threading.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._serve = serve
+        # A daemon, or the interpreter would wait for it before `atexit` can stop it.
+        self._thread = threading.Thread(target=self._run, name="llmobs", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=_Loop) as runner:
+            runner.run(self._main())
+
+    async def _main(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        try:
+            await self._serve(self._ready.set, self._stop)
+        finally:
+            self._ready.set()
+
+    def call(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run *coroutine* in the loop and wait for it."""
+        self._ready.wait()
+        assert self.loop is not None
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout)
+
+    def stop(self, timeout: float) -> None:
+        """Let *serve* end, and wait for the thread, at most *timeout* seconds."""
+        self._ready.wait(timeout)
+        assert self.loop is not None and self._stop is not None
+        with suppress(RuntimeError):  # the loop is closed already
+            self.loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(timeout)
+
+    @property
+    def is_this_thread(self) -> bool:
+        """Whether the caller is inside the private loop."""
+        return threading.current_thread() is self._thread
+
+
+class Client(Recording):
+    """
+    A client for scripts, workers and WSGI applications; every method may be called from any thread.
+
+    Use it as a context manager, or call :meth:`close` at the end; what is still queued at a normal
+    exit is delivered then.
+
+    Args:
+        settings: A `Settings` object to start from; by default the environment.
+        keywords: Fields of `Settings`; they win over *settings* and the environment.
+
+    Raises:
+        ConfigurationError: A setting is wrong, or a sink cannot be built.
+    """
+
+    _offload = False
+    _thread: _LoopThread | None = None
+    _closed = False
+
+    def _wake(self) -> None:
+        # The first event starts the thread; until it listens, every event may come here.
+        if not self._closed:
+            self._ensure_started()
+
+    def _ensure_started(self) -> _LoopThread | None:
+        with self._lock:
+            if self._thread is None and self.enabled and not self._closed:
+                _exit_hook.add(self)
+                try:
+                    self._thread = _LoopThread(self._serve)
+                except RuntimeError as error:  # no threads left, or the interpreter is ending
+                    self._troubles.log("no-thread", "llmobs: cannot start a thread: %s", error)
+            return self._thread
+
+    async def _serve(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
+        async with anyio.create_task_group() as group:
+            await self._start(group)
+            ready()
+            await stop.wait()
+            await self._stop()
+
+    def after_fork(self) -> None:
+        """Start anew in a forked child, with a thread of its own."""
+        super().after_fork()
+        self._thread = None
+
+    def flush(self, timeout: float | None = None) -> FlushReport:
+        """
+        Deliver what was recorded before this call, without waiting for full batches.
+
+        Args:
+            timeout: Seconds to wait at most; default is the setting ``timeout``.
+        """
+        before = self.statistics()
+        if before.pending and (thread := self._ensure_started()) and not thread.is_this_thread:
+            limit = self.settings.timeout if timeout is None else timeout
+            with suppress(FutureTimeoutError, FutureCancelledError):
+                return thread.call(self._flush(limit), limit + 5.0)
+        return FlushReport.between(before, self.statistics())
+
+    def send(self, event: Event, timeout: float | None = None) -> None:
+        """
+        Deliver *event* and wait until every sink confirmed it; concurrent callers share batches.
+
+        Args:
+            event: Any event; see `llmobs.events`.
+            timeout: Seconds to wait at most; default is the setting ``timeout``.
+
+        Raises:
+            DeliveryTimeoutError: Not confirmed in time; the event stays queued.
+            DeliveryError: A sink refused it; the message has the sink's words.
+        """
+        if thread := self._ensure_started():
+            thread.call(self._send(event, self.settings.timeout if timeout is None else timeout))
+
+    def close(self) -> None:
+        """Deliver what is queued, within ``shutdown_timeout``, and end the thread; safe to call twice."""
+        if any(buffer.pending for buffer in self._buffers):
+            self._ensure_started()
+        with self._lock:
+            self._closed = True
+            thread, self._thread = self._thread, None
+        _exit_hook.discard(self)
+        if thread is not None and not thread.is_this_thread:
+            thread.stop(self.settings.shutdown_timeout + 5.0)
+        for buffer in self._buffers:
+            buffer.close()
+
+    def __enter__(self) -> Self:
+        if self._closed:
+            self._closed = False
+            for buffer in self._buffers:
+                buffer.reopen()
+                buffer.wake = self._wake
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _ExitHook:
+    """Closes, at a normal exit, the clients that nobody closed."""
+
+    def __init__(self) -> None:
+        self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
+        self._pid: int | None = None
+
+    def add(self, client: Client) -> None:
+        if self._pid is None:
+            atexit.register(self._close_all)
+        self._pid = os.getpid()
+        self._clients.add(client)
+
+    def discard(self, client: Client) -> None:
+        self._clients.discard(client)
+
+    def _close_all(self) -> None:
+        for client in list(self._clients):
+            client.close()
+
+
+_exit_hook = _ExitHook()
+_default: Client | None = None
+_default_lock = threading.Lock()
+
+
+def default_client() -> Client:
+    """
+    Return the client of this process for code outside any run, made from the environment when first needed.
+
+    Raises:
+        ConfigurationError: A variable ``LLMOBS_*`` is wrong.
+    """
+    global _default
+    if _default is None:
+        with _default_lock:
+            if _default is None:
+                _default = Client()
+    return _default
+
+
+def run(
+    run_id: str | None = None,
+    *,
+    name: str | None = None,
+    user_id: str | None = None,
+    session_id: str | None = None,
+    tags: Sequence[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+) -> Tracker:
+    """Return a run of the default client; see `Client.run`."""
+    return default_client().run(
+        run_id, name=name, user_id=user_id, session_id=session_id, tags=tags, metadata=metadata
+    )
+
+
+def current_tracker() -> Tracker:
+    """
+    Return the tracker of the current run.
+
+    Outside any run, each call returns the tracker of a new run of the default client.
+    """
+    current = current_run()
+    return current if isinstance(current, Tracker) else Tracker(default_client())
