@@ -1,0 +1,207 @@
+"""The application: routes, and the one way every model request takes through them."""
+
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+
+import anyio
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from . import (
+    anthropic_messages,
+    azure,
+    body,
+    faults,
+    headers,
+    openai_chat,
+    openai_other,
+    openai_responses,
+)
+from .body import BodyResponse, Pace
+from .conversation import Json, Reply
+from .errors import Dialect, WireError
+from .faults import Faults, OnceMemory
+from .words import identifier
+
+Answering = Callable[[Json, str], Reply]
+"""Answers a decoded request; the text it gets besides makes the ids of the answer."""
+
+
+class LLMServer:
+    """The state of one server: its options, and the few things it has to remember."""
+
+    def __init__(
+        self, *, ttft_ms: float, chunk_ms: float, error_rate: float, retry_after: float
+    ) -> None:
+        self._pace = Pace(ttft_ms / 1000, chunk_ms / 1000)
+        self._error_every = round(1 / error_rate) if error_rate else 0
+        self._retry_after = retry_after
+        self._numbers = count(1)
+        self._failed_once = OnceMemory()
+        self._conversations = openai_responses.Memory()
+
+    def routes(self) -> list[Route]:
+        """Every path the server answers."""
+        openai: dict[str, Answering] = {
+            "/chat/completions": openai_chat.reply,
+            "/responses": partial(openai_responses.reply, memory=self._conversations),
+            "/completions": openai_other.completions,
+            "/embeddings": openai_other.embeddings,
+        }
+        anthropic: dict[str, Answering] = {
+            "/messages": anthropic_messages.reply,
+            "/messages/count_tokens": anthropic_messages.count_tokens,
+        }
+        routes = [self._route(f"/v1{path}", item, Dialect.OPENAI) for path, item in openai.items()]
+        routes += [
+            self._route(f"/v1{path}", item, Dialect.ANTHROPIC) for path, item in anthropic.items()
+        ]
+        for prefix in ("/openai/v1", "/openai/deployments/{model}"):
+            routes += [
+                self._route(prefix + path, item, Dialect.AZURE) for path, item in openai.items()
+            ]
+        routes += [Route(path, self._models) for path in ("/v1/models", "/openai/v1/models")]
+        return routes
+
+    def _route(self, path: str, answering: Answering, dialect: Dialect) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await self._answer(request, answering, dialect)
+
+        return Route(path, endpoint, methods=["POST"])
+
+    async def _models(self, request: Request) -> Response:
+        return JSONResponse(openai_other.models(anthropic="anthropic-version" in request.headers))
+
+    async def _answer(self, request: Request, answering: Answering, dialect: Dialect) -> Response:
+        started = time.perf_counter()
+        number = next(self._numbers)
+        request_id = identifier("req_", 32, number, started)
+        retry_after, content = self._retry_after, Json()
+        try:
+            content = await _content(request)
+            asked = faults.requested(request.headers.get("x-fake-fault", ""), content["model"])
+            retry_after = _header(request, "x-fake-retry-after", retry_after)
+            pace = self._asked_pace(request)
+            if "slow-header" in asked:
+                await anyio.sleep(_header(request, "x-fake-slow-ms", 1500) / 1000)
+            self._fail_if_asked(request, content, asked, number)
+            reply = _answered(answering, content, request_id)
+        except WireError as error:
+            model = str(content.get("model"))
+            head = headers.standard(dialect, request_id, model=model, tokens=0, started=started)
+            head |= error.headers(dialect, retry_after)
+            return JSONResponse(error.body(dialect, request_id), error.status, head)
+        path = request.url.path
+        if dialect is Dialect.AZURE and path.endswith("/chat/completions"):
+            reply = azure.with_filter_results(reply)
+        if isinstance(reply.content, dict):
+            await pace.whole(reply.usage.output)
+            chunks, about = body.plain(faults.with_usage_faults(reply.content, asked), asked)
+        else:
+            error_event = faults.error_event(
+                dialect, request_id, path, number=len(reply.content) // 2
+            )
+            events = faults.in_stream(reply.content, asked, error_event)
+            chunks, about = body.stream(events, len(reply.content), pace, asked)
+        used = reply.usage.prompt + reply.usage.output
+        head = headers.standard(
+            dialect, request_id, model=content["model"], tokens=used, started=started
+        )
+        return BodyResponse(chunks, headers={**head, **about})
+
+    def _asked_pace(self, request: Request) -> Pace:
+        first = _header(request, "x-fake-ttft-ms", self._pace.first * 1000)
+        between = _header(request, "x-fake-chunk-ms", self._pace.between * 1000)
+        return Pace(first / 1000, between / 1000)
+
+    def _fail_if_asked(self, request: Request, content: Json, asked: Faults, number: int) -> None:
+        if self._error_every and number % self._error_every == 0:
+            raise WireError(429)
+        if "stream-error" in asked and not content.get("stream"):
+            raise WireError(500)
+        if asked.status is None:
+            return
+        prompt = json.dumps([content.get(key) for key in ("messages", "input", "prompt", "model")])
+        key = f"{request.url.path} {asked.status} {request.headers.get('idempotency-key', prompt)}"
+        if not asked.once or self._failed_once.is_first(key):
+            raise WireError(asked.status)
+
+
+async def _content(request: Request) -> Json:
+    sent_keys = [
+        request.headers.get(name, "") for name in ("authorization", "api-key", "x-api-key")
+    ]
+    if any(key.removeprefix("Bearer ") == "invalid" for key in sent_keys):
+        raise WireError(401)
+    try:
+        content = json.loads(await request.body())
+    except ValueError:
+        raise WireError(400, "We could not parse the JSON body of your request.") from None
+    if not isinstance(content, dict):
+        raise WireError(400, "The body of the request must be a JSON object.")
+    if model := request.path_params.get("model"):
+        content["model"] = model
+    if not isinstance(content.get("model"), str):
+        raise WireError(400, "you must provide a model parameter", param="model")
+    return content
+
+
+def _answered(answering: Answering, content: Json, seed: str) -> Reply:
+    """The reply; a request whose parts have the wrong types is the client's mistake, not ours."""
+    try:
+        return answering(content, seed)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise WireError(
+            400, f"A part of the request is missing or of the wrong type: {error}"
+        ) from error
+
+
+def _header(request: Request, name: str, default: float) -> float:
+    """A number from a header; raises `WireError` 400 when it is none, or negative."""
+    try:
+        value = float(request.headers.get(name, default))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise WireError(400, f"{name}: not a number of at least zero")
+    return value
+
+
+async def _no_such_path(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    dialect = Dialect.ANTHROPIC if "anthropic-version" in request.headers else Dialect.OPENAI
+    wrong = WireError(404, f"Invalid URL ({request.method} {request.url.path})")
+    return JSONResponse(wrong.body(dialect, identifier("req_", 32, time.perf_counter())), status)
+
+
+def create_app(
+    *, ttft_ms: float = 60, chunk_ms: float = 12, error_rate: float = 0, retry_after: float = 1
+) -> Starlette:
+    """Make the server as an ASGI application.
+
+    Args:
+        ttft_ms: milliseconds until the first token; the header `x-fake-ttft-ms` overrides it.
+        chunk_ms: milliseconds between tokens; the header `x-fake-chunk-ms` overrides it.
+        error_rate: share of requests answered 429, between 0 and 1. Not random: 0.1 fails every
+            tenth request.
+        retry_after: seconds in the `Retry-After` of a 429; `x-fake-retry-after` overrides it.
+
+    Raises:
+        ValueError: an option is out of its range.
+    """
+    if not 0 <= error_rate <= 1:
+        raise ValueError("error_rate must be between 0 and 1")
+    if min(ttft_ms, chunk_ms, retry_after) < 0:
+        raise ValueError("times must not be negative")
+    server = LLMServer(
+        ttft_ms=ttft_ms, chunk_ms=chunk_ms, error_rate=error_rate, retry_after=retry_after
+    )
+    return Starlette(
+        routes=server.routes(), exception_handlers={404: _no_such_path, 405: _no_such_path}
+    )
