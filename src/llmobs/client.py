@@ -99,7 +99,7 @@ class Recording:
         from llmobs.sinks import resolve
 
         settings = self.settings
-        preparer = self._make_preparer()
+        self.preparer = preparer = self._make_preparer()
         workers = []
         for sink in resolve(settings.sink, settings):
             buffer = Buffer(

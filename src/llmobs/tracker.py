@@ -513,7 +513,7 @@ class Tracker(Run):
             Status.ERROR if errors else Status.SUCCESS,
             finish_reason=finish_reason,
             service_name=service,
-            **fields,  # type: ignore[typeddict-item]
+            **fields,
         )
 
     # The one way into the pipeline.

@@ -126,14 +126,15 @@ class Preparer:
                 if entry.event.client is not None:
                     continue
                 if self._offload and entry.size > LARGE_BYTES:
-                    await anyio.to_thread.run_sync(self._prepare_one, entry)
+                    await anyio.to_thread.run_sync(self.prepare_now, entry)
                 else:
-                    self._prepare_one(entry)
+                    self.prepare_now(entry)
                 if time.perf_counter() > slice_end:
                     await anyio.lowlevel.checkpoint()
                     slice_end = time.perf_counter() + SLICE_SECONDS
 
-    def _prepare_one(self, entry: Entry) -> None:
+    def prepare_now(self, entry: Entry) -> None:
+        """Prepare one event in place, in this thread. Never raises."""
         event = entry.event
         finished = False
         with internal_errors("prepare an event"):

@@ -1,0 +1,27 @@
+"""Fixtures for the whole suite: three event loops, and internal errors that surface."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from llmobs import guard
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
+        pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
+        pytest.param(("trio", {}), id="trio"),
+    ]
+)
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
+    """Run async tests on asyncio, uvloop and trio."""
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture(autouse=True)
+def internal_errors_surface() -> Iterator[None]:
+    """An error that the guard would log in an application fails the test."""
+    guard.raise_internal_errors(True)
+    yield
+    guard.raise_internal_errors(False)
