@@ -181,16 +181,13 @@ class Reader:
         """
         query, values = select_events(STORED, where, types)
         cursor = self._execute(f"{query} ORDER BY e.id", values)
-        try:
-            while True:
-                with self._reading():
-                    rows = cursor.fetchmany(200)
-                if not rows:
-                    return
-                for row in rows:
-                    yield StoredEvent(*row)
-        finally:
-            cursor.close()
+        while True:
+            with self._reading():
+                rows = cursor.fetchmany(200)
+            if not rows:
+                return
+            for row in rows:
+                yield StoredEvent(*row)
 
     def count_events(self, where: RunFilter = _EVERYTHING, *, types: Sequence[str] = ()) -> int:
         """Return how many events :meth:`events` would yield."""
