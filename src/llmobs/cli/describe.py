@@ -126,7 +126,7 @@ def contents(event: Event, *, full: bool) -> list[tuple[str, str]]:
             if not full and isinstance(asked, list) and asked and _is_message(asked[-1]):
                 asked = asked[-1:]
             pairs: list[tuple[str, Any]] = [(">", asked), ("<", event.response)]
-            pairs += [("<", call) for call in event.tool_calls or ()]
+            pairs += [("<", _part(call)) for call in event.tool_calls or ()]
         case ToolCallEvent():
             pairs = [(">", event.input), ("<", event.output)]
         case AgentStepEvent():
