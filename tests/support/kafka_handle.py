@@ -14,7 +14,8 @@ from tests.support.kafka_python import KafkaAdminClient
 class Kafka(Administration):
     """A broker to use, not to break.
 
-    `kind` is `existing`, `kraft` or `mock`; the mock knows neither topic settings nor rights.
+    `kind` is `existing`, `kraft` or `mock`; the mock knows neither topic settings nor rights, and
+    kafka-python (so `admin`, too) cannot talk to it.
     """
 
     bootstrap: list[str]

@@ -45,6 +45,8 @@ def produce(options: dict[str, Any], topic: str, *values: bytes) -> None:
 
 
 def test_kafka_python_to_the_shared_broker(kafka: Kafka, kafka_topic: str) -> None:
+    if kafka.kind == "mock":
+        pytest.skip("kafka-python 3 cannot read the mock's list of API versions")
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap)
     headers = [("event_id", b"1"), ("model", "größer".encode())]
     producer.send(kafka_topic, b"value", key=b"service", headers=headers).get(timeout=20)
