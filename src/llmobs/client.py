@@ -509,10 +509,9 @@ class AsyncClient(Recording):
         group, self._group = self._group, None
         if group is None:
             return
-        with anyio.CancelScope(shield=True):
-            await self.aclose()
-            # The group is told nothing of the block's error: it would come out wrapped in a group.
-            await group.__aexit__(None, None, None)
+        await self.aclose()
+        # The group is told nothing of the block's error: it would come out wrapped in a group.
+        await group.__aexit__(None, None, None)
         for worker in self._workers:
             worker.reset()
             worker.buffer.wake = self._wake
