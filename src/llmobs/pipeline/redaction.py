@@ -1,0 +1,189 @@
+"""Redaction: e-mail addresses, payment cards, keys and tokens leave before anything is shipped.
+
+Values are redacted, never a serialised event: no escape is broken, no identifier taken for a card.
+What is found and how is in `llmobs.pipeline._sensitive`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from llmobs.pipeline._sensitive import Span, find_spans
+
+__all__ = ["FAILED", "Redactor", "redact_text"]
+
+FAILED = "[REDACTION_FAILED]"
+"""What stands in place of a value that could not be redacted."""
+
+_CHUNK = 65_536  # characters searched between two chances for other threads: about 0.2 ms
+_SHORTEST = 6  # characters of the shortest match, an address such as a@b.io
+_DEEPEST = 1_000  # containers within containers
+
+
+def redact_text(text: str, *, pause: Callable[[], None] | None = None, chunk: int = _CHUNK) -> str:
+    """Return ``text`` with everything sensitive replaced by a token that names its kind.
+
+    - e-mail addresses: ``[REDACTED_EMAIL]``
+    - payment card numbers (13 to 19 digits in the usual groups, checksum holds): ``[REDACTED_CC]``
+    - API keys of OpenAI, Anthropic, AWS, GitHub, Slack and Google, and private key blocks:
+      ``[REDACTED_KEY]``
+    - JSON web tokens, and ``Bearer`` with its token: ``[REDACTED_TOKEN]``
+
+    The same object comes back if there was nothing to replace. Any string is accepted, lone
+    surrogates included, and the time grows with its length only. A long text is searched in chunks
+    of ``chunk`` characters, none of which holds the interpreter for long; ``pause`` is called
+    between two of them. The result does not depend on ``chunk``.
+    """
+    length = len(text)
+    if length < _SHORTEST:
+        return text
+    resume = [0, 0]
+    spans = find_spans(text, 0, min(chunk, length), resume)
+    for low in range(chunk, length, chunk):
+        if pause is not None:
+            pause()
+        spans += find_spans(text, low, min(low + chunk, length), resume)
+    return _replace(text, spans) if spans else text
+
+
+def _replace(text: str, spans: list[Span]) -> str:
+    spans.sort()
+    pieces: list[str] = []
+    done = 0
+    for start, end, token in spans:
+        if start >= done:
+            pieces += text[done:start], token
+            done = end
+        elif end > done:  # overlaps the one before: both go
+            done = end
+    pieces.append(text[done:])
+    return "".join(pieces)
+
+
+class Redactor:
+    """Redacts every string within a value, and fails closed.
+
+    ``text`` redacts one string, ``extra`` (the user's own rules) is applied to its result. Should
+    either raise or not return a string, the whole string is replaced by `FAILED`.
+
+    One redactor serves one pipeline task; its counters are not locked.
+    """
+
+    def __init__(
+        self,
+        *,
+        text: Callable[[str], str] = redact_text,
+        extra: Callable[[str], str] | None = None,
+    ) -> None:
+        self._text = text
+        self._extra = extra
+        self.hits = 0
+        """Strings that were changed, failures excluded."""
+        self.failures = 0
+        """Strings replaced because a rule raised, and containers nested too deeply."""
+
+    def value(self, obj: Any) -> Any:
+        """Return ``obj`` with its strings redacted: in lists, tuples, and dicts (keys too).
+
+        ``obj`` is never changed. Containers in which nothing had to go are returned as they are, so
+        usually this is ``obj`` itself. A container more than 1,000 levels down, or one that
+        contains itself, becomes `FAILED`. Everything else (numbers, bytes, None) passes.
+        """
+        if isinstance(obj, str):
+            return self._string(obj)
+        if not isinstance(obj, (dict, list, tuple)):
+            return obj
+        # An explicit stack: data may be nested deeper than the interpreter's recursion limit.
+        stack = [_Level(obj, None)]
+        above = {id(obj)}
+        while True:
+            level = stack[-1]
+            for key, item in level.items:
+                if isinstance(item, str):
+                    new: Any = self._string(item)
+                elif isinstance(item, (dict, list, tuple)):
+                    if item and id(item) not in above and len(stack) < _DEEPEST:
+                        above.add(id(item))
+                        stack.append(_Level(item, key))
+                        break
+                    new = FAILED if item else item
+                    self.failures += bool(item)
+                else:
+                    continue
+                if new is not item:
+                    level.put(key, new)
+            else:
+                stack.pop()
+                above.discard(id(level.source))
+                result = level.result(self._string)
+                if not stack:
+                    return result
+                if result is not level.source:
+                    stack[-1].put(level.key, result)
+
+    def _string(self, text: str) -> str:
+        try:
+            new = self._text(text)
+            if self._extra is not None:
+                new = self._extra(new)
+            if not isinstance(new, str):
+                raise TypeError(new)  # counted like any other failure
+        except Exception:  # noqa: BLE001 - fails closed: the field goes, not the secret
+            self.failures += 1
+            return FAILED
+        if new is text or new == text:
+            return text
+        self.hits += 1
+        return new
+
+
+class _Level:
+    """One container being walked: its items still to come, and its copy once something changed."""
+
+    __slots__ = ("copy", "items", "key", "source")
+
+    def __init__(self, source: dict[Any, Any] | list[Any] | tuple[Any, ...], key: Any) -> None:
+        self.source = source
+        self.key = key  # under which it stands in the container above
+        self.items: Iterator[tuple[Any, Any]] = iter(
+            source.items() if isinstance(source, dict) else enumerate(source)
+        )
+        self.copy: dict[Any, Any] | list[Any] | None = None
+
+    def put(self, key: Any, value: Any) -> None:
+        if self.copy is None:
+            self.copy = dict(self.source) if isinstance(self.source, dict) else list(self.source)
+        self.copy[key] = value
+
+    def result(self, redact: Callable[[str], str]) -> Any:
+        """Return the source if nothing changed, else the changed copy, of the same kind."""
+        source = self.source
+        if isinstance(source, dict):
+            return self._with_redacted_keys(source, redact)
+        if self.copy is None:
+            return source
+        return tuple(self.copy) if isinstance(source, tuple) else self.copy
+
+    def _with_redacted_keys(
+        self, source: dict[Any, Any], redact: Callable[[str], str]
+    ) -> dict[Any, Any]:
+        renamed: dict[str, str] = {}
+        for key in source:
+            if isinstance(key, str):
+                new = redact(key)
+                if new is not key:
+                    renamed[key] = new
+        values = source if self.copy is None else self.copy
+        assert isinstance(values, dict)
+        if not renamed:
+            return values
+        result: dict[Any, Any] = {}
+        for key, value in values.items():
+            name = new = renamed.get(key, key) if isinstance(key, str) else key
+            count = 1
+            while name in result:  # two addresses as keys: neither value is lost
+                count += 1
+                name = f"{new} {count}"
+            result[name] = value
+        return result
