@@ -138,26 +138,24 @@ def test_json_text_stays_json(secret: str, token: str, before: str, ensure_ascii
     assert secret not in value
 
 
-PIECES = st.lists(
-    st.one_of(
-        st.sampled_from([secret for secret, _ in SECRETS]),
-        st.sampled_from(EDGES),
-        st.text(max_size=20),
-        st.text("0123456789 -", max_size=30),
-        st.text("a@.", max_size=8),
-        st.sampled_from(["sk-", "eyJ", "Bearer ", "-----BEGIN PRIVATE KEY-----", "\\u00e9"]),
-    ),
-    max_size=8,
-).map("".join)
+PIECES = st.one_of(
+    st.sampled_from([secret for secret, _ in SECRETS]),
+    st.sampled_from(EDGES),
+    st.text(max_size=20),
+    st.text("0123456789 -", max_size=30),
+    st.text("a@.", max_size=8),
+    st.sampled_from(["sk-", "eyJ", "Bearer ", "-----BEGIN PRIVATE KEY-----", "\\u00e9"]),
+)
+GLUED = st.lists(PIECES, max_size=8).map("".join)
 
 
-@given(PIECES)
+@given(st.lists(PIECES, max_size=4).map(" ".join))
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
     once = redact_text(text)
     assert redact_text(once) == once
 
 
-@given(PIECES, st.integers(1, 40))
+@given(GLUED, st.integers(1, 40))
 def test_chunks_do_not_show(text: str, chunk: int) -> None:
     assert redact_text(text, chunk=chunk) == redact_text(text)
 

@@ -42,8 +42,8 @@ def find_spans(text: str, low: int, high: int, resume: list[int]) -> list[Span]:
     """Return the spans whose anchors lie in ``text[low:high]``, unordered and perhaps overlapping.
 
     The spans themselves may reach outside, so consecutive windows find exactly what one window over
-    all of the text finds. ``resume`` carries, from window to window of one text, where the searches
-    for keys and for bearer tokens go on; start with ``[0, 0]``.
+    all of the text finds. ``resume`` carries, from window to window of one text, where the last
+    key, bearer token, card number and base64 run ended; start with ``[0, 0, 0, 0]``.
     """
     spans: list[Span] = []
     # One byte per character (others become "?"), so that positions stay; a few more characters let
@@ -56,7 +56,7 @@ def find_spans(text: str, low: int, high: int, resume: list[int]) -> list[Span]:
     if at >= 0:
         at = symbols.find(_FOUR_DIGITS, at)
         if at >= 0:
-            _find_cards(text, symbols, at, low, high, spans)
+            _find_cards(text, symbols, at, low, high, resume, spans)
     at = text.find("@", low, high)
     if at >= 0:
         _find_emails(text, at, high, spans)
@@ -157,8 +157,7 @@ def _find_keys(
         if prefix is not None:
             start = here - prefix.rare
             if start >= 0 and text.startswith(prefix.text, start):
-                end = _find_key(text, start, end, prefix, spans)
-                resume[0] = end
+                end = _find_key(text, start, end, resume, prefix, spans)
         elif here >= 11 and text.startswith(_KEY_HEADER_TAIL, here - 11):
             start = text.rfind("-----BEGIN ", max(0, here - 64), here)
             header = _KEY_HEADER.match(text, start) if start >= 0 else None
@@ -169,17 +168,26 @@ def _find_keys(
         at = find(_RARE, end - low)
 
 
-def _find_key(text: str, start: int, end: int, prefix: _Prefix, spans: list[Span]) -> int:
+def _find_key(
+    text: str, start: int, end: int, resume: list[int], prefix: _Prefix, spans: list[Span]
+) -> int:
     """Look for a key at ``start``; return where to go on, which is ``end`` or behind the key."""
-    if _follows_letter(text, start):
+    if prefix.token is TOKEN and start < resume[3]:
+        return end
+    # These begin ordinary words too; but right behind another key they are not part of a word.
+    if prefix.proof is not None and start != resume[0] and _follows_letter(text, start):
         return end
     found = prefix.pattern.match(text, start)
     if found is None:
         return end
-    end = _run_end(text, start, found.end())
+    run_end = _run_end(text, start, found.end())
     if prefix.proof is None or prefix.proof.search(text, start + 3, found.end()):
-        spans.append(Span(start, _before_stop(text, end), prefix.token))
-    return end
+        spans.append(Span(start, _before_stop(text, run_end), prefix.token))
+    elif prefix.token is TOKEN:
+        resume[3] = run_end  # base64 of something else, in which keys may still be
+        return end
+    resume[0] = run_end
+    return run_end
 
 
 def _before_stop(text: str, end: int) -> int:
@@ -210,13 +218,13 @@ def _find_bearers(text: str, at: int, high: int, resume: list[int], spans: list[
         end = at + 1
         if text[end : at + 7] == "earer ":
             found = _BEARER.match(text, at)
-            if found is not None and not _follows_letter(text, at):
-                end = _run_end(text, found.start(1), found.end())
+            if found is not None:
                 token = found[1]
                 # "Bearer certificates" is prose; a token is long or has a digit.
                 if len(token) >= 20 or _DIGIT.search(token):
+                    end = _run_end(text, found.start(1), found.end())
                     spans.append(Span(at, _before_stop(text, end), TOKEN))
-                resume[1] = end
+                    resume[1] = end
         at = find("B", end, high)
 
 
@@ -264,6 +272,7 @@ _LAYOUTS = (
     re.compile(r"[0-9]{4}(?:[ -]?[0-9]{4}){2}[ -]?[0-9]{1,4}(?![0-9])"),  # 13 to 16
     re.compile(r"[0-9]{4}[ -]?[0-9]{6}[ -]?[0-9]{4,5}(?![0-9])"),  # American Express, Diners
 )
+_DECIMALS = re.compile(r"[0-9]\.")
 _VALUES = bytes(max(0, byte - 48) for byte in range(256))
 _DOUBLED = bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)) + bytes(246)
 _HEX = re.compile(r"[0-9A-Fa-f]*")
@@ -271,7 +280,15 @@ _HEX_AND_DASHES = re.compile(r"[0-9A-Fa-f-]*")
 _SHORTEST_DASHED_ID = 32  # hexadecimal digits of a UUID
 
 
-def _find_cards(text: str, symbols: bytes, at: int, low: int, high: int, spans: list[Span]) -> None:
+def _find_cards(
+    text: str,
+    symbols: bytes,
+    at: int,
+    low: int,
+    high: int,
+    resume: list[int],
+    spans: list[Span],
+) -> None:
     find = symbols.find
     size = len(symbols)
     while 0 <= at < high - low:
@@ -287,23 +304,32 @@ def _find_cards(text: str, symbols: bytes, at: int, low: int, high: int, spans: 
         # At the edge of a window the run may have begun in the one before, which saw it then.
         edge = at == 0 and low > 0 and text[low - 1] in "0123456789"
         if not edge and end - at < 24:
-            _find_card(text, start, low + end, spans)
+            card = _card(text, start, low + end, resume[2])
+            if card is not None:
+                spans.append(card)
+                resume[2] = card.end
         at = find(_FOUR_DIGITS, end)
 
 
-def _find_card(text: str, start: int, end: int, spans: list[Span]) -> None:
-    """Look for a card number that begins with the run of digits ``text[start:end]``."""
+def _card(text: str, start: int, end: int, last: int) -> Span | None:
+    """Return the card number that begins with the run of digits ``text[start:end]``, if one does.
+
+    ``last`` is where the last card number ended.
+    """
     if text.rfind("\\u", max(0, start - 5), start) >= 0:
         # The first of these may be the digits of an escape such as \\u2013.
         start = max(start, _run_start(text, end, _WORD_BACKWARDS))
     if _PERHAPS_CARD.match(text, start) is None:
-        return
+        return None
     for layout in _LAYOUTS:
         found = layout.match(text, start)
         if found is not None and _checksum_holds(found[0]):
-            if not _is_identifier(text, start, found.end()):
-                spans.append(Span(start, found.end(), CARD))
-            return
+            end = found.end()
+            # A full stop and a digit before: the decimals of a number.
+            if start - 1 != last and _DECIMALS.match(text, max(0, start - 2)):
+                return None
+            return None if _is_hexadecimal(text, start, end) else Span(start, end, CARD)
+    return None
 
 
 def _checksum_holds(number: str) -> bool:
@@ -312,10 +338,8 @@ def _checksum_holds(number: str) -> bool:
     return (sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_DOUBLED))) % 10 == 0
 
 
-def _is_identifier(text: str, start: int, end: int) -> bool:
-    """Whether these digits are part of a hexadecimal number, a UUID or a decimal fraction."""
-    if start >= 2 and text[start - 1] == "." and text[start - 2] in "0123456789":
-        return True
+def _is_hexadecimal(text: str, start: int, end: int) -> bool:
+    """Whether these digits are part of a hexadecimal number or a UUID."""
     tail = _WORD.match(text[end : end + 64])
     word = _run_start(text, start, _WORD_BACKWARDS)
     glued = text[word:start] + ("" if tail is None else tail[0])

@@ -38,7 +38,7 @@ def redact_text(text: str, *, pause: Callable[[], None] | None = None, chunk: in
     length = len(text)
     if length < _SHORTEST:
         return text
-    resume = [0, 0]
+    resume = [0, 0, 0, 0]
     spans = find_spans(text, 0, min(chunk, length), resume)
     for low in range(chunk, length, chunk):
         if pause is not None:
