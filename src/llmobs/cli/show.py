@@ -13,7 +13,7 @@ from llmobs.cli.output import console, notes, write_json
 from llmobs.cli.text import count, duration, moment, money, one_line
 from llmobs.cli.waterfall import Waterfall
 from llmobs.events import RunEvent
-from llmobs.store.records import RunDetail, RunSummary
+from llmobs.store.records import RunDetail, RunNotFoundError, RunSummary
 
 __all__ = ["show"]
 
@@ -37,7 +37,10 @@ def show(
     """Show one run as a tree: times, tokens, cost, errors, what was asked and answered."""
     with open_store(store) as reader:
         wanted = run.strip().removeprefix("…")
-        if wanted == "last" and (latest := reader.runs(1)):
+        if wanted == "last":
+            latest = reader.runs(1)
+            if not latest:
+                raise RunNotFoundError("the store has no runs yet")
             wanted = latest[0].run_id
         detail = reader.run(wanted, limit=None if json else limit)
     if json:

@@ -7,7 +7,7 @@ from llmobs.events import Event
 
 __all__ = ["Node", "nodes"]
 
-MAX_SHOWN_DEPTH = 12
+MAX_SHOWN_DEPTH = 6
 """Deeper events are drawn at this depth: the page is only so wide."""
 
 

@@ -1,8 +1,8 @@
 """Read the store: blocking and read-only, while applications write to it."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -171,9 +171,11 @@ class Reader:
 
     def events(
         self, where: RunFilter = _EVERYTHING, *, types: Sequence[str] = ()
-    ) -> Iterator[StoredEvent]:
+    ) -> Generator[StoredEvent, None, None]:
         """
         Yield the events of the runs that fit, in the order they were stored, a few at a time.
+
+        Until it is exhausted or closed, this reader sees the store as it was when this began.
 
         Args:
             where: Which runs.
@@ -181,13 +183,17 @@ class Reader:
         """
         query, values = select_events(STORED, where, types)
         cursor = self._execute(f"{query} ORDER BY e.id", values)
-        while True:
-            with self._reading():
-                rows = cursor.fetchmany(200)
-            if not rows:
-                return
-            for row in rows:
-                yield StoredEvent(*row)
+        try:
+            while True:
+                with self._reading():
+                    rows = cursor.fetchmany(200)
+                if not rows:
+                    return
+                for row in rows:
+                    yield StoredEvent(*row)
+        finally:  # an open cursor would keep this connection from seeing anything new
+            with suppress(sqlite3.ProgrammingError):  # the connection is closed already
+                cursor.close()
 
     def count_events(self, where: RunFilter = _EVERYTHING, *, types: Sequence[str] = ()) -> int:
         """Return how many events :meth:`events` would yield."""
