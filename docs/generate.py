@@ -25,7 +25,11 @@ def attribute_docs(cls: type) -> dict[str, str]:
     docs = {}
     for node, after in zip(tree.body, [*tree.body[1:], None], strict=True):
         target = getattr(node, "target", None) or (getattr(node, "targets", None) or [None])[0]
-        if isinstance(target, ast.Name) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+        if (
+            isinstance(target, ast.Name)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+        ):
             docs[target.id] = " ".join(str(after.value.value).split())
     return docs
 
@@ -41,7 +45,14 @@ def settings_page() -> str:
     ]
     for name, field in Settings.model_fields.items():
         default = "none" if field.default is None else f"`{field.default!r}`"
-        lines += [f"## {name}", "", f"`LLMOBS_{name.upper()}`, default {default}", "", docs[name], ""]
+        lines += [
+            f"## {name}",
+            "",
+            f"`LLMOBS_{name.upper()}`, default {default}",
+            "",
+            docs[name],
+            "",
+        ]
     return "\n".join(lines)
 
 
@@ -59,8 +70,20 @@ def events_page() -> str:
         *fields_table(events.Event, set()),
     ]
     for kind in codec.AnyEvent.__args__:
-        lines += [f"## {kind.event_type}", "", f"`{kind.__name__}`: {first_line(kind)}", "", *fields_table(kind, common)]
-    lines += ["## error", "", "`ErrorInfo`, in the field `error` of events:", "", *fields_table(events.ErrorInfo, set())]
+        lines += [
+            f"## {kind.event_type}",
+            "",
+            f"`{kind.__name__}`: {first_line(kind)}",
+            "",
+            *fields_table(kind, common),
+        ]
+    lines += [
+        "## error",
+        "",
+        "`ErrorInfo`, in the field `error` of events:",
+        "",
+        *fields_table(events.ErrorInfo, set()),
+    ]
     return "\n".join(lines)
 
 
@@ -79,7 +102,9 @@ def fields_table(kind: Any, leave_out: set[str]) -> list[str]:
 
 
 def type_name(kind: Any) -> str:
-    text = kind.__name__ if isinstance(kind, type) and not getattr(kind, "__args__", ()) else str(kind)
+    text = (
+        kind.__name__ if isinstance(kind, type) and not getattr(kind, "__args__", ()) else str(kind)
+    )
     return text.replace("typing.", "").replace("llmobs.events.", "").replace("|", "or")
 
 
@@ -101,7 +126,11 @@ def drop_reasons_page() -> str:
     )
 
 
-PAGES = {"settings.md": settings_page, "events.md": events_page, "drop-reasons.md": drop_reasons_page}
+PAGES = {
+    "settings.md": settings_page,
+    "events.md": events_page,
+    "drop-reasons.md": drop_reasons_page,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():
