@@ -39,8 +39,8 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Each is a keyword of `Client`, `AsyncClient` and the middlewares, and an environment variable `LLMOBS_<NAME>`;",
-        "keywords win. A wrong value raises `ConfigurationError`, which names the variable and what would be right.",
+        "Each is a keyword of `Client`, `AsyncClient` and the middlewares, and an environment variable",
+        "`LLMOBS_<NAME>`; keywords win. A wrong value raises `ConfigurationError`, which names the variable and what would be right.",
         "",
     ]
     for name, field in Settings.model_fields.items():

@@ -48,7 +48,7 @@ def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
         if "async with" in block and "async def" not in block:
             block = re.sub(r"^async with .*", "", block, flags=re.MULTILINE | re.DOTALL)
-        exec(compile(block, str(page), "exec"), namespace)  # noqa: S102
+        exec(compile(block, str(page), "exec"), namespace)
     client = namespace.get("client")
     if client is not None:
         client.close()
