@@ -40,7 +40,8 @@ def settings_page() -> str:
         "# Settings",
         "",
         "Each is a keyword of `Client`, `AsyncClient` and the middlewares, and an environment variable",
-        "`LLMOBS_<NAME>`; keywords win. A wrong value raises `ConfigurationError`, which names the variable and what would be right.",
+        "`LLMOBS_<NAME>`; keywords win. A wrong value raises `ConfigurationError`, which names the",
+        "variable and what would be right.",
         "",
     ]
     for name, field in Settings.model_fields.items():
