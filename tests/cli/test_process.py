@@ -10,6 +10,7 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ LLMOBS = Path(sys.executable).with_name("llmobs")
 DEADLINE = 20
 
 
-def llmobs(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
+def llmobs(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [LLMOBS, *arguments], capture_output=True, text=True, timeout=DEADLINE, **options
     )

@@ -155,8 +155,8 @@ class TestEvents:
         writer.close()
 
     def test_iteration_is_whole_ordered_and_of_the_types_asked(self, tmp_path: Path) -> None:
-        events = [call(f"r{number % 7}", -number) for number in range(450)]
-        events += [run(f"r{number}") for number in range(7)]  # type: ignore[list-item]
+        events: list[Event] = [call(f"r{number % 7}", -number) for number in range(450)]
+        events += [run(f"r{number}") for number in range(7)]
         with store(tmp_path, *events) as reader:
             found = list(reader.events())
             assert [event.decode() for event in found] == events
