@@ -9,18 +9,20 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from llmobs.cli.check import check
 from llmobs.cli.cost import cost
 from llmobs.cli.export import export
 from llmobs.cli.output import ExitCode, abandon_stdout, complain
 from llmobs.cli.runs import runs
 from llmobs.cli.show import show
+from llmobs.cli.spool import spool
 from llmobs.cli.tail import tail
 from llmobs.errors import LLMObsError, StoreNotFoundError
 from llmobs.store.records import AmbiguousRunError, RunNotFoundError
 
 __all__ = ["COMMANDS", "app", "run"]
 
-COMMANDS: Final[tuple[Callable[..., None], ...]] = (runs, show, tail, cost, export)
+COMMANDS: Final[tuple[Callable[..., None], ...]] = (runs, show, tail, cost, export, check, spool)
 """A command is a function in a file of its own: its name, its parameters, its docstring's help."""
 
 app = typer.Typer(

@@ -64,6 +64,7 @@ class Spool:
             raise ConfigurationError(
                 "spool_dir (LLMOBS_SPOOL_DIR): this platform has no file locks"
             )
+        self.sink = sink
         readable = re.sub(r"[^A-Za-z0-9.-]+", "-", sink).strip("-.")[:40]
         unique = blake2b(sink.encode(), digest_size=4).hexdigest()
         self.directory = directory.expanduser() / f"{readable}-{unique}"

@@ -6,7 +6,6 @@ from typing import Any, Final
 from llmobs.store.records import GroupBy, RunFilter, RunSummary, to_microseconds
 
 __all__ = [
-    "CACHED",
     "KEYS",
     "STORED",
     "SUMMARY",
@@ -32,13 +31,6 @@ SUMMARY: Final = (
     f" e.run_id = r.run_id AND e.event_type = 'prompt_call' AND {UNPRICED})) AS unpriced FROM runs r"
 )
 """Selects what a `RunSummary` holds."""
-
-# Cached tokens are in the body alone, and parsing a body takes ten times as long as finding out
-# that they are not mentioned in it.
-CACHED: Final = (
-    "iif(instr(e.body, '\"tokens_cached\":') > 0, json_extract(e.body, '$.tokens_cached'), 0)"
-)
-"""Tokens a call read from the provider's cache."""
 
 KEYS: Final[dict[GroupBy, str]] = {
     "model": "nullif(e.name, '')",

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from llmobs.codec import clean_text
 from llmobs.store.connect import connect_reader, explain
 from llmobs.store.query import (
-    CACHED,
     KEYS,
     STORED,
     SUMMARY,
@@ -222,7 +221,7 @@ class Reader:
         rows = self._all(
             f"SELECT {KEYS[by]} AS key, count(*) AS calls, sum(e.failed),"  # noqa: S608
             " coalesce(sum(e.tokens_input), 0), coalesce(sum(e.tokens_output), 0),"
-            f" coalesce(sum({CACHED}), 0), sum(e.cost_usd) AS cost,"
+            f" coalesce(sum(e.tokens_cached), 0), sum(e.cost_usd) AS cost,"
             f" sum({UNPRICED}), avg(iif(e.failed, NULL, e.latency_ms))"
             f" FROM events e{join}{where_clause(parts)} GROUP BY 1 ORDER BY {order}",
             values,
