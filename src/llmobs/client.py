@@ -34,7 +34,6 @@ from llmobs.events import (
 )
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.guard import Troubles
-from llmobs.ids import new_trace_id
 from llmobs.pipeline.buffer import Buffer, Done, Entry
 from llmobs.pipeline.prepare import Identity, Preparer
 from llmobs.pipeline.sampling import is_sampled
@@ -221,7 +220,7 @@ class Recording:
             tags: Carried by all its events.
             metadata: Recorded with the run.
             release: Version of the application.
-            trace_id: W3C trace id; a new one by default.
+            trace_id: W3C trace id, to join a trace; else sinks that need one derive it from the run's id.
             span_id: W3C span id of the caller.
         """
         tracker = Tracker(self, run_id)
@@ -231,7 +230,7 @@ class Recording:
         tracker.tags = tuple(tags)
         tracker.metadata = None if metadata is None else dict(metadata)
         tracker.release = release
-        tracker.trace_id = trace_id or new_trace_id()
+        tracker.trace_id = trace_id
         tracker.span_id = span_id
         return tracker
 
@@ -430,8 +429,6 @@ class Recording:
         async with anyio.create_task_group() as group:
             for worker in self._workers:
                 group.start_soon(worker.stop, self.settings.shutdown_timeout)
-        for worker in self._workers:
-            worker.reset()
 
     async def _flush(self, timeout: float | None) -> FlushReport:
         before = self.statistics()
@@ -512,17 +509,23 @@ class AsyncClient(Recording):
         group, self._group = self._group, None
         if group is None:
             return
+        with anyio.CancelScope(shield=True):
+            await self.aclose()
+            # The group is told nothing of the block's error: it would come out wrapped in a group.
+            await group.__aexit__(None, None, None)
+        for worker in self._workers:
+            worker.reset()
+            worker.buffer.wake = self._wake
+
+    async def aclose(self) -> None:
+        """
+        Deliver what is queued, within ``shutdown_timeout``, and stop; safe to call twice.
+
+        The block that entered the client ends it; this only lets it deliver earlier, from any task.
+        """
         # Delivering must survive the host's cancellation; each step has a deadline of its own.
         with anyio.CancelScope(shield=True):
             await self._stop()
-        for worker in self._workers:
-            worker.buffer.wake = self._wake
-        # The group is told nothing of the block's error: it would come out wrapped in a group.
-        await group.__aexit__(None, None, None)
-
-    async def aclose(self) -> None:
-        """Deliver what is queued, within ``shutdown_timeout``, and stop; safe to call twice."""
-        await self.__aexit__(None, None, None)
 
     async def flush(self, timeout: float | None = None) -> FlushReport:
         """
