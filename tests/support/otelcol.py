@@ -30,6 +30,8 @@ INSTALL_SECONDS = 300
 CACHE = Path(__file__).parents[2] / ".cache" / "otelcol"
 BINARY = CACHE / "otelcol"
 
+Json = dict[str, Any]
+
 _COLLECTOR = "go.opentelemetry.io/collector"
 _CONTRIB = "github.com/open-telemetry/opentelemetry-collector-contrib"
 
