@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from llmobs.errors import SinkUnavailableError
 from llmobs.pipeline.sink import Batch
+from llmobs.pipeline.thread import BlockingThread
 from llmobs.sinks import parse_options, path_of
-from llmobs.store.thread import BlockingThread
 
 try:
     import fcntl
