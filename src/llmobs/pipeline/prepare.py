@@ -127,7 +127,10 @@ class Preparer:
                 if entry.event.client is not None:
                     continue
                 if self._offload and entry.size > LARGE_BYTES:
-                    await anyio.to_thread.run_sync(self.prepare_now, entry)
+                    try:
+                        await anyio.to_thread.run_sync(self.prepare_now, entry)
+                    except RuntimeError:  # no thread can be started
+                        self.prepare_now(entry)
                 else:
                     self.prepare_now(entry)
                 if time.perf_counter() > slice_end:

@@ -57,6 +57,10 @@ class BlockingThread:
             raise failure[0]
         return outcome[0]
 
+    def then(self, function: Callable[[], None]) -> None:
+        """Run *function* in the thread, after the jobs already given to it; waits for nothing."""
+        self._jobs.put(function)
+
     def stop(self) -> None:
         """End the thread after the jobs already given to it."""
         self._jobs.put(None)
