@@ -1,11 +1,13 @@
 """An independent reader of a topic: what arrived, whoever wrote it."""
 
+import asyncio
 import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.kafka_python import KafkaConsumer, TopicPartition
-from tests.support.polling import eventually
+from aiokafka import AIOKafkaConsumer
 
 
 @dataclass(frozen=True)
@@ -21,52 +23,50 @@ class Record:
     timestamp: int
 
 
-def read_topic(
-    bootstrap: list[str],
+async def aread_topic(
+    bootstrap_servers: list[str],
     topic: str,
     *,
     at_least: int = 0,
     timeout: float = 20.0,
-    isolation: str = "read_committed",
+    isolation_level: str = "read_committed",
     **options: Any,
 ) -> list[Record]:
     """Return every record of a topic, in the order of each partition, partition after partition.
 
-    Reads from the beginning up to the end each partition has when it is looked at, without a
-    group; goes on until `at_least` records were there.
+    Reads without a group from the beginning up to the end each partition has when it is looked at;
+    goes on until `at_least` records were there. Knows every codec of Kafka.
 
     Args:
-        bootstrap: `host:port` of some brokers.
+        bootstrap_servers: `host:port` of some brokers.
         topic: the topic's name.
         at_least: how many records to wait for.
         timeout: seconds to wait for them.
-        isolation: `read_committed` leaves records of aborted transactions out.
-        options: more keywords of `kafka.KafkaConsumer` (security).
+        isolation_level: `read_committed` leaves records of aborted transactions out.
+        options: more keywords of `aiokafka.AIOKafkaConsumer` (security).
 
     Raises:
         TimeoutError: fewer than `at_least` records came in time.
     """
     deadline = time.monotonic() + timeout
-    consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap,
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=bootstrap_servers,
         group_id=None,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
-        isolation_level=isolation,
+        isolation_level=isolation_level,
         **options,
     )
     found: list[Record] = []
     try:
-        numbers = eventually(
-            lambda: consumer.partitions_for_topic(topic), timeout=timeout, what=f"topic {topic}"
-        )
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-        consumer.assign(partitions)
-        consumer.seek_to_beginning(*partitions)
+        async with asyncio.timeout(timeout):
+            await consumer.start()
+        partitions = consumer.assignment()
         while True:
-            ends = consumer.end_offsets(partitions)
-            while any(consumer.position(partition) < ends[partition] for partition in partitions):
-                for records in consumer.poll(timeout_ms=200).values():
+            ends = await consumer.end_offsets(partitions)
+            while not await _at(consumer, ends):
+                for records in (await consumer.getmany(timeout_ms=200)).values():
                     found += map(_record, records)
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"{topic}: {len(found)} records, not yet at the end {ends}")
@@ -74,9 +74,23 @@ def read_topic(
                 return sorted(found, key=lambda record: (record.partition, record.offset))
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{topic}: {len(found)} records in {timeout} s, not {at_least}")
-            time.sleep(0.05)
+            await asyncio.sleep(0.05)
     finally:
-        consumer.close()
+        await consumer.stop()
+
+
+def read_topic(bootstrap_servers: list[str], topic: str, **options: Any) -> list[Record]:
+    """`aread_topic` for those who have no event loop, or may block the one they have."""
+    with ThreadPoolExecutor(1) as thread:
+        reading = thread.submit(asyncio.run, aread_topic(bootstrap_servers, topic, **options))
+        return reading.result()
+
+
+async def _at(consumer: AIOKafkaConsumer, ends: dict[Any, int]) -> bool:
+    positions: Iterable[bool] = [
+        await consumer.position(partition) >= end for partition, end in ends.items()
+    ]
+    return all(positions)
 
 
 def _record(raw: Any) -> Record:

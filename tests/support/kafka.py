@@ -177,7 +177,9 @@ class KafkaCluster(Administration):
         self._made.append(data)
         for node, addresses in loopback.items():
             properties = self._properties(node, addresses, quorum, data / str(node))
-            self._brokers[node] = Broker(runtime, node, run / str(node), properties, cluster_id)
+            self._brokers[node] = Broker(
+                runtime, node, run / str(node), properties, cluster_id, self._directory
+            )
         for node, broker in self._brokers.items():
             broker.launch(record=node == 1 and not runtime.archive.exists())
         for broker in self._brokers.values():

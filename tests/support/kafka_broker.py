@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.support.kafka_runtime import KafkaRuntime
 
 _STARTED = b"Kafka Server started"
+_GUARD = 'read -r _; kill -9 "$0"; sleep 0.3; rm -rf "$1"'
 _PORT_TAKEN = b"Address already in use"
 
 
@@ -18,7 +19,10 @@ class PortTaken(Exception):
 
 
 class Broker:
-    """A Kafka node (controller and broker in one process) with its own directory."""
+    """A Kafka node (controller and broker in one process) with its own directory.
+
+    `home` is the cluster's directory, removed if this process dies before it can.
+    """
 
     def __init__(
         self,
@@ -27,10 +31,12 @@ class Broker:
         directory: Path,
         properties: Mapping[str, str],
         cluster_id: str,
+        home: Path,
     ) -> None:
         self.node_id = node_id
         self.frozen = False
         self._runtime = runtime
+        self._home = home
         self._log = directory / "broker.log"
         self._properties = directory / "server.properties"
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,9 +84,10 @@ class Broker:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        # Its standard input ends when this process does, however it does: then the broker goes too.
+        # Its standard input ends when this process does, however it does: then the broker goes
+        # too, and what it wrote.
         self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", 'read -r _; kill -9 "$0"', str(self._process.pid)],
+            ["/bin/sh", "-c", _GUARD, str(self._process.pid), str(self._home)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

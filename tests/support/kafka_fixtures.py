@@ -95,7 +95,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tell the xdist controller what this worker used."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["llmobs_kafka"] = sorted(session.config.stash[_used])
+        used = session.config.stash[_used]
+        output["llmobs_kafka"] = sorted(used)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests.support.consumer import Record, read_topic
+from tests.support.consumer import Record, aread_topic, read_topic
 from tests.support.kafka_admin import Administration
 from tests.support.kafka_python import KafkaAdminClient
 
@@ -14,7 +14,8 @@ from tests.support.kafka_python import KafkaAdminClient
 class Kafka(Administration):
     """A broker to use, not to break.
 
-    `kind` is `existing`, `kraft` or `mock`; the mock knows neither topic settings nor rights.
+    `kind` is `existing`, `kraft` or `mock`; the mock knows neither topic settings nor rights, and
+    kafka-python (so `admin`, too) cannot talk to it.
     """
 
     bootstrap: list[str]
@@ -41,3 +42,7 @@ class Kafka(Administration):
     def read(self, topic: str, at_least: int = 0, timeout: float = 20.0) -> list[Record]:
         """Return all records of a topic, once there are `at_least` so many."""
         return read_topic(self.bootstrap, topic, at_least=at_least, timeout=timeout)
+
+    async def aread(self, topic: str, at_least: int = 0, timeout: float = 20.0) -> list[Record]:
+        """`read` that leaves the event loop free."""
+        return await aread_topic(self.bootstrap, topic, at_least=at_least, timeout=timeout)

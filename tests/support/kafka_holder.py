@@ -11,7 +11,7 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +25,23 @@ _SECONDS_FOR_FIRST_USER = 30
 @contextmanager
 def _best_broker() -> Iterator[dict[str, Any]]:
     """Yield what there is: a real broker, else a mock."""
-    try:
-        cluster = KafkaCluster().__enter__()
-    except Unavailable as no_java:
+    with ExitStack() as stack:
         try:
-            with mock_cluster() as bootstrap:
-                description = f"librdkafka's mock cluster ({no_java})"
-                yield {"kind": "mock", "description": description, "bootstrap": bootstrap}
-        except Unavailable as no_mock:
-            raise Unavailable(f"{no_java}; {no_mock}") from no_java
-        return
-    with cluster:
-        yield {
-            "kind": "kraft",
-            "description": f"Apache Kafka {KAFKA_VERSION}, KRaft, from Maven",
-            "bootstrap": cluster.bootstrap,
-            "pid": cluster.pid(1),
-        }
+            cluster = stack.enter_context(KafkaCluster())
+            broker: dict[str, Any] = {
+                "kind": "kraft",
+                "description": f"Apache Kafka {KAFKA_VERSION}, KRaft, from Maven",
+                "bootstrap": cluster.bootstrap,
+                "pid": cluster.pid(1),
+            }
+        except Unavailable as no_java:
+            try:
+                bootstrap = stack.enter_context(mock_cluster())
+            except Unavailable as no_mock:
+                raise Unavailable(f"{no_java}; {no_mock}") from no_java
+            description = f"librdkafka's mock cluster ({no_java})"
+            broker = {"kind": "mock", "description": description, "bootstrap": bootstrap}
+        yield broker
 
 
 async def _serve(state: Path, broker: dict[str, Any]) -> None:

@@ -1,10 +1,15 @@
-"""kafka-python, imported without the warning its schema loader gives at import (3.0.12)."""
+"""kafka-python without two habits of 3.0.12 that fail a test run where warnings are errors.
 
+Its schema loader warns at import, and a refused connection leaves its socket to the collector.
+"""
+
+import socket
 import warnings
+from typing import Any
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
-    from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+    from kafka import KafkaConsumer, KafkaProducer
     from kafka.admin import (
         ACL,
         ACLOperation,
@@ -16,6 +21,7 @@ with warnings.catch_warnings():
         UserScramCredentialUpsertion,
     )
     from kafka.errors import KafkaError, TopicAuthorizationFailedError
+    from kafka.net.inet import KafkaNetSocket
 
 __all__ = [
     "ACL",
@@ -29,6 +35,20 @@ __all__ = [
     "ResourceType",
     "ScramMechanism",
     "TopicAuthorizationFailedError",
-    "TopicPartition",
     "UserScramCredentialUpsertion",
 ]
+
+_connect = KafkaNetSocket.sock_connect
+
+
+async def _connect_or_close(
+    self: Any, net: Any, sock: socket.socket, address: Any, timeout_at: float | None = None
+) -> Any:
+    try:
+        return await _connect(self, net, sock, address, timeout_at=timeout_at)
+    except BaseException:
+        sock.close()
+        raise
+
+
+KafkaNetSocket.sock_connect = _connect_or_close
