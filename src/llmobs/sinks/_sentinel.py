@@ -14,7 +14,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 import msgspec
 
 from llmobs.codec import clean_text, encode
-from llmobs.events import Event, PromptCallEvent, plain
+from llmobs.events import Event, PromptCallEvent, Status, plain
 
 __all__ = ["MAX_PROMPT_CHARS", "NOTES_KEY", "Message", "message_text", "native", "telemetry"]
 
@@ -63,7 +63,7 @@ def telemetry(event: PromptCallEvent) -> Message:
         event_id = str(uuid5(NAMESPACE_OID, event.event_id))
         notes.append(f"event_id was {event.event_id!r}")
     service = clean_text(event.service_name or "unknown_service")
-    model = clean_text(event.model)
+    model = clean_text(event.model or "")
     when = event.timestamp
     when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     text = message_text(event.prompt)
@@ -192,7 +192,10 @@ def _embedding(name: str, value: Any, notes: list[str]) -> list[float] | None:
 
 
 def _finish_reason(event: PromptCallEvent) -> str:
-    return str(plain(event.status)) if event.failed else "stop"
+    if not event.failed:
+        return "stop"
+    status = str(plain(event.status))
+    return "error" if status == Status.SUCCESS else status
 
 
 def _errors(event: PromptCallEvent) -> list[str]:
