@@ -1,9 +1,10 @@
 """llmobs.sinks.kafka, against a real broker; every record is read back by another client."""
 
-import asyncio
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -20,7 +21,6 @@ from llmobs.errors import SinkTooLargeError, SinkUnavailableError
 from llmobs.events import ErrorEvent, ErrorInfo, Event
 from llmobs.ids import new_id
 from llmobs.pipeline.sink import Batch
-from llmobs.sinks._loopthread import CurrentLoop
 from llmobs.sinks.kafka import KafkaSink
 from tests.helpers import make_event
 from tests.support.consumer import Record
@@ -294,18 +294,26 @@ async def test_no_broker_at_all(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records == []
 
 
-@pytest.mark.anyio
-@ASYNCIO
-async def test_a_topic_that_is_missing(kafka: Kafka) -> None:
-    if kafka.kind != "kraft":
-        pytest.skip("only our own broker is known to make no such topics")
-    # A name the broker refuses to make up: it collides with an internal topic's rules.
-    sink = KafkaSink(kafka.bootstrap, "__cluster_metadata", events_topic="e")
-    await sink.open()
-    with pytest.raises(SinkUnavailableError) as caught:
-        await sink.send(Batch([make_event()]))
-    assert "__cluster_metadata" in str(caught.value)
-    await sink.aclose()
+EXITS = """
+import sys
+import llmobs
+client = llmobs.Client(sink=sys.argv[1])
+client.log_prompt_call("r", "p", sys.argv[2], "a")
+"""
+
+
+def test_a_script_that_just_ends(kafka: Kafka, kafka_topic: str) -> None:
+    command = [sys.executable, "-W", "error", "-c", EXITS]
+    done = subprocess.run(
+        [*command, url(kafka, kafka_topic), "last words"],
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    (body,) = checked(kafka.read(kafka_topic, 1))
+    assert body["model"] == "last words"
 
 
 @pytest.mark.anyio
@@ -345,32 +353,31 @@ def test_a_forked_child_delivers_its_own(kafka: Kafka, kafka_topic: str) -> None
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("threads_left", [True, False])
 @ASYNCIO
-async def test_the_host_loop_goes_on_while_batches_are_compressed(
-    kafka: Kafka, kafka_topic: str, monkeypatch: pytest.MonkeyPatch
+async def test_the_host_loop_is_used_only_where_no_thread_can_start(
+    kafka: Kafka, kafka_topic: str, monkeypatch: pytest.MonkeyPatch, threads_left: bool
 ) -> None:
-    words = os.urandom(150_000).hex()  # takes gzip some 10 ms
-    batch = Batch([make_event(response=words) for _ in range(10)])
+    from llmobs.sinks import _kafkawriter
 
-    async def longest_stall() -> float:
-        sink = KafkaSink(kafka.bootstrap, kafka_topic, compression_type="gzip")
-        await sink.open()
-        turns = [time.perf_counter()]
+    worked_in = set()
+    telemetry = _kafkawriter.telemetry
 
-        async def count() -> None:
-            while True:
-                await asyncio.sleep(0)
-                turns.append(time.perf_counter())
+    def watched(event: Any) -> Any:
+        worked_in.add(threading.current_thread().name)
+        return telemetry(event)
 
-        async with anyio.create_task_group() as group:
-            group.start_soon(count)
-            await sink.send(batch)
-            group.cancel_scope.cancel()
-        await sink.aclose()
-        return max(after - before for before, after in zip(turns, turns[1:], strict=False))
+    monkeypatch.setattr(_kafkawriter, "telemetry", watched)
+    if not threads_left:  # as from Python 3.12 on while the interpreter exits
 
-    ours = min([await longest_stall() for _ in range(3)])
-    # Without threads, as while the interpreter exits, it works too, in the host's loop.
-    monkeypatch.setattr("llmobs.sinks.kafka._new_runner", lambda overheard: CurrentLoop())
-    assert ours < await longest_stall() / 2
-    assert len(await anyio.to_thread.run_sync(kafka.read, kafka_topic, 40)) == 40
+        def refuse(self: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread at interpreter shutdown")
+
+        monkeypatch.setattr("llmobs.sinks._loopthread.threading.Thread.start", refuse)
+    sink = KafkaSink(kafka.bootstrap, kafka_topic)
+    await sink.open()
+    await sink.send(Batch([make_event()]))
+    await sink.aclose()
+    monkeypatch.undo()
+    assert worked_in == {"llmobs-kafka" if threads_left else threading.current_thread().name}
+    checked(await anyio.to_thread.run_sync(kafka.read, kafka_topic, 1))
