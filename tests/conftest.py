@@ -6,6 +6,8 @@ import pytest
 
 from llmobs import guard
 
+pytest_plugins = ["tests.support.kafka_fixtures"]
+
 
 @pytest.fixture(
     params=[

@@ -12,8 +12,10 @@ import platform
 import socket
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -34,7 +36,6 @@ from llmobs.events import (
 )
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.guard import Troubles
-from llmobs.ids import new_trace_id
 from llmobs.pipeline.buffer import Buffer, Done, Entry
 from llmobs.pipeline.prepare import Identity, Preparer
 from llmobs.pipeline.sampling import is_sampled
@@ -130,7 +131,9 @@ class Recording:
         redact = settings.redact_pii or settings.capture_content == "redacted"
         redactor = None
         if redact or settings.redactor is not None:
-            redactor = Redactor(text=redact_text if redact else str, extra=settings.redactor)
+            # Between the pieces of a long text, let go of the interpreter: the host's loop comes first.
+            text = partial(redact_text, pause=partial(time.sleep, 0)) if redact else str
+            redactor = Redactor(text=text, extra=settings.redactor)
         return Preparer(
             Identity(
                 client=_client_info(),
@@ -221,7 +224,7 @@ class Recording:
             tags: Carried by all its events.
             metadata: Recorded with the run.
             release: Version of the application.
-            trace_id: W3C trace id; a new one by default.
+            trace_id: W3C trace id, to join a trace; else sinks that need one derive it from the run's id.
             span_id: W3C span id of the caller.
         """
         tracker = Tracker(self, run_id)
@@ -231,7 +234,7 @@ class Recording:
         tracker.tags = tuple(tags)
         tracker.metadata = None if metadata is None else dict(metadata)
         tracker.release = release
-        tracker.trace_id = trace_id or new_trace_id()
+        tracker.trace_id = trace_id
         tracker.span_id = span_id
         return tracker
 
@@ -430,8 +433,6 @@ class Recording:
         async with anyio.create_task_group() as group:
             for worker in self._workers:
                 group.start_soon(worker.stop, self.settings.shutdown_timeout)
-        for worker in self._workers:
-            worker.reset()
 
     async def _flush(self, timeout: float | None) -> FlushReport:
         before = self.statistics()
@@ -512,17 +513,22 @@ class AsyncClient(Recording):
         group, self._group = self._group, None
         if group is None:
             return
+        await self.aclose()
+        # The group is told nothing of the block's error: it would come out wrapped in a group.
+        await group.__aexit__(None, None, None)
+        for worker in self._workers:
+            worker.reset()
+            worker.buffer.wake = self._wake
+
+    async def aclose(self) -> None:
+        """
+        Deliver what is queued, within ``shutdown_timeout``, and stop; safe to call twice.
+
+        The block that entered the client ends it; this only lets it deliver earlier, from any task.
+        """
         # Delivering must survive the host's cancellation; each step has a deadline of its own.
         with anyio.CancelScope(shield=True):
             await self._stop()
-        for worker in self._workers:
-            worker.buffer.wake = self._wake
-        # The group is told nothing of the block's error: it would come out wrapped in a group.
-        await group.__aexit__(None, None, None)
-
-    async def aclose(self) -> None:
-        """Deliver what is queued, within ``shutdown_timeout``, and stop; safe to call twice."""
-        await self.__aexit__(None, None, None)
 
     async def flush(self, timeout: float | None = None) -> FlushReport:
         """

@@ -87,17 +87,19 @@ class Severity(StrEnum):
         """0 for ``LOW`` up to 3 for ``CRITICAL``."""
         return list(Severity).index(self)
 
-    def __lt__(self, other: object) -> bool:
-        return self.rank < other.rank if isinstance(other, Severity) else NotImplemented
+    # A plain text compares by meaning too, or `Severity.LOW < "high"` would compare letters.
 
-    def __le__(self, other: object) -> bool:
-        return self.rank <= other.rank if isinstance(other, Severity) else NotImplemented
+    def __lt__(self, other: str) -> bool:
+        return self.rank < Severity(other).rank
 
-    def __gt__(self, other: object) -> bool:
-        return self.rank > other.rank if isinstance(other, Severity) else NotImplemented
+    def __le__(self, other: str) -> bool:
+        return self.rank <= Severity(other).rank
 
-    def __ge__(self, other: object) -> bool:
-        return self.rank >= other.rank if isinstance(other, Severity) else NotImplemented
+    def __gt__(self, other: str) -> bool:
+        return self.rank > Severity(other).rank
+
+    def __ge__(self, other: str) -> bool:
+        return self.rank >= Severity(other).rank
 
 
 class AssertionType(StrEnum):

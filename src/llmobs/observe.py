@@ -95,25 +95,20 @@ def _wrap(target: Callable[..., Any], begin: Begin, keep: Keep) -> Callable[...,
             inner = target(*args, **kwargs)
             with _Stepwise(operation, keep) as steps:
                 try:
-                    sent = None
+                    resume = functools.partial(inner.asend, None)
                     while True:
                         with steps.inside():
                             try:
-                                value = await inner.asend(sent)
+                                value = await resume()
                             except StopAsyncIteration:
                                 return
                         steps.note(value)
                         try:
-                            sent = yield value
+                            resume = functools.partial(inner.asend, (yield value))
                         except GeneratorExit:
                             raise
-                        except BaseException as error:  # noqa: BLE001 - passed on to the generator
-                            with steps.inside():
-                                try:
-                                    value = await inner.athrow(error)
-                                except StopAsyncIteration:
-                                    return
-                            sent = yield value
+                        except BaseException as error:  # noqa: BLE001 - the generator's to handle
+                            resume = functools.partial(inner.athrow, error)
                 finally:
                     await inner.aclose()
 
@@ -127,15 +122,20 @@ def _wrap(target: Callable[..., Any], begin: Begin, keep: Keep) -> Callable[...,
             inner = target(*args, **kwargs)
             with _Stepwise(operation, keep) as steps:
                 try:
-                    sent = None
+                    resume = functools.partial(inner.send, None)
                     while True:
                         with steps.inside():
                             try:
-                                value = inner.send(sent)
+                                value = resume()
                             except StopIteration as end:
                                 return end.value
                         steps.note(value)
-                        sent = yield value
+                        try:
+                            resume = functools.partial(inner.send, (yield value))
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:  # noqa: BLE001 - the generator's to handle
+                            resume = functools.partial(inner.throw, error)
                 finally:
                     inner.close()
 

@@ -36,7 +36,7 @@ from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.ids import new_id
 from llmobs.operations import AgentStep, PromptCall, ToolCall, status_of
 
-__all__ = ["ErrorLike", "Recorder", "Tracker"]
+__all__ = ["NO_RECORDER", "ErrorLike", "Recorder", "Tracker"]
 
 ErrorLike = BaseException | Mapping[str, Any] | ErrorInfo | str
 """What may describe an error: an exception, a mapping with ``message``, a text."""
@@ -65,6 +65,17 @@ class Recorder(Protocol):
         complete: Callable[[Event], None] | None = None,
     ) -> None:
         """Take in *event*, of *size* bytes; never raises."""
+
+
+class _NoRecorder:
+    enabled = False
+
+    def record(self, *args: Any, **kwargs: Any) -> None:
+        """Drop it."""
+
+
+NO_RECORDER: Final[Recorder] = _NoRecorder()
+"""Records nothing: what trackers hold where no client is at hand."""
 
 
 class Tracker(Run):

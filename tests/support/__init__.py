@@ -1,1 +1,1 @@
-"""Receiving ends for tests: real brokers, servers and validators, independent of the package's own code."""
+"""Receiving ends for tests: real servers and validators, independent of the package's code."""

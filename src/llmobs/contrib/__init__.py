@@ -1,1 +1,1 @@
-"""Doors: one module per framework or library that llmobs knows how to watch."""
+"""Doors into applications: each imports the framework or SDK it is named after, and nothing else."""

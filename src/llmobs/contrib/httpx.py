@@ -12,7 +12,6 @@ One call in another way than the client's::
 
 from __future__ import annotations
 
-import weakref
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -28,6 +27,7 @@ __all__ = [
     "AsyncRecordingTransport",
     "RecordingTransport",
     "instrument",
+    "is_instrumented",
     "uninstrument",
 ]
 
@@ -204,8 +204,6 @@ def _is_plain_stream(response: Any) -> bool:
 
 # Clients.
 
-_instrumented: weakref.WeakSet[Any] = weakref.WeakSet()
-
 
 def instrument(
     client: C,
@@ -244,14 +242,17 @@ def instrument(
         )
 
     _replace(client, wrap)
-    _instrumented.add(client)
     return client
 
 
 def uninstrument(client: Any) -> None:
     """Undo :func:`instrument`: the client has the very transports it had before."""
     _replace(client, _unwrapped)
-    _instrumented.discard(client)
+
+
+def is_instrumented(client: Any) -> bool:
+    """Return whether *client* records its model calls already."""
+    return isinstance(getattr(client, "_transport", None), _Recording)
 
 
 def _unwrapped(transport: Any) -> Any:

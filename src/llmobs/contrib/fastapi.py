@@ -1,0 +1,13 @@
+"""The door for FastAPI: the middleware and a dependency."""
+
+from typing import Annotated
+
+from fastapi import Depends
+
+from llmobs.contrib.starlette import LLMObsMiddleware, get_tracker
+from llmobs.tracker import Tracker
+
+__all__ = ["LLMObsMiddleware", "TrackerDep", "get_tracker"]
+
+TrackerDep = Annotated[Tracker, Depends(get_tracker)]
+"""Annotation for endpoint parameters: ``tracker: TrackerDep``."""

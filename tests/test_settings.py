@@ -1,0 +1,100 @@
+"""llmobs.settings"""
+
+import typing
+from pathlib import Path
+
+import pytest
+
+from llmobs.errors import ConfigurationError
+from llmobs.settings import Settings, SettingsKeywords
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
+
+
+def test_keywords_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMOBS_BATCH_SIZE", "7")
+    monkeypatch.setenv("LLMOBS_SINK", "jsonl:///a.jsonl console:")
+    assert Settings().batch_size == 7
+    assert Settings().sink == "jsonl:///a.jsonl console:"
+    assert Settings(batch_size=8, sink="memory:").batch_size == 8
+
+
+def test_an_empty_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMOBS_SINK", "")
+    assert Settings().sink == "sqlite:///llmobs.db"
+
+
+def test_the_service_name_falls_back_to_opentelemetrys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
+    assert Settings().service_name == "shop"
+    monkeypatch.setenv("LLMOBS_SERVICE_NAME", "ours")
+    assert Settings().service_name == "ours"
+    assert Settings(service_name="mine").service_name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("LLMOBS_BATCH_SIZE", "many", "integer"),
+        ("LLMOBS_SAMPLE_RATE", "2", "less than or equal to 1"),
+        ("LLMOBS_SAMPLE_RATE", "nan", "finite"),
+        ("LLMOBS_TIMEOUT", "0", "greater than 0"),
+        ("LLMOBS_OVERFLOW", "explode", "'drop_oldest', 'drop_newest', 'block' or 'spill'"),
+        ("LLMOBS_REDACT_PII", "perhaps", "boolean"),
+        ("LLMOBS_SINK", "  ", "sqlite:///llmobs.db"),
+        ("LLMOBS_CAPTURE_CONTENT", "some", "'metadata'"),
+    ],
+)
+def test_a_bad_variable_is_named_with_what_would_be_right(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError) as caught:
+        Settings()
+    assert variable in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_an_unknown_keyword_lists_the_known_ones() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"sinks: no such setting; the settings are sink, api_key"
+    ):
+        Settings(sinks="memory:")
+
+
+@pytest.mark.parametrize("wanted", [{"overflow": "spill"}, {"durability": "disk"}])
+def test_disk_settings_need_a_directory(wanted: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="spool_dir"):
+        Settings(**wanted)
+    assert Settings(**wanted, spool_dir=tmp_path).spool_dir == tmp_path
+
+
+def test_secrets_are_in_no_repr_and_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMOBS_API_KEY", "s3cret")
+    settings = Settings(sink="https://s3cret@host/v1")
+    assert "s3cret" not in repr(settings)
+    assert "s3cret" not in str(settings)
+    monkeypatch.setenv("LLMOBS_BATCH_SIZE", "s3cret")
+    with pytest.raises(ConfigurationError) as caught:
+        Settings(sink="https://s3cret@host/v1")
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().batch_size = 3  # type: ignore[misc]
+
+
+def test_the_keywords_for_type_checkers_are_the_fields() -> None:
+    assert set(typing.get_type_hints(SettingsKeywords)) == set(Settings.model_fields)
+
+
+def test_every_field_is_documented() -> None:
+    source = Path(typing.cast(str, __import__("llmobs.settings").settings.__file__)).read_text()
+    for name in Settings.model_fields:
+        after = source.split(f"    {name}: ", 1)[1]
+        assert '"""' in after[:400], name
