@@ -57,12 +57,13 @@ class Sdk:
         flavour (Azure, Bedrock, Vertex, subclasses of the application's own), and touches no method
         that makes calls. The SDKs offer no hook for this.
         """
-        self.uninstrument_later()
-        options = {
+        options: dict[str, Any] = {
             "llmobs_client": llmobs_client,
             "capture_content": capture_content,
             "include_usage": include_usage,
         }
+        httpx.RecordingTransport(None, **options)  # says what is wrong with the options now
+        self.uninstrument_later()
         for base in {b for c in classes for b in c.__mro__ if b.__name__ in _BASES}:
             self._patched[base] = base.__dict__["__init__"]
             base.__init__ = self._instrumenting(base.__dict__["__init__"], options)  # type: ignore[misc]

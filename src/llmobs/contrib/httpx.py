@@ -78,9 +78,8 @@ class _Recording:
             usage = None
             if sent is not request and _is_plain_stream(response):
                 usage = UsageFilter()
-            response.stream = stream_class(type(response.stream))(
-                response.stream, call, copy, usage
-            )
+            kind: Any = type(response.stream)
+            response.stream = stream_class(kind)(response.stream, call, copy, usage)
 
     def _failed(self, call: Call, request: Any, error: BaseException) -> None:
         with internal_errors("capture a model call"):

@@ -169,14 +169,17 @@ def _module(name: str) -> Any:
 def _inflate() -> Callable[[bytes], bytes]:
     """Servers send ``deflate`` with and without the zlib wrapper (RFC 9110, 8.4.1.2)."""
     state: list[Any] = []
+    waiting = bytearray()
 
     def decompress(data: bytes) -> bytes:
         if not state:
-            state.append(zlib.decompressobj())
-            try:
-                return state[0].decompress(data)  # type: ignore[no-any-return]
-            except zlib.error:
-                state[0] = zlib.decompressobj(-zlib.MAX_WBITS)
+            waiting.extend(data)
+            if len(waiting) < 2:
+                return b""
+            data = bytes(waiting)
+            # The wrapper's two bytes: method 8, and a multiple of 31 (RFC 1950).
+            wrapped = data[0] & 15 == 8 and int.from_bytes(data[:2]) % 31 == 0
+            state.append(zlib.decompressobj(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS))
         return state[0].decompress(data)  # type: ignore[no-any-return]
 
     return decompress

@@ -75,7 +75,7 @@ def read_exchange(exchange: Exchange, event: PromptCallEvent) -> None:
     fields = reader.read()
     event.warnings = (*event.warnings, *fields.pop("warnings", ()), *reader.warnings)
     for name, value in fields.items():
-        if value is not None:
+        if value is not None and value != []:
             setattr(event, name, value)
 
 
