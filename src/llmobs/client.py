@@ -37,8 +37,11 @@ from llmobs.events import (
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.guard import Troubles
 from llmobs.pipeline.buffer import Buffer, Done, Entry
+from llmobs.pipeline.delivery import Courier
 from llmobs.pipeline.prepare import Identity, Preparer
 from llmobs.pipeline.sampling import is_sampled
+from llmobs.pipeline.spiller import Spiller
+from llmobs.pipeline.spool import Spool
 from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, combine
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.pipeline.worker import Worker
@@ -112,12 +115,23 @@ class Recording:
                 batch_bytes=min(settings.batch_bytes, sink.max_batch_bytes or sys.maxsize),
             )
             buffer.wake = self._wake
+            courier = Courier(sink, timeout=settings.timeout, troubles=self._troubles)
+            spiller = None
+            if settings.spool_dir is not None:
+                spiller = Spiller(
+                    buffer,
+                    preparer,
+                    Spool(settings.spool_dir, sink.name, settings.spool_bytes),
+                    spill=settings.overflow == "spill",
+                    write_ahead=settings.durability == "disk",
+                    troubles=self._troubles,
+                )
             worker = Worker(
                 buffer,
-                sink,
+                courier,
                 preparer,
+                spiller,
                 interval=settings.flush_interval_seconds,
-                timeout=settings.timeout,
                 troubles=self._troubles,
             )
             workers.append(worker)
@@ -157,9 +171,8 @@ class Recording:
         self._lock = threading.Lock()
         self._troubles.reset_after_fork()
         for worker in self._workers:
-            worker.buffer.reset()
+            worker.after_fork()
             worker.buffer.wake = self._wake
-            worker.reset()
 
     # Capture.
 
@@ -244,7 +257,9 @@ class Recording:
             run = frame.run
             if run.run_id == run_id and isinstance(run, Tracker) and run.client is self:
                 return run
-        return Tracker(self, run_id)
+        tracker = Tracker(self, run_id)
+        tracker.standalone = True
+        return tracker
 
     # The seeds' calls: a tracker's methods with the run's id in front.
 
@@ -413,6 +428,7 @@ class Recording:
         tracker = frame.run if frame is not None else None
         if not isinstance(tracker, Tracker) or tracker.client is not self:
             tracker = Tracker(self)
+            tracker.standalone = True
         return tracker.track(
             service, model, prompt, response, latency_ms, prompt_tokens, completion_tokens,
             cost_usd, finish_reason, trace_id, span_id, metadata, errors, prompt_embedding,
