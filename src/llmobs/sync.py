@@ -8,13 +8,11 @@ fork the child starts its own.
 from __future__ import annotations
 
 import asyncio
-import atexit
-import os
 import socket
 import threading
-import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError as FutureCancelledError
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from types import TracebackType
@@ -25,13 +23,15 @@ import anyio
 from llmobs.client import Recording
 from llmobs.context import current_run
 from llmobs.events import Event
+from llmobs.exits import exit_hook, flush_on_signals
 from llmobs.pipeline.statistics import FlushReport
+from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.tracker import Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Client", "current_tracker", "default_client", "run"]
+__all__ = ["Client", "current_tracker", "default_client", "flush_on_signals", "run"]
 
 T = TypeVar("T")
 
@@ -69,11 +69,15 @@ class _LoopThread:
         finally:
             self._ready.set()
 
-    def call(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """Run *coroutine* in the loop and wait for it."""
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run *coroutine* in the loop."""
         self._ready.wait()
         assert self.loop is not None
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def call(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run *coroutine* in the loop and wait for it."""
+        return self.submit(coroutine).result(timeout)
 
     def stop(self, timeout: float) -> None:
         """Let *serve* end, and wait for the thread, at most *timeout* seconds."""
@@ -116,7 +120,7 @@ class Client(Recording):
     def _ensure_started(self) -> _LoopThread | None:
         with self._lock:
             if self._thread is None and self.enabled and not self._closed:
-                _exit_hook.add(self)
+                exit_hook.add(self)
                 try:
                     self._thread = _LoopThread(self._serve)
                 except RuntimeError as error:  # no threads left, or the interpreter is ending
@@ -149,6 +153,21 @@ class Client(Recording):
                 return thread.call(self._flush(limit), limit + 5.0)
         return FlushReport.between(before, self.statistics())
 
+    async def drain(self, timeout: float) -> None:
+        """
+        Like :meth:`flush`, for callers in an event loop of their own: holds up neither it nor a thread.
+
+        Args:
+            timeout: Seconds to wait at most.
+        """
+        if self.statistics().pending and (thread := self._ensure_started()):
+            done = anyio.Event()
+            schedule = call_soon_threadsafe()
+            future = thread.submit(self._flush(timeout))
+            future.add_done_callback(lambda _: schedule(done.set))
+            with anyio.move_on_after(timeout):
+                await done.wait()
+
     def send(self, event: Event, timeout: float | None = None) -> None:
         """
         Deliver *event* and wait until every sink confirmed it; concurrent callers share batches.
@@ -171,11 +190,21 @@ class Client(Recording):
         with self._lock:
             self._closed = True
             thread, self._thread = self._thread, None
-        _exit_hook.discard(self)
-        if thread is not None and not thread.is_this_thread:
+        exit_hook.discard(self)
+        if thread is None:
+            self._deliver_here()
+        elif not thread.is_this_thread:
             thread.stop(self.settings.shutdown_timeout + 5.0)
         for buffer in self._buffers:
             buffer.close()
+
+    def _deliver_here(self) -> None:
+        # The first event came while the interpreter was exiting: no thread could be started.
+        if any(buffer.pending for buffer in self._buffers):
+            stop = asyncio.Event()
+            stop.set()
+            with asyncio.Runner(loop_factory=_Loop) as runner:
+                runner.run(self._serve(lambda: None, stop))
 
     def __enter__(self) -> Self:
         if self._closed:
@@ -194,28 +223,6 @@ class Client(Recording):
         self.close()
 
 
-class _ExitHook:
-    """Closes, at a normal exit, the clients that nobody closed."""
-
-    def __init__(self) -> None:
-        self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
-        self._pid: int | None = None
-
-    def add(self, client: Client) -> None:
-        if self._pid is None:
-            atexit.register(self._close_all)
-        self._pid = os.getpid()
-        self._clients.add(client)
-
-    def discard(self, client: Client) -> None:
-        self._clients.discard(client)
-
-    def _close_all(self) -> None:
-        for client in list(self._clients):
-            client.close()
-
-
-_exit_hook = _ExitHook()
 _default: Client | None = None
 _default_lock = threading.Lock()
 
