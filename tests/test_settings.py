@@ -59,7 +59,9 @@ def test_a_bad_variable_is_named_with_what_would_be_right(
 
 
 def test_an_unknown_keyword_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match=r"sinks: no such setting; the settings are sink, api_key"):
+    with pytest.raises(
+        ConfigurationError, match=r"sinks: no such setting; the settings are sink, api_key"
+    ):
         Settings(sinks="memory:")
 
 

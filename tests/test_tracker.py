@@ -49,7 +49,9 @@ def test_log_prompt_call_records_everything_given(
         prompt_template_id="t1",
         model_version="gpt-4o-2024-11-20",
         response_metadata={"safety_score": 0.9},
-        tool_calls=[{"tool_name": "search", "input": {}, "output": {}, "latency_ms": 1, "status": "success"}],
+        tool_calls=[
+            {"tool_name": "search", "input": {}, "output": {}, "latency_ms": 1, "status": "success"}
+        ],
         tags=["a", "b"],
         user_id="u1",
         release="1.2.0",
@@ -107,9 +109,9 @@ def test_the_clients_twin_of_a_method_differs_by_the_run_id_only(method: str) ->
     ours = inspect.signature(getattr(Recording, method), eval_str=True).parameters
     theirs = inspect.signature(getattr(Tracker, method), eval_str=True).parameters
     assert list(ours)[1] == "run_id"
-    assert {k: (v.default, v.annotation) for k, v in ours.items() if k not in ("self", "run_id")} == {
-        k: (v.default, v.annotation) for k, v in theirs.items() if k != "self"
-    }
+    assert {
+        k: (v.default, v.annotation) for k, v in ours.items() if k not in ("self", "run_id")
+    } == {k: (v.default, v.annotation) for k, v in theirs.items() if k != "self"}
 
 
 def test_a_told_event_began_its_latency_ago(
@@ -117,7 +119,9 @@ def test_a_told_event_began_its_latency_ago(
 ) -> None:
     now = datetime.now(UTC)
     client.log_prompt_call("r", "p", "m", "a", 1, 1, 60_000)
-    client.log_prompt_call("r", "p", "m", "a", 1, 1, 60_000, timestamp=datetime(2026, 1, 1, tzinfo=UTC))
+    client.log_prompt_call(
+        "r", "p", "m", "a", 1, 1, 60_000, timestamp=datetime(2026, 1, 1, tzinfo=UTC)
+    )
     first, second = llmobs_events
     assert timedelta(seconds=59) < now - first.timestamp < timedelta(seconds=61)
     assert second.timestamp == datetime(2026, 1, 1, tzinfo=UTC)
@@ -128,7 +132,9 @@ def test_with_blocks_time_themselves_and_nest(
 ) -> None:
     with client.run("run-1", user_id="u1", tags=["beta"], session_id="s", name="job") as run:
         with run.agent_step("plan") as step:
-            with run.prompt_call(model="gpt-4o", prompt=[{"role": "user", "content": "hi"}]) as call:
+            with run.prompt_call(
+                model="gpt-4o", prompt=[{"role": "user", "content": "hi"}]
+            ) as call:
                 call.first_token()
                 call.finish(response="yo", tokens_input=9, tokens_output=3, finish_reason="stop")
             with run.tool_call("search", input={"q": 1}, tool_id="t1") as tool:
@@ -151,7 +157,12 @@ def test_with_blocks_time_themselves_and_nest(
     assert 0 <= call_event.time_to_first_token_ms <= call_event.latency_ms
     assert tool_event.output == ["found"]
     assert all(event.tags == ("beta",) and event.user_id == "u1" for event in llmobs_events)
-    assert (run_event.name, run_event.kind, run_event.events, run_event.errors) == ("job", "job", 4, 0)
+    assert (run_event.name, run_event.kind, run_event.events, run_event.errors) == (
+        "job",
+        "job",
+        4,
+        0,
+    )
     assert (run_event.tokens_input, run_event.tokens_output) == (9, 3)
     assert run_event.latency_ms is not None
 
@@ -177,7 +188,9 @@ def test_the_exception_that_ends_a_block_is_recorded_and_goes_on(
     assert call.status == run_event.status == status
     assert call.error is not None
     assert call.error.type == (
-        type(error).__name__ if type(error).__module__ == "builtins" else "asyncio.exceptions.CancelledError"
+        type(error).__name__
+        if type(error).__module__ == "builtins"
+        else "asyncio.exceptions.CancelledError"
     )
     assert run_event.errors == 1
 
@@ -259,7 +272,9 @@ def test_every_kind_of_event_can_be_logged(
 ) -> None:
     with client.run("r") as run:
         run.log_tool_call("t", {"q": 1}, {"a": 2}, 5)
-        run.log_assertion_failed("is_json", "response_format", expected={}, actual=None, severity="high")
+        run.log_assertion_failed(
+            "is_json", "response_format", expected={}, actual=None, severity="high"
+        )
         run.log_hallucination_detected("heuristic", 0.9, "cheese", ["verify"], ground_truth="rock")
         run.log_performance_alert("latency_spike", 1000, 5000, 5, affected_models=["gpt-4o"])
         run.track("svc", "gpt-4", "p", "a", 5.5, 1, 2, errors=["bad"], metadata={"k": "v"})

@@ -12,9 +12,11 @@ import platform
 import socket
 import sys
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -131,7 +133,9 @@ class Recording:
         redact = settings.redact_pii or settings.capture_content == "redacted"
         redactor = None
         if redact or settings.redactor is not None:
-            redactor = Redactor(text=redact_text if redact else str, extra=settings.redactor)
+            # Between the pieces of a long text, let go of the interpreter: the host's loop comes first.
+            text = partial(redact_text, pause=partial(time.sleep, 0)) if redact else str
+            redactor = Redactor(text=text, extra=settings.redactor)
         return Preparer(
             Identity(
                 client=_client_info(),
@@ -517,10 +521,9 @@ class AsyncClient(Recording):
         group, self._group = self._group, None
         if group is None:
             return
-        with anyio.CancelScope(shield=True):
-            await self.aclose()
-            # The group is told nothing of the block's error: it would come out wrapped in a group.
-            await group.__aexit__(None, None, None)
+        await self.aclose()
+        # The group is told nothing of the block's error: it would come out wrapped in a group.
+        await group.__aexit__(None, None, None)
         self._forget_loop()
 
     def after_fork(self) -> None:

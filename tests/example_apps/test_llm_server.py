@@ -7,9 +7,10 @@ from typing import Any
 
 import openai
 import pytest
-from example_apps.llm_server import tokens
 from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
+
+from example_apps.llm_server import tokens
 
 USER: list[Any] = [{"role": "user", "content": "Explain vector databases in detail"}]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

@@ -4,8 +4,9 @@ from typing import Any
 
 import anthropic
 import pytest
-from example_apps.llm_server import tokens
 from pydantic import BaseModel
+
+from example_apps.llm_server import tokens
 
 from .test_llm_server import ASYNCIO, CITY, LONG, PIXEL, USER, user
 

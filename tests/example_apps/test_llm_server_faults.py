@@ -10,8 +10,8 @@ import anthropic
 import httpx2
 import openai
 import pytest
-from example_apps.llm_server import create_app
 
+from example_apps.llm_server import create_app
 from tests.support.llm_server import running_llm_server
 
 from .test_llm_server import USER, text_of, user

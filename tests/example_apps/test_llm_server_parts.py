@@ -4,12 +4,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from example_apps.llm_server import images, schema, tokens
 from example_apps.llm_server.answers import answer
 from example_apps.llm_server.conversation import Question, Tool
 from example_apps.llm_server.tool_plan import planned_calls
-from hypothesis import given
-from hypothesis import strategies as st
 
 from .test_llm_server import PIXEL
 

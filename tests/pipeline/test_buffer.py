@@ -12,7 +12,9 @@ from tests.helpers import make_event, poll
 
 
 def make_buffer(**options: Any) -> Buffer:
-    return Buffer(**{"max_events": 4, "max_bytes": 1000, "batch_events": 3, "batch_bytes": 500, **options})
+    return Buffer(
+        **{"max_events": 4, "max_bytes": 1000, "batch_events": 3, "batch_bytes": 500, **options}
+    )
 
 
 def entry(name: str = "e", size: int = 10, **fields: Any) -> Entry:
@@ -26,7 +28,10 @@ def names(entries: list[Entry]) -> list[str]:
 def balance(buffer: Buffer) -> None:
     counts = buffer.counts()
     assert counts["accepted"] == (
-        counts["delivered"] + sum(counts["dropped"].values()) + counts["spooled"] + counts["pending"]
+        counts["delivered"]
+        + sum(counts["dropped"].values())
+        + counts["spooled"]
+        + counts["pending"]
     )
 
 

@@ -68,7 +68,9 @@ async def test_leaving_the_block_delivers_what_is_queued() -> None:
     assert client.statistics().dropped == {"closed": 1}
 
 
-async def test_events_recorded_before_entering_are_delivered(caplog: pytest.LogCaptureFixture) -> None:
+async def test_events_recorded_before_entering_are_delivered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     client = AsyncClient(sink=(sink := ScriptedSink()))
     ids = log(client, 2)
     assert "not running" in caplog.text
@@ -139,7 +141,9 @@ async def test_a_deadline_bounds_each_attempt() -> None:
 async def test_refused_events_are_dropped_and_the_rest_is_sent_again() -> None:
     class Refusing(ScriptedSink):
         async def send(self, batch: Batch) -> None:
-            bad = {e.event_id: "no" for e in batch.events if getattr(e, "prompt", "") in ("p1", "p3")}
+            bad = {
+                e.event_id: "no" for e in batch.events if getattr(e, "prompt", "") in ("p1", "p3")
+            }
             if bad:
                 raise SinkRejectedError("some are bad", events=bad)
             await super().send(batch)
@@ -190,7 +194,9 @@ async def test_too_large_batches_are_split_down_to_the_one_event() -> None:
     assert client.statistics().dropped == {"too_large": 1}
 
 
-async def test_a_wrong_key_is_said_once_and_the_events_wait(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_wrong_key_is_said_once_and_the_events_wait(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     sink = ScriptedSink([SinkUnauthorizedError("key refused")] * 100)
     async with AsyncClient(sink=sink, flush_interval_seconds=0.001) as client:
         for _ in range(3):

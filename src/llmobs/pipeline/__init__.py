@@ -1,1 +1,1 @@
-"""From capture to sink: sampling, the bounded buffer, preparation, batching, retry, accounting."""
+"""What happens to an event between capture and its sink: decisions, buffers, and one worker."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio.to_thread
 
+from llmobs.errors import ConfigurationError
 from llmobs.events import PromptCallEvent
 from llmobs.forks import ForkLock
 from llmobs.pipeline.pricing import PriceBook, Usage, load_prices
@@ -19,10 +20,16 @@ class Pricing:
 
     Args:
         prices: The caller's own prices, by model; see `llmobs.Settings.prices`.
+
+    Raises:
+        ConfigurationError: A price is not one.
     """
 
     def __init__(self, prices: Mapping[str, Mapping[str, Decimal]] | None = None) -> None:
-        self._book = PriceBook(load_prices(prices) if prices else None)
+        try:
+            self._book = PriceBook(load_prices(prices) if prices else None)
+        except ValueError as error:
+            raise ConfigurationError(f"prices (LLMOBS_PRICES): {error}") from None
         self._loaded = False
         self._loading = ForkLock()
 

@@ -1,7 +1,7 @@
 """Redaction: e-mail addresses, payment cards, keys and tokens leave before anything is shipped.
 
-Values are redacted, never serialised JSON: a card number is a number, a UUID is not, and no escape is
-broken. What is found and how is in `llmobs.pipeline._sensitive`.
+Values are redacted, never a serialised event: no escape is broken, no identifier taken for a card.
+What is found and how is in `llmobs.pipeline._sensitive`.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def redact_text(text: str, *, pause: Callable[[], None] | None = None, chunk: in
     - JSON web tokens, and ``Bearer`` with its token: ``[REDACTED_TOKEN]``
 
     The same object comes back if there was nothing to replace. Any string is accepted, lone
-    surrogates included, and the time grows with its length only. A long text is searched in chunks of
-    ``chunk`` characters, none of which holds the interpreter for long; ``pause`` is called between
-    two of them. The result does not depend on ``chunk``.
+    surrogates included, and the time grows with its length only. A long text is searched in chunks
+    of ``chunk`` characters, none of which holds the interpreter for long; ``pause`` is called
+    between two of them. The result does not depend on ``chunk``.
     """
     length = len(text)
     if length < _SHORTEST:
         return text
-    resume = [0, 0]
+    resume = [0, 0, 0, 0]
     spans = find_spans(text, 0, min(chunk, length), resume)
     for low in range(chunk, length, chunk):
         if pause is not None:
@@ -87,8 +87,8 @@ class Redactor:
         """Return ``obj`` with its strings redacted: in lists, tuples, and dicts (keys too).
 
         ``obj`` is never changed. Containers in which nothing had to go are returned as they are, so
-        usually this is ``obj`` itself. A container more than 1,000 levels down, or one that contains
-        itself, becomes `FAILED`. Everything else (numbers, bytes, None) passes.
+        usually this is ``obj`` itself. A container more than 1,000 levels down, or one that
+        contains itself, becomes `FAILED`. Everything else (numbers, bytes, None) passes.
         """
         if isinstance(obj, str):
             return self._string(obj)
@@ -128,7 +128,7 @@ class Redactor:
             if self._extra is not None:
                 new = self._extra(new)
             if not isinstance(new, str):
-                raise TypeError(new)
+                raise TypeError(new)  # counted like any other failure
         except Exception:  # noqa: BLE001 - fails closed: the field goes, not the secret
             self.failures += 1
             return FAILED

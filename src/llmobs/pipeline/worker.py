@@ -81,12 +81,12 @@ class Worker:
         self._wakeup = Wakeup()
         self._finished = anyio.Event()
         self.buffer.wake = self._wakeup.set
-        with anyio.CancelScope(shield=True) as self._scope:
-            task_status.started()
-            try:
+        task_status.started()
+        try:
+            with anyio.CancelScope(shield=True) as self._scope:
                 await self._work()
-            finally:
-                self._finished.set()
+        finally:
+            self._finished.set()
 
     async def _work(self) -> None:
         assert self._wakeup is not None
@@ -132,7 +132,7 @@ class Worker:
             if isinstance(error, SinkError) and not error.retriable:
                 entries = self._remove_refused(entries, error)
                 continue
-            if not isinstance(error, LLMObsError):
+            if isinstance(error, _SinkCrashError):
                 crashes += 1
                 if crashes >= MAX_CRASHES:
                     self._settle(entries, DropReason.INTERNAL, str(error))

@@ -75,7 +75,7 @@ _MIGRATIONS: Final = (
             new.timestamp,
             new.timestamp + CAST(1000 * coalesce(new.latency_ms, 0) AS INTEGER),
             iif(new.event_type = 'run', new.name, NULL),
-            iif(new.event_type = 'run', json_extract(new.body, '$.kind'), NULL),
+            iif(new.event_type = 'run', coalesce(json_extract(new.body, '$.kind'), 'job'), NULL),
             iif(new.event_type = 'run', new.status, NULL),
             iif(new.event_type = 'run', new.http_status, NULL),
             iif(new.event_type = 'run', new.latency_ms, NULL),

@@ -1,0 +1,53 @@
+# `make demo` and `make test` set themselves up: a .venv here, nothing outside it but caches.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types bench docs clean constraints
+
+help: ## Say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llmobs needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ...")'
+	@echo "Setting up $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.demo: $(BIN)/uv pyproject.toml constraints.txt
+	@echo "Installing llmobs and what the demo needs ..."
+	@$(UV) --editable '.[all]' --group demo
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt
+	@echo "Installing llmobs and what its tests need ..."
+	@$(UV) --editable '.[all]' --group dev
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo ## Run a chat app for half a minute, kill it, show that nothing was lost
+	@$(BIN)/python -m example_apps.fastapi_chat.demo
+
+test: $(VENV)/.dev ## Run every test
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+check: lint types ## Lint and types
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+
+bench: $(VENV)/.dev ## Measure against the budgets (quiet machine, about ten minutes)
+	@$(BIN)/python -m benchmarks
+
+constraints: $(BIN)/uv ## Pin today's versions
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --no-emit-index-url --no-header --extra all --group dev pyproject.toml -o constraints.txt
+
+clean: ## Remove what these commands made
+	@rm -rf $(VENV) .cache .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

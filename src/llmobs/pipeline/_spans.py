@@ -1,0 +1,78 @@
+"""Spans of sensitive text, and walks along runs of characters, shared by the finders."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+__all__ = [
+    "CARD",
+    "COMMON",
+    "EMAIL",
+    "FOUR_DIGITS",
+    "KEY",
+    "LONGEST_RUN",
+    "RARE",
+    "SYMBOLS",
+    "TOKEN",
+    "WORD",
+    "WORD_BACKWARDS",
+    "Span",
+    "follows_letter",
+    "run_end",
+    "run_start",
+]
+
+EMAIL = "[REDACTED_EMAIL]"
+CARD = "[REDACTED_CC]"
+KEY = "[REDACTED_KEY]"
+TOKEN = "[REDACTED_TOKEN]"  # noqa: S105 - what stands in place of a token
+
+LONGEST_RUN = 16_384  # characters matched by one call, which holds the interpreter
+_REST = re.compile(rf"[0-9A-Za-z._~+/=-]{{1,{LONGEST_RUN}}}+")
+_ESCAPE = re.compile(r"u[0-9A-Fa-f]{4}|[bfnrt]")
+WORD_BACKWARDS = re.compile(r"[0-9A-Za-z]*")
+WORD = re.compile(r"[0-9A-Za-z]*")
+
+# Before it is searched, text is folded: digits are one symbol; characters that are rare in prose
+# but part of a key's prefix another; the characters before those a third.
+SYMBOLS = bytes.maketrans(b"kypbAIY-_JzK0123456789", b"\x01" * 7 + b"\x02" * 5 + b"0" * 10)
+COMMON = 1
+RARE = b"\x02"
+FOUR_DIGITS = b"0000"
+
+
+class Span(NamedTuple):
+    """Characters ``start`` to ``end`` (exclusive), to be replaced by ``token``."""
+
+    start: int
+    end: int
+    token: str
+
+
+def run_start(text: str, end: int, run: re.Pattern[str], limit: int = 64) -> int:
+    """Return where the run of ``run`` characters before ``end`` begins, not inside an escape."""
+    found = run.match(text[max(0, end - limit) : end][::-1])
+    start = end - (0 if found is None else found.end())
+    if start == 0 or text[start - 1] != "\\":
+        return start
+    # However many backslashes there are: JSON text may hold JSON text.
+    escape = _ESCAPE.match(text, start)
+    return start if escape is None else min(escape.end(), end)
+
+
+def run_end(text: str, start: int, end: int) -> int:
+    """Return where a run that was found to last from ``start`` to ``end`` really ends."""
+    while end - start >= LONGEST_RUN:
+        more = _REST.match(text, end)
+        if more is None:
+            break
+        start, end = end, more.end()
+    return end
+
+
+def follows_letter(text: str, at: int) -> bool:
+    """Whether a letter stands right before ``at``, as in ``task-``, and is not an escape's."""
+    if at == 0 or not (text[at - 1].isascii() and text[at - 1].isalpha()):
+        return False
+    return run_start(text, at, WORD_BACKWARDS) < at

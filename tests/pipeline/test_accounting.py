@@ -1,0 +1,175 @@
+"""The promise: accepted = delivered + dropped + spooled + pending, whatever happens."""
+
+import threading
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import llmobs
+from llmobs import AsyncClient, Statistics
+from llmobs.errors import (
+    SinkRejectedError,
+    SinkTooLargeError,
+    SinkUnauthorizedError,
+    SinkUnavailableError,
+)
+from llmobs.pipeline.sink import Batch
+from tests.helpers import ScriptedSink
+
+OUTCOMES = (
+    "ok",
+    "ok",
+    "ok",
+    "down",
+    "too_large",
+    "reject_some",
+    "reject_all",
+    "crash",
+    "slow",
+    "key",
+)
+
+
+class WhimsicalSink(ScriptedSink):
+    """Treats each attempt as the next outcome says; afterwards, takes everything."""
+
+    def __init__(self, outcomes: list[str]) -> None:
+        super().__init__()
+        self.outcomes = list(outcomes)
+
+    async def send(self, batch: Batch) -> None:
+        outcome = self.outcomes.pop(0) if self.outcomes else "ok"
+        await anyio.sleep(0)
+        if outcome == "down":
+            raise SinkUnavailableError("down")
+        if outcome == "key":
+            raise SinkUnauthorizedError("key")
+        if outcome == "too_large":
+            raise SinkTooLargeError("too large")
+        if outcome == "reject_some":
+            some = {event.event_id: "no" for event in batch.events[::2]}
+            raise SinkRejectedError("some", events=some)
+        if outcome == "reject_all":
+            raise SinkRejectedError("all")
+        if outcome == "crash":
+            raise ZeroDivisionError("bug")
+        if outcome == "slow":
+            await anyio.sleep(0.2)
+        await super().send(batch)
+
+
+def balance(statistics: Statistics) -> None:
+    assert statistics.accepted == (
+        statistics.delivered + statistics.total_dropped + statistics.spooled + statistics.pending
+    ), statistics
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmobs.pipeline.worker.backoff", lambda attempt, retry_after=None: 0.0)
+    monkeypatch.setattr("llmobs.pipeline.worker.UNAUTHORIZED_PAUSE", 0.001)
+
+
+scenarios = st.fixed_dictionaries(
+    {
+        "outcomes": st.lists(st.sampled_from(OUTCOMES), max_size=12),
+        "bursts": st.lists(st.integers(0, 40), min_size=1, max_size=5),
+        "overflow": st.sampled_from(["drop_oldest", "drop_newest", "block"]),
+        "max_queue_events": st.integers(1, 60),
+        "batch_size": st.integers(1, 20),
+        "sample_rate": st.sampled_from([1.0, 0.5]),
+        "errors": st.integers(1, 5),
+        "flush": st.booleans(),
+        "cancel": st.booleans(),
+        "shutdown_timeout": st.sampled_from([0.0, 0.1, 5.0]),
+    }
+)
+
+
+async def live_through(scenario: dict[str, Any]) -> tuple[Statistics, WhimsicalSink, int]:
+    sink = WhimsicalSink(scenario["outcomes"])
+    recorded = 0
+    client = AsyncClient(
+        sink=sink,
+        flush_interval_seconds=0.001,
+        timeout=0.05,
+        **{
+            name: scenario[name]
+            for name in (
+                "overflow",
+                "max_queue_events",
+                "batch_size",
+                "sample_rate",
+                "shutdown_timeout",
+            )
+        },
+    )
+    with anyio.CancelScope() as scope:
+        async with client:
+            for number, burst in enumerate(scenario["bursts"]):
+                for event in range(burst):
+                    recorded += 1
+                    if event % scenario["errors"] == 0:
+                        client.log_error(f"run-{number}", "boom")
+                    else:
+                        client.log_prompt_call(f"run-{number}", "p", "m", "a")
+                balance(client.statistics())
+                await anyio.sleep(0)
+                if scenario["flush"]:
+                    await client.flush(0.02)
+                balance(client.statistics())
+            if scenario["cancel"]:
+                scope.cancel()
+    return client.statistics(), sink, recorded
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(scenarios)
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_every_event_is_accounted_for(backend: str, scenario: dict[str, Any]) -> None:
+    statistics, sink, recorded = anyio.run(live_through, scenario, backend=backend)
+    balance(statistics)
+    assert statistics.accepted == recorded
+    assert statistics.pending == 0
+    assert len(sink.ids) == len(set(sink.ids))
+    assert len(sink.ids) >= statistics.delivered
+    if (
+        not scenario["outcomes"]
+        and scenario["shutdown_timeout"] > 1
+        and scenario["sample_rate"] == 1
+    ):
+        assert set(statistics.dropped) <= {"queue_full"}
+
+
+def test_threads_recording_while_the_client_closes_lose_nothing() -> None:
+    sink = WhimsicalSink(["slow", "down", "too_large", "ok", "down"])
+    client = llmobs.Client(
+        sink=sink, flush_interval_seconds=0.001, batch_size=50, timeout=2, max_queue_events=100_000
+    )
+    recorded: list[str] = []
+
+    def work() -> None:
+        for _ in range(2_000):
+            recorded.append(client.log_prompt_call("r", "p", "m", "a"))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    client.flush()
+    balance(client.statistics())
+    for thread in threads[:2]:
+        thread.join()
+    client.close()
+    for thread in threads[2:]:
+        thread.join()
+    statistics = client.statistics()
+    balance(statistics)
+    assert statistics.accepted == len(recorded) == 8_000
+    assert statistics.pending == 0
+    assert set(statistics.dropped) <= {"closed"}
+    assert len(sink.ids) == len(set(sink.ids)) == statistics.delivered

@@ -1,0 +1,281 @@
+"""Redaction finds what it should, leaves the rest alone, and stays linear."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import uuid
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmobs.pipeline.redaction import FAILED, Redactor, redact_text
+
+KEYS = [
+    "sk-abcdefghijklmnopqrstuvwxyz",
+    "sk-ant-api03-AbCdEf_12345678901-2345",
+    "sk-proj-AbCdEf1234567890AbCdEf",
+    "AKIAIOSFODNN7EXAMPLE",
+    "ghp_" + "a1B2" * 9,
+    "github_pat_" + "11AAbb_" * 9,
+    "xoxb-123456789012-abcdefGHIJ",
+    "xoxp-123456789012-abcdefGHIJ",
+    "AIza" + "SyA1-_b" * 5,
+    "-----BEGIN PRIVATE KEY-----\nMIIEvQ+/a=\n-----END PRIVATE KEY-----",
+    "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,X\n\nMIIE\n-----END RSA PRIVATE KEY-----",
+]
+TOKENS = ["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVP-mB92K27", "Bearer abc123.x/y+z=="]
+CARDS = [
+    "4111111111111111",
+    "4111 1111 1111 1111",
+    "4111-1111-1111-1111",
+    "3782 822463 10005",
+    "378282246310005",
+    "30569309025904",
+    "4222222222222",
+    "6304000000000000000",
+]
+EMAILS = [
+    "john@example.com",
+    "a.b+c@sub.example.co.uk",
+    "o'brien@example.ie",
+    "josé@example.com",
+]
+SECRETS = (
+    [(text, "[REDACTED_KEY]") for text in KEYS]
+    + [(text, "[REDACTED_TOKEN]") for text in TOKENS]
+    + [(text, "[REDACTED_CC]") for text in CARDS]
+    + [(text, "[REDACTED_EMAIL]") for text in EMAILS]
+)
+# What may stand on either side of a secret, none of it part of one.
+EDGES = ["", " ", "\n", "\t", '"', "(", ": ", "😀", "→", "请", "\ud800", "=", ">", ", "]
+
+
+@pytest.mark.parametrize(("secret", "token"), SECRETS)
+@pytest.mark.parametrize("before", EDGES)
+def test_a_secret_goes_and_its_surroundings_stay(secret: str, token: str, before: str) -> None:
+    after = " and so on"
+    assert redact_text(before + secret + after) == before + token + after
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Contact:\njohn@example.com", "Contact:\n[REDACTED_EMAIL]"),
+        ("éjohn@example.com", "[REDACTED_EMAIL]"),
+        ("josé@münchen.de", "[REDACTED_EMAIL]"),
+        ("пиши иван@почта.рф!", "пиши [REDACTED_EMAIL]!"),
+        ("jos\\u00e9@example.com", "[REDACTED_EMAIL]"),
+        ("write to john@example.com.", "write to [REDACTED_EMAIL]."),
+        ("'john@example.com'", "'[REDACTED_EMAIL]'"),
+        ("<a@b.io>,c@d.io", "<[REDACTED_EMAIL]>,[REDACTED_EMAIL]"),
+        ("邮箱john@example.com谢谢", "邮箱[REDACTED_EMAIL]谢谢"),
+        ("a@b.com@c.com", "[REDACTED_EMAIL]"),
+        ("4111 1111 1111 1111 12/27", "[REDACTED_CC] 12/27"),
+        ("12345 4111 1111 1111 1111", "12345 [REDACTED_CC]"),
+        ("Visa4111111111111111,", "Visa[REDACTED_CC],"),
+        ("\\n4111111111111111", "\\n[REDACTED_CC]"),
+        ("\\b4111111111111111", "\\b[REDACTED_CC]"),
+        ("\\u20134111111111111111", "\\u2013[REDACTED_CC]"),
+        ("Authorization: Bearer " + KEYS[1], "Authorization: [REDACTED_TOKEN]"),
+        (f"token {TOKENS[0]}.", "token [REDACTED_TOKEN]."),
+        ("-----BEGIN PRIVATE KEY-----\nMIIcut", "[REDACTED_KEY]"),
+    ],
+)
+def test_edges_of_matches(text: str, expected: str) -> None:
+    assert redact_text(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "plain words",
+        "[REDACTED_SSN] and [REDACTED_EMAIL]",
+        "@app.get('/x') def f(a: B @ C): ...",
+        "root@10.0.0.1, pkg@1.2.3, @someone, someone@",
+        "4111111111111112",  # the checksum fails
+        "41111111111111111111111",  # part of a longer run
+        "0.4111111111111111",
+        "a4111111111111111",  # hexadecimal
+        "4111111111111111abcdef",
+        "1700000000000 1700000000000000 1700000000000000000",  # time stamps
+        "2023-01-01 2024-01-01 10:00:00",
+        "41111111-1111-4111-a111-411111111111",
+        "00-4111111111111111a3ce929d0e0e4736-4111111111111111-01",  # traceparent
+        "sk-learn-pipeline-example-two",
+        "task-abcdefghijklmnopqrstuvwxyz risk-1234567890abcdefghij",
+        "the bearer of news, Bearer certificates",
+        "eyJhbGciOiJIUzI1NiJ9",  # no dot: base64, not a token
+        "KEY----- AK Iz b_ p-",
+    ],
+)
+def test_ordinary_text_comes_back_itself(text: str) -> None:
+    assert redact_text(text) is text
+
+
+def test_uuids_never_match() -> None:
+    rng = random.Random(20_000)
+    for _ in range(20_000):
+        text = str(uuid.UUID(int=rng.getrandbits(128), version=4))
+        for form in (text, text.replace("-", ""), f'{{"id":"{text}"}}'):
+            assert redact_text(form) is form
+
+
+@pytest.mark.parametrize(("secret", "token"), SECRETS)
+@pytest.mark.parametrize("before", ["\n", "é", "\t", '"', "\\", "→", "\b", "😀", "x\\n", "a "])
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+def test_json_text_stays_json(secret: str, token: str, before: str, ensure_ascii: bool) -> None:
+    text = json.dumps({"to": [before + secret + "\n", 1]}, ensure_ascii=ensure_ascii)
+    value = json.loads(redact_text(text))["to"][0]
+    assert token in value
+    assert secret not in value
+    # And once more: JSON text in JSON text.
+    value = json.loads(json.loads(redact_text(json.dumps(text))))["to"][0]
+    assert token in value
+    assert secret not in value
+
+
+PIECES = st.one_of(
+    st.sampled_from([secret for secret, _ in SECRETS]),
+    st.sampled_from(EDGES),
+    st.text(max_size=20),
+    st.text("0123456789 -", max_size=30),
+    st.text("a@.", max_size=8),
+    st.sampled_from(["sk-", "eyJ", "Bearer ", "-----BEGIN PRIVATE KEY-----", "\\u00e9"]),
+)
+GLUED = st.lists(PIECES, max_size=8).map("".join)
+
+
+@given(st.lists(PIECES, max_size=4).map(" ".join))
+def test_redacting_twice_changes_nothing_more(text: str) -> None:
+    once = redact_text(text)
+    assert redact_text(once) == once
+
+
+@given(GLUED, st.integers(1, 40))
+def test_chunks_do_not_show(text: str, chunk: int) -> None:
+    assert redact_text(text, chunk=chunk) == redact_text(text)
+
+
+@given(st.sampled_from(SECRETS), st.text(max_size=50), st.integers(1, 60))
+def test_nothing_of_a_secret_remains(secret: tuple[str, str], text: str, chunk: int) -> None:
+    result = redact_text(f"{text} {secret[0]} {text}", chunk=chunk)
+    assert secret[0] not in result
+    assert secret[1] in result
+
+
+@given(st.text(st.characters(exclude_characters="@0123456789-_JzK B"), max_size=200))
+def test_no_change_without_an_anchor(text: str) -> None:
+    assert redact_text(text) is text
+
+
+@given(st.text(st.characters(), max_size=200))
+@settings(max_examples=300)
+def test_any_string_is_accepted(text: str) -> None:
+    assert isinstance(redact_text(text + "@\ud800a.bc"), str)
+
+
+def test_pauses_between_chunks_only() -> None:
+    pauses: list[None] = []
+    text = "x" * 95 + "john@example.com" + "x" * 89
+    assert redact_text(text, chunk=50, pause=lambda: pauses.append(None)).count("[REDACTED") == 1
+    assert len(pauses) == 3
+
+
+ADVERSARIAL = ["a.", "a@", "@", "1", "a", "1-", "4000-", "sk-", "eyJ", "k-", "Bearer ", "@a."]
+ADVERSARIAL += ["\\", "\\u1", "AKIA", "B", "Bearer a", "-----BEGIN PRIVATE KEY-----"]
+ADVERSARIAL += ["-----BEGIN PRIVATE KEY-----\\", "éa.", "eyJ.", "task-sk-"]
+
+
+@pytest.mark.parametrize("unit", ADVERSARIAL)
+def test_time_grows_with_length_only(unit: str) -> None:
+    def best(length: int) -> float:
+        text = unit * (length // len(unit))
+        times = []
+        for _ in range(5):
+            begin = time.process_time_ns()
+            redact_text(text, chunk=4_096)
+            times.append(time.process_time_ns() - begin)
+        return min(times)
+
+    # Quadratic time would make this 16. Long enough that the clock's grain does not matter.
+    assert best(160_000) <= 8 * best(40_000) + 1_000_000
+
+
+# --- values -------------------------------------------------------------------------------------
+
+
+def test_an_unchanged_value_is_the_same_object() -> None:
+    value = {"a": ["x", ("y", {"z": 1.5})], 2: None, "b": b"john@example.com", "e": {}, "f": []}
+    redactor = Redactor()
+    assert redactor.value(value) is value
+    assert (redactor.hits, redactor.failures) == (0, 0)
+
+
+def test_strings_anywhere_are_redacted_and_the_input_stays() -> None:
+    same = {"keep": ["this"]}
+    value = {
+        "list": ["john@example.com", 1, ("4111111111111111", None)],
+        "john@example.com": "key",
+        "bob@example.com": {"deep": [{"er": KEYS[3]}]},
+        "same": same,
+    }
+    before = json.dumps(value)
+    redactor = Redactor()
+    result = redactor.value(value)
+    assert result == {
+        "list": ["[REDACTED_EMAIL]", 1, ("[REDACTED_CC]", None)],
+        "[REDACTED_EMAIL]": "key",
+        "[REDACTED_EMAIL] 2": {"deep": [{"er": "[REDACTED_KEY]"}]},
+        "same": same,
+    }
+    assert list(result) == ["list", "[REDACTED_EMAIL]", "[REDACTED_EMAIL] 2", "same"]
+    assert result["same"] is same
+    assert json.dumps(value) == before
+    assert redactor.hits == 5
+
+
+def test_extra_rules_see_the_redacted_text() -> None:
+    redactor = Redactor(extra=lambda text: text.replace("secret", "***"))
+    assert redactor.value("secret of john@example.com") == "*** of [REDACTED_EMAIL]"
+    assert Redactor(text=str, extra=str.upper).value(["a@b.io"]) == ["A@B.IO"]
+
+
+def test_a_raising_rule_costs_the_string_and_nothing_else() -> None:
+    def picky(text: str) -> str:
+        if "bad" in text:
+            raise ValueError(text)
+        return None if "none" in text else text  # type: ignore[return-value]
+
+    redactor = Redactor(extra=picky)
+    assert redactor.value({"a": "bad", "b": ["good", "none"], "bad key": 1}) == {
+        "a": FAILED,
+        "b": ["good", FAILED],
+        FAILED: 1,
+    }
+    assert (redactor.hits, redactor.failures) == (0, 3)
+
+
+def test_deep_and_circular_values_end() -> None:
+    deep: list[object] = ["john@example.com"]
+    for _ in range(900):
+        deep = [deep]
+    result = Redactor().value(deep)
+    while isinstance(result[0], list):
+        result = result[0]
+    assert result == ["[REDACTED_EMAIL]"]
+
+    for _ in range(5_000):
+        deep = [deep]
+    redactor = Redactor()
+    redactor.value(deep)
+    assert redactor.failures == 1
+
+    circle: dict[str, object] = {"a": 1}
+    circle["self"] = circle
+    assert Redactor().value(circle) == {"a": 1, "self": FAILED}
+    shared = ["john@example.com"]
+    assert Redactor().value([shared, shared]) == [["[REDACTED_EMAIL]"]] * 2

@@ -1,0 +1,155 @@
+"""The floors: imports point down. And what every public module promises of its names."""
+
+import ast
+import importlib
+import pkgutil
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import llmobs
+
+ROOT = Path(llmobs.__file__).parent
+
+# Lower may not import higher; within a floor, imports follow the order written here.
+FLOORS = (
+    ("ids", "errors", "semconv", "events", "codec"),
+    ("guard", "forks", "context", "settings"),
+    ("pipeline",),
+    ("store", "sinks"),
+    ("fields", "operations", "tracker", "client", "exits", "sync", "observe"),
+    ("contrib", "sentinel", "watchllm", "server", "testing", "_pytest_plugin", "cli", "__main__"),
+)
+# Doors that may use another door.
+DOORS = {
+    ("contrib.starlette", "contrib.asgi"),
+    ("contrib.fastapi", "contrib.asgi"),
+    ("contrib.fastapi", "contrib.starlette"),
+    ("contrib.django", "contrib.asgi"),
+    ("contrib.openai", "contrib.httpx"),
+    ("contrib.anthropic", "contrib.httpx"),
+    ("cli", "server"),
+    ("__main__", "cli"),
+    ("_pytest_plugin", "testing"),
+    # The WatchLLM document names functions that instrument providers, and a LangChain handler.
+    ("watchllm", "contrib.httpx"),
+    ("watchllm", "contrib.openai"),
+    ("watchllm", "contrib.anthropic"),
+    ("watchllm", "contrib.langchain"),
+}
+LOWEST_DOOR = len(FLOORS) - 1
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(ROOT.rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        yield ("" if name == "__init__" else name), path
+
+
+def room(module: str) -> str:
+    """`contrib.asgi` and `sinks`: what the table of floors speaks of."""
+    parts = module.split(".")
+    if parts[0] != "contrib":
+        return parts[0]
+    # A private package beside the doors belongs to the lowest door that uses it.
+    return ".".join(parts[:2]) if len(parts) > 1 and not parts[1].startswith("_") else "contrib"
+
+
+def floor(module: str) -> tuple[int, int]:
+    name = module.split(".")[0]
+    for number, rooms in enumerate(FLOORS):
+        if name in rooms:
+            return number, rooms.index(name)
+    raise AssertionError(f"llmobs.{module} stands on no floor; put it on one")
+
+
+def imports(path: Path) -> Iterator[str]:
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            if node.module == "llmobs":
+                yield from (alias.name for alias in node.names if alias.name != "__version__")
+            elif (node.module or "").startswith("llmobs."):
+                yield (node.module or "").removeprefix("llmobs.")
+        elif isinstance(node, ast.Import):
+            yield from (
+                alias.name.removeprefix("llmobs.")
+                for alias in node.names
+                if alias.name.startswith("llmobs.")
+            )
+
+
+@pytest.mark.parametrize(("module", "path"), [pair for pair in modules() if pair[0]])
+def test_imports_point_down(module: str, path: Path) -> None:
+    mine, place = floor(module)
+    for name in imports(path):
+        theirs, their_place = floor(name)
+        if room(name) == room(module) or (mine == LOWEST_DOOR and room(name) == "contrib"):
+            continue
+        if mine == theirs == LOWEST_DOOR:
+            assert (room(module), room(name)) in DOORS, f"{module} uses another door: {name}"
+        else:
+            assert (theirs, their_place) < (mine, place), f"{module} imports upwards: {name}"
+
+
+def test_the_roof_shows_floors_zero_one_and_four() -> None:
+    assert not any(
+        name.split(".")[0] in FLOORS[LOWEST_DOOR] for name in imports(ROOT / "__init__.py")
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        info.name
+        for info in pkgutil.walk_packages([str(ROOT)], "llmobs.")
+        if "._" not in info.name
+        and not info.name.endswith("__main__")
+        and "llmobs.contrib.django" not in info.name
+    ],
+)
+def test_all_lists_what_a_module_offers(name: str) -> None:
+    module = importlib.import_module(name)
+    if not hasattr(module, "__all__"):
+        assert hasattr(module, "__path__"), f"{name} has no __all__"
+        return
+    assert len(set(module.__all__)) == len(module.__all__)
+    for public in module.__all__:
+        assert hasattr(module, public), f"{name}.{public} is in __all__ and is not there"
+
+
+def test_the_top_level_list_is_sorted_complete_and_real() -> None:
+    assert sorted(llmobs.__all__, key=str.swapcase) == sorted(
+        llmobs.__all__, key=lambda n: (not n[0].isupper(), n.swapcase())
+    )
+    for name in llmobs.__all__:
+        assert not isinstance(getattr(llmobs, name), types.ModuleType)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        llmobs.no_such_name
+    assert set(llmobs.__all__) <= set(dir(llmobs))
+
+
+def test_nothing_prints_and_files_stay_small() -> None:
+    for module, path in modules():
+        source = path.read_text()
+        if not module.startswith("cli"):
+            assert not any(
+                isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
+                for node in ast.walk(ast.parse(source))
+            ), f"{module} prints"
+        assert source.count("\n") <= 650, f"{module} is too long to have one reason to change"
+
+
+def test_gen_ai_names_live_in_semconv_only() -> None:
+    for module, path in modules():
+        if module == "semconv":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not node.value.startswith("gen_ai."), f"{module}: {node.value}"
