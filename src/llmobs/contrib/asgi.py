@@ -131,7 +131,7 @@ class LLMObsMiddleware:
                 with internal_errors("record a request"):
                     connection.finish(self._record_empty)
                 if self._drain_each_run:
-                    await self._drain(connection.ended is not None)
+                    await self._drain(quickly=connection.error is not None)
 
     def _open(self, scope: Scope) -> Tracker:
         client = self._client or self._start_without_lifespan()
@@ -168,14 +168,14 @@ class LLMObsMiddleware:
         self._drain_each_run = True
         return self._client
 
-    async def _drain(self, answered: bool) -> None:
+    async def _drain(self, *, quickly: bool) -> None:
         # The server waits for this task when it shuts down, and nothing else would hold it back
-        # until the events are delivered. Once the body is out, nobody else waits for the task;
-        # before (the application failed, and the framework has yet to answer), be quick.
+        # until the events are delivered. Nobody else waits for it, as the body is out; unless the
+        # application failed: then the framework has yet to answer, or the server to hang up.
         client = self._client
         if isinstance(client, Client):
             with internal_errors("deliver after a request"), anyio.CancelScope(shield=True):
-                await client.drain(client.settings.shutdown_timeout if answered else 1.0)
+                await client.drain(1.0 if quickly else client.settings.shutdown_timeout)
 
     async def _live(self, client: AsyncClient, scope: Scope, receive: Receive, send: Send) -> None:
         answered: set[str] = set()
