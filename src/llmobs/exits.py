@@ -35,8 +35,6 @@ class ExitHook:
     def add(self, client: _Started) -> None:
         """Close *client* at the end."""
         self._clients.add(client)
-        if self._pid is None:
-            atexit.register(self.close_all)  # a forked child inherits it
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._register_with_multiprocessing()
@@ -65,6 +63,9 @@ class ExitHook:
 
 
 exit_hook = ExitHook()
+# Here and not with the first event: exit handlers run last in, first out, so those that record
+# something run before this one, and one that is registered during the exit would not run at all.
+atexit.register(exit_hook.close_all)
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
 

@@ -19,11 +19,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from llmobs.client import Recording
 from llmobs.context import current_run
 from llmobs.events import Event
 from llmobs.exits import exit_hook, flush_on_signals
+from llmobs.forks import ForkLock
 from llmobs.pipeline.statistics import FlushReport
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.tracker import Tracker
@@ -41,6 +43,10 @@ class _Loop(asyncio.SelectorEventLoop):
 
     async def getaddrinfo(self, *args: Any, **kwargs: Any) -> Any:
         return socket.getaddrinfo(*args, **kwargs)
+
+
+# A child forked while this thread imports would have half a module, and wait for the rest for ever.
+_starting = ForkLock()
 
 
 class _LoopThread:
@@ -64,6 +70,8 @@ class _LoopThread:
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        with _starting:
+            anyio.lowlevel.current_token()  # imports the backend
         try:
             await self._serve(self._ready.set, self._stop)
         finally:
@@ -85,7 +93,12 @@ class _LoopThread:
         assert self.loop is not None and self._stop is not None
         with suppress(RuntimeError):  # the loop is closed already
             self.loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(timeout)
+        self.join(timeout)
+
+    def join(self, timeout: float) -> None:
+        """Wait for the thread to end, at most *timeout* seconds."""
+        if not self.is_this_thread:
+            self._thread.join(timeout)
 
     @property
     def is_this_thread(self) -> bool:
@@ -110,6 +123,7 @@ class Client(Recording):
 
     _offload = False
     _thread: _LoopThread | None = None
+    _closing: _LoopThread | None = None
     _closed = False
 
     def _wake(self) -> None:
@@ -137,7 +151,7 @@ class Client(Recording):
     def after_fork(self) -> None:
         """Start anew in a forked child, with a thread of its own."""
         super().after_fork()
-        self._thread = None
+        self._thread = self._closing = None
 
     def flush(self, timeout: float | None = None) -> FlushReport:
         """
@@ -147,8 +161,10 @@ class Client(Recording):
             timeout: Seconds to wait at most; default is the setting ``timeout``.
         """
         before = self.statistics()
-        if before.pending and (thread := self._ensure_started()) and not thread.is_this_thread:
-            limit = self.settings.timeout if timeout is None else timeout
+        limit = self.settings.timeout if timeout is None else timeout
+        if closing := self._closing:
+            closing.join(limit)  # it delivers everything
+        elif before.pending and (thread := self._ensure_started()) and not thread.is_this_thread:
             with suppress(FutureTimeoutError, FutureCancelledError):
                 return thread.call(self._flush(limit), limit + 5.0)
         return FlushReport.between(before, self.statistics())
@@ -185,18 +201,26 @@ class Client(Recording):
 
     def close(self) -> None:
         """Deliver what is queued, within ``shutdown_timeout``, and end the thread; safe to call twice."""
+        limit = self.settings.shutdown_timeout + 5.0
         if any(buffer.pending for buffer in self._buffers):
             self._ensure_started()
         with self._lock:
-            self._closed = True
-            thread, self._thread = self._thread, None
-        exit_hook.discard(self)
+            closing = self._closing  # by another thread
+            if closing is None:
+                self._closed = True
+                thread, self._thread = self._thread, None
+                self._closing = thread
+        if closing is not None:
+            closing.join(limit)
+            return
         if thread is None:
             self._deliver_here()
         elif not thread.is_this_thread:
-            thread.stop(self.settings.shutdown_timeout + 5.0)
+            thread.stop(limit)
         for buffer in self._buffers:
             buffer.close()
+        self._closing = None
+        exit_hook.discard(self)
 
     def _deliver_here(self) -> None:
         # The first event came while the interpreter was exiting: no thread could be started.
@@ -224,7 +248,7 @@ class Client(Recording):
 
 
 _default: Client | None = None
-_default_lock = threading.Lock()
+_default_lock = ForkLock()
 
 
 def default_client() -> Client:
