@@ -15,6 +15,7 @@ from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
+from contextvars import Context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -60,7 +61,9 @@ class _LoopThread:
         self._stop: asyncio.Event | None = None
         self._serve = serve
         # A daemon, or the interpreter would wait for it before `atexit` can stop it.
-        self._thread = threading.Thread(target=self._run, name="llmobs", daemon=True)
+        self._thread = threading.Thread(
+            target=Context().run, args=(self._run,), name="llmobs", daemon=True
+        )
         self._thread.start()
 
     def _run(self) -> None:
@@ -81,7 +84,8 @@ class _LoopThread:
         """Run *coroutine* in the loop."""
         self._ready.wait()
         assert self.loop is not None
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        # In a context of its own: the caller's may say that the event loop here is trio's.
+        return Context().run(asyncio.run_coroutine_threadsafe, coroutine, self.loop)
 
     def call(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run *coroutine* in the loop and wait for it."""

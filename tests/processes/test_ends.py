@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.support.arrivals import Arrivals, Note
 from tests.support.polling import eventually
+from tests.support.ports import free_ports
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -143,9 +145,6 @@ def test_the_obvious_wrong_way_loses_events(name: str, tmp_path: Path, note_row:
 
 
 def test_gunicorn_with_sync_workers_and_preload(tmp_path: Path, note_row: Note) -> None:
-    httpx2 = pytest.importorskip("httpx2")
-    from tests.support.ports import free_ports
-
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "gunicorn", "tests.processes.wsgi:app", "--preload"]
     command += ["--workers", "2", "--bind", f"127.0.0.1:{port}", "--no-control-socket"]
@@ -155,16 +154,17 @@ def test_gunicorn_with_sync_workers_and_preload(tmp_path: Path, note_row: Note) 
             command, cwd=tmp_path, env=env, stdout=log, stderr=log, start_new_session=True
         )
     try:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
 
-        def ask() -> bool:
-            try:
-                return bool(httpx2.get(f"http://127.0.0.1:{port}/", timeout=5).text == "ok")
-            except httpx2.HTTPError:
-                return False
+            def answers() -> bool:
+                try:
+                    return client.get("/").text == "ok"
+                except httpx2.HTTPError:
+                    return False
 
-        eventually(ask, timeout=20, what="gunicorn answers")
-        for _ in range(98):
-            assert ask()
+            eventually(answers, timeout=20, what="gunicorn answers")
+            for _ in range(98):
+                assert client.get("/").text == "ok"
         process.send_signal(signal.SIGTERM)
         ended = process.wait(SECONDS)
     finally:

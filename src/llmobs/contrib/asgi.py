@@ -310,7 +310,11 @@ class _Connection:
 
 
 def _route_of(scope: Scope, root_path: str) -> str | None:
-    path = getattr(scope.get("route"), "path", None)
+    # FastAPI's routes know the prefix of their own router only; what they were included under
+    # stands beside them in the scope (0.165; older versions copied routes with the whole path).
+    included = scope.get("fastapi")
+    context = included.get("effective_route_context") if isinstance(included, dict) else None
+    path = getattr(context, "path", None) or getattr(scope.get("route"), "path", None)
     if not isinstance(path, str):
         return None
     # Mounts move what they consumed of the path to the end of `root_path`.
