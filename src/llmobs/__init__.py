@@ -48,7 +48,7 @@ from llmobs.events import (
 
 if TYPE_CHECKING:
     from llmobs.client import AsyncClient
-    from llmobs.observe import observe
+    from llmobs.decorator import observe
     from llmobs.operations import AgentStep, PromptCall, ToolCall
     from llmobs.pipeline.statistics import DropReason, FlushReport, SinkState, Statistics
     from llmobs.settings import Settings
@@ -125,7 +125,7 @@ _LATER = {
     "current_tracker": "sync",
     "default_client": "sync",
     "flush_on_signals": "sync",
-    "observe": "observe",
+    "observe": "decorator",
     "run": "sync",
 }
 

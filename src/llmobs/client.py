@@ -38,8 +38,11 @@ from llmobs.events import (
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.guard import Troubles
 from llmobs.pipeline.buffer import Buffer, Done, Entry
+from llmobs.pipeline.delivery import Courier
 from llmobs.pipeline.prepare import Identity, Preparer
 from llmobs.pipeline.sampling import is_sampled
+from llmobs.pipeline.spiller import Spiller
+from llmobs.pipeline.spool import Spool
 from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, combine
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.pipeline.worker import Worker
@@ -114,12 +117,23 @@ class Recording:
                 batch_bytes=min(settings.batch_bytes, sink.max_batch_bytes or sys.maxsize),
             )
             buffer.wake = self._wake
+            courier = Courier(sink, timeout=settings.timeout, troubles=self._troubles)
+            spiller = None
+            if settings.spool_dir is not None:
+                spiller = Spiller(
+                    buffer,
+                    preparer,
+                    Spool(settings.spool_dir, sink.name, settings.spool_bytes),
+                    spill=settings.overflow == "spill",
+                    write_ahead=settings.durability == "disk",
+                    troubles=self._troubles,
+                )
             worker = Worker(
                 buffer,
-                sink,
+                courier,
                 preparer,
+                spiller,
                 interval=settings.flush_interval_seconds,
-                timeout=settings.timeout,
                 troubles=self._troubles,
             )
             workers.append(worker)
@@ -159,7 +173,7 @@ class Recording:
         self._lock = threading.RLock()
         self._troubles.reset_after_fork()
         for worker in self._workers:
-            worker.buffer.reset()
+            worker.after_fork()
         self._forget_loop()
 
     def _forget_loop(self) -> None:

@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     """Your own redaction, applied to every text after the built-in one (if that is on)."""
 
     capture_content: CaptureContent = "full"
-    """``full``: texts as they are; ``redacted``: texts, redacted even if ``redact_pii`` is off; ``metadata``: no texts at all."""
+    """``full``: texts, subject to ``redact_pii``; ``redacted``: always redacted; ``metadata``: no texts."""
 
     batch_size: Annotated[int, Field(ge=1)] = 512
     """Events per batch, at most."""

@@ -109,7 +109,7 @@ def test_a_websocket_is_a_run(backend: Any, llmobs_events: CapturedEvents) -> No
             await socket.send_text("yes")
 
     # The test client shows what an application does not catch; servers log it.
-    with (  # noqa: PT012
+    with (
         TestClient(app, backend=backend) as client,
         pytest.raises(WebSocketDisconnect),
         client.websocket_connect("/ws/7", headers={"x-run-id": "socket-1"}) as socket,

@@ -6,7 +6,7 @@ Any thread may offer; one worker takes and settles. Bounds hold in events and in
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import anyio.lowlevel
@@ -69,6 +69,8 @@ class Buffer:
         self._batch_bytes = batch_bytes
         self.wake: Callable[[], object] = lambda: None
         """Called from the offering thread when the worker should look: it may have to start first."""
+        self.high_water: Callable[[], object] | None = None
+        """Called from the offering thread when the queue becomes half full."""
         self.reset()
 
     def reset(self) -> None:
@@ -114,6 +116,15 @@ class Buffer:
             or entry.done is not None
         ):
             self.wake()
+        if self.high_water is not None and (
+            waiting == self._max_events // 2 or before < self._max_bytes // 2 <= before + entry.size
+        ):
+            self.high_water()
+
+    @property
+    def is_half_full(self) -> bool:
+        """Whether half the queue's room is taken, by count or by bytes."""
+        return self.waiting * 2 >= self._max_events or self._bytes * 2 >= self._max_bytes
 
     def refuse(self, entry: Entry, reason: DropReason) -> None:
         """Count *entry* as offered and dropped for *reason*."""
@@ -234,6 +245,32 @@ class Buffer:
         with self._lock:
             self._closed = False
 
+    def put_back(self, entries: Sequence[Entry]) -> None:
+        """Return events from flight to the head of the queue."""
+        with self._lock:
+            for entry in reversed(entries):
+                del self._in_flight[entry.seq]
+                self._rescued.appendleft(entry)
+                self._bytes += entry.size
+
+    def settle_on_disk(self, entries: Sequence[Entry]) -> None:
+        """Account for events in flight that are in the spool now."""
+        with self._lock:
+            for entry in entries:
+                del self._in_flight[entry.seq]
+                self.spooled += 1
+                if entry.done is not None:
+                    entry.done(DropReason.SPOOLED, "kept on disk, sent when the sink answers")
+
+    def settle_from_disk(self, count: int, reason: DropReason | None = None) -> None:
+        """Account for *count* events that left the spool: delivered, or dropped for *reason*."""
+        with self._lock:
+            self.spooled -= count
+            if reason is None:
+                self.delivered += count
+            else:
+                self.dropped[reason] += count
+
     def close_if_empty(self) -> bool:
         """Close unless events are queued; tell whether it closed."""
         with self._lock:
@@ -260,6 +297,11 @@ class Buffer:
                 "queue_events": self.waiting,
                 "queue_bytes": self._bytes,
             }
+
+    def in_flight(self) -> list[Entry]:
+        """Return the events taken and not settled."""
+        with self._lock:
+            return list(self._in_flight.values())
 
     def take_all(self) -> list[Entry]:
         """Move everything that waits into flight, whatever its size, and return all in flight."""

@@ -33,6 +33,8 @@ class DropReason(StrEnum):
     """Recorded after the client was closed."""
     SPOOL_FULL = "spool_full"
     """Evicted from the full spool, or not written to it."""
+    SPOOLED = "spooled"
+    """Not a loss: what ``send()`` says when its event went to the spool. Never counted."""
     INTERNAL = "internal"
     """A bug of ours or of a third-party sink; the log names it."""
 
@@ -64,6 +66,8 @@ class Statistics(Struct, frozen=True, kw_only=True):
     """Of these, how many are queued."""
     queue_bytes: int = 0
     """Estimated memory of the queued ones."""
+    replayed: int = 0
+    """Events delivered from the spool, those of earlier and other processes included."""
     retries: int = 0
     """Delivery attempts beyond the first."""
     state: SinkState = SinkState.IDLE
@@ -129,6 +133,7 @@ def combine(parts: dict[str, Statistics]) -> Statistics:
         pending=total("pending"),
         queue_events=total("queue_events"),
         queue_bytes=total("queue_bytes"),
+        replayed=total("replayed"),
         retries=total("retries"),
         state=states[-1].state if states else SinkState.IDLE,
         last_error=errors[-1] if errors else None,

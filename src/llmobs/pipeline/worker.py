@@ -9,20 +9,15 @@ from collections.abc import Sequence
 from typing import Final
 
 import anyio
+import anyio.abc
 
-from llmobs.errors import (
-    LLMObsError,
-    SinkError,
-    SinkRejectedError,
-    SinkTooLargeError,
-    SinkUnauthorizedError,
-    SinkUnavailableError,
-)
-from llmobs.guard import Troubles
+from llmobs.errors import LLMObsError, SinkError, SinkUnauthorizedError
+from llmobs.guard import Troubles, internal_errors
 from llmobs.pipeline.buffer import Buffer, Entry
+from llmobs.pipeline.delivery import Courier, SinkCrashError
 from llmobs.pipeline.prepare import Preparer
 from llmobs.pipeline.retry import UNAUTHORIZED_PAUSE, backoff
-from llmobs.pipeline.sink import Batch, Sink
+from llmobs.pipeline.spiller import Spiller
 from llmobs.pipeline.statistics import DropReason, SinkState, Statistics
 from llmobs.pipeline.wakeup import Wakeup
 
@@ -30,6 +25,14 @@ __all__ = ["Worker"]
 
 MAX_CRASHES: Final = 3
 """Attempts at a batch that makes the sink fail in ways a sink must not."""
+SPOOL_AFTER: Final = 3
+"""Failed attempts after which the sink counts as down and events go to the spool, if there is one."""
+REPLAY_SECONDS: Final = 15.0
+"""How often an idle worker looks for batches that other processes left in the spool."""
+AFTER_BUG_SECONDS: Final = 1.0
+"""Pause after an internal error, so that a lasting one does not spin."""
+LAST_WRITE_SECONDS: Final = 10.0
+"""How long writing the rest to the spool may take, after the shutdown deadline."""
 
 
 class Worker:
@@ -38,75 +41,117 @@ class Worker:
 
     Args:
         buffer: Where events wait.
-        sink: Where they go.
+        courier: Takes them to the sink.
         preparer: Makes them fit to leave.
+        spiller: Keeps on disk what cannot be delivered now; None keeps it in memory.
         interval: Seconds a first event waits for company.
-        timeout: Seconds one delivery attempt may take.
         troubles: Where trouble is logged.
     """
 
     def __init__(
         self,
         buffer: Buffer,
-        sink: Sink,
+        courier: Courier,
         preparer: Preparer,
+        spiller: Spiller | None,
         *,
         interval: float,
-        timeout: float,
         troubles: Troubles,
     ) -> None:
         self.buffer = buffer
-        self.sink = sink
+        self.sink = courier.sink
+        self._courier = courier
         self._preparer = preparer
+        self._spiller = spiller
+        self._writes_ahead = spiller is not None and spiller.write_ahead
         self._interval = interval
-        self._timeout = timeout
         self._troubles = troubles
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Start from nothing: on construction, and in a forked child."""
+        self._state = SinkState.IDLE
+        self._retries = 0
+        self._replayed = 0
+        self.buffer.reset()
         self.reset()
 
     def reset(self) -> None:
-        """Forget the event loop this ran in: on construction, after closing, in a forked child."""
+        """Forget the event loop this ran in: after closing too, so that it can run in another."""
         self._wakeup: Wakeup | None = None
         self._scope: anyio.CancelScope | None = None
         self._finished: anyio.Event | None = None
-        self._opened = False
         self._stopping = False
         self._hurry_seq = 0
+        self._hurries = 0
         self._flushes: list[tuple[int, anyio.Event]] = []
-        self._state = SinkState.IDLE
         self._error: LLMObsError | None = None
-        self._retries = 0
+        self._failures = 0
+        self._down = False
+        self._courier.reset()
+        if self._spiller is not None:
+            self._spiller.reset()
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Work until `stop`; a cancelled host does not cut a delivery short, the deadline does."""
         self._wakeup = Wakeup()
         self._finished = anyio.Event()
-        self.buffer.wake = self._wakeup.set
+        self.buffer.wake = self._wake
         task_status.started()
         try:
             with anyio.CancelScope(shield=True) as self._scope:
-                await self._work()
+                async with anyio.create_task_group() as group:
+                    if self._spiller is not None:
+                        group.start_soon(self._spiller.run, self._wakeup.set)
+                    while not await self._work_guarded():
+                        pass
+                    group.cancel_scope.cancel()
         finally:
             self._finished.set()
+
+    async def _work_guarded(self) -> bool:
+        # A bug of ours must not reach the host through its task group, nor end delivery for good.
+        with internal_errors("deliver events"):
+            await self._work()
+            return True
+        self.buffer.settle(self.buffer.in_flight(), DropReason.INTERNAL)
+        await anyio.sleep(AFTER_BUG_SECONDS)
+        return False
+
+    def _wake(self) -> None:
+        assert self._wakeup is not None
+        self._wakeup.set()
+        if self._spiller is not None and (self._down or self._writes_ahead):
+            self._spiller.nudge()
 
     async def _work(self) -> None:
         assert self._wakeup is not None
         buffer = self.buffer
         while True:
             self._announce_flushes()
-            if not buffer.waiting:
+            if self._down:
+                if self._stopping:
+                    return
+                await self._pause()
+                await self._replay()
+            elif buffer.waiting and not self._writes_ahead:
+                if not self._is_due():
+                    await self._linger()
+                while entries := buffer.take():
+                    self._state = SinkState.DELIVERING
+                    await self._preparer.prepare(entries)
+                    await self._deliver(entries)
+                    if self._down or not self._is_due():
+                        break
+            else:
+                await self._replay()
+                if self._down or (buffer.waiting and not self._writes_ahead):
+                    continue
+                self._announce_flushes()
                 if self._stopping and buffer.close_if_empty():
                     return
                 self._state = SinkState.IDLE
-                await self._wakeup.wait()
-                continue
-            if not self._is_due():
-                await self._linger()
-            while entries := buffer.take():
-                self._state = SinkState.DELIVERING
-                await self._preparer.prepare(entries)
-                await self._deliver(entries)
-                if not self._is_due():
-                    break
+                await self._wakeup.wait(REPLAY_SECONDS if self._spiller else None)
 
     def _is_due(self) -> bool:
         return self._stopping or self.buffer.is_due() or self.buffer.is_waiting(self._hurry_seq)
@@ -118,82 +163,84 @@ class Worker:
             await self._wakeup.wait(left)
 
     async def _deliver(self, entries: list[Entry]) -> None:
-        attempt = crashes = 0
-        while entries:
-            error = await self._attempt(entries)
+        crashes = 0
+        while True:
+            entries, error = await self._courier.deliver(entries, self._settle)
             if error is None:
-                self._settle(entries)
                 return
-            self._error = error
-            attempt += 1
-            if isinstance(error, SinkTooLargeError):
-                await self._split(entries, error)
-                return
-            if isinstance(error, SinkError) and not error.retriable:
-                entries = self._remove_refused(entries, error)
-                continue
-            if isinstance(error, _SinkCrashError):
+            self._note_failure(error)
+            if isinstance(error, SinkCrashError):
                 crashes += 1
                 if crashes >= MAX_CRASHES:
                     self._settle(entries, DropReason.INTERNAL, str(error))
                     return
-            self._retries += 1
-            await self._pause(attempt, error)
+            elif self._spiller and (self._failures >= SPOOL_AFTER or self._is_hopeless()):
+                if await self._spiller.keep(entries):
+                    self._set_down(True)
+                else:
+                    await self._pause()  # they are back in the queue
+                return
+            await self._pause()
 
-    async def _attempt(self, entries: Sequence[Entry]) -> LLMObsError | None:
-        try:
-            with anyio.fail_after(self._timeout):
-                if not self._opened:
-                    await self.sink.open()
-                    self._opened = True
-                await self.sink.send(Batch([entry.event for entry in entries]))
-        except LLMObsError as error:
-            return error
-        except TimeoutError:
-            return SinkUnavailableError(f"no answer within {self._timeout:g} s")
-        except Exception as error:  # noqa: BLE001 - a sink may be anybody's code
-            return _SinkCrashError(f"{type(error).__name__}: {error}")
-        return None
-
-    async def _split(self, entries: list[Entry], error: SinkTooLargeError) -> None:
-        if len(entries) == 1:
-            self._troubles.log(
-                "too_large", "llmobs: %s: an event is too large: %s", self.sink.name, error
-            )
-            self._settle(entries, DropReason.TOO_LARGE, str(error))
+    async def _replay(self) -> None:
+        """Deliver what is on disk, until it is empty or the sink fails."""
+        if self._spiller is None:
             return
-        middle = len(entries) // 2
-        await self._deliver(entries[:middle])
-        await self._deliver(entries[middle:])
+        while (claimed := await self._spiller.claim()) is not None:
+            claim, events = claimed
+            outcomes: list[tuple[int, DropReason | None]] = []
 
-    def _remove_refused(self, entries: list[Entry], error: SinkError) -> list[Entry]:
-        named = error.events if isinstance(error, SinkRejectedError) else {}
-        refused = [entry for entry in entries if entry.event.event_id in named]
-        if not refused:
-            refused = entries
-        self._troubles.log(
-            f"rejected:{error}",
-            "llmobs: %s refuses %d events: %s",
-            self.sink.name,
-            len(refused),
-            error,
-        )
-        for entry in refused:
-            words = named.get(entry.event.event_id, str(error))
-            self._settle([entry], DropReason.REJECTED, words)
-        rest = [entry for entry in entries if entry not in refused]
-        if rest and isinstance(error, SinkRejectedError) and error.delivered:
-            self._settle(rest)
-            return []
-        return rest
+            def settle(
+                entries: Sequence[Entry],
+                reason: DropReason | None = None,
+                words: str | None = None,
+                outcomes: list[tuple[int, DropReason | None]] = outcomes,
+            ) -> None:
+                outcomes.append((len(entries), reason))
 
-    async def _pause(self, attempt: int, error: LLMObsError) -> None:
-        assert self._wakeup is not None
+            self._state = SinkState.DELIVERING
+            left, error = await self._courier.deliver([Entry(event, 0) for event in events], settle)
+            if error is not None and not isinstance(error, SinkCrashError):
+                claim.release()
+                self._note_failure(error)
+                self._set_down(True)
+                return
+            if left:
+                outcomes.append((len(left), DropReason.INTERNAL))
+            ours = await self._spiller.finish(claim)
+            for count, reason in outcomes:
+                if reason is None:
+                    self._replayed += count
+                if ours:
+                    self.buffer.settle_from_disk(count, reason)
+            self._set_down(False)
+            self._announce_flushes()
+
+    def _set_down(self, down: bool) -> None:
+        if self._down and not down:
+            self._error = None
+            self._failures = 0
+        self._down = down
+        if self._spiller is not None:
+            self._spiller.set_down(down)
+
+    def _note_failure(self, error: LLMObsError) -> None:
+        self._error = error
+        self._failures += 1
+        self._retries += 1
+
+    def _is_hopeless(self) -> bool:
         # Only somebody's hand mends these: a wrong key, a damaged store, a missing package.
-        hopeless = not isinstance(error, _SinkCrashError) and (
-            isinstance(error, SinkUnauthorizedError) or not isinstance(error, SinkError)
+        error = self._error
+        return isinstance(error, SinkUnauthorizedError) or (
+            error is not None and not isinstance(error, SinkError | SinkCrashError)
         )
-        if hopeless and self._stopping and self._scope is not None:
+
+    async def _pause(self) -> None:
+        """Wait before the next attempt; a flush or a stop that comes meanwhile cuts it short."""
+        assert self._wakeup is not None
+        error = self._error
+        if self._is_hopeless() and self._stopping and self._scope is not None:
             self._scope.cancel()
         self._state = (
             SinkState.UNAUTHORIZED
@@ -202,23 +249,24 @@ class Worker:
         )
         seconds = (
             UNAUTHORIZED_PAUSE
-            if hopeless
-            else backoff(attempt, getattr(error, "retry_after", None))
+            if self._is_hopeless()
+            else backoff(self._failures, getattr(error, "retry_after", None))
         )
+        counts = self.buffer.counts()
         self._troubles.log(
             f"deliver:{type(error).__name__}",
-            "llmobs: %s: delivery failed: %s; %d events wait, next attempt in %.1f s",
+            "llmobs: %s: delivery failed: %s; %d events wait, %d on disk, next attempt in %.1f s",
             self.sink.name,
             error,
-            self.buffer.pending,
+            counts["pending"],
+            counts["spooled"],
             seconds,
         )
-        # New events wake us too; only a flush or a stop that came meanwhile cuts the pause short.
         deadline = time.monotonic() + seconds
-        stopping, hurry = self._stopping, self._hurry_seq
+        stopping, hurries = self._stopping, self._hurries
         while (left := deadline - time.monotonic()) > 0:
             await self._wakeup.wait(left)
-            if self._stopping is not stopping or self._hurry_seq != hurry:
+            if self._stopping is not stopping or self._hurries != hurries:
                 return
 
     def _settle(
@@ -227,26 +275,32 @@ class Worker:
         self.buffer.settle(entries, reason, words)
         if reason is None:
             self._error = None
+            self._failures = 0
         self._announce_flushes()
 
     def _announce_flushes(self) -> None:
         waiting = []
         for seq, event in self._flushes:
-            if self.buffer.is_settled(seq):
+            if self._is_flushed(seq):
                 event.set()
             else:
                 waiting.append((seq, event))
         self._flushes = waiting
 
+    def _is_flushed(self, seq: int) -> bool:
+        on_disk = self._spiller is not None and self._spiller.has_own and not self._down
+        return self.buffer.is_settled(seq) and not on_disk
+
     def hurry(self) -> None:
         """Deliver what waits now without waiting for company."""
         self._hurry_seq = self.buffer.last_seq
+        self._hurries += 1
         self.buffer.wake()
 
     async def flush(self, timeout: float | None) -> None:
         """Wait until what was recorded before this call is settled, at most *timeout* seconds."""
         seq = self.buffer.last_seq
-        if self._finished is not None and not self.buffer.is_settled(seq):
+        if self._finished is not None and not self._is_flushed(seq):
             done = anyio.Event()
             self._flushes.append((seq, done))
             self.hurry()
@@ -255,7 +309,7 @@ class Worker:
 
     async def stop(self, timeout: float) -> None:
         """
-        Deliver what is left within *timeout* seconds, count the rest as dropped, close the sink.
+        Deliver what is left within *timeout* seconds; keep the rest on disk, or count it as dropped.
         """
         self._stopping = True
         if self._finished is not None:
@@ -266,8 +320,12 @@ class Worker:
                 self._scope.cancel()
             await self._finished.wait()
         self.buffer.close()
-        left = self.buffer.take_all()
-        if left:
+        if self._spiller is not None:
+            with anyio.move_on_after(LAST_WRITE_SECONDS):
+                if left := self.buffer.take_all():
+                    await self._spiller.keep(left)
+            self._spiller.close()
+        if left := self.buffer.take_all():
             reason = DropReason.SHUTDOWN
             if isinstance(self._error, SinkError):
                 reason = DropReason(self._error.reason)
@@ -282,21 +340,14 @@ class Worker:
             )
         self._announce_flushes()
         self._state = SinkState.CLOSED
-        if self._opened:
-            self._opened = False
-            with anyio.move_on_after(max(1.0, timeout)):
-                await self.sink.aclose()
+        await self._courier.close()
 
     def statistics(self) -> Statistics:
         """Return the counters as they are now."""
-        counts = self.buffer.counts()
         return Statistics(
-            **counts,
+            **self.buffer.counts(),
+            replayed=self._replayed,
             retries=self._retries,
             state=self._state,
             last_error=None if self._error is None else str(self._error),
         )
-
-
-class _SinkCrashError(LLMObsError):
-    """A sink raised something that is not a SinkError."""

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from llmobs.pipeline.sink import Batch
+from llmobs.pipeline.thread import BlockingThread
 from llmobs.sinks import parse_options, path_of
-from llmobs.store.thread import BlockingThread
 from llmobs.store.writer import Writer
 
 __all__ = ["SQLiteSink"]

@@ -1,0 +1,127 @@
+"""One pass of a batch to its sink: attempt, split what is too large, leave out what is refused."""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import anyio
+
+from llmobs.errors import (
+    LLMObsError,
+    SinkError,
+    SinkRejectedError,
+    SinkTooLargeError,
+    SinkUnavailableError,
+)
+from llmobs.guard import Troubles
+from llmobs.pipeline.buffer import Entry
+from llmobs.pipeline.sink import Batch, Sink
+from llmobs.pipeline.statistics import DropReason
+
+__all__ = ["Courier", "Settle", "SinkCrashError"]
+
+CLOSE_SECONDS: Final = 5.0
+"""How long a sink may take to close."""
+
+
+class Settle(Protocol):
+    """Takes note of what became of events: delivered, or dropped for *reason* in the sink's *words*."""
+
+    def __call__(
+        self, entries: Sequence[Entry], reason: DropReason | None = None, words: str | None = None
+    ) -> None:
+        """Note it."""
+
+
+class SinkCrashError(LLMObsError):
+    """A sink raised something that is not one of our errors: a bug of its own."""
+
+
+class Courier:
+    """
+    Args:
+        sink: Where events go.
+        timeout: Seconds one attempt may take, opening the sink included.
+        troubles: Where trouble is logged.
+    """
+
+    def __init__(self, sink: Sink, *, timeout: float, troubles: Troubles) -> None:
+        self.sink = sink
+        self._timeout = timeout
+        self._troubles = troubles
+        self._opened = False
+
+    async def deliver(
+        self, entries: list[Entry], settle: Settle
+    ) -> tuple[list[Entry], LLMObsError | None]:
+        """
+        Deliver *entries*, each settled as it turns out; return those to try again, and why.
+        """
+        parcels = [entries]
+        while parcels:
+            parcel = parcels.pop()
+            error = await self._attempt(parcel)
+            if error is None:
+                settle(parcel)
+            elif isinstance(error, SinkTooLargeError):
+                if len(parcel) > 1:
+                    middle = len(parcel) // 2
+                    parcels += parcel[middle:], parcel[:middle]
+                else:
+                    self._troubles.log(
+                        "too_large", "llmobs: %s: an event is too large: %s", self.sink.name, error
+                    )
+                    settle(parcel, DropReason.TOO_LARGE, str(error))
+            elif isinstance(error, SinkError) and not error.retriable:
+                if rest := self._leave_out_refused(parcel, error, settle):
+                    parcels.append(rest)
+            else:
+                return [entry for left in (parcel, *reversed(parcels)) for entry in left], error
+        return [], None
+
+    async def _attempt(self, entries: Sequence[Entry]) -> LLMObsError | None:
+        try:
+            with anyio.fail_after(self._timeout):
+                if not self._opened:
+                    await self.sink.open()
+                    self._opened = True
+                await self.sink.send(Batch([entry.event for entry in entries]))
+        except LLMObsError as error:
+            return error
+        except TimeoutError:
+            return SinkUnavailableError(f"no answer within {self._timeout:g} s")
+        except Exception as error:  # noqa: BLE001 - a sink may be anybody's code
+            return SinkCrashError(f"{type(error).__name__}: {error}")
+        return None
+
+    def _leave_out_refused(
+        self, entries: list[Entry], error: SinkError, settle: Settle
+    ) -> list[Entry]:
+        named = error.events if isinstance(error, SinkRejectedError) else {}
+        refused = [entry for entry in entries if entry.event.event_id in named] or entries
+        self._troubles.log(
+            f"rejected:{error}",
+            "llmobs: %s refuses %d events: %s",
+            self.sink.name,
+            len(refused),
+            error,
+        )
+        for entry in refused:
+            words = named.get(entry.event.event_id, str(error))
+            settle([entry], DropReason.REJECTED, words)
+        gone = {entry.event.event_id for entry in refused}
+        rest = [entry for entry in entries if entry.event.event_id not in gone]
+        if rest and isinstance(error, SinkRejectedError) and error.delivered:
+            settle(rest)
+            return []
+        return rest
+
+    async def close(self) -> None:
+        """Close the sink, if it was opened."""
+        if self._opened:
+            self._opened = False
+            with anyio.move_on_after(CLOSE_SECONDS):
+                await self.sink.aclose()
+
+    def reset(self) -> None:
+        """Open the sink again before the next attempt: a forked child has not opened it."""
+        self._opened = False

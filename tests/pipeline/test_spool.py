@@ -1,0 +1,321 @@
+"""The spool: what cannot be delivered waits on disk, survives, and is sent once."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from llmobs import AsyncClient, DeliveryError
+from llmobs.errors import SinkRejectedError, SinkTooLargeError, SinkUnavailableError
+from llmobs.pipeline.sink import Batch
+from llmobs.pipeline.spool import Spool
+from tests.helpers import ScriptedSink, make_event, poll
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmobs.pipeline.worker.backoff", lambda attempt, retry_after=None: 0.001)
+
+
+def log(client: AsyncClient, count: int = 1, prompt: str = "p") -> list[str]:
+    return [client.log_prompt_call("r", f"{prompt}{n}", "m", "a", 1, 1, 1) for n in range(count)]
+
+
+def down(times: int = 100_000) -> list[Exception | None]:
+    return [SinkUnavailableError("down")] * times
+
+
+def balance(client: AsyncClient) -> None:
+    s = client.statistics()
+    assert s.accepted == s.delivered + s.total_dropped + s.spooled + s.pending, s
+
+
+# The files.
+
+
+def test_batches_come_back_oldest_first_and_whole(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", "http:collector", 10**6)
+    events = [make_event(prompt=f"p{n}\n\ud83d") for n in range(3)]
+    spool.write(events[:2])
+    spool.write(events[2:])
+    assert [file.events for file in spool.files()] == [2, 1]
+    claim = spool.claim()
+    assert claim is not None
+    assert [event.event_id for event in claim.read()] == [event.event_id for event in events[:2]]
+    claim.finish()
+    assert [file.events for file in spool.files()] == [1]
+
+
+def test_modes_are_private(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", "x", 10**6)
+    spool.write([make_event()])
+    assert stat.S_IMODE(spool.directory.stat().st_mode) == 0o700
+    assert stat.S_IMODE(spool.files()[0].path.stat().st_mode) == 0o600
+
+
+def test_a_batch_is_claimed_by_one(tmp_path: Path) -> None:
+    one, two = Spool(tmp_path, "x", 10**6), Spool(tmp_path, "x", 10**6)
+    one.write([make_event()])
+    first = one.claim()
+    assert first is not None
+    assert two.claim() is None
+    first.release()
+    second = two.claim()
+    assert second is not None
+    second.finish()
+    assert one.claim() is None
+
+
+def test_sinks_do_not_share(tmp_path: Path) -> None:
+    Spool(tmp_path, "one", 10**6).write([make_event()])
+    assert Spool(tmp_path, "two", 10**6).claim() is None
+
+
+def test_the_oldest_go_first_when_it_is_full(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "x", 3_000)
+    gone = [spool.write([make_event(prompt="x" * 800)])[1] for _ in range(4)]
+    assert [len(files) for files in gone] == [0, 0, 1, 1] or sum(map(len, gone)) >= 1
+    assert sum(file.size for file in spool.files()) <= 3_000
+
+
+def test_what_a_dead_writer_left_is_swept_and_damage_is_skipped(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    spool.write([make_event(), make_event()])
+    hidden = spool.directory / ".0190-half.jsonl"
+    hidden.write_text('{"event_type": "prompt_c')
+    path = spool.files()[0].path
+    path.write_bytes(path.read_bytes()[:-40] + b"\xff\xfe garbage\n")
+    claim = spool.claim()
+    assert claim is not None
+    assert len(claim.read()) == 1
+    assert not hidden.exists()
+    claim.release()
+
+
+# The pipeline.
+
+
+async def test_a_dead_sink_sends_events_to_disk_and_they_come_back(tmp_path: Path) -> None:
+    sink = ScriptedSink(down(10))
+    async with AsyncClient(sink=sink, spool_dir=tmp_path, flush_interval_seconds=0.001) as client:
+        ids = log(client, 20)
+        report = await client.flush(5)
+        balance(client)
+        assert report.pending == 0
+        with anyio.fail_after(10):
+            while client.statistics().delivered < 20:
+                await anyio.sleep(0.005)
+                balance(client)
+        assert (await client.flush(5)).complete
+    assert sorted(set(sink.ids)) == sorted(ids)
+    assert client.statistics().spooled == 0
+
+
+async def test_flush_reports_what_is_on_disk(tmp_path: Path) -> None:
+    async with AsyncClient(
+        sink=ScriptedSink(down()), spool_dir=tmp_path, flush_interval_seconds=0.001
+    ) as client:
+        log(client, 5)
+        report = await client.flush(10)
+        assert (report.spooled, report.pending, report.delivered) == (5, 0, 0)
+        log(client, 3)
+        assert (await client.flush(10)).spooled == 3
+        balance(client)
+
+
+async def test_the_next_start_sends_what_the_last_left(tmp_path: Path) -> None:
+    async with AsyncClient(
+        sink=ScriptedSink(down()), spool_dir=tmp_path, shutdown_timeout=0.1
+    ) as client:
+        ids = log(client, 5, prompt="mail ann@example.com ")
+    assert client.statistics().spooled == 5
+    assert b"ann@example.com" not in b"".join(p.read_bytes() for p in tmp_path.rglob("*.jsonl"))
+    sink = ScriptedSink()
+    async with AsyncClient(sink=sink, spool_dir=tmp_path) as client:
+        with anyio.fail_after(10):
+            while len(sink.ids) < 5:
+                await anyio.sleep(0.005)
+    assert sorted(sink.ids) == sorted(ids)
+    assert client.statistics().replayed == 5
+    assert (client.statistics().accepted, client.statistics().delivered) == (0, 0)
+    assert list(tmp_path.rglob("*.jsonl")) == []
+
+
+async def test_a_shutdown_deadline_leaves_the_rest_on_disk(tmp_path: Path) -> None:
+    class Frozen(ScriptedSink):
+        async def send(self, batch: Batch) -> None:
+            await anyio.sleep_forever()
+
+    async with AsyncClient(sink=Frozen(), spool_dir=tmp_path, shutdown_timeout=0.05) as client:
+        log(client, 7)
+    assert client.statistics().spooled == 7
+    balance(client)
+
+
+async def test_spill_keeps_everything_while_the_sink_hangs(tmp_path: Path) -> None:
+    release = anyio.Event()
+
+    class Hanging(ScriptedSink):
+        async def send(self, batch: Batch) -> None:
+            await release.wait()
+            await super().send(batch)
+
+    sink = Hanging()
+    async with AsyncClient(
+        sink=sink,
+        spool_dir=tmp_path,
+        overflow="spill",
+        max_queue_events=200,
+        batch_size=20,
+        timeout=60,
+    ) as client:
+        for _ in range(100):
+            log(client, 20)
+            await anyio.sleep(0)
+            with anyio.fail_after(10):
+                while client.statistics().queue_events > 150:
+                    await anyio.sleep(0.001)
+            balance(client)
+        assert client.statistics().spooled > 1_000
+        release.set()
+        with anyio.fail_after(20):
+            while client.statistics().delivered < 2_000:
+                await anyio.sleep(0.01)
+        balance(client)
+    assert client.statistics().dropped == {}
+    assert len(set(sink.ids)) == 2_000
+
+
+async def test_write_ahead_puts_events_on_disk_first(tmp_path: Path) -> None:
+    sink = ScriptedSink()
+    async with AsyncClient(
+        sink=sink, spool_dir=tmp_path, durability="disk", flush_interval_seconds=60
+    ) as client:
+        ids = log(client, 30)
+        report = await client.flush(10)
+        assert (report.delivered, report.spooled) == (30, 0)
+        balance(client)
+    assert sorted(sink.ids) == sorted(ids)
+    assert list(tmp_path.rglob("*.jsonl")) == []
+
+
+async def test_refusals_and_splits_work_from_disk_too(tmp_path: Path) -> None:
+    class Picky(ScriptedSink):
+        async def send(self, batch: Batch) -> None:
+            if self.script:
+                raise self.script.pop()  # type: ignore[misc]
+            if len(batch) > 2:
+                raise SinkTooLargeError("too many")
+            bad = {e.event_id: "no" for e in batch.events if getattr(e, "prompt", "") == "p3"}
+            if bad:
+                raise SinkRejectedError("bad", events=bad)
+            await super().send(batch)
+
+    sink = Picky(down(5))
+    async with AsyncClient(sink=sink, spool_dir=tmp_path, flush_interval_seconds=0.001) as client:
+        log(client, 8)
+        with anyio.fail_after(10):
+            while client.statistics().delivered < 7:
+                await anyio.sleep(0.005)
+        await client.flush(5)
+        balance(client)
+    assert len(sink.ids) == 7
+    assert client.statistics().dropped == {"rejected": 1}
+
+
+async def test_send_says_that_its_event_is_on_disk(tmp_path: Path) -> None:
+    async with AsyncClient(sink=ScriptedSink(down()), spool_dir=tmp_path) as client:
+        with pytest.raises(DeliveryError, match="kept on disk"):
+            await client.send(make_event(), timeout=10)
+        balance(client)
+
+
+async def test_an_unwritable_spool_falls_back_to_memory_with_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    sink = ScriptedSink(down(8))
+    async with AsyncClient(
+        sink=sink, spool_dir=tmp_path / "file", flush_interval_seconds=0.001
+    ) as client:
+        ids = log(client, 10)
+        with anyio.fail_after(20):
+            while client.statistics().delivered < 10:
+                await anyio.sleep(0.01)
+                balance(client)
+    assert sorted(sink.ids) == sorted(ids)
+    assert caplog.text.count("cannot write to the spool") == 1
+
+
+async def test_two_clients_share_a_spool_and_each_event_arrives_once(tmp_path: Path) -> None:
+    async with AsyncClient(sink=ScriptedSink(down()), spool_dir=tmp_path, batch_size=5) as dead:
+        ids = log(dead, 200)
+        await dead.flush(10)
+    one, two = ScriptedSink(), ScriptedSink()
+    async with AsyncClient(sink=one, spool_dir=tmp_path), AsyncClient(sink=two, spool_dir=tmp_path):
+        with anyio.fail_after(20):
+            while len(one.ids) + len(two.ids) < 200:
+                await anyio.sleep(0.01)
+    assert sorted(one.ids + two.ids) == sorted(ids)
+
+
+KILLED = """
+import sys, threading, time
+import llmobs
+from llmobs.errors import SinkUnavailableError
+class Down:
+    name, max_batch_events, max_batch_bytes = "scripted", None, None
+    async def open(self): ...
+    async def send(self, batch): raise SinkUnavailableError("down")
+    async def aclose(self): ...
+client = llmobs.Client(sink=Down(), spool_dir=sys.argv[1], durability="disk", batch_size=50)
+number = 0
+while True:
+    client.log_prompt_call("r", str(number), "m", "a")
+    number += 1
+    print(number, time.time(), flush=True)
+    time.sleep(0.0005)
+"""
+
+
+@pytest.mark.parametrize("wait", [0.35, 0.6, 0.81])
+def test_kill_9_loses_at_most_the_last_moment_and_corrupts_nothing(
+    tmp_path: Path, wait: float
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        poll(lambda: list(tmp_path.rglob("*.jsonl")), 20)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(wait)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+    assert process.stdout is not None
+    lines: list[list[str]] = [line.split() for line in process.stdout.read().splitlines()]
+    process.wait()
+    process.stdout.close()
+    lines = [line for line in lines if len(line) == 2 and "." in line[1]]
+    last = float(lines[-1][1])
+    due = [int(number) for number, when in lines if float(when) < last - 0.5]
+
+    async def replay() -> set[int]:
+        sink = ScriptedSink()
+        async with AsyncClient(sink=sink, spool_dir=tmp_path) as client:
+            with anyio.move_on_after(10):
+                while client.statistics().replayed < len(due) or list(tmp_path.rglob("*.jsonl")):
+                    await anyio.sleep(0.01)
+        assert len(sink.ids) == len(set(sink.ids))
+        return {int(event.prompt) for event in sink.events}  # type: ignore[attr-defined]
+
+    found: set[Any] = anyio.run(replay)
+    # The promise is 100 ms; the machine that runs the suite may stall for longer than that.
+    assert set(range(len(due))) <= found
