@@ -46,7 +46,9 @@ class Budget:
     def __str__(self) -> str:
         relation = "≥" if self.at_least else "≤"
         unit = f" {self.unit}" if self.unit else ""
-        words = f"{self.what}: {show(self.measured)}{unit} (budget {relation} {show(self.limit)}{unit})"
+        words = (
+            f"{self.what}: {show(self.measured)}{unit} (budget {relation} {show(self.limit)}{unit})"
+        )
         if self.met:
             return f"{words}, met"
         if self.limit == 0:
@@ -104,7 +106,7 @@ class Samples:
 def show(value: float | str | None) -> str:
     """Three significant digits, thousands separated."""
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, str):
         return value
     if value == 0:

@@ -54,7 +54,9 @@ def to_markdown(result: Result) -> str:
     lines += [f"- {'✓' if budget.met else '✗'} {budget}" for budget in result.budgets]
     if result.notes:
         lines += ["", result.notes]
-    machine = f"{os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}"
+    machine = (
+        f"{os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}"
+    )
     lines += ["", f"<sub>{datetime.now(UTC):%Y-%m-%d}, {machine}</sub>", ""]
     return "\n".join(lines)
 

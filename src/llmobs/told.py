@@ -2,7 +2,8 @@
 A call of a model, told afterwards, as an event: what every application spends its time in.
 
 Written for speed: one walk over what was given, no keyword is unpacked twice, and what can wait
-(checking, redaction, pricing) waits for the pipeline.
+waits for the pipeline. There `llmobs.pipeline.sanitise` also turns the clock's reading into a
+datetime and unpacks the metadata.
 """
 
 import time
@@ -10,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from sys import getsizeof
 from typing import Any, Final
+
+import msgspec
 
 from llmobs.codec import take, texts
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
@@ -27,6 +30,7 @@ FAILURES: Final = frozenset(
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _SUCCESS = Status.SUCCESS
 _from_timestamp = datetime.fromtimestamp
+_to_json = msgspec.json.Encoder(decimal_format="string").encode
 
 
 def prompt_call(
@@ -53,10 +57,13 @@ def prompt_call(
 
     The parameters are those of ``Tracker.log_prompt_call``; *fields* are its optional keywords.
     """
+    now = time.time()
+    if (type(latency_ms) is float or type(latency_ms) is int) and 0 < latency_ms < 1e9:
+        now -= latency_ms / 1000
     event = PromptCallEvent(
         event_id=new_id(),
         run_id=run_id,
-        timestamp=began(latency_ms),
+        timestamp=now,  # type: ignore[arg-type]
         prompt=prompt,
         model=model,
         response=response,
@@ -91,7 +98,7 @@ def prompt_call(
         event.tool_calls, more = take(tool_calls)
         size += more
     if tags:
-        event.tags = texts(tags)
+        event.tags = tuple(tags) if type(tags) is list else texts(tags)
     return event, size, failed
 
 
@@ -105,11 +112,23 @@ def _set(event: PromptCallEvent, fields: Mapping[str, Any]) -> int:
             size += getsizeof(value)
         elif value is None:
             continue
+        elif name == "metadata":
+            value, more = _pack(value)
+            size += more
         elif kind is not datetime:
             value, more = take(value)
             size += more
         setattr(event, name, value)
     return size
+
+
+def _pack(value: Any) -> tuple[Any, int]:
+    # As a snapshot, JSON costs a third of a copy that is checked and weighed; short as metadata is.
+    try:
+        data = _to_json(value)
+    except Exception:  # noqa: BLE001 - whatever JSON has no words for
+        return take(value)
+    return data, getsizeof(data)
 
 
 def began(latency_ms: float | None) -> datetime:
