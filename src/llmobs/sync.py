@@ -168,7 +168,11 @@ class Client(Recording):
         limit = self.settings.timeout if timeout is None else timeout
         if closing := self._closing:
             closing.join(limit)  # it delivers everything
-        elif before.pending and (thread := self._ensure_started()) and not thread.is_this_thread:
+        elif (
+            (before.pending or before.spooled)
+            and (thread := self._ensure_started())
+            and not thread.is_this_thread
+        ):
             with suppress(FutureTimeoutError, FutureCancelledError):
                 return thread.call(self._flush(limit), limit + 5.0)
         return FlushReport.between(before, self.statistics())

@@ -10,6 +10,7 @@ from tests.faults.watch import few_lines, nothing_left
 from tests.support.faultproxy import FaultProxy
 from tests.support.watchllm_server import WatchLLMServer
 
+
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, object]]:
     """One loop where a test does not ask for others: the suite is long."""

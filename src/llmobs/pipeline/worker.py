@@ -358,7 +358,7 @@ class Worker:
         self.buffer.close()
         if self._spiller is not None:
             with anyio.move_on_after(LAST_WRITE_SECONDS):
-                left = self.buffer.in_flight()
+                left = self.buffer.in_flight() or self.buffer.take()
                 while left and await self._spiller.keep(left):
                     left = self.buffer.take()  # batch by batch: they are sent as they were written
             self._spiller.close()
