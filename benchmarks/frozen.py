@@ -52,7 +52,9 @@ async def _measure(events: int, seconds: float, folder: str) -> dict[str, float]
         began = time.perf_counter()
         slowest = 0.0
         for number in range(events):
-            args, kwargs = next(source)
+            (run, prompt, model, answer, *rest), kwargs = next(source)
+            # Texts of its own for each: the workload's are shared, and would weigh nothing here.
+            args = (run, f"{number:08d}{prompt}", model, f"{number:08d}{answer}", *rest)
             start = time.perf_counter()
             client.log_prompt_call(*args, **kwargs)
             slowest = max(slowest, time.perf_counter() - start)
