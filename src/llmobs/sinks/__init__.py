@@ -6,6 +6,7 @@ Where events go, by URL.
 ``jsonl:///runs.jsonl``    one JSON object per line, same rule for the path
 ``console:``               one readable line per event on standard error
 ``memory:``                a list, for tests
+``kafka://b1:9092/topic``  a Kafka cluster; several brokers are separated by commas
 =========================  ==================================================================
 
 A third party adds a scheme with an entry point in the group ``llmobs.sinks``: its name is the
@@ -28,6 +29,7 @@ _BUILT_IN = {
     "jsonl": "llmobs.sinks.jsonl:JSONLSink",
     "console": "llmobs.sinks.console:ConsoleSink",
     "memory": "llmobs.sinks.memory:MemorySink",
+    "kafka": "llmobs.sinks.kafka:KafkaSink",
 }
 
 
