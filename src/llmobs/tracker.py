@@ -97,6 +97,7 @@ class Tracker(Run):
     _previous: Frame | None = None
 
     def __enter__(self) -> Self:
+        self.standalone = False
         self._previous = current_frame()
         set_frame(self)
         return self
@@ -611,6 +612,8 @@ class Tracker(Run):
             event.release = self.release
         if event.service_name is None:
             event.service_name = self.service_name
+        if self.standalone:
+            event.standalone = True
         if self.tags:
             event.tags = (*self.tags, *event.tags)
         if event.metadata is not None:
