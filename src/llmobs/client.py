@@ -257,7 +257,9 @@ class Recording:
             run = frame.run
             if run.run_id == run_id and isinstance(run, Tracker) and run.client is self:
                 return run
-        return Tracker(self, run_id)
+        tracker = Tracker(self, run_id)
+        tracker.standalone = True
+        return tracker
 
     # The seeds' calls: a tracker's methods with the run's id in front.
 
@@ -426,6 +428,7 @@ class Recording:
         tracker = frame.run if frame is not None else None
         if not isinstance(tracker, Tracker) or tracker.client is not self:
             tracker = Tracker(self)
+            tracker.standalone = True
         return tracker.track(
             service, model, prompt, response, latency_ms, prompt_tokens, completion_tokens,
             cost_usd, finish_reason, trace_id, span_id, metadata, errors, prompt_embedding,

@@ -7,6 +7,8 @@ Where events go, by URL.
 ``console:``               one readable line per event on standard error
 ``memory:``                a list, for tests
 ``kafka://b1:9092/topic``  a Kafka cluster; several brokers are separated by commas
+``https://key@host/v1``    an HTTP collector (and ``http://``), see `llmobs.sinks.http`
+``otlp+https://host``      an OpenTelemetry backend (and ``otlp+http://``), see `llmobs.sinks.otlp`
 =========================  ==================================================================
 
 A third party adds a scheme with an entry point in the group ``llmobs.sinks``: its name is the
@@ -30,6 +32,10 @@ _BUILT_IN = {
     "console": "llmobs.sinks.console:ConsoleSink",
     "memory": "llmobs.sinks.memory:MemorySink",
     "kafka": "llmobs.sinks.kafka:KafkaSink",
+    "http": "llmobs.sinks.http:HTTPSink",
+    "https": "llmobs.sinks.http:HTTPSink",
+    "otlp+http": "llmobs.sinks.otlp:OTLPSink",
+    "otlp+https": "llmobs.sinks.otlp:OTLPSink",
 }
 
 
