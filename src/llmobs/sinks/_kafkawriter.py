@@ -187,7 +187,7 @@ class KafkaWriter:
         found: dict[str, list[tuple[Event, Message]]] = {config.topic: []}
         for event in events:
             if config.wire == "sentinel" and isinstance(event, PromptCallEvent):
-                found[config.topic].append((event, telemetry(event)))
+                found[config.topic].append((event, telemetry(event, config.annotate)))
             else:
                 topic = config.topic if config.wire == "native" else str(config.events_topic)
                 found.setdefault(topic, []).append((event, native(event, encode(event))))
