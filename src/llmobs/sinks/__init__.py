@@ -53,6 +53,7 @@ class SinkFactory(Protocol):
         Raises:
             ConfigurationError: The URL is wrong; says what would be right.
         """
+        ...
 
 
 def resolve(spec: Any, settings: Any) -> list[Sink]:

@@ -49,7 +49,8 @@ def explain(error: BaseException, config: KafkaConfig, topic: str | None = None)
     """
     if isinstance(error, LLMObsError):
         return error
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    kind, text = type(error).__name__, str(error)
+    said = text if kind in text else f"{kind}: {text}".removesuffix(": ")
     if isinstance(error, _LOGIN):
         return SinkUnauthorizedError(
             f"the brokers refuse user {config.sasl_username!r} by {config.sasl_mechanism} ({said}); "

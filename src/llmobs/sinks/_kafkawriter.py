@@ -8,9 +8,8 @@ ledger, and the pipeline's next attempt waits for the same answer instead of wri
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, Final
 
@@ -30,59 +29,19 @@ from llmobs.errors import (
 from llmobs.events import Event, PromptCallEvent
 from llmobs.sinks._kafkaconfig import KafkaConfig
 from llmobs.sinks._kafkaerrors import TopicMissingError, explain
+from llmobs.sinks._kafkaledger import Ledger, Sent
 from llmobs.sinks._kafkalog import Overheard
 from llmobs.sinks._sentinel import Message, native, telemetry
 
-__all__ = ["KafkaWriter", "Ledger"]
+__all__ = ["KafkaWriter"]
 
 TOPIC_SECONDS: Final = 3.0
 """How long the cluster may take to make a topic it was asked about (most make none)."""
-REFUSAL_SECONDS: Final = 30.0
-"""For how long a topic that was missing or forbidden is not asked about again."""
 SILENCE_SECONDS: Final = 120.0
 """After this long without any answer, start anew: all brokers may have moved, and aiokafka asks
 only the addresses it knows."""
-LEAST_BATCH: Final = 1024
 
 _partition: Any = DefaultPartitioner()
-
-
-@dataclass(eq=False, slots=True)
-class _Sent:
-    """One Kafka batch in aiokafka's hands."""
-
-    topic: str
-    count: int
-    future: "asyncio.Future[Any]"
-
-
-@dataclass(slots=True)
-class Ledger:
-    """What outlives a producer: events under way, and what was learned about topics."""
-
-    sent: dict[int, tuple[Event, _Sent]] = field(default_factory=dict)
-    """By identity: a second event with the same id is another record, the same object a retry."""
-    limits: dict[str, int] = field(default_factory=dict)
-    """Bytes of a batch that a topic takes, where that is less than configured."""
-    refusals: dict[str, tuple[float, str]] = field(default_factory=dict)
-    """Until when a topic is taken for missing or forbidden, and the words for it."""
-
-    def settle(self, events: Iterable[Event]) -> None:
-        """Forget events that the pipeline knows the fate of."""
-        for event in events:
-            self.sent.pop(id(event), None)
-
-    def orphan(self) -> None:
-        """Keep what was answered; what the lost producer still held must be sent again."""
-        for key, (_, sent) in list(self.sent.items()):
-            if not _is_final(sent.future):
-                del self.sent[key]
-
-
-def _is_final(future: "asyncio.Future[Any]") -> bool:
-    if not future.done() or future.cancelled():
-        return False
-    return future.exception() is None or isinstance(future.exception(), SinkTooLargeError)
 
 
 class KafkaWriter:
@@ -131,7 +90,7 @@ class KafkaWriter:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        if any(not sent.future.done() for _, sent in self._ledger.sent.values()):
+        if self._ledger.is_waiting:
             seconds = 0.0  # closing would wait for them, and they are accounted for already
         for close in (producer.stop, producer.client.close):
             with suppress(TimeoutError, KafkaError, OSError):
@@ -147,26 +106,25 @@ class KafkaWriter:
             SinkError, ConfigurationError: It has not, or not all; see `llmobs.sinks.kafka`.
         """
         self._overheard.forget()
-        sent = self._ledger.sent
-        if sent and not any(id(event) in sent for event in events):
-            sent.clear()  # the pipeline gave those up
         try:
             async with asyncio.timeout(self._deadline):
-                refused = await self._hand_over([e for e in events if id(e) not in sent])
-                waiting = {sent[id(e)][1].future for e in events if id(e) in sent}
-                if waiting := {future for future in waiting if not future.done()}:
+                refused = await self._hand_over(self._ledger.fresh(events))
+                if waiting := self._ledger.waiting(events):
                     await asyncio.wait(waiting)
         except (TimeoutError, KafkaError, OSError) as error:
             # A producer that is only slow keeps what it has; one that failed is of no more use.
             silent = time.monotonic() - self._answered
             self.broken = not isinstance(error, TimeoutError) or silent > SILENCE_SECONDS
             raise self._meaning(error) from None
+        except Exception:
+            self.broken = True
+            raise
         self._answered = time.monotonic()
         self._judge(events, refused)
 
     async def _hand_over(self, events: Sequence[Event]) -> dict[str, str]:
         refused: dict[str, str] = {}
-        for topic, of_topic in self._by_topic(events).items():
+        for topic, of_topic in self._by_topic(events, refused).items():
             messages = self._that_fit(topic, of_topic)
             try:
                 partitions = await self._partitions_of(topic)
@@ -182,15 +140,21 @@ class KafkaWriter:
             await self._submit(topic, by_partition)
         return refused
 
-    def _by_topic(self, events: Sequence[Event]) -> dict[str, list[tuple[Event, Message]]]:
+    def _by_topic(
+        self, events: Sequence[Event], refused: dict[str, str]
+    ) -> dict[str, list[tuple[Event, Message]]]:
         config = self._config
         found: dict[str, list[tuple[Event, Message]]] = {config.topic: []}
         for event in events:
-            if config.wire == "sentinel" and isinstance(event, PromptCallEvent):
-                found[config.topic].append((event, telemetry(event, config.annotate)))
-            else:
-                topic = config.topic if config.wire == "native" else str(config.events_topic)
-                found.setdefault(topic, []).append((event, native(event, encode(event))))
+            try:
+                if config.wire == "sentinel" and isinstance(event, PromptCallEvent):
+                    found[config.topic].append((event, telemetry(event, config.annotate)))
+                else:
+                    topic = config.events_topic or config.topic
+                    message = native(event, encode(event))
+                    found.setdefault(topic, []).append((event, message))
+            except Exception as error:  # noqa: BLE001 - one odd event must not cost its batch
+                refused[event.event_id] = f"cannot be written as JSON: {error!r}"
         return {topic: messages for topic, messages in found.items() if messages}
 
     def _that_fit(
@@ -203,19 +167,11 @@ class KafkaWriter:
                 fitting.append((event, message))
             else:
                 words = f"{message.size} bytes; at most {most} go out (max_request_size)"
-                self._condemn(event, topic, SinkTooLargeError(words))
+                self._ledger.condemn(event, topic, SinkTooLargeError(words))
         return fitting
 
-    def _condemn(self, event: Event, topic: str, verdict: SinkTooLargeError) -> None:
-        """Keep the verdict until the pipeline has split its batch down to this very event."""
-        future = asyncio.get_running_loop().create_future()
-        future.set_exception(verdict)
-        future.exception()  # looked at: asyncio need not warn of it
-        self._ledger.sent[id(event)] = (event, _Sent(topic, 1, future))
-
     async def _partitions_of(self, topic: str) -> list[int]:
-        until, words = self._ledger.refusals.get(topic, (0.0, ""))
-        if time.monotonic() < until:
+        if words := self._ledger.refusal(topic):
             raise SinkUnauthorizedError(words)
         client = self._producer.client
         try:
@@ -252,13 +208,12 @@ class KafkaWriter:
         # aiokafka queues one batch per partition: first each one's first, then each one's second.
         for number, builder, events in (batch for turn in rounds for batch in turn if batch):
             future = await self._producer.send_batch(builder, topic, partition=number)
-            sent = _Sent(topic, len(events), future)
-            self._ledger.sent.update((id(event), (event, sent)) for event in events)
+            self._ledger.add(events, Sent(topic, len(events), future))
 
     def _batches(
         self, topic: str, messages: list[tuple[Event, Message]]
     ) -> Iterator[tuple[Any, list[Event]]]:
-        limit = self._ledger.limits.get(topic, self._config.batch_size)
+        limit = self._ledger.limit(topic, self._config.batch_size)
         builder, events = self._producer.create_batch(), list[Event]()
         for event, (key, value, headers) in messages:
             full = events and builder.size() + len(value) > limit
@@ -275,19 +230,18 @@ class KafkaWriter:
         """Raise what the answers to *events* amount to, the one that asks for a retry first."""
         found: list[LLMObsError] = []
         for event in events:
-            _, sent = self._ledger.sent.get(id(event), (event, None))
-            error = None if sent is None else sent.future.exception()
+            sent = self._ledger.find(event)
+            error = None if sent is None else sent.answer.exception()
             if sent is None or error is None:
                 continue
             meaning = explain(error, self._config, sent.topic)
-            if error is not meaning:
+            if meaning is not error:
                 self.broken = True
-            del self._ledger.sent[id(event)]
-            if isinstance(meaning, SinkTooLargeError):
-                if sent.count == 1:
-                    self._condemn(event, sent.topic, meaning)
-                else:
-                    self._lower_limit(sent)
+                self._ledger.forget(event)
+                if isinstance(meaning, SinkTooLargeError) and sent.count == 1:
+                    self._ledger.condemn(event, sent.topic, meaning)
+                elif isinstance(meaning, SinkTooLargeError):
+                    self._ledger.lower_limit(sent, self._config.batch_size)
             if isinstance(meaning, SinkUnauthorizedError) and sent.topic != self._config.topic:
                 self._refuse(sent.topic, [event], str(meaning), refused)
                 continue
@@ -298,19 +252,11 @@ class KafkaWriter:
             words = next(iter(refused.values()))
             raise SinkRejectedError(words, events=refused, delivered=True)
 
-    def _lower_limit(self, sent: _Sent) -> None:
-        limit = self._ledger.limits.get(sent.topic, self._config.batch_size)
-        if sent.count:  # once per batch, not once per event of it
-            self._ledger.limits[sent.topic] = max(LEAST_BATCH, limit // 2)
-            sent.count = 0
-
     def _refuse(
         self, topic: str, events: Sequence[Event], words: str, refused: dict[str, str]
     ) -> None:
         # Waiting for this topic would hold up the prompt calls, which have another one.
-        until, _ = self._ledger.refusals.get(topic, (0.0, ""))
-        if time.monotonic() >= until:
-            self._ledger.refusals[topic] = (time.monotonic() + REFUSAL_SECONDS, words)
+        self._ledger.refuse(topic, words)
         refused.update((event.event_id, words) for event in events)
 
     def _meaning(self, error: BaseException) -> LLMObsError:

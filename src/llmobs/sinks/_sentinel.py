@@ -6,15 +6,17 @@ token counts, finite numbers, metadata values that are strings, nothing missing 
 that must not be. What an event cannot say in these words is said in its metadata.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 import msgspec
 
 from llmobs.codec import clean_text, encode
-from llmobs.events import Event, PromptCallEvent, plain
+from llmobs.events import Event, PromptCallEvent, Status, plain
 
 __all__ = ["MAX_PROMPT_CHARS", "NOTES_KEY", "Message", "message_text", "native", "telemetry"]
 
@@ -34,10 +36,14 @@ _PLACED = frozenset(
         "prompt_embedding", "response_embedding", "metadata", "errors", "client",
     }
 )  # fmt: skip
-_OTHERS = tuple(
-    (f.name, f.default) for f in msgspec.structs.fields(PromptCallEvent) if f.name not in _PLACED
-)
-"""Fields without a place of their own in a TelemetryEvent: they travel in its metadata."""
+_OTHERS = {
+    f.name: f.default
+    for f in msgspec.structs.fields(PromptCallEvent)
+    if f.name not in _PLACED and f.name != "warnings"
+}
+"""Fields without a place of their own in a TelemetryEvent, and their defaults: they travel in its metadata."""
+_other_values = attrgetter(*_OTHERS)
+_is_plain_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 
 
 class Message(NamedTuple):
@@ -68,9 +74,10 @@ def telemetry(event: PromptCallEvent, annotate: bool = True) -> Message:
         event_id = str(uuid5(NAMESPACE_OID, event.event_id))
         notes.append(f"event_id was {event.event_id!r}")
     service = clean_text(event.service_name or "unknown_service")
-    model = clean_text(event.model)
+    model = clean_text(event.model or "")
     when = event.timestamp
-    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    if when.tzinfo is not UTC:
+        when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     text = message_text(event.prompt)
     if len(text) > MAX_PROMPT_CHARS:
         notes.append(f"prompt.text was cut from {len(text)} to {MAX_PROMPT_CHARS} characters")
@@ -164,6 +171,8 @@ def _json(value: Any) -> str:
 
 
 def _uuid(text: str) -> str | None:
+    if _is_plain_uuid(text):
+        return text
     try:
         return str(UUID(text))
     except ValueError:
@@ -199,7 +208,10 @@ def _embedding(name: str, value: Any, notes: list[str]) -> list[float] | None:
 
 
 def _finish_reason(event: PromptCallEvent) -> str:
-    return str(plain(event.status)) if event.failed else "stop"
+    if not event.failed:
+        return "stop"
+    status = str(plain(event.status))
+    return "error" if status == Status.SUCCESS else status
 
 
 def _errors(event: PromptCallEvent) -> list[str]:
@@ -212,9 +224,9 @@ def _errors(event: PromptCallEvent) -> list[str]:
 
 def _metadata(event: PromptCallEvent, notes: Iterable[str], annotate: bool) -> dict[str, str]:
     metadata = {str(k): _text(v) for k, v in (event.metadata or {}).items()}
-    for name, default in _OTHERS if annotate else ():
-        value = getattr(event, name)
-        if value is not None and value != default and name != "warnings":
+    others = zip(_OTHERS.items(), _other_values(event), strict=True) if annotate else ()
+    for (name, default), value in others:
+        if value is not None and value != default:
             metadata.setdefault(name, _text(value))
     if said := "; ".join(notes):
         metadata[NOTES_KEY] = said
@@ -222,5 +234,7 @@ def _metadata(event: PromptCallEvent, notes: Iterable[str], annotate: bool) -> d
 
 
 def _text(value: Any) -> str:
+    if type(value) is str:
+        return value
     value = plain(value)
     return value if isinstance(value, str) else _json(value)

@@ -8,7 +8,7 @@ or trio, and compression never holds up its requests.
 """
 
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
@@ -17,11 +17,12 @@ import anyio
 from llmobs.errors import SinkRejectedError, SinkUnavailableError
 from llmobs.pipeline.sink import Batch
 from llmobs.sinks._kafkaconfig import DEFAULT_TOPIC, KafkaConfig, KafkaOptions, options_of_url
+from llmobs.sinks._kafkaledger import Ledger
 from llmobs.sinks._kafkalog import Overheard, listen
 from llmobs.sinks._loopthread import CurrentLoop, LoopThread
 
 if TYPE_CHECKING:
-    from llmobs.sinks._kafkawriter import KafkaWriter, Ledger
+    from llmobs.sinks._kafkawriter import KafkaWriter
 
 __all__ = ["KafkaConfig", "KafkaOptions", "KafkaSink"]
 
@@ -74,7 +75,7 @@ class KafkaSink:
     def _reset(self) -> None:
         self._runner: LoopThread | CurrentLoop | None = None
         self._writer: KafkaWriter | None = None
-        self._ledger: Ledger | None = None
+        self._ledger = Ledger()
         self._pid = os.getpid()
 
     def __repr__(self) -> str:
@@ -99,25 +100,23 @@ class KafkaSink:
             SinkUnauthorizedError: The login, or idempotent writing, is refused.
             ConfigurationError: The brokers' certificate is not trusted, or they are too old.
         """
-        # Not before it is needed: aiokafka takes a tenth of a second to import.
-        from llmobs.sinks._kafkawriter import KafkaWriter, Ledger
-
         await self._close()
-        if self._ledger is None:
-            self._ledger = Ledger()
         overheard = Overheard()
-        self._writer = KafkaWriter(self.config, self._deadline, self._ledger, overheard)
+        runner = _new_runner(overheard)
         try:
-            self._runner = LoopThread("llmobs-kafka")
-        except RuntimeError:
-            self._runner = CurrentLoop()
-        else:
-            listen(self._runner.ident, overheard)
-        try:
-            await self._call(self._writer.start)
+            self._writer = await runner.call(self._start, overheard)
+            self._runner = runner
         except BaseException:
-            await self._close()
+            await self._end(runner)
             raise
+
+    async def _start(self, overheard: Overheard) -> "KafkaWriter":
+        # In the sink's own thread: importing aiokafka takes 0.2 s.
+        from llmobs.sinks._kafkawriter import KafkaWriter
+
+        writer = KafkaWriter(self.config, self._deadline, self._ledger, overheard)
+        await writer.start()
+        return writer
 
     async def send(self, batch: Batch) -> None:
         """
@@ -129,11 +128,13 @@ class KafkaSink:
             SinkTooLargeError: An event, or a batch of them, is larger than the topic takes.
             SinkRejectedError: *events_topic* is missing or forbidden; names its events.
         """
-        if self._writer is None:
+        if self._writer is None or self._runner is None:
             await self.open()
-        assert self._writer is not None and self._ledger is not None
+        assert self._writer is not None and self._runner is not None
         try:
-            await self._call(self._writer.write, batch.events)
+            await self._runner.call(self._writer.write, batch.events)
+        except CancelledError:  # of the private loop's task, not ours: it is ending
+            raise SinkUnavailableError("the sink was closed meanwhile") from None
         except SinkRejectedError:
             self._ledger.settle(batch.events)
             raise
@@ -146,25 +147,29 @@ class KafkaSink:
         """Close the connections, end the loop and its thread."""
         await self._close()
 
-    async def _call(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
-        assert self._runner is not None
-        try:
-            await self._runner.call(function, *args)
-        except CancelledError:  # of the private loop's task: it is being closed under us
-            raise SinkUnavailableError("the sink was closed meanwhile") from None
-
     async def _close(self) -> None:
         if self._pid != os.getpid():
             _inherited.append((self._runner, self._writer, self._ledger))
             self._reset()
         runner, self._runner = self._runner, None
         writer, self._writer = self._writer, None
-        if runner is None or writer is None or self._ledger is None:
-            return
-        # Shielded, because half an ending would leak sockets; and it has its own deadline.
-        with anyio.move_on_after(2 * STOP_SECONDS, shield=True):
-            await runner.call(writer.stop, STOP_SECONDS)
+        if runner is not None and writer is not None:
+            # Shielded, because half an ending would leak sockets; and it has its own deadline.
+            with anyio.move_on_after(2 * STOP_SECONDS, shield=True):
+                await runner.call(writer.stop, STOP_SECONDS)
+            await self._end(runner)
+
+    async def _end(self, runner: LoopThread | CurrentLoop) -> None:
         await runner.aclose()
         if isinstance(runner, LoopThread):
             listen(runner.ident, None)
         self._ledger.orphan()
+
+
+def _new_runner(overheard: Overheard) -> LoopThread | CurrentLoop:
+    try:
+        thread = LoopThread("llmobs-kafka")
+    except RuntimeError:
+        return CurrentLoop()
+    listen(thread.ident, overheard)
+    return thread
