@@ -3,6 +3,7 @@
 import json
 from datetime import UTC
 
+from llmobs.codec import clean_text
 from llmobs.events import PromptCallEvent, Status
 from llmobs.sentinel._events import TelemetryEvent
 from llmobs.sinks._sentinel import telemetry
@@ -13,6 +14,8 @@ __all__ = ["from_prompt_call", "to_prompt_call"]
 def to_prompt_call(event: TelemetryEvent, run_id: str | None = None) -> PromptCallEvent:
     """
     Return *event* as what llmobs records; a copy, with every field of it.
+
+    Half a surrogate pair, which the server refuses, becomes U+FFFD, as in `TelemetryEvent.to_dict`.
 
     Args:
         event: It is checked first.
@@ -29,21 +32,21 @@ def to_prompt_call(event: TelemetryEvent, run_id: str | None = None) -> PromptCa
         run_id=run_id or event_id,
         standalone=run_id is None,
         timestamp=when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC),
-        service_name=event.service_name,
-        trace_id=event.trace_id,
-        span_id=event.span_id,
-        model=event.model,
-        prompt=event.prompt.text,
+        service_name=clean_text(event.service_name),
+        trace_id=_clean(event.trace_id),
+        span_id=_clean(event.span_id),
+        model=clean_text(event.model),
+        prompt=clean_text(event.prompt.text),
         tokens_input=int(event.prompt.tokens),
         prompt_embedding=_numbers(event.prompt.embedding),
-        response=event.response.text,
+        response=clean_text(event.response.text),
         tokens_output=int(event.response.tokens),
-        finish_reason=event.response.finish_reason,
+        finish_reason=clean_text(event.response.finish_reason),
         response_embedding=_numbers(event.response.embedding),
         latency_ms=_number(event.latency_ms),
         cost_usd=_number(event.cost_usd),
-        metadata=dict(event.metadata),
-        errors=tuple(event.errors),
+        metadata={clean_text(k): clean_text(v) for k, v in event.metadata.items()},
+        errors=tuple(map(clean_text, event.errors)),
         status=Status.ERROR if event.errors else Status.SUCCESS,
     )
 
@@ -63,6 +66,10 @@ def from_prompt_call(event: PromptCallEvent, *, annotate: bool = False) -> Telem
         ValidationError: It names no model, or its answer is too long.
     """
     return TelemetryEvent.from_dict(json.loads(telemetry(event, annotate).value))
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else clean_text(text)
 
 
 def _numbers(values: list[float] | None) -> list[float] | None:
