@@ -60,8 +60,8 @@ class Traffic:
         self.cluster = cluster
         self.topic = topic
         options = {"request_timeout_ms": 1500, **options}
-        sink = KafkaSink(cluster.bootstrap, topic, timeout=4, **options)
-        self.client = Client(sink=sink, timeout=4, flush_interval_seconds=0.02, batch_size=50)
+        self.sink = KafkaSink(cluster.bootstrap, topic, timeout=4, **options)
+        self.client = Client(sink=self.sink, timeout=4, flush_interval_seconds=0.02, batch_size=50)
         self.sent: list[str] = []
 
     def log(self, count: int) -> None:
@@ -173,6 +173,28 @@ def test_all_freeze_and_go_on(traffic: Traffic, cluster: KafkaCluster) -> None:
         for node in NODES:
             cluster.thaw(node)
     traffic.arrives()
+
+
+def test_a_producer_that_heard_nothing_for_long_is_replaced(
+    traffic: Traffic, cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmobs.sinks._kafkawriter.SILENCE_SECONDS", 1.0)
+    traffic.log(100)
+    traffic.client.flush()
+    first = traffic.sink._writer
+    for node in NODES:
+        cluster.freeze(node)
+    try:
+        traffic.log(10)
+        poll(lambda: traffic.sink._writer is not first, timeout=30, what="another producer")
+    finally:
+        for node in NODES:
+            cluster.thaw(node)
+    poll(lambda: traffic.client.flush(1).pending == 0, timeout=40, what="delivery")
+    traffic.client.close()
+    records = read_topic(cluster.bootstrap, traffic.topic, at_least=110, timeout=30)
+    # What the frozen brokers had in their sockets, the first producer's, may be there twice.
+    assert {dict(r.headers)["event_id"].decode() for r in records} == set(traffic.sent)
 
 
 def test_closing_while_all_are_frozen(traffic: Traffic, cluster: KafkaCluster) -> None:

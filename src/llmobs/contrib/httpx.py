@@ -19,8 +19,7 @@ from llmobs.client import Recording
 from llmobs.contrib._wire.call import CAPTURE_HEADER, Call, CaptureContent, Options, begin
 from llmobs.contrib._wire.filter import UsageFilter, with_usage_asked
 from llmobs.contrib._wire.reading import Ending
-from llmobs.contrib._wire.streams import stream_class
-from llmobs.guard import internal_errors
+from llmobs.contrib._wire.streams import report, stream_class
 
 __all__ = [
     "CAPTURE_HEADER",
@@ -36,6 +35,8 @@ C = TypeVar("C")
 
 class _Recording:
     """What both colours share."""
+
+    _is_async: bool
 
     def __init__(
         self,
@@ -56,35 +57,40 @@ class _Recording:
     def _begin(self, request: Any) -> tuple[Call | None, Any]:
         """Return the call, if *request* is one, and the request to send."""
         call = None
-        with internal_errors("capture a model call"):
+        try:
             call = begin(request, self.options)
             if call is not None:
                 request.extensions["llmobs"] = True
                 if self.options.include_usage:
                     return call, _asking_for_usage(request)
+        except Exception as error:  # noqa: BLE001 - reported; the host must not notice
+            report(error)
         return call, request
 
     def _respond(self, call: Call, request: Any, sent: Any, response: Any) -> None:
         """Put our stream around the body of *response*."""
-        with internal_errors("capture a model call"):
+        try:
             request.extensions.pop("llmobs", None)
             copy = call.respond(response)
             if response.is_closed:  # read already: transports made for tests
                 call.decoded = True
-                copy.overflow(response.content, copy.room)
-                copy.total = len(response.content)
+                copy.take(response.content)
                 call.end(Ending.WHOLE)
                 return
             usage = None
             if sent is not request and _is_plain_stream(response):
                 usage = UsageFilter()
             kind: Any = type(response.stream)
-            response.stream = stream_class(kind)(response.stream, call, copy, usage)
+            response.stream = stream_class(kind, self._is_async)(response.stream, call, copy, usage)
+        except Exception as error:  # noqa: BLE001 - reported; the host must not notice
+            report(error)
 
     def _failed(self, call: Call, request: Any, error: BaseException) -> None:
-        with internal_errors("capture a model call"):
+        try:
             request.extensions.pop("llmobs", None)
             call.end(Ending.FAILED, error)
+        except Exception as ours:  # noqa: BLE001 - reported; the host must not notice
+            report(ours)
 
 
 class RecordingTransport(_Recording):
@@ -102,6 +108,8 @@ class RecordingTransport(_Recording):
     Raises:
         ValueError: *capture_content* is none of the three.
     """
+
+    _is_async = False
 
     def handle_request(self, request: Any) -> Any:
         """Send *request* with the wrapped transport, and record it if it calls a model."""
@@ -148,6 +156,8 @@ class AsyncRecordingTransport(_Recording):
     Raises:
         ValueError: *capture_content* is none of the three.
     """
+
+    _is_async = True
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send *request* with the wrapped transport, and record it if it calls a model."""
