@@ -44,7 +44,6 @@ from llmobs.watchllm.instrumentation import (
 )
 
 __all__ = [
-    "MODEL_PRICING",
     "AgentStepEvent",
     "AlertType",
     "AssertionFailedEvent",
@@ -54,6 +53,7 @@ __all__ = [
     "ErrorEvent",
     "EventType",
     "HallucinationDetectedEvent",
+    "MODEL_PRICING",
     "PerformanceAlertEvent",
     "PromptCallEvent",
     "Severity",
