@@ -48,7 +48,7 @@ from llmobs.events import (
 
 if TYPE_CHECKING:
     from llmobs.client import AsyncClient
-    from llmobs.observe import observe
+    from llmobs.decorator import observe
     from llmobs.operations import AgentStep, PromptCall, ToolCall
     from llmobs.pipeline.statistics import DropReason, FlushReport, SinkState, Statistics
     from llmobs.settings import Settings
@@ -123,7 +123,7 @@ _LATER = {
     "Tracker": "tracker",
     "current_tracker": "sync",
     "default_client": "sync",
-    "observe": "observe",
+    "observe": "decorator",
     "run": "sync",
 }
 

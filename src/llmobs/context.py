@@ -27,10 +27,12 @@ class Frame(Protocol):
     @property
     def run(self) -> "Run":
         """The run this belongs to."""
+        ...
 
     @property
     def event_id(self) -> str | None:
         """Event id of the operation, the parent of what happens inside; None for the run itself."""
+        ...
 
 
 class Run:

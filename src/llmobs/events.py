@@ -365,6 +365,11 @@ class AssertionFailedEvent(
     actual: Any = None
     severity: str = Severity.MEDIUM
 
+    @property
+    def failed(self) -> bool:
+        """Always: that is what it reports."""
+        return True
+
 
 class HallucinationDetectedEvent(
     Event, kw_only=True, omit_defaults=True, gc=False, tag="hallucination_detected"

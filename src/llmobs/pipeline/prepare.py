@@ -82,6 +82,7 @@ class Pricer(Protocol):
 
     def wants(self, event: Event) -> bool:
         """Whether *event* is one to price."""
+        ...
 
     def price(self, event: PromptCallEvent) -> None:
         """Set ``cost_usd`` and ``cost_source`` if the price is known and the caller gave none."""

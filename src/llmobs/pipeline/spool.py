@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -24,9 +24,11 @@ from llmobs.events import Event
 from llmobs.ids import new_id
 
 try:
-    import fcntl
+    import fcntl as _fcntl
 except ImportError:  # pragma: no cover - Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl: Any = None
+else:
+    fcntl = _fcntl
 
 __all__ = ["Claim", "Spool", "SpoolFile"]
 
@@ -62,6 +64,7 @@ class Spool:
             raise ConfigurationError(
                 "spool_dir (LLMOBS_SPOOL_DIR): this platform has no file locks"
             )
+        self.sink = sink
         readable = re.sub(r"[^A-Za-z0-9.-]+", "-", sink).strip("-.")[:40]
         unique = blake2b(sink.encode(), digest_size=4).hexdigest()
         self.directory = directory.expanduser() / f"{readable}-{unique}"

@@ -51,6 +51,7 @@ class SinkFactory(Protocol):
         Raises:
             ConfigurationError: The URL is wrong; says what would be right.
         """
+        ...
 
 
 def resolve(spec: Any, settings: Any) -> list[Sink]:

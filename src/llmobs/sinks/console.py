@@ -74,5 +74,6 @@ def describe(event: Event) -> str:
         words.append(str(snapshot(status)))
     error = getattr(event, "error", None)
     if isinstance(error, ErrorInfo):
-        words.append(f"{error.type or 'error'}: {error.message}".replace("\n", " ")[:200])
-    return "  ".join(words)
+        words.append(f"{error.type or 'error'}: {error.message[:200]}")
+    # What was recorded may hold terminal commands: only what can be printed reaches the terminal.
+    return "".join(c if c.isprintable() else " " for c in "  ".join(words))

@@ -12,9 +12,11 @@ from llmobs.pipeline.thread import BlockingThread
 from llmobs.sinks import parse_options, path_of
 
 try:
-    import fcntl
-except ImportError:  # Windows: appends by several processes may interleave
-    fcntl = None  # type: ignore[assignment]
+    import fcntl as _fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl: Any = None
+else:
+    fcntl = _fcntl
 
 __all__ = ["JSONLSink"]
 

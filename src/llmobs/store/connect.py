@@ -63,6 +63,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         raise StoreNotFoundError(
             f"there is no store at {path} yet: run an application with llmobs first, or name another file"
         )
+    connection = None
     try:
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro",
@@ -73,8 +74,12 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         connection.row_factory = sqlite3.Row
         if check_version(connection) == 0:
             raise StoreNotFoundError(f"{path} is a database, but not a store of llmobs")
-    except sqlite3.Error as error:
-        raise explain(error, path) from error
+    except (sqlite3.Error, LLMObsError) as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise explain(error, path) from error
+        raise
     return connection
 
 

@@ -39,6 +39,7 @@ _MIGRATIONS: Final = (
         time_to_first_token_ms REAL,
         tokens_input INTEGER,
         tokens_output INTEGER,
+        tokens_cached INTEGER,           -- of the input
         cost_usd REAL,
         error TEXT,                      -- type and message, shortened
         body TEXT NOT NULL               -- native JSON

@@ -16,7 +16,7 @@ __all__ = ["Writer"]
 _COLUMNS: Final = (
     "event_id, run_id, event_type, timestamp, parent_id, trace_id, project_id, service_name, "
     "environment, user_id, session_id, name, provider, status, failed, http_status, latency_ms, "
-    "time_to_first_token_ms, tokens_input, tokens_output, cost_usd, error, body"
+    "time_to_first_token_ms, tokens_input, tokens_output, tokens_cached, cost_usd, error, body"
 )
 _ROW: Final = f"({', '.join('?' * len(_COLUMNS.split(',')))})"
 _ROWS_AT_ONCE: Final = 64
@@ -115,6 +115,7 @@ def _row(event: Event, body: bytes) -> tuple[Any, ...]:
         getattr(event, "time_to_first_token_ms", None),
         getattr(event, "tokens_input", None),
         getattr(event, "tokens_output", None),
+        getattr(event, "tokens_cached", None),
         getattr(event, "cost_usd", None),
         f"{error.type or 'error'}: {error.message}"[:300] if type(error) is ErrorInfo else None,
         body.decode(),

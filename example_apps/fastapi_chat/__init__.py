@@ -1,0 +1,1 @@
+"""A chat API with FastAPI and the openai package, observed by llmobs."""

@@ -1,0 +1,107 @@
+"""The demo: `python -m example_apps.fastapi_chat.demo`.
+
+Starts a local model server and the chat API, asks it thirty things, ends it with SIGTERM while it
+is answering, and proves that the store has every event of every answer. Offline, in some seconds.
+"""
+
+import argparse
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from .demo_drive import Answered, ask_all, ask_while_stopping
+from .demo_processes import AppProcess, running_app, running_model_server
+from .demo_proof import Proof, prove
+
+PROMPTS = Path(__file__).with_name("prompts.jsonl")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo; 1 if anything was lost."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(".demo"),
+        help="where the store goes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--concurrency", type=int, default=6, help="requests at once (default: %(default)s)"
+    )
+    chosen = parser.parse_args(arguments)
+    # Asked to end, the demo must end what it started: the blocks below see to it.
+    signal.signal(signal.SIGTERM, _interrupt)
+    out = Console(highlight=False)
+    try:
+        store = _empty_store(chosen.folder)
+        questions = [json.loads(line) for line in PROMPTS.read_text("utf-8").splitlines()]
+        with running_model_server() as model_url, running_app(model_url, store) as app:
+            out.print(f"[bold]1[/] The chat API runs under uvicorn (pid {app.process.pid}),")
+            out.print(f"  {len(questions)} requests, {chosen.concurrency} at once:")
+            answered = asyncio.run(_drive(out, app, questions, chosen.concurrency))
+            code = app.wait()
+            out.print(f"  SIGTERM: the server answered what it had begun, and ended ({code}).\n")
+        proof = prove(store, answered)
+        _say(out, proof)
+        _tour(out, store, proof)
+    except KeyboardInterrupt:
+        out.print("\ninterrupted; everything that was started is ended")
+        return 130
+    return 0 if proof.holds else 1
+
+
+async def _drive(
+    out: Console, app: AppProcess, questions: list[dict[str, str]], concurrency: int
+) -> list[Answered]:
+    answered = await ask_all(out, app.url, questions, concurrency)
+    out.print("\n[bold]2[/] SIGTERM to the API while it streams long answers:")
+    return answered + await ask_while_stopping(out, app)
+
+
+def _say(out: Console, proof: Proof) -> None:
+    out.print("[bold]3[/] What was answered, and what is in the store:")
+    out.print(f"  answered with a run id   {proof.answered:>5}   ({proof.statuses})")
+    out.print(f"  of these in the store    {proof.stored:>5}")
+    out.print(f"  events recorded in them  {proof.events_recorded:>5}")
+    out.print(f"  of these in the store    {proof.events_stored:>5}")
+    if proof.holds:
+        out.print("  [bold green]nothing was lost[/]\n")
+    else:
+        out.print(f"  [bold red]LOST[/]: {', '.join(proof.lost)}\n", markup=True)
+
+
+def _tour(out: Console, store: Path, proof: Proof) -> None:
+    for words in (["runs", "--limit", "12"], ["show", proof.richest], ["cost"]):
+        command = [*words, "--store", str(store)]
+        out.print(f"[bold]$ llmobs {' '.join(command)}[/]", soft_wrap=True)
+        # Its own process, as you would run it; this one's output must be out before.
+        out.file.flush()
+        subprocess.run([sys.executable, "-m", "llmobs", *command], check=True)
+        out.print()
+    out.print("[bold]Now you[/]: a run whole, what failed, everything as a table, what comes in")
+    for more in ("show last --full", "runs --failed", "export -o events.csv", "tail"):
+        out.print(f"  llmobs {more} --store {store}", soft_wrap=True)
+    out.print("The one line that did it is in example_apps/fastapi_chat/app.py: add_middleware.")
+
+
+def _empty_store(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".gitignore").write_text("*\n")
+    store = folder / "llmobs.db"
+    for end in ("", "-wal", "-shm"):
+        store.with_name(store.name + end).unlink(missing_ok=True)
+    return store
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""The command ``llmobs``, also as ``python -m llmobs``."""
+
+import sys
+from importlib import import_module
+
+from llmobs.errors import MissingExtraError
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line and exit; 2 if the extra ``cli`` is not installed."""
+    for package in ("typer", "rich"):
+        try:
+            import_module(package)
+        except ImportError:
+            sys.stderr.write(f"llmobs: {MissingExtraError(package, 'cli')}\n")
+            raise SystemExit(2) from None
+    from llmobs.cli.app import run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""``llmobs check``."""
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import anyio
+import msgspec
+import typer
+from rich.text import Text
+
+from llmobs.cli.options import JsonOption
+from llmobs.cli.output import ExitCode, console, notes, write_json
+from llmobs.cli.text import duration, visible
+from llmobs.client import AsyncClient
+from llmobs.errors import ConfigurationError, DeliveryError
+from llmobs.events import PromptCallEvent
+from llmobs.ids import new_id
+from llmobs.settings import Settings
+from llmobs.sinks import safe_url
+
+__all__ = ["check"]
+
+SinkOption = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Check this sink. Default: those that LLMOBS_SINK names."),
+]
+
+
+class Verdict(msgspec.Struct):
+    """What one sink said to one event."""
+
+    sink: str
+    delivered: bool
+    latency_ms: float
+    problem: str | None = None
+    advice: str | None = None
+
+
+def check(
+    sink: SinkOption = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each sink.")] = 10.0,
+    json: JsonOption = False,
+) -> None:
+    """Send one event to each sink of the configuration, and explain what is wrong."""
+    settings = Settings() if sink is None else Settings(sink=sink)
+    # What the pipeline would log is said below, once.
+    logging.getLogger("llmobs").setLevel(logging.CRITICAL)
+    verdicts = []
+    for url in settings.sink.split():
+        with notes().status(Text(f"sending one event to {visible(safe_url(url))}")):
+            verdicts.append(anyio.run(_try, settings, url, timeout))
+    if json:
+        write_json({"sinks": verdicts})
+    else:
+        for verdict in verdicts:
+            console().print(_describe(verdict), soft_wrap=True)
+    if not all(verdict.delivered for verdict in verdicts):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+async def _try(settings: Settings, url: str, timeout: float) -> Verdict:
+    started = time.perf_counter()
+
+    def verdict(problem: str | None = None, advice: str | None = None) -> Verdict:
+        latency = (time.perf_counter() - started) * 1000
+        return Verdict(safe_url(url), problem is None, latency, problem, advice)
+
+    # The queue's own options do not matter here, and nothing of this may reach the spool.
+    values: dict[str, Any] = {
+        "sink": url,
+        "spool_dir": None,
+        "overflow": "drop_oldest",
+        "durability": "memory",
+        "shutdown_timeout": 0.1,
+        "timeout": timeout,
+    }
+    try:
+        client = AsyncClient(settings, **values)
+    except ConfigurationError as error:
+        return verdict(str(error), "Correct the setting; nothing was sent.")
+    async with client:
+        try:
+            await client.send(_event(), timeout)
+        except DeliveryError as error:
+            said = client.statistics().last_error or str(error)
+            return verdict(said, _ADVICE.get(_reason(client, error)))
+    return verdict()
+
+
+def _event() -> PromptCallEvent:
+    return PromptCallEvent(
+        event_id=new_id(),
+        run_id=f"llmobs-check-{new_id()[-12:]}",
+        timestamp=datetime.now(UTC),
+        tags=("llmobs-check",),
+        model="llmobs-check",
+        prompt="Is my configuration deliverable?",
+        response="If you read this, it is.",
+        tokens_input=0,
+        tokens_output=0,
+        latency_ms=0,
+        cost_usd=0,
+    )
+
+
+def _reason(client: AsyncClient, error: DeliveryError) -> str:
+    state = client.statistics().state.value
+    return state if state == "unauthorized" else error.reason
+
+
+_ADVICE = {
+    "unavailable": "Is the address (or path) right, and is it running and reachable from here?",
+    "unauthorized": "Check the key (in the URL before the @, or LLMOBS_API_KEY) and LLMOBS_PROJECT_ID.",
+    "rejected": "The sink was reached and refuses what we send: is it the server you meant, and its version?",
+    "too_large": "The sink takes smaller requests only.",
+}
+
+
+def _describe(verdict: Verdict) -> Text:
+    if verdict.delivered:
+        return Text(f"ok      {visible(verdict.sink)}  delivered in {duration(verdict.latency_ms)}")
+    lines = [f"failed  {visible(verdict.sink)}  {visible(verdict.problem or '')}"]
+    if verdict.advice:
+        lines.append(f"        {verdict.advice}")
+    return Text("\n".join(lines))

@@ -1,0 +1,135 @@
+"""``llmobs export``."""
+
+import csv
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from llmobs.cli.options import (
+    FailedOption,
+    ModelOption,
+    NameOption,
+    SinceOption,
+    StatusOption,
+    StoreOption,
+    UserOption,
+    open_store,
+    run_filter,
+    store_path,
+)
+from llmobs.cli.output import notes, tame_json
+from llmobs.cli.table import COLUMNS, flatten
+from llmobs.events import EventType
+from llmobs.store.records import StoredEvent
+
+__all__ = ["export"]
+
+LONG = 5_000
+"""Events from which a progress bar is shown."""
+
+
+class Format(StrEnum):
+    """What ``--format`` takes."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def export(
+    store: StoreOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Default: standard output."),
+    ] = None,
+    format: Annotated[
+        Format | None, typer.Option(help="Default: by the file's name, else jsonl.")
+    ] = None,
+    run: Annotated[str | None, typer.Option(metavar="RUN", help="Only this run.")] = None,
+    type: Annotated[
+        list[EventType] | None, typer.Option(help="Only events of this type; may be repeated.")
+    ] = None,
+    user: UserOption = None,
+    status: StatusOption = None,
+    failed: FailedOption = False,
+    model: ModelOption = None,
+    name: NameOption = None,
+    since: SinceOption = None,
+) -> None:
+    """Write the events of runs: JSONL as they are stored, or CSV for spreadsheets."""
+    if output is not None and _is_part_of(output, store_path(store)):
+        raise typer.BadParameter("that is the store itself", param_hint="--output")
+    if format is None:
+        by_name = output is not None and output.suffix.lower() == ".csv"
+        format = Format.CSV if by_name else Format.JSONL
+    write = _write_csv if format is Format.CSV else _write_jsonl
+    types = [kind.value for kind in type or ()]
+    with open_store(store) as reader:
+        run_id = reader.resolve(run.strip().removeprefix("…")) if run else None
+        where = run_filter(user, status, failed, model, name, since, run_id)
+        total = reader.count_events(where, types=types)
+        events = reader.events(where, types=types)
+        with _target(output) as file:
+            write(_with_progress(events, total, shown=not file.isatty()), file)
+    if output is not None:
+        notes().print(f"{total:,} events to {output}", markup=False)
+
+
+def _write_jsonl(events: Iterable[StoredEvent], file: TextIO) -> None:
+    for event in events:
+        file.write(tame_json(event.body) + "\n")
+
+
+def _write_csv(events: Iterable[StoredEvent], file: TextIO) -> None:
+    rows = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    rows.writeheader()
+    for stored in events:
+        if (event := stored.decode()) is not None:
+            rows.writerow(flatten(event))
+
+
+def _with_progress(
+    events: Iterator[StoredEvent], total: int, *, shown: bool
+) -> Iterator[StoredEvent]:
+    remarks = notes()
+    if not shown or total < LONG or not remarks.is_terminal:
+        yield from events
+        return
+    columns = (TextColumn("exporting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=remarks, transient=True) as progress:
+        task = progress.add_task("", total=total)
+        for number, event in enumerate(events, 1):
+            yield event
+            if number % 200 == 0:
+                progress.update(task, completed=number)
+
+
+@contextmanager
+def _target(output: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that appears when it is complete; mode 0600: it holds prompts."""
+    if output is None:
+        yield sys.stdout
+        return
+    if output.exists() and not output.is_file():  # a pipe, a device
+        with output.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        return
+    part = output.with_name(f"{output.name}.{os.getpid()}.part")
+    try:
+        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+            yield file
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _is_part_of(output: Path, store: Path) -> bool:
+    files = [store, *(store.with_name(store.name + end) for end in ("-wal", "-shm"))]
+    return output.exists() and any(file.exists() and output.samefile(file) for file in files)

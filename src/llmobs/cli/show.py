@@ -1,0 +1,103 @@
+"""``llmobs show``."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from msgspec.structs import asdict
+from rich.text import Text
+
+from llmobs.cli.describe import error_line, error_of
+from llmobs.cli.options import JsonOption, StoreOption, open_store
+from llmobs.cli.output import console, notes, write_json
+from llmobs.cli.text import count, duration, moment, money, one_line
+from llmobs.cli.waterfall import Waterfall
+from llmobs.events import RunEvent
+from llmobs.store.records import RunDetail, RunNotFoundError, RunSummary
+
+__all__ = ["show"]
+
+
+def show(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="Id of the run, or enough of its beginning or end; or: last."
+        ),
+    ],
+    store: StoreOption = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Show texts whole, and stack traces.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, metavar="N", help="How many events at most.")
+    ] = 500,
+    json: JsonOption = False,
+) -> None:
+    """Show one run as a tree: times, tokens, cost, errors, what was asked and answered."""
+    with open_store(store) as reader:
+        wanted = run.strip().removeprefix("…")
+        if wanted == "last":
+            latest = reader.runs(1)
+            if not latest:
+                raise RunNotFoundError("the store has no runs yet")
+            wanted = latest[0].run_id
+        detail = reader.run(wanted, limit=None if json else limit)
+    if json:
+        write_json({"run": asdict(detail.summary), "events": detail.events})
+        return
+    out = console()
+    for line in _heading(detail):
+        out.print(line, soft_wrap=True)
+    out.print()
+    summary = detail.summary
+    drawing = Waterfall(out, started=summary.started, total_ms=summary.duration_ms, full=full)
+    drawing.draw(detail.events)
+    if detail.unreadable:
+        notes().print(f"{detail.unreadable} events cannot be read by this llmobs", style="yellow")
+    if detail.total > len(detail.events) + detail.unreadable:
+        notes().print(
+            f"the first {len(detail.events):,} of {detail.total:,} events; more with --limit",
+            style="dim",
+        )
+
+
+def _heading(detail: RunDetail) -> Iterator[Text]:
+    run = detail.summary
+    yield Text.assemble(("run ", "dim"), (one_line(run.run_id), "bold cyan"))
+    outcome = " ".join(filter(None, (str(run.http_status or ""), run.status or "open")))
+    yield Text.assemble(
+        (f"{one_line(run.name or run.kind or 'job')}  ", "bold"),
+        (one_line(outcome), "red" if run.failed else "green" if run.status else "yellow"),
+    )
+    yield Text(" · ".join(_sums(run)))
+    if about := _about(detail):
+        yield Text(about, style="dim")
+    for event in detail.events:
+        if isinstance(event, RunEvent) and (error := error_of(event)):
+            yield Text(f"✗ {error_line(error)}", style="red")
+
+
+def _sums(run: RunSummary) -> Iterator[str]:
+    yield f"{moment(run.started)} UTC"
+    yield duration(run.duration_ms)
+    if run.calls:
+        yield f"{run.calls} call{'s' if run.calls > 1 else ''}"
+        yield f"{count(run.tokens_input)} in + {count(run.tokens_output)} out"
+        yield f"cost {money(run.cost_usd, run.unpriced)}"
+    if run.errors:
+        yield f"{run.errors} failed"
+
+
+def _about(detail: RunDetail) -> str:
+    run = detail.summary
+    values = {
+        "user": run.user_id,
+        "session": run.session_id,
+        "service": run.service_name if run.service_name != "unknown_service" else None,
+        "environment": run.environment,
+        "project": run.project_id if run.project_id != "default" else None,
+        "tags": " ".join(dict.fromkeys(tag for event in detail.events for tag in event.tags)),
+        "trace": next((event.trace_id for event in detail.events if event.trace_id), None),
+    }
+    return " · ".join(f"{name} {one_line(value, 60)}" for name, value in values.items() if value)

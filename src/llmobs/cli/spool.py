@@ -1,0 +1,116 @@
+"""``llmobs spool``."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import msgspec
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from llmobs.cli.options import JsonOption
+from llmobs.cli.output import ExitCode, complain, console, notes, write_json
+from llmobs.cli.text import count, moment, visible
+from llmobs.client import AsyncClient
+from llmobs.errors import ConfigurationError
+from llmobs.pipeline.spool import Spool
+from llmobs.settings import Settings
+from llmobs.sinks import resolve
+
+__all__ = ["spool"]
+
+
+class Waiting(msgspec.Struct):
+    """What waits for one sink."""
+
+    sink: str
+    batches: int
+    events: int
+    size_bytes: int
+    oldest: datetime | None
+
+
+def spool(
+    directory: Annotated[
+        Path | None,
+        typer.Option("--dir", metavar="PATH", help="The spool. Default: LLMOBS_SPOOL_DIR."),
+    ] = None,
+    send: Annotated[bool, typer.Option("--send", help="Send now what waits.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds that sending may take.")] = 60.0,
+    json: JsonOption = False,
+) -> None:
+    """List the events that wait on disk, by sink; with --send, deliver them."""
+    settings = Settings() if directory is None else Settings(spool_dir=directory)
+    if settings.spool_dir is None:
+        raise ConfigurationError("there is no spool: set LLMOBS_SPOOL_DIR, or give --dir PATH")
+    spools = [
+        Spool(settings.spool_dir, sink.name, settings.spool_bytes)
+        for sink in resolve(settings.sink, settings)
+    ]
+    problem = anyio.run(_send, settings, spools, timeout) if send else None
+    waiting = [_waiting(one) for one in spools]
+    if json:
+        write_json({"sinks": waiting, "problem": problem})
+    else:
+        console().print(_table(waiting))
+    if problem is not None:
+        complain(f"not everything could be sent: {problem}")
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _waiting(spool: Spool) -> Waiting:
+    files = spool.files()
+    return Waiting(
+        sink=spool.sink,
+        batches=len(files),
+        events=sum(file.events for file in files),
+        size_bytes=sum(file.size for file in files),
+        oldest=datetime.fromtimestamp(files[0].modified, UTC) if files else None,
+    )
+
+
+async def _send(settings: Settings, spools: list[Spool], timeout: float) -> str | None:
+    """Let a client replay the spools; return what kept it from finishing."""
+
+    def left() -> int:
+        return sum(file.events for spool in spools for file in spool.files())
+
+    total = left()
+    deadline = time.monotonic() + timeout
+    bar = Progress(
+        TextColumn("sending"), BarColumn(), MofNCompleteColumn(), console=notes(), transient=True
+    )
+    with bar:
+        task = bar.add_task("sending", total=total)
+        # A client replays its spools as soon as it runs.
+        async with AsyncClient(settings, shutdown_timeout=1.0) as client:
+            while (waiting := left()) and time.monotonic() < deadline:
+                bar.update(task, completed=max(0, total - waiting))
+                await anyio.sleep(0.05)
+            if waiting:
+                return client.statistics().last_error or f"out of time after {timeout:g} s"
+    return None
+
+
+def _table(waiting: list[Waiting]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name, side in (
+        ("sink", "left"),
+        ("events", "right"),
+        ("batches", "right"),
+        ("KB", "right"),
+    ):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    table.add_column("oldest")
+    for one in waiting:
+        table.add_row(
+            visible(one.sink),
+            count(one.events),
+            count(one.batches),
+            count(one.size_bytes // 1024),
+            "" if one.oldest is None else moment(one.oldest),
+        )
+    return table

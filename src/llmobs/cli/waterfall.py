@@ -1,0 +1,86 @@
+"""A run as a drawing: the tree, when each part began, how long it took."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from math import isfinite
+
+from rich.console import Console
+from rich.text import Text
+
+from llmobs.cli.describe import contents, error_line, error_of, figures, style, title
+from llmobs.cli.text import duration, one_line, visible
+from llmobs.cli.tree import Node, nodes
+from llmobs.events import Event, RunEvent
+
+__all__ = ["Waterfall"]
+
+_TIMES = 20
+"""Columns for when it began and how long it took."""
+_SHOWN = 200
+"""Characters of a prompt or answer shown unless all is asked for."""
+
+
+class Waterfall:
+    """
+    Draws the events of one run.
+
+    Args:
+        out: Where to; its width is used.
+        started: When the run began.
+        total_ms: How long it took.
+        full: Show texts whole, and stack traces.
+    """
+
+    def __init__(
+        self, out: Console, *, started: datetime, total_ms: float, full: bool = False
+    ) -> None:
+        self._width = max(60, out.width)
+        self._bar = max(12, (self._width - _TIMES) // 3)
+        self._out = out
+        self._started = started
+        self._total = total_ms if isfinite(total_ms) and total_ms > 0 else 1.0
+        self._full = full
+
+    def draw(self, events: Sequence[Event]) -> None:
+        """Print one block of lines per event; the run's own event is left to the heading."""
+        for node in nodes([event for event in events if not isinstance(event, RunEvent)]):
+            for line in self._lines(node):
+                self._out.print(line, no_wrap=True, crop=True, overflow="ellipsis")
+
+    def _lines(self, node: Node) -> Iterator[Text]:
+        event = node.event
+        offset = (event.timestamp - self._started).total_seconds() * 1000
+        latency = getattr(event, "latency_ms", None)
+        head = Text.assemble((node.branch, "dim"), title(event))
+        head.truncate(self._width - _TIMES - self._bar - 1, overflow="ellipsis", pad=True)
+        times = f" {'+' + duration(offset):>9} {duration(latency):>9} "
+        yield Text.assemble(head, (times, "dim"), self._bar_of(event, offset, latency))
+        indent = Text(node.trunk, style="dim")
+        if words := figures(event):
+            yield from self._below(indent, "", " · ".join(words), "dim")
+        if error := error_of(event):
+            yield from self._below(indent, "✗ ", error_line(error), "red")
+            if self._full and error.stack:
+                yield from self._below(indent, "  ", error.stack.rstrip(), "dim")
+        for sign, text in contents(event, full=self._full):
+            yield from self._below(indent, f"{sign} ", text, "")
+
+    def _bar_of(self, event: Event, offset: float, latency: float | None) -> Text:
+        if latency is None or not isfinite(latency) or not isfinite(offset):
+            latency = 0.0
+        start = min(max(int(self._bar * offset / self._total), 0), self._bar - 1)
+        length = min(max(round(self._bar * latency / self._total), 1), self._bar - start)
+        return Text(" " * start + "━" * length, style=style(event))
+
+    def _below(self, indent: Text, sign: str, text: str, colour: str) -> Iterator[Text]:
+        room = self._width - indent.cell_len - len(sign)
+        if self._full:
+            lines = Text(visible(text), style=colour).wrap(self._out, max(room, 20))
+        else:
+            shown = min(_SHOWN, 2 * room)
+            lines = Text(one_line(text, shown), style=colour).wrap(self._out, max(room, 20))
+        for number, line in enumerate(lines):
+            line.rstrip()
+            yield Text.assemble(
+                indent, (sign if number == 0 else " " * len(sign), "bold dim"), line
+            )

@@ -1,0 +1,83 @@
+"""llmobs check and llmobs spool: is it deliverable, and what waits."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from llmobs.cli.app import app
+from llmobs.pipeline.spool import Spool
+from tests.helpers import make_event
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, arguments)
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_check_delivers_one_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "llmobs.db"
+    monkeypatch.setenv("LLMOBS_SINK", f"sqlite:///{path} jsonl:///{tmp_path}/runs.jsonl")
+    code, out, _ = run("check")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["ok", "ok"]
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT name FROM events").fetchall() == [("llmobs-check",)]
+    connection.close()
+    assert "llmobs-check" in (tmp_path / "runs.jsonl").read_text()
+
+
+def test_check_explains_each_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    sinks = f"memory: sqlite:///{tmp_path}/file/x.db gopher://s3cret@host/x"
+    code, out, _ = run("check", "--sink", sinks, "--timeout", "0.3", "--json")
+    good, bad, unknown = json.loads(out)["sinks"]
+    assert code == 1
+    assert (good["delivered"], bad["delivered"], unknown["delivered"]) == (True, False, False)
+    assert "cannot open the store" in bad["problem"]
+    assert "path" in bad["advice"]
+    assert "known schemes are" in unknown["problem"]
+    assert "s3cret" not in out
+
+
+def test_check_prints_advice(tmp_path: Path) -> None:
+    code, out, _ = run("check", "--sink", f"jsonl:///{tmp_path}/none/x.jsonl", "--timeout", "0.3")
+    assert code == 1
+    assert out.startswith("failed  jsonl:///")
+    assert "Is the address (or path) right" in out
+
+
+def test_spool_lists_and_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMOBS_SINK", f"sqlite:///{tmp_path}/llmobs.db")
+    monkeypatch.setenv("LLMOBS_SPOOL_DIR", str(tmp_path / "spool"))
+    spool = Spool(tmp_path / "spool", "sqlite:llmobs.db", 10**6)
+    spool.write([make_event(), make_event()])
+    spool.write([make_event()])
+    code, out, _ = run("spool")
+    assert code == 0
+    assert out.splitlines()[1].split()[:3] == ["sqlite:llmobs.db", "3", "2"]
+    code, out, _ = run("spool", "--send", "--json")
+    assert code == 0
+    assert json.loads(out)["sinks"][0]["events"] == 0
+    with sqlite3.connect(tmp_path / "llmobs.db") as connection:
+        assert connection.execute("SELECT count(*) FROM events").fetchone() == (3,)
+    connection.close()
+
+
+def test_spool_says_what_keeps_it_from_sending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMOBS_SINK", f"jsonl:///{tmp_path}/none/x.jsonl")
+    Spool(tmp_path / "spool", "jsonl:x.jsonl", 10**6).write([make_event()])
+    code, out, err = run("spool", "--dir", str(tmp_path / "spool"), "--send", "--timeout", "0.5")
+    assert code == 1
+    assert "cannot append" in err
+    assert out.splitlines()[1].split()[1] == "1"
+
+
+def test_spool_without_one() -> None:
+    code, _, err = run("spool")
+    assert code == 1
+    assert "LLMOBS_SPOOL_DIR" in err

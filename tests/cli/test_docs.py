@@ -1,0 +1,28 @@
+"""docs/reference/cli.md names every command and every option, and none that is not there."""
+
+import re
+from pathlib import Path
+
+import typer.main
+
+from llmobs.cli.app import COMMANDS, app
+
+PAGE = (Path(__file__).parents[2] / "docs/reference/cli.md").read_text("utf-8")
+
+
+def test_every_command_has_a_heading() -> None:
+    described = re.findall(r"^## llmobs (\w+)$", PAGE, re.MULTILINE)
+    assert described == [command.__name__ for command in COMMANDS]
+
+
+def test_every_option_is_described_and_exists() -> None:
+    existing = {"--help", "--version"}
+    for name, command in typer.main.get_group(app).commands.items():
+        section = PAGE.partition(f"\n## llmobs {name}\n")[2].partition("\n## ")[0]
+        for parameter in command.params:
+            options = {*parameter.opts, *parameter.secondary_opts} - {"--help"}
+            existing |= options
+            if parameter.param_type_name == "option" and options:
+                assert any(f"`{option}" in section for option in options), (name, options)
+    mentioned = set(re.findall(r"`(--[a-z-]+)", PAGE))
+    assert mentioned <= existing

@@ -1,0 +1,38 @@
+"""Stores with exactly the events a test names."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from llmobs.codec import encode
+from llmobs.events import Event, PromptCallEvent, RunEvent
+from llmobs.ids import new_id
+from llmobs.store.writer import Writer
+
+START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    """The time *seconds* after noon."""
+    return START + timedelta(seconds=seconds)
+
+
+def call(run_id: str, seconds: float = 0, **fields: Any) -> PromptCallEvent:
+    """An answered call of a model."""
+    values = {"event_id": new_id(), "model": "gpt-4o", "prompt": "hi", "response": "ho", **fields}
+    return PromptCallEvent(run_id=run_id, timestamp=at(seconds), **values)
+
+
+def run(run_id: str, seconds: float = 0, **fields: Any) -> RunEvent:
+    """A finished run."""
+    values = {"event_id": new_id(), "name": "POST /chat", "latency_ms": 1000.0, **fields}
+    return RunEvent(run_id=run_id, timestamp=at(seconds), **values)
+
+
+def write_store(path: Path, events: Sequence[Event]) -> Path:
+    """Write *events* into the store at *path*, as the sink does."""
+    writer = Writer(path)
+    writer.write(events, [encode(event) for event in events])
+    writer.close()
+    return path
