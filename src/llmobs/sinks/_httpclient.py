@@ -127,7 +127,7 @@ class HTTPClient:
         except TimeoutError:
             raise SinkUnavailableError(f"no answer within {self._timeout:g} s") from None
         except self._errors as error:
-            words = self.without_secrets(str(error))
+            words = self.without_secrets(_words(error))
             kind = type(error).__name__
             raise SinkUnavailableError(f"{kind}: {words}" if words else kind) from None
         finally:
@@ -147,13 +147,15 @@ class HTTPClient:
         ) as response:
             pieces = []
             size = 0
-            async for piece in response.aiter_raw():
-                pieces.append(piece)
-                size += len(piece)
-                if size > MAX_ANSWER_BYTES:
-                    raise SinkUnavailableError(
-                        f"the answer is longer than {MAX_ANSWER_BYTES} bytes"
-                    )
+            # Cancelled rather than left: the iterators inside each other then end in order.
+            with anyio.CancelScope() as reading:
+                async for piece in response.aiter_raw():
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > MAX_ANSWER_BYTES:
+                        reading.cancel()
+            if size > MAX_ANSWER_BYTES:
+                raise SinkUnavailableError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
             fields = {name.lower(): value for name, value in response.headers.items()}
             return HTTPAnswer(response.status_code, fields, b"".join(pieces))
 
@@ -182,6 +184,14 @@ class HTTPClient:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._base}>"
+
+
+def _words(error: BaseException) -> str:
+    """Return the first thing said along the chain of causes: trio's errors say nothing themselves."""
+    seen: BaseException | None = error
+    while seen is not None and not str(seen):
+        seen = seen.__cause__ or seen.__context__
+    return "" if seen is None else str(seen)
 
 
 def _user_agent() -> str:

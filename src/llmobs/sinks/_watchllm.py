@@ -41,6 +41,7 @@ EMPTY: Final = "(empty)"
 """Stands for a text that is required and was not recorded."""
 
 _ENVIRONMENTS = {
+    **dict.fromkeys(("development", "dev", "local", "ci"), "development"),
     **dict.fromkeys(("production", "prod", "prd", "live"), "production"),
     **dict.fromkeys(
         ("staging", "stage", "stg", "preprod", "pre-production", "uat", "qa", "test", "testing"),

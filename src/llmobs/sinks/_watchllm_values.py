@@ -51,6 +51,10 @@ def one_of(kind: Any, value: object, otherwise: Any) -> str:
     return text if text in kind.__members__.values() else str(otherwise.value)
 
 
+def _is_status(value: object) -> bool:
+    return isinstance(value, str) and value in STATUSES
+
+
 def tool_calls(calls: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return *calls* with the fields and types the server insists on."""
     return [_to_wire(call) for call in calls]
@@ -64,7 +68,7 @@ def _to_wire(call: Mapping[str, Any]) -> dict[str, Any]:
         "input": mapping(tool.arguments),
         "output": mapping(tool.result),
         "latency_ms": count(latency),
-        "status": status if status in STATUSES else "error" if error else "success",
+        "status": status if _is_status(status) else "error" if error else "success",
     }
     if tool.id is not None:
         wire["tool_id"] = tool.id
