@@ -37,6 +37,8 @@ C = TypeVar("C")
 class _Recording:
     """What both colours share."""
 
+    _is_async: bool
+
     def __init__(
         self,
         transport: Any,
@@ -79,7 +81,7 @@ class _Recording:
             if sent is not request and _is_plain_stream(response):
                 usage = UsageFilter()
             kind: Any = type(response.stream)
-            response.stream = stream_class(kind)(response.stream, call, copy, usage)
+            response.stream = stream_class(kind, self._is_async)(response.stream, call, copy, usage)
 
     def _failed(self, call: Call, request: Any, error: BaseException) -> None:
         with internal_errors("capture a model call"):
@@ -102,6 +104,8 @@ class RecordingTransport(_Recording):
     Raises:
         ValueError: *capture_content* is none of the three.
     """
+
+    _is_async = False
 
     def handle_request(self, request: Any) -> Any:
         """Send *request* with the wrapped transport, and record it if it calls a model."""
@@ -148,6 +152,8 @@ class AsyncRecordingTransport(_Recording):
     Raises:
         ValueError: *capture_content* is none of the three.
     """
+
+    _is_async = True
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send *request* with the wrapped transport, and record it if it calls a model."""

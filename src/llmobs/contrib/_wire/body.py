@@ -35,13 +35,25 @@ class Copy:
         limit: Bytes kept, at most.
     """
 
-    __slots__ = ("_tail", "_tail_room", "_tail_size", "ends", "head", "room", "times", "total")
+    __slots__ = (
+        "_tail",
+        "_tail_room",
+        "_tail_size",
+        "ends",
+        "head",
+        "room",
+        "tail",
+        "times",
+        "total",
+    )
 
     def __init__(self, limit: int) -> None:
         self._tail_room = min(limit // 8, MAX_TAIL)
         self._tail: deque[bytes] | None = None
         self._tail_size = 0
         self.head = bytearray()
+        self.tail: bytes | None = None
+        """Once closed: the end of a body that was too long."""
         self.room = limit - self._tail_room
         """Bytes that :attr:`head` may hold."""
         self.times = array("d")
@@ -66,23 +78,22 @@ class Copy:
             self._tail_size -= len(tail.popleft())
         return 0
 
-    @property
-    def size(self) -> int:
-        """Bytes held."""
-        return len(self.head) + self._tail_size
+    def close(self) -> None:
+        """Let go of what the ring holds beyond its size: the body has ended."""
+        if self._tail is not None:
+            ring = b"".join(self._tail)
+            self.tail = ring[max(len(ring) - self._tail_room, 0) :]
+            self._tail = None
 
     @property
-    def tail(self) -> bytes | None:
-        """The end of a body that was too long, else None."""
-        if self._tail is None:
-            return None
-        tail = b"".join(self._tail)
-        return tail[max(len(tail) - self._tail_room, 0) :]
+    def size(self) -> int:
+        """Bytes held, once closed."""
+        return len(self.head) + len(self.tail or b"")
 
     @property
     def last_bytes(self) -> bytes:
-        """The last few hundred bytes, to see how the body ended."""
-        return bytes(self.head[-512:]) if self._tail is None else (self.tail or b"")[-512:]
+        """The last few hundred bytes, to see how the body ended; once closed."""
+        return bytes(self.head[-512:]) if self.tail is None else self.tail[-512:]
 
 
 class Piece(NamedTuple):

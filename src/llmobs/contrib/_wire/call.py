@@ -140,6 +140,8 @@ class Call:
             return
         self.latency_ms = (perf_counter() - self.started) * 1000
         self.ending = ending
+        if self.copy is not None:
+            self.copy.close()
         status = None if self._response is None else self._response.status_code
         if status is not None and 300 <= status < 400:
             self.done = True  # a redirect: the client asks again, elsewhere

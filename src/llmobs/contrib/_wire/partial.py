@@ -8,7 +8,7 @@ import msgspec
 __all__ = ["read_head", "read_tail"]
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[{}\[\],]', re.DOTALL)
-_BROKEN_ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
+_BROKEN_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?\Z")
 _MEMBER = re.compile(rb',\s*"')
 MAX_TRIES: Final = 200
 """Places tried when looking for whole members at the end of an object."""
@@ -41,7 +41,7 @@ def read_head(text: bytes) -> Any:
     attempts = []
     if in_string:
         whole = text.decode("utf-8", "ignore").encode()  # the cut may go through a character
-        attempts.append((_BROKEN_ESCAPE.sub(b"", whole) + b'"', closers))
+        attempts.append((_BROKEN_ESCAPE.sub(rb"\1", whole) + b'"', closers))
     attempts += [(text, closers), (text[:cut], cut_depth)]
     for body, ends in attempts:
         try:

@@ -84,6 +84,7 @@ class _Reader:
         self._exchange = exchange
         self._wire = exchange.target.wire
         self.warnings: list[str] = []
+        self._spoilt = False
 
     def read(self) -> Fields:
         exchange = self._exchange
@@ -208,6 +209,9 @@ class _Reader:
             fields |= {"status": Status.ERROR, "error": error}
         elif ended and self._exchange.ending is not Ending.FAILED:
             fields["status"] = Status.SUCCESS
+        elif self._spoilt and self._exchange.ending is not Ending.FAILED:
+            # Clients give up on such a stream: closing it was no wish of the application.
+            fields |= _unreadable("the stream holds what is no event", "invalid_response")
         elif self._exchange.ending is Ending.CLOSED:
             fields["status"] = Status.CANCELLED
         elif self._exchange.ending is Ending.WHOLE and self._is_all(tail):
@@ -217,6 +221,8 @@ class _Reader:
     def _take(self, events: list[StreamEvent], raw: bytes, time: float, fields_of: Any) -> bool:
         """Read one event; says whether it is the mark that ends OpenAI's streams."""
         name, text = fields_of(raw)
+        if fields_of is sse.fields_of and sse.is_foreign(raw):
+            self._spoil("bytes that are no event")
         if not text:
             return False
         if text.startswith(b"[DONE]"):
@@ -227,9 +233,15 @@ class _Reader:
             data = None
         if type(data) is dict:
             events.append(StreamEvent(name, data, time))
-        elif "response: an event is not JSON; left out" not in self.warnings:
-            self.warnings.append("response: an event is not JSON; left out")
+        else:
+            self._spoil("an event is not JSON")
         return False
+
+    def _spoil(self, words: str) -> None:
+        self._spoilt = True
+        warning = f"response: {words}; left out"
+        if warning not in self.warnings:
+            self.warnings.append(warning)
 
     def _first_token(self, events: list[StreamEvent]) -> float | None:
         for event in events:

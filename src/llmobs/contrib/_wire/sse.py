@@ -6,7 +6,7 @@ Line ends may be LF, CRLF or CR; a text without its closing blank line is an unf
 
 import re
 
-__all__ = ["EventSplitter", "fields_of"]
+__all__ = ["EventSplitter", "fields_of", "is_foreign"]
 
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -27,6 +27,8 @@ class EventSplitter:
         events = []
         start = 0
         for blank in _BLANK_LINE.finditer(pending, search_from):
+            if blank.end() == len(pending) and pending[-1:] == b"\r":
+                break  # half of a CRLF, perhaps: the next byte will tell
             events.append(bytes(pending[start : blank.end()]))
             start = blank.end()
         if start:
@@ -52,3 +54,12 @@ def fields_of(event: bytes) -> tuple[str, bytes]:
         elif field == b"event":
             name = value.decode("utf-8", "replace")
     return name, b"\n".join(data)
+
+
+def is_foreign(event: bytes) -> bool:
+    """Return whether *event* holds a line that no server-sent event has."""
+    known = (b"data", b"event", b"id", b"retry", b"")
+    return any(
+        line.removeprefix(b"\xef\xbb\xbf").partition(b":")[0] not in known
+        for line in _LINE_END.split(event)
+    )

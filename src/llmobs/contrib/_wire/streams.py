@@ -142,10 +142,10 @@ class _AsyncStream(_Stream):
 
 
 @lru_cache(maxsize=64)
-def stream_class(kind: Any) -> Any:
+def stream_class(kind: Any, is_async: bool) -> Any:
     """Return our stream as a subclass of the byte stream that *kind*'s own client asks for."""
-    for ours, name in ((_SyncStream, "SyncByteStream"), (_AsyncStream, "AsyncByteStream")):
-        for base in kind.__mro__:
-            if base.__name__ == name:
-                return type("RecordedStream", (ours, base), {})
+    name = "AsyncByteStream" if is_async else "SyncByteStream"
+    for base in kind.__mro__:
+        if base.__name__ == name:
+            return type("RecordedStream", (_AsyncStream if is_async else _SyncStream, base), {})
     raise TypeError(f"{kind.__qualname__} is no byte stream of httpx or httpx2")

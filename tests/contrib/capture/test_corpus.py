@@ -10,8 +10,7 @@ import pytest
 from llmobs import Client, PromptCallEvent
 from llmobs.contrib.httpx import RecordingTransport
 from llmobs.testing import capture_events
-
-from .corpus import Case, anthropic, js, openai_chat, openai_responses, other
+from tests.contrib.corpus import Case, anthropic, js, openai_chat, openai_responses, other
 
 CASES = [*openai_chat.CASES, *openai_responses.CASES, *anthropic.CASES, *other.CASES]
 
