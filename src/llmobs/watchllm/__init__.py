@@ -13,6 +13,7 @@ Code written for it runs after one change, ``watchllm`` to ``llmobs.watchllm`` i
 What differs, and how to move on to the native API: docs/how-to/migrate-from-watchllm.md.
 """
 
+from importlib import import_module
 from typing import Any
 
 from llmobs.events import (
@@ -80,6 +81,4 @@ def get_callback_handler() -> Any:
     Raises:
         ImportError: LangChain is not installed.
     """
-    from llmobs.watchllm.langchain import WatchLLMCallbackHandler
-
-    return WatchLLMCallbackHandler
+    return import_module("llmobs.watchllm.langchain").WatchLLMCallbackHandler
