@@ -19,8 +19,7 @@ from llmobs.client import Recording
 from llmobs.contrib._wire.call import CAPTURE_HEADER, Call, CaptureContent, Options, begin
 from llmobs.contrib._wire.filter import UsageFilter, with_usage_asked
 from llmobs.contrib._wire.reading import Ending
-from llmobs.contrib._wire.streams import stream_class
-from llmobs.guard import internal_errors
+from llmobs.contrib._wire.streams import report, stream_class
 
 __all__ = [
     "CAPTURE_HEADER",
@@ -58,23 +57,24 @@ class _Recording:
     def _begin(self, request: Any) -> tuple[Call | None, Any]:
         """Return the call, if *request* is one, and the request to send."""
         call = None
-        with internal_errors("capture a model call"):
+        try:
             call = begin(request, self.options)
             if call is not None:
                 request.extensions["llmobs"] = True
                 if self.options.include_usage:
                     return call, _asking_for_usage(request)
+        except Exception as error:  # noqa: BLE001 - reported; the host must not notice
+            report(error)
         return call, request
 
     def _respond(self, call: Call, request: Any, sent: Any, response: Any) -> None:
         """Put our stream around the body of *response*."""
-        with internal_errors("capture a model call"):
+        try:
             request.extensions.pop("llmobs", None)
             copy = call.respond(response)
             if response.is_closed:  # read already: transports made for tests
                 call.decoded = True
-                copy.overflow(response.content, copy.room)
-                copy.total = len(response.content)
+                copy.take(response.content)
                 call.end(Ending.WHOLE)
                 return
             usage = None
@@ -82,11 +82,15 @@ class _Recording:
                 usage = UsageFilter()
             kind: Any = type(response.stream)
             response.stream = stream_class(kind, self._is_async)(response.stream, call, copy, usage)
+        except Exception as error:  # noqa: BLE001 - reported; the host must not notice
+            report(error)
 
     def _failed(self, call: Call, request: Any, error: BaseException) -> None:
-        with internal_errors("capture a model call"):
+        try:
             request.extensions.pop("llmobs", None)
             call.end(Ending.FAILED, error)
+        except Exception as ours:  # noqa: BLE001 - reported; the host must not notice
+            report(ours)
 
 
 class RecordingTransport(_Recording):

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ScopeLogs
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
@@ -51,20 +51,21 @@ def _resource_key(event: Event) -> ResourceKey:
 
 def _resource(key: ResourceKey) -> Resource:
     service, release, environment, project, host, version = key
-    return Resource(
-        attributes=_attributes(
-            {
-                names.SERVICE_NAME: service or "unknown_service",
-                names.SERVICE_VERSION: release,
-                names.DEPLOYMENT_ENVIRONMENT_NAME: environment,
-                names.HOST_NAME: host,
-                names.PROJECT_ID: project,
-                names.SDK_NAME: "llmobs",
-                names.SDK_LANGUAGE: "python",
-                names.SDK_VERSION: version,
-            }
-        )
+    resource = Resource()
+    _put(
+        resource.attributes,
+        {
+            names.SERVICE_NAME: service or "unknown_service",
+            names.SERVICE_VERSION: release,
+            names.DEPLOYMENT_ENVIRONMENT_NAME: environment,
+            names.HOST_NAME: host,
+            names.PROJECT_ID: project,
+            names.SDK_NAME: "llmobs",
+            names.SDK_LANGUAGE: "python",
+            names.SDK_VERSION: version,
+        },
     )
+    return resource
 
 
 class TraceRequest:
@@ -117,32 +118,29 @@ def _fill_span(span: Span, record: Record) -> None:
     span.span_id = ids.span_id
     span.parent_span_id = ids.parent_id
     span.flags = SAMPLED | HAS_IS_REMOTE | (IS_REMOTE if ids.is_remote else 0)
-    span.name = clean_text(record.name)
+    span.name = _text(record.name)
     span.kind = record.kind  # type: ignore[assignment]
     span.start_time_unix_nano = record.start
     span.end_time_unix_nano = record.end
-    span.attributes.extend(_attributes(record.attributes))
+    _put(span.attributes, record.attributes)
     if record.failed:
         span.status.code = Status.STATUS_CODE_ERROR
     if record.error is not None:
         if record.failed:
-            span.status.message = clean_text(record.error.message)
-        span.events.add(
-            name=names.EXCEPTION,
-            time_unix_nano=record.end,
-            attributes=_attributes(_exception(record.error)),
-        )
+            span.status.message = _text(record.error.message)
+        exception = span.events.add(name=names.EXCEPTION, time_unix_nano=record.end)
+        _put(exception.attributes, _exception(record.error))
     elif record.severity:
         # A log event on its way to a backend that takes spans only.
-        span.events.add(name=clean_text(record.body), time_unix_nano=record.end)
+        span.events.add(name=_text(record.body), time_unix_nano=record.end)
 
 
 def _fill_log(log: LogRecord, record: Record) -> None:
     log.time_unix_nano = log.observed_time_unix_nano = record.start
     log.severity_number = record.severity  # type: ignore[assignment]
     log.severity_text = "ERROR" if record.severity >= SEVERITY_ERROR else "WARN"
-    log.body.string_value = clean_text(record.body)
-    log.attributes.extend(_attributes(record.attributes))
+    log.body.string_value = _text(record.body)
+    _put(log.attributes, record.attributes)
     log.flags = SAMPLED
     log.trace_id = record.ids.trace_id
     # A log event belongs to the span it happened in: it has none of its own.
@@ -159,30 +157,34 @@ def _exception(error: ErrorInfo) -> dict[str, Any]:
     }
 
 
-def _attributes(values: Mapping[str, Any]) -> list[KeyValue]:
-    return [
-        KeyValue(key=clean_text(key), value=_value(value))
-        for key, value in values.items()
-        if value is not None
-    ]
+def _put(attributes: Any, values: Mapping[str, Any]) -> None:
+    # Filled in place: building messages and copying them in takes twice as long.
+    for key, value in values.items():
+        if value is not None:
+            attribute = attributes.add()
+            attribute.key = _text(key)
+            _set(attribute.value, value)
 
 
-def _value(value: Any) -> AnyValue:
+def _set(holder: AnyValue, value: Any) -> None:
     if isinstance(value, str):
-        return AnyValue(string_value=clean_text(value))
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int):
-        if -(2**63) <= value < 2**63:
-            return AnyValue(int_value=value)
-        return AnyValue(string_value=str(value))
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    if isinstance(value, list | tuple):
-        holder = AnyValue()
-        holder.array_value.values.extend(_value(item) for item in value)
-        return holder
-    return AnyValue(string_value=encode(value).decode())
+        holder.string_value = _text(value)
+    elif isinstance(value, bool):
+        holder.bool_value = value
+    elif isinstance(value, int) and -(2**63) <= value < 2**63:
+        holder.int_value = value
+    elif isinstance(value, float):
+        holder.double_value = value
+    elif isinstance(value, list | tuple):
+        holder.array_value.SetInParent()
+        for item in value:
+            _set(holder.array_value.values.add(), item)
+    else:
+        holder.string_value = str(value) if isinstance(value, int) else encode(value).decode()
+
+
+def _text(text: str) -> str:
+    return text if text.isascii() else clean_text(text)
 
 
 def read_refusal(body: bytes) -> tuple[int, str]:

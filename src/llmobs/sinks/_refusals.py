@@ -6,7 +6,7 @@ is wrong. llmobs' own collector answers in the same form.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llmobs.errors import SinkError, SinkRejectedError, SinkUnauthorizedError, SinkUnavailableError
@@ -21,7 +21,7 @@ _NO_ACCESS = "Invalid API key"
 
 
 def read_refusals(
-    answer: HTTPAnswer, words: str, events: Sequence[Event], wire_ids: Sequence[str]
+    answer: HTTPAnswer, words: str, events: Sequence[Event], id_of: Callable[[Event], str]
 ) -> SinkError | None:
     """
     Return the error an answer amounts to; None if every event was kept.
@@ -30,7 +30,7 @@ def read_refusals(
         answer: What came back.
         words: What it says went wrong, without secrets.
         events: What was sent.
-        wire_ids: The id of each on the wire.
+        id_of: Returns the id an event has on the wire.
     """
     if answer.status in (400, 422):
         return _schema_issues(answer, events) or error_for(answer, words)
@@ -46,7 +46,7 @@ def read_refusals(
         )
     if body.get("success") is not False:
         return None
-    return _refused(body, events, wire_ids)
+    return _refused(body, events, {id_of(event): event for event in events})
 
 
 def _schema_issues(answer: HTTPAnswer, events: Sequence[Event]) -> SinkError | None:
@@ -68,9 +68,8 @@ def _schema_issues(answer: HTTPAnswer, events: Sequence[Event]) -> SinkError | N
 
 
 def _refused(
-    body: Mapping[str, Any], events: Sequence[Event], wire_ids: Sequence[str]
+    body: Mapping[str, Any], events: Sequence[Event], by_wire_id: Mapping[str, Event]
 ) -> SinkError | None:
-    by_wire_id = dict(zip(wire_ids, events, strict=True))
     named: dict[str, str] = {}
     no_access: list[str] = []
     unnamed: list[str] = []

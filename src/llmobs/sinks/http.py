@@ -111,7 +111,8 @@ class HTTPSink:
         body = await self._body(batch.events)
         answer = await self._http.post(PATH, body, headers)
         words = self._http.without_secrets(answer.words())
-        error = read_refusals(answer, words, batch.events, list(map(wire_id, batch.events)))
+        id_of = wire_id if self._wire == "watchllm" else _own_id
+        error = read_refusals(answer, words, batch.events, id_of)
         if error is not None:
             raise error
 
@@ -135,6 +136,10 @@ class HTTPSink:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} wire={self._wire}>"
+
+
+def _own_id(event: Event) -> str:
+    return event.event_id
 
 
 def _encode_watchllm(event: Event) -> bytes:

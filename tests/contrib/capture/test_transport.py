@@ -63,6 +63,7 @@ def test_a_response_that_was_read_already(events: CapturedEvents, llmobs_client:
     with client_over(transport, llmobs_client) as http:
         assert http.post(URL, content=js(ASK)).content == WHOLE
     assert only(events).tokens_input == 3
+    assert only(events).warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -118,17 +118,21 @@ def test_a_copy_is_bounded_and_holds_both_ends(data: bytes, limit: int, size: in
         chunk = data[at : at + size]
         if len(chunk) <= room:
             room -= len(chunk)
-            copy.head += chunk
+            copy.rest += chunk
         else:
             room = copy.overflow(chunk, room)
+    copy.room = room
     copy.close()
-    assert copy.size <= limit
-    assert data.startswith(bytes(copy.head))
+    head = b"".join(copy.chunks) + copy.rest
+    assert copy.kept == len(head) + len(copy.tail or b"") <= limit
+    assert copy.total == len(data)
+    assert data.startswith(head)
     if copy.tail is None:
-        assert bytes(copy.head) == data
+        assert head == data
+        assert copy.last_bytes == data[-512:]
     else:
         assert data.endswith(copy.tail)
-        assert len(copy.head) == limit - limit // 8
+        assert len(head) == limit - limit // 8
 
 
 @given(st.binary(max_size=500), st.integers(0, 500))
@@ -144,7 +148,7 @@ def test_encodings_in_a_row_and_zstd() -> None:
     from backports import zstd
 
     copy = Copy(10_000)
-    copy.head += zlib.compress(zstd.compress(b"hello"))
+    copy.rest += zlib.compress(zstd.compress(b"hello"))
     found, trouble = pieces(copy, ["zstd", "deflate"])
     assert (b"".join(piece.data for piece in found), trouble) == (b"hello", None)
 

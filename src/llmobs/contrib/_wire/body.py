@@ -2,7 +2,6 @@
 
 import importlib
 import zlib
-from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from time import perf_counter
@@ -28,72 +27,89 @@ def clip(body: bytes, limit: int) -> tuple[bytes, bytes | None]:
 
 class Copy:
     """
-    What is kept of an answer. The first bytes are added by the stream itself, for speed: to
-    :attr:`head`, with a mark in :attr:`times` and :attr:`ends`; the rest through :meth:`overflow`.
+    What is kept of an answer. The stream itself fills it, for speed: the first `MAX_MARKS` pieces
+    into :attr:`chunks` and :attr:`times`, what follows into :attr:`rest`, as long as there is
+    :attr:`room`; then :meth:`overflow` takes over. At the end it sets :attr:`room` and closes.
 
     Args:
         limit: Bytes kept, at most.
     """
 
     __slots__ = (
-        "_tail",
-        "_tail_room",
-        "_tail_size",
-        "ends",
-        "head",
-        "room",
-        "tail",
-        "times",
-        "total",
-    )
+        "_ring", "_ring_size", "_tail_room", "chunks", "kept", "limit", "missed", "rest", "room",
+        "tail", "times",
+    )  # fmt: skip
 
     def __init__(self, limit: int) -> None:
-        self._tail_room = min(limit // 8, MAX_TAIL)
-        self._tail: deque[bytes] | None = None
-        self._tail_size = 0
-        self.head = bytearray()
+        self.limit = limit
+        self._tail_room = limit // 8 if limit < 8 * MAX_TAIL else MAX_TAIL
+        self._ring: deque[bytes] | None = None
+        self._ring_size = 0
+        self.chunks: list[bytes] = []
+        self.times: list[float] = []
+        self.rest = bytearray()
         self.tail: bytes | None = None
         """Once closed: the end of a body that was too long."""
         self.room = limit - self._tail_room
-        """Bytes that :attr:`head` may hold."""
-        self.times = array("d")
-        self.ends = array("Q")
-        self.total = 0
-        """Bytes that passed; complete when the body has ended."""
+        """Bytes that may still be kept of the beginning."""
+        self.missed = 0
+        """Bytes that came after the beginning was full."""
+        self.kept = 0
+        """Bytes kept, once closed."""
 
     def overflow(self, chunk: bytes, room: int) -> int:
         """Keep what fits of a *chunk* longer than *room*, the rest in a ring; returns the room left."""
-        if self._tail is None:
-            self._tail = deque()
-            self.head += chunk[:room]
-            self.times.append(perf_counter())
-            self.ends.append(len(self.head))
+        if self._ring is None:
+            self._ring = deque()
+            if self.rest:
+                self.rest += chunk[:room]
+            else:
+                self.chunks.append(chunk[:room])
+                self.times.append(perf_counter())
             chunk = chunk[room:]
-        tail = self._tail
-        tail.append(
+        self.missed += len(chunk)
+        ring = self._ring
+        ring.append(
             chunk[len(chunk) - self._tail_room :] if len(chunk) > self._tail_room else chunk
         )
-        self._tail_size += len(tail[-1])
-        while tail and self._tail_size - len(tail[0]) >= self._tail_room:
-            self._tail_size -= len(tail.popleft())
+        self._ring_size += len(ring[-1])
+        while ring and self._ring_size - len(ring[0]) >= self._tail_room:
+            self._ring_size -= len(ring.popleft())
         return 0
 
+    def take(self, body: bytes) -> None:
+        """Keep what fits of a *body* that is there already."""
+        if len(body) <= self.room:
+            self.rest += body
+            self.room -= len(body)
+        else:
+            self.room = self.overflow(body, self.room)
+
     def close(self) -> None:
-        """Let go of what the ring holds beyond its size: the body has ended."""
-        if self._tail is not None:
-            ring = b"".join(self._tail)
+        """Count, and let go of what the ring holds beyond its size: the body has ended."""
+        self.kept = self.limit - self._tail_room - self.room
+        if self._ring is not None:
+            ring = b"".join(self._ring)
             self.tail = ring[max(len(ring) - self._tail_room, 0) :]
-            self._tail = None
+            self.kept += len(self.tail)
+            self._ring = None
 
     @property
-    def size(self) -> int:
-        """Bytes held, once closed."""
-        return len(self.head) + len(self.tail or b"")
+    def total(self) -> int:
+        """Bytes that passed."""
+        return self.limit - self._tail_room - self.room + self.missed
 
     @property
     def last_bytes(self) -> bytes:
         """The last few hundred bytes, to see how the body ended; once closed."""
-        return bytes(self.head[-512:]) if self.tail is None else self.tail[-512:]
+        if self.tail is not None:
+            return self.tail[-512:]
+        last = bytes(self.rest[-512:])
+        for chunk in reversed(self.chunks):
+            if len(last) >= 512:
+                break
+            last = chunk[-512:] + last
+        return last[-512:]
 
 
 class Piece(NamedTuple):
@@ -110,7 +126,6 @@ def pieces(copy: Copy, encodings: list[str]) -> tuple[list[Piece], str | None]:
 
     The second value says, in words, what could not be read, if anything.
     """
-    limit = len(copy.head)
     whole = list(_marked(copy))
     trouble = None
     for encoding in reversed(encodings):
@@ -119,7 +134,7 @@ def pieces(copy: Copy, encodings: list[str]) -> tuple[list[Piece], str | None]:
         decompress = _decompressor(encoding)
         if decompress is None:
             return [], f"the body is encoded as {encoding[:40]!r}, which cannot be read here"
-        limit = max(copy.room, limit) * MAX_EXPANSION
+        limit = copy.limit * MAX_EXPANSION
         decoded: list[Piece] = []
         size = 0
         try:
@@ -140,15 +155,13 @@ _SLICE = 64 * 1024
 
 
 def _marked(copy: Copy) -> Iterator[Piece]:
-    head = bytes(copy.head)
-    start = 0
     time = 0.0
-    for end, time in zip(copy.ends, copy.times, strict=True):
-        for at in range(start, end, _SLICE):
-            yield Piece(head[at : min(at + _SLICE, end)], time)
-        start = end
-    for at in range(start, len(head), _SLICE):
-        yield Piece(head[at : at + _SLICE], time)
+    for chunk, time in zip(copy.chunks, copy.times, strict=True):
+        # In slices, so that a decompressor's output stays bounded too.
+        for at in range(0, len(chunk), _SLICE):
+            yield Piece(chunk[at : at + _SLICE], time)
+    for at in range(0, len(copy.rest), _SLICE):
+        yield Piece(bytes(copy.rest[at : at + _SLICE]), time)
 
 
 def _decompressor(encoding: str) -> Callable[[bytes], bytes] | None:

@@ -34,6 +34,7 @@ CAPTURE_HEADER: Final = "x-llmobs-capture-content"
 _MARK: Final = "llmobs"
 """In ``request.extensions`` while a transport of ours handles the request: an inner one steps aside."""
 _DEFAULT_BYTES: Final = 1024 * 1024
+_HEADERS: Final = frozenset({b"x-stainless-retry-count", b"user-agent", CAPTURE_HEADER.encode()})
 _MODES: Final = frozenset({"full", "redacted", "metadata"})
 
 
@@ -57,17 +58,20 @@ def begin(request: Any, options: Options) -> Call | None:
     mode: str = options.capture_content
     is_sdk = False
     for name, value in request.headers.raw:
-        match name.lower():
-            case b"x-stainless-retry-count":
-                attempt = int(value) + 1 if value.isdigit() else 1
-                is_sdk = True
-            case b"user-agent" if value.startswith(b"llmobs/"):
+        key = name.lower()
+        if key not in _HEADERS:
+            continue
+        if key == b"x-stainless-retry-count":
+            attempt = int(value) + 1 if value.isdigit() else 1
+            is_sdk = True
+        elif key == b"user-agent":
+            if value.startswith(b"llmobs/"):
                 return None
-            case b"x-llmobs-capture-content":
-                mode = value.decode("ascii", "replace")
-                if mode not in _MODES:
-                    mode = "metadata"  # a typing error must not reveal what was to be hidden
-                del request.headers[CAPTURE_HEADER]
+        else:
+            mode = value.decode("ascii", "replace")
+            if mode not in _MODES:
+                mode = "metadata"  # a typing error must not reveal what was to be hidden
+            del request.headers[CAPTURE_HEADER]
     body = getattr(request, "_content", None)
     if not (target.certain or is_sdk) and (body is None or b'"model"' not in body):
         return None
@@ -84,7 +88,7 @@ class Call:
     """A call under way; ends once, with :meth:`end`."""
 
     __slots__ = (
-        "_attempt", "_error", "_form_model", "_frame", "_limit", "_mode", "_request", "_response",
+        "_attempt", "_error", "_form_model", "_frame", "_headers", "_http_status", "_limit", "_mode", "_request",
         "_status", "_target", "_timestamp", "_tracker", "_write", "copy", "decoded", "done",
         "ending", "failed", "latency_ms", "operation", "size", "started",
     )  # fmt: skip
@@ -109,7 +113,8 @@ class Call:
         self._request = None if body is None else clip(body, self._limit)
         self._form_model = _model_in_form(request) if body is None else None
         self._attempt = attempt
-        self._response: Any = None
+        self._http_status: int | None = None
+        self._headers: Any = None
         self._error: BaseException | None = None
         self._status = Status.SUCCESS
         self._timestamp = datetime.now(UTC)
@@ -130,7 +135,9 @@ class Call:
 
     def respond(self, response: Any) -> Copy:
         """Note the head of the answer; returns where its body is to be copied."""
-        self._response = response
+        # Not the response itself: its client reads the whole body into it.
+        self._http_status = response.status_code
+        self._headers = response.headers
         self.copy = Copy(self._limit)
         return self.copy
 
@@ -142,7 +149,7 @@ class Call:
         self.ending = ending
         if self.copy is not None:
             self.copy.close()
-        status = None if self._response is None else self._response.status_code
+        status = self._http_status
         if status is not None and 300 <= status < 400:
             self.done = True  # a redirect: the client asks again, elsewhere
             return
@@ -154,7 +161,7 @@ class Call:
         elif self.copy is not None and looks_failed(self.copy.last_bytes, ending):
             self._status = Status.ERROR if ending is Ending.WHOLE else Status.CANCELLED
         self.failed = self._status is not Status.SUCCESS
-        self.size = (self.copy.size if self.copy is not None else 0) + 1024
+        self.size = (self.copy.kept if self.copy is not None else 0) + 1024
         if self._request is not None:
             self.size += len(self._request[0]) + len(self._request[1] or b"")
         if self.operation is None:
@@ -181,9 +188,8 @@ class Call:
             latency_ms=self.latency_ms,
             status=self._status,
             attempt=self._attempt,
+            http_status=self._http_status,
         )
-        if self._response is not None:
-            event.http_status = self._response.status_code
         if error is not None and event.status != Status.CANCELLED:
             event.error = ErrorInfo.of(error)
         return event
@@ -241,14 +247,13 @@ class Call:
                 self._tracker.failures += 1
 
     def _read(self, event: PromptCallEvent) -> None:
-        response = self._response
-        headers = {} if response is None else {k.lower(): v for k, v in response.headers.items()}
+        headers = {k.lower(): v for k, v in self._headers.items()} if self._headers else {}
         exchange = Exchange(
             target=self._target,
             request=self._request,
             form_model=self._form_model,
             started=self.started,
-            status=None if response is None else response.status_code,
+            status=self._http_status,
             headers=headers,
             copy=self.copy,
             ending=self.ending,

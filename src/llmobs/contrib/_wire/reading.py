@@ -4,6 +4,7 @@ From what passed on the wire to the fields of an event. Runs in the pipeline, af
 Nothing here trusts a provider: what cannot be read is said in the event's ``warnings``.
 """
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, NamedTuple
@@ -50,10 +51,7 @@ class Exchange(NamedTuple):
 
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 _END_MARKS: Final = (b"[DONE]", b"message_stop", b"response.completed", b"response.incomplete")
-_ERROR_MARKS: Final = (
-    b'"error":{', b'"error": {', b"event: error", b'"type":"error"', b'"type": "error"',
-    b"response.failed",
-)  # fmt: skip
+_ERROR = re.compile(rb'"error": ?\{|event: ?error|"type": ?"error"|response\.failed')
 
 
 def looks_failed(last_bytes: bytes, ending: Ending) -> bool:
@@ -62,11 +60,12 @@ def looks_failed(last_bytes: bytes, ending: Ending) -> bool:
 
     A guess that costs next to nothing, for the request path; `read_exchange` knows.
     """
-    if any(mark in last_bytes for mark in _ERROR_MARKS):
+    # Two searches for words find nothing nearly always, ten times faster than the pattern does.
+    if (b"error" in last_bytes or b"failed" in last_bytes) and _ERROR.search(last_bytes):
         return True
-    if any(mark in last_bytes for mark in _END_MARKS):
+    if ending is not Ending.CLOSED or any(mark in last_bytes for mark in _END_MARKS):
         return False
-    return ending is Ending.CLOSED and not last_bytes.rstrip().endswith(b"}")
+    return not last_bytes.rstrip().endswith(b"}")
 
 
 def read_exchange(exchange: Exchange, event: PromptCallEvent) -> None:
@@ -124,7 +123,7 @@ class _Reader:
             self.warnings.append(f"response: {trouble}")
         elif tail is not None:
             self.warnings.append(
-                f"response: {copy.size} of {copy.total} bytes kept; the middle is missing"
+                f"response: {copy.kept} of {copy.total} bytes kept; the middle is missing"
             )
         # The end of a compressed body cannot be read without its middle.
         return found, tail if encodings == [""] else (None if tail is None else b"")
