@@ -70,6 +70,7 @@ _OTHERS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
         lambda v: [float(x) for x in v],
     ),
     ErrorInfo | None: (lambda v: v is None or type(v) is ErrorInfo, lambda v: ErrorInfo.of(v)),
+    ErrorInfo: (lambda v: type(v) is ErrorInfo, lambda v: ErrorInfo.of(v)),
     bool | None: (lambda v: v is None or type(v) is bool, lambda v: bool(v)),
 }
 
