@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
+from llmobs.codec import weigh
 from llmobs.errors import ConfigurationError as LLMObsConfigurationError
 from llmobs.errors import DeliveryError, LLMObsError, SinkRejectedError, SinkUnauthorizedError
 from llmobs.pipeline.sink import Batch
@@ -22,7 +23,7 @@ from llmobs.sentinel._mapping import to_prompt_call
 from llmobs.sentinel._producers import sink_options
 from llmobs.sinks.kafka import KafkaSink
 from llmobs.sync import Client
-from llmobs.tracker import OVERHEAD_BYTES
+from llmobs.told import OVERHEAD_BYTES
 
 __all__ = ["Delivery", "Receipt", "SentinelSink", "track_event"]
 
@@ -166,10 +167,10 @@ class Delivery:
         if not self._client.enabled:
             receipt.settle(None, None)  # LLMOBS_ENABLED=false: nothing leaves this process
             return receipt
-        texts = sum(map(len, (*call.errors, *(call.metadata or {}).values())))
-        size = OVERHEAD_BYTES + len(call.prompt) + len(call.response) + texts
-        numbers = len(call.prompt_embedding or ()) + len(call.response_embedding or ())
-        self._client.record(call, None, size + 32 * numbers, False, done=receipt.settle)
+        held = (call.prompt, call.response, call.metadata, call.errors,
+                call.prompt_embedding, call.response_embedding)  # fmt: skip
+        size = OVERHEAD_BYTES + sum(map(weigh, held))
+        self._client.record(call, None, size, False, done=receipt.settle)
         return receipt
 
     def _limit(self, timeout: float | None) -> float:
