@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -398,6 +399,24 @@ def test_threads_share_batches(kafka: Kafka, kafka_topic: str) -> None:
     assert len(batches) < 80, batches
     ids = [event["event_id"] for event in arrived(kafka, kafka_topic, 161)]
     assert len(set(ids)) == 161
+
+
+def test_the_spool_keeps_what_cannot_be_sent_and_says_so(
+    kafka: Kafka, kafka_topic: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LLMOBS_SPOOL_DIR", str(tmp_path))
+    monkeypatch.setenv("LLMOBS_DURABILITY", "disk")
+    with SentinelClient(kafka.bootstrap, topic=kafka_topic) as client:
+        client.track(**TRACKED)
+    port = free_ports(1)[0]
+    client = hopeless(f"127.0.0.1:{port}", topic=kafka_topic, request_timeout_ms=20_000)
+    with pytest.raises(SendError, match="kept on disk"):
+        client.send(make_event())
+    client.close()
+    with SentinelClient(kafka.bootstrap, topic=kafka_topic) as client:
+        client.track(**TRACKED)
+        found = arrived(kafka, kafka_topic, 3)
+    assert str(make_event().event_id) in [event["event_id"] for event in found]
 
 
 def test_texts_are_redacted_only_if_the_environment_says_so(

@@ -131,9 +131,10 @@ class AsyncSentinelClient(Delivery):
         """
         limit = self._limit(None)
         started = anyio.current_time()
-        report = await anyio.to_thread.run_sync(self._client.flush, limit, abandon_on_cancel=True)
-        if report.pending and anyio.current_time() - started >= limit:
-            raise self._late(f"{report.pending} events were", limit)
+        await self._client.drain(limit)
+        pending = self._client.statistics().pending
+        if pending and anyio.current_time() - started >= limit:
+            raise self._late(f"{pending} events were", limit)
 
     async def close(self) -> None:
         """Deliver what waits, for ten seconds at most, and end threads and connections; safe to repeat."""

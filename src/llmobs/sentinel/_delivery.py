@@ -154,6 +154,8 @@ class Delivery:
             max_queue_bytes=max(config.buffer_memory, 1024),
             # Whoever cannot be taken in is told so; nobody who waits already has to go.
             overflow="drop_newest",
+            # `send` waits for Kafka; an event that is on disk first would not be delivered yet.
+            durability="memory",
         )
 
     def _offer(self, event: TelemetryEvent, notify: Callable[[], object]) -> Receipt:
