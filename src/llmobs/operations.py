@@ -29,11 +29,14 @@ class Operation:
     status: Status | str = Status.SUCCESS
     """How it ended; set it to record a failure that raised nothing."""
 
+    ended: bool
+    """Whether it is over; tasks that inherited its context may still be inside."""
+
     def __init__(self, tracker: Tracker, fields: dict[str, Any]) -> None:
         self._tracker = tracker
         self._fields = fields
         self._previous: Frame | None = None
-        self._ended = False
+        self.ended = False
         self.event_id = new_id()
         self.start_time = time.perf_counter()
         self.timestamp = datetime.now(UTC)
@@ -56,9 +59,9 @@ class Operation:
 
     def end(self, error: BaseException | None = None) -> str:
         """Record it, once; *error* is what ended it, if it failed. Returns the event id."""
-        if self._ended:
+        if self.ended:
             return self.event_id
-        self._ended = True
+        self.ended = True
         latency_ms = (time.perf_counter() - self.start_time) * 1000
         leave_frame(self, self._previous)
         self._previous = None
