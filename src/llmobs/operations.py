@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from llmobs.context import Frame, Run, current_frame, leave_frame, set_frame
-from llmobs.events import Status
+from llmobs.events import Event, Status
 from llmobs.ids import new_id
 
 if TYPE_CHECKING:
     from llmobs.tracker import Tracker
 
-__all__ = ["AgentStep", "Operation", "PromptCall", "ToolCall", "status_of"]
+__all__ = ["AgentStep", "Captured", "Operation", "PromptCall", "ToolCall", "status_of"]
 
 
 class Operation:
@@ -83,9 +84,27 @@ class Operation:
         self.end(error)
 
 
+class Captured(Protocol):
+    """What a door that captures has seen of a call that a block records too: one call, one event."""
+
+    done: bool
+    """Whether it has ended."""
+    failed: bool
+    size: int
+    """Estimated bytes of what :meth:`fill` holds on to."""
+
+    def settle(self, write: Callable[[Any], object]) -> None:
+        """Call *write* with this, now or once the answer has ended: the block has."""
+
+    def fill(self, event: Event) -> None:
+        """Add what was seen to the event of the block; runs in the pipeline."""
+
+
 class PromptCall(Operation):
     """One call of a model. Fill in the answer with :meth:`finish`, or by setting attributes."""
 
+    captured: Captured | None = None
+    """Set by a door that sees the call too; the event holds what either knows."""
     response: Any = ""
     tokens_input: int | None = None
     tokens_output: int | None = None
@@ -127,6 +146,17 @@ class PromptCall(Operation):
         self._fields.update(fields)
 
     def _write(self, latency_ms: float, error: BaseException | None) -> None:
+        if self.captured is None:
+            self._log(latency_ms, error)
+            return
+
+        def write(captured: Captured) -> None:
+            self._fields["captured"] = captured
+            self._log(latency_ms, error)
+
+        self.captured.settle(write)
+
+    def _log(self, latency_ms: float, error: BaseException | None) -> None:
         self._tracker.log_prompt_call(
             self.prompt,
             self.model,

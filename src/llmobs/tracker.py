@@ -257,8 +257,9 @@ class Tracker(Run):
             fields: See `llmobs.events.PromptCallEvent`.
         """
         more: dict[str, Any] = fields  # type: ignore[assignment]
-        event_id = timestamp = None
+        event_id = timestamp = captured = None
         if more:
+            captured = more.pop("captured", None)
             event_id = more.pop("event_id", None)
             timestamp = more.pop("timestamp", None)
             _freeze(more)
@@ -301,6 +302,10 @@ class Tracker(Run):
             size += weigh(event.tool_calls)
         if tags:
             event.tags = texts(tags)
+        if captured is not None:
+            return self._record(
+                event, size + captured.size, failed or captured.failed, captured.fill
+            )
         return self._record(event, size, failed)
 
     def log_agent_step(
