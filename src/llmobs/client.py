@@ -213,6 +213,12 @@ class Recording:
             else:
                 buffer.refuse(entry, DropReason.SAMPLED)
 
+    def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:
+        """Count an event that is not to be delivered; what trackers call."""
+        if self.enabled:
+            for buffer in self._buffers:
+                buffer.refuse(Entry(event, 0, run), reason)
+
     def run(
         self,
         run_id: str | None = None,

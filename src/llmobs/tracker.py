@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from sys import getsizeof
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeVar, Unpack
+from typing import Any, Final, Self, TypeVar, Unpack
 
 from llmobs.codec import snapshot, texts, weigh
 from llmobs.context import Frame, Run, current_frame, leave_frame, set_frame
@@ -35,6 +35,8 @@ from llmobs.events import (
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.ids import new_id
 from llmobs.operations import AgentStep, PromptCall, ToolCall, status_of
+from llmobs.pipeline.statistics import DropReason
+from llmobs.recorder import NO_RECORDER, Recorder
 
 __all__ = ["NO_RECORDER", "ErrorLike", "Recorder", "Tracker"]
 
@@ -49,33 +51,6 @@ OVERHEAD_BYTES: Final = 900
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _SUCCESS = Status.SUCCESS
 _FAILURES = frozenset({Status.ERROR, Status.TIMEOUT, Status.ASSERTION_FAILED, Status.CANCELLED})
-
-
-class Recorder(Protocol):
-    """The client, as trackers see it."""
-
-    enabled: bool
-
-    def record(
-        self,
-        event: Event,
-        run: Run | None,
-        size: int,
-        failed: bool,
-        complete: Callable[[Event], None] | None = None,
-    ) -> None:
-        """Take in *event*, of *size* bytes; never raises."""
-
-
-class _NoRecorder:
-    enabled = False
-
-    def record(self, *args: Any, **kwargs: Any) -> None:
-        """Drop it."""
-
-
-NO_RECORDER: Final[Recorder] = _NoRecorder()
-"""Records nothing: what trackers hold where no client is at hand."""
 
 
 class Tracker(Run):
@@ -590,6 +565,10 @@ class Tracker(Run):
             complete: Fills in the rest later, in the pipeline, off the caller's path.
         """
         return self._record(event, size, failed, complete)
+
+    def duplicate(self, event: Event) -> None:
+        """Count *event*, which another door records too, as dropped: one call, one event."""
+        self.client.refuse(event, self, DropReason.DUPLICATE)
 
     def _record(
         self,
