@@ -19,7 +19,7 @@ FLOORS = (
     ("guard", "context", "settings"),
     ("pipeline",),
     ("store", "sinks"),
-    ("fields", "told", "operations", "tracker", "client", "sync", "decorator"),
+    ("recorder", "fields", "told", "operations", "tracker", "client", "sync", "decorator"),
     ("contrib", "sentinel", "watchllm", "server", "testing", "_pytest_plugin", "cli", "__main__"),
 )
 # Doors that may use another door.

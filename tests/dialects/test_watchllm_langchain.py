@@ -113,7 +113,7 @@ def test_prompts_and_responses_can_be_kept_back(
     worker: WatchLLMServer,
 ) -> None:
     handler = WatchLLMCallbackHandler(client, **options)  # type: ignore[arg-type]
-    ask(handler, FakeListLLM(responses=["secret answer"]), "secret question")
+    ask(handler, chat("secret answer"), "secret question")
     ask(handler, RunnableLambda(lambda x: "secret answer"), "secret question")
     client.flush()
     call, step = worker.events

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
 from llmobs.client import Recording
 from llmobs.context import Run
+from llmobs.contrib._langchain.runs import Place
 from llmobs.contrib.langchain import LLMObsCallbackHandler
 from llmobs.events import Event
 from llmobs.ids import new_id
+from llmobs.pipeline.statistics import DropReason
 from llmobs.tracker import Tracker
 
 __all__ = ["WatchLLMCallbackHandler", "create_callback_handler"]
@@ -17,8 +20,18 @@ __all__ = ["WatchLLMCallbackHandler", "create_callback_handler"]
 HIDDEN: Final = "[REDACTED]"
 """Stands for what is not to be recorded."""
 
-_PROMPTS: Final = ("prompt", "input", "input_data", "request_params")
-_RESPONSES: Final = ("response", "output", "output_data", "tool_calls")
+_PROMPTS: Final[Mapping[str, Any]] = {
+    "prompt": HIDDEN,
+    "input": {"input": HIDDEN},
+    "input_data": {"input": HIDDEN},
+    "request_params": None,
+}
+_RESPONSES: Final[Mapping[str, Any]] = {
+    "response": HIDDEN,
+    "output": {"output": HIDDEN},
+    "output_data": {"output": HIDDEN},
+    "tool_calls": None,
+}
 
 
 class WatchLLMCallbackHandler(LLMObsCallbackHandler):
@@ -53,13 +66,15 @@ class WatchLLMCallbackHandler(LLMObsCallbackHandler):
         self.metadata = dict(metadata or {})
         self.log_prompts = log_prompts
         self.log_responses = log_responses
-        hidden = (() if log_prompts else _PROMPTS) + (() if log_responses else _RESPONSES)
+        hidden = {**({} if log_prompts else _PROMPTS), **({} if log_responses else _RESPONSES)}
         self._run = Tracker(_Recorder(client, self.metadata, hidden), self.run_id)
         self._run.user_id = user_id
         self._run.tags = tuple(self.tags)
 
-    def _place(self, parent_run_id: Any, *told: Any) -> Any:
-        place = super()._place(parent_run_id, *told)
+    def _place(
+        self, parent_run_id: UUID | None, serialized: Any, metadata: Any, told: Mapping[str, Any]
+    ) -> Place:
+        place = super()._place(parent_run_id, serialized, metadata, told)
         if place.parent is None:
             # Ours instead of one of its own, which would send an event of the run at its end.
             place.tracker, place.frame, place.is_own = self._run, None, False
@@ -81,7 +96,7 @@ class _Recorder:
     """The client, with something added to each event and something hidden."""
 
     def __init__(
-        self, client: Recording, metadata: Mapping[str, Any], hidden: tuple[str, ...]
+        self, client: Recording, metadata: Mapping[str, Any], hidden: Mapping[str, Any]
     ) -> None:
         self._client = client
         self._metadata = metadata
@@ -108,24 +123,24 @@ class _Recorder:
         return then
 
     def _change(self, event: Event) -> None:
-        for name in self._hidden:
+        for name, stand_in in self._hidden.items():
             if getattr(event, name, None):
-                setattr(event, name, HIDDEN if name in ("prompt", "response") else _HIDDEN_AS[name])
+                setattr(event, name, stand_in)
         if self._metadata:
             own: Any = event.metadata
             if type(own) is bytes:  # packed by capture
                 own = msgspec.json.decode(own)
             event.metadata = {**self._metadata, **(own or {})}
 
+    @property
+    def enabled(self) -> bool:
+        """Whether the client records."""
+        return self._client.enabled
+
+    def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:
+        """Count an event that is not to be delivered."""
+        self._client.refuse(event, run, reason)
+
     def __getattr__(self, name: str) -> Any:
+        # Captures ask a run's client for its settings.
         return getattr(self._client, name)
-
-
-_HIDDEN_AS: Final[Mapping[str, Any]] = {
-    "input": {"input": HIDDEN},
-    "input_data": {"input": HIDDEN},
-    "output": {"output": HIDDEN},
-    "output_data": {"output": HIDDEN},
-    "request_params": None,
-    "tool_calls": None,
-}
