@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from llmobs.operations import AgentStep, PromptCall, ToolCall
     from llmobs.pipeline.statistics import DropReason, FlushReport, SinkState, Statistics
     from llmobs.settings import Settings
-    from llmobs.sync import Client, current_tracker, default_client, run
+    from llmobs.sync import Client, current_tracker, default_client, flush_on_signals, run
     from llmobs.tracker import Tracker
 
 __all__ = [
@@ -104,6 +104,7 @@ __all__ = [
     "current_run",
     "current_tracker",
     "default_client",
+    "flush_on_signals",
     "observe",
     "run",
 ]
@@ -123,6 +124,7 @@ _LATER = {
     "Tracker": "tracker",
     "current_tracker": "sync",
     "default_client": "sync",
+    "flush_on_signals": "sync",
     "observe": "decorator",
     "run": "sync",
 }

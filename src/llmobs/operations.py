@@ -39,6 +39,9 @@ class Operation:
     left: bool = False
     """Set by doors whose end is called in another context than their start; see `Frame`."""
 
+    ended: bool
+    """Whether it is over; tasks that inherited its context may still be inside."""
+
     def __init__(self, tracker: Tracker, fields: dict[str, Any]) -> None:
         self._tracker = tracker
         self._fields = fields

@@ -98,6 +98,7 @@ class _Recorder:
     def __init__(
         self, client: Recording, metadata: Mapping[str, Any], hidden: Mapping[str, Any]
     ) -> None:
+        self.enabled = client.enabled
         self._client = client
         self._metadata = metadata
         self._hidden = hidden
@@ -131,11 +132,6 @@ class _Recorder:
             if type(own) is bytes:  # packed by capture
                 own = msgspec.json.decode(own)
             event.metadata = {**self._metadata, **(own or {})}
-
-    @property
-    def enabled(self) -> bool:
-        """Whether the client records."""
-        return self._client.enabled
 
     def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:
         """Count an event that is not to be delivered."""
