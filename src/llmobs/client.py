@@ -229,6 +229,12 @@ class Recording:
             run.sampled = is_sampled(run.run_id, self._sample_rate)
         return run.sampled
 
+    def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:
+        """Count an event that is not to be delivered; what trackers call."""
+        if self.enabled:
+            for buffer in self._buffers:
+                buffer.refuse(Entry(event, 0, run), reason)
+
     def run(
         self,
         run_id: str | None = None,

@@ -405,6 +405,17 @@ def test_the_logger_watchllm_tells_of_queueing_batches_and_answers(
 
 
 @row("W120")
+def test_the_logger_watchllm_tells_what_sampling_leaves_out(
+    make_client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="watchllm")
+    log(make_client(sample_rate=0.0))
+    assert [line.partition(":")[0] for line in texts(caplog, logging.DEBUG)] == [
+        "left out by sampling"
+    ]
+
+
+@row("W120")
 def test_the_logger_watchllm_is_silent_unless_asked(
     client: WatchLLMClient, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -440,10 +440,23 @@ def test_tool_calls(prompt_call: Send) -> None:
 
 
 @row("W070", "W111", "W056")
-def test_ids_that_are_numbers_become_texts(prompt_call: Send) -> None:
-    number = uuid.UUID(int=7)
-    event = prompt_call(user_id=42, run_id=number)
-    assert (event["user_id"], event["run_id"]) == ("42", str(number))
+@pytest.mark.parametrize("run_id", [77, uuid.UUID(int=7)])
+def test_ids_that_are_no_texts_become_texts(run_id: Any, prompt_call: Send) -> None:
+    event = prompt_call(user_id=42, run_id=run_id)
+    assert (event["user_id"], event["run_id"]) == ("42", str(run_id))
+
+
+@row("W076", "W093", "W056")
+def test_run_ids_of_all_calls_may_be_numbers(
+    make_client: MakeClient, worker: WatchLLMServer
+) -> None:
+    with make_client(sample_rate=0.999999) as client:
+        client.log_prompt_call(**{**PROMPT_CALL, "run_id": 77})
+        client.log_agent_step(**{**AGENT_STEP, "run_id": 77})
+        client.log_error(77, ValueError("x"))  # type: ignore[arg-type]
+        client.log_error(None, ValueError("x"))  # type: ignore[arg-type]
+    assert [event["run_id"] for event in worker.events][:3] == ["77"] * 3
+    assert len(worker.events[3]["run_id"]) == 36
 
 
 @row("W072", "W090", "W099")

@@ -161,7 +161,7 @@ def test_one_event_is_sent_after_the_interval(
     began = time.monotonic()
     log(client)
     eventually(lambda: worker.events)
-    assert worker.requests[0].time - began >= seconds
+    assert seconds <= worker.requests[0].time - began < seconds + 3.5
 
 
 @row("W017")

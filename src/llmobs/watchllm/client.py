@@ -140,7 +140,7 @@ class WatchLLMClient(Client):
     ) -> str:
         """Record one call of a model and return the event's id; see `Tracker.log_prompt_call`."""
         return super().log_prompt_call(
-            run_id, prompt, model, response, tokens_input, tokens_output, latency_ms, status,
+            _run_id(run_id), prompt, model, response, tokens_input, tokens_output, latency_ms, status,
             error, prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id,
             release,
         )  # fmt: skip
@@ -248,7 +248,7 @@ class WatchLLMClient(Client):
                 "closed", "watchllm: events are logged after close(); they are not sent"
             )
         elif logger.isEnabledFor(logging.DEBUG):
-            is_out = run is not None and run.sampled is False
+            is_out = self._sample_rate < 1.0 and not self._keeps(event, run, failed)
             logger.debug(
                 "%s %s %s of run %s",
                 "left out by sampling:" if is_out else "queued",
@@ -258,8 +258,7 @@ class WatchLLMClient(Client):
             )
 
     def _tracker(self, run_id: object) -> Tracker:
-        # UUIDs and numbers of a database are used as run ids; the server takes texts.
-        return super()._tracker("" if run_id is None else str(run_id))
+        return super()._tracker(_run_id(run_id))
 
 
 def init(api_key: str, project_id: str, **kwargs: Any) -> WatchLLMClient:
@@ -281,6 +280,13 @@ def _required(name: str, value: object) -> str:
         f"{name} is missing: WatchLLMClient needs a non-empty text, not {value!r}"
         f" (if you read it from an environment variable, it is not set)"
     )
+
+
+def _run_id(value: object) -> str:
+    # UUIDs and numbers of a database are used as run ids; the server takes texts.
+    if type(value) is str:
+        return value
+    return "" if value is None else str(value)
 
 
 def _is_in_event_loop() -> bool:

@@ -20,7 +20,7 @@ from llmobs.contrib._wire.reading import Ending, Exchange, looks_failed, read_ex
 from llmobs.contrib._wire.recognise import Target, recognise
 from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status
 from llmobs.ids import new_id
-from llmobs.operations import PromptCall, status_of
+from llmobs.operations import PromptCall, SeveralCalls, status_of
 from llmobs.sync import default_client
 from llmobs.tracker import Tracker
 
@@ -130,6 +130,8 @@ class Call:
         self.operation: PromptCall | None = None
         if type(frame) is PromptCall and not frame.ended:
             self._join(frame)
+        elif type(frame) is SeveralCalls:
+            frame.seen += 1
 
     # The request path.
 
@@ -211,6 +213,8 @@ class Call:
 
     def _join(self, operation: PromptCall) -> None:
         with _joining:
+            if operation.ended:  # a task that outlives the block it was started in
+                return
             before = operation.captured
             operation.captured = self
             self.operation = operation
@@ -220,9 +224,12 @@ class Call:
                 operation.captured = before
                 self.operation = None
                 return
-        if isinstance(before, Call):  # an attempt that was retried: an event of its own
-            before.operation = None
-            before._record()  # noqa: SLF001 - the same class
+        before.separate()  # an attempt that was retried
+
+    def separate(self) -> None:
+        """Record it as an event of its own: its block has another call now."""
+        self.operation = None
+        self._record()
 
     def settle(self, write: Callable[[Call], object]) -> None:
         """The operation has ended: let *write* record it with this, now or when the answer ends."""
