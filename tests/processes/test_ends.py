@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
+import msgspec
 import pytest
 
 from tests.support.arrivals import Arrivals, Note
@@ -98,6 +99,18 @@ def test_everything_recorded_arrives(name: str, code: int, tmp_path: Path, note_
     assert not got.lost, errors
     assert set(got.stored) == got.recorded, "something was stored that nobody recorded"
     assert "llmobs:" not in errors
+
+
+@pytest.mark.parametrize("name", ["normal_exit", "fork_after_use", "two_writers"])
+def test_a_jsonl_file_gets_everything_too(name: str, tmp_path: Path, note_row: Note) -> None:
+    path = tmp_path / "events.jsonl"
+    with running(name, tmp_path, LLMOBS_SINK=f"jsonl:///{path}") as process:
+        ended = wait_for_family(process)
+    written = [msgspec.json.decode(line)["event_id"] for line in path.read_bytes().splitlines()]
+    recorded = (tmp_path / "ledger").read_text().split()
+    note_row(f"{name}, jsonl", ended, f"{len(written)}/{len(recorded)}")
+    assert len(recorded) == 1000
+    assert sorted(written) == sorted(recorded)
 
 
 def stop(process: subprocess.Popen[str]) -> int:
