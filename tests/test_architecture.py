@@ -19,7 +19,7 @@ FLOORS = (
     ("guard", "forks", "context", "settings"),
     ("pipeline",),
     ("store", "sinks"),
-    ("fields", "operations", "tracker", "client", "exits", "sync", "decorator"),
+    ("fields", "told", "operations", "tracker", "client", "exits", "sync", "decorator"),
     ("contrib", "sentinel", "watchllm", "server", "testing", "_pytest_plugin", "cli", "__main__"),
 )
 # Doors that may use another door.

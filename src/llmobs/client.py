@@ -37,6 +37,7 @@ from llmobs.events import (
 )
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.guard import Troubles
+from llmobs.ids import new_id
 from llmobs.pipeline.buffer import Buffer, Done, Entry
 from llmobs.pipeline.delivery import Courier
 from llmobs.pipeline.prepare import Identity, Preparer
@@ -46,7 +47,8 @@ from llmobs.pipeline.spool import Spool
 from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, combine
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.pipeline.worker import Worker
-from llmobs.tracker import OVERHEAD_BYTES, ErrorLike, Tracker
+from llmobs.told import OVERHEAD_BYTES, prompt_call
+from llmobs.tracker import ErrorLike, Tracker
 
 if TYPE_CHECKING:
     from llmobs.settings import Settings, SettingsKeywords
@@ -207,20 +209,22 @@ class Recording:
         """
         if not self.enabled:
             return
-        keep = True
-        if self._sample_rate < 1.0 and not (failed and self._keep_errors):
-            if run is None:
-                keep = is_sampled(event.run_id, self._sample_rate)
-            else:
-                if run.sampled is None:
-                    run.sampled = is_sampled(run.run_id, self._sample_rate)
-                keep = run.sampled
+        keep = self._sample_rate == 1.0 or self._keeps(event, run, failed)
         for buffer in self._buffers:
             entry = Entry(event, size, run, complete, done, failed)
             if keep:
                 buffer.offer(entry)
             else:
                 buffer.refuse(entry, DropReason.SAMPLED)
+
+    def _keeps(self, event: Event, run: Run | None, failed: bool) -> bool:
+        if failed and self._keep_errors:
+            return True
+        if run is None:
+            return is_sampled(event.run_id, self._sample_rate)
+        if run.sampled is None:
+            run.sampled = is_sampled(run.run_id, self._sample_rate)
+        return run.sampled
 
     def run(
         self,
@@ -266,7 +270,9 @@ class Recording:
             run = frame.run
             if run.run_id == run_id and isinstance(run, Tracker) and run.client is self:
                 return run
-        return Tracker(self, run_id)
+        tracker = Tracker(self, run_id)
+        tracker.standalone = True
+        return tracker
 
     # The seeds' calls: a tracker's methods with the run's id in front.
 
@@ -291,11 +297,15 @@ class Recording:
         **fields: Unpack[PromptCallFields],
     ) -> str:
         """Record one call of a model in run *run_id*; see `Tracker.log_prompt_call`."""
-        return self._tracker(run_id).log_prompt_call(
-            prompt, model, response, tokens_input, tokens_output, latency_ms, status, error,
-            prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id,
-            release, **fields,
+        event, size, failed = prompt_call(
+            run_id or new_id(), prompt, model, response, tokens_input, tokens_output, latency_ms, status,
+            error, prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id,
+            release, fields,
         )  # fmt: skip
+        if current_frame() is None:  # no run to ask for more
+            self.record(event, None, size + OVERHEAD_BYTES, failed)
+            return event.event_id
+        return self._tracker(run_id).record(event, size=size, failed=failed)
 
     def log_agent_step(
         self,
@@ -435,6 +445,7 @@ class Recording:
         tracker = frame.run if frame is not None else None
         if not isinstance(tracker, Tracker) or tracker.client is not self:
             tracker = Tracker(self)
+            tracker.standalone = True
         return tracker.track(
             service, model, prompt, response, latency_ms, prompt_tokens, completion_tokens,
             cost_usd, finish_reason, trace_id, span_id, metadata, errors, prompt_embedding,

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from llmobs.ids import new_id
 
-__all__ = ["Frame", "Run", "bind_run", "current_run"]
+__all__ = ["Frame", "Run", "bind_run", "current_run", "own_traffic"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,6 +61,8 @@ class Run:
 
     steps: int = 0
     """Agent steps counted so far; numbers the next one."""
+    standalone: bool = False
+    """Whether this only carries an id: nobody opened the run here, and no run event will follow."""
     recorded: int = 0
     """Events recorded so far."""
     failures: int = 0
@@ -87,6 +89,11 @@ class Run:
 
 
 _frame: contextvars.ContextVar[Frame | None] = contextvars.ContextVar("llmobs_frame", default=None)
+
+own_traffic: contextvars.ContextVar[bool] = contextvars.ContextVar(
+    "llmobs_own_traffic", default=False
+)
+"""True while a sink talks to its server: what captures traffic must leave this alone."""
 
 current_frame = _frame.get
 """Return the innermost run or operation of this context, or None."""

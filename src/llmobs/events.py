@@ -239,6 +239,8 @@ class Event(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event
     client: ClientInfo | None = None
     warnings: tuple[str, ...] = ()
     """What could not be recorded as given, in words."""
+    standalone: bool = False
+    """Recorded outside any open run: no event of the run itself will follow."""
 
     @property
     def failed(self) -> bool:

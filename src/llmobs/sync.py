@@ -291,4 +291,8 @@ def current_tracker() -> Tracker:
     Outside any run, each call returns the tracker of a new run of the default client.
     """
     current = current_run()
-    return current if isinstance(current, Tracker) else Tracker(default_client())
+    if isinstance(current, Tracker):
+        return current
+    tracker = Tracker(default_client())
+    tracker.standalone = True
+    return tracker

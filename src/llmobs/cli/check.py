@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -45,12 +47,11 @@ def check(
 ) -> None:
     """Send one event to each sink of the configuration, and explain what is wrong."""
     settings = Settings() if sink is None else Settings(sink=sink)
-    # What the pipeline would log is said below, once.
-    logging.getLogger("llmobs").setLevel(logging.CRITICAL)
     verdicts = []
-    for url in settings.sink.split():
-        with notes().status(Text(f"sending one event to {visible(safe_url(url))}")):
-            verdicts.append(anyio.run(_try, settings, url, timeout))
+    with _quiet():
+        for url in settings.sink.split():
+            with notes().status(Text(f"sending one event to {visible(safe_url(url))}")):
+                verdicts.append(anyio.run(_try, settings, url, timeout))
     if json:
         write_json({"sinks": verdicts})
     else:
@@ -58,6 +59,18 @@ def check(
             console().print(_describe(verdict), soft_wrap=True)
     if not all(verdict.delivered for verdict in verdicts):
         raise typer.Exit(ExitCode.FAILED)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the pipeline's log lines back: what they would say is printed, once."""
+    logger = logging.getLogger("llmobs")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 async def _try(settings: Settings, url: str, timeout: float) -> Verdict:

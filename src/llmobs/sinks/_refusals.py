@@ -1,0 +1,122 @@
+"""
+What the answer to ``events/batch`` says about the events: kept, refused one by one, or not ours.
+
+The status does not tell: WatchLLM's server answers 200 when it refused events, and when the key
+is wrong. llmobs' own collector answers in the same form.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from llmobs.errors import SinkError, SinkRejectedError, SinkUnauthorizedError, SinkUnavailableError
+from llmobs.events import Event
+from llmobs.sinks._answer import HTTPAnswer, error_for, refuse_some
+
+__all__ = ["read_refusals"]
+
+_ISSUE = re.compile(r"(?:^|[ ,:])events\.(\d+)\b[^,]*(?:,(?! ?events\.\d)[^,]*)*")
+_REFUSED = re.compile(r"Event (\S+): (.*)", re.DOTALL)
+_NO_ACCESS = "Invalid API key"
+
+
+def read_refusals(
+    answer: HTTPAnswer, words: str, events: Sequence[Event], id_of: Callable[[Event], str]
+) -> SinkError | None:
+    """
+    Return the error an answer amounts to; None if every event was kept.
+
+    Args:
+        answer: What came back.
+        words: What it says went wrong, without secrets.
+        events: What was sent.
+        id_of: Returns the id an event has on the wire.
+    """
+    if answer.status in (400, 422):
+        return _schema_issues(answer, events) or error_for(answer, words)
+    if (error := error_for(answer, words)) is not None:
+        return error
+    if not answer.body.strip():
+        return None
+    body = answer.json()
+    if not isinstance(body, dict):
+        return SinkUnavailableError(
+            f"HTTP {answer.status} with something that is not the JSON of this protocol; "
+            "is the URL right?"
+        )
+    if body.get("success") is not False:
+        return None
+    return _refused(body, events, {id_of(event): event for event in events})
+
+
+def _schema_issues(answer: HTTPAnswer, events: Sequence[Event]) -> SinkError | None:
+    """Read ``events.<index>.<field>: <reason>, …``; the server stored nothing."""
+    body = answer.json()
+    text = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(text, str):
+        return None
+    named: dict[str, str] = {}
+    for issue in _ISSUE.finditer(text):
+        index = int(issue[1])
+        if index < len(events):
+            reason = issue[0].strip(" ,:").removeprefix(f"events.{index}").lstrip(".")[:300]
+            known = named.get(events[index].event_id)
+            named[events[index].event_id] = f"{known}, {reason}" if known else reason
+    if not named:
+        return None
+    return SinkRejectedError(_sum_up(named), events=named)
+
+
+def _refused(
+    body: Mapping[str, Any], events: Sequence[Event], by_wire_id: Mapping[str, Event]
+) -> SinkError | None:
+    named: dict[str, str] = {}
+    no_access: list[str] = []
+    unnamed: list[str] = []
+    for project, text in _complaints(body):
+        match = _REFUSED.match(text)
+        if match is not None and (event := by_wire_id.get(match[1])) is not None:
+            named[event.event_id] = match[2][:300]
+        elif text.startswith(_NO_ACCESS):
+            no_access.append(text)
+            # With several projects in one batch, those the key opens were stored.
+            named.update(
+                (e.event_id, text) for e in events if (e.project_id or "default") == project
+            )
+        else:
+            unnamed.append(text[:300])
+    processed = body.get("total_processed")
+    kept = processed if isinstance(processed, int) else 0
+    if no_access and not kept:
+        return SinkUnauthorizedError(f"{no_access[0]} (project {events[0].project_id!r})")
+    missing = len(events) - kept - len(named)
+    if unnamed and missing > 0:
+        if not kept and not named:
+            return SinkRejectedError(unnamed[0])
+        rest = [event for event in events if event.event_id not in named]
+        named.update(refuse_some(rest, missing, unnamed[0]).events)
+    if not named:
+        return SinkUnavailableError("success is false, and the answer does not say why")
+    return SinkRejectedError(_sum_up(named), events=named, delivered=True)
+
+
+def _complaints(body: Mapping[str, Any]) -> list[tuple[Any, str]]:
+    """Return (project, text) for each error in the results."""
+    found: list[tuple[Any, str]] = []
+    results = body.get("results")
+    for result in results if isinstance(results, list) else ():
+        if isinstance(result, dict):
+            errors = result.get("errors")
+            found += [
+                (result.get("projectId"), str(text))
+                for text in (errors if isinstance(errors, list) else ())
+            ]
+    error = body.get("error")
+    if not found and isinstance(error, str):
+        found.append((None, error))
+    return found
+
+
+def _sum_up(named: Mapping[str, str]) -> str:
+    first = next(iter(named.values()))
+    return first if len(named) == 1 else f"{first} (and {len(named) - 1} more)"
