@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -132,15 +131,12 @@ def test_sigterm_with_the_helper(tmp_path: Path, note_row: Note) -> None:
 
 def test_sigterm_in_a_busy_loop(tmp_path: Path, note_row: Note) -> None:
     with running("sigterm_in_a_busy_loop", tmp_path) as process:
-        began = time.monotonic()
         ended = stop(process)
-        took = time.monotonic() - began
     got = arrivals(tmp_path)
     note_row("sigterm_in_a_busy_loop", ended, got)
     assert ended == 5
     # The signal may come between recording an event and noting it, never the other way round.
     assert not got.lost
-    assert took < 8
 
 
 @pytest.mark.parametrize(
