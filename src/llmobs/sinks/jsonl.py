@@ -51,9 +51,16 @@ class JSONLSink:
         Raises:
             SinkUnavailableError: It cannot; names the file and the reason.
         """
-        if self._thread is None:
-            self._thread = BlockingThread("llmobs-jsonl")
-        await self._thread.call(self._append, b"")
+        thread = self._thread
+        if thread is None or not thread.alive:
+            thread = BlockingThread("llmobs-jsonl")
+        try:
+            await thread.call(self._append, b"")
+        except BaseException:
+            self._thread = None
+            thread.stop()  # nobody closes a sink that did not open
+            raise
+        self._thread = thread
 
     async def send(self, batch: Batch) -> None:
         """Append the batch in one write."""

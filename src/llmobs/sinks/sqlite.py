@@ -52,9 +52,14 @@ class SQLiteSink:
             _inherited.append((self._thread, self._writer))
             self._thread = self._writer = None
             self._pid = os.getpid()
-        if self._thread is None:
-            self._thread = BlockingThread("llmobs-sqlite")
-        self._writer = await self._thread.call(Writer, self._path)
+        thread = self._thread or BlockingThread("llmobs-sqlite")
+        try:
+            self._writer = await thread.call(Writer, self._path)
+        except BaseException:
+            self._thread = None
+            thread.stop()  # nobody closes a sink that did not open
+            raise
+        self._thread = thread
 
     async def send(self, batch: Batch) -> None:
         """Insert the batch."""
