@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -96,7 +97,8 @@ class Recording:
         self._sample_rate = settings.sample_rate
         self._keep_errors = settings.always_keep_errors
         self._troubles = Troubles()
-        self._lock = threading.Lock()
+        # Re-entrant, because a finalizer or a signal handler may record while it is held.
+        self._lock = threading.RLock()
         self._workers: list[Worker] = self._build() if settings.enabled else []
         self._buffers = [worker.buffer for worker in self._workers]
         _clients.add(self)
@@ -170,11 +172,18 @@ class Recording:
     def after_fork(self) -> None:
         """Start anew in a forked child; called by the interpreter's fork hook."""
         # The parent keeps what was queued; this process starts with its own sinks and no worker.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._troubles.reset_after_fork()
         for worker in self._workers:
             worker.after_fork()
+        self._forget_loop()
+
+    def _forget_loop(self) -> None:
+        for worker in self._workers:
             worker.buffer.wake = self._wake
+            worker.reset()
+        if self._workers:
+            self.preparer.reset()
 
     # Capture.
 
@@ -541,9 +550,22 @@ class AsyncClient(Recording):
         await self.aclose()
         # The group is told nothing of the block's error: it would come out wrapped in a group.
         await group.__aexit__(None, None, None)
-        for worker in self._workers:
-            worker.reset()
-            worker.buffer.wake = self._wake
+        self._forget_loop()
+
+    def after_fork(self) -> None:
+        """Start anew in a forked child, in whose event loop it may be entered."""
+        super().after_fork()
+        self._group = None
+
+    def __del__(self) -> None:
+        pending = sum(buffer.pending for buffer in getattr(self, "_buffers", ()))
+        if pending:
+            warnings.warn(
+                f"{pending} events were recorded with an AsyncClient that was never run",
+                ResourceWarning,
+                source=self,
+                stacklevel=1,
+            )
 
     async def aclose(self) -> None:
         """

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from llmobs.context import Frame, Run, current_frame, leave_frame, set_frame
-from llmobs.events import Status
+from llmobs.events import Event, Status
 from llmobs.ids import new_id
 
 if TYPE_CHECKING:
     from llmobs.tracker import Tracker
 
-__all__ = ["AgentStep", "Operation", "PromptCall", "ToolCall", "status_of"]
+__all__ = ["AgentStep", "Captured", "Operation", "PromptCall", "ToolCall", "status_of"]
 
 
 class Operation:
@@ -28,11 +29,14 @@ class Operation:
     status: Status | str = Status.SUCCESS
     """How it ended; set it to record a failure that raised nothing."""
 
+    ended: bool
+    """Whether it is over; tasks that inherited its context may still be inside."""
+
     def __init__(self, tracker: Tracker, fields: dict[str, Any]) -> None:
         self._tracker = tracker
         self._fields = fields
         self._previous: Frame | None = None
-        self._ended = False
+        self.ended = False
         self.event_id = new_id()
         self.start_time = time.perf_counter()
         self.timestamp = datetime.now(UTC)
@@ -55,9 +59,9 @@ class Operation:
 
     def end(self, error: BaseException | None = None) -> str:
         """Record it, once; *error* is what ended it, if it failed. Returns the event id."""
-        if self._ended:
+        if self.ended:
             return self.event_id
-        self._ended = True
+        self.ended = True
         latency_ms = (time.perf_counter() - self.start_time) * 1000
         leave_frame(self, self._previous)
         self._previous = None
@@ -83,9 +87,27 @@ class Operation:
         self.end(error)
 
 
+class Captured(Protocol):
+    """What a door that captures has seen of a call that a block records too: one call, one event."""
+
+    done: bool
+    """Whether it has ended."""
+    failed: bool
+    size: int
+    """Estimated bytes of what :meth:`fill` holds on to."""
+
+    def settle(self, write: Callable[[Any], object]) -> None:
+        """Call *write* with this, now or once the answer has ended: the block has."""
+
+    def fill(self, event: Event) -> None:
+        """Add what was seen to the event of the block; runs in the pipeline."""
+
+
 class PromptCall(Operation):
     """One call of a model. Fill in the answer with :meth:`finish`, or by setting attributes."""
 
+    captured: Captured | None = None
+    """Set by a door that sees the call too; the event holds what either knows."""
     response: Any = ""
     tokens_input: int | None = None
     tokens_output: int | None = None
@@ -127,6 +149,17 @@ class PromptCall(Operation):
         self._fields.update(fields)
 
     def _write(self, latency_ms: float, error: BaseException | None) -> None:
+        if self.captured is None:
+            self._log(latency_ms, error)
+            return
+
+        def write(captured: Captured) -> None:
+            self._fields["captured"] = captured
+            self._log(latency_ms, error)
+
+        self.captured.settle(write)
+
+    def _log(self, latency_ms: float, error: BaseException | None) -> None:
         self._tracker.log_prompt_call(
             self.prompt,
             self.model,

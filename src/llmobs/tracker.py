@@ -31,7 +31,7 @@ from llmobs.events import (
 )
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.ids import new_id
-from llmobs.operations import AgentStep, PromptCall, ToolCall, status_of
+from llmobs.operations import AgentStep, Captured, PromptCall, ToolCall, status_of
 from llmobs.told import FAILURES, OVERHEAD_BYTES, began, freeze, prompt_call
 
 __all__ = ["NO_RECORDER", "ErrorLike", "Recorder", "Tracker"]
@@ -249,11 +249,17 @@ class Tracker(Run):
             release: Overrides the run's.
             fields: See `llmobs.events.PromptCallEvent`.
         """
+        captured: Captured | None = None
+        if fields:
+            captured = fields.pop("captured", None)  # type: ignore[typeddict-item]
         event, size, failed = prompt_call(
             self.run_id, prompt, model, response, tokens_input, tokens_output, latency_ms, status,
             error, prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id,
             release, fields,
         )  # fmt: skip
+        if captured is not None:
+            size, failed = size + captured.size, failed or captured.failed
+            return self._record(event, size, failed, captured.fill)
         return self._record(event, size, failed)
 
     def log_agent_step(

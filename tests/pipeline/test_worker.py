@@ -388,7 +388,7 @@ async def test_a_batch_prepared_ahead_waits_its_turn_when_the_sink_goes_down(tmp
     async with AsyncClient(sink=sink, batch_size=1, spool_dir=tmp_path) as client:
         ids = log(client, 3)
         with anyio.fail_after(10):
-            while not client.statistics().delivered == 3:
+            while client.statistics().delivered != 3:
                 await anyio.sleep(0.01)
         statistics = client.statistics()
     assert sorted(sink.ids) == sorted(ids)

@@ -22,7 +22,7 @@ from llmobs.pipeline.buffer import Entry
 from llmobs.pipeline.redaction import Redactor
 from llmobs.pipeline.sanitise import sanitise
 
-__all__ = ["Identity", "Preparer", "Pricer"]
+__all__ = ["Identity", "Preparer", "Pricer", "strip_content"]
 
 SLICE_SECONDS: Final = 0.00025
 """How long one slice of work may hold the event loop."""
@@ -115,6 +115,10 @@ class Preparer:
         # Several sinks share an event: the first pipeline to reach it prepares it for all.
         self._lock: anyio.Lock | None = None
 
+    def reset(self) -> None:
+        """Forget the event loop this ran in, and whoever held the lock there."""
+        self._lock = None
+
     async def prepare(self, entries: Sequence[Entry]) -> None:
         """Prepare the events of *entries* in place; those prepared before are left alone."""
         if self._lock is None:
@@ -144,7 +148,7 @@ class Preparer:
                 entry.complete = None
             sanitise(event)
             if not self._keep_content:
-                _strip(event)
+                strip_content(event)
             elif self._redactor is not None:
                 self._redact(event, self._redactor)
             if self._pricer is not None and type(event) is PromptCallEvent:
@@ -154,7 +158,7 @@ class Preparer:
             finished = True
         if not finished:
             # Fail closed: what could not be redacted does not leave, the rest does.
-            _strip(event)
+            strip_content(event)
             event.warnings = (*event.warnings, "the content could not be prepared; left out")
         identity = self._identity
         if event.project_id is None:
@@ -181,7 +185,8 @@ class Preparer:
             error.context = redactor.value(error.context)
 
 
-def _strip(event: Event) -> None:
+def strip_content(event: Event) -> None:
+    """Remove all texts that hold content; of an error, its type and code stay."""
     for field in msgspec.structs.fields(event):
         if field.name in _CONTENT and getattr(event, field.name):
             setattr(event, field.name, field.default)

@@ -1,7 +1,7 @@
 """Write events into the store: blocking, for one thread."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from llmobs.codec import clean_text
 from llmobs.events import ErrorInfo, Event
+from llmobs.forks import ForkLock
 from llmobs.store.connect import connect_writer, explain
 
 __all__ = ["Writer"]
@@ -39,6 +40,10 @@ class Writer:
     """
     One connection, for the thread that writes.
 
+    It is closed for the length of a fork. SQLite keeps account, per process, of the locks it holds
+    on a file; a child that inherits an open connection inherits that account but not the locks,
+    believes to hold them, and writes into a log that the parent's last close removes.
+
     Args:
         path: The SQLite file; created if missing.
 
@@ -49,7 +54,10 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connection = connect_writer(path)
+        self._connection: sqlite3.Connection | None = None
+        self._lock = ForkLock(before_fork=self._disconnect)
+        with self._lock:
+            self._connection = connect_writer(path)
 
     def write(self, events: Sequence[Event], bodies: Iterable[bytes]) -> None:
         """
@@ -64,8 +72,12 @@ class Writer:
             StoreError: The store is damaged.
             SinkUnavailableError: Not now: locked, full, read-only.
         """
-        connection = self._connection
-        pairs = zip(events, bodies, strict=True)
+        with self._lock:
+            if self._connection is None:
+                self._connection = connect_writer(self._path)
+            self._write(self._connection, zip(events, bodies, strict=True))
+
+    def _write(self, connection: sqlite3.Connection, pairs: Iterator[tuple[Event, bytes]]) -> None:
         try:
             connection.execute("BEGIN IMMEDIATE")
             while rows := [_row(event, body) for event, body in islice(pairs, _ROWS_AT_ONCE)]:
@@ -82,7 +94,13 @@ class Writer:
 
     def close(self) -> None:
         """Close the connection; SQLite folds the write-ahead log back into the file."""
-        self._connection.close()
+        with self._lock:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def _insert(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:

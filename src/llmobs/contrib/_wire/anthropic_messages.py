@@ -1,0 +1,118 @@
+"""
+Anthropic's messages and token counting, also as Bedrock and Vertex speak them.
+
+Wire rules: Anthropic API reference, "Messages", "Streaming messages", "Count tokens".
+"""
+
+from typing import Any
+
+from llmobs.contrib._wire.messages import message, parts, tool_calls_of
+from llmobs.contrib._wire.openai_chat import request_params
+from llmobs.contrib._wire.usage import anthropic_usage
+from llmobs.contrib._wire.wire import (
+    Fields,
+    Json,
+    StreamEvent,
+    Wire,
+    as_dict,
+    as_list,
+    as_text,
+    json_or_text,
+)
+
+__all__ = ["COUNT", "WIRE"]
+
+
+def _request(body: Json) -> Fields:
+    prompt = []
+    if system := parts(body.get("system")):
+        prompt.append(message("system", system))
+    prompt += [
+        message(as_text(item.get("role")) or "user", parts(item.get("content")))
+        for item in map(as_dict, as_list(body.get("messages")))
+    ]
+    return {
+        "model": as_text(body.get("model")),
+        "stream": True if body.get("stream") is True else None,
+        "prompt": prompt,
+        "request_params": request_params(body),
+    }
+
+
+def _response(body: Json) -> Fields:
+    finish = as_text(body.get("stop_reason"))
+    said = parts(body.get("content"))
+    answers = [message(as_text(body.get("role")) or "assistant", said, finish_reason=finish or "")]
+    usage = as_dict(body.get("usage"))
+    figures = {
+        key: body[key] for key in ("stop_sequence", "stop_details", "container") if body.get(key)
+    }
+    figures |= {k: usage[k] for k in ("cache_creation", "server_tool_use", "speed") if usage.get(k)}
+    return {
+        "response_id": as_text(body.get("id")),
+        "model_version": as_text(body.get("model")),
+        "service_tier": as_text(usage.get("service_tier")),
+        "response": answers if said or finish else [],
+        "finish_reason": finish,
+        "tool_calls": tool_calls_of(answers),
+        "response_metadata": figures or None,
+        **anthropic_usage(usage),
+    }
+
+
+def _is_content(data: Json) -> bool:
+    if data.get("type") == "content_block_start":
+        # Blocks that start empty are not content yet; a tool's name is.
+        return as_dict(data.get("content_block")).get("type") not in ("text", "thinking", None)
+    return data.get("type") == "content_block_delta"
+
+
+_DELTAS = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "input_json_delta": "partial_json",
+}
+
+
+def _assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
+    body: Json = {}
+    usage: Json = {}
+    blocks: dict[Any, Json] = {}
+    pieces: dict[tuple[Any, str], list[str]] = {}
+    ended = False
+    for _, data, _ in events:
+        kind = data.get("type")
+        if kind == "message_start":
+            body = dict(as_dict(data.get("message")))
+            usage.update(as_dict(body.get("usage")))
+        elif kind == "content_block_start":
+            blocks[data.get("index")] = dict(as_dict(data.get("content_block")))
+        elif kind == "content_block_delta":
+            delta = as_dict(data.get("delta"))
+            key = _DELTAS.get(str(delta.get("type")))
+            if key is not None and type(delta.get(key)) is str:
+                pieces.setdefault((data.get("index"), key), []).append(delta[key])
+        elif kind == "message_delta":
+            body.update(as_dict(data.get("delta")))
+            # Counts here are cumulative; those left out keep what message_start said.
+            usage.update({k: v for k, v in as_dict(data.get("usage")).items() if v is not None})
+        elif kind == "message_stop":
+            ended = True
+    for (index, key), texts in pieces.items():
+        block = blocks.setdefault(index, {"type": "thinking" if key == "thinking" else "text"})
+        if key == "partial_json":
+            block["input"] = json_or_text("".join(texts))
+        else:
+            block[key] = (as_text(block.get(key)) or "") + "".join(texts)
+    body["content"] = list(blocks.values())
+    body["usage"] = usage
+    return body, ended
+
+
+def _count_response(body: Json) -> Fields:
+    # Not usage: nothing was spent, and a run's totals must not contain it.
+    return {"response_metadata": {"input_tokens": body.get("input_tokens")}}
+
+
+WIRE = Wire(_request, _response, _assemble, _is_content)
+COUNT = Wire(_request, _count_response)

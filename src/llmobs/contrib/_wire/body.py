@@ -1,0 +1,209 @@
+"""A bounded copy of a body as it passed: its beginning, its end, and when each piece came."""
+
+import importlib
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import Any, Final, NamedTuple
+
+__all__ = ["MAX_MARKS", "Copy", "Piece", "clip", "pieces"]
+
+MAX_MARKS: Final = 4096
+"""Pieces whose time of arrival is noted; the first token is among them."""
+MAX_TAIL: Final = 64 * 1024
+"""Bytes of the end kept of a body that is too long: usage and finish reason stand there."""
+MAX_EXPANSION: Final = 8
+"""A compressed body is read until it is this many times as long as what may be kept."""
+
+
+def clip(body: bytes, limit: int) -> tuple[bytes, bytes | None]:
+    """Return *body*, and None; or its beginning and its end, of *limit* bytes together."""
+    if len(body) <= limit:
+        return body, None
+    tail = min(limit // 8, MAX_TAIL)
+    return body[: limit - tail], body[len(body) - tail :]
+
+
+class Copy:
+    """
+    What is kept of an answer. The stream itself fills it, for speed: the first `MAX_MARKS` pieces
+    into :attr:`chunks` and :attr:`times`, what follows into :attr:`rest`, as long as there is
+    :attr:`room`; then :meth:`overflow` takes over. At the end it sets :attr:`room` and closes.
+
+    Args:
+        limit: Bytes kept, at most.
+    """
+
+    __slots__ = (
+        "_ring", "_ring_size", "_tail_room", "chunks", "kept", "limit", "missed", "rest", "room",
+        "tail", "times",
+    )  # fmt: skip
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._tail_room = limit // 8 if limit < 8 * MAX_TAIL else MAX_TAIL
+        self._ring: deque[bytes] | None = None
+        self._ring_size = 0
+        self.chunks: list[bytes] = []
+        self.times: list[float] = []
+        self.rest = bytearray()
+        self.tail: bytes | None = None
+        """Once closed: the end of a body that was too long."""
+        self.room = limit - self._tail_room
+        """Bytes that may still be kept of the beginning."""
+        self.missed = 0
+        """Bytes that came after the beginning was full."""
+        self.kept = 0
+        """Bytes kept, once closed."""
+
+    def overflow(self, chunk: bytes, room: int) -> int:
+        """Keep what fits of a *chunk* longer than *room*, the rest in a ring; returns the room left."""
+        if self._ring is None:
+            self._ring = deque()
+            if self.rest:
+                self.rest += chunk[:room]
+            else:
+                self.chunks.append(chunk[:room])
+                self.times.append(perf_counter())
+            chunk = chunk[room:]
+        self.missed += len(chunk)
+        ring = self._ring
+        ring.append(
+            chunk[len(chunk) - self._tail_room :] if len(chunk) > self._tail_room else chunk
+        )
+        self._ring_size += len(ring[-1])
+        while ring and self._ring_size - len(ring[0]) >= self._tail_room:
+            self._ring_size -= len(ring.popleft())
+        return 0
+
+    def take(self, body: bytes) -> None:
+        """Keep what fits of a *body* that is there already."""
+        if len(body) <= self.room:
+            self.rest += body
+            self.room -= len(body)
+        else:
+            self.room = self.overflow(body, self.room)
+
+    def close(self) -> None:
+        """Count, and let go of what the ring holds beyond its size: the body has ended."""
+        self.kept = self.limit - self._tail_room - self.room
+        if self._ring is not None:
+            ring = b"".join(self._ring)
+            self.tail = ring[max(len(ring) - self._tail_room, 0) :]
+            self.kept += len(self.tail)
+            self._ring = None
+
+    @property
+    def total(self) -> int:
+        """Bytes that passed."""
+        return self.limit - self._tail_room - self.room + self.missed
+
+    @property
+    def last_bytes(self) -> bytes:
+        """The last few hundred bytes, to see how the body ended; once closed."""
+        if self.tail is not None:
+            return self.tail[-512:]
+        last = bytes(self.rest[-512:])
+        for chunk in reversed(self.chunks):
+            if len(last) >= 512:
+                break
+            last = chunk[-512:] + last
+        return last[-512:]
+
+
+class Piece(NamedTuple):
+    """A part of a body, decoded."""
+
+    data: bytes
+    time: float
+    """When its last byte came."""
+
+
+def pieces(copy: Copy, encodings: list[str]) -> tuple[list[Piece], str | None]:
+    """
+    Return the beginning of a body, decoded, in the pieces it came in.
+
+    The second value says, in words, what could not be read, if anything.
+    """
+    whole = list(_marked(copy))
+    trouble = None
+    for encoding in reversed(encodings):
+        if encoding in ("identity", ""):
+            continue
+        decompress = _decompressor(encoding)
+        if decompress is None:
+            return [], f"the body is encoded as {encoding[:40]!r}, which cannot be read here"
+        limit = copy.limit * MAX_EXPANSION
+        decoded: list[Piece] = []
+        size = 0
+        try:
+            for piece in whole:
+                data = decompress(piece.data)
+                size += len(data)
+                decoded.append(Piece(data, piece.time))
+                if size > limit:
+                    trouble = "the body is too long; only its beginning was read"
+                    break
+        except Exception:  # noqa: BLE001 - each library has errors of its own; garbage is no reason to fail
+            trouble = f"the body is not valid {encoding[:40]}; only its beginning was read"
+        whole = decoded
+    return whole, trouble
+
+
+_SLICE = 64 * 1024
+
+
+def _marked(copy: Copy) -> Iterator[Piece]:
+    time = 0.0
+    for chunk, time in zip(copy.chunks, copy.times, strict=True):
+        # In slices, so that a decompressor's output stays bounded too.
+        for at in range(0, len(chunk), _SLICE):
+            yield Piece(chunk[at : at + _SLICE], time)
+    for at in range(0, len(copy.rest), _SLICE):
+        yield Piece(bytes(copy.rest[at : at + _SLICE]), time)
+
+
+def _decompressor(encoding: str) -> Callable[[bytes], bytes] | None:
+    if encoding in ("gzip", "x-gzip"):
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
+    if encoding == "deflate":
+        return _inflate()
+    if encoding == "br":
+        for name in ("brotli", "brotlicffi"):
+            library = _module(name)
+            if library is not None:
+                reader = library.Decompressor()
+                return getattr(reader, "process", None) or reader.decompress  # type: ignore[no-any-return]
+    if encoding == "zstd":
+        for name in ("compression.zstd", "backports.zstd"):
+            library = _module(name)
+            if library is not None:
+                return library.ZstdDecompressor().decompress  # type: ignore[no-any-return]
+    return None
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+def _inflate() -> Callable[[bytes], bytes]:
+    """Servers send ``deflate`` with and without the zlib wrapper (RFC 9110, 8.4.1.2)."""
+    state: list[Any] = []
+    waiting = bytearray()
+
+    def decompress(data: bytes) -> bytes:
+        if not state:
+            waiting.extend(data)
+            if len(waiting) < 2:
+                return b""
+            data = bytes(waiting)
+            # The wrapper's two bytes: method 8, and a multiple of 31 (RFC 1950).
+            wrapped = data[0] & 15 == 8 and int.from_bytes(data[:2]) % 31 == 0
+            state.append(zlib.decompressobj(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS))
+        return state[0].decompress(data)  # type: ignore[no-any-return]
+
+    return decompress

@@ -1,0 +1,282 @@
+"""
+One call of a model as a transport sees it: from the request to the event.
+
+What happens while the host waits is here and kept short; what can wait is in `reading`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any, Final, Literal, NamedTuple
+
+from llmobs.client import Recording
+from llmobs.context import Frame, current_frame, set_frame
+from llmobs.contrib._wire.body import Copy, clip
+from llmobs.contrib._wire.merge import apply_policy, merge
+from llmobs.contrib._wire.reading import Ending, Exchange, looks_failed, read_exchange
+from llmobs.contrib._wire.recognise import Target, recognise
+from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status
+from llmobs.ids import new_id
+from llmobs.operations import PromptCall, status_of
+from llmobs.sync import default_client
+from llmobs.tracker import Tracker
+
+__all__ = ["CAPTURE_HEADER", "Call", "CaptureContent", "Options", "begin"]
+
+CaptureContent = Literal["full", "redacted", "metadata"]
+
+CAPTURE_HEADER: Final = "x-llmobs-capture-content"
+"""Request header that sets ``capture_content`` for one call; taken out before the request leaves."""
+
+_MARK: Final = "llmobs"
+"""In ``request.extensions`` while a transport of ours handles the request: an inner one steps aside."""
+_DEFAULT_BYTES: Final = 1024 * 1024
+_HEADERS: Final = frozenset({b"x-stainless-retry-count", b"user-agent", CAPTURE_HEADER.encode()})
+_MODES: Final = frozenset({"full", "redacted", "metadata"})
+
+
+class Options(NamedTuple):
+    """How calls of one client are recorded."""
+
+    client: Recording | None = None
+    """Records what happens outside any run; the default client if None."""
+    capture_content: CaptureContent = "full"
+    include_usage: bool = False
+
+
+def begin(request: Any, options: Options) -> Call | None:
+    """Return the call that *request* starts, or None if it is none of ours to record."""
+    started = perf_counter()
+    url = request.url
+    target = recognise(request.method, url.host, url.raw_path)
+    if target is None or _MARK in request.extensions:
+        return None
+    attempt = 1
+    mode: str = options.capture_content
+    is_sdk = False
+    for name, value in request.headers.raw:
+        key = name.lower()
+        if key not in _HEADERS:
+            continue
+        if key == b"x-stainless-retry-count":
+            attempt = int(value) + 1 if value.isdigit() else 1
+            is_sdk = True
+        elif key == b"user-agent":
+            if value.startswith(b"llmobs/"):
+                return None
+        else:
+            mode = value.decode("ascii", "replace")
+            if mode not in _MODES:
+                mode = "metadata"  # a typing error must not reveal what was to be hidden
+            del request.headers[CAPTURE_HEADER]
+    body = getattr(request, "_content", None)
+    if not (target.certain or is_sdk) and (body is None or b'"model"' not in body):
+        return None
+    frame = current_frame()
+    run = None if frame is None else frame.run
+    if not isinstance(run, Tracker):
+        frame, run = None, Tracker(options.client or default_client())
+    if not run.client.enabled:
+        return None
+    return Call(target, run, frame, mode, request, body, attempt, started)
+
+
+class Call:
+    """A call under way; ends once, with :meth:`end`."""
+
+    __slots__ = (
+        "_attempt", "_error", "_form_model", "_frame", "_headers", "_http_status", "_limit", "_mode", "_request",
+        "_status", "_target", "_timestamp", "_tracker", "_write", "copy", "decoded", "done",
+        "ending", "failed", "latency_ms", "operation", "size", "started",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        target: Target,
+        tracker: Tracker,
+        frame: Frame | None,
+        mode: str,
+        request: Any,
+        body: bytes | None,
+        attempt: int,
+        started: float,
+    ) -> None:
+        settings = getattr(tracker.client, "settings", None)
+        self._limit: int = _DEFAULT_BYTES if settings is None else settings.capture_bytes
+        self._target = target
+        self._tracker = tracker
+        self._frame = frame
+        self._mode = mode
+        self._request = None if body is None else clip(body, self._limit)
+        self._form_model = _model_in_form(request) if body is None else None
+        self._attempt = attempt
+        self._http_status: int | None = None
+        self._headers: Any = None
+        self._error: ErrorInfo | None = None
+        self._status = Status.SUCCESS
+        self._timestamp = datetime.now(UTC)
+        self._write: Callable[[Call], object] | None = None
+        self.started = started
+        self.copy: Copy | None = None
+        self.decoded = False
+        self.done = False
+        self.failed = False
+        self.latency_ms = 0.0
+        self.ending = Ending.WHOLE
+        self.size = 0
+        self.operation: PromptCall | None = None
+        if type(frame) is PromptCall and not frame.ended:
+            self._join(frame)
+
+    # The request path.
+
+    def respond(self, response: Any) -> Copy:
+        """Note the head of the answer; returns where its body is to be copied."""
+        # Not the response itself: its client reads the whole body into it.
+        self._http_status = response.status_code
+        self._headers = response.headers
+        self.copy = Copy(self._limit)
+        return self.copy
+
+    def end(self, ending: Ending, error: BaseException | None = None) -> None:
+        """Record it, the first time."""
+        if self.done:
+            return
+        self.latency_ms = (perf_counter() - self.started) * 1000
+        self.ending = ending
+        if self.copy is not None:
+            self.copy.close()
+        status = self._http_status
+        if status is not None and 300 <= status < 400:
+            self.done = True  # a redirect: the client asks again, elsewhere
+            if self.operation is not None and self.operation.captured is self:
+                self.operation.captured = None
+            return
+        if error is not None:
+            self._status = _status_of(error)
+            if self._status is not Status.CANCELLED:
+                # Not the exception itself: its traceback holds on to the host's frames.
+                self._error = ErrorInfo.of(error)
+        elif status is not None and status >= 400:
+            self._status = Status.ERROR
+        elif self.copy is not None and looks_failed(self.copy.last_bytes, ending):
+            self._status = Status.ERROR if ending is Ending.WHOLE else Status.CANCELLED
+        self.failed = self._status is not Status.SUCCESS
+        self.size = (self.copy.kept if self.copy is not None else 0) + 1024
+        if self._request is not None:
+            self.size += len(self._request[0]) + len(self._request[1] or b"")
+        if self.operation is None:
+            self.done = True
+            self._record()
+        else:
+            with _joining:
+                self.done = True
+                write = self._write
+            if write is not None:
+                write(self)
+
+    def _event(self) -> PromptCallEvent:
+        target = self._target
+        return PromptCallEvent(
+            event_id=new_id(),
+            run_id=self._tracker.run_id,
+            timestamp=self._timestamp,
+            model=target.model,
+            operation=target.operation,
+            provider=target.provider,
+            server_address=target.host,
+            latency_ms=self.latency_ms,
+            status=self._status,
+            attempt=self._attempt,
+            http_status=self._http_status,
+            error=self._error,
+        )
+
+    def _record(self) -> None:
+        event = self._event()
+        if self._frame is not None:
+            event.parent_id = self._frame.event_id
+        # The parent is the block of the request, wherever the answer was read.
+        here = current_frame()
+        set_frame(self._tracker)
+        try:
+            self._tracker.record(event, size=self.size, failed=self.failed, complete=self._complete)
+        finally:
+            set_frame(here)
+
+    # One call, one event: what `tracker.prompt_call()` records too.
+
+    def _join(self, operation: PromptCall) -> None:
+        with _joining:
+            before = operation.captured
+            operation.captured = self
+            self.operation = operation
+            if before is None:
+                return
+            if not before.done:  # two at once in one block: the first keeps it
+                operation.captured = before
+                self.operation = None
+                return
+        if isinstance(before, Call):  # an attempt that was retried: an event of its own
+            before.operation = None
+            before._record()  # noqa: SLF001 - the same class
+
+    def settle(self, write: Callable[[Call], object]) -> None:
+        """The operation has ended: let *write* record it with this, now or when the answer ends."""
+        with _joining:
+            self._write = write
+            done = self.done
+        if done:
+            write(self)
+
+    def fill(self, event: Event) -> None:
+        """Add what this saw to the event of the operation; runs in the pipeline."""
+        if isinstance(event, PromptCallEvent):
+            seen = self._event()
+            self._read(seen)
+            merge(event, seen)
+
+    # The pipeline.
+
+    def _complete(self, event: Event) -> None:
+        if isinstance(event, PromptCallEvent):
+            self._read(event)
+            if event.failed and not self.failed:
+                self._tracker.failures += 1
+
+    def _read(self, event: PromptCallEvent) -> None:
+        headers = {k.lower(): v for k, v in self._headers.items()} if self._headers else {}
+        exchange = Exchange(
+            target=self._target,
+            request=self._request,
+            form_model=self._form_model,
+            started=self.started,
+            status=self._http_status,
+            headers=headers,
+            copy=self.copy,
+            ending=self.ending,
+            decoded=self.decoded,
+        )
+        read_exchange(exchange, event)
+        apply_policy(event, self._mode)
+
+
+_joining = threading.Lock()
+
+
+def _status_of(error: BaseException) -> Status:
+    # Timeouts of httpx are no TimeoutError; both httpx and httpx2 call theirs so.
+    if any(kind.__name__ == "TimeoutException" for kind in type(error).__mro__):
+        return Status.TIMEOUT
+    return status_of(error)
+
+
+def _model_in_form(request: Any) -> str | None:
+    for field in getattr(getattr(request, "stream", None), "fields", ()):
+        if getattr(field, "name", None) == "model":
+            value = getattr(field, "value", None)
+            return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return None

@@ -1,0 +1,114 @@
+"""OpenAI's smaller endpoints: legacy completions, embeddings; audio and images for figures only."""
+
+from typing import Any
+
+from llmobs.contrib._wire.messages import message, text_part
+from llmobs.contrib._wire.openai_chat import common_response, request_params
+from llmobs.contrib._wire.wire import Fields, Json, StreamEvent, Wire, as_dict, as_list, as_text
+
+__all__ = ["COMPLETIONS", "EMBEDDINGS", "MEDIA"]
+
+
+def _texts(value: Any) -> Any:
+    """A text, or several; of token ids only how many."""
+    if type(value) is str:
+        return value
+    items = as_list(value)
+    if items and type(items[0]) is int:
+        return f"[{len(items)} token ids]"
+    return [item if type(item) is str else f"[{len(as_list(item))} token ids]" for item in items]
+
+
+def _request(body: Json, content: str) -> Fields:
+    return {
+        "model": as_text(body.get("model")),
+        "stream": True if body.get("stream") is True else None,
+        "prompt": _texts(body.get(content)),
+        "request_params": request_params(body),
+    }
+
+
+def _completion_response(body: Json) -> Fields:
+    choices = [as_dict(choice) for choice in as_list(body.get("choices"))]
+    answers = [
+        message(
+            "assistant",
+            [text_part(as_text(choice.get("text")) or "")],
+            finish_reason=as_text(choice.get("finish_reason")) or "",
+        )
+        for choice in choices
+    ]
+    reasons = [reason for choice in choices if (reason := as_text(choice.get("finish_reason")))]
+    return {
+        **common_response(body),
+        "response": answers,
+        "finish_reason": reasons[0] if reasons else None,
+    }
+
+
+def _completion_assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
+    body: Json = {}
+    choices: dict[Any, Json] = {}
+    for _, data, _ in events:
+        body.update({key: data[key] for key in ("id", "model", "usage") if data.get(key)})
+        for part in map(as_dict, as_list(data.get("choices"))):
+            index = part.get("index")
+            choice = choices.setdefault(index if type(index) is int else 0, {"text": []})
+            if text := as_text(part.get("text")):
+                choice["text"].append(text)
+            choice["finish_reason"] = part.get("finish_reason") or choice.get("finish_reason")
+    finished = bool(choices) and all(choice["finish_reason"] for choice in choices.values())
+    body["choices"] = [
+        {**choices[index], "text": "".join(choices[index]["text"])} for index in sorted(choices)
+    ]
+    return body, finished
+
+
+def _completion_is_content(data: Json) -> bool:
+    return any(as_text(as_dict(choice).get("text")) for choice in as_list(data.get("choices")))
+
+
+def _embedding_response(body: Json) -> Fields:
+    data = as_list(body.get("data"))
+    first = as_dict(data[0] if data else None).get("embedding")
+    figures: Json = {"vectors": len(data)}
+    if type(first) is list:
+        figures["dimensions"] = len(first)
+    elif type(first) is str:  # base64 of 32-bit floats
+        figures["dimensions"] = len(first) * 3 // 4 // 4
+    # Vectors are not kept: they are large, and what they came from can be read back from them.
+    return {**common_response(body), "response_metadata": figures}
+
+
+def _media_request(body: Json) -> Fields:
+    figures = ("n", "size", "quality", "style", "voice", "response_format", "speed", "language")
+    return {
+        "model": as_text(body.get("model")),
+        "stream": True if body.get("stream") is True else None,
+        "request_params": {k: body[k] for k in figures if body.get(k) is not None} or None,
+    }
+
+
+def _media_response(body: Json) -> Fields:
+    fields = common_response(body)
+    if images := as_list(body.get("data")):
+        fields["response_metadata"] = {"images": len(images)}
+    elif type(body.get("duration")) in (int, float):
+        fields["response_metadata"] = {"duration_seconds": body["duration"]}
+    return fields
+
+
+def _media_assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
+    usage = [data["usage"] for _, data, _ in events if data.get("usage")]
+    ended = any(str(data.get("type")).endswith((".done", ".completed")) for _, data, _ in events)
+    return {"usage": usage[-1]} if usage else {}, ended
+
+
+COMPLETIONS = Wire(
+    lambda body: _request(body, "prompt"),
+    _completion_response,
+    _completion_assemble,
+    _completion_is_content,
+)
+EMBEDDINGS = Wire(lambda body: _request(body, "input"), _embedding_response)
+MEDIA = Wire(_media_request, _media_response, _media_assemble, keeps_content=False)

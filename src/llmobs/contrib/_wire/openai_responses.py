@@ -1,0 +1,148 @@
+"""
+OpenAI's responses (API reference, "Responses" and "Streaming events").
+
+A stream ends with an event that holds the whole answer; if that never came, the answer is put
+together from what did.
+"""
+
+from typing import Any
+
+from llmobs.contrib._wire.messages import message, parts, text_part, tool_call, tool_calls_of
+from llmobs.contrib._wire.openai_chat import common_response, request_params
+from llmobs.contrib._wire.wire import Fields, Json, StreamEvent, Wire, as_dict, as_list, as_text
+
+__all__ = ["WIRE"]
+
+_LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+
+def _request(body: Json) -> Fields:
+    prompt: list[Json] = []
+    instructions = body.get("instructions")
+    if type(instructions) is str and instructions:
+        prompt.append(message("system", [text_part(instructions)]))
+    elif type(instructions) is list:
+        prompt += [_item(as_dict(item), "system") for item in instructions]
+    given = body.get("input")
+    if type(given) is str and given:
+        prompt.append(message("user", [text_part(given)]))
+    prompt += [_item(as_dict(item), "user") for item in as_list(given)]
+    return {
+        "model": as_text(body.get("model")),
+        "stream": True if body.get("stream") is True else None,
+        "prompt": prompt,
+        "request_params": request_params(body),
+    }
+
+
+def _item(item: Json, default_role: str) -> Json:
+    """One item of a conversation as a message."""
+    kind = item.get("type")
+    if kind in (None, "message"):
+        role = as_text(item.get("role")) or default_role
+        return message(role, parts(item.get("content")))
+    if kind in ("function_call_output", "custom_tool_call_output"):
+        output = item.get("output")
+        answer = {
+            "type": "tool_call_response",
+            "id": item.get("call_id"),
+            "response": parts(output) if type(output) is list else output,
+        }
+        return message("tool", [answer])
+    return message("assistant", _said(item))
+
+
+def _said(item: Json) -> list[Json]:
+    """The parts of one item that the model made."""
+    kind = item.get("type")
+    if kind == "function_call":
+        return [tool_call(item.get("call_id"), item.get("name"), item.get("arguments"))]
+    if kind == "custom_tool_call":
+        part = tool_call(item.get("call_id"), item.get("name"), None)
+        return [{**part, "arguments": item.get("input")}]
+    if kind == "reasoning":
+        thoughts = parts(item.get("content")) or parts(item.get("summary"))
+        return [{**thought, "type": "reasoning"} for thought in thoughts]
+    if kind in (None, "message"):
+        return parts(item.get("content"))
+    # Hosted tools: web search, code interpreter, computer use and whatever comes next.
+    return [
+        {"type": "server_tool_call", "name": as_text(kind) or "", "server_tool_call": part}
+        for part in parts([item])
+    ]
+
+
+def _response(body: Json) -> Fields:
+    said = [part for item in as_list(body.get("output")) for part in _said(as_dict(item))]
+    finish = as_text(as_dict(body.get("incomplete_details")).get("reason")) or as_text(
+        body.get("status")
+    )
+    answers = [message("assistant", said, finish_reason=finish or "")] if said else []
+    kept = ("previous_response_id", "conversation")
+    return {
+        **common_response(body),
+        "response": answers,
+        "finish_reason": finish,
+        "tool_calls": tool_calls_of(answers),
+        "response_metadata": {k: body[k] for k in kept if body.get(k)} or None,
+    }
+
+
+def _is_content(data: Json) -> bool:
+    kind = data.get("type")
+    return type(kind) is str and kind.endswith(".delta")
+
+
+def _assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
+    body: Json = {}
+    items: dict[Any, Json] = {}
+    for _, data, _ in events:
+        kind = data.get("type")
+        if as_dict(data.get("response")):
+            body = data["response"]
+            if kind in _LAST:
+                return body, True
+        index = data.get("output_index")
+        if type(index) is not int:
+            continue
+        if kind in ("response.output_item.added", "response.output_item.done"):
+            items[index] = as_dict(data.get("item"))
+        elif type(data.get("delta")) is str:
+            _add(items.setdefault(index, {}), str(kind), data["delta"])
+    output = [_finished(items[index]) for index in sorted(items)]
+    return {**body, "output": output, "status": "incomplete"}, False
+
+
+def _add(item: Json, kind: str, delta: str) -> None:
+    key = {
+        "response.function_call_arguments.delta": "arguments",
+        "response.custom_tool_call_input.delta": "input",
+        "response.refusal.delta": "refusal",
+        "response.reasoning_text.delta": "thought",
+        "response.reasoning_summary_text.delta": "thought",
+        "response.output_text.delta": "text",
+    }.get(kind)
+    if key is not None:
+        item.setdefault(f"_{key}", []).append(delta)
+
+
+def _finished(item: Json) -> Json:
+    """An item whose deltas came, but not its end."""
+    pieces = {key[1:]: "".join(item[key]) for key in list(item) if key.startswith("_")}
+    if not pieces:
+        return item
+    whole = {key: value for key, value in item.items() if not key.startswith("_")}
+    for key in ("arguments", "input"):
+        if key in pieces:
+            whole[key] = pieces[key]
+    content = []
+    if "text" in pieces:
+        content.append({"type": "output_text", "text": pieces["text"]})
+    if "refusal" in pieces:
+        content.append({"type": "refusal", "refusal": pieces["refusal"]})
+    if "thought" in pieces:
+        whole["summary"] = [{"type": "summary_text", "text": pieces["thought"]}]
+    return {**whole, "content": content} if content else whole
+
+
+WIRE = Wire(_request, _response, _assemble, _is_content)

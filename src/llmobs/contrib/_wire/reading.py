@@ -1,0 +1,302 @@
+"""
+From what passed on the wire to the fields of an event. Runs in the pipeline, after the call.
+
+Nothing here trusts a provider: what cannot be read is said in the event's ``warnings``.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from llmobs.contrib._wire import aws, sse
+from llmobs.contrib._wire.body import Copy, Piece, pieces
+from llmobs.contrib._wire.partial import read_head, read_tail
+from llmobs.contrib._wire.recognise import Target
+from llmobs.contrib._wire.wire import Fields, Json, StreamEvent, as_dict, as_text
+from llmobs.events import ErrorInfo, PromptCallEvent, Status
+
+__all__ = ["Ending", "Exchange", "looks_failed", "read_exchange"]
+
+
+class Ending(Enum):
+    """How the answer's body ended."""
+
+    WHOLE = "whole"
+    CLOSED = "closed"
+    """The caller closed it before its end."""
+    FAILED = "failed"
+    """An exception ended the request or the body."""
+
+
+class Exchange(NamedTuple):
+    """One request and what came back."""
+
+    target: Target
+    request: tuple[bytes, bytes | None] | None
+    """Its body, see `body.clip`; None if it was not in memory (uploads)."""
+    form_model: str | None
+    """The model of a form (uploads), whose body is not kept."""
+    started: float
+    status: int | None
+    headers: Mapping[str, str]
+    """Of the answer; keys in lower case."""
+    copy: Copy | None
+    ending: Ending
+    decoded: bool = False
+    """The copy holds the body without its content encoding already."""
+
+
+_REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
+_END_MARKS: Final = (b"[DONE]", b"message_stop", b"response.completed", b"response.incomplete")
+_ERROR = re.compile(rb'"error": ?\{|event: ?error|"type": ?"error"|response\.failed')
+
+
+def looks_failed(last_bytes: bytes, ending: Ending) -> bool:
+    """
+    Judge by its last bytes whether an answer with a good status failed all the same.
+
+    A guess that costs next to nothing, for the request path; `read_exchange` knows.
+    """
+    # Two searches for words find nothing nearly always, ten times faster than the pattern does.
+    if (b"error" in last_bytes or b"failed" in last_bytes) and _ERROR.search(last_bytes):
+        return True
+    if ending is not Ending.CLOSED or any(mark in last_bytes for mark in _END_MARKS):
+        return False
+    return not last_bytes.rstrip().endswith(b"}")
+
+
+def read_exchange(exchange: Exchange, event: PromptCallEvent) -> None:
+    """Set the fields of *event* that *exchange* tells; what is there and not told stays."""
+    reader = _Reader(exchange)
+    fields = reader.read()
+    event.warnings = (*event.warnings, *fields.pop("warnings", ()), *reader.warnings)
+    for name, value in fields.items():
+        if value is not None and value != []:
+            setattr(event, name, value)
+
+
+class _Reader:
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._wire = exchange.target.wire
+        self.warnings: list[str] = []
+        self._spoilt = False
+
+    def read(self) -> Fields:
+        exchange = self._exchange
+        headers = exchange.headers
+        fields: Fields = {}
+        if exchange.request is not None:
+            body = self._json(exchange.request[0], exchange.request[1], "request")
+            fields.update(self._understand(self._wire.request, as_dict(body), "request"))
+        fields["model"] = fields.get("model") or exchange.form_model or exchange.target.model
+        fields["request_id"] = next((headers[n] for n in _REQUEST_IDS if headers.get(n)), None)
+        if exchange.status is None or exchange.copy is None:
+            return fields
+        if exchange.status >= 400:
+            return fields | self._failure(exchange.status)
+        content_type = headers.get("content-type", "").lower()
+        if content_type.startswith("text/event-stream"):
+            return fields | self._stream(sse.EventSplitter(), sse.fields_of)
+        if "eventstream" in content_type:
+            return fields | self._stream(aws.FrameSplitter(), aws.payload_of)
+        if not self._wire.keeps_content and "json" not in content_type:
+            return fields  # a picture or a sound
+        return fields | self._whole()
+
+    # Bodies.
+
+    def _pieces(self) -> tuple[list[Piece], bytes | None]:
+        """The beginning of the answer, decoded, and its end if there is a gap between them."""
+        exchange = self._exchange
+        copy = exchange.copy
+        assert copy is not None
+        encodings = exchange.headers.get("content-encoding", "").lower().replace(" ", "").split(",")
+        if exchange.decoded or encodings == ["identity"]:
+            encodings = [""]
+        found, trouble = pieces(copy, encodings)
+        tail = copy.tail
+        if trouble:
+            self.warnings.append(f"response: {trouble}")
+        elif tail is not None:
+            self.warnings.append(
+                f"response: {copy.kept} of {copy.total} bytes kept; the middle is missing"
+            )
+        # The end of a compressed body cannot be read without its middle.
+        return found, tail if encodings == [""] else (None if tail is None else b"")
+
+    def _json(self, head: bytes, tail: bytes | None, what: str) -> Any:
+        """Read JSON, or what there is of it."""
+        if tail is None:
+            try:
+                return msgspec.json.decode(head)
+            except (msgspec.DecodeError, RecursionError):
+                value = read_head(head)
+                self.warnings.append(
+                    f"{what}: not JSON" if value is None else f"{what}: the JSON is incomplete"
+                )
+                return value
+        value = read_head(head)
+        if what == "request":
+            self.warnings.append(f"{what}: too long; the middle is missing")
+        return {**value, **read_tail(tail)} if type(value) is dict else value
+
+    def _understand(self, read: Any, body: Json, what: str) -> Fields:
+        try:
+            return dict(read(body))
+        except Exception:  # noqa: BLE001 - shapes no provider documents; the rest of the event stays
+            self.warnings.append(f"{what}: an unexpected shape; not read")
+            return {}
+
+    # Answers.
+
+    def _whole(self) -> Fields:
+        found, tail = self._pieces()
+        text = b"".join(piece.data for piece in found)
+        if not text and self._exchange.ending is not Ending.WHOLE:
+            return {"status": _ended_early(self._exchange.ending)}
+        before = len(self.warnings)
+        body = self._json(text, tail, "response")
+        incomplete = len(self.warnings) > before
+        fields = self._understand(self._wire.response, as_dict(body), "response")
+        if error := _error_in(as_dict(body)):
+            fields |= {"status": Status.ERROR, "error": error}
+        elif self._exchange.ending is Ending.CLOSED and incomplete:
+            fields["status"] = Status.CANCELLED
+        elif incomplete and self._exchange.ending is Ending.WHOLE and self._is_all(tail):
+            fields |= _unreadable("the answer is no complete JSON", "invalid_response")
+        elif self._exchange.ending is not Ending.FAILED:
+            fields["status"] = Status.SUCCESS
+        return fields
+
+    def _is_all(self, tail: bytes | None) -> bool:
+        """Whether we had all there was to read: if not, we cannot blame the provider."""
+        return tail is None and not any(
+            "only its beginning" in w or "cannot be read" in w for w in self.warnings
+        )
+
+    def _stream(self, splitter: Any, fields_of: Any) -> Fields:
+        found, tail = self._pieces()
+        events: list[StreamEvent] = []
+        done = False
+        for piece in found:
+            for raw in splitter.feed(piece.data):
+                done |= self._take(events, raw, piece.time, fields_of)
+        last = splitter.rest()
+        if tail is None:
+            if last.strip():
+                done |= self._take(events, last, found[-1].time, fields_of)
+        elif isinstance(splitter, sse.EventSplitter):
+            for raw in splitter.feed(tail)[1:]:  # the first has lost its beginning
+                done |= self._take(events, raw, 0.0, fields_of)
+        fields: Fields = {"stream": True}
+        assembled: Json = {}
+        finished = False
+        try:
+            assembled, finished = self._wire.assemble(events)
+        except Exception:  # noqa: BLE001 - as in _understand
+            self.warnings.append("response: events of an unexpected shape; not read")
+        fields |= self._understand(self._wire.response, assembled, "response")
+        fields["stream"] = True
+        fields["time_to_first_token_ms"] = self._first_token(events)
+        ended = done or finished
+        error = next((e for event in events if (e := _error_in(event.data, event.name))), None)
+        if error is not None:
+            fields |= {"status": Status.ERROR, "error": error}
+        elif ended and self._exchange.ending is not Ending.FAILED:
+            fields["status"] = Status.SUCCESS
+        elif self._spoilt and self._exchange.ending is not Ending.FAILED:
+            # Clients give up on such a stream: closing it was no wish of the application.
+            fields |= _unreadable("the stream holds what is no event", "invalid_response")
+        elif self._exchange.ending is Ending.CLOSED:
+            fields["status"] = Status.CANCELLED
+        elif self._exchange.ending is Ending.WHOLE and self._is_all(tail):
+            fields |= _unreadable("the stream ended before the answer did", "incomplete_stream")
+        return fields
+
+    def _take(self, events: list[StreamEvent], raw: bytes, time: float, fields_of: Any) -> bool:
+        """Read one event; says whether it is the mark that ends OpenAI's streams."""
+        name, text = fields_of(raw)
+        if fields_of is sse.fields_of and sse.is_foreign(raw):
+            self._spoil("bytes that are no event")
+        if not text:
+            return False
+        if text.startswith(b"[DONE]"):
+            return True
+        try:
+            data = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            data = None
+        if type(data) is dict:
+            events.append(StreamEvent(name, data, time))
+        else:
+            self._spoil("an event is not JSON")
+        return False
+
+    def _spoil(self, words: str) -> None:
+        self._spoilt = True
+        warning = f"response: {words}; left out"
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+
+    def _first_token(self, events: list[StreamEvent]) -> float | None:
+        for event in events:
+            try:
+                if event.time and self._wire.is_content(event.data):
+                    return (event.time - self._exchange.started) * 1000
+            except Exception:  # noqa: BLE001 - as in _understand
+                return None
+        return None
+
+    def _failure(self, status: int) -> Fields:
+        found, _ = self._pieces()
+        text = b"".join(piece.data for piece in found)
+        error = None
+        if text:
+            try:
+                error = _error_in(as_dict(msgspec.json.decode(text)), strict=False)
+            except (msgspec.DecodeError, RecursionError):
+                message = text[:1000].decode("utf-8", "replace").strip()
+                error = ErrorInfo(message=message or f"HTTP {status}")
+        error = error or ErrorInfo(message=f"HTTP {status}")
+        error.type = error.type or str(status)
+        return {"status": Status.ERROR, "error": error}
+
+
+def _ended_early(ending: Ending) -> Status | None:
+    return Status.CANCELLED if ending is Ending.CLOSED else None
+
+
+def _unreadable(message: str, kind: str) -> Fields:
+    return {"status": Status.ERROR, "error": ErrorInfo(message=message, type=kind)}
+
+
+def _error_in(body: Json, name: str = "", *, strict: bool = True) -> ErrorInfo | None:
+    """
+    Return the error a body or an event of a stream reports, in any provider's words.
+
+    OpenAI and Azure: ``error`` with message, type, code; Anthropic: ``error`` inside ``type:
+    error``; responses: ``response.error``, or the event itself; vLLM: flat; FastAPI: ``detail``.
+    """
+    error = body.get("error")
+    if error is None and body.get("type") == "response.failed":
+        error = as_dict(body.get("response")).get("error")
+    if error is None and (not strict or name == "error" or body.get("type") == "error"):
+        error = body
+    if not error:
+        return None
+    if type(error) is not dict:
+        return ErrorInfo(message=str(error)[:4000])
+    words = as_text(error.get("message")) or as_text(error.get("detail"))
+    if words is None:
+        words = msgspec.json.encode(error)[:4000].decode("utf-8", "replace")
+    code = error.get("code")
+    kind = as_text(error.get("type"))
+    return ErrorInfo(
+        message=words,
+        type=None if kind == "error" else kind,
+        code=None if code is None else str(code)[:200],
+    )

@@ -1,0 +1,122 @@
+"""Which HTTP request is a call of a model, judged by method, host and path alone."""
+
+import re
+from functools import lru_cache
+from typing import Final, NamedTuple
+from urllib.parse import unquote
+
+from llmobs.contrib._wire import anthropic_messages, openai_chat, openai_other, openai_responses
+from llmobs.contrib._wire.wire import Wire
+
+__all__ = ["Target", "provider_of", "recognise"]
+
+
+class Target(NamedTuple):
+    """A kind of model call at one address."""
+
+    wire: Wire
+    operation: str
+    """``gen_ai.operation.name``."""
+    provider: str
+    """``gen_ai.provider.name``."""
+    host: str
+    model: str = ""
+    """The model, where the path names it (Azure deployments, Bedrock, Vertex)."""
+    certain: bool = True
+    """False: only the body tells whether this is a call of a model."""
+
+
+_HOSTS: Final = (
+    (r"api\.openai\.com|.*\.api\.openai\.com", "openai"),
+    (r"api\.anthropic\.com", "anthropic"),
+    (r".*\.openai\.azure\.(com|us|cn)|.*\.cognitiveservices\.azure\.(com|us)", "azure.ai.openai"),
+    (r".*\.(services|inference)\.ai\.azure\.(com|us)", "azure.ai.inference"),
+    (r"bedrock.*\.amazonaws\.com(\.cn)?|.*\.api\.aws", "aws.bedrock"),
+    (r"(.*-)?aiplatform\.googleapis\.com|aiplatform\..*\.rep\.googleapis\.com", "gcp.vertex_ai"),
+    (r"generativelanguage\.googleapis\.com", "gcp.gemini"),
+    (r"api\.groq\.com", "groq"),
+    (r"(api|codestral)\.mistral\.ai", "mistral_ai"),
+    (r"api\.deepseek\.com", "deepseek"),
+    (r"api\.perplexity\.ai", "perplexity"),
+    (r"(.*\.)?api\.x\.ai", "x_ai"),
+    (r"api\.cohere\.(com|ai)", "cohere"),
+    (r"api\.moonshot\.(ai|cn)", "moonshot_ai"),
+    (r".*\.ml\.cloud\.ibm\.com", "ibm.watsonx.ai"),
+)
+"""Hosts of the providers that the OpenTelemetry GenAI conventions name."""
+
+
+def provider_of(host: str, default: str) -> str:
+    """
+    Return the ``gen_ai.provider.name`` of *host*, or *default*.
+
+    A host nobody knows (vLLM, Ollama, a gateway) counts as the provider whose wire it speaks.
+    """
+    for pattern, name in _HOSTS:
+        if re.fullmatch(pattern, host):
+            return name
+    return default
+
+
+_Route = tuple[str, Wire, str, str, bool]
+_MEDIA = (
+    r"/(?:audio/(?:speech|transcriptions|translations)|images/(?:generations|edits|variations))"
+)
+_ROUTES: Final[tuple[_Route, ...]] = (
+    # path, wire, operation, provider if the host is unknown, whether the path alone is proof
+    (r"/chat/completions", openai_chat.WIRE, "chat", "openai", True),
+    (r"/responses", openai_responses.WIRE, "chat", "openai", False),
+    (r"/completions", openai_other.COMPLETIONS, "text_completion", "openai", False),
+    (r"/embeddings", openai_other.EMBEDDINGS, "embeddings", "openai", False),
+    (_MEDIA, openai_other.MEDIA, "generate_content", "openai", False),
+    (r"/messages/count_tokens", anthropic_messages.COUNT, "count_tokens", "anthropic", False),
+    (r"/messages", anthropic_messages.WIRE, "chat", "anthropic", False),
+    (
+        r"/model/(?P<model>[^/]+)/invoke(?:-with-response-stream)?",
+        anthropic_messages.WIRE,
+        "chat",
+        "aws.bedrock",
+        False,
+    ),
+    (
+        r"/publishers/anthropic/models/count-tokens:rawPredict",
+        anthropic_messages.COUNT,
+        "count_tokens",
+        "gcp.vertex_ai",
+        True,
+    ),
+    (
+        r"/publishers/anthropic/models/(?P<model>[^/:]+):(?:rawPredict|streamRawPredict)",
+        anthropic_messages.WIRE,
+        "chat",
+        "gcp.vertex_ai",
+        True,
+    ),
+)
+_compiled: Final = tuple((re.compile(f".*{route[0]}/?"), route) for route in _ROUTES)
+_DEPLOYMENT = re.compile(r".*/openai/deployments/([^/]+)/")
+
+
+@lru_cache(maxsize=1024)
+def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
+    """
+    Return what the request calls, or None if it is not a call of a model.
+
+    Args:
+        method: ``POST``; anything else is no call.
+        host: Host name, lower case.
+        raw_path: Path and query as sent.
+    """
+    if method != "POST":
+        return None
+    path = unquote(raw_path.partition(b"?")[0].decode("ascii", "replace"))
+    for pattern, (_, wire, operation, provider, certain) in _compiled:
+        found = pattern.fullmatch(path)
+        if found is None:
+            continue
+        model = found.groupdict().get("model") or ""
+        if deployment := _DEPLOYMENT.match(path):
+            model, provider, certain = deployment[1], "azure.ai.openai", True
+        known = provider_of(host, "")
+        return Target(wire, operation, known or provider, host, model, certain or bool(known))
+    return None

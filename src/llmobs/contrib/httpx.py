@@ -1,0 +1,286 @@
+"""
+Capture of model calls at the wire: a transport that wraps the one an HTTP client has.
+
+Works with ``httpx2`` and ``httpx``, sync and async, and with every SDK that stands on them. The
+transport recognises calls of OpenAI, Anthropic and everything compatible by their path; bytes pass
+through it untouched and unbuffered; what it kept of them is read later, in the pipeline.
+
+One call in another way than the client's::
+
+    client.chat.completions.create(..., extra_headers={"x-llmobs-capture-content": "metadata"})
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from llmobs.client import Recording
+from llmobs.contrib._wire.call import CAPTURE_HEADER, Call, CaptureContent, Options, begin
+from llmobs.contrib._wire.filter import UsageFilter, with_usage_asked
+from llmobs.contrib._wire.reading import Ending
+from llmobs.contrib._wire.streams import report, stream_class
+
+__all__ = [
+    "CAPTURE_HEADER",
+    "AsyncRecordingTransport",
+    "RecordingTransport",
+    "instrument",
+    "is_instrumented",
+    "uninstrument",
+]
+
+C = TypeVar("C")
+
+
+class _Recording:
+    """What both colours share."""
+
+    _is_async: bool
+
+    def __init__(
+        self,
+        transport: Any,
+        *,
+        llmobs_client: Recording | None = None,
+        capture_content: CaptureContent = "full",
+        include_usage: bool = False,
+    ) -> None:
+        if capture_content not in ("full", "redacted", "metadata"):
+            raise ValueError(
+                f"capture_content={capture_content!r}: must be 'full', 'redacted' or 'metadata'"
+            )
+        self.inner = transport
+        """The wrapped transport."""
+        self.options = Options(llmobs_client, capture_content, include_usage)
+
+    def _begin(self, request: Any) -> tuple[Call | None, Any]:
+        """Return the call, if *request* is one, and the request to send."""
+        call = None
+        try:
+            call = begin(request, self.options)
+            if call is not None:
+                request.extensions["llmobs"] = True
+                if self.options.include_usage:
+                    return call, _asking_for_usage(request)
+        except Exception as error:  # noqa: BLE001 - reported; the host must not notice
+            report(error)
+        return call, request
+
+    def _respond(self, call: Call, request: Any, sent: Any, response: Any) -> None:
+        """Put our stream around the body of *response*."""
+        try:
+            request.extensions.pop("llmobs", None)
+            copy = call.respond(response)
+            if response.is_closed:  # read already: transports made for tests
+                call.decoded = True
+                copy.take(response.content)
+                call.end(Ending.WHOLE)
+                return
+            usage = None
+            if sent is not request and _is_plain_stream(response):
+                usage = UsageFilter()
+            kind: Any = type(response.stream)
+            response.stream = stream_class(kind, self._is_async)(response.stream, call, copy, usage)
+        except Exception as error:  # noqa: BLE001 - reported; the host must not notice
+            report(error)
+
+    def _failed(self, call: Call, request: Any, error: BaseException) -> None:
+        try:
+            request.extensions.pop("llmobs", None)
+            call.end(Ending.FAILED, error)
+        except Exception as ours:  # noqa: BLE001 - reported; the host must not notice
+            report(ours)
+
+
+class RecordingTransport(_Recording):
+    """
+    A transport for sync clients of httpx2 or httpx that records model calls.
+
+    Args:
+        transport: The transport to wrap.
+        llmobs_client: Records calls made outside any run; by default the default client.
+        capture_content: ``full``; ``redacted``, even if the llmobs client does not redact; or
+            ``metadata``, no text at all. A stricter setting of the llmobs client wins.
+        include_usage: Ask OpenAI's chat completions for the usage of streams that did not ask
+            for it, and keep the extra chunk from the caller.
+
+    Raises:
+        ValueError: *capture_content* is none of the three.
+    """
+
+    _is_async = False
+
+    def handle_request(self, request: Any) -> Any:
+        """Send *request* with the wrapped transport, and record it if it calls a model."""
+        call, sent = self._begin(request)
+        if call is None:
+            return self.inner.handle_request(sent)
+        try:
+            response = self.inner.handle_request(sent)
+        except BaseException as error:
+            self._failed(call, request, error)
+            raise
+        self._respond(call, request, sent, response)
+        return response
+
+    def close(self) -> None:
+        """Close the wrapped transport."""
+        self.inner.close()
+
+    def __enter__(self) -> Self:
+        self.inner.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        self.inner.__exit__(kind, error, trace)
+
+
+class AsyncRecordingTransport(_Recording):
+    """
+    A transport for async clients of httpx2 or httpx that records model calls.
+
+    Args:
+        transport: The transport to wrap.
+        llmobs_client: Records calls made outside any run; by default the default client.
+        capture_content: ``full``; ``redacted``, even if the llmobs client does not redact; or
+            ``metadata``, no text at all. A stricter setting of the llmobs client wins.
+        include_usage: Ask OpenAI's chat completions for the usage of streams that did not ask
+            for it, and keep the extra chunk from the caller.
+
+    Raises:
+        ValueError: *capture_content* is none of the three.
+    """
+
+    _is_async = True
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Send *request* with the wrapped transport, and record it if it calls a model."""
+        call, sent = self._begin(request)
+        if call is None:
+            return await self.inner.handle_async_request(sent)
+        try:
+            response = await self.inner.handle_async_request(sent)
+        except BaseException as error:
+            self._failed(call, request, error)
+            raise
+        self._respond(call, request, sent, response)
+        return response
+
+    async def aclose(self) -> None:
+        """Close the wrapped transport."""
+        await self.inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        await self.inner.__aexit__(kind, error, trace)
+
+
+def _asking_for_usage(request: Any) -> Any:
+    """Return a copy of *request* that asks for usage, or *request* itself."""
+    if not request.url.path.rstrip("/").endswith("/chat/completions"):
+        return request
+    body = with_usage_asked(request.content)
+    if body is None:
+        return request
+    headers = request.headers.copy()
+    headers["content-length"] = str(len(body))
+    headers["accept-encoding"] = "identity"  # the extra chunk must be found without decoding
+    return type(request)(
+        request.method, request.url, headers=headers, content=body, extensions=request.extensions
+    )
+
+
+def _is_plain_stream(response: Any) -> bool:
+    headers = response.headers
+    kind: str = headers.get("content-type", "")
+    encoding: str = headers.get("content-encoding", "identity")
+    return kind.startswith("text/event-stream") and encoding == "identity"
+
+
+# Clients.
+
+
+def instrument(
+    client: C,
+    *,
+    llmobs_client: Recording | None = None,
+    capture_content: CaptureContent = "full",
+    include_usage: bool = False,
+) -> C:
+    """
+    Record the model calls that an ``httpx2`` or ``httpx`` client makes, and return the client.
+
+    Twice is harmless; the options of the last time hold. Transports mounted later are not covered.
+
+    Args:
+        client: A ``Client`` or ``AsyncClient`` of httpx2 or httpx.
+        llmobs_client: Records calls made outside any run; by default the default client.
+        capture_content: ``full``; ``redacted``, even if the llmobs client does not redact; or
+            ``metadata``, no text at all. A stricter setting of the llmobs client wins.
+        include_usage: Ask OpenAI's chat completions for the usage of streams that did not ask
+            for it, and keep the extra chunk from the caller.
+
+    Raises:
+        TypeError: *client* is no client of httpx2 or httpx.
+        ValueError: *capture_content* is none of the three.
+    """
+    wrapper = _wrapper_for(client)
+
+    def wrap(transport: Any) -> Any:
+        if transport is None:
+            return None
+        return wrapper(
+            _unwrapped(transport),
+            llmobs_client=llmobs_client,
+            capture_content=capture_content,
+            include_usage=include_usage,
+        )
+
+    _replace(client, wrap)
+    return client
+
+
+def uninstrument(client: Any) -> None:
+    """Undo :func:`instrument`: the client has the very transports it had before."""
+    _replace(client, _unwrapped)
+
+
+def is_instrumented(client: Any) -> bool:
+    """Return whether *client* records its model calls already."""
+    return isinstance(getattr(client, "_transport", None), _Recording)
+
+
+def _unwrapped(transport: Any) -> Any:
+    return transport.inner if isinstance(transport, _Recording) else transport
+
+
+def _wrapper_for(client: Any) -> type[RecordingTransport] | type[AsyncRecordingTransport]:
+    transport = _unwrapped(getattr(client, "_transport", None))
+    if hasattr(transport, "handle_async_request") and hasattr(client, "aclose"):
+        return AsyncRecordingTransport
+    if hasattr(transport, "handle_request"):
+        return RecordingTransport
+    raise TypeError(f"{type(client).__qualname__} is no client of httpx2 or httpx")
+
+
+def _replace(client: Any, change: Any) -> None:
+    # httpx has no public way to reach the transport of a client that exists; these two names are
+    # the same in all of its releases, and what its own test tools replace.
+    client._transport = change(client._transport)  # noqa: SLF001
+    mounts = client._mounts  # noqa: SLF001
+    for pattern, transport in mounts.items():
+        mounts[pattern] = change(transport)

@@ -1,0 +1,77 @@
+"""Wire bytes → expected event, over a mock transport; whole, and in pieces of every kind."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+
+from llmobs import Client, PromptCallEvent
+from llmobs.contrib.httpx import RecordingTransport
+from llmobs.testing import capture_events
+from tests.contrib.corpus import Case, anthropic, js, openai_chat, openai_responses, other
+
+CASES = [*openai_chat.CASES, *openai_responses.CASES, *anthropic.CASES, *other.CASES]
+
+
+class Body(httpx2.SyncByteStream):
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self.pieces
+
+
+def in_pieces(body: bytes, size: int) -> list[bytes]:
+    return [body[at : at + size] for at in range(0, len(body), size)]
+
+
+def record(case: Case, size: int) -> PromptCallEvent:
+    """Send the case's request, read its answer in pieces of *size*, return the one event."""
+    pieces = in_pieces(case.body, size or len(case.body) or 1)
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        assert request.content == js(case.request)
+        return httpx2.Response(case.status, headers=case.headers, stream=Body(pieces))
+
+    client = Client(sink="memory:", capture_bytes=case.limit)
+    transport = RecordingTransport(httpx2.MockTransport(answer), llmobs_client=client)
+    with capture_events() as events, httpx2.Client(transport=transport) as http:
+        request = http.build_request(
+            "POST",
+            f"https://{case.host}{case.path}",
+            content=js(case.request),
+            headers={"x-stainless-lang": "python", "x-stainless-retry-count": "0"},
+        )
+        response = http.send(request, stream=True)
+        raw = response.iter_raw()
+        passed = b"".join(next(raw) for _ in pieces) if case.closed else b"".join(raw)
+        response.close()
+    assert passed == case.body
+    [event] = events
+    assert isinstance(event, PromptCallEvent)
+    return event
+
+
+def told(event: PromptCallEvent, names: Any) -> dict[str, Any]:
+    plain = msgspec.structs.asdict(event)
+    if event.error is not None:
+        plain["error"] = {name: getattr(event.error, name) for name in ("message", "type", "code")}
+    return {name: plain[name] for name in names}
+
+
+@pytest.mark.parametrize("size", [0, 7, 1], ids=["whole", "sevens", "bytes"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_corpus(case: Case, size: int) -> None:
+    event = record(case, size)
+    assert told(event, case.expect) == case.expect
+    assert event.http_status == case.status
+    assert event.latency_ms is not None
+    if event.stream and event.response and event.status == "success" and size != 1:
+        assert event.time_to_first_token_ms is not None
+        assert 0 < event.time_to_first_token_ms <= event.latency_ms
+
+
+def test_the_corpus_is_large_and_each_case_has_its_own_name() -> None:
+    assert len({(case.path, case.name) for case in CASES}) == len(CASES) >= 60

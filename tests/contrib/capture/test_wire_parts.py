@@ -1,0 +1,202 @@
+"""The small pure parts, on their own: bounded copies, incomplete JSON, events, hosts."""
+
+import json
+import zlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmobs.contrib._wire.aws import FrameSplitter
+from llmobs.contrib._wire.body import Copy, clip, pieces
+from llmobs.contrib._wire.partial import read_head, read_tail
+from llmobs.contrib._wire.recognise import provider_of, recognise
+from llmobs.contrib._wire.sse import EventSplitter, fields_of
+from tests.contrib.corpus import sse
+from tests.contrib.corpus.anthropic import EVENTS, frame
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-10, 10**9) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def is_prefix(part: Any, whole: Any) -> bool:
+    """Whether *part* is what a reader may know of *whole* from its beginning."""
+    if isinstance(whole, dict):
+        return isinstance(part, dict) and all(is_prefix(v, whole[k]) for k, v in part.items())
+    if isinstance(whole, list):
+        return isinstance(part, list) and all(
+            is_prefix(a, b) for a, b in zip(part, whole, strict=False)
+        )
+    if isinstance(whole, str):
+        return isinstance(part, str) and whole.startswith(part.replace("\ufffd", ""))
+    # A number at the cut could have gone on.
+    return part == whole or (isinstance(whole, int) and str(whole).startswith(str(part)))
+
+
+@given(st.dictionaries(st.text(max_size=4), JSON, max_size=5), st.data(), st.booleans())
+def test_the_head_of_json_never_invents(value: Any, data: Any, ascii_only: bool) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "replace")
+    cut = data.draw(st.integers(1, len(text)))
+    assert is_prefix(read_head(text[:cut]), json.loads(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b'{"a": "xy', {"a": "xy"}),
+        (b'{"a": "x\\u00', {"a": "x"}),
+        (b'{"a": "x\\"', {"a": 'x"'}),
+        (b'{"a": "x\\\\', {"a": "x\\"}),
+        ('{"a": "xé'.encode()[:-1], {"a": "x"}),
+        (b'{"a": [1, {"b": 2}, {"c', {"a": [1, {"b": 2}, {}]}),
+        (b'{"a": 1, "bc', {"a": 1}),
+        (b'{"a": tr', {}),
+        (b"", None),
+        (b"\xff\x00", None),
+        (b"]]]", None),
+    ],
+)
+def test_heads(text: bytes, value: Any) -> None:
+    assert read_head(text) == value
+
+
+@pytest.mark.parametrize("spaces", [None, 2])
+def test_the_tail_of_json(spaces: int | None) -> None:
+    value = {"content": 'x, "model": "wrong", ' * 9, "deep": {"model": "no"}, "n": 1, "model": "m"}
+    text = json.dumps(value, indent=spaces).encode()
+    found = read_tail(text[len(text) // 2 :])
+    assert found["model"] == "m"
+    assert {key: value[key] for key in found} == found
+    assert read_tail(b"no json at all") == {}
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(1, 40), max_size=20))
+def test_events_joined_are_what_was_fed(data: bytes, sizes: list[int]) -> None:
+    splitter = EventSplitter()
+    out, at = [], 0
+    for size in [*sizes, len(data) + 1]:
+        out += splitter.feed(data[at : at + size])
+        at += size
+    assert b"".join(out) + splitter.rest() == data
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_events_split_anywhere(end: str, size: int) -> None:
+    body = b"\xef\xbb\xbf: hello" + end.encode() * 2 + sse(("a", "1"), "2", end=end)
+    splitter = EventSplitter()
+    events = [e for at in range(0, len(body), size) for e in splitter.feed(body[at : at + size])]
+    assert all(event.endswith(end.encode() * 2) for event in events)
+    events.append(splitter.rest())
+    assert [f for e in events if (f := fields_of(e))[1]] == [("a", b"1"), ("", b"2")]
+
+
+def test_several_data_lines_are_one() -> None:
+    assert fields_of(b"data: a\ndata:b\nid: 1\n\n") == ("", b"a\nb")
+
+
+@pytest.mark.parametrize("size", [1, 5, 100_000])
+def test_amazons_frames_split_anywhere(size: int) -> None:
+    body = b"".join(frame(event[1]) for event in EVENTS)
+    splitter = FrameSplitter()
+    found = [p for at in range(0, len(body), size) for p in splitter.feed(body[at : at + size])]
+    assert len(found) == len(EVENTS)
+    assert FrameSplitter().feed(b"garbage that is no frame at all") == []
+
+
+@given(st.binary(max_size=2000), st.integers(0, 600), st.integers(1, 300))
+def test_a_copy_is_bounded_and_holds_both_ends(data: bytes, limit: int, size: int) -> None:
+    copy = Copy(limit)
+    room = copy.room
+    for at in range(0, len(data), size):
+        chunk = data[at : at + size]
+        if len(chunk) <= room:
+            room -= len(chunk)
+            copy.rest += chunk
+        else:
+            room = copy.overflow(chunk, room)
+    copy.room = room
+    copy.close()
+    head = b"".join(copy.chunks) + copy.rest
+    assert copy.kept == len(head) + len(copy.tail or b"") <= limit
+    assert copy.total == len(data)
+    assert data.startswith(head)
+    if copy.tail is None:
+        assert head == data
+        assert copy.last_bytes == data[-512:]
+    else:
+        assert data.endswith(copy.tail)
+        assert len(head) == limit - limit // 8
+
+
+@given(st.binary(max_size=500), st.integers(0, 500))
+def test_clip(data: bytes, limit: int) -> None:
+    head, tail = clip(data, limit)
+    assert data.startswith(head)
+    assert data.endswith(tail or b"")
+    assert len(head) + len(tail or b"") <= max(limit, 0)
+    assert (tail is None) == (len(data) <= limit)
+
+
+def test_encodings_in_a_row_and_zstd() -> None:
+    from backports import zstd
+
+    copy = Copy(10_000)
+    copy.rest += zlib.compress(zstd.compress(b"hello"))
+    found, trouble = pieces(copy, ["zstd", "deflate"])
+    assert (b"".join(piece.data for piece in found), trouble) == (b"hello", None)
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("api.openai.com", "openai"),
+        ("eu.api.openai.com", "openai"),
+        ("mine.openai.azure.com", "azure.ai.openai"),
+        ("mine.services.ai.azure.com", "azure.ai.inference"),
+        ("api.anthropic.com", "anthropic"),
+        ("bedrock-runtime.eu-west-1.amazonaws.com", "aws.bedrock"),
+        ("europe-west1-aiplatform.googleapis.com", "gcp.vertex_ai"),
+        ("api.groq.com", "groq"),
+        ("api.mistral.ai", "mistral_ai"),
+        ("api.deepseek.com", "deepseek"),
+        ("api.perplexity.ai", "perplexity"),
+        ("api.x.ai", "x_ai"),
+        ("api.cohere.com", "cohere"),
+        ("localhost", "fallback"),
+        ("api.openai.com.evil.test", "fallback"),
+    ],
+)
+def test_providers(host: str, name: str) -> None:
+    assert provider_of(host, "fallback") == name
+
+
+@pytest.mark.parametrize(
+    ("path", "operation"),
+    [
+        (b"/v1/chat/completions", "chat"),
+        (b"/api/v3/chat/completions?x=1", "chat"),
+        (b"/chat/completions/", "chat"),
+        (b"/v1/completions", "text_completion"),
+        (b"/v1/embeddings", "embeddings"),
+        (b"/v1/responses", "chat"),
+        (b"/v1/messages", "chat"),
+        (b"/anthropic/v1/messages/count_tokens", "count_tokens"),
+        (b"/v1/audio/transcriptions", "generate_content"),
+        (b"/openai/deployments/x/embeddings?api-version=1", "embeddings"),
+        (b"/v1/chat/completions/123", None),
+        (b"/v1/messages/batches", None),
+        (b"/v1/models", None),
+        (b"/", None),
+    ],
+)
+def test_paths(path: bytes, operation: str | None) -> None:
+    target = recognise("POST", "localhost", path)
+    assert (target.operation if target else None) == operation
+    assert recognise("GET", "localhost", path) is None
