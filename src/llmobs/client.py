@@ -312,6 +312,7 @@ class Recording:
             release, fields,
         )  # fmt: skip
         if current_frame() is None:  # no run to ask for more
+            event.standalone = True
             self.record(event, None, size + OVERHEAD_BYTES, failed)
             return event.event_id
         return self._tracker(run_id).record(event, size=size, failed=failed)

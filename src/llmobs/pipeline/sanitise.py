@@ -133,7 +133,7 @@ def _unpack(event: Event) -> None:
     metadata: Any = event.metadata
     if type(metadata) is bytes:
         event.metadata = msgspec.json.decode(metadata)
-    if event.tags and not _are_text(map(type, event.tags)):
+    if type(event.tags) is tuple and not _are_text(map(type, event.tags)):
         event.tags = texts(event.tags)
 
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
+from llmobs.codec import encode
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.sinks import parse_options, path_of
@@ -68,7 +69,7 @@ class SQLiteSink:
 
     @staticmethod
     def _write(writer: Writer, batch: Batch) -> None:
-        writer.write(batch.events, batch.json())
+        writer.write(batch.events, map(encode, batch.events))
 
     async def aclose(self) -> None:
         """Close the file and end the thread."""
