@@ -34,6 +34,16 @@ class Frame(Protocol):
         """Event id of the operation, the parent of what happens inside; None for the run itself."""
         ...
 
+    @property
+    def left(self) -> bool:
+        """Whether it ended where this context could not be reached: `outer` holds here instead."""
+        ...
+
+    @property
+    def outer(self) -> "Frame | None":
+        """What was the innermost frame when this was entered."""
+        ...
+
 
 class Run:
     """
@@ -48,6 +58,8 @@ class Run:
 
     # Class attributes are the defaults: a run costs one small dict per request, not twenty stores.
     event_id: str | None = None
+    left: bool = False
+    outer: Frame | None = None
     trace_id: str | None = None
     span_id: str | None = None
     user_id: str | None = None
@@ -95,8 +107,14 @@ own_traffic: contextvars.ContextVar[bool] = contextvars.ContextVar(
 )
 """True while a sink talks to its server: what captures traffic must leave this alone."""
 
-current_frame = _frame.get
-"""Return the innermost run or operation of this context, or None."""
+
+def current_frame() -> Frame | None:
+    """Return the innermost run or operation of this context, or None."""
+    frame = _frame.get()
+    while frame is not None and frame.left:
+        frame = frame.outer
+    return frame
+
 
 set_frame = _frame.set
 """Make a run or operation (or None) the innermost one of this context."""
@@ -110,7 +128,7 @@ def leave_frame(frame: Frame, previous: Frame | None) -> None:
 
 def current_run() -> Run | None:
     """Return the run this code belongs to, or None outside any."""
-    frame = _frame.get()
+    frame = current_frame()
     return None if frame is None else frame.run
 
 

@@ -15,7 +15,15 @@ from llmobs.ids import new_id
 if TYPE_CHECKING:
     from llmobs.tracker import Tracker
 
-__all__ = ["AgentStep", "Captured", "Operation", "PromptCall", "ToolCall", "status_of"]
+__all__ = [
+    "AgentStep",
+    "Captured",
+    "Operation",
+    "PromptCall",
+    "SeveralCalls",
+    "ToolCall",
+    "status_of",
+]
 
 
 class Operation:
@@ -28,12 +36,17 @@ class Operation:
 
     status: Status | str = Status.SUCCESS
     """How it ended; set it to record a failure that raised nothing."""
+    left: bool = False
+    """Set by doors whose end is called in another context than their start; see `Frame`."""
+
+    ended: bool
+    """Whether it is over; tasks that inherited its context may still be inside."""
 
     def __init__(self, tracker: Tracker, fields: dict[str, Any]) -> None:
         self._tracker = tracker
         self._fields = fields
-        self._previous: Frame | None = None
-        self._ended = False
+        self.outer: Frame | None = None
+        self.ended = False
         self.event_id = new_id()
         self.start_time = time.perf_counter()
         self.timestamp = datetime.now(UTC)
@@ -45,8 +58,7 @@ class Operation:
 
     def start(self) -> Self:
         """Begin: the clock runs from here, and events recorded from here are its children."""
-        self._previous = current_frame()
-        outer = self._previous
+        self.outer = outer = current_frame()
         if outer is not None and outer.run is self._tracker and outer.event_id is not None:
             self._fields.setdefault("parent_id", outer.event_id)
         set_frame(self)
@@ -56,18 +68,21 @@ class Operation:
 
     def end(self, error: BaseException | None = None) -> str:
         """Record it, once; *error* is what ended it, if it failed. Returns the event id."""
-        if self._ended:
+        if self.ended:
             return self.event_id
-        self._ended = True
+        self.ended = True
         latency_ms = (time.perf_counter() - self.start_time) * 1000
-        leave_frame(self, self._previous)
-        self._previous = None
+        leave_frame(self, self.outer)
         if error is not None:
             self.status = status_of(error)
         if self._tracker.client.enabled:
             self._fields.update(event_id=self.event_id, timestamp=self.timestamp)
             self._write(latency_ms, error)
         return self.event_id
+
+    def add(self, **fields: Any) -> None:
+        """Add fields of its event; those set before are replaced."""
+        self._fields.update(fields)
 
     def _write(self, latency_ms: float, error: BaseException | None) -> None:
         raise NotImplementedError
@@ -95,6 +110,9 @@ class Captured(Protocol):
 
     def settle(self, write: Callable[[Any], object]) -> None:
         """Call *write* with this, now or once the answer has ended: the block has."""
+
+    def separate(self) -> None:
+        """Record it as an event of its own: the block has another call now."""
 
     def fill(self, event: Event) -> None:
         """Add what was seen to the event of the block; runs in the pipeline."""
@@ -145,6 +163,24 @@ class PromptCall(Operation):
         self.tokens_output = tokens_output
         self._fields.update(fields)
 
+    def told(self, error: BaseException | None = None) -> tuple[dict[str, Any], float]:
+        """
+        End it without recording it, for a door whose call is part of another event.
+
+        Returns the fields it would have recorded, and the milliseconds it took.
+        """
+        self.ended = True
+        if error is not None:
+            self.status = status_of(error)
+        values = {
+            "prompt": self.prompt,
+            "model": self.model,
+            "response": self.response,
+            "tokens_input": self.tokens_input,
+            "tokens_output": self.tokens_output,
+        }
+        return {**self._fields, **values}, (time.perf_counter() - self.start_time) * 1000
+
     def _write(self, latency_ms: float, error: BaseException | None) -> None:
         if self.captured is None:
             self._log(latency_ms, error)
@@ -168,6 +204,24 @@ class PromptCall(Operation):
             error,
             **self._fields,
         )
+
+
+class SeveralCalls:
+    """
+    A frame around several calls made at once, for a door that cannot tell which is which.
+
+    What another door sees of them, it records as if this were not there, and says so in `seen`.
+    """
+
+    left = False
+
+    def __init__(self, tracker: Tracker, outer: Frame | None, event_id: str | None) -> None:
+        self.run = tracker
+        self.outer = outer
+        self.event_id = event_id
+        """The parent of the calls."""
+        self.seen = 0
+        """Calls that another door records."""
 
 
 class AgentStep(Operation):

@@ -213,11 +213,10 @@ class Client(Recording):
         if any(buffer.pending for buffer in self._buffers):
             self._ensure_started()
         with self._lock:
-            closing = self._closing  # by another thread
+            self._closed = True
+            closing, thread = self._closing, self._thread  # the first is another caller's
             if closing is None:
-                self._closed = True
-                thread, self._thread = self._thread, None
-                self._closing = thread
+                self._closing, self._thread = thread, None
         if closing is not None:
             closing.join(limit)
             return

@@ -8,7 +8,7 @@ are given; they return the id of the event.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from llmobs.codec import snapshot, texts
 from llmobs.context import Frame, Run, current_frame, leave_frame, set_frame
@@ -32,6 +32,8 @@ from llmobs.events import (
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.ids import new_id
 from llmobs.operations import AgentStep, Captured, PromptCall, ToolCall, status_of
+from llmobs.pipeline.statistics import DropReason
+from llmobs.recorder import NO_RECORDER, Recorder
 from llmobs.told import FAILURES, OVERHEAD_BYTES, began, freeze, prompt_call
 
 __all__ = ["NO_RECORDER", "ErrorLike", "Recorder", "Tracker"]
@@ -42,33 +44,6 @@ ErrorLike = BaseException | Mapping[str, Any] | ErrorInfo | str
 E = TypeVar("E", bound=Event)
 
 _SUCCESS = Status.SUCCESS
-
-
-class Recorder(Protocol):
-    """The client, as trackers see it."""
-
-    enabled: bool
-
-    def record(
-        self,
-        event: Event,
-        run: Run | None,
-        size: int,
-        failed: bool,
-        complete: Callable[[Event], None] | None = None,
-    ) -> None:
-        """Take in *event*, of *size* bytes; never raises."""
-
-
-class _NoRecorder:
-    enabled = False
-
-    def record(self, *args: Any, **kwargs: Any) -> None:
-        """Drop it."""
-
-
-NO_RECORDER: Final[Recorder] = _NoRecorder()
-"""Records nothing: what trackers hold where no client is at hand."""
 
 
 class Tracker(Run):
@@ -544,6 +519,10 @@ class Tracker(Run):
             complete: Fills in the rest later, in the pipeline, off the caller's path.
         """
         return self._record(event, size, failed, complete)
+
+    def duplicate(self, event: Event) -> None:
+        """Count *event*, which another door records too, as dropped: one call, one event."""
+        self.client.refuse(event, self, DropReason.DUPLICATE)
 
     def _record(
         self,

@@ -2,7 +2,7 @@
 Make events fit to leave: complete, well-formed, redacted and priced, in that order, once each.
 
 Runs before anything can reach a disk or a wire, off the request path, and in slices, so that the
-host's event loop is never held for more than about half a millisecond.
+host's event loop is never held for more than about a quarter of a millisecond.
 """
 
 import time
@@ -24,7 +24,7 @@ from llmobs.pipeline.sanitise import sanitise
 
 __all__ = ["Identity", "Preparer", "Pricer", "strip_content"]
 
-SLICE_SECONDS: Final = 0.0005
+SLICE_SECONDS: Final = 0.00025
 """How long one slice of work may hold the event loop."""
 LARGE_BYTES: Final = 128 * 1024
 """Events above this size are prepared in a worker thread."""

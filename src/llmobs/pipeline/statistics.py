@@ -35,6 +35,8 @@ class DropReason(StrEnum):
     """Evicted from the full spool, or not written to it."""
     SPOOLED = "spooled"
     """Not a loss: what ``send()`` says when its event went to the spool. Never counted."""
+    DUPLICATE = "duplicate"
+    """Another door recorded the same call, and knows more of it."""
     INTERNAL = "internal"
     """A bug of ours or of a third-party sink; the log names it."""
 

@@ -40,6 +40,11 @@ class BlockingThread:
         except RuntimeError:  # "can't create new thread at interpreter shutdown"
             self._running = False
 
+    @property
+    def alive(self) -> bool:
+        """Whether it works still: not after `stop`, and not in a child forked meanwhile."""
+        return not self._running or self._thread.is_alive()
+
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()

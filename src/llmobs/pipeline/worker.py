@@ -4,6 +4,7 @@ The one task of a sink: batch, prepare, deliver, retry, account. Only its owner 
 It drains what is due before it sleeps, which makes the buffer's edge-triggered wake-ups safe.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -298,6 +299,7 @@ class Worker:
             counts["pending"],
             counts["spooled"],
             seconds,
+            level=logging.ERROR if self._is_hopeless() else logging.WARNING,
         )
         deadline = time.monotonic() + seconds
         stopping, hurries = self._stopping, self._hurries

@@ -20,7 +20,7 @@ from llmobs.contrib._wire.reading import Ending, Exchange, looks_failed, read_ex
 from llmobs.contrib._wire.recognise import Target, recognise
 from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status
 from llmobs.ids import new_id
-from llmobs.operations import PromptCall, status_of
+from llmobs.operations import PromptCall, SeveralCalls, status_of
 from llmobs.sync import default_client
 from llmobs.tracker import Tracker
 
@@ -115,7 +115,7 @@ class Call:
         self._attempt = attempt
         self._http_status: int | None = None
         self._headers: Any = None
-        self._error: BaseException | None = None
+        self._error: ErrorInfo | None = None
         self._status = Status.SUCCESS
         self._timestamp = datetime.now(UTC)
         self._write: Callable[[Call], object] | None = None
@@ -128,8 +128,10 @@ class Call:
         self.ending = Ending.WHOLE
         self.size = 0
         self.operation: PromptCall | None = None
-        if type(frame) is PromptCall:
+        if type(frame) is PromptCall and not frame.ended:
             self._join(frame)
+        elif type(frame) is SeveralCalls:
+            frame.seen += 1
 
     # The request path.
 
@@ -152,10 +154,14 @@ class Call:
         status = self._http_status
         if status is not None and 300 <= status < 400:
             self.done = True  # a redirect: the client asks again, elsewhere
+            if self.operation is not None and self.operation.captured is self:
+                self.operation.captured = None
             return
-        self._error = error
         if error is not None:
             self._status = _status_of(error)
+            if self._status is not Status.CANCELLED:
+                # Not the exception itself: its traceback holds on to the host's frames.
+                self._error = ErrorInfo.of(error)
         elif status is not None and status >= 400:
             self._status = Status.ERROR
         elif self.copy is not None and looks_failed(self.copy.last_bytes, ending):
@@ -176,8 +182,7 @@ class Call:
 
     def _event(self) -> PromptCallEvent:
         target = self._target
-        error = self._error
-        event = PromptCallEvent(
+        return PromptCallEvent(
             event_id=new_id(),
             run_id=self._tracker.run_id,
             timestamp=self._timestamp,
@@ -189,10 +194,8 @@ class Call:
             status=self._status,
             attempt=self._attempt,
             http_status=self._http_status,
+            error=self._error,
         )
-        if error is not None and event.status != Status.CANCELLED:
-            event.error = ErrorInfo.of(error)
-        return event
 
     def _record(self) -> None:
         event = self._event()
@@ -210,6 +213,8 @@ class Call:
 
     def _join(self, operation: PromptCall) -> None:
         with _joining:
+            if operation.ended:  # a task that outlives the block it was started in
+                return
             before = operation.captured
             operation.captured = self
             self.operation = operation
@@ -219,9 +224,12 @@ class Call:
                 operation.captured = before
                 self.operation = None
                 return
-        if isinstance(before, Call):  # an attempt that was retried: an event of its own
-            before.operation = None
-            before._record()  # noqa: SLF001 - the same class
+        before.separate()  # an attempt that was retried
+
+    def separate(self) -> None:
+        """Record it as an event of its own: its block has another call now."""
+        self.operation = None
+        self._record()
 
     def settle(self, write: Callable[[Call], object]) -> None:
         """The operation has ended: let *write* record it with this, now or when the answer ends."""

@@ -1,0 +1,171 @@
+"""Runs of LangChain that have begun and not ended: where each belongs, in a table that stays small."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any, Final
+
+from llmobs.client import Recording
+from llmobs.codec import snapshot, weigh
+from llmobs.context import Frame, current_frame, set_frame
+from llmobs.contrib._once import Told, record_once
+from llmobs.events import ErrorInfo, PromptCallEvent, Status
+from llmobs.operations import Operation, PromptCall, SeveralCalls
+from llmobs.sync import default_client
+from llmobs.tracker import Tracker
+
+__all__ = ["MAX_OPEN", "OpenRun", "OpenRuns", "Place"]
+
+MAX_OPEN: Final = 10_000
+"""Runs of LangChain held open at most; beyond, the oldest are recorded as they are."""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a run of LangChain belongs."""
+
+    tracker: Tracker
+    frame: Frame | None
+    """The innermost frame it happens in; None at the root of a run of its own."""
+    parent: OpenRun | None
+    is_own: bool
+    """Whether the tracker was made for it, and ends with it."""
+
+
+@dataclass(slots=True)
+class OpenRun:
+    """One run of LangChain: a chain, a call of a model, a tool, a retriever."""
+
+    place: Place
+    operation: Operation | None
+    """None if it is not recorded itself (hidden nodes)."""
+    frame: Frame | None
+    """What its children belong to."""
+    block: PromptCall | None = None
+    """The application's own block around this very call of a model."""
+    captured: Any = None
+    """What that block had captured when this began."""
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Record it, and its llmobs run if that was made for it."""
+        operation = self.operation
+        if operation is not None and not operation.ended:
+            if self.block is not None and isinstance(operation, PromptCall):
+                told = _told(operation, error)
+                record_once(self.place.tracker, told, self.block, self.captured)
+            elif isinstance(self.frame, SeveralCalls):
+                self._end_one_of_several(self.frame, operation, error)
+            else:
+                _end(operation, error)
+        if self.place.is_own:
+            self.place.tracker.finish(error=error)
+
+    def _end_one_of_several(
+        self, several: SeveralCalls, operation: Operation, error: BaseException | None
+    ) -> None:
+        several.left = True
+        if several.seen and isinstance(operation, PromptCall):
+            self.place.tracker.duplicate(_told(operation, error).event)
+            return
+        _end(operation, error)
+
+
+def _end(operation: Operation, error: BaseException | None) -> None:
+    # LangChain ends asynchronous runs in a task of their own: what is current there says nothing.
+    here = current_frame()
+    set_frame(operation)
+    operation.end(error)
+    operation.left = True
+    if here is not operation:
+        set_frame(here)
+
+
+def _told(operation: PromptCall, error: BaseException | None) -> Told:
+    """Return what *operation* would have recorded, for somebody else's event."""
+    values, latency_ms = operation.told(error)
+    prompt = values["prompt"] = snapshot(values["prompt"])
+    for name, value in values.items():
+        if type(value) in (dict, list):
+            values[name] = snapshot(value)
+    run = operation.run
+    assert isinstance(run, Tracker)
+    event = PromptCallEvent(
+        event_id=operation.event_id,
+        run_id=run.run_id,
+        timestamp=operation.timestamp,
+        latency_ms=latency_ms,
+        status=operation.status,
+        error=None if error is None else ErrorInfo.of(error),
+        **values,
+    )
+    size = weigh(prompt) + weigh(values.get("response"))
+    return Told(run, event, size=size, failed=event.failed)
+
+
+class OpenRuns:
+    """
+    The table. Any thread or task may use it.
+
+    Args:
+        client: Records what happens outside any run of llmobs.
+        limit: Runs held at most.
+    """
+
+    def __init__(self, client: Recording | None, limit: int) -> None:
+        self._client = client
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._runs: dict[Any, OpenRun] = {}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def place(self, parent_run_id: Any) -> Place:
+        """Return where a run that begins here and now belongs."""
+        parent = self._runs.get(parent_run_id)
+        frame = current_frame()
+        if parent is not None:
+            tracker = parent.place.tracker
+            if not _is_inside(frame, parent.frame):
+                frame = parent.frame
+                set_frame(frame)
+            return Place(tracker, frame, parent, False)
+        if frame is not None and isinstance(frame.run, Tracker):
+            return Place(frame.run, frame, None, False)
+        set_frame(None)
+        return Place(Tracker(self._client or default_client()), None, None, True)
+
+    def add(self, run_id: Any, run: OpenRun) -> None:
+        """Hold *run* until it is taken out; make room if there is none."""
+        forgotten = None
+        with self._lock:
+            self._runs[run_id] = run
+            if len(self._runs) > self._limit:
+                forgotten = self._runs.pop(next(iter(self._runs)))
+        if forgotten is not None:
+            _give_up(forgotten)
+
+    def get(self, run_id: Any) -> OpenRun | None:
+        """Return a run that has not ended."""
+        return self._runs.get(run_id)
+
+    def take(self, run_id: Any) -> OpenRun | None:
+        """Take a run out: it has ended."""
+        with self._lock:
+            return self._runs.pop(run_id, None)
+
+
+def _is_inside(frame: Frame | None, outer: Frame | None) -> bool:
+    while frame is not None:
+        if frame is outer:
+            return True
+        frame = frame.outer
+    return outer is None
+
+
+def _give_up(run: OpenRun) -> None:
+    if run.operation is not None:
+        run.operation.status = Status.CANCELLED
+        run.operation.add(warnings=("LangChain never told its end",))
+    run.end()

@@ -1,0 +1,372 @@
+"""
+Record what LangChain and LangGraph do: chains, calls of models, tools, retrievers.
+
+::
+
+    from llmobs.contrib.langchain import LLMObsCallbackHandler
+
+    handler = LLMObsCallbackHandler()
+    chain.invoke(question, config={"callbacks": [handler]})
+
+Stands on the public callback API of ``langchain-core``. Where the transport of the model's client is
+recorded too (`llmobs.contrib.openai` and its like), each call is one event that holds what either saw.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+
+from llmobs.client import Recording
+from llmobs.context import current_frame, set_frame
+from llmobs.contrib._langchain import calls
+from llmobs.contrib._langchain import messages as reading
+from llmobs.contrib._langchain.runs import MAX_OPEN, OpenRun, OpenRuns, Place
+from llmobs.events import Status, StepType
+from llmobs.guard import internal_errors
+from llmobs.operations import PromptCall, SeveralCalls, ToolCall
+
+__all__ = ["LLMObsCallbackHandler"]
+
+F = TypeVar("F", bound=Callable[..., None])
+
+_HIDDEN: Final = "langsmith:hidden"
+"""LangGraph's tag for its own plumbing (``langgraph.constants.TAG_HIDDEN``)."""
+_ATTEMPT: Final = "retry:attempt:"
+_OWN_TAGS: Final = ("seq:", "map:", "condition:", "branch:", "retry:", "langsmith:", "graph:")
+_OWN_METADATA: Final = ("ls_", "lc_", "langgraph_", "checkpoint_", "__", "run_")
+_STEP_TYPES: Final = {"parser": StepType.OUTPUT}
+
+
+def _guarded(method: F) -> F:
+    """Keep errors of ours out of the chain."""
+
+    @functools.wraps(method)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        with internal_errors("record what LangChain does"):
+            method(*args, **kwargs)
+
+    return guarded  # type: ignore[return-value]
+
+
+class LLMObsCallbackHandler(BaseCallbackHandler):
+    """
+    Records runs of LangChain. One handler serves any number of chains, threads and tasks; give it per
+    call (``config={"callbacks": [handler]}``) or with a model or chain.
+
+    What happens inside a run of llmobs belongs to that; else each root run of LangChain gets one of
+    its own, with its ``run`` event at the end.
+
+    Args:
+        client: Records what happens outside any run; by default the default client.
+        max_open: Runs of LangChain held open at most; the oldest beyond are recorded as cancelled.
+    """
+
+    run_inline = True
+    """In the caller's own task and thread: that is how the transport learns what it is part of."""
+
+    def __init__(self, client: Recording | None = None, *, max_open: int = MAX_OPEN) -> None:
+        self._runs = OpenRuns(client, max_open)
+
+    # Chains, prompts, parsers, nodes of graphs.
+
+    @_guarded
+    def on_chain_start(
+        self,
+        serialized: dict[str, Any] | None,
+        inputs: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Begin a step."""
+        place = self._place(parent_run_id, serialized, metadata, kwargs)
+        if _HIDDEN in (tags or ()):
+            self._runs.add(run_id, OpenRun(place, None, place.frame))
+            return
+        step = place.tracker.agent_step(
+            _name(serialized, kwargs, "chain"),
+            _STEP_TYPES.get(kwargs.get("run_type") or "", StepType.REASONING),
+            input_data=reading.plain(inputs),
+            **_common(place, tags, metadata),
+        )
+        self._runs.add(run_id, OpenRun(place, step, step.start()))
+
+    @_guarded
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Record the step."""
+        run = self._runs.take(run_id)
+        if run is not None:
+            if run.operation is not None:
+                run.operation.output_data = reading.plain(outputs)  # type: ignore[attr-defined]
+            run.end()
+
+    @_guarded
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Record the step, and what ended it."""
+        run = self._runs.take(run_id)
+        if run is None:
+            return
+        if any(kind.__name__ == "GraphBubbleUp" for kind in type(error).__mro__):
+            # How LangGraph interrupts a graph to ask a human, or hands over: nothing went wrong.
+            if run.operation is not None:
+                run.operation.context = {"interrupted": type(error).__name__}  # type: ignore[attr-defined]
+            run.end()
+        else:
+            run.end(error)
+
+    # Calls of models.
+
+    @_guarded
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any] | None,
+        messages: list[list[Any]],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Begin a call of a chat model."""
+        prompt = [each for some in messages for each in some]
+        self._call(
+            "chat",
+            reading.messages(prompt),
+            serialized,
+            run_id,
+            parent_run_id,
+            tags,
+            metadata,
+            kwargs,
+        )
+
+    @_guarded
+    def on_llm_start(
+        self,
+        serialized: dict[str, Any] | None,
+        prompts: list[str],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Begin a call of a completion model."""
+        prompt = prompts[0] if len(prompts) == 1 else list(prompts)
+        self._call(
+            "text_completion", prompt, serialized, run_id, parent_run_id, tags, metadata, kwargs
+        )
+
+    def _call(
+        self,
+        operation: str,
+        prompt: Any,
+        serialized: Any,
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        tags: list[str] | None,
+        metadata: dict[str, Any] | None,
+        kwargs: dict[str, Any],
+    ) -> None:
+        place = self._place(parent_run_id, serialized, metadata, kwargs)
+        fields = calls.request(serialized, metadata, kwargs)
+        fields.update(_common(place, tags, metadata), operation=operation)
+        for tag in tags or ():
+            if tag.startswith(_ATTEMPT) and tag.removeprefix(_ATTEMPT).isdigit():
+                fields["attempt"] = int(tag.removeprefix(_ATTEMPT))
+        call = place.tracker.prompt_call(prompt=prompt, **fields)
+        frame, parent = place.frame, place.parent
+        if type(frame) is PromptCall and (parent is None or frame is not parent.frame):
+            # The application has a block of its own around this call.
+            run = OpenRun(place, call, frame, block=frame, captured=frame.captured)
+        elif (kwargs.get("batch_size") or 1) > 1:
+            several = frame if type(frame) is SeveralCalls else None
+            if several is None:
+                parent_id = None if frame is None else frame.event_id
+                several = SeveralCalls(place.tracker, frame, parent_id)
+            call.start()
+            call.outer = several.outer
+            set_frame(several)
+            run = OpenRun(place, call, several)
+        else:
+            run = OpenRun(place, call, call.start())
+        self._runs.add(run_id, run)
+
+    @_guarded
+    def on_llm_new_token(
+        self, token: Any, *, chunk: Any = None, run_id: UUID, **kwargs: Any
+    ) -> None:
+        """Note the first piece of a streamed answer."""
+        run = self._runs.get(run_id)
+        if run is not None and calls.is_content(token, chunk):
+            self._first_token(run)
+
+    @_guarded
+    def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Note the first piece of an answer streamed as events."""
+        run = self._runs.get(run_id)
+        if run is not None and str(event.get("event", "")).startswith("content-block"):
+            self._first_token(run)
+
+    def _first_token(self, run: OpenRun) -> None:
+        call = run.operation
+        if isinstance(call, PromptCall):
+            call.first_token()
+            # The request is out. Between the pieces the consumer runs: it is not inside the call.
+            if current_frame() is call:
+                set_frame(call.outer)
+
+    @_guarded
+    def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Record the call."""
+        run = self._runs.take(run_id)
+        if run is not None:
+            if isinstance(run.operation, PromptCall):
+                run.operation.finish(**calls.answer(response))
+            run.end()
+
+    @_guarded
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Record the call, what came of its answer, and what ended it."""
+        run = self._runs.take(run_id)
+        if run is None:
+            return
+        if isinstance(run.operation, PromptCall):
+            said = calls.answer(kwargs.get("response"))
+            if any(each["parts"] for each in said.get("response", ())):
+                run.operation.finish(**said)
+            status = getattr(error, "status_code", None)
+            if type(status) is int:
+                run.operation.add(http_status=status)
+        run.end(error)
+
+    # Tools and retrievers.
+
+    @_guarded
+    def on_tool_start(
+        self,
+        serialized: dict[str, Any] | None,
+        input_str: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        inputs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Begin the use of a tool."""
+        place = self._place(parent_run_id, serialized, metadata, kwargs)
+        tool = place.tracker.tool_call(
+            _name(serialized, kwargs, "tool"),
+            input=input_str if inputs is None else reading.plain(inputs),
+            tool_id=kwargs.get("tool_call_id"),
+            **_common(place, tags, metadata),
+        )
+        self._runs.add(run_id, OpenRun(place, tool, tool.start()))
+
+    @_guarded
+    def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Record the use of the tool."""
+        run = self._runs.take(run_id)
+        if run is None:
+            return
+        if isinstance(run.operation, ToolCall):
+            if getattr(output, "type", None) == "tool":  # a message to the model
+                run.operation.tool_id = run.operation.tool_id or output.tool_call_id
+                if getattr(output, "status", None) == "error":
+                    run.operation.status = Status.ERROR
+                output = output.content
+            run.operation.output = reading.plain(output)
+        run.end()
+
+    @_guarded
+    def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Record the use of the tool, and what ended it."""
+        self.on_chain_error(error, run_id=run_id)
+
+    @_guarded
+    def on_retriever_start(
+        self,
+        serialized: dict[str, Any] | None,
+        query: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Begin a search: a tool call, with the documents found as its output."""
+        place = self._place(parent_run_id, serialized, metadata, kwargs)
+        search = place.tracker.tool_call(
+            _name(serialized, kwargs, "retriever"),
+            input={"query": query},
+            **_common(place, tags, metadata),
+        )
+        self._runs.add(run_id, OpenRun(place, search, search.start()))
+
+    @_guarded
+    def on_retriever_end(self, documents: Sequence[Any], *, run_id: UUID, **kwargs: Any) -> None:
+        """Record the search."""
+        run = self._runs.take(run_id)
+        if run is not None:
+            if isinstance(run.operation, ToolCall):
+                run.operation.output = reading.documents(documents)
+            run.end()
+
+    @_guarded
+    def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Record the search, and what ended it."""
+        self.on_chain_error(error, run_id=run_id)
+
+    @_guarded
+    def on_retry(self, retry_state: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Count the attempt that comes after a failed one."""
+        run = self._runs.get(run_id)
+        if run is not None and isinstance(run.operation, PromptCall):
+            run.operation.add(attempt=retry_state.attempt_number + 1)
+
+    # Where things belong.
+
+    def _place(
+        self, parent_run_id: UUID | None, serialized: Any, metadata: Any, told: Mapping[str, Any]
+    ) -> Place:
+        place = self._runs.place(parent_run_id)
+        if place.is_own:
+            place.tracker.name = _name(serialized, told, "langchain")
+            # LangGraph's name for a conversation.
+            thread = (metadata or {}).get("session_id") or (metadata or {}).get("thread_id")
+            if thread is not None:
+                place.tracker.session_id = str(thread)
+        return place
+
+
+def _name(serialized: Any, told: Mapping[str, Any], default: str) -> str:
+    described = serialized or {}
+    last = (described.get("id") or [None])[-1]
+    return str(told.get("name") or described.get("name") or last or default)
+
+
+def _common(place: Place, tags: Sequence[str] | None, metadata: Any) -> dict[str, Any]:
+    """Return the fields that every kind of event has."""
+    fields: dict[str, Any] = {}
+    if place.frame is not None and place.frame.event_id is not None:
+        fields["parent_id"] = place.frame.event_id
+    if own := [tag for tag in tags or () if not tag.startswith(_OWN_TAGS)]:
+        fields["tags"] = own
+    if place.parent is None and metadata:
+        kept = {k: v for k, v in metadata.items() if not str(k).startswith(_OWN_METADATA)}
+        if kept:
+            fields["metadata"] = kept
+    return fields
