@@ -542,6 +542,10 @@ class AsyncClient(Recording):
             raise RuntimeError("this AsyncClient is in use already; make another one")
         for worker in self._workers:
             worker.buffer.reopen()
+        if self._workers:
+            # Importing the price table holds the interpreter for a tenth of a second or more:
+            # better while the application starts than under its first request.
+            await self.preparer.warm_up()
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         await self._start(self._group)

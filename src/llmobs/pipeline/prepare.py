@@ -119,6 +119,11 @@ class Preparer:
         """Forget the event loop this ran in, and whoever held the lock there."""
         self._lock = None
 
+    async def warm_up(self) -> None:
+        """Do now what would be slow with the first event: load the price table."""
+        if self._pricer is not None:
+            await self._pricer.load()
+
     async def prepare(self, entries: Sequence[Entry]) -> None:
         """Prepare the events of *entries* in place; those prepared before are left alone."""
         if self._lock is None:

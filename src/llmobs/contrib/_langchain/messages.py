@@ -122,7 +122,7 @@ def plain(value: Any, depth: int = 0) -> Any:
         return documents(value)[0]
     if hasattr(value, "content") and hasattr(value, "type"):
         return message(value)
-    to_messages = getattr(value, "to_messages", None)  # a PromptValue
+    to_messages: Any = getattr(value, "to_messages", None)  # a PromptValue
     if callable(to_messages):
         return messages(to_messages())
     if hasattr(value, "update") and hasattr(value, "goto"):  # LangGraph's Command
