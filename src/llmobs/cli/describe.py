@@ -158,7 +158,8 @@ def _is_message(value: Any) -> TypeGuard[dict[str, Any]]:
 
 
 def _content_of(message: dict[str, Any]) -> str:
-    content = message.get("content")
+    # GenAI messages have parts, the providers' own have content.
+    content = message.get("parts", message.get("content"))
     parts = content if isinstance(content, list) else [content]
     texts = [_part(part) for part in parts if part not in (None, "")]
     calls = message.get("tool_calls")
@@ -171,8 +172,13 @@ def _part(part: Any) -> str:
     if isinstance(part, str):
         return part
     if isinstance(part, dict):
-        if isinstance(part.get("text"), str):
-            return str(part["text"])
+        for name in ("text", "content"):
+            if isinstance(part.get(name), str):
+                return str(part[name])
+        if part.get("type") == "tool_call":
+            return f"{part.get('name')}({encode(part.get('arguments')).decode()})"
+        if part.get("type") == "tool_call_response":
+            return text_of(part.get("response"))
         function = part.get("function")
         if isinstance(function, dict):
             return f"{function.get('name')}({function.get('arguments')})"
