@@ -88,10 +88,11 @@ def test_spool_shows_what_waits_for_sinks_that_are_not_configured(
 ) -> None:
     monkeypatch.setenv("LLMOBS_SINK", f"sqlite:///{tmp_path}/llmobs.db")
     Spool(tmp_path / "spool", "http:collector", 10**6).write([make_event()])
-    code, out, _ = run("spool", "--dir", str(tmp_path / "spool"))
+    code, out, _ = run("spool", "--dir", str(tmp_path / "spool"), "--json")
     assert code == 0
-    assert "http-collector" in out
-    assert "(not in LLMOBS_SINK)" in out
+    other = json.loads(out)["sinks"][1]
+    assert (other["sink"][:14], other["events"]) == ("http-collector", 1)
+    assert other["sink"].endswith("(not in LLMOBS_SINK)")
     code, _, err = run("spool", "--dir", str(tmp_path / "spool"), "--send", "--timeout", "1")
     assert code == 1
     assert "LLMOBS_SINK does not name" in err
