@@ -120,6 +120,8 @@ class PromptCall(Operation):
 
     captured: Captured | None = None
     """Set by a door that sees the call too; the event holds what either knows."""
+    on_cancelled: Callable[[], object] | None = None
+    """Called when such a door saw it cancelled, for doors that may never be told of its end."""
     response: Any = ""
     tokens_input: int | None = None
     tokens_output: int | None = None

@@ -175,6 +175,8 @@ class Call:
                 write = self._write
             if write is not None:
                 write(self)
+            elif self._status is Status.CANCELLED and self.operation.on_cancelled is not None:
+                self.operation.on_cancelled()
 
     def _event(self) -> PromptCallEvent:
         target = self._target
