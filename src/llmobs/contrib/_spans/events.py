@@ -47,7 +47,7 @@ def event_of(
         "event_id": entry.event_id,
         "run_id": entry.tracker.run_id,
         "timestamp": datetime.fromtimestamp(start / 1e9, UTC),
-        "parent_id": entry.parent_id,
+        "parent_id": entry.enclosing(kind),
         "trace_id": f"{context.trace_id:032x}",
         "span_id": f"{context.span_id:016x}",
         "latency_ms": ((span.end_time or start) - start) / 1e6,

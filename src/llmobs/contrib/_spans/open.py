@@ -44,9 +44,13 @@ class OpenSpan:
     seen: bool = False
     """Whether somebody records the call of a model that this contains, or is."""
 
-    @property
-    def parent_id(self) -> str | None:
-        """The event it happened inside."""
+    def enclosing(self, kind: Kind | None) -> str | None:
+        """
+        Return the event this happened inside.
+
+        Args:
+            kind: What this is. A call inside a call is the same one, seen twice; not its parent.
+        """
         span: OpenSpan | None = self
         while span is not None:
             if span.opened_frame and span.frame is not None:
@@ -54,7 +58,10 @@ class OpenSpan:
             if span.parent is None:
                 return span.linked
             span = span.parent
-            if kind_of(span.span.attributes) is not None and span.tracker is self.tracker:
+            outer = kind_of(span.span.attributes)
+            if outer is None or (outer is Kind.CALL and kind in (None, Kind.CALL)):
+                continue
+            if span.tracker is self.tracker:
                 return span.event_id
         return None
 
@@ -154,17 +161,8 @@ class OpenSpans:
         ):
             return frame
         kind = kind_of(entry.span.attributes)
-        inside = entry.parent_id if kind in (None, Kind.CALL) else entry.event_id
-        return _Inside(entry, self._past_calls(entry, inside))
-
-    def _past_calls(self, entry: OpenSpan, inside: str | None) -> str | None:
-        """Spans that contain the call and are the same call are not its parents."""
-        outer = entry.parent
-        while outer is not None:
-            if outer.event_id == inside and kind_of(outer.span.attributes) is Kind.CALL:
-                inside = outer.parent_id
-            outer = outer.parent
-        return inside
+        is_call = kind in (None, Kind.CALL)
+        return _Inside(entry, entry.enclosing(kind) if is_call else entry.event_id)
 
 
 def _remember(known: OrderedDict[int, Any], key: int, value: Any, limit: int) -> None:
