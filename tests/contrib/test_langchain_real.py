@@ -97,6 +97,17 @@ def check(call: PromptCallEvent, *, stream: bool = False) -> None:
         assert 0 < call.time_to_first_token_ms <= call.latency_ms
 
 
+def run_in_loop(model: Any, work: Any) -> None:
+    """Run *work* in a loop of its own, and close what the model left open in it."""
+
+    async def main() -> None:
+        await work
+        client = getattr(model, "root_async_client", None) or model._async_client
+        await client.close()
+
+    asyncio.run(main())
+
+
 def parent_of(event: Event, events: CapturedEvents) -> Any:
     return next((each for each in events if each.event_id == event.parent_id), None)
 
@@ -111,7 +122,7 @@ def test_a_chain_in_every_way(events: CapturedEvents, model: Any, config: Any) -
 
     chain.invoke(ASK, config=config)
     list(chain.stream(ASK, config=config))
-    asyncio.run(asynchronously())
+    run_in_loop(model, asynchronously())
     calls = events.of(PromptCallEvent)
     assert len(calls) == 4, "one call, one event"
     for call, stream in zip(calls, (False, True, False, True), strict=True):
@@ -129,7 +140,7 @@ def test_many_at_once(events: CapturedEvents, model: Any, config: Any) -> None:
         await both.ainvoke(ASK, config=config)
 
     model.batch(["a", "b", "c"], config=config)
-    asyncio.run(main())
+    run_in_loop(model, main())
     calls = events.of(PromptCallEvent)
     assert len(calls) == 8
     assert len({call.response_id for call in calls}) == 8
@@ -146,7 +157,7 @@ def test_many_at_once(events: CapturedEvents, model: Any, config: Any) -> None:
 def test_several_prompts_in_one_call(events: CapturedEvents, model: Any, config: Any) -> None:
     prompts = [[HumanMessage("a")], [HumanMessage("b")]]
     model.generate(prompts, callbacks=config["callbacks"])
-    asyncio.run(model.agenerate(prompts, callbacks=config["callbacks"]))
+    run_in_loop(model, model.agenerate(prompts, callbacks=config["callbacks"]))
     calls = events.of(PromptCallEvent)
     assert len(calls) == 4
     for call in calls:
@@ -170,7 +181,7 @@ def test_an_agent(events: CapturedEvents, model: Any, config: Any) -> None:
     agent.invoke(question, config=config)
     first = CapturedEvents(events)
     events.clear()
-    asyncio.run(asynchronously())
+    run_in_loop(model, asynchronously())
     for seen in (first, events):
         asked, answered = seen.of(PromptCallEvent)
         [used] = seen.of(ToolCallEvent)
@@ -205,7 +216,7 @@ def test_a_streamed_agent(events: CapturedEvents, model: Any, config: Any) -> No
         async for _ in agent.astream(question, config=config, stream_mode="messages"):
             pass
 
-    asyncio.run(main())
+    run_in_loop(model, main())
     asked, answered = events.of(PromptCallEvent)
     check(answered, stream=True)
     assert asked.tool_calls
@@ -261,6 +272,7 @@ def test_a_cancelled_call_is_recorded(events: CapturedEvents, client: Client) ->
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+            await model.root_async_client.close()
         finally:
             openai_door.uninstrument()
             server.close()

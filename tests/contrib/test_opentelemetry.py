@@ -471,3 +471,17 @@ def test_names_that_spell_structures() -> None:
     assert unflatten({"p." + "0." * 40 + "x": 1}, "p") == []
     assert read_json("{broken") == "{broken"
     assert read_json("[1]") == [1]
+
+
+def test_duplicates_are_accounted_for() -> None:
+    with Client(sink="memory:") as client:
+        provider = tracer_provider(client)
+        tracer = provider.get_tracer("t")
+        with tracer.start_as_current_span("framework", attributes=CHAT):
+            one(tracer, CHAT, name="sdk")
+        client.flush()
+        counted = client.statistics()
+        provider.shutdown()
+    assert counted.dropped == {"duplicate": 1}
+    assert counted.delivered == 2  # the call and the run
+    assert counted.accepted == 3
