@@ -16,10 +16,10 @@ ROOT = Path(llmobs.__file__).parent
 # Lower may not import higher; within a floor, imports follow the order written here.
 FLOORS = (
     ("ids", "errors", "semconv", "events", "codec"),
-    ("guard", "context", "settings"),
+    ("guard", "forks", "context", "settings"),
     ("pipeline",),
     ("store", "sinks"),
-    ("recorder", "fields", "operations", "tracker", "client", "sync", "decorator"),
+    ("recorder", "fields", "told", "operations", "tracker", "client", "exits", "sync", "decorator"),
     ("contrib", "sentinel", "watchllm", "server", "testing", "_pytest_plugin", "cli", "__main__"),
 )
 # Doors that may use another door.

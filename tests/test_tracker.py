@@ -421,3 +421,27 @@ async def test_observe_passes_values_and_errors_through_an_async_generator(
     await generator.aclose()
     assert closed == [True, True]
     assert [step.status for step in llmobs_events.of(AgentStepEvent)] == ["error", "success"]
+
+
+def test_metadata_and_tags_of_any_kind_arrive_as_json_types(
+    client: llmobs.Client, llmobs_events: CapturedEvents
+) -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            return "<odd>"
+
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    values = {"flat": 1, "nan": float("nan"), "when": when, "set": {1}, 2: "int key"}
+    client.log_prompt_call("r", "p", "m", "a", metadata=values, tags=["a", 7])  # type: ignore[list-item,arg-type]
+    client.log_prompt_call(
+        "r", "p", "m", "a", metadata={"odd": [Odd()], "cut": "\ud83d"}, tags="one"
+    )
+    client.log_prompt_call("r", "p", "m", "a", metadata=["no", "dict"])  # type: ignore[arg-type]
+    first, second, third = (event.metadata for event in llmobs_events)
+    assert first == {
+        "flat": 1, "nan": None, "when": "2026-01-01T00:00:00Z", "set": [1], "2": "int key"
+    }  # fmt: skip
+    assert second is not None and second["odd"] == ["<odd>"]
+    assert third == {"value": ["no", "dict"]}
+    assert [event.tags for event in llmobs_events] == [("a", "7"), ("one",), ()]
+    assert all(type(event.timestamp) is datetime for event in llmobs_events)

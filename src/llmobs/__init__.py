@@ -104,6 +104,7 @@ __all__ = [
     "current_run",
     "current_tracker",
     "default_client",
+    "flush_on_signals",
     "observe",
     "run",
 ]
@@ -123,6 +124,7 @@ _LATER = {
     "Tracker": "tracker",
     "current_tracker": "sync",
     "default_client": "sync",
+    "flush_on_signals": "sync",
     "observe": "decorator",
     "run": "sync",
 }

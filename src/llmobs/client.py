@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -36,6 +37,7 @@ from llmobs.events import (
 )
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.guard import Troubles
+from llmobs.ids import new_id
 from llmobs.pipeline.buffer import Buffer, Done, Entry
 from llmobs.pipeline.delivery import Courier
 from llmobs.pipeline.prepare import Identity, Preparer
@@ -45,7 +47,8 @@ from llmobs.pipeline.spool import Spool
 from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, combine
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.pipeline.worker import Worker
-from llmobs.tracker import OVERHEAD_BYTES, ErrorLike, Tracker
+from llmobs.told import OVERHEAD_BYTES, prompt_call
+from llmobs.tracker import ErrorLike, Tracker
 
 if TYPE_CHECKING:
     from llmobs.settings import Settings, SettingsKeywords
@@ -94,7 +97,8 @@ class Recording:
         self._sample_rate = settings.sample_rate
         self._keep_errors = settings.always_keep_errors
         self._troubles = Troubles()
-        self._lock = threading.Lock()
+        # Re-entrant, because a finalizer or a signal handler may record while it is held.
+        self._lock = threading.RLock()
         self._workers: list[Worker] = self._build() if settings.enabled else []
         self._buffers = [worker.buffer for worker in self._workers]
         _clients.add(self)
@@ -168,11 +172,18 @@ class Recording:
     def after_fork(self) -> None:
         """Start anew in a forked child; called by the interpreter's fork hook."""
         # The parent keeps what was queued; this process starts with its own sinks and no worker.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._troubles.reset_after_fork()
         for worker in self._workers:
             worker.after_fork()
+        self._forget_loop()
+
+    def _forget_loop(self) -> None:
+        for worker in self._workers:
             worker.buffer.wake = self._wake
+            worker.reset()
+        if self._workers:
+            self.preparer.reset()
 
     # Capture.
 
@@ -198,14 +209,7 @@ class Recording:
         """
         if not self.enabled:
             return
-        keep = True
-        if self._sample_rate < 1.0 and not (failed and self._keep_errors):
-            if run is None:
-                keep = is_sampled(event.run_id, self._sample_rate)
-            else:
-                if run.sampled is None:
-                    run.sampled = is_sampled(run.run_id, self._sample_rate)
-                keep = run.sampled
+        keep = self._sample_rate == 1.0 or self._keeps(event, run, failed)
         for buffer in self._buffers:
             entry = Entry(event, size, run, complete, done, failed)
             if keep:
@@ -218,6 +222,15 @@ class Recording:
         if self.enabled:
             for buffer in self._buffers:
                 buffer.refuse(Entry(event, 0, run), reason)
+
+    def _keeps(self, event: Event, run: Run | None, failed: bool) -> bool:
+        if failed and self._keep_errors:
+            return True
+        if run is None:
+            return is_sampled(event.run_id, self._sample_rate)
+        if run.sampled is None:
+            run.sampled = is_sampled(run.run_id, self._sample_rate)
+        return run.sampled
 
     def run(
         self,
@@ -290,11 +303,15 @@ class Recording:
         **fields: Unpack[PromptCallFields],
     ) -> str:
         """Record one call of a model in run *run_id*; see `Tracker.log_prompt_call`."""
-        return self._tracker(run_id).log_prompt_call(
-            prompt, model, response, tokens_input, tokens_output, latency_ms, status, error,
-            prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id,
-            release, **fields,
+        event, size, failed = prompt_call(
+            run_id or new_id(), prompt, model, response, tokens_input, tokens_output, latency_ms, status,
+            error, prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id,
+            release, fields,
         )  # fmt: skip
+        if current_frame() is None:  # no run to ask for more
+            self.record(event, None, size + OVERHEAD_BYTES, failed)
+            return event.event_id
+        return self._tracker(run_id).record(event, size=size, failed=failed)
 
     def log_agent_step(
         self,
@@ -538,9 +555,22 @@ class AsyncClient(Recording):
         await self.aclose()
         # The group is told nothing of the block's error: it would come out wrapped in a group.
         await group.__aexit__(None, None, None)
-        for worker in self._workers:
-            worker.reset()
-            worker.buffer.wake = self._wake
+        self._forget_loop()
+
+    def after_fork(self) -> None:
+        """Start anew in a forked child, in whose event loop it may be entered."""
+        super().after_fork()
+        self._group = None
+
+    def __del__(self) -> None:
+        pending = sum(buffer.pending for buffer in getattr(self, "_buffers", ()))
+        if pending:
+            warnings.warn(
+                f"{pending} events were recorded with an AsyncClient that was never run",
+                ResourceWarning,
+                source=self,
+                stacklevel=1,
+            )
 
     async def aclose(self) -> None:
         """

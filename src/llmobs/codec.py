@@ -30,7 +30,17 @@ from llmobs.events import (
     ToolCallEvent,
 )
 
-__all__ = ["AnyEvent", "clean_text", "decode", "encode", "readable", "snapshot", "texts", "weigh"]
+__all__ = [
+    "AnyEvent",
+    "clean_text",
+    "decode",
+    "encode",
+    "readable",
+    "snapshot",
+    "take",
+    "texts",
+    "weigh",
+]
 
 AnyEvent = (
     PromptCallEvent
@@ -137,26 +147,47 @@ def readable(value: object) -> str:
     return text if len(text) <= MAX_REPR else f"{text[:MAX_REPR]}..."
 
 
+def take(value: Any) -> tuple[Any, int]:
+    """Return `snapshot` and `weigh` of *value*, in one walk where it is a flat dict."""
+    if type(value) is dict:
+        copy = value.copy()  # at once: another thread may be changing the original
+        size = 64 + 96 * len(copy)
+        for key, item in copy.items():
+            if type(item) is str:
+                size += len(item) if item.isascii() else getsizeof(item)
+            elif type(item) not in _SCALARS:
+                break
+            if type(key) is not str:
+                break
+        else:
+            return copy, size
+    value = snapshot(value)
+    return value, weigh(value)
+
+
 def weigh(value: Any) -> int:
     """
     Estimate the memory, in bytes, that a value made by :func:`snapshot` holds on to.
 
-    Exact for the text, which is what grows; containers count a round figure per entry.
+    Exact for long text, which is what grows; containers count a round figure per entry.
     """
-    kind = type(value)
-    if kind is str:
-        return getsizeof(value)
-    if kind is dict:
+    # `getsizeof` is exact, and costs more than all the rest: only where `len` would be wrong.
+    if type(value) is str:
+        return 49 + len(value) if value.isascii() else getsizeof(value)
+    if type(value) is dict:
         size = 64 + 96 * len(value)
-        inner = value.values()
-    elif kind is list or kind is tuple:
-        size = 56 + 8 * len(value)
+        inner: Iterable[Any] = value.values()
+    elif type(value) is list or type(value) is tuple:
+        size = 56 + 32 * len(value)
         inner = value
     else:
         return 32
-    if _are_scalars(map(type, inner)):
-        return size + sum(map(getsizeof, inner))
-    return size + sum(map(weigh, inner))
+    for item in inner:
+        if type(item) is str:
+            size += len(item) if item.isascii() else getsizeof(item)
+        elif type(item) not in _SCALARS:
+            size += weigh(item)
+    return size
 
 
 def clean_text(text: str) -> str:

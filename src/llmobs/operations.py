@@ -39,6 +39,9 @@ class Operation:
     left: bool = False
     """Set by doors whose end is called in another context than their start; see `Frame`."""
 
+    ended: bool
+    """Whether it is over; tasks that inherited its context may still be inside."""
+
     def __init__(self, tracker: Tracker, fields: dict[str, Any]) -> None:
         self._tracker = tracker
         self._fields = fields
@@ -70,6 +73,8 @@ class Operation:
         self.ended = True
         latency_ms = (time.perf_counter() - self.start_time) * 1000
         leave_frame(self, self.outer)
+        if not self.left:
+            self.outer = None  # what is left behind in some context must not hold on to more
         if error is not None:
             self.status = status_of(error)
         if self._tracker.client.enabled:

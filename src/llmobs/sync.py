@@ -8,30 +8,33 @@ fork the child starts its own.
 from __future__ import annotations
 
 import asyncio
-import atexit
-import os
 import socket
 import threading
-import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError as FutureCancelledError
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
+from contextvars import Context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from llmobs.client import Recording
 from llmobs.context import current_run
 from llmobs.events import Event
+from llmobs.exits import exit_hook, flush_on_signals
+from llmobs.forks import ForkLock
 from llmobs.pipeline.statistics import FlushReport
+from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.tracker import Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Client", "current_tracker", "default_client", "run"]
+__all__ = ["Client", "current_tracker", "default_client", "flush_on_signals", "run"]
 
 T = TypeVar("T")
 
@@ -41,6 +44,10 @@ class _Loop(asyncio.SelectorEventLoop):
 
     async def getaddrinfo(self, *args: Any, **kwargs: Any) -> Any:
         return socket.getaddrinfo(*args, **kwargs)
+
+
+# A child forked while this thread imports would have half a module, and wait for the rest for ever.
+_starting = ForkLock()
 
 
 class _LoopThread:
@@ -54,7 +61,9 @@ class _LoopThread:
         self._stop: asyncio.Event | None = None
         self._serve = serve
         # A daemon, or the interpreter would wait for it before `atexit` can stop it.
-        self._thread = threading.Thread(target=self._run, name="llmobs", daemon=True)
+        self._thread = threading.Thread(
+            target=Context().run, args=(self._run,), name="llmobs", daemon=True
+        )
         self._thread.start()
 
     def _run(self) -> None:
@@ -64,16 +73,23 @@ class _LoopThread:
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        with _starting:
+            anyio.lowlevel.current_token()  # imports the backend
         try:
             await self._serve(self._ready.set, self._stop)
         finally:
             self._ready.set()
 
-    def call(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """Run *coroutine* in the loop and wait for it."""
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run *coroutine* in the loop."""
         self._ready.wait()
         assert self.loop is not None
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout)
+        # In a context of its own: the caller's may say that the event loop here is trio's.
+        return Context().run(asyncio.run_coroutine_threadsafe, coroutine, self.loop)
+
+    def call(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run *coroutine* in the loop and wait for it."""
+        return self.submit(coroutine).result(timeout)
 
     def stop(self, timeout: float) -> None:
         """Let *serve* end, and wait for the thread, at most *timeout* seconds."""
@@ -81,7 +97,12 @@ class _LoopThread:
         assert self.loop is not None and self._stop is not None
         with suppress(RuntimeError):  # the loop is closed already
             self.loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(timeout)
+        self.join(timeout)
+
+    def join(self, timeout: float) -> None:
+        """Wait for the thread to end, at most *timeout* seconds."""
+        if not self.is_this_thread:
+            self._thread.join(timeout)
 
     @property
     def is_this_thread(self) -> bool:
@@ -106,6 +127,7 @@ class Client(Recording):
 
     _offload = False
     _thread: _LoopThread | None = None
+    _closing: _LoopThread | None = None
     _closed = False
 
     def _wake(self) -> None:
@@ -116,7 +138,7 @@ class Client(Recording):
     def _ensure_started(self) -> _LoopThread | None:
         with self._lock:
             if self._thread is None and self.enabled and not self._closed:
-                _exit_hook.add(self)
+                exit_hook.add(self)
                 try:
                     self._thread = _LoopThread(self._serve)
                 except RuntimeError as error:  # no threads left, or the interpreter is ending
@@ -133,7 +155,7 @@ class Client(Recording):
     def after_fork(self) -> None:
         """Start anew in a forked child, with a thread of its own."""
         super().after_fork()
-        self._thread = None
+        self._thread = self._closing = None
 
     def flush(self, timeout: float | None = None) -> FlushReport:
         """
@@ -143,11 +165,28 @@ class Client(Recording):
             timeout: Seconds to wait at most; default is the setting ``timeout``.
         """
         before = self.statistics()
-        if before.pending and (thread := self._ensure_started()) and not thread.is_this_thread:
-            limit = self.settings.timeout if timeout is None else timeout
+        limit = self.settings.timeout if timeout is None else timeout
+        if closing := self._closing:
+            closing.join(limit)  # it delivers everything
+        elif before.pending and (thread := self._ensure_started()) and not thread.is_this_thread:
             with suppress(FutureTimeoutError, FutureCancelledError):
                 return thread.call(self._flush(limit), limit + 5.0)
         return FlushReport.between(before, self.statistics())
+
+    async def drain(self, timeout: float) -> None:
+        """
+        Like :meth:`flush`, for callers in an event loop of their own: holds up neither it nor a thread.
+
+        Args:
+            timeout: Seconds to wait at most.
+        """
+        if self.statistics().pending and (thread := self._ensure_started()):
+            done = anyio.Event()
+            schedule = call_soon_threadsafe()
+            future = thread.submit(self._flush(timeout))
+            future.add_done_callback(lambda _: schedule(done.set))
+            with anyio.move_on_after(timeout):
+                await done.wait()
 
     def send(self, event: Event, timeout: float | None = None) -> None:
         """
@@ -166,16 +205,34 @@ class Client(Recording):
 
     def close(self) -> None:
         """Deliver what is queued, within ``shutdown_timeout``, and end the thread; safe to call twice."""
+        limit = self.settings.shutdown_timeout + 5.0
         if any(buffer.pending for buffer in self._buffers):
             self._ensure_started()
         with self._lock:
-            self._closed = True
-            thread, self._thread = self._thread, None
-        _exit_hook.discard(self)
-        if thread is not None and not thread.is_this_thread:
-            thread.stop(self.settings.shutdown_timeout + 5.0)
+            closing = self._closing  # by another thread
+            if closing is None:
+                self._closed = True
+                thread, self._thread = self._thread, None
+                self._closing = thread
+        if closing is not None:
+            closing.join(limit)
+            return
+        if thread is None:
+            self._deliver_here()
+        elif not thread.is_this_thread:
+            thread.stop(limit)
         for buffer in self._buffers:
             buffer.close()
+        self._closing = None
+        exit_hook.discard(self)
+
+    def _deliver_here(self) -> None:
+        # The first event came while the interpreter was exiting: no thread could be started.
+        if any(buffer.pending for buffer in self._buffers):
+            stop = asyncio.Event()
+            stop.set()
+            with asyncio.Runner(loop_factory=_Loop) as runner:
+                runner.run(self._serve(lambda: None, stop))
 
     def __enter__(self) -> Self:
         if self._closed:
@@ -194,30 +251,8 @@ class Client(Recording):
         self.close()
 
 
-class _ExitHook:
-    """Closes, at a normal exit, the clients that nobody closed."""
-
-    def __init__(self) -> None:
-        self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
-        self._pid: int | None = None
-
-    def add(self, client: Client) -> None:
-        if self._pid is None:
-            atexit.register(self._close_all)
-        self._pid = os.getpid()
-        self._clients.add(client)
-
-    def discard(self, client: Client) -> None:
-        self._clients.discard(client)
-
-    def _close_all(self) -> None:
-        for client in list(self._clients):
-            client.close()
-
-
-_exit_hook = _ExitHook()
 _default: Client | None = None
-_default_lock = threading.Lock()
+_default_lock = ForkLock()
 
 
 def default_client() -> Client:

@@ -7,12 +7,10 @@ are given; they return the id of the event.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from sys import getsizeof
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
-from llmobs.codec import snapshot, texts, weigh
+from llmobs.codec import snapshot, texts
 from llmobs.context import Frame, Run, current_frame, leave_frame, set_frame
 from llmobs.events import (
     AgentStepEvent,
@@ -25,7 +23,6 @@ from llmobs.events import (
     Event,
     HallucinationDetectedEvent,
     PerformanceAlertEvent,
-    PromptCallEvent,
     RunEvent,
     Severity,
     Status,
@@ -34,9 +31,10 @@ from llmobs.events import (
 )
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.ids import new_id
-from llmobs.operations import AgentStep, PromptCall, ToolCall, status_of
+from llmobs.operations import AgentStep, Captured, PromptCall, ToolCall, status_of
 from llmobs.pipeline.statistics import DropReason
 from llmobs.recorder import NO_RECORDER, Recorder
+from llmobs.told import FAILURES, OVERHEAD_BYTES, began, freeze, prompt_call
 
 __all__ = ["NO_RECORDER", "ErrorLike", "Recorder", "Tracker"]
 
@@ -45,12 +43,7 @@ ErrorLike = BaseException | Mapping[str, Any] | ErrorInfo | str
 
 E = TypeVar("E", bound=Event)
 
-OVERHEAD_BYTES: Final = 900
-"""Memory of an event beside its texts and containers, measured with tracemalloc."""
-
-_SCALARS = frozenset({str, int, float, bool, type(None)})
 _SUCCESS = Status.SUCCESS
-_FAILURES = frozenset({Status.ERROR, Status.TIMEOUT, Status.ASSERTION_FAILED, Status.CANCELLED})
 
 
 class Tracker(Run):
@@ -231,56 +224,17 @@ class Tracker(Run):
             release: Overrides the run's.
             fields: See `llmobs.events.PromptCallEvent`.
         """
-        more: dict[str, Any] = fields  # type: ignore[assignment]
-        event_id = timestamp = captured = None
-        if more:
-            captured = more.pop("captured", None)
-            event_id = more.pop("event_id", None)
-            timestamp = more.pop("timestamp", None)
-            _freeze(more)
-        if type(prompt) is str:
-            size = getsizeof(prompt)
-        else:
-            prompt = snapshot(prompt)
-            size = weigh(prompt)
-        if type(response) is str:
-            size += getsizeof(response)
-        else:
-            response = snapshot(response)
-            size += weigh(response)
-        event = PromptCallEvent(
-            event_id=event_id or new_id(),
-            run_id=self.run_id,
-            timestamp=timestamp or _began(latency_ms),
-            prompt=prompt,
-            model=model,
-            response=response,
-            tokens_input=tokens_input,
-            tokens_output=tokens_output,
-            latency_ms=latency_ms,
-            status=status,
-            prompt_template_id=prompt_template_id,
-            model_version=model_version,
-            user_id=user_id,
-            release=release,
-            **more,
-        )
-        failed = status is not _SUCCESS and status in _FAILURES
-        if error is not None:
-            event.error = ErrorInfo.of(error)
-            failed = True
-        if response_metadata is not None:
-            event.response_metadata = snapshot(response_metadata)
-            size += weigh(event.response_metadata)
-        if tool_calls is not None:
-            event.tool_calls = snapshot(tool_calls)
-            size += weigh(event.tool_calls)
-        if tags:
-            event.tags = texts(tags)
+        captured: Captured | None = None
+        if fields:
+            captured = fields.pop("captured", None)  # type: ignore[typeddict-item]
+        event, size, failed = prompt_call(
+            self.run_id, prompt, model, response, tokens_input, tokens_output, latency_ms, status,
+            error, prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id,
+            release, fields,
+        )  # fmt: skip
         if captured is not None:
-            return self._record(
-                event, size + captured.size, failed or captured.failed, captured.fill
-            )
+            size, failed = size + captured.size, failed or captured.failed
+            return self._record(event, size, failed, captured.fill)
         return self._record(event, size, failed)
 
     def log_agent_step(
@@ -524,14 +478,14 @@ class Tracker(Run):
         failed: bool = False,
     ) -> str:
         own.update(fields)
-        timestamp = own.pop("timestamp", None) or _began(latency_ms)
+        timestamp = own.pop("timestamp", None) or began(latency_ms)
         event_id = own.pop("event_id", None) or new_id()
-        size = _freeze(own)
+        size = freeze(own)
         if latency_ms is not None:
             own["latency_ms"] = latency_ms
         if status is not None:
             own["status"] = status
-            failed = failed or status in _FAILURES
+            failed = failed or status in FAILURES
         if error is not None:
             own["error"] = ErrorInfo.of(error)
             failed = True
@@ -560,7 +514,7 @@ class Tracker(Run):
 
         Args:
             event: The event; fields it leaves open are taken from the run.
-            size: Estimated bytes of its texts, and of what *complete* holds on to.
+            size: Estimated bytes of its texts and containers, and of what *complete* holds on to.
             failed: Whether it reports a failure.
             complete: Fills in the rest later, in the pipeline, off the caller's path.
         """
@@ -600,30 +554,8 @@ class Tracker(Run):
             event.standalone = True
         if self.tags:
             event.tags = (*self.tags, *event.tags)
-        if event.metadata is not None:
-            size += weigh(event.metadata)
         self.recorded += 1
         if failed:
             self.failures += 1
         self.client.record(event, self, size + OVERHEAD_BYTES, failed, complete)
         return event.event_id
-
-
-def _began(latency_ms: float | None) -> datetime:
-    now = datetime.now(UTC)
-    if (type(latency_ms) is int or type(latency_ms) is float) and 0 < latency_ms < 1e9:
-        return now - timedelta(milliseconds=latency_ms)
-    return now
-
-
-def _freeze(fields: Any) -> int:
-    """Replace what the caller could change later by a snapshot; return its estimated size."""
-    size = 0
-    for name, value in fields.items():
-        if type(value) not in _SCALARS:
-            fields[name] = value = snapshot(value)
-            if name != "metadata":
-                size += weigh(value)
-        elif type(value) is str:
-            size += getsizeof(value)
-    return size

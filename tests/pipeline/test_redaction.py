@@ -279,3 +279,26 @@ def test_deep_and_circular_values_end() -> None:
     assert Redactor().value(circle) == {"a": 1, "self": FAILED}
     shared = ["john@example.com"]
     assert Redactor().value([shared, shared]) == [["[REDACTED_EMAIL]"]] * 2
+
+
+def test_strings_found_clean_are_not_searched_again_unless_the_user_has_a_rule() -> None:
+    asked: list[str] = []
+
+    def text(value: str) -> str:
+        asked.append(value)
+        return redact_text(value)
+
+    event = {"feature": "chat", "owner": "ann@example.com", "nested": ["chat", {"feature": 1}]}
+    redactor = Redactor(text=text)
+    first = redactor.value(event)
+    asked.clear()
+    assert redactor.value(event) == first
+    assert asked == ["ann@example.com"]
+    assert redactor.value({"feature": "ann@example.com"}) == {"feature": "[REDACTED_EMAIL]"}
+    assert redactor.value({"ann@example.com": 1}) == {"[REDACTED_EMAIL]": 1}
+
+    words = {"chat"}
+    strict = Redactor(extra=lambda value: "[GONE]" if value in words else value)
+    assert strict.value(["later"]) == ["later"]
+    words.add("later")
+    assert strict.value(["later"]) == ["[GONE]"]

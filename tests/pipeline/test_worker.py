@@ -363,3 +363,33 @@ async def test_troubles_are_logged_once_per_interval(caplog: pytest.LogCaptureFi
         log(client)
         await client.flush()
     assert sum("delivery failed" in record.message for record in caplog.records) == 1
+
+
+async def test_the_next_batch_is_prepared_while_the_sink_has_the_one_before() -> None:
+    first, second = make_event(), make_event()
+
+    class Waits(ScriptedSink):
+        async def send(self, batch: Batch) -> None:
+            with anyio.fail_after(5):
+                while batch.events[0] is first and second.client is None:
+                    await anyio.sleep(0.001)
+            await super().send(batch)
+
+    sink = Waits()
+    async with AsyncClient(sink=sink, batch_size=1) as client:
+        client.record(first, None, 0, False)
+        client.record(second, None, 0, False)
+        await client.flush()
+    assert sink.ids == [first.event_id, second.event_id]
+
+
+async def test_a_batch_prepared_ahead_waits_its_turn_when_the_sink_goes_down(tmp_path: Any) -> None:
+    sink = ScriptedSink([SinkUnavailableError("down")] * 4)
+    async with AsyncClient(sink=sink, batch_size=1, spool_dir=tmp_path) as client:
+        ids = log(client, 3)
+        with anyio.fail_after(10):
+            while client.statistics().delivered != 3:
+                await anyio.sleep(0.01)
+        statistics = client.statistics()
+    assert sorted(sink.ids) == sorted(ids)
+    assert (statistics.accepted, statistics.dropped, statistics.pending) == (3, {}, 0)

@@ -11,10 +11,9 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final, Unpack
 
 import anyio
-import anyio.to_thread
 
 from llmobs.client import AsyncClient, Recording
-from llmobs.context import current_frame, leave_frame, set_frame
+from llmobs.context import current_frame, set_frame
 from llmobs.errors import ConfigurationError
 from llmobs.events import Status
 from llmobs.guard import Troubles, internal_errors
@@ -125,12 +124,14 @@ class LLMObsMiddleware:
             connection.error = error
             raise
         finally:
-            leave_frame(tracker, previous)
+            frame = current_frame()
+            if frame is not None and frame.run is tracker:  # itself, or an operation left open
+                set_frame(previous)
             if tracker.recorded or self._record_empty:
                 with internal_errors("record a request"):
                     connection.finish(self._record_empty)
-        if self._drain_each_run and tracker.recorded:
-            await self._drain()
+                if self._drain_each_run:
+                    await self._drain(quickly=connection.error is not None)
 
     def _open(self, scope: Scope) -> Tracker:
         client = self._client or self._start_without_lifespan()
@@ -167,13 +168,14 @@ class LLMObsMiddleware:
         self._drain_each_run = True
         return self._client
 
-    async def _drain(self) -> None:
-        # The body is out already, so nobody waits; but the server waits for this task when it
-        # shuts down, and nothing else would hold it back until the events are delivered.
+    async def _drain(self, *, quickly: bool) -> None:
+        # The server waits for this task when it shuts down, and nothing else would hold it back
+        # until the events are delivered. Nobody else waits for it, as the body is out; unless the
+        # application failed: then the framework has yet to answer, or the server to hang up.
         client = self._client
         if isinstance(client, Client):
             with internal_errors("deliver after a request"), anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(client.flush, client.settings.shutdown_timeout)
+                await client.drain(1.0 if quickly else client.settings.shutdown_timeout)
 
     async def _live(self, client: AsyncClient, scope: Scope, receive: Receive, send: Send) -> None:
         answered: set[str] = set()
@@ -196,14 +198,17 @@ class LLMObsMiddleware:
             self._client = client
             self._drain_each_run = False
             try:
-                await self.app(scope, receive_and_note, deliver_then_send)
-            except Exception:
-                if asked:
-                    raise
-                # The application knows no lifespan (Django): the client has one all the same.
-            if "lifespan.startup.complete" not in answered and not asked:
-                await _answer_lifespan(receive, deliver_then_send)
-        self._client = None
+                try:
+                    await self.app(scope, receive_and_note, deliver_then_send)
+                except Exception:
+                    if asked:
+                        raise
+                    # The application knows no lifespan (Django): the client has one all the same.
+                if not asked and not answered:
+                    await _answer_lifespan(receive, deliver_then_send)
+            finally:
+                # Servers go on without a lifespan that failed: later requests start lazily.
+                self._client = None
 
 
 async def _answer_lifespan(receive: Receive, send: Send) -> None:
@@ -245,7 +250,7 @@ class _Connection:
 
     def _send_http(self, message: Message) -> Awaitable[None]:
         kind = message["type"]
-        if kind == "http.response.body":
+        if kind == "http.response.body" or kind == "http.response.zerocopysend":
             if not message.get("more_body"):
                 self.ended = time.perf_counter()
         elif kind == "http.response.start":
@@ -262,6 +267,8 @@ class _Connection:
         elif message["type"] == "websocket.http.response.start":
             self.status = message["status"]
             message = self._with_run_id(message)
+        elif message["type"] == "websocket.close" and self.status is None:
+            self.status = 403  # what servers answer to a handshake that was closed, not accepted
         return self._send(message)
 
     def _with_run_id(self, message: Message) -> Message:
@@ -276,7 +283,8 @@ class _Connection:
         route = _route_of(scope, self.root_path)
         if tracker.name is None:
             tracker.name = " ".join(filter(None, (method or tracker.kind, route)))
-        if self.status is None and isinstance(self.error, Exception):
+        left = _client_left(self.error)
+        if self.status is None and isinstance(self.error, Exception) and not left:
             self.status = 500  # what the server, or the framework outside us, answers
         ended = self.ended if self.ended is not None else time.perf_counter()
         tracker.finish(
@@ -286,10 +294,12 @@ class _Connection:
             method=method,
             route=route,
             http_status=self.status,
-            **self._status(),
+            **self._status(left),
         )
 
-    def _status(self) -> dict[str, Any]:
+    def _status(self, left: bool) -> dict[str, Any]:
+        if left:
+            return {"status": Status.CANCELLED}
         if self.error is not None:
             return {}
         if self.status is not None and self.status >= 500:
@@ -300,11 +310,26 @@ class _Connection:
 
 
 def _route_of(scope: Scope, root_path: str) -> str | None:
-    path = getattr(scope.get("route"), "path", None)
+    # FastAPI's routes know the prefix of their own router only; what they were included under
+    # stands beside them in the scope (0.165; older versions copied routes with the whole path).
+    included = scope.get("fastapi")
+    context = included.get("effective_route_context") if isinstance(included, dict) else None
+    path = getattr(context, "path", None) or getattr(scope.get("route"), "path", None)
     if not isinstance(path, str):
         return None
     # Mounts move what they consumed of the path to the end of `root_path`.
     return str(scope.get("root_path", ""))[len(root_path) :] + path
+
+
+def _client_left(error: BaseException | None) -> bool:
+    if error is None:
+        return False
+    # How Starlette and FastAPI tell an application that its client is gone.
+    kinds = (
+        getattr(sys.modules.get("starlette.requests"), "ClientDisconnect", None),
+        getattr(sys.modules.get("starlette.websockets"), "WebSocketDisconnect", None),
+    )
+    return isinstance(error, tuple(kind for kind in kinds if kind is not None))
 
 
 def _adopt_active_span(tracker: Tracker, opentelemetry: Any) -> None:

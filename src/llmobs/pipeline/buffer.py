@@ -93,31 +93,32 @@ class Buffer:
 
     def offer(self, entry: Entry) -> None:
         """Take *entry* in, or drop by the overflow rule; counts it either way. Never raises."""
+        size = entry.size
         with self._lock:
             self.accepted += 1
             queue = self._queue
             if (
                 self._closed
                 or len(queue) + len(self._rescued) >= self._max_events
-                or self._bytes + entry.size > self._max_bytes
+                or self._bytes + size > self._max_bytes
             ) and not self._make_room(entry):
                 return
             entry.seq = self._next_seq
             self._next_seq += 1
             queue.append(entry)
             before = self._bytes
-            self._bytes = before + entry.size
+            self._bytes = after = before + size
             waiting = len(queue)
         # Only the edges wake the worker: it empties what is due before it sleeps again.
         if (
             waiting == 1
             or waiting == self._batch_events
-            or before < self._batch_bytes <= before + entry.size
+            or before < self._batch_bytes <= after
             or entry.done is not None
         ):
             self.wake()
         if self.high_water is not None and (
-            waiting == self._max_events // 2 or before < self._max_bytes // 2 <= before + entry.size
+            waiting == self._max_events // 2 or before < self._max_bytes // 2 <= after
         ):
             self.high_water()
 

@@ -115,6 +115,10 @@ class Preparer:
         # Several sinks share an event: the first pipeline to reach it prepares it for all.
         self._lock: anyio.Lock | None = None
 
+    def reset(self) -> None:
+        """Forget the event loop this ran in, and whoever held the lock there."""
+        self._lock = None
+
     async def prepare(self, entries: Sequence[Entry]) -> None:
         """Prepare the events of *entries* in place; those prepared before are left alone."""
         if self._lock is None:

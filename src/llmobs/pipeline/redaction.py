@@ -19,6 +19,8 @@ FAILED = "[REDACTION_FAILED]"
 _CHUNK = 65_536  # characters searched between two chances for other threads: about 0.2 ms
 _SHORTEST = 6  # characters of the shortest match, an address such as a@b.io
 _DEEPEST = 1_000  # containers within containers
+_MEMORABLE = 64  # characters of the longest string remembered as clean
+_MEMORY = 4_096  # strings remembered
 
 
 def redact_text(text: str, *, pause: Callable[[], None] | None = None, chunk: int = _CHUNK) -> str:
@@ -78,6 +80,9 @@ class Redactor:
     ) -> None:
         self._text = text
         self._extra = extra
+        # Names, tags and keys come again with every event: those in which nothing was found need
+        # no second look. The user's own rule may change its mind, so with one nothing is kept.
+        self._clean: set[str] = set()
         self.hits = 0
         """Strings that were changed, failures excluded."""
         self.failures = 0
@@ -92,7 +97,7 @@ class Redactor:
         """
         if isinstance(obj, str):
             return self._string(obj)
-        if not isinstance(obj, (dict, list, tuple)):
+        if not isinstance(obj, (dict, list, tuple)) or self._is_known(obj):
             return obj
         # An explicit stack: data may be nested deeper than the interpreter's recursion limit.
         stack = [_Level(obj, None)]
@@ -122,7 +127,25 @@ class Redactor:
                 if result is not level.source:
                     stack[-1].put(level.key, result)
 
+    def _is_known(self, obj: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> bool:
+        """Whether *obj* is flat and every text in it was found clean before."""
+        clean = self._clean
+        if isinstance(obj, dict):
+            for key in obj:
+                if key not in clean and isinstance(key, str):
+                    return False
+            obj = list(obj.values())
+        for item in obj:
+            if isinstance(item, str):
+                if item not in clean:
+                    return False
+            elif isinstance(item, (dict, list, tuple)):
+                return False
+        return True
+
     def _string(self, text: str) -> str:
+        if text in self._clean:
+            return text
         try:
             new = self._text(text)
             if self._extra is not None:
@@ -133,6 +156,10 @@ class Redactor:
             self.failures += 1
             return FAILED
         if new is text or new == text:
+            if len(text) <= _MEMORABLE and self._extra is None:
+                if len(self._clean) >= _MEMORY:
+                    self._clean.clear()
+                self._clean.add(text)
             return text
         self.hits += 1
         return new

@@ -23,6 +23,9 @@ class BlockingThread:
     """
     Runs functions one after the other; the thread starts with the object.
 
+    Made while the interpreter exits, when Python starts no more threads, it runs them in place:
+    the only event loops left then are those that deliver what is still queued.
+
     Args:
         name: Thread name, seen in debuggers.
     """
@@ -31,7 +34,11 @@ class BlockingThread:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         # A daemon: whoever forgets to close must not hang the interpreter's exit.
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+            self._running = True
+        except RuntimeError:  # "can't create new thread at interpreter shutdown"
+            self._running = False
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -39,6 +46,8 @@ class BlockingThread:
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run ``function(*args)`` in the thread; if the caller is cancelled, it still runs to its end."""
+        if not self._running:
+            return function(*args)
         finished = anyio.Event()
         schedule = call_soon_threadsafe()
         outcome: list[T] = []

@@ -137,12 +137,7 @@ class Worker:
             elif buffer.waiting and not self._writes_ahead:
                 if not self._is_due():
                     await self._linger()
-                while entries := buffer.take():
-                    self._state = SinkState.DELIVERING
-                    await self._preparer.prepare(entries)
-                    await self._deliver(entries)
-                    if self._down or not self._is_due():
-                        break
+                await self._deliver_due()
             else:
                 await self._replay()
                 if self._down or (buffer.waiting and not self._writes_ahead):
@@ -152,6 +147,23 @@ class Worker:
                     return
                 self._state = SinkState.IDLE
                 await self._wakeup.wait(REPLAY_SECONDS if self._spiller else None)
+
+    async def _deliver_due(self) -> None:
+        """Deliver a batch, and what is due after it: each is prepared while the sink has the one before."""
+        entries = self.buffer.take()
+        await self._preparer.prepare(entries)
+        while entries:
+            self._state = SinkState.DELIVERING
+            following: list[Entry] = []
+            async with anyio.create_task_group() as group:
+                if self._is_due():
+                    following = self.buffer.take()
+                    group.start_soon(self._preparer.prepare, following)
+                await self._deliver(entries)
+            entries = following
+            if self._down:
+                self.buffer.put_back(entries)
+                return
 
     def _is_due(self) -> bool:
         return self._stopping or self.buffer.is_due() or self.buffer.is_waiting(self._hurry_seq)

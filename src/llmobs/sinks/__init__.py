@@ -6,6 +6,7 @@ Where events go, by URL.
 ``jsonl:///runs.jsonl``    one JSON object per line, same rule for the path
 ``console:``               one readable line per event on standard error
 ``memory:``                a list, for tests
+``kafka://b1:9092/topic``  a Kafka cluster; several brokers are separated by commas
 ``https://key@host/v1``    an HTTP collector (and ``http://``), see `llmobs.sinks.http`
 ``otlp+https://host``      an OpenTelemetry backend (and ``otlp+http://``), see `llmobs.sinks.otlp`
 =========================  ==================================================================
@@ -30,6 +31,7 @@ _BUILT_IN = {
     "jsonl": "llmobs.sinks.jsonl:JSONLSink",
     "console": "llmobs.sinks.console:ConsoleSink",
     "memory": "llmobs.sinks.memory:MemorySink",
+    "kafka": "llmobs.sinks.kafka:KafkaSink",
     "http": "llmobs.sinks.http:HTTPSink",
     "https": "llmobs.sinks.http:HTTPSink",
     "otlp+http": "llmobs.sinks.otlp:OTLPSink",

@@ -41,6 +41,8 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         # Safe against crashes of the process; a power cut may lose the last transactions.
         connection.execute("PRAGMA synchronous = NORMAL")
+        # Copying the log back into the file waits for the disk: every 16 MB instead of every 4.
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
         migrate(connection)
     except sqlite3.Error as error:
         connection.close()

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from llmobs.codec import clean_text
 from llmobs.events import ErrorInfo, Event
+from llmobs.forks import ForkLock
 from llmobs.store.connect import connect_writer, explain
 
 __all__ = ["Writer"]
@@ -39,6 +40,10 @@ class Writer:
     """
     One connection, for the thread that writes.
 
+    It is closed for the length of a fork. SQLite keeps account, per process, of the locks it holds
+    on a file; a child that inherits an open connection inherits that account but not the locks,
+    believes to hold them, and writes into a log that the parent's last close removes.
+
     Args:
         path: The SQLite file; created if missing.
 
@@ -49,7 +54,10 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connection = connect_writer(path)
+        self._connection: sqlite3.Connection | None = None
+        self._lock = ForkLock(before_fork=self._disconnect)
+        with self._lock:
+            self._connection = connect_writer(path)
 
     def write(self, events: Sequence[Event], bodies: Sequence[bytes]) -> None:
         """
@@ -60,15 +68,18 @@ class Writer:
             SinkUnavailableError: Not now: locked, full, read-only.
         """
         rows = [_row(event, body) for event, body in zip(events, bodies, strict=True)]
-        try:
-            self._insert(rows)
-        except UnicodeEncodeError:  # lone surrogates in a name; bodies are clean already
-            self._insert(
-                [tuple(clean_text(v) if isinstance(v, str) else v for v in row) for row in rows]
-            )
+        with self._lock:
+            if self._connection is None:
+                self._connection = connect_writer(self._path)
+            try:
+                self._insert(self._connection, rows)
+            except UnicodeEncodeError:  # lone surrogates in a name; bodies are clean already
+                self._insert(
+                    self._connection,
+                    [tuple(clean_text(v) if isinstance(v, str) else v for v in r) for r in rows],
+                )
 
-    def _insert(self, rows: list[tuple[Any, ...]]) -> None:
-        connection = self._connection
+    def _insert(self, connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
         try:
             connection.execute("BEGIN IMMEDIATE")
             for start in range(0, len(rows), _ROWS_AT_ONCE):
@@ -88,7 +99,13 @@ class Writer:
 
     def close(self) -> None:
         """Close the connection; SQLite folds the write-ahead log back into the file."""
-        self._connection.close()
+        with self._lock:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def _row(event: Event, body: bytes) -> tuple[Any, ...]:

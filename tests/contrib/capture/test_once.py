@@ -1,5 +1,7 @@
 """One call, one event: inside ``prompt_call()`` blocks the wire adds what the application left open."""
 
+from contextvars import copy_context
+
 import httpx2
 
 from llmobs import Client, PromptCallEvent
@@ -138,3 +140,34 @@ def test_a_call_inside_another_step_is_its_own(
     inner, told = events.of(PromptCallEvent)
     assert inner.parent_id == tool.event_id
     assert told.http_status is None
+
+
+def test_a_task_that_outlives_the_block_is_on_its_own(
+    events: CapturedEvents, llmobs_client: Client
+) -> None:
+    with client_over(answering(WHOLE, headers=JSON), llmobs_client) as http:
+        with llmobs_client.run() as run, run.prompt_call(model="m") as call:
+            inherited = copy_context()
+            call.finish(response="x")
+        inherited.run(ask, http)
+    told, later = events.of(PromptCallEvent)
+    assert (later.run_id, later.parent_id) == (told.run_id, told.event_id)
+    assert later.tokens_input == 3
+
+
+def test_a_redirect_within_a_block_is_no_attempt(
+    events: CapturedEvents, llmobs_client: Client
+) -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.host == "mock.test":
+            return httpx2.Response(307, headers={"location": URL.replace("mock", "other")})
+        return httpx2.Response(200, content=WHOLE, headers=JSON)
+
+    with (
+        client_over(httpx2.MockTransport(answer), llmobs_client) as http,
+        llmobs_client.run() as run,
+        run.prompt_call(model="m"),
+    ):
+        http.post(URL, content=js(ASK), follow_redirects=True)
+    [event] = events.of(PromptCallEvent)
+    assert (event.server_address, event.tokens_input) == ("other.test", 3)

@@ -81,8 +81,8 @@ def _end(operation: Operation, place: Place, error: BaseException | None) -> Non
     # LangChain ends asynchronous runs in a task of their own: what is current there says nothing.
     here = current_frame()
     set_frame(operation)
-    operation.end(error)
     operation.left = True
+    operation.end(error)
     set_frame(place.before if here is operation else here)
 
 

@@ -118,7 +118,7 @@ class Call:
         self._attempt = attempt
         self._http_status: int | None = None
         self._headers: Any = None
-        self._error: BaseException | None = None
+        self._error: ErrorInfo | None = None
         self._status = Status.SUCCESS
         self._timestamp = datetime.now(UTC)
         self._write: Callable[[Call], object] | None = None
@@ -131,7 +131,7 @@ class Call:
         self.ending = Ending.WHOLE
         self.size = 0
         self.operation: PromptCall | None = None
-        if type(frame) is PromptCall:
+        if type(frame) is PromptCall and not frame.ended:
             self._join(frame)
         elif type(frame) is SeveralCalls:
             frame.seen += 1
@@ -157,10 +157,14 @@ class Call:
         status = self._http_status
         if status is not None and 300 <= status < 400:
             self.done = True  # a redirect: the client asks again, elsewhere
+            if self.operation is not None and self.operation.captured is self:
+                self.operation.captured = None
             return
-        self._error = error
         if error is not None:
             self._status = _status_of(error)
+            if self._status is not Status.CANCELLED:
+                # Not the exception itself: its traceback holds on to the host's frames.
+                self._error = ErrorInfo.of(error)
         elif status is not None and status >= 400:
             self._status = Status.ERROR
         elif self.copy is not None and looks_failed(self.copy.last_bytes, ending):
@@ -183,8 +187,7 @@ class Call:
 
     def _event(self) -> PromptCallEvent:
         target = self._target
-        error = self._error
-        event = PromptCallEvent(
+        return PromptCallEvent(
             event_id=new_id(),
             run_id=self._tracker.run_id,
             timestamp=self._timestamp,
@@ -196,10 +199,8 @@ class Call:
             status=self._status,
             attempt=self._attempt,
             http_status=self._http_status,
+            error=self._error,
         )
-        if error is not None and event.status != Status.CANCELLED:
-            event.error = ErrorInfo.of(error)
-        return event
 
     def _record(self) -> None:
         event = self._event()

@@ -93,7 +93,7 @@ _ROUTES: Final[tuple[_Route, ...]] = (
         True,
     ),
 )
-_compiled: Final = tuple((re.compile(f".*{route[0]}/?"), *route[1:]) for route in _ROUTES)
+_compiled: Final = tuple((re.compile(f".*{route[0]}/?"), route) for route in _ROUTES)
 _DEPLOYMENT = re.compile(r".*/openai/deployments/([^/]+)/")
 
 
@@ -110,7 +110,7 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
     if method != "POST":
         return None
     path = unquote(raw_path.partition(b"?")[0].decode("ascii", "replace"))
-    for pattern, wire, operation, provider, certain in _compiled:
+    for pattern, (_, wire, operation, provider, certain) in _compiled:
         found = pattern.fullmatch(path)
         if found is None:
             continue

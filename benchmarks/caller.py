@@ -1,0 +1,212 @@
+"""What one `log_prompt_call` costs its caller."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks.harness import Budget, Result, interleave, quantile
+from benchmarks.workload import NullSink, calls
+
+TITLE = "Caller cost of one log_prompt_call, µs"
+BURST = 1_000
+PACED = 400
+VARIANTS = (
+    "floor",
+    "async-null",
+    "async-sqlite",
+    "sync-null",
+    "sync-sqlite",
+    "tracker",
+    "opentelemetry",
+)
+PEERS = ("opentelemetry",)
+
+Log = Callable[..., object]
+
+
+def sample(variant: str, quick: bool) -> dict[str, float]:
+    """Bursts with rests between them, then calls a millisecond apart; microseconds of each call."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        return asyncio.run(_measure(variant, folder, bursts=4 if quick else 8))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _measure(variant: str, folder: Path, bursts: int) -> dict[str, float]:
+    from llmobs import AsyncClient, Client
+
+    kind, _, sink = variant.partition("-")
+    where = {"null": NullSink(), "sqlite": f"sqlite:///{folder}/bench.db"}
+    if kind == "async":
+        async with AsyncClient(sink=where[sink]) as client:
+            return await _time(client.log_prompt_call, client.flush, bursts)
+    if kind == "sync":
+        with Client(sink=where[sink]) as sync_client:
+
+            async def flush() -> None:
+                await asyncio.to_thread(sync_client.flush)
+
+            return await _time(sync_client.log_prompt_call, flush, bursts)
+    if kind == "tracker":
+        async with AsyncClient(sink=NullSink()) as client:
+            with client.run() as run:
+
+                def log(run_id: str, *args: Any, **kwargs: Any) -> None:
+                    run.log_prompt_call(*args, **kwargs)
+
+                return await _time(log, client.flush, bursts)
+    log, flush = {"floor": _floor, "opentelemetry": _opentelemetry}[kind]()
+    return await _time(log, flush, bursts)
+
+
+async def _time(log: Log, flush: Callable[[], Any], bursts: int) -> dict[str, float]:
+    clock = time.perf_counter_ns
+    burst: list[int] = []
+    paced: list[int] = []
+    for number in range(bursts + 1):
+        for args, kwargs in calls(BURST):
+            begin = clock()
+            log(*args, **kwargs)
+            burst.append(clock() - begin)
+        await flush()
+        if number == 0:
+            burst.clear()  # the first burst pays for imports and specialisation
+    for args, kwargs in calls(PACED):
+        begin = clock()
+        log(*args, **kwargs)
+        paced.append(clock() - begin)
+        await asyncio.sleep(0.001)
+    await flush()
+    return {
+        "p50": quantile(burst, 0.5) / 1e3,
+        "p99": quantile(burst, 0.99) / 1e3,
+        "mean": sum(burst) / len(burst) / 1e3,
+        "paced": quantile(paced, 0.5) / 1e3,
+    }
+
+
+class _Event(msgspec.Struct, gc=False):
+    event_id: str
+    run_id: str
+    timestamp: float
+    prompt: Any
+    model: str
+    response: Any
+    tokens_input: int
+    tokens_output: int
+    latency_ms: float
+    cost_usd: float
+    metadata: dict[str, Any]
+    tags: list[str]
+
+
+def _floor() -> tuple[Log, Callable[[], Any]]:
+    queue: collections.deque[_Event] = collections.deque()
+    counter = iter(range(1 << 60))
+
+    def log(
+        run_id: str, prompt: str, model: str, response: str, tokens_input: int, tokens_output: int,
+        latency_ms: float, *, cost_usd: float, metadata: dict[str, Any], tags: list[str],
+    ) -> None:  # fmt: skip
+        queue.append(
+            _Event(
+                str(next(counter)), run_id, time.time(), prompt, model, response, tokens_input,
+                tokens_output, latency_ms, cost_usd, metadata, tags,
+            )
+        )  # fmt: skip
+
+    async def flush() -> None:
+        queue.clear()
+
+    return log, flush
+
+
+def _opentelemetry() -> tuple[Log, Callable[[], Any]]:
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.trace.export import (
+        BatchSpanProcessor,
+        SpanExporter,
+        SpanExportResult,
+    )
+
+    class Null(SpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            return SpanExportResult.SUCCESS
+
+        def shutdown(self) -> None:
+            pass
+
+        def force_flush(self, timeout_millis: int = 30_000) -> bool:
+            return True
+
+    assert ReadableSpan
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(Null()))
+    tracer = provider.get_tracer("benchmarks")
+
+    def log(
+        run_id: str, prompt: str, model: str, response: str, tokens_input: int, tokens_output: int,
+        latency_ms: float, *, cost_usd: float, metadata: dict[str, Any], tags: list[str],
+    ) -> None:  # fmt: skip
+        attributes = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.conversation.id": run_id,
+            "gen_ai.request.model": model,
+            "gen_ai.input.messages": prompt,
+            "gen_ai.output.messages": response,
+            "gen_ai.usage.input_tokens": tokens_input,
+            "gen_ai.usage.output_tokens": tokens_output,
+            "cost_usd": cost_usd,
+            "tags": tags,
+        }
+        for key, value in metadata.items():
+            attributes[f"metadata.{key}"] = value
+        began = time.time_ns() - int(latency_ms * 1e6)
+        tracer.start_span(f"chat {model}", attributes=attributes, start_time=began).end()
+
+    async def flush() -> None:
+        await asyncio.to_thread(provider.force_flush)
+
+    return log, flush
+
+
+def run(quick: bool) -> Result:
+    """Compare with the floor and with the fastest peer at hand."""
+    found = interleave("caller", VARIANTS, rounds=3 if quick else 9, quick=quick)
+    ours = max(
+        found.median(v, "p50") or 0 for v in found.variants if v.startswith(("async", "sync"))
+    )
+    peer = min((found.median(v, "p50") or 0 for v in found.variants if v in PEERS), default=0)
+    budgets = [Budget("dearest of our clients, median in a burst", ours, 2.5, "µs")]
+    if peer:
+        budgets.append(Budget("its share of the fastest peer", ours / peer, 0.125))
+    return Result(
+        TITLE,
+        ("variant", "burst p50", "times floor", "burst p99", "burst mean", "1 ms apart p50"),
+        [
+            (
+                variant,
+                found.median(variant, "p50"),
+                found.ratio(variant, "floor", "p50"),
+                found.median(variant, "p99"),
+                found.median(variant, "mean"),
+                found.median(variant, "paced"),
+            )
+            for variant in found.variants
+        ],
+        budgets,
+        f"Bursts of {BURST:,} calls with a flush between them; a new run id every fourth call. "
+        "The floor builds a msgspec struct and appends it to a deque. Calls 1 ms apart find cold "
+        "caches: everybody's cost doubles or more. OpenTelemetry: one span with the same content, "
+        "batch processor, exporter that does nothing.",
+    )

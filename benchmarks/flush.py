@@ -1,0 +1,117 @@
+"""Whether `await flush()` holds the event loop while the sink is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.harness import Budget, Result, heartbeat, interleave, quantile
+from benchmarks.null_server import null_server
+from benchmarks.workload import NullSink, calls
+
+TITLE = "Event loop lateness during await flush() of 500 events into a sink that takes 2 s, ms"
+VARIANTS = ("idle", "slow sink", "sqlite, locked 2 s", "http, answers after 2 s")
+SECONDS = 2.0
+
+
+class _Slow(NullSink):
+    async def send(self, batch: Any) -> None:
+        batch.json()
+        await asyncio.sleep(SECONDS)
+
+
+@contextmanager
+def _sink(variant: str) -> Iterator[Any]:
+    if variant == "slow sink":
+        yield _Slow()
+    elif variant.startswith("http"):
+        with null_server(SECONDS) as url:
+            yield f"{url}/v1"
+    else:
+        with TemporaryDirectory() as folder:
+            yield f"sqlite:///{folder}/bench.db"
+
+
+def _hold(path: Path, seconds: float) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    time.sleep(seconds)
+    other.execute("COMMIT")
+    other.close()
+
+
+def sample(variant: str, quick: bool) -> dict[str, float]:
+    """Milliseconds late while the flush waits."""
+    return asyncio.run(_measure(variant))
+
+
+async def _measure(variant: str) -> dict[str, float]:
+    from llmobs import AsyncClient
+
+    if variant == "idle":
+        await heartbeat(0.2)
+        return _figures(await heartbeat(SECONDS + 0.2), 0.0)
+    with _sink(variant) as sink:
+        settings = {"batch_size": 1_000, "flush_interval_seconds": 3600.0, "shutdown_timeout": 30.0}
+        async with AsyncClient(sink=sink, **settings) as client:
+            for args, kwargs in calls(10):
+                client.log_prompt_call(*args, **kwargs)
+            await client.flush()  # imports, connections, tables
+            lock = None
+            if variant.startswith("sqlite"):
+                lock = threading.Thread(
+                    target=_hold, args=(Path(sink.removeprefix("sqlite:///")), SECONDS)
+                )
+                lock.start()
+                await asyncio.sleep(0.1)
+            for args, kwargs in calls(500):
+                client.log_prompt_call(*args, **kwargs)
+            beats = asyncio.create_task(heartbeat(SECONDS + 0.2))
+            await asyncio.sleep(0.01)
+            began = time.perf_counter()
+            report = await client.flush()
+            took = time.perf_counter() - began
+            assert report.pending == 0, report
+            late = await beats
+            if lock is not None:
+                lock.join()
+    return _figures(late, took)
+
+
+def _figures(late: list[float], took: float) -> dict[str, float]:
+    return {
+        "p50": quantile(late, 0.5),
+        "p99": quantile(late, 0.99),
+        "max": max(late),
+        "flush": took,
+    }
+
+
+def run(quick: bool) -> Result:
+    """The peers' figure is the longest stall: 1.8 to 2.1 s."""
+    found = interleave("flush", VARIANTS, rounds=1 if quick else 5, quick=quick)
+    idle = found.median("idle", "max") or 0
+    budgets = [
+        # Not measurable: within what the same heartbeat sees on an idle loop, and 2 ms.
+        Budget(f"{v}: longest stall", found.median(v, "max") or 0, idle + 2.0, "ms")
+        for v in found.variants
+        if v != "idle"
+    ]
+    return Result(
+        TITLE,
+        ("variant", "p50", "p99", "longest", "flush took s"),
+        [
+            (v, *(found.median(v, m) for m in ("p50", "p99", "max", "flush")))
+            for v in found.variants
+        ],
+        budgets,
+        "The budget allows the longest delay of an idle loop in the same run and 2 ms. Preparing "
+        "the 500 events falls into the measured time.",
+    )

@@ -1,0 +1,202 @@
+"""
+Interleaved rounds, medians and ratios: what every row is measured with.
+
+    python -m benchmarks.harness MODULE VARIANT {0,1}    # one sample as JSON; 1 means quick
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache" / "benchmarks"
+"""Throw-away files: peers, virtual environments, stores. Ignored by git."""
+
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A promise of the design and what was measured."""
+
+    what: str
+    measured: float
+    limit: float
+    unit: str = ""
+    at_least: bool = False
+    """The limit is a lower one."""
+
+    @property
+    def met(self) -> bool:
+        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
+
+    def __str__(self) -> str:
+        relation = "≥" if self.at_least else "≤"
+        unit = f" {self.unit}" if self.unit else ""
+        words = (
+            f"{self.what}: {show(self.measured)}{unit} (budget {relation} {show(self.limit)}{unit})"
+        )
+        if self.met:
+            return f"{words}, met"
+        if self.limit == 0:
+            return f"{words}, missed"
+        off = self.limit / self.measured if self.at_least else self.measured / self.limit
+        return f"{words}, missed by a factor of {off:.2f}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The table of one row."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[float | str | None]]
+    """The first cell of each names the variant; None is shown as a dash."""
+    budgets: Sequence[Budget] = ()
+    notes: str = ""
+
+
+@dataclass
+class Samples:
+    """Figures by variant and metric, one per round, in the order of the rounds."""
+
+    values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+
+    def add(self, variant: str, metrics: dict[str, float]) -> None:
+        """Take in one sample."""
+        for metric, value in metrics.items():
+            self.values.setdefault(variant, {}).setdefault(metric, []).append(value)
+
+    @property
+    def variants(self) -> list[str]:
+        """Those that could be measured."""
+        return list(self.values)
+
+    def median(self, variant: str, metric: str) -> float | None:
+        """Median over the rounds; None if it was not measured."""
+        found = self.values.get(variant, {}).get(metric)
+        return median(found) if found else None
+
+    def best(self, variant: str, metric: str) -> float | None:
+        """The smallest figure: what the code costs when nobody else wants the processor."""
+        found = self.values.get(variant, {}).get(metric)
+        return min(found) if found else None
+
+    def ratio(self, variant: str, to: str, metric: str) -> float | None:
+        """Median of the ratios of each round: a slow moment of the machine slows both."""
+        ours, theirs = (self.values.get(name, {}).get(metric) for name in (variant, to))
+        if not ours or not theirs:
+            return None
+        return median(a / b for a, b in zip(ours, theirs, strict=False))
+
+
+def show(value: float | str | None) -> str:
+    """Three significant digits, thousands separated."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    if abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.3g}"
+
+
+def interleave(module: str, variants: Sequence[str], *, rounds: int, quick: bool) -> Samples:
+    """
+    Sample every variant once per round, each in a process of its own; rounds start one further on.
+
+    A variant that cannot run here (a package is missing) is left out, and said on the terminal.
+    """
+    samples = Samples()
+    missing: set[str] = set()
+    for number in range(rounds):
+        turn = number % len(variants)
+        for variant in (*variants[turn:], *variants[:turn]):
+            if variant in missing:
+                continue
+            with console.status(f"{module}: {variant}, round {number + 1} of {rounds}"):
+                done = subprocess.run(
+                    [sys.executable, "-m", "benchmarks.harness", module, variant, str(int(quick))],
+                    cwd=ROOT,
+                    capture_output=True,
+                    text=True,
+                    timeout=180,
+                    env={**os.environ, "PYTHONHASHSEED": "0"},
+                )
+            if done.returncode != 0:
+                missing.add(variant)
+                reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+                console.print(f"[yellow]{module}: without {variant}: {reason[0]}")
+                continue
+            samples.add(variant, json.loads(done.stdout.splitlines()[-1]))
+    # In the order asked for, not that of the first round that happened to have it.
+    samples.values = {v: samples.values[v] for v in variants if v in samples.values}
+    return samples
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value that *share* of *values* lie below."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+async def heartbeat(seconds: float, period: float = 0.002) -> list[float]:
+    """Milliseconds by which a beat every *period* seconds came late, as the host's own code would."""
+    late: list[float] = []
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    due = loop.time() + period
+    while due < end:
+        await asyncio.sleep(due - loop.time())
+        now = loop.time()
+        late.append((now - due) * 1000)
+        due = max(due + period, now)
+    return late
+
+
+def install_peer(*packages: str) -> None:
+    """Make *packages* importable here, from a throw-away folder; nothing of ours is touched."""
+    target = CACHE / "peers"
+    if str(target) not in sys.path:
+        sys.path.append(str(target))
+    if all((target / f".{package}").exists() for package in packages):
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps",
+         "--python", sys.executable, "--target", str(target), *packages],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    for package in packages:
+        (target / f".{package}").touch()
+
+
+def _sample() -> None:
+    module, variant, quick = sys.argv[1:]
+    row = importlib.import_module(f"benchmarks.{module}")
+    gc.collect()
+    begin = time.perf_counter()
+    metrics = row.sample(variant, quick == "1")
+    assert metrics, f"nothing measured in {time.perf_counter() - begin:.1f} s"
+    sys.stdout.write(json.dumps(metrics) + "\n")
+
+
+if __name__ == "__main__":
+    _sample()

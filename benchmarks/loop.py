@@ -1,0 +1,106 @@
+"""How late the host's event loop becomes while it logs 1,000 events a second."""
+
+from __future__ import annotations
+
+import asyncio
+
+from benchmarks.harness import Budget, Result, heartbeat, interleave, quantile
+from benchmarks.sinks import sink_named
+from benchmarks.workload import endless
+
+TITLE = "Event loop lateness of a 2 ms heartbeat while logging 1,000 events/s, ms"
+VARIANTS = ("idle", "calls only", "null", "jsonl", "sqlite", "http")
+PER_SECOND = 1_000
+
+
+def sample(variant: str, quick: bool) -> dict[str, float]:
+    """Milliseconds late, after a second to warm up."""
+    return asyncio.run(_measure(variant, 2.0 if quick else 5.0))
+
+
+async def _measure(variant: str, seconds: float) -> dict[str, float]:
+    from llmobs import AsyncClient
+
+    if variant == "idle":
+        await heartbeat(0.5)
+        return _figures(await heartbeat(seconds), 0)
+    if variant == "calls only":
+        # The same pace of calls, to a client that is switched off: what the load itself costs.
+        client = AsyncClient(enabled=False)
+        return await _log_and_beat(client, seconds)
+    with sink_named(variant) as (sink, _):
+        async with AsyncClient(sink=sink) as client:
+            return await _log_and_beat(client, seconds)
+
+
+async def _log_and_beat(client: object, seconds: float) -> dict[str, float]:
+    from llmobs import AsyncClient
+
+    assert isinstance(client, AsyncClient)
+    stop = False
+    logged = 0
+
+    async def log() -> None:
+        nonlocal logged
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for args, kwargs in endless():
+            client.log_prompt_call(*args, **kwargs)
+            logged += 1
+            ahead = began + logged / PER_SECOND - loop.time()
+            if ahead > 0:
+                await asyncio.sleep(ahead)
+            if stop:
+                return
+
+    task = asyncio.create_task(log())
+    await heartbeat(1.5)  # imports, the first batches
+    before = logged
+    late = await heartbeat(seconds)
+    rate = (logged - before) / seconds
+    stop = True
+    await task
+    if client.enabled:
+        await client.flush()
+        statistics = client.statistics()
+        assert statistics.delivered == logged, statistics
+    return _figures(late, rate)
+
+
+def _figures(late: list[float], rate: float) -> dict[str, float]:
+    return {
+        "p50": quantile(late, 0.5),
+        "p99": quantile(late, 0.99),
+        "p999": quantile(late, 0.999),
+        "max": max(late),
+        "rate": rate,
+    }
+
+
+def run(quick: bool) -> Result:
+    """Idle in the same run is the baseline."""
+    found = interleave("loop", VARIANTS, rounds=2 if quick else 5, quick=quick)
+    idle = found.median("idle", "p99") or 0
+    budgets = [
+        Budget(f"{sink}: p99 (idle here: {idle:.2f} ms)", found.median(sink, "p99") or 0, 0.7, "ms")
+        for sink in ("sqlite", "jsonl", "http")
+        if sink in found.variants
+    ]
+    return Result(
+        TITLE,
+        ("variant", "p50", "p99", "p99 times idle", "p99.9", "max", "events/s"),
+        [
+            (
+                v,
+                found.median(v, "p50"),
+                found.median(v, "p99"),
+                found.ratio(v, "idle", "p99"),
+                found.median(v, "p999"),
+                found.median(v, "max"),
+                found.median(v, "rate"),
+            )
+            for v in found.variants
+        ],
+        budgets,
+        "asyncio's own loop. Calls only: the same calls to a client with enabled=False.",
+    )

@@ -1,0 +1,106 @@
+"""Events per second into SQLite: captured, prepared (redaction included), written, confirmed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.harness import Budget, Result, interleave
+from benchmarks.workload import calls
+
+TITLE = "Ingest into SQLite, one process, events/s"
+VARIANTS = ("by hand", "writer", "Client", "Client, redact_pii=False")
+EVENTS = 10_000
+WARM = 2_000
+
+
+def sample(variant: str, quick: bool) -> dict[str, float]:
+    """Events per second of wall time, and CPU seconds per 10,000."""
+    folder = Path(tempfile.mkdtemp())
+    count = EVENTS // 2 if quick else EVENTS
+    try:
+        if variant.startswith("Client"):
+            return _client(folder / "a.db", count, redact="False" not in variant)
+        return _rows(folder / "a.db", count, by_hand=variant == "by hand")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _client(path: Path, count: int, redact: bool) -> dict[str, float]:
+    from llmobs import Client
+
+    with Client(sink=f"sqlite:///{path}", redact_pii=redact) as client:
+        for args, kwargs in calls(WARM):
+            client.log_prompt_call(*args, **kwargs)
+        client.flush(60)
+        work = calls(count)
+        begin, cpu = time.perf_counter(), time.process_time()
+        for args, kwargs in work:
+            client.log_prompt_call(*args, **kwargs)
+        report = client.flush(60)
+        seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
+        assert report.pending == 0 and client.statistics().delivered == WARM + count, report
+    return {"rate": count / seconds, "cpu": cpu / count * 10_000}
+
+
+def _rows(path: Path, count: int, by_hand: bool) -> dict[str, float]:
+    """Only the writing, of rows or events made before: in transactions of 512, as the client does."""
+    from llmobs import AsyncClient
+    from llmobs.codec import encode
+    from llmobs.pipeline.buffer import Entry
+    from llmobs.store import writer as store
+    from llmobs.tracker import Tracker
+
+    client = AsyncClient(sink="memory:")
+    taken: list[Entry] = []
+
+    class Keep:
+        enabled = True
+
+        def record(self, event, run, size, failed, complete=None):  # type: ignore[no-untyped-def]
+            taken.append(Entry(event, size, run))
+
+    for (run_id, *args), kwargs in calls(WARM + count):
+        Tracker(Keep(), run_id).log_prompt_call(*args, **kwargs)
+    for entry in taken:
+        client.preparer.prepare_now(entry)
+    events = [entry.event for entry in taken]
+    batches = [events[at : at + 512] for at in range(0, len(events), 512)]
+    writer = store.Writer(path)
+    if not by_hand:
+        bodies = [[encode(event) for event in batch] for batch in batches]
+        begin, cpu = time.perf_counter(), time.process_time()
+        for batch, body in zip(batches, bodies, strict=True):
+            writer.write(batch, body)
+    else:
+        rows = [[store._row(event, encode(event)) for event in batch] for batch in batches]
+        insert = f"INSERT OR IGNORE INTO events ({store._COLUMNS}) VALUES {store._ROW}"
+        connection = writer._connection
+        begin, cpu = time.perf_counter(), time.process_time()
+        for batch_rows in rows:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(insert, batch_rows)
+            connection.execute("COMMIT")
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    return {"rate": len(events) / seconds, "cpu": cpu / len(events) * 10_000}
+
+
+def run(quick: bool) -> Result:
+    """End to end, beside the writing alone."""
+    found = interleave("store", VARIANTS, rounds=3 if quick else 7, quick=quick)
+    rate = found.median("Client", "rate") or 0
+    return Result(
+        TITLE,
+        ("variant", "events/s", "share of by hand", "CPU s per 10,000"),
+        [
+            (v, found.median(v, "rate"), found.ratio(v, "by hand", "rate"), found.median(v, "cpu"))
+            for v in found.variants
+        ],
+        [Budget("end to end", rate, 20_000, "events/s", at_least=True)],
+        "By hand: executemany of rows made beforehand, in transactions of 512, into the same "
+        "tables. Writer: the store's own writer with events prepared and encoded beforehand. "
+        "Client: from the first log_prompt_call to the end of flush, redaction included; the "
+        "caller's own time is part of it.",
+    )

@@ -1,0 +1,93 @@
+"""
+Work that a fork must not cut in two.
+
+A child inherits memory as it is at that instant: half-done imports, locks whose holder does not
+exist there, and the bookkeeping of libraries about locks which, in the child, nobody holds.
+"""
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+__all__ = ["ForkLock"]
+
+FORK_WAIT_SECONDS: Final = 11.0
+"""How long a fork waits for work in progress: a little more than SQLite's own busy timeout."""
+
+_locks: "weakref.WeakSet[ForkLock]" = weakref.WeakSet()
+_registry = threading.Lock()
+
+
+class ForkLock:
+    """
+    A lock that ``os.fork()`` takes too, so that the child never inherits the work half done.
+
+    Args:
+        before_fork: Called in the forking thread, with the lock held.
+    """
+
+    def __init__(self, before_fork: Callable[[], None] = lambda: None) -> None:
+        self._lock = threading.Lock()
+        self._before_fork = before_fork
+        self._forking = False
+        with _registry:
+            _locks.add(self)
+
+    def __enter__(self) -> Self:
+        self._lock.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+    def pause(self) -> None:
+        """Before a fork: wait for the work in progress, and hold off more."""
+        self._forking = self._lock.acquire(timeout=FORK_WAIT_SECONDS)
+        if self._forking:
+            self._before_fork()
+
+    def resume(self) -> None:
+        """After a fork, in the parent."""
+        if self._forking:
+            self._forking = False
+            self._lock.release()
+
+    def renew(self) -> None:
+        """After a fork, in the child: whoever held the lock does not exist here."""
+        self._forking = False
+        self._lock = threading.Lock()
+
+
+def _before() -> None:
+    with _registry:
+        locks = list(_locks)
+    for lock in locks:
+        with suppress(Exception):  # a fork hook has nobody to tell
+            lock.pause()
+
+
+def _after_in_parent() -> None:
+    for lock in list(_locks):
+        lock.resume()
+
+
+def _after_in_child() -> None:
+    global _registry
+    _registry = threading.Lock()
+    for lock in list(_locks):
+        lock.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child
+    )

@@ -1,0 +1,175 @@
+"""
+Kafka: ``kafka://b1:9092,b2:9092/topic?compression_type=zstd``.
+
+Prompt calls travel as LLM Sentinel's ``TelemetryEvent``, everything else as llmobs' own JSON on a
+second topic. The key is the service's name, so that each service's order holds; headers name the
+event. aiokafka runs in an event loop of its own, in a thread: the host may be on asyncio, uvloop
+or trio, and compression never holds up its requests.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
+
+import anyio
+
+from llmobs.errors import SinkRejectedError, SinkUnavailableError
+from llmobs.pipeline.sink import Batch
+from llmobs.sinks._kafkaconfig import DEFAULT_TOPIC, KafkaConfig, KafkaOptions, options_of_url
+from llmobs.sinks._kafkaledger import Ledger
+from llmobs.sinks._kafkalog import Overheard, listen
+from llmobs.sinks._loopthread import CurrentLoop, LoopThread
+
+if TYPE_CHECKING:
+    from llmobs.sinks._kafkawriter import KafkaWriter
+
+__all__ = ["KafkaConfig", "KafkaOptions", "KafkaSink"]
+
+STOP_SECONDS: Final = 1.5
+"""How long a producer with nothing under way may take to say goodbye."""
+
+_inherited: list[object] = []
+"""What forks left behind: closing it in the child would disturb the parent's connections."""
+
+
+class KafkaSink:
+    """
+    Writes events to a Kafka cluster and waits until it has them.
+
+    With ``acks=all`` (the default) a delivered event is on every in-sync replica, and while this
+    process lives it is written once: idempotence covers the brokers' retries, and a batch whose
+    answer came too late is not sent again but waited for again. A restart, a replayed spool or a
+    broken producer may repeat events; the header ``event_id`` tells.
+
+    A missing or forbidden *topic* is retried, keeping the events. A missing or forbidden
+    *events_topic* drops its events, counted as ``rejected``, so that prompt calls go on.
+
+    Args:
+        brokers: ``host:port`` of some brokers, a list or separated by commas.
+        topic: Where prompt calls go.
+        timeout: Seconds one attempt may take; just under the client's, to say more about it.
+        options: Fields of `KafkaConfig`.
+
+    Raises:
+        ConfigurationError: An option is wrong; names it.
+        MissingExtraError: aiokafka or a codec's library is not installed.
+    """
+
+    max_batch_events: int | None = None
+    max_batch_bytes: int | None = None
+
+    def __init__(
+        self,
+        brokers: Sequence[str] | str,
+        topic: str = DEFAULT_TOPIC,
+        *,
+        timeout: float = 30.0,
+        **options: Unpack[KafkaOptions],
+    ) -> None:
+        self.config = KafkaConfig(brokers=brokers, topic=topic, **options)
+        self.name = f"kafka:{topic}"
+        self._deadline = timeout * 0.95
+        self._reset()
+
+    def _reset(self) -> None:
+        self._runner: LoopThread | CurrentLoop | None = None
+        self._writer: KafkaWriter | None = None
+        self._ledger = Ledger()
+        self._pid = os.getpid()
+
+    def __repr__(self) -> str:
+        return f"KafkaSink({self.config!r})"
+
+    @classmethod
+    def from_url(cls, url: str, settings: Any) -> Self:
+        """
+        Build one for ``kafka://host:port,host:port/topic?option=value``.
+
+        Raises:
+            ConfigurationError: An option is unknown or wrong; names it.
+        """
+        return cls(timeout=settings.timeout, **options_of_url(url))
+
+    async def open(self) -> None:
+        """
+        Start a producer and connect it.
+
+        Raises:
+            SinkUnavailableError: No broker answers.
+            SinkUnauthorizedError: The login, or idempotent writing, is refused.
+            ConfigurationError: The brokers' certificate is not trusted, or they are too old.
+        """
+        await self._close()
+        overheard = Overheard()
+        runner = _new_runner(overheard)
+        try:
+            self._writer = await runner.call(self._start, overheard)
+            self._runner = runner
+        except BaseException:
+            await self._end(runner)
+            raise
+
+    async def _start(self, overheard: Overheard) -> "KafkaWriter":
+        # In the sink's own thread: importing aiokafka takes 0.2 s.
+        from llmobs.sinks._kafkawriter import KafkaWriter
+
+        writer = KafkaWriter(self.config, self._deadline, self._ledger, overheard)
+        await writer.start()
+        return writer
+
+    async def send(self, batch: Batch) -> None:
+        """
+        Write the batch and wait for the confirmations.
+
+        Raises:
+            SinkUnavailableError: Not confirmed in time, or the topic is missing.
+            SinkUnauthorizedError: Writing to the topic is refused.
+            SinkTooLargeError: An event, or a batch of them, is larger than the topic takes.
+            SinkRejectedError: *events_topic* is missing or forbidden; names its events.
+        """
+        if self._writer is None or self._runner is None:
+            await self.open()
+        assert self._writer is not None and self._runner is not None
+        try:
+            await self._runner.call(self._writer.write, batch.events)
+        except CancelledError:  # of the private loop's task, not ours: it is ending
+            raise SinkUnavailableError("the sink was closed meanwhile") from None
+        except SinkRejectedError:
+            self._ledger.settle(batch.events)
+            raise
+        finally:
+            if self._writer is not None and self._writer.broken:
+                await self._close()
+        self._ledger.settle(batch.events)
+
+    async def aclose(self) -> None:
+        """Close the connections, end the loop and its thread."""
+        await self._close()
+
+    async def _close(self) -> None:
+        if self._pid != os.getpid():
+            _inherited.append((self._runner, self._writer, self._ledger))
+            self._reset()
+        runner, self._runner = self._runner, None
+        writer, self._writer = self._writer, None
+        if runner is not None and writer is not None:
+            # Shielded, because half an ending would leak sockets; and it has its own deadline.
+            with anyio.move_on_after(2 * STOP_SECONDS, shield=True):
+                await runner.call(writer.stop, STOP_SECONDS)
+            await self._end(runner)
+
+    async def _end(self, runner: LoopThread | CurrentLoop) -> None:
+        await runner.aclose()
+        if isinstance(runner, LoopThread):
+            listen(runner.ident, None)
+        self._ledger.orphan()
+
+
+def _new_runner(overheard: Overheard) -> LoopThread | CurrentLoop:
+    try:
+        thread = LoopThread("llmobs-kafka")
+    except RuntimeError:
+        return CurrentLoop()
+    listen(thread.ident, overheard)
+    return thread

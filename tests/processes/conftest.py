@@ -1,0 +1,11 @@
+"""Prints, at the end, what arrived from each kind of process."""
+
+from typing import Any
+
+from tests.support.arrivals import note_row, print_table
+
+__all__ = ["note_row"]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    print_table(terminalreporter, "tests/processes", ("process", "exit", "arrived/recorded"))

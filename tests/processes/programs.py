@@ -1,0 +1,280 @@
+"""
+Programs that record 1,000 events and end in some way: `python -m tests.processes.programs NAME`.
+
+Each event is noted in the ledger. None of them closes its client, unless its name says so.
+"""
+
+import asyncio
+import atexit
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
+
+import llmobs
+from llmobs import forks, sync
+from llmobs.pipeline.sink import Batch
+from llmobs.sinks.sqlite import SQLiteSink
+from tests.support.arrivals import Ledger
+
+ledger = Ledger(os.environ["TEST_LEDGER"])
+PROGRAMS: dict[str, Callable[[], None]] = {}
+
+
+def program(function: Callable[[], None]) -> Callable[[], None]:
+    PROGRAMS[function.__name__] = function
+    return function
+
+
+def log(count: int, client: llmobs.Client | None = None) -> None:
+    client = client or llmobs.default_client()
+    for number in range(count):
+        ledger.note(client.log_prompt_call("run", f"question {number}", "gpt-4o", "yes", 3, 4))
+
+
+@program
+def normal_exit() -> None:
+    log(1000)
+
+
+@program
+def normal_exit_before_the_first_batch() -> None:
+    log(10)
+
+
+@program
+def closed() -> None:
+    with llmobs.Client() as client:
+        log(1000, client)
+
+
+@program
+def sys_exit() -> None:
+    log(1000)
+    sys.exit(3)
+
+
+@program
+def unhandled_exception() -> None:
+    log(1000)
+    raise ValueError("on purpose")
+
+
+@program
+def dropped_client() -> None:
+    log(1000, llmobs.Client())
+    gc.collect()
+
+
+@program
+def first_event_at_exit() -> None:
+    client = llmobs.Client()
+    atexit.register(log, 1000, client)
+
+
+@program
+def daemon_threads() -> None:
+    done = threading.Barrier(5)
+
+    def work() -> None:
+        log(250)
+        done.wait()
+        time.sleep(60)
+
+    for _ in range(4):
+        threading.Thread(target=work, daemon=True).start()
+    done.wait()
+
+
+@program
+def thread_that_outlives_main() -> None:
+    def work() -> None:
+        threading.main_thread().join()
+        log(1000)
+
+    threading.Thread(target=work).start()
+
+
+@program
+def thread_pool() -> None:
+    pool = ThreadPoolExecutor(4)
+    for _ in range(10):
+        pool.submit(log, 100)
+
+
+# Forks.
+
+
+def fork(work: Callable[[], None]) -> int:
+    pid = os.fork()
+    if pid == 0:
+        work()
+        sys.exit()
+    return pid
+
+
+@program
+def fork_before_use() -> None:
+    llmobs.default_client()
+    pid = fork(lambda: log(500))
+    log(500)
+    os.waitpid(pid, 0)
+
+
+@program
+def fork_after_use() -> None:
+    """The parent has events queued, its store open, and ends before the child goes on."""
+    client = llmobs.default_client()
+    log(200)
+    client.flush()
+    log(200)
+    parent_ended, writing_end = os.pipe()
+
+    def child() -> None:
+        os.close(writing_end)
+        log(200)
+        client.flush()
+        os.read(parent_ended, 1)  # end of file: nobody holds the writing end any more
+        log(200)
+
+    fork(child)
+    log(200)
+
+
+@program
+def fork_after_use_wrong() -> None:
+    """The same, with the store open during the fork: the obvious code."""
+    forks.ForkLock.pause = forks.ForkLock.resume = lambda self: None  # type: ignore[method-assign]
+    fork_after_use()
+
+
+@program
+def forks_under_load() -> None:
+    """Forks at any moment, while other threads record and the pipeline delivers."""
+    threads = [threading.Thread(target=log, args=(200,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    pids = [fork(lambda: log(100)) for _ in range(6)]
+    for thread in threads:
+        thread.join()
+    for pid in pids:
+        os.waitpid(pid, 0)
+
+
+def run_processes(method: str) -> None:
+    log(400)
+    context = multiprocessing.get_context(method)
+    processes = [context.Process(target=log, args=(200,)) for _ in range(3)]  # type: ignore[attr-defined]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(30)
+
+
+@program
+def multiprocessing_fork() -> None:
+    run_processes("fork")
+
+
+@program
+def multiprocessing_spawn() -> None:
+    run_processes("spawn")
+
+
+@program
+def process_pool() -> None:
+    log(400)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
+        list(pool.map(log, [100] * 6))
+
+
+@program
+def multiprocessing_pool_that_terminates() -> None:
+    """Leaving the block sends SIGTERM to the workers."""
+    log(400)
+    context = multiprocessing.get_context("fork")
+    with context.Pool(2, initializer=llmobs.flush_on_signals) as pool:
+        pool.map(log, [100] * 6)
+
+
+@program
+def two_writers() -> None:
+    """Two processes write one file at once, in many small transactions."""
+
+    def write() -> None:
+        client = llmobs.Client(batch_size=10)
+        for _ in range(50):
+            log(10, client)
+
+    pid = fork(write)
+    write()
+    os.waitpid(pid, 0)
+
+
+# Signals: the test waits for the line, then sends SIGTERM.
+
+
+def say_ready() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
+@program
+def sigterm() -> None:
+    llmobs.flush_on_signals()
+    log(1000)
+    say_ready()
+    time.sleep(60)
+
+
+@program
+def sigterm_without_the_helper() -> None:
+    log(1000)
+    say_ready()
+    time.sleep(60)
+
+
+@program
+def sigterm_in_a_busy_loop() -> None:
+    """The helper waits for no lock that the interrupted thread holds; then the old handler runs."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
+    llmobs.flush_on_signals()
+    log(10)
+    say_ready()
+    while True:
+        log(1)
+
+
+# Host names at exit.
+
+
+class ResolvingSink(SQLiteSink):
+    """Looks up a host name before it writes, as sinks on the network do."""
+
+    async def send(self, batch: Batch) -> None:
+        loop: Any = asyncio.get_running_loop()
+        assert await loop.getaddrinfo("localhost", 80)
+        await super().send(batch)
+
+
+@program
+def host_name_at_exit() -> None:
+    path = os.environ["LLMOBS_SINK"].removeprefix("sqlite:///")
+    log(1000, llmobs.Client(sink=ResolvingSink(path), batch_size=2000))
+
+
+@program
+def host_name_at_exit_wrong() -> None:
+    """The same with asyncio's own look-up, which needs an executor."""
+    del sync._Loop.getaddrinfo
+    host_name_at_exit()
+
+
+if __name__ == "__main__":
+    PROGRAMS[sys.argv[1]]()
