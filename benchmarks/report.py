@@ -29,7 +29,7 @@ def to_terminal(result: Result) -> None:
     """Print the table."""
     table = Table(title=result.title, title_justify="left", caption_justify="left")
     for number, column in enumerate(result.columns):
-        table.add_column(column, justify="right" if number else "left")
+        table.add_column(column, justify="right" if number else "left", no_wrap=not number)
     for row in result.rows:
         table.add_row(*map(show, row))
     out = Console()

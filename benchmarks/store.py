@@ -78,6 +78,7 @@ def _rows(path: Path, count: int, by_hand: bool) -> dict[str, float]:
         rows = [[store._row(event, encode(event)) for event in batch] for batch in batches]
         insert = f"INSERT OR IGNORE INTO events ({store._COLUMNS}) VALUES {store._ROW}"
         connection = writer._connection
+        assert connection is not None
         begin, cpu = time.perf_counter(), time.process_time()
         for batch_rows in rows:
             connection.execute("BEGIN IMMEDIATE")

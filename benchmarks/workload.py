@@ -10,55 +10,11 @@ from typing import Any
 
 from llmobs.pipeline.sink import Batch
 
-_WORDS = [
-    "the",
-    "model",
-    "answers",
-    "a",
-    "question",
-    "about",
-    "orders",
-    "and",
-    "refunds",
-    "in",
-    "plain",
-    "words",
-    "because",
-    "customers",
-    "ask",
-    "when",
-    "their",
-    "parcel",
-    "arrives,",
-    "what",
-    "it",
-    "costs",
-    "to",
-    "return",
-    "it",
-    "and",
-    "who",
-    "pays;",
-    "the",
-    "agent",
-    "looks",
-    "up",
-    "stock,",
-    "compares",
-    "prices",
-    "between",
-    "suppliers,",
-    "writes",
-    "a",
-    "short",
-    "summary",
-    "and",
-    "cites",
-    "two",
-    "sources",
-    "from",
-    "memory",
-]
+_WORDS = (  # noqa: SIM905 - prose reads better as prose
+    "the model answers a question about orders and refunds in plain words because customers ask "
+    "when their parcel arrives, what it costs to return it and who pays; the agent looks up stock, "
+    "compares prices between suppliers, writes a short summary and cites two sources from memory"
+).split()
 _TEXTS = 512
 
 

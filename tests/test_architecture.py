@@ -19,7 +19,17 @@ FLOORS = (
     ("guard", "forks", "context", "settings"),
     ("pipeline",),
     ("store", "sinks"),
-    ("recorder", "fields", "told", "operations", "tracker", "client", "exits", "sync", "decorator"),
+    (
+        "recorder",
+        "fields",
+        "told",
+        "operations",
+        "tracker",
+        "client",
+        "exits",
+        "sync",
+        "decorator",
+    ),
     ("contrib", "sentinel", "watchllm", "server", "testing", "_pytest_plugin", "cli", "__main__"),
 )
 # Doors that may use another door.

@@ -40,6 +40,8 @@ async def _ask(question: str) -> Any:
 def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LLMOBS_SINK", "memory:")
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
     namespace: dict[str, Any] = {
         "ask": _ask,
         "search": list,

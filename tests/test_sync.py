@@ -17,8 +17,19 @@ def log(client: Client, count: int = 1) -> list[str]:
     return [client.log_prompt_call("r", "p", "m", "a", 1, 1, 1) for _ in range(count)]
 
 
+_before: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def threads_of_this_test() -> None:
+    """Other tests of this process may have left a client open."""
+    _before.clear()
+    _before.update(threading.enumerate())
+
+
 def llmobs_threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("llmobs")]
+    started = set(threading.enumerate()) - _before
+    return [thread.name for thread in started if thread.name.startswith("llmobs")]
 
 
 def test_the_thread_starts_with_the_first_event_and_ends_with_close() -> None:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from llmobs.operations import AgentStep, PromptCall, ToolCall
     from llmobs.pipeline.statistics import DropReason, FlushReport, SinkState, Statistics
     from llmobs.settings import Settings
-    from llmobs.sync import Client, current_tracker, default_client, run
+    from llmobs.sync import Client, current_tracker, default_client, flush_on_signals, run
     from llmobs.tracker import Tracker
 
 __all__ = [

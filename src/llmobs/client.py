@@ -7,6 +7,7 @@ the caller's event loop. The sync `llmobs.Client` is in `llmobs.sync`.
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import socket
@@ -18,7 +19,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 import anyio
 import anyio.abc
@@ -80,6 +81,8 @@ class Recording:
     """
 
     _offload = True
+    trouble_loggers: ClassVar[tuple[logging.Logger, ...]] = (logging.getLogger("llmobs"),)
+    """Where trouble is logged; dialects add a logger of their own."""
 
     def __init__(
         self, settings: Settings | None = None, **keywords: Unpack[SettingsKeywords]
@@ -96,7 +99,7 @@ class Recording:
         """False: nothing is recorded; no thread, no task, no file."""
         self._sample_rate = settings.sample_rate
         self._keep_errors = settings.always_keep_errors
-        self._troubles = Troubles()
+        self._troubles = Troubles(loggers=self.trouble_loggers)
         # Re-entrant, because a finalizer or a signal handler may record while it is held.
         self._lock = threading.RLock()
         self._workers: list[Worker] = self._build() if settings.enabled else []
@@ -217,12 +220,6 @@ class Recording:
             else:
                 buffer.refuse(entry, DropReason.SAMPLED)
 
-    def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:
-        """Count an event that is not to be delivered; what trackers call."""
-        if self.enabled:
-            for buffer in self._buffers:
-                buffer.refuse(Entry(event, 0, run), reason)
-
     def _keeps(self, event: Event, run: Run | None, failed: bool) -> bool:
         if failed and self._keep_errors:
             return True
@@ -231,6 +228,12 @@ class Recording:
         if run.sampled is None:
             run.sampled = is_sampled(run.run_id, self._sample_rate)
         return run.sampled
+
+    def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:
+        """Count an event that is not to be delivered; what trackers call."""
+        if self.enabled:
+            for buffer in self._buffers:
+                buffer.refuse(Entry(event, 0, run), reason)
 
     def run(
         self,
@@ -309,6 +312,7 @@ class Recording:
             release, fields,
         )  # fmt: skip
         if current_frame() is None:  # no run to ask for more
+            event.standalone = True
             self.record(event, None, size + OVERHEAD_BYTES, failed)
             return event.event_id
         return self._tracker(run_id).record(event, size=size, failed=failed)
@@ -538,6 +542,10 @@ class AsyncClient(Recording):
             raise RuntimeError("this AsyncClient is in use already; make another one")
         for worker in self._workers:
             worker.buffer.reopen()
+        if self._workers:
+            # Importing the price table holds the interpreter for a tenth of a second or more:
+            # better while the application starts than under its first request.
+            await self.preparer.warm_up()
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         await self._start(self._group)

@@ -168,7 +168,11 @@ class Client(Recording):
         limit = self.settings.timeout if timeout is None else timeout
         if closing := self._closing:
             closing.join(limit)  # it delivers everything
-        elif before.pending and (thread := self._ensure_started()) and not thread.is_this_thread:
+        elif (
+            (before.pending or before.spooled)
+            and (thread := self._ensure_started())
+            and not thread.is_this_thread
+        ):
             with suppress(FutureTimeoutError, FutureCancelledError):
                 return thread.call(self._flush(limit), limit + 5.0)
         return FlushReport.between(before, self.statistics())
@@ -209,11 +213,10 @@ class Client(Recording):
         if any(buffer.pending for buffer in self._buffers):
             self._ensure_started()
         with self._lock:
-            closing = self._closing  # by another thread
+            self._closed = True
+            closing, thread = self._closing, self._thread  # the first is another caller's
             if closing is None:
-                self._closed = True
-                thread, self._thread = self._thread, None
-                self._closing = thread
+                self._closing, self._thread = thread, None
         if closing is not None:
             closing.join(limit)
             return

@@ -134,17 +134,20 @@ def fork_after_use() -> None:
     log(200)
     client.flush()
     log(200)
-    parent_ended, writing_end = os.pipe()
+    parent_ended, held_by_parent = os.pipe()
+    child_writes, told_by_child = os.pipe()
 
     def child() -> None:
-        os.close(writing_end)
+        os.close(held_by_parent)
         log(200)
         client.flush()
+        os.write(told_by_child, b".")
         os.read(parent_ended, 1)  # end of file: nobody holds the writing end any more
         log(200)
 
     fork(child)
     log(200)
+    os.read(child_writes, 1)  # both have the store open now
 
 
 @program

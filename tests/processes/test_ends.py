@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
+import msgspec
 import pytest
 
 from tests.support.arrivals import Arrivals, Note
@@ -100,6 +100,18 @@ def test_everything_recorded_arrives(name: str, code: int, tmp_path: Path, note_
     assert "llmobs:" not in errors
 
 
+@pytest.mark.parametrize("name", ["normal_exit", "fork_after_use", "two_writers"])
+def test_a_jsonl_file_gets_everything_too(name: str, tmp_path: Path, note_row: Note) -> None:
+    path = tmp_path / "events.jsonl"
+    with running(name, tmp_path, LLMOBS_SINK=f"jsonl:///{path}") as process:
+        ended = wait_for_family(process)
+    written = [msgspec.json.decode(line)["event_id"] for line in path.read_bytes().splitlines()]
+    recorded = (tmp_path / "ledger").read_text().split()
+    note_row(f"{name}, jsonl", ended, f"{len(written)}/{len(recorded)}")
+    assert len(recorded) == 1000
+    assert sorted(written) == sorted(recorded)
+
+
 def stop(process: subprocess.Popen[str]) -> int:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -119,15 +131,12 @@ def test_sigterm_with_the_helper(tmp_path: Path, note_row: Note) -> None:
 
 def test_sigterm_in_a_busy_loop(tmp_path: Path, note_row: Note) -> None:
     with running("sigterm_in_a_busy_loop", tmp_path) as process:
-        began = time.monotonic()
         ended = stop(process)
-        took = time.monotonic() - began
     got = arrivals(tmp_path)
     note_row("sigterm_in_a_busy_loop", ended, got)
     assert ended == 5
     # The signal may come between recording an event and noting it, never the other way round.
     assert not got.lost
-    assert took < 8
 
 
 @pytest.mark.parametrize(

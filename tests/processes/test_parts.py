@@ -11,8 +11,7 @@ import pytest
 
 import llmobs
 from llmobs import sync
-from llmobs.store import thread as store_thread
-from llmobs.store.thread import BlockingThread
+from llmobs.pipeline.thread import BlockingThread
 from tests.helpers import ScriptedSink, make_event
 from tests.support.arrivals import Arrivals
 
@@ -53,12 +52,17 @@ def test_signals_are_for_the_main_thread() -> None:
 @pytest.mark.filterwarnings("default::ResourceWarning")
 def test_an_async_client_never_run_says_so(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "llmobs")
-    client = llmobs.AsyncClient(sink="memory:")
-    log(client, 3)
+    clients = [llmobs.AsyncClient(sink="memory:")]
+    log(clients[0], 3)
+
+    def drop() -> None:
+        clients.clear()
+        gc.collect()
+
     assert len(caplog.records) == 1
     assert "until `async with client:` is entered" in caplog.text
     with pytest.warns(ResourceWarning, match="3 events were recorded"):
-        del client
+        drop()
 
 
 def test_a_client_dropped_while_it_delivers_is_kept_by_its_thread() -> None:
@@ -79,7 +83,7 @@ def test_the_store_is_written_when_no_thread_can_be_started(
         def start(self) -> None:
             raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr(store_thread.threading, "Thread", Refused)
+    monkeypatch.setattr(threading, "Thread", Refused)
     client = llmobs.Client(sink=f"sqlite:///{tmp_path / 'llmobs.db'}")
     with caplog_disabled():
         log(client, 10)  # the client's own thread is refused, too

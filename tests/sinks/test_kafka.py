@@ -363,9 +363,9 @@ async def test_the_host_loop_is_used_only_where_no_thread_can_start(
     worked_in = set()
     telemetry = _kafkawriter.telemetry
 
-    def watched(event: Any) -> Any:
+    def watched(event: Any, annotate: bool) -> Any:
         worked_in.add(threading.current_thread().name)
-        return telemetry(event)
+        return telemetry(event, annotate)
 
     monkeypatch.setattr(_kafkawriter, "telemetry", watched)
     if not threads_left:  # as from Python 3.12 on while the interpreter exits

@@ -48,7 +48,7 @@ def test_the_defaults() -> None:
 
 def test_url_and_keywords_say_the_same() -> None:
     said: dict[str, Any] = {
-        "wire": "sentinel", "events_topic": "e", "client_id": "me", "acks": "all",
+        "wire": "sentinel", "annotate": False, "events_topic": "e", "client_id": "me", "acks": "all",
         "enable_idempotence": False, "compression_type": "gzip", "retries": 7,
         "retry_backoff_ms": 8, "request_timeout_ms": 9, "linger_ms": 10, "batch_size": 11,
         "max_request_size": 12, "max_in_flight_requests": 13, "buffer_memory": 14,
@@ -60,7 +60,7 @@ def test_url_and_keywords_say_the_same() -> None:
         brokers=["b1:1", "b2:2"], topic="t", **said
     )
     ssl_options = {f"ssl_{n}" for n in ("ca_location", "cert_location", "key_location")}
-    assert {*said, *ssl_options, "ssl_key_password", "ssl_context"} == {
+    assert {*said, *ssl_options, "ssl_key_password", "ssl_context", "producer"} == {
         *KafkaOptions.__annotations__
     }
 

@@ -226,7 +226,18 @@ class _Witness:
         arrived = time.monotonic()
         chunks: list[bytes] = []
         transport = send.__self__.transport  # type: ignore[attr-defined]
-        witness = _Sender(send, transport)
+        noted = False
+
+        def note() -> None:
+            nonlocal noted
+            if not noted:
+                noted = True
+                headers = {k.decode().lower(): v.decode("latin-1") for k, v in scope["headers"]}
+                body = b"".join(chunks)
+                method, path = scope["method"], scope["path"]
+                self._remember(SeenRequest(method, path, headers, body, arrived, witness.status))
+
+        witness = _Sender(send, transport, note)
 
         async def noting_receive() -> Message:
             message = await receive()
@@ -236,21 +247,21 @@ class _Witness:
         try:
             await self._app(scope, noting_receive, witness.send)
         finally:
-            headers = {k.decode().lower(): v.decode("latin-1") for k, v in scope["headers"]}
-            body = b"".join(chunks)
-            method, path = scope["method"], scope["path"]
-            self._remember(SeenRequest(method, path, headers, body, arrived, witness.status))
+            note()
 
 
 class _Sender:
     """A `send` that notes the status and keeps the way to the connection that faults need."""
 
-    def __init__(self, send: Send, transport: Any) -> None:
+    def __init__(self, send: Send, transport: Any, note: Callable[[], None]) -> None:
         self.transport = transport
         self.status: int | None = None
         self._send = send
+        self._note = note
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+        elif not message.get("more_body"):
+            self._note()  # before the client has its answer and looks
         await self._send(message)

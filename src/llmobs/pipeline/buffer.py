@@ -323,7 +323,7 @@ class Buffer:
         """Whether every event taken in up to number *seq* was settled."""
         with self._lock:
             oldest = (
-                next(iter(self._in_flight), None),
+                min(self._in_flight, default=None),  # two tasks take: not in order
                 self._rescued[0].seq if self._rescued else None,
                 self._queue[0].seq if self._queue else None,
             )

@@ -49,6 +49,7 @@ class Courier:
         self._timeout = timeout
         self._troubles = troubles
         self._opened = False
+        self._touched = False
 
     async def deliver(
         self, entries: list[Entry], settle: Settle
@@ -68,7 +69,10 @@ class Courier:
                     parcels += parcel[middle:], parcel[:middle]
                 else:
                     self._troubles.log(
-                        "too_large", "llmobs: %s: an event is too large: %s", self.sink.name, error
+                        f"too_large:{self.sink.name}",
+                        "llmobs: %s: an event is too large: %s",
+                        self.sink.name,
+                        error,
                     )
                     settle(parcel, DropReason.TOO_LARGE, str(error))
             elif isinstance(error, SinkError) and not error.retriable:
@@ -82,6 +86,7 @@ class Courier:
         try:
             with anyio.fail_after(self._timeout):
                 if not self._opened:
+                    self._touched = True
                     await self.sink.open()
                     self._opened = True
                 await self.sink.send(Batch([entry.event for entry in entries]))
@@ -99,7 +104,8 @@ class Courier:
         named = error.events if isinstance(error, SinkRejectedError) else {}
         refused = [entry for entry in entries if entry.event.event_id in named] or entries
         self._troubles.log(
-            f"rejected:{error}",
+            # Not by its words: servers put request ids into them, and each would be a new trouble.
+            f"rejected:{self.sink.name}",
             "llmobs: %s refuses %d events: %s",
             self.sink.name,
             len(refused),
@@ -116,12 +122,21 @@ class Courier:
         return rest
 
     async def close(self) -> None:
-        """Close the sink, if it was opened."""
-        if self._opened:
-            self._opened = False
-            with anyio.move_on_after(CLOSE_SECONDS):
-                await self.sink.aclose()
+        """Close the sink, if it was opened or an attempt to was made. Never raises."""
+        if self._touched:
+            self._touched = self._opened = False
+            try:
+                with anyio.fail_after(CLOSE_SECONDS):
+                    await self.sink.aclose()
+            except Exception as error:  # noqa: BLE001 - a sink may be anybody's code
+                self._troubles.log(
+                    f"close:{self.sink.name}",
+                    "llmobs: %s did not close: %s: %s",
+                    self.sink.name,
+                    type(error).__name__,
+                    error,
+                )
 
     def reset(self) -> None:
         """Open the sink again before the next attempt: a forked child has not opened it."""
-        self._opened = False
+        self._touched = self._opened = False

@@ -70,6 +70,7 @@ _OTHERS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
         lambda v: [float(x) for x in v],
     ),
     ErrorInfo | None: (lambda v: v is None or type(v) is ErrorInfo, lambda v: ErrorInfo.of(v)),
+    ErrorInfo: (lambda v: type(v) is ErrorInfo, lambda v: ErrorInfo.of(v)),
     bool | None: (lambda v: v is None or type(v) is bool, lambda v: bool(v)),
 }
 
@@ -132,7 +133,7 @@ def _unpack(event: Event) -> None:
     metadata: Any = event.metadata
     if type(metadata) is bytes:
         event.metadata = msgspec.json.decode(metadata)
-    if event.tags and not _are_text(map(type, event.tags)):
+    if type(event.tags) is tuple and not _are_text(map(type, event.tags)):
         event.tags = texts(event.tags)
 
 

@@ -4,16 +4,17 @@ Moves waiting events to the spool while the sink is down, slow or frozen, or alw
 It runs beside the worker, because a sink that hangs holds the worker up.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import anyio
 
 from llmobs.events import Event
-from llmobs.guard import Troubles
+from llmobs.guard import Troubles, internal_errors
 from llmobs.pipeline.buffer import Buffer, Entry
 from llmobs.pipeline.prepare import Preparer
-from llmobs.pipeline.spool import Claim, Spool
+from llmobs.pipeline.spool import DELIVERED, LOST, BatchTooLargeError, Claim, Evicted, Spool
 from llmobs.pipeline.statistics import DropReason
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.pipeline.wakeup import Wakeup
@@ -26,6 +27,8 @@ WRITE_AHEAD_SECONDS: Final = 0.05
 """With ``durability="disk"``: how long an event may be in memory only (the promise is 0.1 s)."""
 RETRY_SECONDS: Final = 1.0
 """Pause after the disk refused a write."""
+DISK_SECONDS: Final = 10.0
+"""After so long without an answer the disk counts as broken; a network disk may hang for ever."""
 
 
 class Spiller:
@@ -57,27 +60,41 @@ class Spiller:
         self._troubles = troubles
         self._thread: BlockingThread | None = None
         self._wakeup: Wakeup | None = None
-        self._own: set[str] = set()
         self._sink_is_down = False
+        self._is_broken = False
+        self._hangs = False
 
-    async def run(self, wrote: Callable[[], object]) -> None:
-        """Work until cancelled; call *wrote* after each batch that went to disk."""
+    async def run(self, changed: Callable[[], object]) -> None:
+        """Work until cancelled; call *changed* after each attempt to write."""
         self._wakeup = Wakeup()
         self._buffer.high_water = self._wakeup.set
         while True:
+            # A bug of ours must not reach the host through its task group.
+            with internal_errors("keep events on disk"):
+                await self._run(self._wakeup, changed)
+            await anyio.sleep(RETRY_SECONDS)
+
+    async def _run(self, wakeup: Wakeup, changed: Callable[[], object]) -> None:
+        while True:
             if not (self._should_spill() and self._buffer.waiting):
-                await self._wakeup.wait()
+                await wakeup.wait()
                 if self.write_ahead:
                     await anyio.sleep(WRITE_AHEAD_SECONDS)  # for company
             elif await self.keep(self._buffer.take()):
-                wrote()
+                changed()
             else:
+                changed()
                 await anyio.sleep(RETRY_SECONDS)
 
     @property
     def has_own(self) -> bool:
         """Whether batches that this process wrote are still on disk."""
-        return bool(self._own)
+        return bool(self.spool.own)
+
+    @property
+    def writes_ahead(self) -> bool:
+        """Whether every event goes to disk first: asked for, and the disk takes it."""
+        return self.write_ahead and not self._is_broken
 
     def _should_spill(self) -> bool:
         return self.write_ahead or self._sink_is_down or (self._spill and self._buffer.is_half_full)
@@ -93,60 +110,129 @@ class Spiller:
             self._wakeup.set()
 
     async def keep(self, entries: Sequence[Entry]) -> bool:
-        """Write events in flight to disk; on failure they go back to the queue."""
+        """Write events in flight to disk; what the disk refuses goes back to the queue."""
         await self._preparer.prepare(entries)
-        try:
-            events = [entry.event for entry in entries]
-            name, gone = await self._call(self.spool.write, events)
-        except OSError as error:
-            self._buffer.put_back(entries)
-            self._troubles.log(
-                "spool",
-                "llmobs: cannot write to the spool %s: %s; events wait in memory",
-                self.spool.directory,
-                error.strerror or error,
-            )
-            return False
-        self._buffer.settle_on_disk(entries)
-        self._own.add(name)
-        for file in gone:
-            if file.path.name in self._own:
-                self._own.discard(file.path.name)
+        parcels = [entries]
+        while parcels:
+            parcel = parcels.pop()
+            try:
+                gone = await self._call(self.spool.write, [entry.event for entry in parcel])
+            except BatchTooLargeError:
+                if middle := len(parcel) // 2:
+                    parcels += parcel[middle:], parcel[:middle]
+                else:
+                    self._buffer.settle(parcel, DropReason.SPOOL_FULL, "larger than the spool")
+                    self._say_full(1)
+            except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
+                self._is_broken = True
+                left = [entry for some in (parcel, *reversed(parcels)) for entry in some]
+                self._buffer.put_back(left)
+                self._say("write to", error, "; events wait in memory")
+                return False
+            else:
+                self._is_broken = False
+                self._buffer.settle_on_disk(parcel)
+                self._account_for_evicted(gone)
+        return True
+
+    def _account_for_evicted(self, gone: Sequence[Evicted]) -> None:
+        for file, was_ours in gone:
+            if was_ours:  # others find a receipt
                 self._buffer.settle_from_disk(file.events, DropReason.SPOOL_FULL)
         if gone:
-            self._troubles.log(
-                "spool_full",
-                "llmobs: the spool %s is full; %d of its oldest events were dropped",
-                self.spool.directory,
-                sum(file.events for file in gone),
-            )
-        return True
+            self._say_full(sum(file.events for file, _ in gone))
 
     async def claim(self) -> tuple[Claim, list[Event]] | None:
         """Take the oldest batch on disk, with its events; None if there is none to send."""
         try:
-            claim = await self._call(self.spool.claim)
-            return None if claim is None else (claim, await self._call(claim.read))
-        except OSError as error:
-            self._troubles.log(
-                "spool_read",
-                "llmobs: cannot read the spool %s: %s",
-                self.spool.directory,
-                error.strerror or error,
-            )
+            return await self._call(self._claim_now)
+        except (OSError, RuntimeError) as error:
+            self._say("read", error)
             return None
 
-    async def finish(self, claim: Claim) -> bool:
-        """Remove a batch whose events are settled; tell whether this process wrote it."""
-        await self._call(claim.finish)
-        ours = claim.path.name in self._own
-        self._own.discard(claim.path.name)
-        return ours
+    def _claim_now(self) -> tuple[Claim, list[Event]] | None:
+        claim = self.spool.claim()
+        if claim is None:
+            return None
+        try:
+            return claim, claim.read()
+        except BaseException:
+            claim.release()
+            raise
+
+    def release(self, claim: Claim) -> None:
+        """Leave a batch to whoever asks next, this process included."""
+        claim.release()
+        self.spool.forget_pass()
+
+    async def finish(self, claim: Claim, outcomes: Sequence[tuple[int, DropReason | None]]) -> None:
+        """Remove a batch whose events are settled, and account for them: here, or by a receipt."""
+        told = Counter[str]()
+        for count, reason in outcomes:
+            told[DELIVERED if reason is None else str(reason)] += count
+        if damaged := claim.count - told.total():
+            told[str(DropReason.INTERNAL)] += damaged
+            self._say("read all of", f"{damaged} events of {claim.path.name} are damaged")
+        ours = claim.path.name in self.spool.own
+        try:
+            await self._call(claim.finish, None if ours else told)
+        except (OSError, RuntimeError) as error:
+            self._say("remove a delivered batch from", error)
+        if ours:
+            self.spool.own.discard(claim.path.name)
+            self._account(told)
+
+    async def reconcile(self) -> None:
+        """Account for batches of ours that other processes settled."""
+        if not self.has_own:
+            return
+        try:
+            told = await self._call(self.spool.settled_by_others)
+        except (OSError, RuntimeError) as error:
+            self._say("read", error)
+            return
+        if lost := told.pop(LOST, 0):
+            self._say("find all of", f"{lost} events are gone without a trace")
+            self._buffer.settle_from_disk(lost, DropReason.INTERNAL)
+        self._account(told)
+
+    def _account(self, told: Mapping[str, int]) -> None:
+        for outcome, count in told.items():
+            reason = None if outcome == DELIVERED else DropReason(outcome)
+            self._buffer.settle_from_disk(count, reason)
+
+    def _say(self, doing: str, error: object, then: str = "") -> None:
+        self._troubles.log(
+            f"spool:{self.spool.sink}:{doing}",
+            "llmobs: cannot %s the spool %s: %s%s",
+            doing,
+            self.spool.directory,
+            getattr(error, "strerror", None) or error,
+            then,
+        )
+
+    def _say_full(self, events: int) -> None:
+        self._troubles.log(
+            f"spool:{self.spool.sink}:full",
+            "llmobs: the spool %s is full; %d of its oldest events were dropped",
+            self.spool.directory,
+            events,
+        )
 
     async def _call(self, function: Callable[..., T], *args: Any) -> T:
+        # To its end even if the caller is cancelled: what is half known would be done twice.
+        if self._hangs:
+            raise TimeoutError("the disk does not answer")
         if self._thread is None:
             self._thread = BlockingThread("llmobs-spool")
-        return await self._thread.call(function, *args)
+        with anyio.move_on_after(DISK_SECONDS, shield=True):
+            return await self._thread.call(function, *args)
+        self._hangs = True
+        self._thread.then(self._answers)
+        raise TimeoutError(f"the disk did not answer within {DISK_SECONDS:g} s")
+
+    def _answers(self) -> None:
+        self._hangs = False
 
     def close(self) -> None:
         """End the thread."""
@@ -157,8 +243,11 @@ class Spiller:
         self._buffer.high_water = None
 
     def reset(self) -> None:
-        """Forget the thread of the parent, in a forked child."""
+        """Forget the thread and the event loop this ran in."""
         self._thread = None
         self._wakeup = None
-        self._own = set()
-        self._sink_is_down = False
+        self._sink_is_down = self._is_broken = self._hangs = False
+
+    def after_fork(self) -> None:
+        """Leave the parent's batches to the parent, in a forked child."""
+        self.spool.after_fork()

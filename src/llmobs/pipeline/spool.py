@@ -6,15 +6,20 @@ name and renamed, so a file is either whole or not there. Whoever sends one hold
 on it, which the system drops if that process dies: all workers of a host share a spool and each
 batch is sent by one of them. Files are removed when their events are settled; a crash between the
 two sends a batch again, which event ids make harmless.
+
+Whoever settles another process's batch leaves a receipt for it: an empty hidden file whose name
+says what became of the events. So each process can account for what it recorded.
 """
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -30,9 +35,22 @@ except ImportError:  # pragma: no cover - Windows
 else:
     fcntl = _fcntl
 
-__all__ = ["Claim", "Spool", "SpoolFile"]
+T = TypeVar("T")
+
+__all__ = ["DELIVERED", "LOST", "BatchTooLargeError", "Claim", "Evicted", "Spool", "SpoolFile"]
+
+DELIVERED: Final = "delivered"
+"""Outcome in a receipt; the others are drop reasons."""
+LOST: Final = "lost"
+"""Outcome of a batch that is gone without a receipt: somebody removed it by hand."""
+RECEIPT_SECONDS: Final = 120.0
+"""How long a receipt waits for the process that wrote the batch; it looks every few seconds."""
+
+GENTLE_EVENTS: Final = 8
+"""Events encoded or read at a stretch, about 0.1 ms."""
 
 _NAME: Final = re.compile(r"([0-9a-f-]{36})-(\d+)\.jsonl")
+_RECEIPT: Final = re.compile(r"\.([0-9a-f-]{36}-\d+\.jsonl)\.((?:[a-z_]+=\d+,?)+)")
 
 
 class SpoolFile(msgspec.Struct, frozen=True):
@@ -44,6 +62,14 @@ class SpoolFile(msgspec.Struct, frozen=True):
     """Bytes."""
     modified: float
     """Unix time it was written."""
+
+
+Evicted = tuple[SpoolFile, bool]
+"""A batch that had to go, and whether this process wrote it."""
+
+
+class BatchTooLargeError(Exception):
+    """A batch alone is larger than the spool may be."""
 
 
 class Spool:
@@ -69,15 +95,21 @@ class Spool:
         unique = blake2b(sink.encode(), digest_size=4).hexdigest()
         self.directory = directory.expanduser() / f"{readable}-{unique}"
         self._max_bytes = max_bytes
+        self.own: set[str] = set()
+        """Names of batches this process wrote and has not accounted for."""
+        self._candidates: deque[tuple[str, int]] = deque()
 
-    def write(self, events: Sequence[Event]) -> tuple[str, list[SpoolFile]]:
+    def write(self, events: Sequence[Event]) -> list[Evicted]:
         """
-        Put *events* on disk; return the batch's name and the older ones that had to go for it.
+        Put *events* on disk; return the older batches that had to go for them.
 
         Raises:
             OSError: The disk is full, read-only, away; nothing was written.
+            BatchTooLargeError: It would fill the spool alone; nothing was written.
         """
-        data = b"\n".join([*(encode(event) for event in events), b""])
+        data = b"".join(b"%b\n" % line for line in _gently(map(encode, events)))
+        if len(data) > self._max_bytes:
+            raise BatchTooLargeError
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         evicted = self._make_room(len(data))
         name = f"{new_id()}-{len(events)}.jsonl"
@@ -97,7 +129,8 @@ class Spool:
             raise
         finally:
             os.close(file)
-        return name, evicted
+        self.own.add(name)
+        return evicted
 
     def files(self) -> list[SpoolFile]:
         """Return the waiting batches, oldest first; empty if there is no spool yet."""
@@ -115,14 +148,66 @@ class Spool:
 
     def claim(self) -> "Claim | None":
         """Take the oldest batch that nobody else is sending; None if there is none."""
-        self._sweep()
-        for file in self.files():
-            claim = Claim.take(file.path, file.events)
-            if claim is not None:
-                return claim
+        # The directory is read once per pass over it, not once per batch: there may be many.
+        for _ in range(2):
+            while self._candidates:
+                name, events = self._candidates.popleft()
+                claim = Claim.take(self.directory / name, events)
+                if claim is not None:
+                    return claim
+            self._candidates.extend(self._look())
         return None
 
-    def _make_room(self, size: int) -> list[SpoolFile]:
+    def forget_pass(self) -> None:
+        """Begin the next `claim` with the oldest batch again."""
+        self._candidates.clear()
+
+    def _look(self) -> list[tuple[str, int]]:
+        """Return name and count of the waiting batches, oldest first; sweep the rest on the way."""
+        found = []
+        hidden = []
+        with suppress(FileNotFoundError), os.scandir(self.directory) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    hidden.append(Path(entry.path))
+                elif match := _NAME.fullmatch(entry.name):
+                    found.append((entry.name, int(match[2])))
+        for path in hidden:
+            _sweep(path)
+        return sorted(found)
+
+    def settled_by_others(self) -> dict[str, int]:
+        """Return the events of our batches that others settled, by what became of them."""
+        outcomes: dict[str, int] = {}
+        if self.own <= self._names():
+            return outcomes
+        # Again: a batch renamed while the directory is read may show under neither name.
+        names = self._names()
+        receipts = {match[1]: match for name in names if (match := _RECEIPT.fullmatch(name))}
+        for name in self.own - names:
+            receipt = receipts.get(name)
+            if receipt is None:
+                told = {LOST: int(name.rpartition("-")[2].partition(".")[0])}
+            else:
+                told = {what: int(n) for what, n in (p.split("=") for p in receipt[2].split(","))}
+                (self.directory / receipt[0]).unlink(missing_ok=True)
+            self.own.discard(name)
+            for outcome, count in told.items():
+                outcomes[outcome] = outcomes.get(outcome, 0) + count
+        return outcomes
+
+    def _names(self) -> set[str]:
+        try:
+            return set(os.listdir(self.directory))
+        except FileNotFoundError:
+            return set()
+
+    def after_fork(self) -> None:
+        """Forget which batches the parent wrote, in a forked child."""
+        self.own = set()
+        self._candidates.clear()
+
+    def _make_room(self, size: int) -> list[Evicted]:
         files = self.files()
         total = sum(file.size for file in files) + size
         evicted = []
@@ -131,19 +216,31 @@ class Spool:
                 break
             claim = Claim.take(file.path, file.events)
             if claim is not None:  # never one that is being sent
-                claim.finish()
-                evicted.append(file)
+                ours = file.path.name in self.own
+                self.own.discard(file.path.name)
+                claim.finish(None if ours else {"spool_full": file.events})
+                evicted.append((file, ours))
                 total -= file.size
         return evicted
 
-    def _sweep(self) -> None:
-        """Remove what a process that died while writing left behind."""
-        with suppress(FileNotFoundError), os.scandir(self.directory) as entries:
-            hidden = [Path(entry.path) for entry in entries if entry.name.startswith(".")]
-            for path in hidden:
-                claim = Claim.take(path, 0)
-                if claim is not None:
-                    claim.finish()
+
+def _gently(items: Iterable[T]) -> Iterator[T]:
+    """Let go of the interpreter every few items: the host's event loop comes first."""
+    for number, item in enumerate(items):
+        yield item
+        if number % GENTLE_EVENTS == 0:
+            time.sleep(0)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a process that died while writing left behind, and receipts nobody fetched."""
+    with suppress(FileNotFoundError):
+        is_receipt = _RECEIPT.fullmatch(path.name) is not None
+        if is_receipt and time.time() - path.stat().st_mtime < RECEIPT_SECONDS:
+            return
+        claim = Claim.take(path, 0)
+        if claim is not None:
+            claim.finish()
 
 
 class Claim:
@@ -174,7 +271,7 @@ class Claim:
 
     def read(self) -> list[Event]:
         """Return its events; lines that are none (a damaged disk) are left out."""
-        return list(self._events())
+        return list(_gently(self._events()))
 
     def _events(self) -> Iterator[Event]:
         with open(self._file, "rb", closefd=False) as file:
@@ -182,10 +279,24 @@ class Claim:
                 with suppress(msgspec.DecodeError):
                     yield decode(line)
 
-    def finish(self) -> None:
-        """Remove the batch: its events are settled."""
+    def finish(self, receipt: Mapping[str, int] | None = None) -> None:
+        """
+        Remove the batch: its events are settled.
+
+        Args:
+            receipt: What became of how many, for the process that wrote it; None: it is this one.
+
+        Raises:
+            OSError: It cannot be removed. It stays ours, so that nobody sends it again.
+        """
         with suppress(FileNotFoundError):
-            self.path.unlink()
+            if receipt:
+                told = ",".join(f"{outcome}={count}" for outcome, count in receipt.items())
+                # A rename needs no room on the disk, and happens whole or not at all.
+                self.path.rename(self.path.with_name(f".{self.path.name}.{told}"))
+                os.ftruncate(self._file, 0)
+            else:
+                self.path.unlink()
         self.release()
 
     def release(self) -> None:

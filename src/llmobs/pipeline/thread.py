@@ -40,6 +40,11 @@ class BlockingThread:
         except RuntimeError:  # "can't create new thread at interpreter shutdown"
             self._running = False
 
+    @property
+    def alive(self) -> bool:
+        """Whether it works still: not after `stop`, and not in a child forked meanwhile."""
+        return not self._running or self._thread.is_alive()
+
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
@@ -65,6 +70,13 @@ class BlockingThread:
         if failure:
             raise failure[0]
         return outcome[0]
+
+    def then(self, function: Callable[[], None]) -> None:
+        """Run *function* in the thread, after the jobs already given to it; waits for nothing."""
+        if self._running:
+            self._jobs.put(function)
+        else:
+            function()
 
     def stop(self) -> None:
         """End the thread after the jobs already given to it."""

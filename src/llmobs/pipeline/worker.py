@@ -4,6 +4,7 @@ The one task of a sink: batch, prepare, deliver, retry, account. Only its owner 
 It drains what is due before it sleeps, which makes the buffer's edge-triggered wake-ups safe.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -12,6 +13,7 @@ import anyio
 import anyio.abc
 
 from llmobs.errors import LLMObsError, SinkError, SinkUnauthorizedError
+from llmobs.events import Event
 from llmobs.guard import Troubles, internal_errors
 from llmobs.pipeline.buffer import Buffer, Entry
 from llmobs.pipeline.delivery import Courier, SinkCrashError
@@ -31,6 +33,8 @@ REPLAY_SECONDS: Final = 15.0
 """How often an idle worker looks for batches that other processes left in the spool."""
 AFTER_BUG_SECONDS: Final = 1.0
 """Pause after an internal error, so that a lasting one does not spin."""
+FLUSH_SECONDS: Final = 0.2
+"""The same while a flush waits for batches that another process is sending."""
 LAST_WRITE_SECONDS: Final = 10.0
 """How long writing the rest to the spool may take, after the shutdown deadline."""
 
@@ -63,7 +67,6 @@ class Worker:
         self._courier = courier
         self._preparer = preparer
         self._spiller = spiller
-        self._writes_ahead = spiller is not None and spiller.write_ahead
         self._interval = interval
         self._troubles = troubles
         self.after_fork()
@@ -74,6 +77,8 @@ class Worker:
         self._retries = 0
         self._replayed = 0
         self.buffer.reset()
+        if self._spiller is not None:
+            self._spiller.after_fork()
         self.reset()
 
     def reset(self) -> None:
@@ -88,6 +93,7 @@ class Worker:
         self._error: LLMObsError | None = None
         self._failures = 0
         self._down = False
+        self._handled: list[Entry] = []
         self._courier.reset()
         if self._spiller is not None:
             self._spiller.reset()
@@ -114,15 +120,21 @@ class Worker:
         with internal_errors("deliver events"):
             await self._work()
             return True
-        self.buffer.settle(self.buffer.in_flight(), DropReason.INTERNAL)
+        waiting = {entry.seq for entry in self.buffer.in_flight()}
+        mine = [entry for entry in self._handled if entry.seq in waiting]
+        self.buffer.settle(mine, DropReason.INTERNAL)
         await anyio.sleep(AFTER_BUG_SECONDS)
         return False
 
     def _wake(self) -> None:
         assert self._wakeup is not None
         self._wakeup.set()
-        if self._spiller is not None and (self._down or self._writes_ahead):
+        if self._spiller is not None and (self._down or self._spiller.write_ahead):
             self._spiller.nudge()
+
+    @property
+    def _writes_ahead(self) -> bool:
+        return self._spiller is not None and self._spiller.writes_ahead
 
     async def _work(self) -> None:
         assert self._wakeup is not None
@@ -146,11 +158,12 @@ class Worker:
                 if self._stopping and buffer.close_if_empty():
                     return
                 self._state = SinkState.IDLE
-                await self._wakeup.wait(REPLAY_SECONDS if self._spiller else None)
+                replay_seconds = FLUSH_SECONDS if self._flushes else REPLAY_SECONDS
+                await self._wakeup.wait(None if self._spiller is None else replay_seconds)
 
     async def _deliver_due(self) -> None:
         """Deliver a batch, and what is due after it: each is prepared while the sink has the one before."""
-        entries = self.buffer.take()
+        self._handled = entries = self.buffer.take()
         await self._preparer.prepare(entries)
         while entries:
             self._state = SinkState.DELIVERING
@@ -158,6 +171,7 @@ class Worker:
             async with anyio.create_task_group() as group:
                 if self._is_due():
                     following = self.buffer.take()
+                    self._handled = [*entries, *following]
                     group.start_soon(self._preparer.prepare, following)
                 await self._deliver(entries)
             entries = following
@@ -198,43 +212,55 @@ class Worker:
         """Deliver what is on disk, until it is empty or the sink fails."""
         if self._spiller is None:
             return
+        await self._spiller.reconcile()
         while (claimed := await self._spiller.claim()) is not None:
             claim, events = claimed
             outcomes: list[tuple[int, DropReason | None]] = []
-
-            def settle(
-                entries: Sequence[Entry],
-                reason: DropReason | None = None,
-                words: str | None = None,
-                outcomes: list[tuple[int, DropReason | None]] = outcomes,
-            ) -> None:
-                outcomes.append((len(entries), reason))
-
-            self._state = SinkState.DELIVERING
-            left, error = await self._courier.deliver([Entry(event, 0) for event in events], settle)
-            if error is not None and not isinstance(error, SinkCrashError):
-                claim.release()
-                self._note_failure(error)
+            try:
+                error = await self._deliver_from_disk(events, outcomes)
+            except BaseException:
+                self._spiller.release(claim)
+                raise
+            if error is not None:
+                self._spiller.release(claim)
                 self._set_down(True)
                 return
-            if left:
-                outcomes.append((len(left), DropReason.INTERNAL))
-            ours = await self._spiller.finish(claim)
-            for count, reason in outcomes:
-                if reason is None:
-                    self._replayed += count
-                if ours:
-                    self.buffer.settle_from_disk(count, reason)
+            await self._spiller.finish(claim, outcomes)
+            self._replayed += sum(count for count, reason in outcomes if reason is None)
             self._set_down(False)
             self._announce_flushes()
+        # Nothing here to try the sink with: try what waits in memory. It may be the disk that fails.
+        self._set_down(False)
+
+    async def _deliver_from_disk(
+        self, events: list[Event], outcomes: list[tuple[int, DropReason | None]]
+    ) -> LLMObsError | None:
+        def settle(
+            entries: Sequence[Entry], reason: DropReason | None = None, words: str | None = None
+        ) -> None:
+            outcomes.append((len(entries), reason))
+            if reason is None:
+                self._note_success()
+
+        if not events:  # all of it is damaged
+            return None
+        self._state = SinkState.DELIVERING
+        left, error = await self._courier.deliver([Entry(event, 0) for event in events], settle)
+        if error is not None:
+            self._note_failure(error)
+        if isinstance(error, SinkCrashError):
+            outcomes.append((len(left), DropReason.INTERNAL))
+            return None
+        return error
 
     def _set_down(self, down: bool) -> None:
-        if self._down and not down:
-            self._error = None
-            self._failures = 0
         self._down = down
         if self._spiller is not None:
             self._spiller.set_down(down)
+
+    def _note_success(self) -> None:
+        self._error = None
+        self._failures = 0
 
     def _note_failure(self, error: LLMObsError) -> None:
         self._error = error
@@ -266,13 +292,14 @@ class Worker:
         )
         counts = self.buffer.counts()
         self._troubles.log(
-            f"deliver:{type(error).__name__}",
+            f"deliver:{self.sink.name}:{type(error).__name__}",
             "llmobs: %s: delivery failed: %s; %d events wait, %d on disk, next attempt in %.1f s",
             self.sink.name,
             error,
             counts["pending"],
             counts["spooled"],
             seconds,
+            level=logging.ERROR if self._is_hopeless() else logging.WARNING,
         )
         deadline = time.monotonic() + seconds
         stopping, hurries = self._stopping, self._hurries
@@ -286,8 +313,7 @@ class Worker:
     ) -> None:
         self.buffer.settle(entries, reason, words)
         if reason is None:
-            self._error = None
-            self._failures = 0
+            self._note_success()
         self._announce_flushes()
 
     def _announce_flushes(self) -> None:
@@ -300,7 +326,7 @@ class Worker:
         self._flushes = waiting
 
     def _is_flushed(self, seq: int) -> bool:
-        on_disk = self._spiller is not None and self._spiller.has_own and not self._down
+        on_disk = self._spiller is not None and self._spiller.has_own and self._error is None
         return self.buffer.is_settled(seq) and not on_disk
 
     def hurry(self) -> None:
@@ -334,8 +360,9 @@ class Worker:
         self.buffer.close()
         if self._spiller is not None:
             with anyio.move_on_after(LAST_WRITE_SECONDS):
-                if left := self.buffer.take_all():
-                    await self._spiller.keep(left)
+                left = self.buffer.in_flight() or self.buffer.take()
+                while left and await self._spiller.keep(left):
+                    left = self.buffer.take()  # batch by batch: they are sent as they were written
             self._spiller.close()
         if left := self.buffer.take_all():
             reason = DropReason.SHUTDOWN
@@ -343,7 +370,7 @@ class Worker:
                 reason = DropReason(self._error.reason)
             self.buffer.settle(left, reason, "the client was closed")
             self._troubles.log(
-                "shutdown",
+                f"shutdown:{self.sink.name}",
                 "llmobs: %s: %d events were not delivered within %.1f s of closing (%s)",
                 self.sink.name,
                 len(left),

@@ -40,6 +40,7 @@ class KafkaOptions(TypedDict, total=False):
     """Keywords of ``KafkaSink``; see `KafkaConfig` for what each means."""
 
     wire: Literal["sentinel", "native"]
+    annotate: bool
     events_topic: str | None
     client_id: str
     acks: str | int
@@ -63,6 +64,7 @@ class KafkaOptions(TypedDict, total=False):
     ssl_key_location: str | None
     ssl_key_password: str | None
     ssl_context: ssl.SSLContext | None
+    producer: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,8 @@ class KafkaConfig:
     """Where prompt calls go (everything, if ``wire="native"``)."""
     wire: str = "sentinel"
     """``sentinel``: prompt calls as LLM Sentinel's TelemetryEvent; ``native``: llmobs' own JSON."""
+    annotate: bool = True
+    """Say in a TelemetryEvent's metadata what it has no field for (run, status, provider, …)."""
     events_topic: str | None = None
     """Where ``wire="sentinel"`` sends all other events, as native JSON; default ``<topic>.events``."""
     client_id: str = "llmobs"
@@ -124,6 +128,8 @@ class KafkaConfig:
     ssl_key_password: str | None = field(default=None, repr=False)
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
     """A context of your own instead of the four files above; keyword only."""
+    producer: Mapping[str, Any] | None = field(default=None, repr=False)
+    """Further keywords of aiokafka's producer; they win over the options above; keyword only."""
 
     def __post_init__(self) -> None:
         self._set("brokers", _brokers(self.brokers))
@@ -237,7 +243,7 @@ class KafkaConfig:
                 "sasl_plain_username": self.sasl_username,
                 "sasl_plain_password": self.sasl_password,
             }
-        return options
+        return options | dict(self.producer or {})
 
 
 _NUMBERS = {
@@ -253,10 +259,12 @@ _NUMBERS = {
 }
 """The whole numbers among the options, and the least each may be."""
 
+_OBJECTS = ("ssl_context", "producer")
 _URL_OPTIONS: dict[str, type] = {
-    **{name: str for name in KafkaOptions.__annotations__ if name != "ssl_context"},
+    **{name: str for name in KafkaOptions.__annotations__ if name not in _OBJECTS},
     **dict.fromkeys(_NUMBERS, int),
     "enable_idempotence": bool,
+    "annotate": bool,
 }
 
 

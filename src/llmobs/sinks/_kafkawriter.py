@@ -148,7 +148,7 @@ class KafkaWriter:
         for event in events:
             try:
                 if config.wire == "sentinel" and isinstance(event, PromptCallEvent):
-                    found[config.topic].append((event, telemetry(event)))
+                    found[config.topic].append((event, telemetry(event, config.annotate)))
                 else:
                     topic = config.events_topic or config.topic
                     message = native(event, encode(event))

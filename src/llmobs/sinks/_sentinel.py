@@ -61,8 +61,13 @@ class Message(NamedTuple):
         return len(self.key) + len(self.value) + named + 32
 
 
-def telemetry(event: PromptCallEvent) -> Message:
-    """Return *event* as the server takes it, whatever it holds."""
+def telemetry(event: PromptCallEvent, annotate: bool = True) -> Message:
+    """
+    Return *event* as the server takes it, whatever it holds.
+
+    Args:
+        annotate: Say in the metadata what a TelemetryEvent has no field for.
+    """
     notes: list[str] = list(event.warnings)
     event_id = _uuid(event.event_id)
     if event_id is None:
@@ -92,14 +97,16 @@ def telemetry(event: PromptCallEvent) -> Message:
         "response": {
             "text": message_text(event.response),
             "tokens": _count("response.tokens", event.tokens_output, notes),
-            "finish_reason": event.finish_reason or _finish_reason(event),
+            "finish_reason": (
+                _finish_reason(event) if event.finish_reason is None else event.finish_reason
+            ),
             "embedding": _embedding("response.embedding", event.response_embedding, notes),
         },
         "latency_ms": _measure("latency_ms", event.latency_ms, notes),
         "cost_usd": _measure("cost_usd", event.cost_usd, notes),
         "errors": _errors(event),
     }
-    body["metadata"] = _metadata(event, notes)
+    body["metadata"] = _metadata(event, notes, annotate)
     headers = [
         ("event_id", event_id.encode()),
         ("service_name", service.encode()),
@@ -215,9 +222,10 @@ def _errors(event: PromptCallEvent) -> list[str]:
     return errors
 
 
-def _metadata(event: PromptCallEvent, notes: Iterable[str]) -> dict[str, str]:
+def _metadata(event: PromptCallEvent, notes: Iterable[str], annotate: bool) -> dict[str, str]:
     metadata = {str(k): _text(v) for k, v in (event.metadata or {}).items()}
-    for (name, default), value in zip(_OTHERS.items(), _other_values(event), strict=True):
+    others = zip(_OTHERS.items(), _other_values(event), strict=True) if annotate else ()
+    for (name, default), value in others:
         if value is not None and value != default:
             metadata.setdefault(name, _text(value))
     if said := "; ".join(notes):

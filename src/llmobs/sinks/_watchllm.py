@@ -41,6 +41,7 @@ EMPTY: Final = "(empty)"
 """Stands for a text that is required and was not recorded."""
 
 _ENVIRONMENTS = {
+    **dict.fromkeys(("development", "dev", "local"), "development"),
     **dict.fromkeys(("development", "dev", "local", "ci"), "development"),
     **dict.fromkeys(("production", "prod", "prd", "live"), "production"),
     **dict.fromkeys(
@@ -61,6 +62,7 @@ _CALL_EXTRAS = (
     "tokens_reasoning", "time_to_first_token_ms", "stream", "response_id", "request_id",
     "http_status", "attempt", "service_tier", "server_address", "request_params", "errors",
 )  # fmt: skip
+_SAYS_NOTHING = {"service_name": "unknown_service"}
 _RUN_EXTRAS = (
     "kind", "method", "route", "http_status", "events", "errors", "tokens_input", "tokens_output",
     "cost_usd",
@@ -266,7 +268,7 @@ def _extras(
     extras = dict(given) if given else {}
     for name in (*names, *_COMMON_EXTRAS):
         value = getattr(event, name)
-        if value is not None and value != ():
+        if value is not None and value != () and value != _SAYS_NOTHING.get(name):
             extras.setdefault(name, value)
     status = getattr(event, "status", None)
     if status is not None and str(status) not in values.STATUSES:

@@ -6,10 +6,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
+from llmobs.codec import encode
 from llmobs.errors import SinkUnavailableError
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.sinks import parse_options, path_of
+from llmobs.sinks._slices import in_slices
 
 try:
     import fcntl as _fcntl
@@ -51,14 +53,22 @@ class JSONLSink:
         Raises:
             SinkUnavailableError: It cannot; names the file and the reason.
         """
-        if self._thread is None:
-            self._thread = BlockingThread("llmobs-jsonl")
-        await self._thread.call(self._append, b"")
+        thread = self._thread
+        if thread is None or not thread.alive:
+            thread = BlockingThread("llmobs-jsonl")
+        try:
+            await thread.call(self._append, b"")
+        except BaseException:
+            self._thread = None
+            thread.stop()  # nobody closes a sink that did not open
+            raise
+        self._thread = thread
 
     async def send(self, batch: Batch) -> None:
         """Append the batch in one write."""
         assert self._thread is not None
-        await self._thread.call(self._append, b"\n".join([*batch.json(), b""]))
+        lines = await in_slices(encode, batch.events)
+        await self._thread.call(self._append, b"\n".join([*lines, b""]))
 
     def _append(self, data: bytes) -> None:
         try:

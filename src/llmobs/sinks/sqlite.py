@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
+from llmobs.codec import encode
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.sinks import parse_options, path_of
@@ -52,9 +53,14 @@ class SQLiteSink:
             _inherited.append((self._thread, self._writer))
             self._thread = self._writer = None
             self._pid = os.getpid()
-        if self._thread is None:
-            self._thread = BlockingThread("llmobs-sqlite")
-        self._writer = await self._thread.call(Writer, self._path)
+        thread = self._thread or BlockingThread("llmobs-sqlite")
+        try:
+            self._writer = await thread.call(Writer, self._path)
+        except BaseException:
+            self._thread = None
+            thread.stop()  # nobody closes a sink that did not open
+            raise
+        self._thread = thread
 
     async def send(self, batch: Batch) -> None:
         """Insert the batch."""
@@ -63,7 +69,7 @@ class SQLiteSink:
 
     @staticmethod
     def _write(writer: Writer, batch: Batch) -> None:
-        writer.write(batch.events, batch.json())
+        writer.write(batch.events, map(encode, batch.events))
 
     async def aclose(self) -> None:
         """Close the file and end the thread."""

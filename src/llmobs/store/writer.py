@@ -1,9 +1,9 @@
 """Write events into the store: blocking, for one thread."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ _COLUMNS: Final = (
     "time_to_first_token_ms, tokens_input, tokens_output, tokens_cached, cost_usd, error, body"
 )
 _ROW: Final = f"({', '.join('?' * len(_COLUMNS.split(',')))})"
-_ROWS_AT_ONCE: Final = 64
+_ROWS_AT_ONCE: Final = 32
 """Rows per statement: the interpreter's lock is given up and taken once per statement."""
 
 _NAMES: Final = {
@@ -59,43 +59,38 @@ class Writer:
         with self._lock:
             self._connection = connect_writer(path)
 
-    def write(self, events: Sequence[Event], bodies: Sequence[bytes]) -> None:
+    def write(self, events: Sequence[Event], bodies: Iterable[bytes]) -> None:
         """
         Insert *events* in one transaction; those whose id is there already change nothing.
+
+        Args:
+            events: Events, prepared.
+            bodies: The native JSON of each, taken as needed: encoding all of them in one go would
+                hold the interpreter, and with it the host's event loop, for some milliseconds.
 
         Raises:
             StoreError: The store is damaged.
             SinkUnavailableError: Not now: locked, full, read-only.
         """
-        rows = [_row(event, body) for event, body in zip(events, bodies, strict=True)]
         with self._lock:
             if self._connection is None:
                 self._connection = connect_writer(self._path)
-            try:
-                self._insert(self._connection, rows)
-            except UnicodeEncodeError:  # lone surrogates in a name; bodies are clean already
-                self._insert(
-                    self._connection,
-                    [tuple(clean_text(v) if isinstance(v, str) else v for v in r) for r in rows],
-                )
+            self._write(self._connection, zip(events, bodies, strict=True))
 
-    def _insert(self, connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
+    def _write(self, connection: sqlite3.Connection, pairs: Iterator[tuple[Event, bytes]]) -> None:
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for start in range(0, len(rows), _ROWS_AT_ONCE):
-                part = rows[start : start + _ROWS_AT_ONCE]
-                values = ", ".join([_ROW] * len(part))
-                connection.execute(
-                    f"INSERT OR IGNORE INTO events ({_COLUMNS}) VALUES {values}",  # noqa: S608
-                    list(chain.from_iterable(part)),
-                )
+            while rows := [_row(event, body) for event, body in islice(pairs, _ROWS_AT_ONCE)]:
+                try:
+                    _insert(connection, rows)
+                except UnicodeEncodeError:  # lone surrogates in a name; bodies are clean already
+                    _insert(connection, [tuple(map(_clean, row)) for row in rows])
             connection.execute("COMMIT")
-        except (sqlite3.Error, UnicodeEncodeError) as error:
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+        finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise explain(error, self._path) from error
-            raise
 
     def close(self) -> None:
         """Close the connection; SQLite folds the write-ahead log back into the file."""
@@ -106,6 +101,18 @@ class Writer:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _insert(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
+    values = ", ".join([_ROW] * len(rows))
+    connection.execute(
+        f"INSERT OR IGNORE INTO events ({_COLUMNS}) VALUES {values}",  # noqa: S608
+        list(chain.from_iterable(rows)),
+    )
+
+
+def _clean(value: Any) -> Any:
+    return clean_text(value) if isinstance(value, str) else value
 
 
 def _row(event: Event, body: bytes) -> tuple[Any, ...]:

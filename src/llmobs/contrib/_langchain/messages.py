@@ -122,8 +122,8 @@ def plain(value: Any, depth: int = 0) -> Any:
         return documents(value)[0]
     if hasattr(value, "content") and hasattr(value, "type"):
         return message(value)
-    to_messages = getattr(value, "to_messages", None)  # a PromptValue
-    if callable(to_messages):
+    to_messages: Any = getattr(value, "to_messages", None)  # a PromptValue
+    if to_messages is not None:
         return messages(to_messages())
     if hasattr(value, "update") and hasattr(value, "goto"):  # LangGraph's Command
         return {"update": plain(value.update, depth + 1), "goto": plain(value.goto, depth + 1)}

@@ -1,0 +1,142 @@
+"""``WatchLLMCallbackHandler``: `llmobs.contrib.langchain` under one run id, for a `WatchLLMClient`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from llmobs.client import Recording
+from llmobs.context import Run
+from llmobs.contrib._langchain.runs import Place
+from llmobs.contrib.langchain import LLMObsCallbackHandler
+from llmobs.events import Event
+from llmobs.ids import new_id
+from llmobs.pipeline.statistics import DropReason
+from llmobs.tracker import Tracker
+
+__all__ = ["WatchLLMCallbackHandler", "create_callback_handler"]
+
+HIDDEN: Final = "[REDACTED]"
+"""Stands for what is not to be recorded."""
+
+_PROMPTS: Final[Mapping[str, Any]] = {
+    "prompt": HIDDEN,
+    "input": {"input": HIDDEN},
+    "input_data": {"input": HIDDEN},
+    "request_params": None,
+}
+_RESPONSES: Final[Mapping[str, Any]] = {
+    "response": HIDDEN,
+    "output": {"output": HIDDEN},
+    "output_data": {"output": HIDDEN},
+    "tool_calls": None,
+}
+
+
+class WatchLLMCallbackHandler(LLMObsCallbackHandler):
+    """
+    Records what LangChain does (chains, calls of models, tools, retrievers) under one run.
+
+    Args:
+        client: The client to record with.
+        run_id: The run everything belongs to; a new one by default.
+        user_id: On whose behalf.
+        tags: Carried by all events.
+        metadata: Carried by all events.
+        log_prompts: False: ``[REDACTED]`` in place of prompts, and of the inputs of chains and tools.
+        log_responses: False: the same in place of answers, and of outputs.
+    """
+
+    def __init__(
+        self,
+        client: Recording,
+        run_id: str | None = None,
+        user_id: str | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        log_prompts: bool = True,
+        log_responses: bool = True,
+    ) -> None:
+        super().__init__(client)
+        self.client = client
+        self.run_id = run_id or new_id()
+        self.user_id = user_id
+        self.tags = list(tags or ())
+        self.metadata = dict(metadata or {})
+        self.log_prompts = log_prompts
+        self.log_responses = log_responses
+        hidden = {**({} if log_prompts else _PROMPTS), **({} if log_responses else _RESPONSES)}
+        self._run = Tracker(_Recorder(client, self.metadata, hidden), self.run_id)
+        self._run.user_id = user_id
+        self._run.tags = tuple(self.tags)
+
+    def _place(
+        self, parent_run_id: UUID | None, serialized: Any, metadata: Any, told: Mapping[str, Any]
+    ) -> Place:
+        place = super()._place(parent_run_id, serialized, metadata, told)
+        if place.parent is None:
+            # Ours instead of one of its own, which would send an event of the run at its end.
+            place.tracker, place.frame, place.is_own = self._run, None, False
+        return place
+
+
+def create_callback_handler(client: Recording, **kwargs: Any) -> WatchLLMCallbackHandler:
+    """
+    Return ``WatchLLMCallbackHandler(client, **kwargs)``.
+
+    Args:
+        client: The client to record with.
+        kwargs: Further parameters of `WatchLLMCallbackHandler`.
+    """
+    return WatchLLMCallbackHandler(client, **kwargs)
+
+
+class _Recorder:
+    """The client, with something added to each event and something hidden."""
+
+    def __init__(
+        self, client: Recording, metadata: Mapping[str, Any], hidden: Mapping[str, Any]
+    ) -> None:
+        self.enabled = client.enabled
+        self._client = client
+        self._metadata = metadata
+        self._hidden = hidden
+
+    def record(
+        self,
+        event: Event,
+        run: Run | None,
+        size: int,
+        failed: bool,
+        complete: Callable[[Event], None] | None = None,
+    ) -> None:
+        """Take in *event*; what is to be hidden goes once the event is complete."""
+        if self._metadata or self._hidden:
+            complete = self._change if complete is None else self._change_after(complete)
+        self._client.record(event, run, size, failed, complete)
+
+    def _change_after(self, complete: Callable[[Event], None]) -> Callable[[Event], None]:
+        def then(event: Event) -> None:
+            complete(event)
+            self._change(event)
+
+        return then
+
+    def _change(self, event: Event) -> None:
+        for name, stand_in in self._hidden.items():
+            if getattr(event, name, None):
+                setattr(event, name, stand_in)
+        if self._metadata:
+            own: Any = event.metadata
+            if type(own) is bytes:  # packed by capture
+                own = msgspec.json.decode(own)
+            event.metadata = {**self._metadata, **(own or {})}
+
+    def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:
+        """Count an event that is not to be delivered."""
+        self._client.refuse(event, run, reason)
+
+    def __getattr__(self, name: str) -> Any:
+        # Captures ask a run's client for its settings.
+        return getattr(self._client, name)
