@@ -21,7 +21,7 @@ async def run(tracker: Tracker, assistant: Assistant, question: str, model: str)
     ]
     for _ in range(MAX_TURNS):
         with tracker.agent_step("think", StepType.REASONING) as step:
-            reply = await assistant.answer(tracker, messages, model=model, tools=DESCRIPTIONS)
+            reply = await assistant.answer(messages, model=model, tools=DESCRIPTIONS)
             wanted = reply.tool_calls or []
             step.output_data = {"tools": len(wanted)} if wanted else {"answer": reply.content}
         if not wanted:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
 from llmobs.contrib.fastapi import LLMObsMiddleware, TrackerDep
+from llmobs.contrib.openai import instrument
 
 from . import agent
 from .assistant import Assistant
@@ -21,7 +22,8 @@ from .conversations import Conversations
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     # The address and the key come from OPENAI_BASE_URL and OPENAI_API_KEY.
     async with openai.AsyncOpenAI(max_retries=2, timeout=30) as client:
-        app.state.assistant = Assistant(client)
+        # The second line: each call is recorded, in the run of the request that makes it.
+        app.state.assistant = Assistant(instrument(client, include_usage=True))
         app.state.conversations = Conversations()
         yield
 
@@ -69,7 +71,7 @@ async def chat(
     conversation = conversations.open(question.conversation_id)
     tracker.session_id = conversation.id
     messages = conversation.ask(question.message)
-    reply = await assistant.answer(tracker, messages, model=question.model)
+    reply = await assistant.answer(messages, model=question.model)
     conversation.answered(reply.content or "")
     if conversation.title is None:
         background.add_task(conversation.find_title, tracker, assistant)
@@ -85,7 +87,7 @@ async def chat_stream(
 
     async def events() -> AsyncIterator[str]:
         words = assistant.stream(
-            tracker, [{"role": "user", "content": question.message}], model=question.model
+            [{"role": "user", "content": question.message}], model=question.model
         )
         async for piece in words:
             yield f"data: {Answer(answer=piece).model_dump_json()}\n\n"

@@ -18,7 +18,6 @@ class NotAContactError(Exception):
 
 async def extract_contact(tracker: Tracker, assistant: Assistant, text: str, model: str) -> Contact:
     reply = await assistant.answer(
-        tracker,
         [
             {"role": "system", "content": 'Answer with JSON only: {"name": …, "email": …}'},
             {"role": "user", "content": text},

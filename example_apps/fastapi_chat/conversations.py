@@ -28,7 +28,6 @@ class Conversation:
         """Let a small model find a title. A background task: it belongs to the request's run."""
         with tracker.agent_step("find a title"):
             reply = await assistant.answer(
-                tracker,
                 [
                     *self.messages,
                     {"role": "user", "content": "Give this conversation a short title."},

@@ -77,7 +77,12 @@ def _say(out: Console, proof: Proof) -> None:
 
 
 def _tour(out: Console, store: Path, proof: Proof) -> None:
-    for words in (["runs", "--limit", "12"], ["show", proof.richest], ["cost"]):
+    for words in (
+        ["runs", "--limit", "12"],
+        ["show", proof.richest],
+        ["show", proof.streamed],
+        ["cost"],
+    ):
         command = [*words, "--store", str(store)]
         out.print(f"[bold]$ llmobs {' '.join(command)}[/]", soft_wrap=True)
         # Its own process, as you would run it; this one's output must be out before.
@@ -87,7 +92,8 @@ def _tour(out: Console, store: Path, proof: Proof) -> None:
     out.print("[bold]Now you[/]: a run whole, what failed, everything as a table, what comes in")
     for more in ("show last --full", "runs --failed", "export -o events.csv", "tail"):
         out.print(f"  llmobs {more} --store {store}", soft_wrap=True)
-    out.print("The one line that did it is in example_apps/fastapi_chat/app.py: add_middleware.")
+    out.print("The two lines that did it are in example_apps/fastapi_chat/app.py:")
+    out.print("  add_middleware(LLMObsMiddleware) and instrument(AsyncOpenAI())")
 
 
 def _empty_store(folder: Path) -> Path:

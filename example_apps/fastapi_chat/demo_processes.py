@@ -53,16 +53,20 @@ def running_model_server() -> Iterator[str]:
 
 
 @contextmanager
-def running_app(model_url: str, store: Path) -> Iterator[AppProcess]:
+def running_app(
+    model_url: str, store: Path, app: str = "example_apps.fastapi_chat.app:app"
+) -> Iterator[AppProcess]:
     """Run the API with this store, and yield it once it answers; its log is beside the store."""
     port = _free_port()
-    command = [sys.executable, "-m", "uvicorn", "example_apps.fastapi_chat.app:app"]
+    command = [sys.executable, "-m", "uvicorn", app]
     command += ["--port", str(port), "--timeout-graceful-shutdown", "15"]
     environment = {
         **os.environ,
         "LLMOBS_SINK": f"sqlite:///{store.absolute()}",
         "OPENAI_BASE_URL": f"{model_url}/v1",
         "OPENAI_API_KEY": "demo",
+        "ANTHROPIC_BASE_URL": model_url,
+        "ANTHROPIC_API_KEY": "demo",
     }
     log = store.with_name("api.log")
     with log.open("wb") as output:
@@ -70,13 +74,13 @@ def running_app(model_url: str, store: Path) -> Iterator[AppProcess]:
             command, cwd=ROOT, env=environment, start_new_session=True, stdout=output, stderr=output
         )
     with _ended(started) as process:
-        app = AppProcess(process, f"http://127.0.0.1:{port}")
+        running = AppProcess(process, f"http://127.0.0.1:{port}")
         deadline = time.monotonic() + START_SECONDS
-        while not _answers(app.url):
+        while not _answers(running.url):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"the API did not start:\n{log.read_text('utf-8', 'replace')}")
             time.sleep(0.05)
-        yield app
+        yield running
 
 
 @contextmanager

@@ -24,6 +24,8 @@ class Proof:
     lost: list[str]
     richest: str
     """The run with the most events."""
+    streamed: str
+    """A run with a streamed answer."""
 
     @property
     def holds(self) -> bool:
@@ -36,6 +38,7 @@ def prove(store: Path, answered: list[Answered]) -> Proof:
     lost: list[str] = []
     stored = recorded_events = stored_events = 0
     richest = (0, "last")
+    streamed = "last"
     with Reader(store) as reader:
         for status, run_id in answered:
             if run_id is None:
@@ -56,6 +59,8 @@ def prove(store: Path, answered: list[Answered]) -> Proof:
             if own[0].events + 1 != detail.total:
                 lost.append(f"{own[0].events + 1 - detail.total} events of {run_id}")
             richest = max(richest, (detail.total, run_id))
+            if any(getattr(event, "stream", None) for event in detail.events):
+                streamed = run_id
     counts = Counter(status for status, _ in answered)
     return Proof(
         answered=sum(run_id is not None for _, run_id in answered),
@@ -65,4 +70,5 @@ def prove(store: Path, answered: list[Answered]) -> Proof:
         events_stored=stored_events,
         lost=lost,
         richest=richest[1],
+        streamed=streamed,
     )

@@ -74,6 +74,8 @@ class Operation:
         self.ended = True
         latency_ms = (time.perf_counter() - self.start_time) * 1000
         leave_frame(self, self.outer)
+        if not self.left:
+            self.outer = None  # what is left behind in some context must not hold on to more
         if error is not None:
             self.status = status_of(error)
         if self._tracker.client.enabled:
@@ -124,6 +126,8 @@ class PromptCall(Operation):
 
     captured: Captured | None = None
     """Set by a door that sees the call too; the event holds what either knows."""
+    on_cancelled: Callable[[], object] | None = None
+    """Called when such a door saw it cancelled, for doors that may never be told of its end."""
     response: Any = ""
     tokens_input: int | None = None
     tokens_output: int | None = None

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from llmobs.context import current_frame, set_frame
 from llmobs.contrib._wire.merge import merge
 from llmobs.events import Event, PromptCallEvent
 from llmobs.operations import Captured, PromptCall
 from llmobs.tracker import Tracker
 
-__all__ = ["Told", "record_once"]
+__all__ = ["Told", "record_at", "record_once"]
 
 _joining = threading.Lock()
 
@@ -51,8 +52,8 @@ class Told:
 
     def separate(self) -> None:
         """Record it as an event of its own: its block has another call now."""
-        self._tracker.record(
-            self.event, size=self.size, failed=self.failed, complete=self._complete
+        record_at(
+            self._tracker, self.event, size=self.size, failed=self.failed, complete=self._complete
         )
 
     def fill(self, event: Event) -> None:
@@ -61,6 +62,23 @@ class Told:
             if self._complete is not None:
                 self._complete(self.event)
             merge(event, self.event)
+
+
+def record_at(
+    tracker: Tracker,
+    event: Event,
+    *,
+    size: int,
+    failed: bool,
+    complete: Callable[[Event], None] | None = None,
+) -> None:
+    """Record *event* where it says it belongs, whatever is current here."""
+    here = current_frame()
+    set_frame(tracker)
+    try:
+        tracker.record(event, size=size, failed=failed, complete=complete)
+    finally:
+        set_frame(here)
 
 
 def record_once(tracker: Tracker, told: Told, block: PromptCall | None, before: Any) -> None:

@@ -15,6 +15,7 @@ recorded too (`llmobs.contrib.openai` and its like), each call is one event that
 from __future__ import annotations
 
 import functools
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -102,25 +103,25 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
     @_guarded
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Record the step."""
-        run = self._runs.take(run_id)
+        run = self._runs.get(run_id)
         if run is not None:
             if run.operation is not None:
                 run.operation.output_data = reading.plain(outputs)  # type: ignore[attr-defined]
-            run.end()
+            self._runs.end(run_id)
 
     @_guarded
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Record the step, and what ended it."""
-        run = self._runs.take(run_id)
+        run = self._runs.get(run_id)
         if run is None:
             return
         if any(kind.__name__ == "GraphBubbleUp" for kind in type(error).__mro__):
             # How LangGraph interrupts a graph to ask a human, or hands over: nothing went wrong.
             if run.operation is not None:
                 run.operation.context = {"interrupted": type(error).__name__}  # type: ignore[attr-defined]
-            run.end()
+            self._runs.end(run_id)
         else:
-            run.end(error)
+            self._runs.end(run_id, error)
 
     # Calls of models.
 
@@ -200,6 +201,7 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
             run = OpenRun(place, call, several)
         else:
             run = OpenRun(place, call, call.start())
+        call.on_cancelled = lambda: self._runs.end(run_id, CancelledError())
         self._runs.add(run_id, run)
 
     @_guarded
@@ -224,21 +226,21 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
             call.first_token()
             # The request is out. Between the pieces the consumer runs: it is not inside the call.
             if current_frame() is call:
-                set_frame(call.outer)
+                set_frame(run.place.before)
 
     @_guarded
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Record the call."""
-        run = self._runs.take(run_id)
+        run = self._runs.get(run_id)
         if run is not None:
             if isinstance(run.operation, PromptCall):
                 run.operation.finish(**calls.answer(response))
-            run.end()
+            self._runs.end(run_id)
 
     @_guarded
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Record the call, what came of its answer, and what ended it."""
-        run = self._runs.take(run_id)
+        run = self._runs.get(run_id)
         if run is None:
             return
         if isinstance(run.operation, PromptCall):
@@ -248,7 +250,7 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
             status = getattr(error, "status_code", None)
             if type(status) is int:
                 run.operation.add(http_status=status)
-        run.end(error)
+        self._runs.end(run_id, error)
 
     # Tools and retrievers.
 
@@ -278,7 +280,7 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
     @_guarded
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Record the use of the tool."""
-        run = self._runs.take(run_id)
+        run = self._runs.get(run_id)
         if run is None:
             return
         if isinstance(run.operation, ToolCall):
@@ -288,7 +290,7 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
                     run.operation.status = Status.ERROR
                 output = output.content
             run.operation.output = reading.plain(output)
-        run.end()
+        self._runs.end(run_id)
 
     @_guarded
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
@@ -319,11 +321,11 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
     @_guarded
     def on_retriever_end(self, documents: Sequence[Any], *, run_id: UUID, **kwargs: Any) -> None:
         """Record the search."""
-        run = self._runs.take(run_id)
+        run = self._runs.get(run_id)
         if run is not None:
             if isinstance(run.operation, ToolCall):
                 run.operation.output = reading.documents(documents)
-            run.end()
+            self._runs.end(run_id)
 
     @_guarded
     def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:

@@ -24,8 +24,11 @@ _PROVIDERS: Final = {
 """LangChain's ``ls_provider`` where the GenAI conventions call it otherwise."""
 
 _NOT_PARAMS: Final = frozenset(
-    {"_type", "model", "model_name", "model_id", "engine", "messages", "stream", "streaming"}
-)
+    {
+        "_type", "model", "model_name", "model_id", "engine", "messages", "stream", "streaming",
+        "max_retries", "timeout", "request_timeout", "default_request_timeout", "base_url",
+    }
+)  # fmt: skip
 
 
 def request(serialized: Any, metadata: Any, told: dict[str, Any]) -> Fields:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from llmobs.client import Recording
@@ -31,6 +31,8 @@ class Place:
     parent: OpenRun | None
     is_own: bool
     """Whether the tracker was made for it, and ends with it."""
+    before: Frame | None
+    """What is current again afterwards: a thread of a pool must not keep a frame of ours."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,8 @@ class OpenRun:
     """The application's own block around this very call of a model."""
     captured: Any = None
     """What that block had captured when this began."""
+    children: dict[Any, OpenRun] = field(default_factory=dict)
+    """Those that have not ended."""
 
     def end(self, error: BaseException | None = None) -> None:
         """Record it, and its llmobs run if that was made for it."""
@@ -57,28 +61,29 @@ class OpenRun:
             elif isinstance(self.frame, SeveralCalls):
                 self._end_one_of_several(self.frame, operation, error)
             else:
-                _end(operation, error)
+                _end(operation, self.place, error)
         if self.place.is_own:
             self.place.tracker.finish(error=error)
 
     def _end_one_of_several(
         self, several: SeveralCalls, operation: Operation, error: BaseException | None
     ) -> None:
+        if current_frame() is several:
+            set_frame(self.place.before)
         several.left = True
         if several.seen and isinstance(operation, PromptCall):
             self.place.tracker.duplicate(_told(operation, error).event)
             return
-        _end(operation, error)
+        _end(operation, self.place, error)
 
 
-def _end(operation: Operation, error: BaseException | None) -> None:
+def _end(operation: Operation, place: Place, error: BaseException | None) -> None:
     # LangChain ends asynchronous runs in a task of their own: what is current there says nothing.
     here = current_frame()
     set_frame(operation)
-    operation.end(error)
     operation.left = True
-    if here is not operation:
-        set_frame(here)
+    operation.end(error)
+    set_frame(place.before if here is operation else here)
 
 
 def _told(operation: PromptCall, error: BaseException | None) -> Told:
@@ -117,6 +122,8 @@ class OpenRuns:
         self._limit = limit
         self._lock = threading.Lock()
         self._runs: dict[Any, OpenRun] = {}
+        self._frames: set[int] = set()
+        """Ids of the operations of open runs."""
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -124,25 +131,29 @@ class OpenRuns:
     def place(self, parent_run_id: Any) -> Place:
         """Return where a run that begins here and now belongs."""
         parent = self._runs.get(parent_run_id)
-        frame = current_frame()
+        frame = before = current_frame()
         if parent is not None:
             tracker = parent.place.tracker
-            if not _is_inside(frame, parent.frame):
+            if not self._is_inside(frame, parent.frame):
                 frame = parent.frame
                 set_frame(frame)
-            return Place(tracker, frame, parent, False)
+            return Place(tracker, frame, parent, False, before)
         if frame is not None and isinstance(frame.run, Tracker):
-            return Place(frame.run, frame, None, False)
+            return Place(frame.run, frame, None, False, before)
         set_frame(None)
-        return Place(Tracker(self._client or default_client()), None, None, True)
+        return Place(Tracker(self._client or default_client()), None, None, True, before)
 
     def add(self, run_id: Any, run: OpenRun) -> None:
         """Hold *run* until it is taken out; make room if there is none."""
         forgotten = None
         with self._lock:
             self._runs[run_id] = run
+            self._frames.add(id(run.operation))
+            if run.place.parent is not None:
+                run.place.parent.children[run_id] = run
             if len(self._runs) > self._limit:
                 forgotten = self._runs.pop(next(iter(self._runs)))
+                self._frames.discard(id(forgotten.operation))
         if forgotten is not None:
             _give_up(forgotten)
 
@@ -150,18 +161,37 @@ class OpenRuns:
         """Return a run that has not ended."""
         return self._runs.get(run_id)
 
-    def take(self, run_id: Any) -> OpenRun | None:
-        """Take a run out: it has ended."""
+    def end(self, run_id: Any, error: BaseException | None = None) -> None:
+        """Record a run that has ended; *error* is what ended it, if it failed."""
+        run = self._take(run_id)
+        if run is None:
+            return
+        if error is not None and not isinstance(error, Exception):
+            # LangChain tells nobody that a model's call was cancelled (`BaseChatModel.agenerate`).
+            for child in list(run.children):
+                self.end(child, error)
+        run.end(error)
+
+    def _take(self, run_id: Any) -> OpenRun | None:
         with self._lock:
-            return self._runs.pop(run_id, None)
+            run = self._runs.pop(run_id, None)
+            if run is not None:
+                self._frames.discard(id(run.operation))
+                if run.place.parent is not None:
+                    run.place.parent.children.pop(run_id, None)
+        return run
 
+    def _is_inside(self, frame: Frame | None, outer: Frame | None) -> bool:
+        """
+        Whether *frame* is the application's own, opened inside *outer*.
 
-def _is_inside(frame: Frame | None, outer: Frame | None) -> bool:
-    while frame is not None:
-        if frame is outer:
-            return True
-        frame = frame.outer
-    return outer is None
+        Other frames of LangChain's do not count: a lazy chain begins its last step inside its first.
+        """
+        while frame is not None and frame is not outer:
+            if id(frame) in self._frames:
+                return False
+            frame = frame.outer
+        return frame is outer
 
 
 def _give_up(run: OpenRun) -> None:

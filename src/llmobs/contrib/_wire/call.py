@@ -18,6 +18,7 @@ from llmobs.contrib._wire.body import Copy, clip
 from llmobs.contrib._wire.merge import apply_policy, merge
 from llmobs.contrib._wire.reading import Ending, Exchange, looks_failed, read_exchange
 from llmobs.contrib._wire.recognise import Target, recognise
+from llmobs.contrib._wire.watchers import place_of, watchers
 from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status
 from llmobs.ids import new_id
 from llmobs.operations import PromptCall, SeveralCalls, status_of
@@ -76,6 +77,8 @@ def begin(request: Any, options: Options) -> Call | None:
     if not (target.certain or is_sdk) and (body is None or b'"model"' not in body):
         return None
     frame = current_frame()
+    if watchers:
+        frame = place_of(frame)
     run = None if frame is None else frame.run
     if not isinstance(run, Tracker):
         frame, run = None, Tracker(options.client or default_client())
@@ -179,6 +182,8 @@ class Call:
                 write = self._write
             if write is not None:
                 write(self)
+            elif self._status is Status.CANCELLED and self.operation.on_cancelled is not None:
+                self.operation.on_cancelled()
 
     def _event(self) -> PromptCallEvent:
         target = self._target

@@ -1,0 +1,1 @@
+"""An agent behind a Starlette application, with the anthropic package, observed."""

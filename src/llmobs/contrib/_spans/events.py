@@ -1,0 +1,136 @@
+"""From a span that has ended to an event; what takes time runs in the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from llmobs import semconv
+from llmobs.codec import weigh
+from llmobs.contrib._spans import genai, inference
+from llmobs.contrib._spans.kinds import INFERENCE_KIND, Kind
+from llmobs.contrib._spans.open import OpenSpan
+from llmobs.contrib._wire.wire import Fields, as_text
+from llmobs.events import (
+    AgentStepEvent,
+    ErrorInfo,
+    Event,
+    PromptCallEvent,
+    Status,
+    ToolCallEvent,
+)
+
+__all__ = ["event_of"]
+
+_CANCELLED = ("CancelledError", "Cancelled", "GeneratorExit", "KeyboardInterrupt")
+_RUNS_OWN = frozenset({"user_id", "session_id"})
+"""What the run knows better than a span."""
+
+
+def event_of(
+    entry: OpenSpan, span: Any, kind: Kind
+) -> tuple[Event, int, bool, Callable[[Event], None]]:
+    """
+    Return the event of a span, its size, whether it failed, and what fills in the rest later.
+
+    Args:
+        entry: Where it belongs.
+        span: The span, ended (``opentelemetry.sdk.trace.ReadableSpan``).
+        kind: What it becomes.
+    """
+    attributes = span.attributes or {}
+    context = span.get_span_context()
+    start = span.start_time or 0
+    status, error = _outcome(span)
+    common: dict[str, Any] = {
+        "event_id": entry.event_id,
+        "run_id": entry.tracker.run_id,
+        "timestamp": datetime.fromtimestamp(start / 1e9, UTC),
+        "parent_id": entry.enclosing(kind),
+        "trace_id": f"{context.trace_id:032x}",
+        "span_id": f"{context.span_id:016x}",
+        "latency_ms": ((span.end_time or start) - start) / 1e6,
+        "status": status,
+        "error": error,
+    }
+    event: Event
+    if kind is Kind.CALL:
+        event = PromptCallEvent(
+            model=as_text(attributes.get(semconv.REQUEST_MODEL)) or "", **common
+        )
+    elif kind is Kind.TOOL:
+        event = ToolCallEvent(tool_name=_short(span.name), **common)
+    else:
+        entry.tracker.steps += 1
+        event = AgentStepEvent(
+            step_number=entry.tracker.steps, step_name=_short(span.name), **common
+        )
+    if span.links:
+        event.metadata = {
+            "links": [
+                {
+                    "trace_id": f"{link.context.trace_id:032x}",
+                    "span_id": f"{link.context.span_id:016x}",
+                }
+                for link in span.links
+            ]
+        }
+
+    def complete(event: Event) -> None:
+        for name, value in _read(span, kind).items():
+            if value is None or value in ("", []):
+                continue
+            if name not in _RUNS_OWN or getattr(event, name) is None:
+                setattr(event, name, value)
+
+    size = weigh(dict(attributes)) + sum(weigh(dict(e.attributes or {})) for e in span.events)
+    return event, size, status is not Status.SUCCESS, complete
+
+
+def _read(span: Any, kind: Kind) -> Fields:
+    attributes, events = span.attributes or {}, span.events
+    if INFERENCE_KIND in attributes and semconv.OPERATION_NAME not in attributes:
+        if kind is Kind.CALL:
+            return inference.call(attributes, events, span.start_time or 0)
+        return inference.tool(attributes) if kind is Kind.TOOL else inference.step(attributes)
+    if kind is Kind.CALL:
+        return genai.call(attributes, events)
+    return genai.tool(attributes) if kind is Kind.TOOL else genai.step(attributes)
+
+
+def _short(name: str) -> str:
+    """``execute_tool search`` is the tool ``search``."""
+    for operation in (semconv.EXECUTE_TOOL, semconv.INVOKE_AGENT, semconv.INVOKE_WORKFLOW):
+        name = name.removeprefix(f"{operation} ")
+    return name
+
+
+def _outcome(span: Any) -> tuple[Status, ErrorInfo | None]:
+    attributes = span.attributes or {}
+    raised = next(
+        (
+            event.attributes or {}
+            for event in reversed(span.events)
+            if event.name == semconv.EXCEPTION
+        ),
+        None,
+    )
+    kind = as_text(attributes.get(semconv.ERROR_TYPE))
+    failed = span.status.status_code.name == "ERROR"
+    if raised is None and kind is None and not failed:
+        return Status.SUCCESS, None
+    if not failed and kind is None:
+        return Status.SUCCESS, None  # an exception that was handled
+    raised = raised or {}
+    exception = as_text(raised.get(semconv.EXCEPTION_TYPE))
+    words = as_text(raised.get(semconv.EXCEPTION_MESSAGE)) or as_text(span.status.description)
+    name = kind or exception or "error"
+    info = ErrorInfo(
+        message=words or name, type=name, stack=as_text(raised.get(semconv.EXCEPTION_STACKTRACE))
+    )
+    if (exception or name).rpartition(".")[2] in _CANCELLED:
+        return Status.CANCELLED, info
+    if "timeout" in name.lower() or "timeout" in (exception or "").lower():
+        return Status.TIMEOUT, info
+    return Status.ERROR, info

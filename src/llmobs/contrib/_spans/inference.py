@@ -1,0 +1,141 @@
+"""Spans of OpenInference (Arize), as its instrumentations of some thirty libraries write them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from llmobs.contrib._spans.flat import read_json, unflatten
+from llmobs.contrib._spans.genai import count
+from llmobs.contrib._spans.kinds import INFERENCE_KIND
+from llmobs.contrib._wire import openai_chat
+from llmobs.contrib._wire.messages import tool_calls_of
+from llmobs.contrib._wire.wire import Fields, Json, as_dict, as_text
+
+__all__ = ["call", "step", "tool"]
+
+Attributes = Mapping[str, Any]
+
+_FIRST_TOKEN: Final = "First Token Stream Event"  # noqa: S105 - the name of an event
+_NOT_PARAMS: Final = frozenset({"model", "stream", "messages", "input"})
+
+
+def call(attributes: Attributes, events: Sequence[Any], start: int) -> Fields:
+    """
+    Read a call of a model; fields of `llmobs.events.PromptCallEvent`.
+
+    Args:
+        start: When the span began, in nanoseconds since the epoch.
+    """
+    get = attributes.get
+    params = as_dict(read_json(get("llm.invocation_parameters")))
+    told = as_dict(read_json(get("input.value")))
+    answered = as_dict(read_json(get("output.value")))
+    embeds = str(get(INFERENCE_KIND)).upper() == "EMBEDDING"
+    finish = as_text(get("llm.finish_reason"))
+    said = [_message(each) for each in unflatten(attributes, "llm.output_messages")]
+    response = openai_chat.WIRE.response(
+        {"choices": [{"message": m, "finish_reason": finish} for m in said]}
+    )["response"]
+    asked = [_message(each) for each in unflatten(attributes, "llm.input_messages")]
+    prompt: Any = openai_chat.WIRE.request({"messages": asked})["prompt"]
+    if not prompt:
+        texts = [
+            as_dict(each).get("embedding", {})
+            for each in unflatten(attributes, "embedding.embeddings")
+        ]
+        prompt = [t for each in texts if (t := as_text(as_dict(each).get("text")))]
+        prompt = prompt or told.get("input") or get("input.value") or ""
+    if not response and not embeds:
+        response = [] if answered else get("output.value") or []
+    tools = [
+        read_json(as_dict(as_dict(each).get("tool")).get("json_schema"))
+        for each in unflatten(attributes, "llm.tools")
+    ]
+    kept = {name: value for name, value in params.items() if name not in _NOT_PARAMS}
+    first = next((e.timestamp for e in events if e.name == _FIRST_TOKEN), None)
+    asked_model = as_text(params.get("model")) or as_text(told.get("model"))
+    answered_model = as_text(get("llm.model_name")) or as_text(get("embedding.model_name"))
+    return {
+        "model": asked_model or answered_model,
+        "model_version": answered_model,
+        "operation": "embeddings" if embeds else "chat",
+        "provider": as_text(get("llm.provider")) or as_text(get("llm.system")),
+        "session_id": as_text(get("session.id")),
+        "user_id": as_text(get("user.id")),
+        "response_id": as_text(answered.get("id")),
+        "service_tier": as_text(answered.get("service_tier")),
+        "finish_reason": finish,
+        "stream": True if params.get("stream") is True else None,
+        "time_to_first_token_ms": None if first is None else (first - start) / 1e6,
+        "request_params": {**kept, **({"tools": tools} if tools else {})} or None,
+        "prompt": prompt,
+        "response": response,
+        "tool_calls": tool_calls_of(response) if type(response) is list else None,
+        "tokens_input": count(get("llm.token_count.prompt")),
+        "tokens_output": count(get("llm.token_count.completion")),
+        "tokens_cached": count(get("llm.token_count.prompt_details.cache_read")),
+        "tokens_cache_write": count(get("llm.token_count.prompt_details.cache_write")),
+        "tokens_reasoning": count(get("llm.token_count.completion_details.reasoning")),
+    }
+
+
+def tool(attributes: Attributes) -> Fields:
+    """Read the use of a tool, or a search; fields of `llmobs.events.ToolCallEvent`."""
+    get = attributes.get
+    found = [
+        {
+            name.removeprefix("document."): read_json(value)
+            for name, value in _spell(as_dict(each).get("document"), "document").items()
+        }
+        for prefix in ("retrieval.documents", "reranker.output_documents")
+        for each in unflatten(attributes, prefix)
+    ]
+    given = read_json(get("tool.parameters")) or read_json(get("input.value"))
+    return {
+        "tool_name": as_text(get("tool.name")),
+        "tool_id": as_text(get("tool.id")) or as_text(get("tool_call.id")),
+        "input": given,
+        "output": found or read_json(get("output.value")),
+    }
+
+
+def step(attributes: Attributes) -> Fields:
+    """Read a chain or an agent; fields of `llmobs.events.AgentStepEvent`."""
+    get = attributes.get
+    return {
+        "step_name": as_text(get("agent.name")) or as_text(get("graph.node.id")),
+        "session_id": as_text(get("session.id")),
+        "user_id": as_text(get("user.id")),
+        "input_data": read_json(get("input.value")),
+        "output_data": read_json(get("output.value")),
+    }
+
+
+def _spell(value: Any, prefix: str) -> Json:
+    return {f"{prefix}.{name}": inner for name, inner in as_dict(value).items()}
+
+
+def _message(value: Any) -> Json:
+    """Return a message as OpenAI's wire has it."""
+    found = as_dict(as_dict(value).get("message"))
+    calls = [as_dict(as_dict(each).get("tool_call")) for each in _list(found.get("tool_calls"))]
+    content: Any = found.get("content")
+    if contents := _list(found.get("contents")):
+        content = [_content(as_dict(as_dict(each).get("message_content"))) for each in contents]
+    return {
+        "role": as_text(found.get("role")) or "assistant",
+        "content": content,
+        "name": found.get("name"),
+        "tool_call_id": found.get("tool_call_id"),
+        "tool_calls": calls,
+    }
+
+
+def _content(part: Json) -> Json:
+    if part.get("type") == "image":
+        url = as_dict(as_dict(part.get("image")).get("image")).get("url")
+        return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "text", "text": as_text(part.get("text")) or ""}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if type(value) is list else []

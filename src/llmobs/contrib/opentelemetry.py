@@ -1,0 +1,132 @@
+"""
+OpenTelemetry in: spans about models, tools and agents become events; all others are left alone.
+
+With a provider of its own, which no other exporter sees::
+
+    from llmobs.contrib.opentelemetry import tracer_provider
+
+    client = Anthropic(open_telemetry={"tracer_provider": tracer_provider()})
+
+or added to the one an application has::
+
+    trace.get_tracer_provider().add_span_processor(LLMObsSpanProcessor())
+
+Reads the GenAI conventions of today and before v1.37, OpenLLMetry's, and OpenInference's. Sends nothing to
+anybody but llmobs; for the other direction see the ``otlp`` sink.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+from llmobs.client import Recording
+from llmobs.context import Frame, own_traffic
+from llmobs.contrib._once import Told, record_at, record_once
+from llmobs.contrib._spans.events import event_of
+from llmobs.contrib._spans.kinds import Kind, kind_of
+from llmobs.contrib._spans.open import MAX_OPEN, OpenSpan, OpenSpans
+from llmobs.contrib._wire.watchers import watchers
+from llmobs.events import PromptCallEvent
+from llmobs.guard import internal_errors
+from llmobs.sync import default_client
+from llmobs.tracker import Tracker
+
+__all__ = ["LLMObsSpanProcessor", "tracer_provider"]
+
+
+class LLMObsSpanProcessor(SpanProcessor):
+    """
+    Records GenAI spans: calls of models, tools, agents.
+
+    A span that begins inside a run of llmobs belongs to it, and so do its children; else each trace is
+    a run, its id the trace's. Spans that are in no run and hold nothing of interest leave no trace.
+    A call that a transport or a ``prompt_call()`` block records too is one event.
+
+    Args:
+        client: Records what happens outside any run; by default the default client.
+        max_open: Spans held open at most; the oldest beyond are forgotten.
+    """
+
+    def __init__(self, client: Recording | None = None, *, max_open: int = MAX_OPEN) -> None:
+        self._client = client
+        self._spans = OpenSpans(self._new_run, max_open)
+        watchers.add(self)
+
+    def _new_run(self, trace_id: str) -> Tracker:
+        tracker = Tracker(self._client or default_client(), trace_id)
+        tracker.trace_id = trace_id
+        return tracker
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Note where the span belongs."""
+        if own_traffic.get():
+            return
+        with internal_errors("take in a span"):
+            self._spans.begin(span)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Record the span, if it is about a model, a tool or an agent."""
+        with internal_errors("record a span"):
+            entry = self._spans.end(span)
+            if entry is None:
+                return
+            kind = kind_of(span.attributes)
+            if kind is not None and entry.tracker.client.enabled:
+                self._record(entry, span, kind)
+            if entry.is_own:
+                self._finish(entry, span)
+
+    def _record(self, entry: OpenSpan, span: ReadableSpan, kind: Kind) -> None:
+        event, size, failed, complete = event_of(entry, span, kind)
+        tracker = entry.tracker
+        if not isinstance(event, PromptCallEvent):
+            record_at(tracker, event, size=size, failed=failed, complete=complete)
+        elif entry.seen:
+            tracker.duplicate(event)
+        else:
+            told = Told(tracker, event, size=size, failed=failed, complete=complete)
+            record_once(tracker, told, entry.block, entry.captured)
+            entry.mark_seen()
+
+    def _finish(self, entry: OpenSpan, span: ReadableSpan) -> None:
+        tracker = entry.tracker
+        fields: dict[str, Any] = {}
+        if span.start_time and span.end_time:
+            fields["latency_ms"] = (span.end_time - span.start_time) / 1e6
+        if span.kind is trace.SpanKind.SERVER:
+            tracker.kind = "http"
+        if not span.status.is_ok:
+            fields["status"] = "error"
+        tracker.finish(**fields)
+
+    def place(self, frame: Frame | None) -> Frame | None:
+        """Return where a call belongs that a transport records here; what doors at the wire ask."""
+        return self._spans.place(trace.get_current_span().get_span_context().span_id, frame)
+
+    def shutdown(self) -> None:
+        """Look no longer; the client is its owner's to close."""
+        watchers.discard(self)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Do nothing: what has ended is with the client; flush that."""
+        return True
+
+
+def tracer_provider(client: Recording | None = None) -> TracerProvider:
+    """
+    Return a provider whose spans go to llmobs and nowhere else; the global provider is left alone.
+
+    Give it to instrumentations (``instrument(tracer_provider=...)``) and to clients that trace themselves.
+
+    Args:
+        client: Records what happens outside any run; by default the default client.
+    """
+    # llmobs samples by run; a sampler from the environment is meant for the application's own traces.
+    provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
+    provider.add_span_processor(LLMObsSpanProcessor(client))
+    return provider
