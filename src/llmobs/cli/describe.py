@@ -126,7 +126,8 @@ def contents(event: Event, *, full: bool) -> list[tuple[str, str]]:
             if not full and isinstance(asked, list) and asked and _is_message(asked[-1]):
                 asked = asked[-1:]
             pairs: list[tuple[str, Any]] = [(">", asked), ("<", event.response)]
-            pairs += [("<", _part(call)) for call in event.tool_calls or ()]
+            if not isinstance(event.response, list):  # messages say themselves what they ask for
+                pairs += [("<", _part(call)) for call in event.tool_calls or ()]
         case ToolCallEvent():
             pairs = [(">", event.input), ("<", event.output)]
         case AgentStepEvent():
@@ -158,7 +159,7 @@ def _is_message(value: Any) -> TypeGuard[dict[str, Any]]:
 
 
 def _content_of(message: dict[str, Any]) -> str:
-    content = message.get("content")
+    content = message.get("content") or message.get("parts")
     parts = content if isinstance(content, list) else [content]
     texts = [_part(part) for part in parts if part not in (None, "")]
     calls = message.get("tool_calls")
@@ -171,9 +172,12 @@ def _part(part: Any) -> str:
     if isinstance(part, str):
         return part
     if isinstance(part, dict):
-        if isinstance(part.get("text"), str):
-            return str(part["text"])
-        function = part.get("function")
-        if isinstance(function, dict):
-            return f"{function.get('name')}({function.get('arguments')})"
+        for name in ("text", "content"):
+            if isinstance(part.get(name), str) and part[name]:
+                return str(part[name])
+        if part.get("type") == "tool_call_response":
+            return text_of(part.get("response"))
+        function = part.get("function", part)
+        if isinstance(function, dict) and isinstance(function.get("name"), str):
+            return f"{function['name']}({text_of(function.get('arguments'))})"
     return encode(part).decode()
