@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import resource
-import sys
 import time
+from pathlib import Path
 
 from benchmarks.harness import Budget, Result, interleave
 from benchmarks.sinks import sink_named
@@ -17,7 +17,7 @@ EVENTS = 10_000
 
 
 def sample(variant: str, quick: bool) -> dict[str, float]:
-    """Seconds to log and to deliver, events lost, peak memory added."""
+    """Seconds to log and to deliver, events lost, memory added."""
     return asyncio.run(_measure(variant))
 
 
@@ -32,10 +32,10 @@ async def _measure(variant: str) -> dict[str, float]:
                 for args, kwargs in warm:
                     client.log_prompt_call(*args, **kwargs)
                 client.flush(30)
-                before, began = _peak_mb(), time.perf_counter()
+                before, began = _memory_mb(), time.perf_counter()
                 for args, kwargs in work:
                     client.log_prompt_call(*args, **kwargs)
-                logged = time.perf_counter()
+                logged, after = time.perf_counter(), _memory_mb()
                 client.flush(30)
                 done = time.perf_counter()
         else:
@@ -43,14 +43,14 @@ async def _measure(variant: str) -> dict[str, float]:
                 for args, kwargs in warm:
                     async_client.log_prompt_call(*args, **kwargs)
                 await async_client.flush(30)
-                before, began = _peak_mb(), time.perf_counter()
+                before, began = _memory_mb(), time.perf_counter()
                 for args, kwargs in work:
                     async_client.log_prompt_call(*args, **kwargs)
-                logged = time.perf_counter()
+                logged, after = time.perf_counter(), _memory_mb()
                 await async_client.flush(30)
                 done = time.perf_counter()
             client = async_client  # type: ignore[assignment]
-        memory = _peak_mb() - before
+        memory = after - before
         statistics = client.statistics()
         arrived = statistics.delivered if count is None else count()
     return {
@@ -61,9 +61,13 @@ async def _measure(variant: str) -> dict[str, float]:
     }
 
 
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+def _memory_mb() -> float:
+    # Not `getrusage`: its peak is inherited from the process that started this one.
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return float("nan")
+    return pages * resource.getpagesize() / (1 << 20)
 
 
 def run(quick: bool) -> Result:
@@ -71,7 +75,7 @@ def run(quick: bool) -> Result:
     found = interleave("burst", VARIANTS, rounds=1 if quick else 3, quick=quick)
     return Result(
         TITLE,
-        ("sink", "lost", "logging took ms", "all delivered after s", "events/s", "peak memory MB"),
+        ("sink", "lost", "logging took ms", "all delivered after s", "events/s", "memory MB"),
         [
             (
                 v,
@@ -85,5 +89,5 @@ def run(quick: bool) -> Result:
         ],
         [Budget(f"{v}: lost", max(found.values[v]["lost"]), 0, "events") for v in found.variants],
         "Logged without letting the event loop run in between (sync: from another thread). "
-        "Memory is the growth of the process's peak; it holds 10,000 events of 4 KB.",
+        "Memory is what the process grew by when all were logged; the texts are the caller's.",
     )

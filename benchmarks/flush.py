@@ -33,7 +33,7 @@ def _sink(variant: str) -> Iterator[Any]:
         yield _Slow()
     elif variant.startswith("http"):
         with null_server(SECONDS) as url:
-            yield f"{url}/v1"
+            yield f"{url}/v1?wire=native"
     else:
         with TemporaryDirectory() as folder:
             yield f"sqlite:///{folder}/bench.db"

@@ -6,12 +6,14 @@ Run ``python docs/generate.py`` after changing one; a test fails if a page is no
 
 import ast
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from llmobs import codec, events
+import llmobs
+from llmobs import Status, codec, events
 from llmobs.pipeline import statistics
 from llmobs.settings import Settings
 
@@ -127,7 +129,89 @@ def drop_reasons_page() -> str:
     )
 
 
+API = {
+    "Clients": ["Client", "AsyncClient"],
+    "Runs and what happens in them": ["Tracker", "PromptCall", "AgentStep", "ToolCall"],
+    "Reports": ["FlushReport", "Statistics"],
+}
+FUNCTIONS = [
+    "run",
+    "current_run",
+    "current_tracker",
+    "default_client",
+    "bind_run",
+    "observe",
+    "flush_on_signals",
+]
+
+
+def api_page() -> str:
+    lines = [
+        "# API",
+        "",
+        "What `import llmobs` offers. See also [events](events.md) and [settings](settings.md).",
+        "",
+    ]
+    for title, names in API.items():
+        lines += [f"## {title}", ""]
+        for name in names:
+            lines += class_entry(name)
+    lines += ["## Functions", ""]
+    for name in FUNCTIONS:
+        lines += [f"### {name}", "", *callable_entry(name, getattr(llmobs, name))]
+    return "\n".join(lines)
+
+
+def class_entry(name: str) -> list[str]:
+    cls = getattr(llmobs, name)
+    lines = [f"### {name}", "", *prose(inspect.getdoc(cls) or "")]
+    for member in sorted(dir(cls)):
+        value = inspect.getattr_static(cls, member)
+        defined = any(
+            member in vars(base) for base in cls.__mro__ if base.__module__.startswith("llmobs")
+        )
+        if member.startswith("_") or not defined:
+            continue
+        if inspect.isfunction(value) and value.__doc__:
+            lines += [f"#### {name}.{member}", "", *callable_entry(member, value)]
+    return lines
+
+
+def callable_entry(name: str, value: Any) -> list[str]:
+    star = "async " if inspect.iscoroutinefunction(value) else ""
+    signature = inspect.signature(value)
+    parameters = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in signature.parameters.values()
+        if parameter.name != "self"
+    ]
+    bare = signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
+    return [
+        "```",
+        f"{star}{name}{bare}".replace(str(Status.SUCCESS.__repr__()), "'success'"),
+        "```",
+        "",
+        *prose(inspect.getdoc(value) or ""),
+    ]
+
+
+def prose(text: str) -> list[str]:
+    # Google sections become lists; reST code quotes become Markdown's.
+    text = re.sub(r":\w+:`", "`", text.replace("``", "`").replace("::\n", ":\n"))
+    lines = []
+    for line in text.split("\n"):
+        if line in ("Args:", "Raises:"):
+            lines += [f"*{line[:-1]}*", ""]
+        elif line.startswith("    ") and not line.startswith("     ") and ":" in line:
+            head, _, rest = line.strip().partition(":")
+            lines.append(f"- `{head}`:{rest}")
+        else:
+            lines.append(line)
+    return [*lines, ""]
+
+
 PAGES = {
+    "api.md": api_page,
     "settings.md": settings_page,
     "events.md": events_page,
     "drop-reasons.md": drop_reasons_page,

@@ -83,7 +83,7 @@ def test_a_text_is_a_message() -> None:
         ({}, False),
         ({"status": Status.WARNING}, False),
         ({"status": "error"}, True),
-        ({"status": Status.CANCELLED}, True),
+        ({"status": Status.CANCELLED, "error": ErrorInfo(message="m")}, False),
         ({"error": ErrorInfo(message="m")}, True),
     ],
 )

@@ -162,6 +162,10 @@ class ErrorInfo(Struct, omit_defaults=True, gc=False):
             return error
         if isinstance(error, BaseException):
             kind = _qualified_name(type(error))
+            if not isinstance(error, Exception):
+                # Cancelled, interrupted, closed: somebody stopped it. Where, and how the runtime
+                # words it (with addresses of tasks in it), says nothing about the application.
+                return cls(message="cancelled" if "Cancel" in kind else kind, type=kind)
             return cls(message=_text(error) or kind, type=kind, stack=_stack_of(error))
         if isinstance(error, Mapping):
             known = {
@@ -245,13 +249,13 @@ class Event(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event
     @property
     def failed(self) -> bool:
         """Whether this reports a failure; failures outlive successes when events are shed."""
-        return (
-            getattr(self, "status", Status.SUCCESS) in _FAILURES
-            or getattr(self, "error", None) is not None
-        )
+        status = getattr(self, "status", Status.SUCCESS)
+        if status == Status.CANCELLED:  # somebody changed their mind; nothing broke
+            return False
+        return status in _FAILURES or getattr(self, "error", None) is not None
 
 
-_FAILURES = frozenset({"error", "timeout", "assertion_failed", "cancelled"})
+_FAILURES = frozenset({"error", "timeout", "assertion_failed"})
 
 
 class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="prompt_call"):

@@ -50,7 +50,14 @@ class Troubles:
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[float, int]] = {}
 
-    def log(self, key: str, message: str, *args: object, level: int = logging.WARNING) -> None:
+    def log(
+        self,
+        key: str,
+        message: str,
+        *args: object,
+        level: int = logging.WARNING,
+        exc_info: bool = False,
+    ) -> None:
         """
         Log *message* unless *key* was logged within the interval; then only count it.
 
@@ -58,6 +65,7 @@ class Troubles:
             key: Names the trouble; lines with the same key are the same trouble.
             message: A format string for the standard library's logging.
             level: Standard logging level, ``WARNING`` by default.
+            exc_info: Add the traceback of the exception being handled.
         """
         now = time.monotonic()
         with self._lock:
@@ -74,7 +82,7 @@ class Troubles:
             message += " (and %d more like this since the last line)"
             args = (*args, held_back)
         for target in self._loggers:
-            target.log(level, message, *args)
+            target.log(level, message, *args, exc_info=exc_info)
 
     def reset_after_fork(self) -> None:
         """Replace the lock, which another thread of the parent may have held."""

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from llmobs.context import Frame, Run, current_frame, leave_frame, set_frame
 from llmobs.events import Event, Status
+from llmobs.fields import PromptCallFields
 from llmobs.ids import new_id
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class PromptCall(Operation):
         response: Any = "",
         tokens_input: int | None = None,
         tokens_output: int | None = None,
-        **fields: Any,
+        **fields: Unpack[PromptCallFields],
     ) -> None:
         """
         Fill in the answer; the call is recorded when the block ends.

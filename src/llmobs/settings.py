@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     """Replace e-mail addresses, card numbers, API keys and tokens before anything is stored or sent."""
 
     redactor: Callable[[str], str] | None = None
-    """Your own redaction, applied to every text after the built-in one (if that is on)."""
+    """Your own redaction, applied to every text after the built-in one (if that is on); a keyword only."""
 
     capture_content: CaptureContent = "full"
     """``full``: texts, subject to ``redact_pii``; ``redacted``: always redacted; ``metadata``: no texts."""
@@ -176,8 +176,14 @@ def _explain(error: ValidationError) -> str:
                 f"{name}{inner} (environment variable {ENV_PREFIX}{name.upper()}): {problem['msg']}"
             )
         else:
-            lines.append(problem["msg"])
+            lines.append(_words(problem["msg"]))
     return "; ".join(lines)
+
+
+def _words(message: str) -> str:
+    if message.startswith("Input should be a valid boolean"):
+        return "must be true or false"
+    return message.removeprefix("Value error, ")
 
 
 class SettingsKeywords(TypedDict, total=False):

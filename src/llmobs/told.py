@@ -14,21 +14,20 @@ from typing import Any, Final
 
 import msgspec
 
-from llmobs.codec import take, texts
+from llmobs.codec import readable, take, texts
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
 from llmobs.fields import PromptCallFields
 from llmobs.ids import new_id
 
-__all__ = ["FAILURES", "OVERHEAD_BYTES", "began", "freeze", "prompt_call"]
+__all__ = ["FAILURES", "OVERHEAD_BYTES", "began", "freeze", "prompt_call", "unknown_field"]
 
 OVERHEAD_BYTES: Final = 900
 """Memory of an event beside its texts and containers, measured with tracemalloc."""
-FAILURES: Final = frozenset(
-    {Status.ERROR, Status.TIMEOUT, Status.ASSERTION_FAILED, Status.CANCELLED}
-)
+FAILURES: Final = frozenset({Status.ERROR, Status.TIMEOUT, Status.ASSERTION_FAILED})
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _SUCCESS = Status.SUCCESS
+_FIELDS = frozenset(PromptCallEvent.__struct_fields__)
 _from_timestamp = datetime.fromtimestamp
 _to_json = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -90,7 +89,7 @@ def prompt_call(
     failed = status is not _SUCCESS and status in FAILURES
     if error is not None:
         event.error = ErrorInfo.of(error)
-        failed = True
+        failed = status != Status.CANCELLED
     if response_metadata is not None:
         event.response_metadata, more = take(response_metadata)
         size += more
@@ -102,10 +101,18 @@ def prompt_call(
     return event, size, failed
 
 
+def unknown_field(name: str, value: Any) -> str:
+    """Return the warning that stands for a keyword no event has: recording never raises."""
+    return f"{name}={readable(value)[:200]}: there is no such field; left out"
+
+
 def _set(event: PromptCallEvent, fields: Mapping[str, Any]) -> int:
     size = 0
     for name, value in fields.items():
         kind = type(value)
+        if name not in _FIELDS:
+            event.warnings = (*event.warnings, unknown_field(name, value))
+            continue
         if kind is float or kind is int or kind is bool:
             pass
         elif kind is str:

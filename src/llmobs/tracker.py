@@ -34,7 +34,7 @@ from llmobs.ids import new_id
 from llmobs.operations import AgentStep, Captured, PromptCall, ToolCall, status_of
 from llmobs.pipeline.statistics import DropReason
 from llmobs.recorder import NO_RECORDER, Recorder
-from llmobs.told import FAILURES, OVERHEAD_BYTES, began, freeze, prompt_call
+from llmobs.told import FAILURES, OVERHEAD_BYTES, began, freeze, prompt_call, unknown_field
 
 __all__ = ["NO_RECORDER", "ErrorLike", "Recorder", "Tracker"]
 
@@ -89,7 +89,7 @@ class Tracker(Run):
         **fields: Any,
     ) -> None:
         """
-        Record the run itself, if anything was recorded in it.
+        Record the run itself, if it failed or anything was recorded in it.
 
         Args:
             error: What ended it, if it failed.
@@ -97,6 +97,7 @@ class Tracker(Run):
             always: Record it even if nothing happened in it.
             fields: Further fields of `llmobs.events.RunEvent`.
         """
+        always = always or isinstance(error, Exception)
         if not (self.recorded or always) or not self.client.enabled:
             return
         if latency_ms is None:
@@ -331,7 +332,15 @@ class Tracker(Run):
             context: What helps to understand it.
         """
         return self._log(
-            ErrorEvent, {"context": context}, None, None, error, tags, user_id, release, fields
+            ErrorEvent,
+            {"context": context},
+            None,
+            None,
+            "unknown error (None was given)" if error is None else error,
+            tags,
+            user_id,
+            release,
+            fields,
         )
 
     def log_assertion_failed(
@@ -488,9 +497,11 @@ class Tracker(Run):
             failed = failed or status in FAILURES
         if error is not None:
             own["error"] = ErrorInfo.of(error)
-            failed = True
+            failed = status != Status.CANCELLED
         if tags:
             own["tags"] = texts(tags)
+        if unknown := own.keys() - set(kind.__struct_fields__):
+            own["warnings"] = tuple(unknown_field(name, own.pop(name)) for name in sorted(unknown))
         event = kind(
             event_id=event_id,
             run_id=self.run_id,

@@ -81,3 +81,18 @@ def test_spool_without_one() -> None:
     code, _, err = run("spool")
     assert code == 1
     assert "LLMOBS_SPOOL_DIR" in err
+
+
+def test_spool_shows_what_waits_for_sinks_that_are_not_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMOBS_SINK", f"sqlite:///{tmp_path}/llmobs.db")
+    Spool(tmp_path / "spool", "http:collector", 10**6).write([make_event()])
+    code, out, _ = run("spool", "--dir", str(tmp_path / "spool"), "--json")
+    assert code == 0
+    other = json.loads(out)["sinks"][1]
+    assert (other["sink"][:14], other["events"]) == ("http-collector", 1)
+    assert other["sink"].endswith("(not in LLMOBS_SINK)")
+    code, _, err = run("spool", "--dir", str(tmp_path / "spool"), "--send", "--timeout", "1")
+    assert code == 1
+    assert "LLMOBS_SINK does not name" in err

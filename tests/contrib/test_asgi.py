@@ -248,7 +248,29 @@ async def test_added_twice_is_added_once(llmobs_events: CapturedEvents) -> None:
     assert the_run(llmobs_events).events == 1
 
 
-async def test_a_wrong_use_is_told_at_once() -> None:
+async def test_a_wrong_setting_stops_the_start_up_and_not_the_requests(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # Built inside the event loop, as Starlette does.
+    app = LLMObsMiddleware(answering(), batch_sice=3)  # type: ignore[call-arg]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app({"type": "lifespan"}, receive, send)
+    assert sent[0]["type"] == "lifespan.startup.failed"
+    assert "batch_sice" in sent[0]["message"]
+    answer = await call(app)
+    assert answer[0]["status"] == 200
+    assert "nothing is recorded" in caplog.text
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+def test_a_wrong_use_is_told_at_once(anyio_backend: str) -> None:
     with pytest.raises(ConfigurationError, match="batch_sice"):
         LLMObsMiddleware(answering(), batch_sice=3)  # type: ignore[call-arg]
     with pytest.raises(ConfigurationError, match="a list of paths"):

@@ -20,14 +20,17 @@ pytestmark = pytest.mark.faults
 
 def stored(path: Path) -> int:
     with sqlite3.connect(path) as store:
-        count: int = store.execute("SELECT count(*) FROM events").fetchone()[0]
+        try:
+            count: int = store.execute("SELECT count(*) FROM events").fetchone()[0]
+        except sqlite3.OperationalError:  # the tables are being made
+            count = 0
     store.close()
     return count
 
 
 def three_sinks(path: Path, server: WatchLLMServer) -> str:
     (port,) = free_ports(1)
-    server.faults.add(Fault.slow(1.5, times=-1))
+    server.faults.add(Fault.slow(2.5, times=-1))
     dead = f"http://k@127.0.0.1:{port}/v1"
     return f"sqlite:///{path} {dead} http://test-key@{server.address}/v1"
 
@@ -38,7 +41,7 @@ async def test_sqlite_beside_a_dead_and_a_slow_one(
 ) -> None:
     path = tmp_path / "runs.db"
     sinks = three_sinks(path, server)
-    client = AsyncClient(sink=sinks, flush_interval_seconds=0.02, shutdown_timeout=3, timeout=10)
+    client = AsyncClient(sink=sinks, flush_interval_seconds=0.02, shutdown_timeout=12, timeout=10)
     async with watching(client), client:
         begin = time.monotonic()
         ids = [client.log_prompt_call("r", f"p{n}", "m", "a") for n in range(200)]
@@ -47,7 +50,7 @@ async def test_sqlite_beside_a_dead_and_a_slow_one(
         with anyio.fail_after(5):
             while client.statistics().sinks[name].delivered < 200:
                 await anyio.sleep(0.005)
-        assert time.monotonic() - begin < 1.4  # before the slow one answered anything
+        assert time.monotonic() - begin < 2.3  # before the slow one answered anything
         assert arrived(server) == {}
         report = await client.flush(0.5)
         assert report.pending == 400
@@ -82,5 +85,5 @@ def test_sync_client(server: WatchLLMServer, tmp_path: Path) -> None:
         for number in range(200):
             client.log_prompt_call("r", f"p{number}", "m", "a")
         eventually(lambda: path.exists() and stored(path) == 200)
-        assert time.monotonic() - begin < 1.4
+        assert time.monotonic() - begin < 2.3
     balance(client.statistics())

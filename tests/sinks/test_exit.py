@@ -33,7 +33,16 @@ def test_nothing_is_lost_at_exit_or_by_forking(scheme: str) -> None:
         port = server.address.rpartition(":")[2]
         option = "?wire=native" if scheme == "http" else ""
         url = f"{scheme}://localhost:{port}{option}"
-        command = [sys.executable, "-W", "error::ResourceWarning", "-c", SCRIPT, url]
+        command = [
+            sys.executable,
+            "-W",
+            "error::ResourceWarning",
+            "-W",
+            "ignore::DeprecationWarning",
+            "-c",
+            SCRIPT,
+            url,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=45)
     assert (done.returncode, done.stderr) == (0, "")
     if scheme == "http":

@@ -159,7 +159,8 @@ def _is_message(value: Any) -> TypeGuard[dict[str, Any]]:
 
 
 def _content_of(message: dict[str, Any]) -> str:
-    content = message.get("content") or message.get("parts")
+    # GenAI messages have parts, the providers' own have content.
+    content = message.get("parts") or message.get("content")
     parts = content if isinstance(content, list) else [content]
     texts = [_part(part) for part in parts if part not in (None, "")]
     calls = message.get("tool_calls")

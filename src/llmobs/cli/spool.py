@@ -1,6 +1,7 @@
 """``llmobs spool``."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,7 @@ from llmobs.cli.output import ExitCode, complain, console, notes, write_json
 from llmobs.cli.text import count, moment, visible
 from llmobs.client import AsyncClient
 from llmobs.errors import ConfigurationError
-from llmobs.pipeline.spool import Spool
+from llmobs.pipeline.spool import Spool, SpoolFile, batches_in
 from llmobs.settings import Settings
 from llmobs.sinks import resolve
 
@@ -51,7 +52,15 @@ def spool(
         for sink in resolve(settings.sink, settings)
     ]
     problem = anyio.run(_send, settings, spools, timeout) if send else None
-    waiting = [_waiting(one) for one in spools]
+    waiting = [_waiting(one.sink, one.files()) for one in spools]
+    ours = {one.directory for one in spools}
+    for folder in sorted(settings.spool_dir.expanduser().glob("*/")):
+        if folder not in ours and (files := batches_in(folder)):
+            waiting.append(_waiting(f"{folder.name} (not in LLMOBS_SINK)", files))
+            if send:
+                problem = (
+                    problem or f"{folder.name} belongs to a sink that LLMOBS_SINK does not name"
+                )
     if json:
         write_json({"sinks": waiting, "problem": problem})
     else:
@@ -61,10 +70,9 @@ def spool(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _waiting(spool: Spool) -> Waiting:
-    files = spool.files()
+def _waiting(name: str, files: Sequence[SpoolFile]) -> Waiting:
     return Waiting(
-        sink=spool.sink,
+        sink=name,
         batches=len(files),
         events=sum(file.events for file in files),
         size_bytes=sum(file.size for file in files),

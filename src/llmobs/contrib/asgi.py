@@ -5,12 +5,14 @@ Pure ASGI: no framework is imported. The middleware object holds the client; eve
 connection lives in that connection's own objects.
 """
 
+import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final, Unpack
 
 import anyio
+import anyio.lowlevel
 
 from llmobs.client import AsyncClient, Recording
 from llmobs.context import current_frame, set_frame
@@ -73,6 +75,25 @@ class LLMObsMiddleware:
         record_empty: bool = False,
         **settings: Unpack[SettingsKeywords],
     ) -> None:
+        self.app = app
+        self._header = header_name.lower().encode("latin-1")
+        self._record_empty = record_empty
+        self._client = client
+        self._owned: AsyncClient | None = None
+        self._drain_each_run = False
+        self._problem: ConfigurationError | None = None
+        try:
+            self._configure(client, exclude, settings)
+        except ConfigurationError as error:
+            # Starlette builds its middleware inside the lifespan call; a server takes an exception
+            # there for "knows no lifespan" and goes on. So it is told in the lifespan's own words.
+            if not _inside_event_loop():
+                raise
+            self._problem = error
+
+    def _configure(
+        self, client: Recording | None, exclude: Iterable[str], settings: SettingsKeywords
+    ) -> None:
         if client is not None and settings:
             raise ConfigurationError(
                 f"LLMObsMiddleware: give either client= or settings ({', '.join(settings)}), not both"
@@ -81,21 +102,18 @@ class LLMObsMiddleware:
             raise ConfigurationError(
                 f"exclude: a list of paths is needed, for instance [{exclude!r}]"
             )
-        self.app = app
-        self._header = header_name.lower().encode("latin-1")
         self._excluded = frozenset(path for path in exclude if not path.endswith("*"))
         self._excluded_prefixes = tuple(path[:-1] for path in exclude if path.endswith("*"))
-        self._record_empty = record_empty
         self._settings = None if client is not None else Settings(**settings)
         # Built now, so that a wrong setting stops the deployment and not the first request.
         self._owned = None if self._settings is None else AsyncClient(self._settings)
-        self._client = client
-        self._drain_each_run = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or the lifespan."""
         kind = scope["type"]
-        if kind == "http" or kind == "websocket":
+        if self._problem is not None:
+            await self._live_without_client(self._problem, scope, receive, send)
+        elif kind == "http" or kind == "websocket":
             if TRACKER_KEY in scope or self._is_excluded(scope["path"]):
                 await self.app(scope, receive, send)
             else:
@@ -127,9 +145,10 @@ class LLMObsMiddleware:
             frame = current_frame()
             if frame is not None and frame.run is tracker:  # itself, or an operation left open
                 set_frame(previous)
-            if tracker.recorded or self._record_empty:
+            always = self._record_empty or connection.failed
+            if tracker.recorded or always:
                 with internal_errors("record a request"):
-                    connection.finish(self._record_empty)
+                    connection.finish(always)
                 if self._drain_each_run:
                     await self._drain(quickly=connection.error is not None)
 
@@ -167,6 +186,19 @@ class LLMObsMiddleware:
         self._client = Client(self._settings)
         self._drain_each_run = True
         return self._client
+
+    async def _live_without_client(
+        self, problem: ConfigurationError, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": f"llmobs: {problem}"})
+            return
+        # A server without a lifespan: the application serves, unobserved.
+        _troubles.log(
+            "misconfigured", "llmobs: nothing is recorded: %s", problem, level=logging.ERROR
+        )
+        await self.app(scope, receive, send)
 
     async def _drain(self, *, quickly: bool) -> None:
         # The server waits for this task when it shuts down, and nothing else would hold it back
@@ -276,6 +308,13 @@ class _Connection:
         headers.append((self._header, self.tracker.run_id.encode("latin-1")))
         return {**message, "headers": headers}
 
+    @property
+    def failed(self) -> bool:
+        """Whether it ended in an exception of the application, or in an answer of 500 or more."""
+        if isinstance(self.error, Exception):
+            return not _client_left(self.error)
+        return self.status is not None and self.status >= 500
+
     def finish(self, always: bool) -> None:
         """Record the run: it ended when the body did, whatever background tasks did after."""
         scope, tracker = self.scope, self.tracker
@@ -307,6 +346,14 @@ class _Connection:
         if self.tracker.kind == "http" and self.status is not None and self.ended is None:
             return {"status": Status.CANCELLED}  # the client left before the body was complete
         return {}
+
+
+def _inside_event_loop() -> bool:
+    try:
+        anyio.lowlevel.current_token()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _route_of(scope: Scope, root_path: str) -> str | None:

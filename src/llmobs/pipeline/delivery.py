@@ -1,5 +1,6 @@
 """One pass of a batch to its sink: attempt, split what is too large, leave out what is refused."""
 
+import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -95,6 +96,13 @@ class Courier:
         except TimeoutError:
             return SinkUnavailableError(f"no answer within {self._timeout:g} s")
         except Exception as error:  # noqa: BLE001 - a sink may be anybody's code
+            self._troubles.log(
+                f"crash:{self.sink.name}:{type(error).__name__}",
+                "llmobs: %s: the sink has a bug",
+                self.sink.name,
+                level=logging.ERROR,
+                exc_info=True,
+            )
             return SinkCrashError(f"{type(error).__name__}: {error}")
         return None
 

@@ -200,7 +200,7 @@ class PriceBook:
                 if self._table is None:
                     self._table = PriceTable()
                     if not self._table.installed:
-                        logger.warning("costs are unknown: pip install 'llmobs[prices]'")
+                        logger.warning("llmobs: costs are unknown: pip install 'llmobs[prices]'")
         return self._table
 
     def _complain(self, model: str, message: str) -> None:
@@ -211,4 +211,4 @@ class PriceBook:
             if len(self._complaints) >= _REMEMBERED:
                 del self._complaints[next(iter(self._complaints))]
             self._complaints[model] = None
-        logger.warning(message, model)
+        logger.warning(f"llmobs: {message}", model)  # noqa: G004

@@ -37,7 +37,16 @@ else:
 
 T = TypeVar("T")
 
-__all__ = ["DELIVERED", "LOST", "BatchTooLargeError", "Claim", "Evicted", "Spool", "SpoolFile"]
+__all__ = [
+    "DELIVERED",
+    "LOST",
+    "BatchTooLargeError",
+    "Claim",
+    "Evicted",
+    "Spool",
+    "SpoolFile",
+    "batches_in",
+]
 
 DELIVERED: Final = "delivered"
 """Outcome in a receipt; the others are drop reasons."""
@@ -66,6 +75,21 @@ class SpoolFile(msgspec.Struct, frozen=True):
 
 Evicted = tuple[SpoolFile, bool]
 """A batch that had to go, and whether this process wrote it."""
+
+
+def batches_in(directory: Path) -> list[SpoolFile]:
+    """Return the batches in one sink's directory, oldest first; empty if it does not exist."""
+    found = []
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            match = _NAME.fullmatch(entry.name)
+            if match is not None:
+                with suppress(FileNotFoundError):  # another worker finished it
+                    stat = entry.stat()
+                    found.append(
+                        SpoolFile(Path(entry.path), int(match[2]), stat.st_size, stat.st_mtime)
+                    )
+    return sorted(found, key=lambda file: file.path.name)
 
 
 class BatchTooLargeError(Exception):
@@ -110,7 +134,8 @@ class Spool:
         data = b"".join(b"%b\n" % line for line in _gently(map(encode, events)))
         if len(data) > self._max_bytes:
             raise BatchTooLargeError
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.directory.parent, self.directory):  # `parents` would ignore the mode
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         evicted = self._make_room(len(data))
         name = f"{new_id()}-{len(events)}.jsonl"
         hidden = self.directory / f".{name}"
@@ -134,17 +159,7 @@ class Spool:
 
     def files(self) -> list[SpoolFile]:
         """Return the waiting batches, oldest first; empty if there is no spool yet."""
-        found = []
-        with suppress(FileNotFoundError), os.scandir(self.directory) as entries:
-            for entry in entries:
-                match = _NAME.fullmatch(entry.name)
-                if match is not None:
-                    with suppress(FileNotFoundError):  # another worker finished it
-                        stat = entry.stat()
-                        found.append(
-                            SpoolFile(Path(entry.path), int(match[2]), stat.st_size, stat.st_mtime)
-                        )
-        return sorted(found, key=lambda file: file.path.name)
+        return batches_in(self.directory)
 
     def claim(self) -> "Claim | None":
         """Take the oldest batch that nobody else is sending; None if there is none."""

@@ -95,7 +95,7 @@ def _from_url(url: str, settings: Any) -> Sink:
     try:
         return cast(Sink, factory.from_url(url, settings))
     except ConfigurationError as error:
-        raise ConfigurationError(f"sink (LLMOBS_SINK) {safe_url(url)!r}: {error}") from error
+        raise ConfigurationError(f"sink (LLMOBS_SINK) {safe_url(url)!r}: {error}") from None
     except ValueError as error:  # urlsplit: bad ports and brackets
         raise ConfigurationError(f"sink (LLMOBS_SINK) {safe_url(url)!r}: {error}") from None
 

@@ -72,7 +72,7 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
     if where.failed:
         parts.append(
             "(r.errors > 0 OR r.http_status >= 500"
-            " OR r.status IN ('error', 'timeout', 'assertion_failed', 'cancelled'))"
+            " OR r.status IN ('error', 'timeout', 'assertion_failed'))"
         )
     return parts, values
 

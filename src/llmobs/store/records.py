@@ -24,7 +24,7 @@ __all__ = [
 GroupBy = Literal["model", "provider", "day", "route"]
 """What costs can be added up by."""
 
-_FAILURES = frozenset({"error", "timeout", "assertion_failed", "cancelled"})
+_FAILURES = frozenset({"error", "timeout", "assertion_failed"})
 
 
 class RunNotFoundError(LLMObsError, LookupError):

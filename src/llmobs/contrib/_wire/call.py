@@ -169,7 +169,7 @@ class Call:
             self._status = Status.ERROR
         elif self.copy is not None and looks_failed(self.copy.last_bytes, ending):
             self._status = Status.ERROR if ending is Ending.WHOLE else Status.CANCELLED
-        self.failed = self._status is not Status.SUCCESS
+        self.failed = self._status not in (Status.SUCCESS, Status.CANCELLED)
         self.size = (self.copy.kept if self.copy is not None else 0) + 1024
         if self._request is not None:
             self.size += len(self._request[0]) + len(self._request[1] or b"")
