@@ -12,7 +12,7 @@ from example_apps.fastapi_chat.demo_processes import running_app, running_model_
 
 QUESTIONS = [
     "Search the notes for refunds, please.",
-    "Look up shipping, then calculate 3 * 19.90 + 4.90.",
+    "Look up shipping, then calculate 3 * 19.90 + 4.90, please.",
     "How much is 60 / (5 - 5)?",
     "Tell me in detail about gift cards.",
 ]

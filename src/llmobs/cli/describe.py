@@ -126,7 +126,8 @@ def contents(event: Event, *, full: bool) -> list[tuple[str, str]]:
             if not full and isinstance(asked, list) and asked and _is_message(asked[-1]):
                 asked = asked[-1:]
             pairs: list[tuple[str, Any]] = [(">", asked), ("<", event.response)]
-            pairs += [("<", _part(call)) for call in event.tool_calls or ()]
+            if not isinstance(event.response, list):  # messages say themselves what they ask for
+                pairs += [("<", _part(call)) for call in event.tool_calls or ()]
         case ToolCallEvent():
             pairs = [(">", event.input), ("<", event.output)]
         case AgentStepEvent():
@@ -159,7 +160,7 @@ def _is_message(value: Any) -> TypeGuard[dict[str, Any]]:
 
 def _content_of(message: dict[str, Any]) -> str:
     # GenAI messages have parts, the providers' own have content.
-    content = message.get("parts", message.get("content"))
+    content = message.get("parts") or message.get("content")
     parts = content if isinstance(content, list) else [content]
     texts = [_part(part) for part in parts if part not in (None, "")]
     calls = message.get("tool_calls")
@@ -173,13 +174,11 @@ def _part(part: Any) -> str:
         return part
     if isinstance(part, dict):
         for name in ("text", "content"):
-            if isinstance(part.get(name), str):
+            if isinstance(part.get(name), str) and part[name]:
                 return str(part[name])
-        if part.get("type") == "tool_call":
-            return f"{part.get('name')}({encode(part.get('arguments')).decode()})"
         if part.get("type") == "tool_call_response":
             return text_of(part.get("response"))
-        function = part.get("function")
-        if isinstance(function, dict):
-            return f"{function.get('name')}({function.get('arguments')})"
+        function = part.get("function", part)
+        if isinstance(function, dict) and isinstance(function.get("name"), str):
+            return f"{function['name']}({text_of(function.get('arguments'))})"
     return encode(part).decode()
