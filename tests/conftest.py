@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from llmobs import guard
+from tests.helpers import note_threads
 
 pytest_plugins = ["tests.support.kafka_fixtures"]
 
@@ -19,6 +20,12 @@ pytest_plugins = ["tests.support.kafka_fixtures"]
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
     """Run async tests on asyncio, uvloop and trio."""
     return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture(autouse=True)
+def threads_are_noted() -> None:
+    """Let tests ask which threads they started: `tests.helpers.llmobs_threads`."""
+    note_threads()
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """Small things several tests need."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -25,6 +26,21 @@ def poll(condition: Callable[[], Any], timeout: float = 10.0, what: str = "condi
             return value
         time.sleep(0.01)
     raise AssertionError(f"{what} did not come true within {timeout} s")
+
+
+_threads_before: set[threading.Thread] = set()
+
+
+def note_threads() -> None:
+    """Remember the threads that run now: called before each test."""
+    _threads_before.clear()
+    _threads_before.update(threading.enumerate())
+
+
+def llmobs_threads() -> list[str]:
+    """Return the names of our threads that this test started; others may have left a client open."""
+    started = set(threading.enumerate()) - _threads_before
+    return sorted(thread.name for thread in started if thread.name.startswith("llmobs"))
 
 
 class ScriptedSink:

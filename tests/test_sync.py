@@ -10,26 +10,11 @@ import pytest
 import llmobs
 from llmobs import Client, ConfigurationError, DeliveryError, DeliveryTimeoutError
 from llmobs.errors import SinkRejectedError, SinkUnavailableError
-from tests.helpers import ScriptedSink, make_event, poll
+from tests.helpers import ScriptedSink, llmobs_threads, make_event, poll
 
 
 def log(client: Client, count: int = 1) -> list[str]:
     return [client.log_prompt_call("r", "p", "m", "a", 1, 1, 1) for _ in range(count)]
-
-
-_before: set[threading.Thread] = set()
-
-
-@pytest.fixture(autouse=True)
-def threads_of_this_test() -> None:
-    """Other tests of this process may have left a client open."""
-    _before.clear()
-    _before.update(threading.enumerate())
-
-
-def llmobs_threads() -> list[str]:
-    started = set(threading.enumerate()) - _before
-    return [thread.name for thread in started if thread.name.startswith("llmobs")]
 
 
 def test_the_thread_starts_with_the_first_event_and_ends_with_close() -> None:

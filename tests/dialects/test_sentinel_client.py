@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from llmobs.sentinel import (
 )
 from tests.dialects.sentinel_events import OPTIONAL, TRACKED, make_event
 from tests.dialects.test_sentinel_events import WRONG, spoil
+from tests.helpers import llmobs_threads
 from tests.support.kafka_handle import Kafka
 from tests.support.ports import free_ports
 from tests.support.sentinel import validate_sentinel
@@ -52,10 +52,6 @@ def arrived(kafka: Kafka, topic: str, count: int) -> list[dict[str, Any]]:
     values = [record.value or b"" for record in kafka.read(topic, at_least=count)]
     assert [validate_sentinel(value) for value in values] == [[]] * count
     return [json.loads(value) for value in values]
-
-
-def llmobs_threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("llmobs")]
 
 
 def hopeless(broker: str, **options: Any) -> SentinelClient:

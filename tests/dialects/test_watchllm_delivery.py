@@ -15,6 +15,7 @@ import pytest
 from llmobs.watchllm import WatchLLMClient
 from tests.dialects.conftest import MakeClient
 from tests.dialects.rows import ROOT
+from tests.helpers import llmobs_threads
 from tests.support.faults import Fault
 from tests.support.polling import eventually
 from tests.support.ports import free_ports
@@ -151,17 +152,14 @@ def test_close_delivers_all_that_is_queued(
 def test_close_ends_the_thread_and_is_fast_when_idle(
     make_client: MakeClient, worker: WatchLLMServer
 ) -> None:
-    def threads() -> list[threading.Thread]:
-        return [t for t in threading.enumerate() if t.name.startswith("llmobs")]
-
     client = make_client()
     log(client)
     client.flush()
-    assert len(threads()) == 1
+    assert llmobs_threads() == ["llmobs"]
     began = time.monotonic()
     client.close()
     assert time.monotonic() - began < 0.5  # the original takes a second
-    assert threads() == []
+    assert llmobs_threads() == []
 
 
 @row("W103")

@@ -276,7 +276,7 @@ def test_a_missing_package_is_named_once(
     for _ in range(3):
         assert book.cost("gpt-4o", "openai", USAGES[1]) is None
         assert book.cost("gpt-4o-mini", "openai", USAGES[1]) is None
-    assert caplog.messages == ["costs are unknown: pip install 'llmobs[prices]'"]
+    assert caplog.messages == ["llmobs: costs are unknown: pip install 'llmobs[prices]'"]
 
 
 def test_importing_imports_no_table() -> None:
