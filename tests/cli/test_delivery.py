@@ -96,3 +96,15 @@ def test_spool_shows_what_waits_for_sinks_that_are_not_configured(
     code, _, err = run("spool", "--dir", str(tmp_path / "spool"), "--send", "--timeout", "1")
     assert code == 1
     assert "LLMOBS_SINK does not name" in err
+
+
+def test_export_to_a_dash_is_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LLMOBS_SINK", "sqlite:///llmobs.db")
+    assert run("check")[0] == 0
+    code, out, _ = run("export", "-o", "-")
+    assert code == 0
+    assert json.loads(out)["model"] == "llmobs-check"
+    assert not (tmp_path / "-").exists()

@@ -46,7 +46,7 @@ def export(
     store: StoreOption = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Default: standard output."),
+        typer.Option("--output", "-o", metavar="FILE", help="Default, and -: standard output."),
     ] = None,
     format: Annotated[
         Format | None, typer.Option(help="Default: by the file's name, else jsonl.")
@@ -63,6 +63,8 @@ def export(
     since: SinceOption = None,
 ) -> None:
     """Write the events of runs: JSONL as they are stored, or CSV for spreadsheets."""
+    if output == Path("-"):
+        output = None
     if output is not None and _is_part_of(output, store_path(store)):
         raise typer.BadParameter("that is the store itself", param_hint="--output")
     if format is None:
