@@ -89,3 +89,19 @@ def test_a_text_is_a_message() -> None:
 )
 def test_failed(fields: dict[str, Any], failed: bool) -> None:
     assert make_event(**fields).failed is failed
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"tokens_output": 50, "latency_ms": 1_000}, 50.0),
+        ({"tokens_output": 50, "latency_ms": 1_000, "time_to_first_token_ms": 500}, 100.0),
+        ({"tokens_output": 50, "latency_ms": 500, "time_to_first_token_ms": 500}, None),
+        ({"tokens_output": None, "latency_ms": 500}, None),
+        ({"tokens_output": 5}, None),
+    ],
+)
+def test_tokens_per_second_follow_from_what_was_measured(
+    fields: dict[str, Any], expected: float | None
+) -> None:
+    assert make_event(**fields).tokens_per_second == expected

@@ -314,6 +314,18 @@ class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="pr
     errors: tuple[str, ...] = ()
     """Error texts in the form LLM Sentinel takes."""
 
+    @property
+    def tokens_per_second(self) -> float | None:
+        """
+        Output tokens per second of writing: from the first token of a stream, else from the request.
+
+        None when tokens or latency are unknown, or no time passed.
+        """
+        if self.tokens_output is None or self.latency_ms is None:
+            return None
+        milliseconds = self.latency_ms - (self.time_to_first_token_ms or 0.0)
+        return self.tokens_output * 1000 / milliseconds if milliseconds > 0 else None
+
 
 class ToolCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="tool_call"):
     """One execution of a tool."""
