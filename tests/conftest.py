@@ -1,5 +1,6 @@
 """Fixtures for the whole suite: three event loops, and internal errors that surface."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,12 @@ from llmobs import guard
 from tests.helpers import note_threads
 
 pytest_plugins = ["tests.support.kafka_fixtures"]
+
+
+def pytest_configure() -> None:
+    """Take SIGINT again where the suite was started in the background: children inherit "ignored"."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(
