@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final, Unpack
 
 import anyio
-import anyio.lowlevel
 
 from llmobs.client import AsyncClient, Recording
 from llmobs.context import current_frame, set_frame
@@ -20,6 +19,7 @@ from llmobs.errors import ConfigurationError
 from llmobs.events import Status
 from llmobs.guard import Troubles, internal_errors
 from llmobs.ids import MAX_RUN_ID_LENGTH, is_valid_run_id, parse_traceparent
+from llmobs.pipeline.wakeup import inside_event_loop
 from llmobs.settings import Settings, SettingsKeywords
 from llmobs.sync import Client
 from llmobs.tracker import Tracker
@@ -87,7 +87,7 @@ class LLMObsMiddleware:
         except ConfigurationError as error:
             # Starlette builds its middleware inside the lifespan call; a server takes an exception
             # there for "knows no lifespan" and goes on. So it is told in the lifespan's own words.
-            if not _inside_event_loop():
+            if not inside_event_loop():
                 raise
             self._problem = error
 
@@ -346,14 +346,6 @@ class _Connection:
         if self.tracker.kind == "http" and self.status is not None and self.ended is None:
             return {"status": Status.CANCELLED}  # the client left before the body was complete
         return {}
-
-
-def _inside_event_loop() -> bool:
-    try:
-        anyio.lowlevel.current_token()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _route_of(scope: Scope, root_path: str) -> str | None:

@@ -9,12 +9,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
-import anyio.lowlevel
 from msgspec import Struct
 
 from llmobs.context import Run
 from llmobs.events import Event
 from llmobs.pipeline.statistics import DropReason
+from llmobs.pipeline.wakeup import inside_event_loop
 
 __all__ = ["Buffer", "Done", "Entry", "Overflow"]
 
@@ -140,7 +140,7 @@ class Buffer:
         if entry.size > self._max_bytes:
             self._drop(entry, DropReason.TOO_LARGE)
             return False
-        if self._overflow == "block" and not _inside_event_loop():
+        if self._overflow == "block" and not inside_event_loop():
             self.wake()
             self._room.wait_for(lambda: self._fits(entry) or self._closed, self._block_timeout)
             if not self._fits(entry) or self._closed:
@@ -328,11 +328,3 @@ class Buffer:
                 self._queue[0].seq if self._queue else None,
             )
             return all(number is None or number > seq for number in oldest)
-
-
-def _inside_event_loop() -> bool:
-    try:
-        anyio.lowlevel.current_token()
-    except RuntimeError:
-        return False
-    return True

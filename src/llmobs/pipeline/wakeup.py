@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-__all__ = ["Wakeup", "call_soon_threadsafe"]
+__all__ = ["Wakeup", "call_soon_threadsafe", "inside_event_loop"]
 
 
 def call_soon_threadsafe() -> Callable[[Callable[[], Any]], None]:
@@ -26,6 +26,15 @@ def call_soon_threadsafe() -> Callable[[Callable[[], Any]], None]:
             schedule(callback)
 
     return call
+
+
+def inside_event_loop() -> bool:
+    """Tell whether the caller runs in an event loop, and so must not block."""
+    try:
+        anyio.lowlevel.current_token()
+    except RuntimeError:
+        return False
+    return True
 
 
 class Wakeup:
