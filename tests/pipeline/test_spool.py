@@ -100,6 +100,18 @@ def test_what_a_dead_writer_left_is_swept_and_damage_is_skipped(tmp_path: Path) 
     claim.release()
 
 
+@pytest.mark.parametrize("damage", [b'\xff\xfe"', b'", "metadata": ' + b"[" * 100_000])
+def test_no_damage_keeps_a_batch_from_being_read(tmp_path: Path, damage: bytes) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    spool.write([make_event(prompt="hello"), make_event()])
+    path = spool.files()[0].path
+    path.write_bytes(path.read_bytes().replace(b"hello", damage))
+    claim = spool.claim()
+    assert claim is not None
+    assert len(claim.read()) == 1
+    claim.finish()
+
+
 # The pipeline.
 
 

@@ -291,7 +291,8 @@ class Claim:
     def _events(self) -> Iterator[Event]:
         with open(self._file, "rb", closefd=False) as file:
             for line in file:
-                with suppress(msgspec.DecodeError):
+                # Text that is not UTF-8, and values nested without end, are not DecodeErrors.
+                with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     yield decode(line)
 
     def finish(self, receipt: Mapping[str, int] | None = None) -> None:
