@@ -5,8 +5,10 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import anyio
 import pytest
@@ -98,6 +100,111 @@ def test_what_a_dead_writer_left_is_swept_and_damage_is_skipped(tmp_path: Path) 
     assert len(claim.read()) == 1
     assert not hidden.exists()
     claim.release()
+
+
+def in_a_child(moment: Callable[[], object]) -> Callable[[], None]:
+    """Fork a child that waits after *moment*, in the child; returns what ends it."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        moment()
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(0)
+
+    def end() -> None:
+        os.close(writer)
+        os.close(reader)
+        os.waitpid(pid, 0)
+
+    return end
+
+
+FORKING = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+@FORKING
+@pytest.mark.parametrize("during", ["claim", "write"])
+def test_a_child_forked_meanwhile_does_not_hold_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: str
+) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    ends = []
+    if during == "claim":
+        spool.write([make_event()])
+        claim = spool.claim()
+        assert claim is not None
+        # The child gives up what it inherited of the claim, which must not free it for others.
+        ends.append(in_a_child(claim.release))
+        assert Spool(tmp_path, "x", 10**6).claim() is None
+        claim.release()
+    else:
+        sync = os.fsync
+        monkeypatch.setattr(os, "fsync", lambda f: (ends or ends.append(in_a_child(int)), sync(f)))
+        spool.write([make_event()])
+    try:
+        again = spool.claim()
+        assert again is not None
+        again.finish()
+    finally:
+        ends[0]()
+
+
+@FORKING
+def test_a_batch_whose_owner_died_is_free_though_its_child_lives(tmp_path: Path) -> None:
+    Spool(tmp_path, "x", 10**6).write([make_event()])
+    reader, writer = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        claim = Spool(tmp_path, "x", 10**6).claim()
+        if os.fork() == 0:
+            os.close(writer)
+            os.read(reader, 1)  # until the test is over
+            os._exit(0)
+        os._exit(claim is None)
+    os.close(reader)
+    try:
+        assert os.waitpid(parent, 0)[1] == 0
+        poll(Spool(tmp_path, "x", 10**6).claim)
+    finally:
+        os.close(writer)
+
+
+def test_a_batch_that_cannot_be_removed_is_not_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    spool.write([make_event()])
+    claim = spool.claim()
+    assert claim is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", Mock(side_effect=OSError("read-only")))
+        with pytest.raises(OSError, match="read-only"):
+            claim.finish()
+    del claim
+    assert spool.claim() is None
+
+
+def test_a_claim_that_was_left_lying_is_free_again(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    spool.write([make_event()])
+    spool.claim()
+    assert spool.claim() is not None
+
+
+def test_a_link_in_the_spool_is_not_followed(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("not a batch")
+    spool = Spool(tmp_path, "x", 10**6)
+    spool.write([make_event()])
+    (spool.directory / spool.files()[0].path.name.replace("-1.", "-2.")).symlink_to(mine)
+    (spool.directory / "00000000-0000-7000-8000-000000000000-1.jsonl").mkdir()
+    claim = spool.claim()
+    assert claim is not None and not claim.path.is_symlink()
+    assert [file.events for file in spool.files()] == [1]
+    claim.finish()
+    assert spool.claim() is None
+    assert mine.read_text() == "not a batch"
 
 
 @pytest.mark.parametrize("damage", [b'\xff\xfe"', b'", "metadata": ' + b"[" * 100_000])

@@ -13,8 +13,9 @@ import anyio
 from llmobs.events import Event
 from llmobs.guard import Troubles, internal_errors
 from llmobs.pipeline.buffer import Buffer, Entry
+from llmobs.pipeline.claim import Claim
 from llmobs.pipeline.prepare import Preparer
-from llmobs.pipeline.spool import DELIVERED, LOST, BatchTooLargeError, Claim, Evicted, Spool
+from llmobs.pipeline.spool import DELIVERED, LOST, BatchTooLargeError, Evicted, Spool
 from llmobs.pipeline.statistics import DropReason
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.pipeline.wakeup import Wakeup

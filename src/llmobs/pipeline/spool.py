@@ -2,10 +2,10 @@
 Events on disk that could not be delivered yet: blocking, for one thread.
 
 One directory per sink, one file per batch, native JSON lines. A batch is written under a hidden
-name and renamed, so a file is either whole or not there. Whoever sends one holds an advisory lock
-on it, which the system drops if that process dies: all workers of a host share a spool and each
-batch is sent by one of them. Files are removed when their events are settled; a crash between the
-two sends a batch again, which event ids make harmless.
+name and renamed, so a file is either whole or not there. Whoever sends one holds a lock on it (a
+`Claim`): all workers of a host share a spool and each batch is sent by one of them. Files are
+removed when their events are settled; a crash between the two sends a batch again, which event ids
+make harmless.
 
 Whoever settles another process's batch leaves a receipt for it: an empty hidden file whose name
 says what became of the events. So each process can account for what it recorded.
@@ -15,33 +15,24 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Final
 
 import msgspec
 
-from llmobs.codec import decode, encode
+from llmobs.codec import encode
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event
 from llmobs.ids import new_id
-
-try:
-    import fcntl as _fcntl
-except ImportError:  # pragma: no cover - Windows
-    fcntl: Any = None
-else:
-    fcntl = _fcntl
-
-T = TypeVar("T")
+from llmobs.pipeline.claim import HAS_LOCKS, Claim, gently, lock, unlock
 
 __all__ = [
     "DELIVERED",
     "LOST",
     "BatchTooLargeError",
-    "Claim",
     "Evicted",
     "Spool",
     "SpoolFile",
@@ -54,9 +45,6 @@ LOST: Final = "lost"
 """Outcome of a batch that is gone without a receipt: somebody removed it by hand."""
 RECEIPT_SECONDS: Final = 120.0
 """How long a receipt waits for the process that wrote the batch; it looks every few seconds."""
-
-GENTLE_EVENTS: Final = 8
-"""Events encoded or read at a stretch, about 0.1 ms."""
 
 _NAME: Final = re.compile(r"([0-9a-f-]{36})-(\d+)\.jsonl")
 _RECEIPT: Final = re.compile(r"\.([0-9a-f-]{36}-\d+\.jsonl)\.((?:[a-z_]+=\d+,?)+)")
@@ -83,7 +71,7 @@ def batches_in(directory: Path) -> list[SpoolFile]:
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
             match = _NAME.fullmatch(entry.name)
-            if match is not None:
+            if match is not None and entry.is_file(follow_symlinks=False):
                 with suppress(FileNotFoundError):  # another worker finished it
                     stat = entry.stat()
                     found.append(
@@ -110,7 +98,7 @@ class Spool:
     """
 
     def __init__(self, directory: Path, sink: str, max_bytes: int) -> None:
-        if fcntl is None:
+        if not HAS_LOCKS:
             raise ConfigurationError(
                 "spool_dir (LLMOBS_SPOOL_DIR): this platform has no file locks"
             )
@@ -131,7 +119,7 @@ class Spool:
             OSError: The disk is full, read-only, away; nothing was written.
             BatchTooLargeError: It would fill the spool alone; nothing was written.
         """
-        data = b"".join(b"%b\n" % line for line in _gently(map(encode, events)))
+        data = b"".join(b"%b\n" % line for line in gently(map(encode, events)))
         if len(data) > self._max_bytes:
             raise BatchTooLargeError
         for folder in (self.directory.parent, self.directory):  # `parents` would ignore the mode
@@ -142,7 +130,7 @@ class Spool:
         file = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             # Locked while it is written, so that `_sweep` can tell it from a dead process's rest.
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file, wait=True)
             view = memoryview(data)
             while view:
                 view = view[os.write(file, view) :]
@@ -153,7 +141,7 @@ class Spool:
                 hidden.unlink()
             raise
         finally:
-            os.close(file)
+            unlock(file)
         self.own.add(name)
         return evicted
 
@@ -185,7 +173,9 @@ class Spool:
             for entry in entries:
                 if entry.name.startswith("."):
                     hidden.append(Path(entry.path))
-                elif match := _NAME.fullmatch(entry.name):
+                elif (match := _NAME.fullmatch(entry.name)) and entry.is_file(
+                    follow_symlinks=False
+                ):
                     found.append((entry.name, int(match[2])))
         for path in hidden:
             _sweep(path)
@@ -239,14 +229,6 @@ class Spool:
         return evicted
 
 
-def _gently(items: Iterable[T]) -> Iterator[T]:
-    """Let go of the interpreter every few items: the host's event loop comes first."""
-    for number, item in enumerate(items):
-        yield item
-        if number % GENTLE_EVENTS == 0:
-            time.sleep(0)
-
-
 def _sweep(path: Path) -> None:
     """Remove what a process that died while writing left behind, and receipts nobody fetched."""
     with suppress(FileNotFoundError):
@@ -256,67 +238,3 @@ def _sweep(path: Path) -> None:
         claim = Claim.take(path, 0)
         if claim is not None:
             claim.finish()
-
-
-class Claim:
-    """A batch that this process alone may send, until `finish` or `release`."""
-
-    def __init__(self, path: Path, file: int, events: int) -> None:
-        self.path = path
-        self.count = events
-        """Events it was written with."""
-        self._file = file
-
-    @classmethod
-    def take(cls, path: Path, events: int) -> Self | None:
-        """Lock the batch at *path*; None if somebody has it, or it is gone."""
-        try:
-            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Its last owner may have removed it between our opening and our locking.
-            if os.fstat(file).st_nlink and path.exists():
-                return cls(path, file, events)
-        except BlockingIOError:
-            pass
-        os.close(file)
-        return None
-
-    def read(self) -> list[Event]:
-        """Return its events; lines that are none (a damaged disk) are left out."""
-        return list(_gently(self._events()))
-
-    def _events(self) -> Iterator[Event]:
-        with open(self._file, "rb", closefd=False) as file:
-            for line in file:
-                # Text that is not UTF-8, and values nested without end, are not DecodeErrors.
-                with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                    yield decode(line)
-
-    def finish(self, receipt: Mapping[str, int] | None = None) -> None:
-        """
-        Remove the batch: its events are settled.
-
-        Args:
-            receipt: What became of how many, for the process that wrote it; None: it is this one.
-
-        Raises:
-            OSError: It cannot be removed. It stays ours, so that nobody sends it again.
-        """
-        with suppress(FileNotFoundError):
-            if receipt:
-                told = ",".join(f"{outcome}={count}" for outcome, count in receipt.items())
-                # A rename needs no room on the disk, and happens whole or not at all.
-                self.path.rename(self.path.with_name(f".{self.path.name}.{told}"))
-                os.ftruncate(self._file, 0)
-            else:
-                self.path.unlink()
-        self.release()
-
-    def release(self) -> None:
-        """Let others send it."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1

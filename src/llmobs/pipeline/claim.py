@@ -1,0 +1,147 @@
+"""
+A batch on disk that one process alone is working on: blocking, for one thread.
+
+The lock is the system's advisory one (``flock``), which it drops when the process dies. A forked
+child shares the lock but not the work: it closes what it inherited, and unlocking says so aloud,
+since closing alone would leave the lock with a child that was forked a moment ago.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import msgspec
+
+from llmobs.codec import decode
+from llmobs.events import Event
+
+try:
+    import fcntl as _fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl: Any = None
+else:
+    fcntl = _fcntl
+
+__all__ = ["HAS_LOCKS", "Claim", "gently", "lock", "unlock"]
+
+T = TypeVar("T")
+
+HAS_LOCKS: Final = fcntl is not None
+"""Whether this platform has the locks."""
+GENTLE_EVENTS: Final = 8
+"""Events encoded or read at a stretch, about 0.1 ms."""
+
+_locked: set[int] = set()
+
+
+def lock(file: int, *, wait: bool) -> None:
+    """
+    Lock an open file.
+
+    Raises:
+        BlockingIOError: Somebody has it, and *wait* is false.
+    """
+    _locked.add(file)
+    fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def unlock(file: int) -> None:
+    """Unlock *file* and close it."""
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_UN)
+    _locked.discard(file)
+    os.close(file)
+
+
+def _leave_to_the_parent() -> None:
+    for file in _locked:
+        with suppress(OSError):
+            os.close(file)
+    _locked.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
+
+
+def gently(items: Iterable[T]) -> Iterator[T]:
+    """Let go of the interpreter every few items: the host's event loop comes first."""
+    for number, item in enumerate(items):
+        yield item
+        if number % GENTLE_EVENTS == 0:
+            time.sleep(0)
+
+
+class Claim:
+    """A batch that this process alone may send, until `finish` or `release`."""
+
+    def __init__(self, path: Path, file: int, events: int) -> None:
+        self.path = path
+        self.count = events
+        """Events it was written with."""
+        self._file = file
+        self._pid = os.getpid()
+
+    @classmethod
+    def take(cls, path: Path, events: int) -> Self | None:
+        """Lock the batch at *path*; None if somebody has it, or it is gone."""
+        try:
+            # A link would let us lock, and in the end empty, a file that is not ours.
+            file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        try:
+            lock(file, wait=False)
+            # Its last owner may have removed it between our opening and our locking.
+            if os.fstat(file).st_nlink and path.exists():
+                return cls(path, file, events)
+        except BlockingIOError:
+            pass
+        unlock(file)
+        return None
+
+    def read(self) -> list[Event]:
+        """Return its events; lines that are none (a damaged disk) are left out."""
+        return list(gently(self._events()))
+
+    def _events(self) -> Iterator[Event]:
+        with open(self._file, "rb", closefd=False) as file:
+            for line in file:
+                # Text that is not UTF-8, and values nested without end, are not DecodeErrors.
+                with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    yield decode(line)
+
+    def finish(self, receipt: Mapping[str, int] | None = None) -> None:
+        """
+        Remove the batch: its events are settled.
+
+        Args:
+            receipt: What became of how many, for the process that wrote it; None: it is this one.
+
+        Raises:
+            OSError: It cannot be removed. It stays ours, so that nobody sends it again.
+        """
+        file, self._file = self._file, -1  # if this fails, nothing unlocks it any more
+        with suppress(FileNotFoundError):
+            if receipt:
+                told = ",".join(f"{outcome}={count}" for outcome, count in receipt.items())
+                # A rename needs no room on the disk, and happens whole or not at all.
+                self.path.rename(self.path.with_name(f".{self.path.name}.{told}"))
+                os.ftruncate(file, 0)
+            else:
+                self.path.unlink()
+        self._file = file
+        self.release()
+
+    def release(self) -> None:
+        """Let others send it."""
+        file, self._file = self._file, -1
+        if file >= 0 and self._pid == os.getpid():  # in a forked child it is closed already
+            unlock(file)
+
+    def __del__(self) -> None:
+        # Taken for a caller that gave up waiting for a slow disk.
+        self.release()
