@@ -16,7 +16,7 @@ import pytest
 from llmobs import AsyncClient, DeliveryError
 from llmobs.errors import SinkRejectedError, SinkTooLargeError, SinkUnavailableError
 from llmobs.pipeline.sink import Batch
-from llmobs.pipeline.spool import Spool
+from llmobs.pipeline.spool import Spool, batches_in
 from tests.helpers import ScriptedSink, make_event, poll
 
 pytestmark = pytest.mark.anyio
@@ -86,6 +86,44 @@ def test_the_oldest_go_first_when_it_is_full(tmp_path: Path) -> None:
     gone = [spool.write([make_event(prompt="x" * 800)]) for _ in range(4)]
     assert [len(files) for files in gone] == [0, 0, 1, 1] or sum(map(len, gone)) >= 1
     assert sum(file.size for file in spool.files()) <= 3_000
+
+
+def test_a_full_spool_counts_what_others_wrote_and_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmobs.pipeline.spool.RECOUNT_SECONDS", 0)
+    monkeypatch.setattr("llmobs.pipeline.spool.COUNTING_SHARE", 0)
+    one, two = (Spool(tmp_path, "x", 5_000) for _ in range(2))
+    for _ in range(8):
+        one.write([make_event(prompt="x" * 800)])
+        two.write([make_event(prompt="x" * 800)])
+        assert sum(file.size for file in one.files()) <= 5_000
+    while claim := one.claim():
+        claim.finish()
+    assert two.write([make_event(prompt="x" * 800)]) == []
+    assert two.write([make_event(prompt="x" * 800)]) == []
+    assert len(two.files()) == 2
+
+
+def test_what_others_sent_is_not_mistaken_for_a_full_spool(tmp_path: Path) -> None:
+    spool, other = (Spool(tmp_path, "x", 5_000) for _ in range(2))
+    while not spool.write([make_event(prompt="x" * 800)]):
+        pass
+    while claim := other.claim():
+        claim.finish()
+    assert spool.write([make_event(prompt="x" * 800)]) == []
+
+
+def test_writing_does_not_look_at_every_file_every_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, "x", 10**9)
+    looked = Mock(side_effect=batches_in)
+    monkeypatch.setattr("llmobs.pipeline.spool.batches_in", looked)
+    monkeypatch.setattr("llmobs.pipeline.spool.RECOUNT_SECONDS", 60)
+    for _ in range(20):
+        spool.write([make_event()])
+    assert looked.call_count == 1
 
 
 def test_what_a_dead_writer_left_is_swept_and_damage_is_skipped(tmp_path: Path) -> None:

@@ -46,6 +46,13 @@ LOST: Final = "lost"
 RECEIPT_SECONDS: Final = 120.0
 """How long a receipt waits for the process that wrote the batch; it looks every few seconds."""
 
+RECOUNT_SECONDS: Final = 1.0
+"""How long the size of the spool, which others fill too, counts as known; longer if it takes long,"""
+COUNTING_SHARE: Final = 50
+"""so that counting takes one part in so many of our time."""
+OLDEST: Final = 1000
+"""Batches remembered from a count, to be evicted first."""
+
 _NAME: Final = re.compile(r"([0-9a-f-]{36})-(\d+)\.jsonl")
 _RECEIPT: Final = re.compile(r"\.([0-9a-f-]{36}-\d+\.jsonl)\.((?:[a-z_]+=\d+,?)+)")
 
@@ -110,6 +117,9 @@ class Spool:
         self.own: set[str] = set()
         """Names of batches this process wrote and has not accounted for."""
         self._candidates: deque[tuple[str, int]] = deque()
+        self._total = 0
+        self._oldest: deque[SpoolFile] = deque()
+        self._recount_at = 0.0
 
     def write(self, events: Sequence[Event]) -> list[Evicted]:
         """
@@ -137,6 +147,7 @@ class Spool:
             os.fsync(file)
             hidden.rename(self.directory / name)
         except BaseException:
+            self._recount_at = 0.0
             with suppress(OSError):
                 hidden.unlink()
             raise
@@ -210,23 +221,43 @@ class Spool:
     def after_fork(self) -> None:
         """Forget which batches the parent wrote, in a forked child."""
         self.own = set()
-        self._candidates.clear()
+        self.forget_pass()
 
     def _make_room(self, size: int) -> list[Evicted]:
-        files = self.files()
-        total = sum(file.size for file in files) + size
+        # Counting looks at every file, which may be ten thousands: between two counts it is
+        # enough to know what we wrote ourselves, and that whoever sends takes the oldest.
+        if time.monotonic() >= self._recount_at:
+            self._count()
+        self._total += size
         evicted = []
-        for file in files:
-            if total <= self._max_bytes:
-                break
+        recounted = False
+        while self._total > self._max_bytes:
+            if not self._oldest:
+                if recounted:
+                    break
+                self._count()
+                self._total += size
+                recounted = True
+                continue
+            file = self._oldest.popleft()
             claim = Claim.take(file.path, file.events)
-            if claim is not None:  # never one that is being sent
+            if claim is not None:
                 ours = file.path.name in self.own
                 self.own.discard(file.path.name)
                 claim.finish(None if ours else {"spool_full": file.events})
                 evicted.append((file, ours))
-                total -= file.size
+            elif file.path.exists():
+                continue  # it is being sent
+            self._total -= file.size
         return evicted
+
+    def _count(self) -> None:
+        begin = time.monotonic()
+        files = self.files()
+        self._total = sum(file.size for file in files)
+        self._oldest = deque(files[:OLDEST])
+        now = time.monotonic()
+        self._recount_at = now + max(RECOUNT_SECONDS, COUNTING_SHARE * (now - begin))
 
 
 def _sweep(path: Path) -> None:
