@@ -63,6 +63,37 @@ def test_modes_are_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(spool.files()[0].path.stat().st_mode) == 0o600
 
 
+def test_the_name_of_a_batch_is_on_the_disk_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    synced: list[list[str]] = []
+
+    def fsync(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            synced.append(os.listdir(file))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    spool.write([make_event()])
+    assert synced == [[file.path.name for file in spool.files()]]
+    failing = Mock(side_effect=[None, OSError("broken")])
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match="broken"):
+        spool.write([make_event()])
+    assert len(os.listdir(spool.directory)) == 1
+
+
+def test_a_relative_spool_stays_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spool = Spool(Path("my späces"), "x", 10**6)
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    spool.write([make_event()])
+    assert len(list((tmp_path / "my späces").rglob("*.jsonl"))) == 1
+
+
 def test_a_batch_is_claimed_by_one(tmp_path: Path) -> None:
     one, two = Spool(tmp_path, "x", 10**6), Spool(tmp_path, "x", 10**6)
     one.write([make_event()])

@@ -43,8 +43,9 @@ DELIVERED: Final = "delivered"
 """Outcome in a receipt; the others are drop reasons."""
 LOST: Final = "lost"
 """Outcome of a batch that is gone without a receipt: somebody removed it by hand."""
-RECEIPT_SECONDS: Final = 120.0
-"""How long a receipt waits for the process that wrote the batch; it looks every few seconds."""
+RECEIPT_SECONDS: Final = 3600.0
+"""How long a receipt waits for the process that wrote the batch: that looks every few seconds, but
+not while its own sink asks for minutes of patience, or the machine sleeps."""
 
 RECOUNT_SECONDS: Final = 1.0
 """How long the size of the spool, which others fill too, counts as known; longer if it takes long,"""
@@ -96,7 +97,8 @@ class Spool:
     The waiting batches of one sink.
 
     Args:
-        directory: The spool's directory, shared by all sinks and processes.
+        directory: The spool's directory, shared by all sinks and processes; a relative one stays
+            where it is now if the working directory changes.
         sink: The sink's name; each has a directory of its own below.
         max_bytes: Size of this sink's part, at most; the oldest batches go first.
 
@@ -112,7 +114,7 @@ class Spool:
         self.sink = sink
         readable = re.sub(r"[^A-Za-z0-9.-]+", "-", sink).strip("-.")[:40]
         unique = blake2b(sink.encode(), digest_size=4).hexdigest()
-        self.directory = directory.expanduser() / f"{readable}-{unique}"
+        self.directory = directory.expanduser().absolute() / f"{readable}-{unique}"
         self._max_bytes = max_bytes
         self.own: set[str] = set()
         """Names of batches this process wrote and has not accounted for."""
@@ -146,10 +148,12 @@ class Spool:
                 view = view[os.write(file, view) :]
             os.fsync(file)
             hidden.rename(self.directory / name)
+            _sync_names(self.directory)  # or a power cut would leave it hidden, to be swept away
         except BaseException:
             self._recount_at = 0.0
-            with suppress(OSError):
-                hidden.unlink()
+            for left in (hidden, self.directory / name):
+                with suppress(OSError):
+                    left.unlink()
             raise
         finally:
             unlock(file)
@@ -258,6 +262,14 @@ class Spool:
         self._oldest = deque(files[:OLDEST])
         now = time.monotonic()
         self._recount_at = now + max(RECOUNT_SECONDS, COUNTING_SHARE * (now - begin))
+
+
+def _sync_names(directory: Path) -> None:
+    folder = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _sweep(path: Path) -> None:
