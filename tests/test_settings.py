@@ -2,9 +2,11 @@
 
 import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from llmobs import Client
 from llmobs.errors import ConfigurationError
 from llmobs.settings import Settings, SettingsKeywords
 
@@ -70,6 +72,14 @@ def test_disk_settings_need_a_directory(wanted: dict[str, str], tmp_path: Path) 
     with pytest.raises(ConfigurationError, match="spool_dir"):
         Settings(**wanted)
     assert Settings(**wanted, spool_dir=tmp_path).spool_dir == tmp_path
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"spool_dir": "~nobody-here/x"}, {"sink": "jsonl:///~nobody-here/x"}]
+)
+def test_a_home_that_is_not_there_is_a_wrong_setting(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=f"{next(iter(wrong))} .*home directory"):
+        Client(**wrong)
 
 
 def test_secrets_are_in_no_repr_and_no_message(monkeypatch: pytest.MonkeyPatch) -> None:

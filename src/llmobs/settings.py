@@ -153,6 +153,16 @@ class Settings(BaseSettings):
             raise ValueError("must name at least one sink")
         return value
 
+    @field_validator("spool_dir", mode="after")
+    @classmethod
+    def _home_is_known(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        try:
+            return value.expanduser()
+        except RuntimeError:
+            raise ValueError(f"there is no home directory for {value.parts[0]}") from None
+
     @model_validator(mode="after")
     def _spool_is_there(self) -> Self:
         if self.spool_dir is None and self.overflow == "spill":

@@ -45,6 +45,20 @@ def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
+async def test_a_relative_path_stays_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path)
+    async with AsyncClient(sink="jsonl:///runs.jsonl sqlite:///llmobs.db") as client:
+        client.log_error("r", "before")
+        await client.flush()
+        monkeypatch.chdir(tmp_path / "else")
+        client.log_error("r", "after")
+    assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 2
+    assert list((tmp_path / "else").iterdir()) == []
+
+
 async def test_every_event_is_in_the_store_as_recorded(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "llmobs.db"
     async with AsyncClient(sink=f"sqlite:///{path}", service_name="shop", release="1") as client:

@@ -94,9 +94,8 @@ def _from_url(url: str, settings: Any) -> Sink:
         factory = _from_entry_point(scheme)
     try:
         return cast(Sink, factory.from_url(url, settings))
-    except ConfigurationError as error:
-        raise ConfigurationError(f"sink (LLMOBS_SINK) {safe_url(url)!r}: {error}") from None
-    except ValueError as error:  # urlsplit: bad ports and brackets
+    # urlsplit raises ValueErrors for bad ports and brackets, pathlib RuntimeErrors for ~nobody.
+    except (ValueError, RuntimeError) as error:
         raise ConfigurationError(f"sink (LLMOBS_SINK) {safe_url(url)!r}: {error}") from None
 
 

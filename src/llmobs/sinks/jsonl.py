@@ -36,7 +36,7 @@ class JSONLSink:
     max_batch_bytes: int | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path).expanduser()
+        self._path = Path(path).expanduser().absolute()  # whatever the working directory becomes
         self.name = f"jsonl:{self._path.name}"
         self._thread: BlockingThread | None = None
 

@@ -28,7 +28,7 @@ class SQLiteSink:
     max_batch_bytes: int | None = None
 
     def __init__(self, path: str | os.PathLike[str] = "llmobs.db") -> None:
-        self._path = Path(path).expanduser()
+        self._path = Path(path).expanduser().absolute()  # whatever the working directory becomes
         self.name = f"sqlite:{self._path.name}"
         self._thread: BlockingThread | None = None
         self._writer: Writer | None = None
