@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def test_sinks_do_not_share(tmp_path: Path) -> None:
 
 def test_the_oldest_go_first_when_it_is_full(tmp_path: Path) -> None:
     spool = Spool(tmp_path, "x", 3_000)
-    gone = [spool.write([make_event(prompt="x" * 800)]) for _ in range(4)]
+    gone = [spool.write([make_event(prompt="x" * 800)])[1] for _ in range(4)]
     assert [len(files) for files in gone] == [0, 0, 1, 1] or sum(map(len, gone)) >= 1
     assert sum(file.size for file in spool.files()) <= 3_000
 
@@ -131,18 +132,18 @@ def test_a_full_spool_counts_what_others_wrote_and_sent(
         assert sum(file.size for file in one.files()) <= 5_000
     while claim := one.claim():
         claim.finish()
-    assert two.write([make_event(prompt="x" * 800)]) == []
-    assert two.write([make_event(prompt="x" * 800)]) == []
+    assert two.write([make_event(prompt="x" * 800)])[1] == []
+    assert two.write([make_event(prompt="x" * 800)])[1] == []
     assert len(two.files()) == 2
 
 
 def test_what_others_sent_is_not_mistaken_for_a_full_spool(tmp_path: Path) -> None:
     spool, other = (Spool(tmp_path, "x", 5_000) for _ in range(2))
-    while not spool.write([make_event(prompt="x" * 800)]):
+    while not spool.write([make_event(prompt="x" * 800)])[1]:
         pass
     while claim := other.claim():
         claim.finish()
-    assert spool.write([make_event(prompt="x" * 800)]) == []
+    assert spool.write([make_event(prompt="x" * 800)])[1] == []
 
 
 def test_writing_does_not_look_at_every_file_every_time(
@@ -441,6 +442,30 @@ async def test_an_unwritable_spool_falls_back_to_memory_with_one_warning(
                 balance(client)
     assert sorted(sink.ids) == sorted(ids)
     assert caplog.text.count("cannot write to the spool") == 1
+
+
+async def test_what_a_slow_disk_took_too_late_is_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmobs.pipeline.spiller.DISK_SECONDS", 0.05)
+    write, waits = Spool.write, [threading.Event()]
+
+    def slow(spool: Spool, events: Any) -> Any:
+        if waits:
+            waits.pop().wait(0.5)
+        return write(spool, events)
+
+    monkeypatch.setattr(Spool, "write", slow)
+    sink = ScriptedSink(down(6))
+    async with AsyncClient(sink=sink, spool_dir=tmp_path, flush_interval_seconds=0.001) as client:
+        log(client, 5)
+        with anyio.fail_after(10):
+            while client.statistics().delivered < 5 or list(tmp_path.rglob("*.jsonl")):
+                await anyio.sleep(0.01)
+                await client.flush(0.1)
+                balance(client)
+        statistics = client.statistics()
+    assert (statistics.delivered, statistics.spooled, statistics.pending) == (5, 0, 0)
 
 
 async def test_two_clients_share_a_spool_and_each_event_arrives_once(tmp_path: Path) -> None:

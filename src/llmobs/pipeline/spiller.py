@@ -117,7 +117,7 @@ class Spiller:
         while parcels:
             parcel = parcels.pop()
             try:
-                gone = await self._call(self.spool.write, [entry.event for entry in parcel])
+                name, gone = await self._call(self.spool.write, [entry.event for entry in parcel])
             except BatchTooLargeError:
                 if middle := len(parcel) // 2:
                     parcels += parcel[middle:], parcel[:middle]
@@ -132,6 +132,9 @@ class Spiller:
                 return False
             else:
                 self._is_broken = False
+                # Here and not in the thread: what it writes after we gave up waiting stays in
+                # memory for our ledger, and its batch on disk is nobody's.
+                self.spool.own.add(name)
                 self._buffer.settle_on_disk(parcel)
                 self._account_for_evicted(gone)
         return True
@@ -139,6 +142,7 @@ class Spiller:
     def _account_for_evicted(self, gone: Sequence[Evicted]) -> None:
         for file, was_ours in gone:
             if was_ours:  # others find a receipt
+                self.spool.own.discard(file.path.name)
                 self._buffer.settle_from_disk(file.events, DropReason.SPOOL_FULL)
         if gone:
             self._say_full(sum(file.events for file, _ in gone))

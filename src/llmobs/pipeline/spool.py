@@ -123,9 +123,9 @@ class Spool:
         self._oldest: deque[SpoolFile] = deque()
         self._recount_at = 0.0
 
-    def write(self, events: Sequence[Event]) -> list[Evicted]:
+    def write(self, events: Sequence[Event]) -> tuple[str, list[Evicted]]:
         """
-        Put *events* on disk; return the older batches that had to go for them.
+        Put *events* on disk; return their batch's name, and the older ones that had to go for it.
 
         Raises:
             OSError: The disk is full, read-only, away; nothing was written.
@@ -157,8 +157,7 @@ class Spool:
             raise
         finally:
             unlock(file)
-        self.own.add(name)
-        return evicted
+        return name, evicted
 
     def files(self) -> list[SpoolFile]:
         """Return the waiting batches, oldest first; empty if there is no spool yet."""
@@ -247,7 +246,6 @@ class Spool:
             claim = Claim.take(file.path, file.events)
             if claim is not None:
                 ours = file.path.name in self.own
-                self.own.discard(file.path.name)
                 claim.finish(None if ours else {"spool_full": file.events})
                 evicted.append((file, ours))
             elif file.path.exists():
