@@ -338,6 +338,57 @@ async def test_the_next_start_sends_what_the_last_left(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.jsonl")) == []
 
 
+class Slow(ScriptedSink):
+    async def send(self, batch: Batch) -> None:
+        await anyio.sleep(0.01)
+        await super().send(batch)
+
+
+async def test_a_backlog_does_not_hold_up_what_is_recorded_meanwhile(tmp_path: Path) -> None:
+    backlog = Spool(tmp_path, "scripted", 10**8)
+    for _ in range(100):
+        backlog.write([make_event()])
+    async with AsyncClient(
+        sink=Slow(), spool_dir=tmp_path, max_queue_events=50, batch_size=10
+    ) as client:
+        while (statistics := client.statistics()).accepted < 200:
+            log(client)
+            await anyio.sleep(0.002)
+        assert statistics.dropped == {}
+        assert 0 < statistics.replayed < 100 and statistics.delivered > 100
+        report = await client.flush(10)
+        assert report.pending == 0 and client.statistics().replayed < 100
+        with anyio.fail_after(20):
+            while client.statistics().replayed < 100:
+                await anyio.sleep(0.01)
+
+
+async def test_steady_traffic_does_not_keep_a_backlog_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmobs.pipeline.worker.REPLAY_SECONDS", 0.1)
+    async with AsyncClient(sink=Slow(), spool_dir=tmp_path, flush_interval_seconds=0.05) as client:
+        log(client)
+        await client.flush(5)
+        Spool(tmp_path, "scripted", 10**8).write([make_event()])
+        with anyio.fail_after(10):
+            while not client.statistics().replayed:
+                log(client)
+                await anyio.sleep(0.001)
+
+
+async def test_a_sink_that_asks_for_a_long_pause_is_down_at_once(tmp_path: Path) -> None:
+    sink = ScriptedSink([SinkUnavailableError("busy", retry_after=60)] * 2)
+    async with AsyncClient(
+        sink=sink, spool_dir=tmp_path, batch_size=1, flush_interval_seconds=0.001
+    ) as client:
+        log(client)
+        with anyio.fail_after(10):
+            while not client.statistics().spooled:
+                await anyio.sleep(0)
+                assert sink.attempts <= 1
+
+
 async def test_a_shutdown_deadline_leaves_the_rest_on_disk(tmp_path: Path) -> None:
     class Frozen(ScriptedSink):
         async def send(self, batch: Batch) -> None:

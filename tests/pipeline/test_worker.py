@@ -18,6 +18,7 @@ from llmobs.errors import (
     SinkUnavailableError,
     StoreVersionError,
 )
+from llmobs.pipeline.retry import backoff
 from llmobs.pipeline.sink import Batch
 from tests.helpers import ScriptedSink, make_event
 
@@ -256,6 +257,18 @@ async def test_flush_gives_up_at_its_deadline_and_keeps_the_events() -> None:
         log(client, 3)
         report = await client.flush(0.05)
         assert (report.delivered, report.pending, report.complete) == (0, 3, False)
+
+
+async def test_flushes_without_end_do_not_storm_a_sink_that_asked_for_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("llmobs.pipeline.worker.backoff", backoff)
+    sink = ScriptedSink([SinkUnavailableError("busy", retry_after=30)] * 10_000)
+    async with AsyncClient(sink=sink, shutdown_timeout=0.01) as client:
+        for _ in range(50):
+            log(client)
+            await client.flush(0.005)
+        assert sink.attempts <= 2
 
 
 async def test_flush_waits_for_what_was_recorded_before_it_only() -> None:

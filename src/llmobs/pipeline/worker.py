@@ -28,9 +28,13 @@ __all__ = ["Worker"]
 MAX_CRASHES: Final = 3
 """Attempts at a batch that makes the sink fail in ways a sink must not."""
 SPOOL_AFTER: Final = 3
-"""Failed attempts after which the sink counts as down and events go to the spool, if there is one."""
+"""Failed attempts after which the sink counts as down and events go to the spool, if there is one,"""
+LONG_PAUSE: Final = 5.0
+"""and at once if it asks for a pause of so many seconds."""
+EARLY_SECONDS: Final = 1.0
+"""A flush cuts a pause short, but not below this: some applications flush after each request."""
 REPLAY_SECONDS: Final = 15.0
-"""How often an idle worker looks for batches that other processes left in the spool."""
+"""How often a worker, busy or idle, looks for batches that other processes left in the spool."""
 AFTER_BUG_SECONDS: Final = 1.0
 """Pause after an internal error, so that a lasting one does not spin."""
 FLUSH_SECONDS: Final = 0.2
@@ -94,6 +98,7 @@ class Worker:
         self._failures = 0
         self._down = False
         self._handled: list[Entry] = []
+        self._replay_at = 0.0
         self._courier.reset()
         if self._spiller is not None:
             self._spiller.reset()
@@ -136,6 +141,10 @@ class Worker:
     def _writes_ahead(self) -> bool:
         return self._spiller is not None and self._spiller.writes_ahead
 
+    @property
+    def _has_waiting(self) -> bool:
+        return bool(self.buffer.waiting) and not self._writes_ahead
+
     async def _work(self) -> None:
         assert self._wakeup is not None
         buffer = self.buffer
@@ -146,13 +155,15 @@ class Worker:
                     return
                 await self._pause()
                 await self._replay()
-            elif buffer.waiting and not self._writes_ahead:
+            elif self._has_waiting:
                 if not self._is_due():
                     await self._linger()
                 await self._deliver_due()
+                if not self._down and self._should_replay():
+                    await self._replay()
             else:
                 await self._replay()
-                if self._down or (buffer.waiting and not self._writes_ahead):
+                if self._down or self._has_waiting:
                     continue
                 self._announce_flushes()
                 if self._stopping and buffer.close_if_empty():
@@ -200,7 +211,7 @@ class Worker:
                 if crashes >= MAX_CRASHES:
                     self._settle(entries, DropReason.INTERNAL, str(error))
                     return
-            elif self._spiller and (self._failures >= SPOOL_AFTER or self._is_hopeless()):
+            elif self._spiller and self._is_down_for_long():
                 if await self._spiller.keep(entries):
                     self._set_down(True)
                 else:
@@ -208,8 +219,15 @@ class Worker:
                 return
             await self._pause()
 
+    def _should_replay(self) -> bool:
+        if self._spiller is None:
+            return False
+        awaited = bool(self._flushes) and self._spiller.has_own
+        return awaited or time.monotonic() >= self._replay_at
+
     async def _replay(self) -> None:
-        """Deliver what is on disk, until it is empty or the sink fails."""
+        """Deliver what is on disk, until it is empty or the sink fails; new events do not wait for it."""
+        self._replay_at = time.monotonic() + REPLAY_SECONDS
         if self._spiller is None:
             return
         await self._spiller.reconcile()
@@ -229,6 +247,11 @@ class Worker:
             self._replayed += sum(count for count, reason in outcomes if reason is None)
             self._set_down(False)
             self._announce_flushes()
+            if self._has_waiting and self._is_due():
+                await self._deliver_due()
+                if self._down:
+                    return
+        self._replay_at = time.monotonic() + REPLAY_SECONDS
         # Nothing here to try the sink with: try what waits in memory. It may be the disk that fails.
         self._set_down(False)
 
@@ -274,6 +297,10 @@ class Worker:
             error is not None and not isinstance(error, SinkError | SinkCrashError)
         )
 
+    def _is_down_for_long(self) -> bool:
+        asked = getattr(self._error, "retry_after", None) or 0.0
+        return self._failures >= SPOOL_AFTER or asked >= LONG_PAUSE or self._is_hopeless()
+
     async def _pause(self) -> None:
         """Wait before the next attempt; a flush or a stop that comes meanwhile cuts it short."""
         assert self._wakeup is not None
@@ -301,12 +328,15 @@ class Worker:
             seconds,
             level=logging.ERROR if self._is_hopeless() else logging.WARNING,
         )
-        deadline = time.monotonic() + seconds
+        start = time.monotonic()
+        deadline = start + seconds
         stopping, hurries = self._stopping, self._hurries
         while (left := deadline - time.monotonic()) > 0:
             await self._wakeup.wait(left)
-            if self._stopping is not stopping or self._hurries != hurries:
+            if self._stopping is not stopping:
                 return
+            if self._hurries != hurries:
+                deadline = min(deadline, start + EARLY_SECONDS)
 
     def _settle(
         self, entries: Sequence[Entry], reason: DropReason | None = None, words: str | None = None
