@@ -40,6 +40,27 @@ def test_the_context_manager_closes() -> None:
     assert len(sink.events) == 2
 
 
+def test_a_client_can_be_entered_again_and_works_as_before() -> None:
+    sink = ScriptedSink()
+    client = Client(sink=sink, flush_interval_seconds=0.05)
+    for round_ in (1, 2, 3):
+        with client:
+            client.log_error("r", "first")
+            poll(lambda r=round_: len(sink.events) == 2 * r - 1)
+            client.log_error("r", "second")  # after a moment with nothing to do
+    assert len(sink.events) == 6
+    assert client.statistics().dropped == {}
+
+
+def test_sending_with_a_closed_client_is_an_error() -> None:
+    client = Client(sink=(sink := ScriptedSink()))
+    client.close()
+    with pytest.raises(DeliveryError, match="closed") as caught:
+        client.send(make_event())
+    assert caught.value.reason == "closed"
+    assert (client.statistics().dropped, sink.events) == ({"closed": 1}, [])
+
+
 def test_flush_reports_and_returns_at_its_deadline() -> None:
     sink = ScriptedSink()
     with Client(sink=sink, flush_interval_seconds=60) as client:

@@ -24,10 +24,11 @@ import anyio.lowlevel
 
 from llmobs.client import Recording
 from llmobs.context import current_run
+from llmobs.errors import DeliveryError
 from llmobs.events import Event
 from llmobs.exits import exit_hook, flush_on_signals
 from llmobs.forks import ForkLock
-from llmobs.pipeline.statistics import FlushReport
+from llmobs.pipeline.statistics import DropReason, FlushReport
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.tracker import Tracker
 
@@ -206,6 +207,11 @@ class Client(Recording):
         """
         if thread := self._ensure_started():
             thread.call(self._send(event, self.settings.timeout if timeout is None else timeout))
+        elif self.enabled:
+            self.refuse(event, None, DropReason.CLOSED)
+            raise DeliveryError(
+                "the client is closed, or the interpreter is ending", reason=DropReason.CLOSED
+            )
 
     def close(self) -> None:
         """Deliver what is queued, within ``shutdown_timeout``, and end the thread; safe to call twice."""

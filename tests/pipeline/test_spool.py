@@ -400,6 +400,24 @@ async def test_a_shutdown_deadline_leaves_the_rest_on_disk(tmp_path: Path) -> No
     balance(client)
 
 
+async def test_closing_from_several_tasks_keeps_everything_once(tmp_path: Path) -> None:
+    class Frozen(ScriptedSink):
+        async def send(self, batch: Batch) -> None:
+            await anyio.sleep_forever()
+
+    async with AsyncClient(
+        sink=Frozen(), spool_dir=tmp_path, shutdown_timeout=0.05, batch_size=2
+    ) as client:
+        log(client, 9)
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.aclose)
+            group.start_soon(client.aclose)
+        with anyio.fail_after(5):  # there is nothing to wait for any more
+            assert (await client.flush(60)).pending == 0
+    assert client.statistics().spooled == 9
+    assert sum(file.events for file in Spool(tmp_path, "scripted", 10**6).files()) == 9
+
+
 async def test_spill_keeps_everything_while_the_sink_hangs(tmp_path: Path) -> None:
     release = anyio.Event()
 

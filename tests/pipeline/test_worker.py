@@ -89,6 +89,16 @@ async def test_a_client_can_be_entered_again() -> None:
     assert (sink.opened, sink.closed) == (2, 2)
 
 
+async def test_closing_before_entering_does_not_spoil_the_client() -> None:
+    client = AsyncClient(sink=(sink := ScriptedSink()))
+    await client.aclose()
+    async with client:
+        log(client)
+        assert (await client.flush(5)).delivered == 1
+        log(client)
+    assert len(sink.events) == 2
+
+
 async def test_entering_twice_at_once_is_refused() -> None:
     async with AsyncClient(sink=ScriptedSink()) as client:
         with pytest.raises(RuntimeError, match="in use already"):

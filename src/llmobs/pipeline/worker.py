@@ -91,6 +91,7 @@ class Worker:
         self._scope: anyio.CancelScope | None = None
         self._finished: anyio.Event | None = None
         self._stopping = False
+        self._stopped: anyio.Event | None = None
         self._hurry_seq = 0
         self._hurries = 0
         self._flushes: list[tuple[int, anyio.Event]] = []
@@ -105,6 +106,8 @@ class Worker:
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Work until `stop`; a cancelled host does not cut a delivery short, the deadline does."""
+        self._stopping = False
+        self._stopped = None
         self._wakeup = Wakeup()
         self._finished = anyio.Event()
         self.buffer.wake = self._wake
@@ -368,7 +371,9 @@ class Worker:
     async def flush(self, timeout: float | None) -> None:
         """Wait until what was recorded before this call is settled, at most *timeout* seconds."""
         seq = self.buffer.last_seq
-        if self._finished is not None and not self._is_flushed(seq):
+        if self._finished is None or self._finished.is_set():
+            return  # nobody works
+        if not self._is_flushed(seq):
             done = anyio.Event()
             self._flushes.append((seq, done))
             self.hurry()
@@ -378,7 +383,19 @@ class Worker:
     async def stop(self, timeout: float) -> None:
         """
         Deliver what is left within *timeout* seconds; keep the rest on disk, or count it as dropped.
+
+        Whoever calls it meanwhile or later waits for the first.
         """
+        if self._stopped is not None:
+            await self._stopped.wait()
+            return
+        self._stopped = anyio.Event()
+        try:
+            await self._stop(timeout)
+        finally:
+            self._stopped.set()
+
+    async def _stop(self, timeout: float) -> None:
         self._stopping = True
         if self._finished is not None:
             self.buffer.wake()
