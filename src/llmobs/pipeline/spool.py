@@ -27,6 +27,7 @@ from llmobs.codec import decode, encode
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event
 from llmobs.ids import new_id
+from llmobs.pipeline.slices import give_way
 
 try:
     import fcntl as _fcntl
@@ -240,11 +241,11 @@ class Spool:
 
 
 def _gently(items: Iterable[T]) -> Iterator[T]:
-    """Let go of the interpreter every few items: the host's event loop comes first."""
+    """Give way every few items: the host comes first."""
     for number, item in enumerate(items):
         yield item
         if number % GENTLE_EVENTS == 0:
-            time.sleep(0)
+            give_way()
 
 
 def _sweep(path: Path) -> None:
