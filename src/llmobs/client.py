@@ -131,6 +131,7 @@ class Recording:
                     Spool(settings.spool_dir, sink.name, settings.spool_bytes),
                     spill=settings.overflow == "spill",
                     write_ahead=settings.durability == "disk",
+                    interval=settings.flush_interval_seconds,
                     troubles=self._troubles,
                 )
             worker = Worker(
