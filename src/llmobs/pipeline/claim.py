@@ -7,7 +7,6 @@ since closing alone would leave the lock with a child that was forked a moment a
 """
 
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ import msgspec
 
 from llmobs.codec import decode
 from llmobs.events import Event
+from llmobs.pipeline.slices import give_way
 
 try:
     import fcntl as _fcntl
@@ -68,11 +68,11 @@ if hasattr(os, "register_at_fork"):
 
 
 def gently(items: Iterable[T]) -> Iterator[T]:
-    """Let go of the interpreter every few items: the host's event loop comes first."""
+    """Give way every few items: the host comes first."""
     for number, item in enumerate(items):
         yield item
         if number % GENTLE_EVENTS == 0:
-            time.sleep(0)
+            give_way()
 
 
 class Claim:

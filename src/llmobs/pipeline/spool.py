@@ -47,12 +47,8 @@ RECEIPT_SECONDS: Final = 3600.0
 """How long a receipt waits for the process that wrote the batch: that looks every few seconds, but
 not while its own sink asks for minutes of patience, or the machine sleeps."""
 
-RECOUNT_SECONDS: Final = 1.0
-"""How long the size of the spool, which others fill too, counts as known; longer if it takes long,"""
-COUNTING_SHARE: Final = 50
-"""so that counting takes one part in so many of our time."""
-OLDEST: Final = 1000
-"""Batches remembered from a count, to be evicted first."""
+SLACK: Final = 64
+"""One part in so many of what the spool may hold is written before it is measured again."""
 
 _NAME: Final = re.compile(r"([0-9a-f-]{36})-(\d+)\.jsonl")
 _RECEIPT: Final = re.compile(r"\.([0-9a-f-]{36}-\d+\.jsonl)\.((?:[a-z_]+=\d+,?)+)")
@@ -100,7 +96,9 @@ class Spool:
         directory: The spool's directory, shared by all sinks and processes; a relative one stays
             where it is now if the working directory changes.
         sink: The sink's name; each has a directory of its own below.
-        max_bytes: Size of this sink's part, at most; the oldest batches go first.
+        max_bytes: Size of this sink's part; the oldest batches go first. Each process that writes
+            may exceed it by a 64th: looking at every file before every write would take longer
+            the longer a sink is down.
 
     Raises:
         ConfigurationError: The platform has no advisory file locks.
@@ -119,9 +117,8 @@ class Spool:
         self.own: set[str] = set()
         """Names of batches this process wrote and has not accounted for."""
         self._candidates: deque[tuple[str, int]] = deque()
-        self._total = 0
-        self._oldest: deque[SpoolFile] = deque()
-        self._recount_at = 0.0
+        self._size = 0  # as measured, and what was written since
+        self._unmeasured = max_bytes  # bytes written since
 
     def write(self, events: Sequence[Event]) -> tuple[str, list[Evicted]]:
         """
@@ -150,7 +147,6 @@ class Spool:
             hidden.rename(self.directory / name)
             _sync_names(self.directory)  # or a power cut would leave it hidden, to be swept away
         except BaseException:
-            self._recount_at = 0.0
             for left in (hidden, self.directory / name):
                 with suppress(OSError):
                     left.unlink()
@@ -227,39 +223,27 @@ class Spool:
         self.forget_pass()
 
     def _make_room(self, size: int) -> list[Evicted]:
-        # Counting looks at every file, which may be ten thousands: between two counts it is
-        # enough to know what we wrote ourselves, and that whoever sends takes the oldest.
-        if time.monotonic() >= self._recount_at:
-            self._count()
-        self._total += size
-        evicted = []
-        recounted = False
-        while self._total > self._max_bytes:
-            if not self._oldest:
-                if recounted:
-                    break
-                self._count()
-                self._total += size
-                recounted = True
-                continue
-            file = self._oldest.popleft()
+        slack = self._max_bytes // SLACK
+        self._size += size
+        self._unmeasured += size
+        if self._size <= self._max_bytes and self._unmeasured <= slack:
+            return []
+        files = self.files()
+        self._size = sum(file.size for file in files) + size
+        self._unmeasured = size
+        evicted: list[Evicted] = []
+        if self._size <= self._max_bytes:
+            return evicted
+        for file in files:
+            if self._size <= self._max_bytes - slack:
+                break
             claim = Claim.take(file.path, file.events)
-            if claim is not None:
+            if claim is not None:  # never one that is being sent
                 ours = file.path.name in self.own
                 claim.finish(None if ours else {"spool_full": file.events})
                 evicted.append((file, ours))
-            elif file.path.exists():
-                continue  # it is being sent
-            self._total -= file.size
+                self._size -= file.size
         return evicted
-
-    def _count(self) -> None:
-        begin = time.monotonic()
-        files = self.files()
-        self._total = sum(file.size for file in files)
-        self._oldest = deque(files[:OLDEST])
-        now = time.monotonic()
-        self._recount_at = now + max(RECOUNT_SECONDS, COUNTING_SHARE * (now - begin))
 
 
 def _sync_names(directory: Path) -> None:

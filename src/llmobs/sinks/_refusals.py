@@ -45,7 +45,9 @@ def read_refusals(
             "is the URL right?"
         )
     if body.get("success") is not False:
-        return None
+        if "success" in body or not body.get("error"):
+            return None
+        return SinkUnavailableError(f"HTTP {answer.status} with an error: {words}")
     return _refused(body, events, {id_of(event): event for event in events})
 
 
@@ -96,8 +98,12 @@ def _refused(
         rest = [event for event in events if event.event_id not in named]
         named.update(refuse_some(rest, missing, unnamed[0]).events)
     if not named:
+        if kept >= len(events):
+            return None  # what it complains of is not in this batch
         return SinkUnavailableError("success is false, and the answer does not say why")
-    return SinkRejectedError(_sum_up(named), events=named, delivered=True)
+    # Kept nothing, and says so: the events it does not name are not there either.
+    kept_the_rest = kept > 0 or not isinstance(processed, int) or missing <= 0
+    return SinkRejectedError(_sum_up(named), events=named, delivered=kept_the_rest)
 
 
 def _complaints(body: Mapping[str, Any]) -> list[tuple[Any, str]]:
