@@ -145,6 +145,65 @@ async def test_events_refused_one_by_one_are_named(scripted: ScriptedServer) -> 
     assert caught.value.delivered
 
 
+@pytest.mark.parametrize(
+    ("processed", "named", "unknown", "outcome"),
+    [
+        pytest.param(3, 0, 1, (3, {}), id="all kept, and one complaint about nobody"),
+        pytest.param(2, 0, 1, (2, {"rejected": 1}), id="one refused under another name"),
+        pytest.param(1, 1, 0, (1, {"rejected": 2}), id="one refused in silence"),
+        pytest.param(None, 1, 0, (2, {"rejected": 1}), id="no figures"),
+        pytest.param(0, 0, 1, (0, {"rejected": 3}), id="nothing kept"),
+    ],
+)
+async def test_what_a_200_counts_and_what_it_names(
+    scripted: ScriptedServer,
+    processed: int | None,
+    named: int,
+    unknown: int,
+    outcome: tuple[int, dict[str, int]],
+) -> None:
+    def respond(seen: Seen) -> Reply:
+        ids = [event["event_id"] for event in json.loads(seen.body)["events"]]
+        errors = [f"Event {name}: Invalid event" for name in [*ids[:named], *["nobody"] * unknown]]
+        answer = {"success": False, "results": [{"errors": errors}]}
+        if processed is not None:
+            answer["total_processed"] = processed
+        return Reply(body=json.dumps(answer).encode())
+
+    scripted.respond = respond
+    async with llmobs.AsyncClient(sink=scripted.url) as client:
+        for _ in range(3):
+            client.log_prompt_call("run-1", "p", "m", "r", 1, 1, 1)
+        report = await client.flush(5)
+    assert (report.delivered, report.dropped) == outcome
+    assert len(scripted.requests) == 1
+
+
+async def test_events_beside_a_refused_one_that_were_not_kept_are_sent_again(
+    scripted: ScriptedServer,
+) -> None:
+    def respond(seen: Seen) -> Reply:
+        ids = [event["event_id"] for event in json.loads(seen.body)["events"]]
+        errors = [f"Event {ids[0]}: Invalid event"] if len(ids) == 3 else []
+        answer = {"success": not errors, "total_processed": 0 if errors else len(ids)}
+        return Reply(body=json.dumps({**answer, "results": [{"errors": errors}]}).encode())
+
+    scripted.respond = respond
+    async with llmobs.AsyncClient(sink=scripted.url) as client:
+        for _ in range(3):
+            client.log_prompt_call("run-1", "p", "m", "r", 1, 1, 1)
+        report = await client.flush(5)
+    assert (report.delivered, report.dropped) == (2, {"rejected": 1})
+    assert len(scripted.requests) == 2
+
+
+async def test_an_error_with_a_200_is_no_delivery(scripted: ScriptedServer) -> None:
+    scripted.replies = [Reply(body=b'{"error":{"message":"the project is frozen"}}')]
+    async with opened(scripted.url) as sink:
+        with pytest.raises(SinkUnavailableError, match="the project is frozen"):
+            await sink.send(Batch([prompt_call()]))
+
+
 async def test_events_a_400_names_are_refused_and_the_rest_sent_again(
     scripted: ScriptedServer,
 ) -> None:
@@ -454,7 +513,9 @@ async def test_a_private_authority(tmp_path_factory: pytest.TempPathFactory) -> 
         async with opened(server.url, ca_file=certificates.ca) as sink:
             await sink.send(Batch([prompt_call()]))
         async with opened(server.url) as sink:
-            with pytest.raises(SinkUnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
+            with pytest.raises(
+                SinkUnavailableError, match=r"certificate is not trusted: .*ca_file"
+            ):
                 await sink.send(Batch([prompt_call()]))
     assert len(server.requests) == 1
 
@@ -477,6 +538,43 @@ async def test_a_private_authority(tmp_path_factory: pytest.TempPathFactory) -> 
 def test_a_wrong_url_names_what_is_wrong(url: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         resolve(url, SimpleNamespace(api_key=None, timeout=5))
+
+
+async def test_a_server_without_tls_is_named_as_such(scripted: ScriptedServer) -> None:
+    async with opened(f"https://{scripted.address}") as sink:
+        with pytest.raises(SinkUnavailableError, match="is it http:// instead of https://"):
+            await sink.send(Batch([prompt_call()]))
+
+
+@pytest.mark.parametrize("proxy", ["foo://user:hunter2@host:1", "http://user:hunter2@host:abc"])
+async def test_a_proxy_that_cannot_be_used_keeps_the_events(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    async with llmobs.AsyncClient(sink="http://collector.invalid/v1") as client:
+        client.log_error("run-1", "e")
+        await client.flush(0.2)
+        statistics = client.statistics()
+        assert (statistics.pending, statistics.dropped) == (1, {})
+        assert "HTTP_PROXY" in (statistics.last_error or "")
+    assert "hunter2" not in caplog.text + (statistics.last_error or "")
+
+
+async def test_what_a_server_sends_makes_no_endless_messages() -> None:
+    async def serve(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 200 OK\r\n\x00bad" + b"A" * 50_000 + b"\r\n\r\n")
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, serve)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        async with opened(f"http://127.0.0.1:{port}") as sink:
+            with pytest.raises(SinkUnavailableError) as caught:
+                await sink.send(Batch([prompt_call()]))
+        group.cancel_scope.cancel()
+    assert len(str(caught.value)) < 400
 
 
 def test_a_wrong_certificate_file(tmp_path: Path) -> None:

@@ -17,12 +17,19 @@ from llmobs.errors import (
 )
 from llmobs.events import Event
 
-__all__ = ["HTTPAnswer", "error_for", "refuse_some", "retry_after"]
+__all__ = [
+    "MAX_WORDS",
+    "MISCONFIGURED_PAUSE",
+    "HTTPAnswer",
+    "error_for",
+    "refuse_some",
+    "retry_after",
+]
 
 MISCONFIGURED_PAUSE: Final = 60.0
 """Seconds before trying again where only a changed configuration helps."""
 MAX_WORDS: Final = 300
-"""Characters of a server's own words kept in a message."""
+"""Characters of somebody else's words kept in a message."""
 
 
 class HTTPAnswer(NamedTuple):

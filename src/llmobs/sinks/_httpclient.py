@@ -18,7 +18,7 @@ import httpx2
 
 from llmobs.context import own_traffic
 from llmobs.errors import ConfigurationError, SinkUnavailableError
-from llmobs.sinks._answer import MISCONFIGURED_PAUSE, HTTPAnswer
+from llmobs.sinks._answer import MAX_WORDS, MISCONFIGURED_PAUSE, HTTPAnswer
 
 __all__ = ["HTTPClient"]
 
@@ -80,7 +80,12 @@ class HTTPClient:
         return urlsplit(self._base).netloc
 
     async def open(self) -> None:
-        """Get ready; connects to nothing yet."""
+        """
+        Get ready; connects to nothing yet.
+
+        Raises:
+            ConfigurationError: The environment names a proxy that cannot be used.
+        """
         _keep_quiet()
         if self._client is not None and self._pid != os.getpid():
             # Inherited through fork: closing it here would end the parent's TLS connections.
@@ -88,10 +93,21 @@ class HTTPClient:
             self._client = None
         if self._client is None:
             self._pid = os.getpid()
-            self._client = self._given or httpx2.AsyncClient(
+            self._client = self._given or self._new_client()
+
+    def _new_client(self) -> httpx2.AsyncClient:
+        try:
+            return httpx2.AsyncClient(
                 verify=self._verify,  # type: ignore[arg-type]
                 limits=httpx2.Limits(max_connections=2, keepalive_expiry=KEEPALIVE_SECONDS),
             )
+        except (ValueError, ImportError, httpx2.InvalidURL) as error:
+            # Without the URL, which may hold a password.
+            why = f" ({error})" if isinstance(error, ImportError) else ""
+            raise ConfigurationError(
+                "a proxy named by HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used"
+                f"{why}; it should look like http://user:password@proxy.example:3128"
+            ) from None
 
     async def aclose(self) -> None:
         """Close the connection; safe without `open` and when called twice."""
@@ -127,7 +143,8 @@ class HTTPClient:
         except TimeoutError:
             raise SinkUnavailableError(f"no answer within {self._timeout:g} s") from None
         except self._errors as error:
-            words = self.without_secrets(_words(error))
+            words = _words_about_tls(error) or _words(error)
+            words = self.without_secrets(words)[:MAX_WORDS]
             kind = type(error).__name__
             raise SinkUnavailableError(f"{kind}: {words}" if words else kind) from None
         finally:
@@ -192,6 +209,20 @@ def _words(error: BaseException) -> str:
     while seen is not None and not str(seen):
         seen = seen.__cause__ or seen.__context__
     return "" if seen is None else str(seen)
+
+
+def _words_about_tls(error: BaseException) -> str | None:
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, ssl.SSLError):
+        seen = seen.__cause__ or seen.__context__
+    if isinstance(seen, ssl.SSLCertVerificationError):
+        return (
+            f"the server's certificate is not trusted: {seen.verify_message}; check the host name, "
+            "or name the authority that signed it (ca_file)"
+        )
+    if seen is not None and seen.reason == "WRONG_VERSION_NUMBER":
+        return "what answers there does not speak TLS; is it http:// instead of https://?"
+    return None
 
 
 def _user_agent() -> str:

@@ -88,22 +88,22 @@ def _refused(
         else:
             unnamed.append(text[:300])
     processed = body.get("total_processed")
-    kept = processed if isinstance(processed, int) else 0
+    kept = processed if isinstance(processed, int) else None
     if no_access and not kept:
         return SinkUnauthorizedError(f"{no_access[0]} (project {events[0].project_id!r})")
-    missing = len(events) - kept - len(named)
-    if unnamed and missing > 0:
+    if kept is not None and kept >= len(events) and not named:
+        return None  # what it complains of is not in this batch
+    missing = len(events) - (kept or 0) - len(named)
+    if missing > 0 and (unnamed or kept):
+        words = unnamed[0] if unnamed else "refused without a reason"
         if not kept and not named:
-            return SinkRejectedError(unnamed[0])
+            return SinkRejectedError(words)
         rest = [event for event in events if event.event_id not in named]
-        named.update(refuse_some(rest, missing, unnamed[0]).events)
+        named.update(refuse_some(rest, missing, words).events)
     if not named:
-        if kept >= len(events):
-            return None  # what it complains of is not in this batch
         return SinkUnavailableError("success is false, and the answer does not say why")
-    # Kept nothing, and says so: the events it does not name are not there either.
-    kept_the_rest = kept > 0 or not isinstance(processed, int) or missing <= 0
-    return SinkRejectedError(_sum_up(named), events=named, delivered=kept_the_rest)
+    # A server that kept nothing has not kept what it does not name either.
+    return SinkRejectedError(_sum_up(named), events=named, delivered=kept != 0)
 
 
 def _complaints(body: Mapping[str, Any]) -> list[tuple[Any, str]]:
