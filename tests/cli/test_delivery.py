@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from llmobs.cli.app import app
 from llmobs.pipeline.spool import Spool
 from tests.helpers import make_event
+from tests.support.scripted_server import Reply, ScriptedServer
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -46,7 +47,29 @@ def test_check_prints_advice(tmp_path: Path) -> None:
     code, out, _ = run("check", "--sink", f"jsonl:///{tmp_path}/none/x.jsonl", "--timeout", "0.3")
     assert code == 1
     assert out.startswith("failed  jsonl:///")
-    assert "Is the address (or path) right" in out
+    assert "Is the address right" in out
+
+
+def test_check_sends_its_event_whatever_the_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMOBS_SAMPLE_RATE", "0")
+    code, out, _ = run("check", "--sink", "memory:")
+    assert (code, out.split()[0]) == (0, "ok")
+
+
+def test_check_does_not_call_ok_what_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMOBS_ENABLED", "false")
+    code, out, err = run("check", "--sink", "memory:")
+    assert (code, out) == (1, "")
+    assert "LLMOBS_ENABLED" in err
+
+
+def test_check_says_what_a_refused_key_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ScriptedServer() as server:
+        server.otherwise = Reply(401, b'{"error":"who are you, s3cret?"}')
+        code, out, _ = run("check", "--sink", f"http://s3cret@{server.address}/v1")
+    assert code == 1
+    assert "HTTP 401: who are you, ***?" in out
+    assert "LLMOBS_API_KEY" in out
 
 
 def test_spool_lists_and_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

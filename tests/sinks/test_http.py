@@ -532,12 +532,19 @@ async def test_a_private_authority(tmp_path_factory: pytest.TempPathFactory) -> 
         ("https://host/v1?ca_file=/no/such/file.pem", "ca_file"),
         ("https://host/v1?verify=no", "no such option 'verify'"),
         ("https://host/v1?timeout=soon", "'timeout' must be float"),
-        ("https://k%0Aey@host/v1", "printable ASCII"),
+        ("https://host/v1?timeout=-1", "timeout must be above 0"),
+        ("https://host/v1?timeout=nan", "timeout must be above 0"),
+        ("https://k%0Aey@host/v1", "the key has characters other than printable ASCII"),
+        ("https://k3y/s3cret@host/v1", "write / as %2F"),
+        ("kafka://user:k3y/s3cret@host/topic", "write / as %2F"),
+        ("k3y@host/v1", "'host/v1' is not a URL"),
+        ("https://k3y#s3cret@host/v1", "# as %23"),
     ],
 )
 def test_a_wrong_url_names_what_is_wrong(url: str, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=words) as caught:
         resolve(url, SimpleNamespace(api_key=None, timeout=5))
+    assert "k3y" not in str(caught.value)
 
 
 async def test_a_server_without_tls_is_named_as_such(scripted: ScriptedServer) -> None:

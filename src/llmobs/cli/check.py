@@ -47,6 +47,8 @@ def check(
 ) -> None:
     """Send one event to each sink of the configuration, and explain what is wrong."""
     settings = Settings() if sink is None else Settings(sink=sink)
+    if not settings.enabled:
+        raise ConfigurationError("enabled (LLMOBS_ENABLED) is false: nothing is recorded or sent")
     verdicts = []
     with _quiet():
         for url in settings.sink.split():
@@ -88,6 +90,8 @@ async def _try(settings: Settings, url: str, timeout: float) -> Verdict:
         "durability": "memory",
         "shutdown_timeout": 0.1,
         "timeout": timeout,
+        # Sampling would leave out this very event; it says nothing about the way.
+        "sample_rate": 1.0,
     }
     try:
         client = AsyncClient(settings, **values)
@@ -124,10 +128,13 @@ def _reason(client: AsyncClient, error: DeliveryError) -> str:
 
 
 _ADVICE = {
-    "unavailable": "Is the address (or path) right, and is it running and reachable from here?",
+    "unavailable": (
+        "Is the address right (http or https, port, path), and is it running and reachable from here?"
+    ),
     "unauthorized": "Check the key (in the URL before the @, or LLMOBS_API_KEY) and LLMOBS_PROJECT_ID.",
     "rejected": "The sink was reached and refuses what we send: is it the server you meant, and its version?",
     "too_large": "The sink takes smaller requests only.",
+    "internal": "The sink failed in a way it must not: this is a bug, its own or ours.",
 }
 
 

@@ -24,7 +24,16 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from llmobs.errors import ConfigurationError
 from llmobs.pipeline.sink import Batch, Sink
 
-__all__ = ["Batch", "Sink", "SinkFactory", "parse_options", "path_of", "resolve", "safe_url"]
+__all__ = [
+    "Batch",
+    "Sink",
+    "SinkFactory",
+    "check_credentials",
+    "parse_options",
+    "path_of",
+    "resolve",
+    "safe_url",
+]
 
 _BUILT_IN = {
     "sqlite": "llmobs.sinks.sqlite:SQLiteSink",
@@ -110,11 +119,27 @@ def _from_entry_point(scheme: str) -> Any:
 
 def safe_url(url: str) -> str:
     """Return *url* for logs: without user, password and query, which may hold secrets."""
-    head, separator, tail = url.partition("://")
-    if not separator:
-        return url.partition("?")[0]
-    authority, slash, path = tail.partition("/")
-    return f"{head}://{authority.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+    head, separator, tail = url.partition("?")[0].partition("://")
+    if tail.startswith("/"):  # a path
+        return head + separator + tail
+    # After the last @, wherever: a key that holds a slash is not parsed as one.
+    if separator:
+        return head + separator + tail.rpartition("@")[2]
+    return head.rpartition("@")[2]
+
+
+def check_credentials(url: str) -> None:
+    """
+    See that what stands before the ``@`` of *url* was not cut short.
+
+    Raises:
+        ConfigurationError: It holds a ``/`` or a ``#``, which end it in a URL.
+    """
+    parts = urlsplit(url)
+    if "@" in parts.path or parts.fragment:
+        raise ConfigurationError(
+            "in a key or a password write / as %2F and # as %23; an @ in a path is %40"
+        )
 
 
 def path_of(url: str, *, example: str) -> str:

@@ -54,6 +54,8 @@ class HTTPClient:
         ca_file: str | os.PathLike[str] | None = None,
         client: Any = None,
     ) -> None:
+        if not timeout > 0:
+            raise ConfigurationError(f"timeout must be above 0 seconds, not {timeout:g}")
         self._base = base_url.rstrip("/")
         self._origin = _origin(self._base)
         self._headers = {
@@ -237,9 +239,8 @@ def _checked(headers: Mapping[str, str]) -> dict[str, str]:
         if not name or not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
             raise ConfigurationError(f"{name!r} is not the name of an HTTP header")
         if not value.isascii() or not value.isprintable():
-            raise ConfigurationError(
-                f"the value for the header {name!r} has characters other than printable ASCII"
-            )
+            what = "the key" if name == "authorization" else f"the value for the header {name!r}"
+            raise ConfigurationError(f"{what} has characters other than printable ASCII")
         checked[name.lower()] = value
     return checked
 

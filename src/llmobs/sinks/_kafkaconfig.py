@@ -275,8 +275,9 @@ def options_of_url(url: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: It says nothing to be understood; names the part.
     """
-    from llmobs.sinks import parse_options
+    from llmobs.sinks import check_credentials, parse_options
 
+    check_credentials(url)
     options = parse_options(url, _URL_OPTIONS)
     parts = urlsplit(url)
     credentials, _, brokers = parts.netloc.rpartition("@")

@@ -4,6 +4,7 @@ import base64
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from llmobs.errors import ConfigurationError
+from llmobs.sinks import check_credentials
 
 __all__ = ["basic_auth", "split_url"]
 
@@ -13,8 +14,9 @@ def split_url(url: str) -> tuple[str, str | None, str | None]:
     Return the URL without credentials and query, the user (usually a key) and the password in it.
 
     Raises:
-        ConfigurationError: It has no host.
+        ConfigurationError: It has no host, or its credentials are not percent-encoded.
     """
+    check_credentials(url)
     parts = urlsplit(url)
     if not parts.hostname:
         raise ConfigurationError("needs a host, for instance https://key@collector.example/v1")
