@@ -128,7 +128,7 @@ class Recording:
                 spiller = Spiller(
                     buffer,
                     preparer,
-                    Spool(settings.spool_dir, sink.name, settings.spool_bytes),
+                    Spool.of(sink, settings),
                     spill=settings.overflow == "spill",
                     write_ahead=settings.durability == "disk",
                     interval=settings.flush_interval_seconds,

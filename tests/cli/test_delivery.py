@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from llmobs.cli.app import app
 from llmobs.pipeline.spool import Spool
+from llmobs.settings import Settings
+from llmobs.sinks import resolve
 from tests.helpers import make_event
 from tests.support.scripted_server import Reply, ScriptedServer
 
@@ -75,7 +77,8 @@ def test_check_says_what_a_refused_key_is(monkeypatch: pytest.MonkeyPatch) -> No
 def test_spool_lists_and_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMOBS_SINK", f"sqlite:///{tmp_path}/llmobs.db")
     monkeypatch.setenv("LLMOBS_SPOOL_DIR", str(tmp_path / "spool"))
-    spool = Spool(tmp_path / "spool", "sqlite:llmobs.db", 10**6)
+    settings = Settings()
+    spool = Spool.of(resolve(settings.sink, settings)[0], settings)
     spool.write([make_event(), make_event()])
     spool.write([make_event()])
     code, out, _ = run("spool")
@@ -93,7 +96,8 @@ def test_spool_says_what_keeps_it_from_sending(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLMOBS_SINK", f"jsonl:///{tmp_path}/none/x.jsonl")
-    Spool(tmp_path / "spool", "jsonl:x.jsonl", 10**6).write([make_event()])
+    settings = Settings(spool_dir=tmp_path / "spool")
+    Spool.of(resolve(settings.sink, settings)[0], settings).write([make_event()])
     code, out, err = run("spool", "--dir", str(tmp_path / "spool"), "--send", "--timeout", "0.5")
     assert code == 1
     assert "cannot append" in err
@@ -115,7 +119,7 @@ def test_spool_shows_what_waits_for_sinks_that_are_not_configured(
     assert code == 0
     other = json.loads(out)["sinks"][1]
     assert (other["sink"][:14], other["events"]) == ("http-collector", 1)
-    assert other["sink"].endswith("(not in LLMOBS_SINK)")
+    assert other["sink"].endswith("(of another sink or project)")
     code, _, err = run("spool", "--dir", str(tmp_path / "spool"), "--send", "--timeout", "1")
     assert code == 1
     assert "LLMOBS_SINK does not name" in err

@@ -21,6 +21,8 @@ from llmobs import AsyncClient, DeliveryError
 from llmobs.errors import SinkRejectedError, SinkTooLargeError, SinkUnavailableError
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.spool import Spool
+from llmobs.settings import Settings
+from llmobs.sinks import resolve
 from tests.helpers import ScriptedSink, make_event, poll
 
 pytestmark = pytest.mark.anyio
@@ -144,6 +146,30 @@ def test_the_oldest_go_first_when_it_is_full_and_only_then(todo: list[tuple[int,
                 assert needed > cap - cap // 64, "something went for which there was room"
             waiting = [*waiting[len(gone) :], name]
         assert sorted(waiting) == [file.path.name for file in spools[0].files()]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"sink": "sqlite:////a/llmobs.db"}, {"sink": "sqlite:////b/llmobs.db"}),
+        ({"sink": "jsonl:////a/x.jsonl"}, {"sink": "jsonl:////b/x.jsonl"}),
+        ({"sink": "https://k@host/one"}, {"sink": "https://k@host/two"}),
+        ({"sink": "https://host/v1", "project_id": "a"}, {"sink": "https://host/v1"}),
+        ({"sink": "otlp+http://host/a"}, {"sink": "otlp+http://host/b"}),
+    ],
+)
+def test_applications_that_share_a_directory_keep_apart(
+    tmp_path: Path, one: dict[str, str], other: dict[str, str]
+) -> None:
+    def spool(keywords: dict[str, str]) -> Spool:
+        settings = Settings(spool_dir=tmp_path, **keywords)
+        return Spool.of(resolve(settings.sink, settings)[0], settings)
+
+    spool(one).write([make_event()])
+    assert spool(other).claim() is None
+    claim = spool({**one, "api_key": "a new one"}).claim()
+    assert claim is not None
+    claim.finish()
 
 
 def test_writing_does_not_look_at_every_file(

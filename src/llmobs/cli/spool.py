@@ -47,19 +47,17 @@ def spool(
     settings = Settings() if directory is None else Settings(spool_dir=directory)
     if settings.spool_dir is None:
         raise ConfigurationError("there is no spool: set LLMOBS_SPOOL_DIR, or give --dir PATH")
-    spools = [
-        Spool(settings.spool_dir, sink.name, settings.spool_bytes)
-        for sink in resolve(settings.sink, settings)
-    ]
+    spools = [Spool.of(sink, settings) for sink in resolve(settings.sink, settings)]
     problem = anyio.run(_send, settings, spools, timeout) if send else None
     waiting = [_waiting(one.sink, one.files()) for one in spools]
     ours = {one.directory for one in spools}
     for folder in sorted(settings.spool_dir.expanduser().glob("*/")):
         if folder not in ours and (files := batches_in(folder)):
-            waiting.append(_waiting(f"{folder.name} (not in LLMOBS_SINK)", files))
+            waiting.append(_waiting(f"{folder.name} (of another sink or project)", files))
             if send:
-                problem = (
-                    problem or f"{folder.name} belongs to a sink that LLMOBS_SINK does not name"
+                problem = problem or (
+                    f"{folder.name} belongs to a sink that LLMOBS_SINK does not name, "
+                    "or to another LLMOBS_PROJECT_ID"
                 )
     if json:
         write_json({"sinks": waiting, "problem": problem})

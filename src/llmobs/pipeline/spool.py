@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -28,6 +28,7 @@ from llmobs.errors import ConfigurationError
 from llmobs.events import Event
 from llmobs.ids import new_id
 from llmobs.pipeline.claim import HAS_LOCKS, Claim, gently, lock, unlock
+from llmobs.pipeline.sink import Sink
 
 __all__ = [
     "DELIVERED",
@@ -100,18 +101,20 @@ class Spool:
             may exceed it by a 64th: looking at every file before every write would take longer
             the longer a sink is down.
 
+        owner: What else tells its batches from those of a sink of the same name.
+
     Raises:
         ConfigurationError: The platform has no advisory file locks.
     """
 
-    def __init__(self, directory: Path, sink: str, max_bytes: int) -> None:
+    def __init__(self, directory: Path, sink: str, max_bytes: int, owner: str = "") -> None:
         if not HAS_LOCKS:
             raise ConfigurationError(
                 "spool_dir (LLMOBS_SPOOL_DIR): this platform has no file locks"
             )
         self.sink = sink
         readable = re.sub(r"[^A-Za-z0-9.-]+", "-", sink).strip("-.")[:40]
-        unique = blake2b(sink.encode(), digest_size=4).hexdigest()
+        unique = blake2b(f"{sink} {owner}".strip().encode(), digest_size=4).hexdigest()
         self.directory = directory.expanduser().absolute() / f"{readable}-{unique}"
         self._max_bytes = max_bytes
         self.own: set[str] = set()
@@ -119,6 +122,18 @@ class Spool:
         self._candidates: deque[tuple[str, int]] = deque()
         self._size = 0  # as measured, and what was written since
         self._unmeasured = max_bytes  # bytes written since
+
+    @classmethod
+    def of(cls, sink: Sink, settings: Any) -> Self:
+        """
+        Return the spool of *sink* in the client's ``spool_dir``.
+
+        Applications may share the directory. Two stores may have the same file name, and a key opens
+        one project: so the sink's ``address``, if it has one, and the project are part of it.
+        """
+        project = settings.project_id
+        owner = (getattr(sink, "address", ""), "" if project == "default" else project)
+        return cls(settings.spool_dir, sink.name, settings.spool_bytes, " ".join(owner).strip())
 
     def write(self, events: Sequence[Event]) -> tuple[str, list[Evicted]]:
         """

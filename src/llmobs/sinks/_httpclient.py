@@ -77,6 +77,11 @@ class HTTPClient:
         self._pid = 0
 
     @property
+    def address(self) -> str:
+        """The base URL, which holds no secrets."""
+        return self._base
+
+    @property
     def host(self) -> str:
         """Host and port, for names and messages."""
         return urlsplit(self._base).netloc

@@ -72,6 +72,7 @@ class HTTPSink:
             base_url, headers=headers, timeout=timeout, ca_file=ca_file, client=client
         )
         self.name = f"http:{self._http.host}"
+        self.address = self._http.address
         is_watchllm = wire == "watchllm"
         self.max_batch_events: int | None = MAX_EVENTS if is_watchllm else None
         self.max_batch_bytes: int | None = MAX_BODY_BYTES if is_watchllm else None

@@ -38,6 +38,7 @@ class JSONLSink:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path).expanduser().absolute()  # whatever the working directory becomes
         self.name = f"jsonl:{self._path.name}"
+        self.address = str(self._path)
         self._thread: BlockingThread | None = None
 
     @classmethod

@@ -82,6 +82,7 @@ class OTLPSink:
             endpoint, headers=headers or {}, timeout=timeout, ca_file=ca_file, client=client
         )
         self.name = f"otlp:{self._http.host}"
+        self.address = self._http.address
         self._takes_logs = logs
         self._warned = False
         # Of a batch whose logs failed: what became of its spans, so that they are not sent again.

@@ -30,6 +30,7 @@ class SQLiteSink:
     def __init__(self, path: str | os.PathLike[str] = "llmobs.db") -> None:
         self._path = Path(path).expanduser().absolute()  # whatever the working directory becomes
         self.name = f"sqlite:{self._path.name}"
+        self.address = str(self._path)
         self._thread: BlockingThread | None = None
         self._writer: Writer | None = None
         self._pid = os.getpid()
