@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     """Directory for events that cannot be delivered now; None keeps them in memory only."""
 
     spool_bytes: Annotated[int, Field(ge=1024)] = 512 * 1024 * 1024
-    """Size of the spool, at most; the oldest go first."""
+    """Size of each sink's part of the spool; the oldest batches go first."""
 
     durability: Durability = "memory"
     """``disk`` writes events to the spool before they are sent, so that kill -9 loses at most the last 100 ms."""

@@ -41,7 +41,6 @@ EMPTY: Final = "(empty)"
 """Stands for a text that is required and was not recorded."""
 
 _ENVIRONMENTS = {
-    **dict.fromkeys(("development", "dev", "local"), "development"),
     **dict.fromkeys(("development", "dev", "local", "ci"), "development"),
     **dict.fromkeys(("production", "prod", "prd", "live"), "production"),
     **dict.fromkeys(
