@@ -20,5 +20,5 @@ def is_sampled(run_id: str, rate: float) -> bool:
         return True
     if rate <= 0.0:
         return False
-    digest = blake2b(run_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    digest = blake2b(str(run_id).encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") < rate * 2**64

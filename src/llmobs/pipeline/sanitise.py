@@ -8,6 +8,7 @@ about a microsecond.
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from operator import attrgetter
 from types import NoneType
@@ -127,14 +128,29 @@ def sanitise(event: Event) -> None:
 
 def _unpack(event: Event) -> None:
     # What capture leaves for later: see `llmobs.told`.
-    timestamp: Any = event.timestamp
-    if type(timestamp) is float:
-        event.timestamp = datetime.fromtimestamp(timestamp, UTC)
+    if type(event.timestamp) is not datetime:
+        _mend_time(event, event.timestamp)
+    for name in ("run_id", "event_id"):
+        value = getattr(event, name)
+        if type(value) is not str:
+            setattr(event, name, _text_of(value))
     metadata: Any = event.metadata
     if type(metadata) is bytes:
         event.metadata = msgspec.json.decode(metadata)
     if type(event.tags) is tuple and not _are_text(map(type, event.tags)):
         event.tags = texts(event.tags)
+
+
+def _mend_time(event: Event, value: Any) -> None:
+    with suppress(ValueError, OverflowError, OSError):
+        if type(value) in (float, int):
+            event.timestamp = datetime.fromtimestamp(value, UTC)
+        elif isinstance(value, str):
+            event.timestamp = datetime.fromisoformat(value)
+    if not isinstance(event.timestamp, datetime):
+        event.timestamp = datetime.now(UTC)
+        words = f"timestamp={readable(value)[:200]} is not a time; it is when the event was sent"
+        event.warnings = (*event.warnings, words)
 
 
 def _text_of(value: Any) -> str:
