@@ -17,7 +17,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from contextvars import Context
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -28,8 +28,10 @@ from llmobs.errors import DeliveryError
 from llmobs.events import Event
 from llmobs.exits import exit_hook, flush_on_signals
 from llmobs.forks import ForkLock
+from llmobs.pipeline.delivery import CLOSE_SECONDS
 from llmobs.pipeline.statistics import DropReason, FlushReport
 from llmobs.pipeline.wakeup import call_soon_threadsafe
+from llmobs.pipeline.worker import LAST_WRITE_SECONDS
 from llmobs.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["Client", "current_tracker", "default_client", "flush_on_signals", "run"]
 
 T = TypeVar("T")
+
+END_SECONDS: Final = LAST_WRITE_SECONDS + CLOSE_SECONDS + 1.0
+"""How long closing may take after ``shutdown_timeout``: the rest goes to the spool, sinks close."""
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -215,7 +220,7 @@ class Client(Recording):
 
     def close(self) -> None:
         """Deliver what is queued, within ``shutdown_timeout``, and end the thread; safe to call twice."""
-        limit = self.settings.shutdown_timeout + 5.0
+        limit = self.settings.shutdown_timeout + END_SECONDS
         if any(buffer.pending for buffer in self._buffers):
             self._ensure_started()
         with self._lock:

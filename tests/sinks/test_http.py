@@ -21,6 +21,7 @@ from llmobs.codec import decode
 from llmobs.context import own_traffic
 from llmobs.errors import (
     ConfigurationError,
+    SinkError,
     SinkRejectedError,
     SinkTooLargeError,
     SinkUnauthorizedError,
@@ -195,6 +196,25 @@ async def test_events_beside_a_refused_one_that_were_not_kept_are_sent_again(
         report = await client.flush(5)
     assert (report.delivered, report.dropped) == (2, {"rejected": 1})
     assert len(scripted.requests) == 2
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("words", ["Event {id}: {said}", "Invalid API key {said}", "Odd: {said}"])
+async def test_what_a_server_repeats_of_the_key_is_not_said(
+    scripted: ScriptedServer, status: int, words: str
+) -> None:
+    event = prompt_call()
+    text = words.format(id=event.event_id, said="s3cret-key " + "x" * 100_000)
+    body = {"success": False, "total_processed": 0, "results": [{"errors": [text]}]}
+    if status == 400:
+        body = {"error": f"events.0.prompt: {text}, events.{'9' * 5000}.prompt: odd"}
+    scripted.replies = [Reply(status, json.dumps(body).encode())]
+    async with opened(scripted.url, "s3cret-key") as sink:
+        with pytest.raises(SinkError) as caught:
+            await sink.send(Batch([event]))
+    said = str(caught.value) + str(getattr(caught.value, "events", ""))
+    assert "s3cret" not in said
+    assert len(said) < 1_000
 
 
 async def test_an_error_with_a_200_is_no_delivery(scripted: ScriptedServer) -> None:

@@ -18,7 +18,7 @@ from llmobs.pipeline.buffer import Entry
 from llmobs.pipeline.sink import Batch, Sink
 from llmobs.pipeline.statistics import DropReason
 
-__all__ = ["Courier", "Settle", "SinkCrashError"]
+__all__ = ["CLOSE_SECONDS", "Courier", "Settle", "SinkCrashError"]
 
 CLOSE_SECONDS: Final = 5.0
 """How long a sink may take to close."""

@@ -23,7 +23,7 @@ from llmobs.pipeline.spiller import Spiller
 from llmobs.pipeline.statistics import DropReason, SinkState, Statistics
 from llmobs.pipeline.wakeup import Wakeup
 
-__all__ = ["Worker"]
+__all__ = ["LAST_WRITE_SECONDS", "Worker"]
 
 MAX_CRASHES: Final = 3
 """Attempts at a batch that makes the sink fail in ways a sink must not."""

@@ -11,29 +11,33 @@ from typing import Any
 
 from llmobs.errors import SinkError, SinkRejectedError, SinkUnauthorizedError, SinkUnavailableError
 from llmobs.events import Event
-from llmobs.sinks._answer import HTTPAnswer, error_for, refuse_some
+from llmobs.sinks._answer import MAX_WORDS, HTTPAnswer, error_for, refuse_some
 
 __all__ = ["read_refusals"]
 
-_ISSUE = re.compile(r"(?:^|[ ,:])events\.(\d+)\b[^,]*(?:,(?! ?events\.\d)[^,]*)*")
+_ISSUE = re.compile(r"(?:^|[ ,:])events\.(\d{1,9})\b[^,]*(?:,(?! ?events\.\d)[^,]*)*")
 _REFUSED = re.compile(r"Event (\S+): (.*)", re.DOTALL)
 _NO_ACCESS = "Invalid API key"
 
 
+Say = Callable[[str], str]
+
+
 def read_refusals(
-    answer: HTTPAnswer, words: str, events: Sequence[Event], id_of: Callable[[Event], str]
+    answer: HTTPAnswer, say: Say, events: Sequence[Event], id_of: Callable[[Event], str]
 ) -> SinkError | None:
     """
     Return the error an answer amounts to; None if every event was kept.
 
     Args:
         answer: What came back.
-        words: What it says went wrong, without secrets.
+        say: Returns the server's words without our secrets.
         events: What was sent.
         id_of: Returns the id an event has on the wire.
     """
+    words = say(answer.words())
     if answer.status in (400, 422):
-        return _schema_issues(answer, events) or error_for(answer, words)
+        return _schema_issues(answer, say, events) or error_for(answer, words)
     if (error := error_for(answer, words)) is not None:
         return error
     if not answer.body.strip():
@@ -48,10 +52,10 @@ def read_refusals(
         if "success" in body or not body.get("error"):
             return None
         return SinkUnavailableError(f"HTTP {answer.status} with an error: {words}")
-    return _refused(body, events, {id_of(event): event for event in events})
+    return _refused(body, say, events, {id_of(event): event for event in events})
 
 
-def _schema_issues(answer: HTTPAnswer, events: Sequence[Event]) -> SinkError | None:
+def _schema_issues(answer: HTTPAnswer, say: Say, events: Sequence[Event]) -> SinkError | None:
     """Read ``events.<index>.<field>: <reason>, …``; the server stored nothing."""
     body = answer.json()
     text = body.get("error") if isinstance(body, dict) else None
@@ -61,16 +65,17 @@ def _schema_issues(answer: HTTPAnswer, events: Sequence[Event]) -> SinkError | N
     for issue in _ISSUE.finditer(text):
         index = int(issue[1])
         if index < len(events):
-            reason = issue[0].strip(" ,:").removeprefix(f"events.{index}").lstrip(".")[:300]
+            reason = say(issue[0].strip(" ,:").removeprefix(f"events.{index}").lstrip("."))
             known = named.get(events[index].event_id)
-            named[events[index].event_id] = f"{known}, {reason}" if known else reason
+            reason = f"{known}, {reason}" if known else reason
+            named[events[index].event_id] = reason[:MAX_WORDS]
     if not named:
         return None
     return SinkRejectedError(_sum_up(named), events=named)
 
 
 def _refused(
-    body: Mapping[str, Any], events: Sequence[Event], by_wire_id: Mapping[str, Event]
+    body: Mapping[str, Any], say: Say, events: Sequence[Event], by_wire_id: Mapping[str, Event]
 ) -> SinkError | None:
     named: dict[str, str] = {}
     no_access: list[str] = []
@@ -78,15 +83,16 @@ def _refused(
     for project, text in _complaints(body):
         match = _REFUSED.match(text)
         if match is not None and (event := by_wire_id.get(match[1])) is not None:
-            named[event.event_id] = match[2][:300]
+            named[event.event_id] = say(match[2])[:MAX_WORDS]
         elif text.startswith(_NO_ACCESS):
+            text = say(text)[:MAX_WORDS]
             no_access.append(text)
             # With several projects in one batch, those the key opens were stored.
             named.update(
                 (e.event_id, text) for e in events if (e.project_id or "default") == project
             )
         else:
-            unnamed.append(text[:300])
+            unnamed.append(say(text)[:MAX_WORDS])
     processed = body.get("total_processed")
     kept = processed if isinstance(processed, int) else None
     if no_access and not kept:

@@ -111,9 +111,8 @@ class HTTPSink:
             headers["content-encoding"] = self._compression
         body = await self._body(batch.events)
         answer = await self._http.post(PATH, body, headers)
-        words = self._http.without_secrets(answer.words())
         id_of = wire_id if self._wire == "watchllm" else _own_id
-        error = read_refusals(answer, words, batch.events, id_of)
+        error = read_refusals(answer, self._http.without_secrets, batch.events, id_of)
         if error is not None:
             raise error
 
