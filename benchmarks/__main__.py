@@ -52,7 +52,7 @@ def main() -> int:
         try:
             result = rows[name].run(arguments.quick)
         except Exception:
-            console.print_exception(max_frames=3)
+            console().print_exception(max_frames=3)
             broken = True
             continue
         figures[name] = asdict(result) | {"met": [budget.met for budget in result.budgets]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ def to_terminal(result: Result) -> None:
         table.add_column(column, justify="right" if number else "left", no_wrap=not number)
     for row in result.rows:
         table.add_row(*map(show, row))
-    out = Console()
+    out = Console(width=None if sys.stdout.isatty() else 140)
     out.print(table)
     for budget in result.budgets:
         out.print(f"  {'[green]✓' if budget.met else '[red]✗'}[/] {budget}", highlight=False)
