@@ -76,7 +76,9 @@ async def _other(variant: str) -> dict[str, float]:
         return figures
 
 
-async def _flush(log: Callable[..., None], flush: Callable[[], Awaitable[None]]) -> dict[str, float]:
+async def _flush(
+    log: Callable[..., None], flush: Callable[[], Awaitable[None]]
+) -> dict[str, float]:
     for args, kwargs in calls(10):
         log(*args, **kwargs)
     await flush()

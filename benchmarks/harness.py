@@ -151,7 +151,7 @@ def interleave(module: str, variants: Sequence[str], *, rounds: int, quick: bool
                 try:
                     python = peers.python(variant) if variant in peers.PINS else sys.executable
                     metrics = _run(python, module, variant, quick)
-                except (peers.NotInstalled, NotMeasured) as error:
+                except (peers.NotInstalledError, NotMeasuredError) as error:
                     missing.add(variant)
                     console().print(f"[yellow]{module}: without {variant}: {error}")
                     continue
@@ -161,7 +161,7 @@ def interleave(module: str, variants: Sequence[str], *, rounds: int, quick: bool
     return samples
 
 
-class NotMeasured(RuntimeError):
+class NotMeasuredError(RuntimeError):
     """A sample that failed or took too long; the message is the last line it said."""
 
 
@@ -181,13 +181,13 @@ def _run(python: str, module: str, variant: str, quick: bool) -> dict[str, float
     try:
         said, complaints = process.communicate(timeout=SECONDS_PER_SAMPLE)
     except subprocess.TimeoutExpired:
-        raise NotMeasured(f"took longer than {SECONDS_PER_SAMPLE} s") from None
+        raise NotMeasuredError(f"took longer than {SECONDS_PER_SAMPLE} s") from None
     finally:
         with suppress(ProcessLookupError):  # what it left behind: a server, a child
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
     if process.returncode != 0:
-        raise NotMeasured((complaints.strip().splitlines() or ["no reason given"])[-1])
+        raise NotMeasuredError((complaints.strip().splitlines() or ["no reason given"])[-1])
     return dict(json.loads(said.splitlines()[-1]))
 
 

@@ -31,6 +31,9 @@ PINS: dict[str, tuple[str, ...]] = {
 """What to install for each; what they need in turn comes in the versions of ``constraints.txt``."""
 NAMES = tuple(PINS)
 
+_WITH_THEM = ("uvicorn",)
+"""What rows need beside a peer, in the version of ``constraints.txt``."""
+
 _BESIDE_OURS = {"asgi-correlation-id": "asgi-correlation-id==5.0.1"}
 """Peers measured in one process with us, for want of anything else in common than a process."""
 
@@ -51,7 +54,7 @@ class Peer(Protocol):
         """Whatever it has for the end."""
 
 
-class NotInstalled(RuntimeError):
+class NotInstalledError(RuntimeError):
     """A peer could not be installed here."""
 
 
@@ -66,15 +69,16 @@ def python(name: str) -> str:
     Return the interpreter of the environment of peer *name*, made now if need be.
 
     Raises:
-        NotInstalled: It could not be; the message says why.
+        NotInstalledError: It could not be; the message says why.
     """
     home = CACHE / "peers" / name
     interpreter = home / "bin" / "python"
-    if not _is_current(home, PINS[name]):
+    wanted = (*PINS[name], *_WITH_THEM)
+    if not _is_current(home, wanted):
         _uv("venv", "--clear", "--python", sys.executable, str(home))
         _uv("pip", "install", "--constraint", "constraints.txt", "--compile-bytecode",
-            "--python", str(interpreter), *PINS[name])  # fmt: skip
-        _note(home, PINS[name])
+            "--python", str(interpreter), *wanted)  # fmt: skip
+        _note(home, wanted)
     return str(interpreter)
 
 
@@ -96,7 +100,9 @@ def notes(variants: Iterable[str], ours: Iterable[str] = ("llmobs",)) -> str:
             pins = " and ".join(pin.replace("==", " ") for pin in PINS[name])
             how = importlib.import_module(f"benchmarks.peers.{name}").HOW
             told.append(f"{pins}: {how}")
-    return f"Versions: {'; '.join(told)}. Peers run with their defaults in environments of their own."
+    return (
+        f"Versions: {'; '.join(told)}. Peers run with their defaults in environments of their own."
+    )
 
 
 def _is_current(home: Path, pins: Iterable[str]) -> bool:
@@ -117,4 +123,4 @@ def _uv(*arguments: str) -> None:
         timeout=600,
     )
     if done.returncode != 0:
-        raise NotInstalled((done.stderr.strip().splitlines() or ["no reason given"])[-1])
+        raise NotInstalledError((done.stderr.strip().splitlines() or ["no reason given"])[-1])

@@ -47,7 +47,6 @@ def make(url: str) -> Logfire:
     logfire.configure(
         token="benchmarks",
         console=False,
-        inspect_arguments=False,
         advanced=logfire.AdvancedOptions(base_url=url),
     )
     return Logfire(logfire)
