@@ -12,6 +12,7 @@ import importlib
 import json
 import pkgutil
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
@@ -52,6 +53,7 @@ def main() -> int:
     figures = {}
     broken = False
     for name in arguments.names or rows:
+        began = time.monotonic()
         try:
             result = rows[name].run(arguments.quick)
         except NotMeasuredError as error:
@@ -64,6 +66,7 @@ def main() -> int:
             continue
         figures[name] = asdict(result) | {"met": [budget.met for budget in result.budgets]}
         to_terminal(result)
+        console().print(f"[dim]{name} took {time.monotonic() - began:.0f} s")
         if not arguments.quick:
             update(RESULTS, name, to_markdown(result), list(rows))
     if arguments.json:

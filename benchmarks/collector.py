@@ -69,18 +69,17 @@ class Collector:
 @contextmanager
 def collector(delay: float = 0.0) -> Iterator[Collector]:
     """Run one on a free port for the length of the block."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [os.environ.get(PYTHON, sys.executable), "-m", "benchmarks.collector", str(delay)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield Collector(f"http://127.0.0.1:{int(process.stdout.readline())}", process)
-    finally:
-        process.kill()  # also when frozen
-        process.wait(10)
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield Collector(f"http://127.0.0.1:{int(process.stdout.readline())}", process)
+        finally:
+            process.kill()  # also when frozen
 
 
 class _Server:

@@ -49,30 +49,29 @@ def sample(variant: str, quick: bool) -> dict[str, float]:
 
 
 def _end(variant: str, way: str, url: str) -> float:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.shutdown", variant, way, url],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-    )
-    try:
-        assert process.stdout is not None
-        ready = process.stdout.readline().strip()
-        assert ready, f"{variant} ended at once"
-        if way == "uvicorn":
-            connection = HTTPConnection("127.0.0.1", int(ready), timeout=30)
-            connection.request("POST", "/")
-            assert connection.getresponse().read() == b"queued"
-            connection.close()
-        began = time.perf_counter()
-        if way != "exit":
-            process.send_signal(signal.SIGTERM)
-        process.wait(END_SECONDS)
-        return time.perf_counter() - began
-    finally:
-        process.kill()
-        process.wait(10)
+    ) as process:
+        try:
+            assert process.stdout is not None
+            ready = process.stdout.readline().strip()
+            assert ready, f"{variant} ended at once"
+            if way == "uvicorn":
+                connection = HTTPConnection("127.0.0.1", int(ready), timeout=30)
+                connection.request("POST", "/")
+                assert connection.getresponse().read() == b"queued"
+                connection.close()
+            began = time.perf_counter()
+            if way != "exit":
+                process.send_signal(signal.SIGTERM)
+            process.wait(END_SECONDS)
+            return time.perf_counter() - began
+        finally:
+            process.kill()
 
 
 # What follows runs in the process that ends.
