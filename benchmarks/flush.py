@@ -150,8 +150,8 @@ def run(quick: bool) -> Result:
         ],
         budgets,
         "The budget allows the longest delay of an idle loop in the same run and 2 ms. Preparing "
-        "the 500 events falls into the measured time. Each request takes 2 s. Peers' flushes are "
-        "synchronous and offered nothing to await; they are called as their documentation does, in "
-        "a coroutine of the host. LangSmith sends several requests for 500 events. By hand "
-        f"encodes and compresses in the loop.\n\n{peers.notes(found.variants)}",
+        "the 500 events falls into the measured time. Each request takes 2 s; LangSmith and Logfire "
+        "send several. Peers' flushes are synchronous, there is nothing to await: they are called as "
+        "their documentation does, in a coroutine of the host. By hand encodes and compresses in "
+        f"the loop.\n\n{peers.notes(found.variants)}",
     )

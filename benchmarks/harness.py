@@ -31,6 +31,8 @@ CACHE = ROOT / ".cache" / "benchmarks"
 """Throw-away files: peers, virtual environments, stores. Ignored by git."""
 
 SECONDS_PER_SAMPLE = 180
+PEER_ROUNDS = 3
+"""Rounds that peers take part in, of those there are: they differ from us by factors."""
 
 
 @cache
@@ -109,7 +111,7 @@ class Samples:
         return min(found) if found else None
 
     def ratio(self, variant: str, to: str, metric: str) -> float | None:
-        """Median of the ratios of each round: a slow moment of the machine slows both."""
+        """Median of the ratios of the rounds both ran: a slow moment of the machine slows both."""
         ours, theirs = (self.values.get(name, {}).get(metric) for name in (variant, to))
         if not ours or not theirs:
             return None
@@ -135,8 +137,8 @@ def interleave(module: str, variants: Sequence[str], *, rounds: int, quick: bool
     """
     Sample every variant once per round, each in a process of its own; rounds start one further on.
 
-    A variant named as a peer runs with the interpreter of that peer's environment. One that cannot
-    run here (a package is missing) is left out, and said on the terminal.
+    A variant named as a peer runs with the interpreter of that peer's environment, in the first
+    rounds. One that cannot run here (a package is missing) is left out, and said on the terminal.
     """
     from benchmarks import peers
 
@@ -145,11 +147,12 @@ def interleave(module: str, variants: Sequence[str], *, rounds: int, quick: bool
     for number in range(rounds):
         turn = number % len(variants)
         for variant in (*variants[turn:], *variants[:turn]):
-            if variant in missing:
+            is_peer = variant in peers.PINS
+            if variant in missing or (is_peer and number >= PEER_ROUNDS):
                 continue
             with console().status(f"{module}: {variant}, round {number + 1} of {rounds}"):
                 try:
-                    python = peers.python(variant) if variant in peers.PINS else sys.executable
+                    python = peers.python(variant) if is_peer else sys.executable
                     metrics = _run(python, module, variant, quick)
                 except (peers.NotInstalledError, NotMeasuredError) as error:
                     missing.add(variant)

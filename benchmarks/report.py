@@ -22,7 +22,8 @@ Written by `make bench`; read ratios rather than absolute figures, the machine i
 Floors are the same job by hand, without redaction, bounds, retries or accounting. Variants are
 measured in interleaved rounds, each in a process of its own; figures are medians unless a note
 says otherwise. The event is 2 KB of prompt, 1 KB of answer, model, tokens, latency, cost, 5
-metadata keys and 3 tags. Peers have their pins and their ways in `benchmarks/peers`.
+metadata keys and 3 tags. Peers run in the first three rounds; their pins and how they are driven
+are in `benchmarks/peers`.
 """
 
 

@@ -28,14 +28,14 @@ PINS: dict[str, tuple[str, ...]] = {
     "langfuse": ("langfuse==5.0.4",),
     "logfire": ("logfire==5.2.0",),
 }
-"""What to install for each; what they need in turn comes in the versions of ``constraints.txt``."""
+"""What to install for each; what they need in turn comes as in ``constraints.txt``, if it is there."""
 NAMES = tuple(PINS)
 
 _WITH_THEM = ("uvicorn",)
 """What rows need beside a peer, in the version of ``constraints.txt``."""
 
 _BESIDE_OURS = {"asgi-correlation-id": "asgi-correlation-id==5.0.1"}
-"""Peers measured in one process with us, for want of anything else in common than a process."""
+"""Peers that share a process with us: of a middleware, microseconds count."""
 
 
 class Peer(Protocol):
