@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 
 from benchmarks import peers
 from benchmarks.collector import collector
 from benchmarks.harness import Budget, Result, heartbeat, interleave, quantile
 from benchmarks.sinks import sink_named
-from benchmarks.workload import endless
+from benchmarks.workload import NullSink, endless
 
 TITLE = "Event loop lateness of a 2 ms heartbeat while logging 1,000 events/s, ms"
-VARIANTS = ("idle", "calls only", "null", "jsonl", "sqlite", "http", *peers.NAMES)
+OURS = ("null", "jsonl", "sqlite", "http", "sync sqlite", "away, spooling")
+VARIANTS = ("idle", "calls only", *OURS, *peers.NAMES)
 PER_SECOND = 1_000
 
 
@@ -23,7 +25,7 @@ def sample(variant: str, quick: bool) -> dict[str, float]:
 
 
 async def _llmobs(variant: str, seconds: float) -> dict[str, float]:
-    from llmobs import AsyncClient
+    from llmobs import AsyncClient, Client
 
     if variant == "idle":
         await heartbeat(0.5)
@@ -32,13 +34,31 @@ async def _llmobs(variant: str, seconds: float) -> dict[str, float]:
         # The same pace of calls, to a client that is switched off: what the load itself costs.
         figures, _ = await _log_and_beat(AsyncClient(enabled=False).log_prompt_call, seconds)
         return figures
-    with sink_named(variant) as (sink, _):
+    if variant == "away, spooling":
+        with TemporaryDirectory() as folder:
+            async with AsyncClient(sink=_Away(), spool_dir=folder) as client:
+                figures, logged = await _log_and_beat(client.log_prompt_call, seconds)
+                await client.flush()
+                assert client.statistics().spooled == logged, client.statistics()
+                return figures
+    with sink_named(variant.removeprefix("sync ")) as (sink, _):
+        if variant.startswith("sync"):
+            with Client(sink=sink) as sync_client:  # its thread and ours share the interpreter
+                figures, _ = await _log_and_beat(sync_client.log_prompt_call, seconds)
+                return figures
         async with AsyncClient(sink=sink) as client:
             figures, logged = await _log_and_beat(client.log_prompt_call, seconds)
             await client.flush()
             statistics = client.statistics()
             assert statistics.delivered == logged, statistics
             return figures
+
+
+class _Away(NullSink):
+    async def send(self, batch: object) -> None:
+        from llmobs.errors import SinkUnavailableError
+
+        raise SinkUnavailableError("away")
 
 
 async def _peer(name: str, seconds: float) -> dict[str, float]:
@@ -92,7 +112,7 @@ def run(quick: bool) -> Result:
     idle = found.median("idle", "p99") or 0
     budgets = [
         Budget(f"{sink}: p99 (idle here: {idle:.2f} ms)", found.median(sink, "p99") or 0, 0.7, "ms")
-        for sink in ("sqlite", "jsonl", "http")
+        for sink in OURS
         if sink in found.variants
     ]
     return Result(
