@@ -74,7 +74,11 @@ def test_check_says_what_a_refused_key_is(monkeypatch: pytest.MonkeyPatch) -> No
     assert "LLMOBS_API_KEY" in out
 
 
-def test_spool_lists_and_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("enabled", ["true", "false"])
+def test_spool_lists_and_sends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enabled: str
+) -> None:
+    monkeypatch.setenv("LLMOBS_ENABLED", enabled)
     monkeypatch.setenv("LLMOBS_SINK", f"sqlite:///{tmp_path}/llmobs.db")
     monkeypatch.setenv("LLMOBS_SPOOL_DIR", str(tmp_path / "spool"))
     settings = Settings()

@@ -91,8 +91,8 @@ async def _send(settings: Settings, spools: list[Spool], timeout: float) -> str 
     )
     with bar:
         task = bar.add_task("sending", total=total)
-        # A client replays its spools as soon as it runs.
-        async with AsyncClient(settings, shutdown_timeout=1.0) as client:
+        # A client replays its spools as soon as it runs; sending is asked for, whatever is recorded.
+        async with AsyncClient(settings, shutdown_timeout=1.0, enabled=True) as client:
             while (waiting := left()) and time.monotonic() < deadline:
                 bar.update(task, completed=max(0, total - waiting))
                 await anyio.sleep(0.05)
