@@ -42,7 +42,12 @@ def worker(folder: Path, app: str, *options: str, **env: str) -> Iterator[subpro
     """Run a Celery worker whose events leave at its end, or never."""
     command = ["celery", "--app", app, "worker", *options, "--loglevel", "WARNING"]
     command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    env = {"LLMOBS_FLUSH_INTERVAL_SECONDS": "60", "TEST_QUEUE": str(folder / "queue"), **env}
+    env = {
+        "LLMOBS_FLUSH_INTERVAL_SECONDS": "60",
+        "TEST_QUEUE": str(folder / "queue"),
+        "TEST_PRICED": "1",
+        **env,
+    }
     with started(command, folder, **env) as process:
         yield process
 
