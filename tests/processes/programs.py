@@ -163,10 +163,20 @@ def fork_after_use_wrong() -> None:
 @program
 def forks_under_load() -> None:
     """Forks at any moment, while other threads record and the pipeline delivers."""
-    threads = [threading.Thread(target=log, args=(200,)) for _ in range(2)]
+    os.environ["LLMOBS_BATCH_SIZE"] = "10"  # or it would wait for the end
+
+    def work() -> None:
+        for _ in range(20):
+            log(10)
+            time.sleep(0.02)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
         thread.start()
-    pids = [fork(lambda: log(100)) for _ in range(6)]
+    pids = []
+    for _ in range(6):
+        time.sleep(0.05)
+        pids.append(fork(lambda: log(100)))
     for thread in threads:
         thread.join()
     for pid in pids:

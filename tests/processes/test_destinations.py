@@ -9,7 +9,7 @@ import pytest
 
 from tests.processes import destinations
 from tests.processes.destinations import Destination
-from tests.processes.running import end, running
+from tests.processes.running import SECONDS, end, running, started
 from tests.support.arrivals import Note
 
 pytestmark = pytest.mark.timeout(60)
@@ -64,3 +64,14 @@ def test_everything_recorded_arrives_once(
     for ids in arrived:
         assert Counter(ids) == Counter(recorded), errors
     assert "llmobs:" not in errors
+
+
+@pytest.mark.parametrize("sinks", ["sqlite", "http", "otlp", "kafka"])
+def test_a_fork_waits_for_what_our_threads_import(
+    targets: list[Destination], tmp_path: Path
+) -> None:
+    env = {"LLMOBS_SINK": targets[0].url, "LLMOBS_SPOOL_DIR": str(tmp_path / "spool")}
+    with started(["tests.processes.imports"], tmp_path, **env) as process:
+        imports, _ = process.communicate(timeout=SECONDS)
+    assert "guarded" in imports, (tmp_path / "stderr").read_text()
+    assert [line for line in imports.splitlines() if line.startswith("OPEN")] == []
