@@ -13,7 +13,6 @@ import platform
 import socket
 import sys
 import threading
-import time
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +42,7 @@ from llmobs.pipeline.buffer import Buffer, Done, Entry
 from llmobs.pipeline.delivery import Courier
 from llmobs.pipeline.prepare import Identity, Preparer
 from llmobs.pipeline.sampling import is_sampled
+from llmobs.pipeline.slices import give_way
 from llmobs.pipeline.spiller import Spiller
 from llmobs.pipeline.spool import Spool
 from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, combine
@@ -131,6 +131,7 @@ class Recording:
                     Spool(settings.spool_dir, sink.name, settings.spool_bytes),
                     spill=settings.overflow == "spill",
                     write_ahead=settings.durability == "disk",
+                    interval=settings.flush_interval_seconds,
                     troubles=self._troubles,
                 )
             worker = Worker(
@@ -152,8 +153,7 @@ class Recording:
         redact = settings.redact_pii or settings.capture_content == "redacted"
         redactor = None
         if redact or settings.redactor is not None:
-            # Between the pieces of a long text, let go of the interpreter: the host's loop comes first.
-            text = partial(redact_text, pause=partial(time.sleep, 0)) if redact else str
+            text = partial(redact_text, pause=give_way) if redact else str
             redactor = Redactor(text=text, extra=settings.redactor)
         return Preparer(
             Identity(

@@ -6,10 +6,13 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmobs import AsyncClient, DeliveryError
 from llmobs.errors import SinkRejectedError, SinkTooLargeError, SinkUnavailableError
@@ -79,11 +82,47 @@ def test_sinks_do_not_share(tmp_path: Path) -> None:
     assert Spool(tmp_path, "two", 10**6).claim() is None
 
 
-def test_the_oldest_go_first_when_it_is_full(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, "x", 3_000)
-    gone = [spool.write([make_event(prompt="x" * 800)]) for _ in range(4)]
-    assert [len(files) for files in gone] == [0, 0, 1, 1] or sum(map(len, gone)) >= 1
-    assert sum(file.size for file in spool.files()) <= 3_000
+steps = st.one_of(st.integers(1, 9_000), st.just("send"))
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), steps), min_size=5, max_size=50))
+def test_the_oldest_go_first_when_it_is_full_and_only_then(todo: list[tuple[int, Any]]) -> None:
+    """Two processes write and send at will; each may add 1/64 to the cap."""
+    cap = 60_000
+    with TemporaryDirectory() as folder:
+        spools = [Spool(Path(folder), "x", cap) for _ in range(2)]
+        waiting: list[str] = []
+        for who, step in todo:
+            spool = spools[who]
+            if step == "send":
+                if claim := spool.claim():
+                    waiting.remove(claim.path.name)
+                    claim.finish()
+                continue
+            before = {file.path.name: file.size for file in spool.files()}
+            gone = [file.path.name for file, _ in spool.write([make_event(prompt="x" * step)])]
+            after = {file.path.name: file.size for file in spool.files()}
+            (name,) = after.keys() - before.keys()
+            assert gone == waiting[: len(gone)]
+            assert sum(after.values()) <= cap + 2 * (cap // 64)
+            if gone:
+                needed = sum(after.values()) + before[gone[-1]]
+                assert needed > cap - cap // 64, "something went for which there was room"
+            waiting = [*waiting[len(gone) :], name]
+        assert sorted(waiting) == [file.path.name for file in spools[0].files()]
+
+
+def test_writing_does_not_look_at_every_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    looks = []
+    files = spool.files
+    monkeypatch.setattr(spool, "files", lambda: looks.append(1) or files())
+    for _ in range(200):
+        spool.write([make_event()])
+    assert len(files()) == 200
+    assert len(looks) < 20
 
 
 def test_what_a_dead_writer_left_is_swept_and_damage_is_skipped(tmp_path: Path) -> None:
@@ -128,6 +167,21 @@ async def test_flush_reports_what_is_on_disk(tmp_path: Path) -> None:
         assert (report.spooled, report.pending, report.delivered) == (5, 0, 0)
         log(client, 3)
         assert (await client.flush(10)).spooled == 3
+        balance(client)
+
+
+async def test_a_sink_that_is_down_for_long_makes_few_files(tmp_path: Path) -> None:
+    async with AsyncClient(
+        sink=ScriptedSink(down()), spool_dir=tmp_path, flush_interval_seconds=60
+    ) as client:
+        log(client)
+        await client.flush(10)
+        for _ in range(50):
+            log(client)
+            await anyio.sleep(0.001)  # each event alone, as at a low rate
+        assert len(list(tmp_path.rglob("*.jsonl"))) <= 2
+        assert (await client.flush(10)).pending == 0
+        assert client.statistics().spooled == 51
         balance(client)
 
 

@@ -39,8 +39,11 @@ class Sdk:
         return client
 
     def uninstrument(self, client: Any) -> None:
-        """Give the HTTP client that *client* stands on its transports back."""
-        httpx.uninstrument(self._http_client(client))
+        """Give the HTTP client that *client* stands on its transports back; None: all made later."""
+        if client is None:
+            self._uninstrument_later()
+        else:
+            httpx.uninstrument(self._http_client(client))
 
     def instrument_later(
         self,
@@ -63,7 +66,7 @@ class Sdk:
             "include_usage": include_usage,
         }
         httpx.RecordingTransport(None, **options)  # says what is wrong with the options now
-        self.uninstrument_later()
+        self._uninstrument_later()
         for base in {b for c in classes for b in c.__mro__ if b.__name__ in _BASES}:
             self._patched[base] = base.__dict__["__init__"]
             base.__init__ = self._instrumenting(base.__dict__["__init__"], options)  # type: ignore[misc]
@@ -80,8 +83,7 @@ class Sdk:
 
         return __init__
 
-    def uninstrument_later(self) -> None:
-        """Undo `instrument_later`: the SDK's classes, and the clients made since."""
+    def _uninstrument_later(self) -> None:
         for base, original in self._patched.items():
             base.__init__ = original  # type: ignore[misc]
         self._patched.clear()

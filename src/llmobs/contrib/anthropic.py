@@ -81,7 +81,4 @@ def instrument(
 
 def uninstrument(client: Any = None) -> None:
     """Undo :func:`instrument`, for *client* or, without one, for clients made later and since."""
-    if client is None:
-        _sdk.uninstrument_later()
-    else:
-        _sdk.uninstrument(client)
+    _sdk.uninstrument(client)

@@ -2,15 +2,13 @@
 Make events fit to leave: complete, well-formed, redacted and priced, in that order, once each.
 
 Runs before anything can reach a disk or a wire, off the request path, and in slices, so that the
-host's event loop is never held for more than about a quarter of a millisecond.
+host's event loop and threads never wait for more than about a quarter of a millisecond.
 """
 
-import time
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import anyio
-import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 
@@ -21,11 +19,10 @@ from llmobs.guard import internal_errors
 from llmobs.pipeline.buffer import Entry
 from llmobs.pipeline.redaction import Redactor
 from llmobs.pipeline.sanitise import sanitise
+from llmobs.pipeline.slices import Slices
 
 __all__ = ["Identity", "Preparer", "Pricer", "strip_content"]
 
-SLICE_SECONDS: Final = 0.00025
-"""How long one slice of work may hold the event loop."""
 LARGE_BYTES: Final = 128 * 1024
 """Events above this size are prepared in a worker thread."""
 
@@ -131,7 +128,7 @@ class Preparer:
         async with self._lock:
             if self._pricer is not None and any(self._pricer.wants(e.event) for e in entries):
                 await self._pricer.load()
-            slice_end = time.perf_counter() + SLICE_SECONDS
+            slices = Slices()
             for entry in entries:
                 if entry.event.client is not None:
                     continue
@@ -142,9 +139,8 @@ class Preparer:
                         self.prepare_now(entry)
                 else:
                     self.prepare_now(entry)
-                if time.perf_counter() > slice_end:
-                    await anyio.lowlevel.checkpoint()
-                    slice_end = time.perf_counter() + SLICE_SECONDS
+                if slices.over:
+                    await slices.rest()
 
     def prepare_now(self, entry: Entry) -> None:
         """Prepare one event in place, in this thread. Never raises."""

@@ -4,6 +4,8 @@ Moves waiting events to the spool while the sink is down, slow or frozen, or alw
 It runs beside the worker, because a sink that hangs holds the worker up.
 """
 
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -24,7 +26,7 @@ __all__ = ["Spiller"]
 T = TypeVar("T")
 
 WRITE_AHEAD_SECONDS: Final = 0.05
-"""With ``durability="disk"``: how long an event may be in memory only (the promise is 0.1 s)."""
+"""With ``durability="disk"``: from one write to the next (the promise is 0.1 s)."""
 RETRY_SECONDS: Final = 1.0
 """Pause after the disk refused a write."""
 DISK_SECONDS: Final = 10.0
@@ -39,6 +41,7 @@ class Spiller:
         spool: Where they go.
         spill: Also when the queue is half full (``overflow="spill"``).
         write_ahead: Always, at once (``durability="disk"``).
+        interval: Seconds from one write to the next, unless a full batch waits.
         troubles: Where trouble is logged.
     """
 
@@ -50,6 +53,7 @@ class Spiller:
         *,
         spill: bool,
         write_ahead: bool,
+        interval: float,
         troubles: Troubles,
     ) -> None:
         self.spool = spool
@@ -57,6 +61,8 @@ class Spiller:
         self._buffer = buffer
         self._preparer = preparer
         self._spill = spill
+        self._interval = min(interval, WRITE_AHEAD_SECONDS) if write_ahead else interval
+        self._last_write = -math.inf
         self._troubles = troubles
         self._thread: BlockingThread | None = None
         self._wakeup: Wakeup | None = None
@@ -64,27 +70,39 @@ class Spiller:
         self._is_broken = False
         self._hangs = False
 
-    async def run(self, changed: Callable[[], object]) -> None:
-        """Work until cancelled; call *changed* after each attempt to write."""
+    async def run(self, changed: Callable[[], object], is_due: Callable[[], bool]) -> None:
+        """
+        Work until cancelled.
+
+        Args:
+            changed: Called after each attempt to write.
+            is_due: Whether what waits may not wait for company.
+        """
         self._wakeup = Wakeup()
         self._buffer.high_water = self._wakeup.set
         while True:
             # A bug of ours must not reach the host through its task group.
             with internal_errors("keep events on disk"):
-                await self._run(self._wakeup, changed)
+                await self._run(self._wakeup, changed, is_due)
             await anyio.sleep(RETRY_SECONDS)
 
-    async def _run(self, wakeup: Wakeup, changed: Callable[[], object]) -> None:
+    async def _run(
+        self, wakeup: Wakeup, changed: Callable[[], object], is_due: Callable[[], bool]
+    ) -> None:
         while True:
             if not (self._should_spill() and self._buffer.waiting):
                 await wakeup.wait()
-                if self.write_ahead:
-                    await anyio.sleep(WRITE_AHEAD_SECONDS)  # for company
-            elif await self.keep(self._buffer.take()):
-                changed()
+            # A file for each event would be many, and each is a delivery of its own later.
+            elif (left := self._last_write + self._interval - time.monotonic()) > 0 and not (
+                is_due() or self._buffer.is_half_full
+            ):
+                await wakeup.wait(left)
             else:
+                self._last_write = time.monotonic()
+                kept = await self.keep(self._buffer.take())
                 changed()
-                await anyio.sleep(RETRY_SECONDS)
+                if not kept:
+                    await anyio.sleep(RETRY_SECONDS)
 
     @property
     def has_own(self) -> bool:

@@ -27,6 +27,7 @@ from llmobs.codec import decode, encode
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event
 from llmobs.ids import new_id
+from llmobs.pipeline.slices import give_way
 
 try:
     import fcntl as _fcntl
@@ -55,6 +56,8 @@ LOST: Final = "lost"
 RECEIPT_SECONDS: Final = 120.0
 """How long a receipt waits for the process that wrote the batch; it looks every few seconds."""
 
+SLACK: Final = 64
+"""One part in so many of what the spool may hold is written before it is measured again."""
 GENTLE_EVENTS: Final = 8
 """Events encoded or read at a stretch, about 0.1 ms."""
 
@@ -103,7 +106,9 @@ class Spool:
     Args:
         directory: The spool's directory, shared by all sinks and processes.
         sink: The sink's name; each has a directory of its own below.
-        max_bytes: Size of this sink's part, at most; the oldest batches go first.
+        max_bytes: Size of this sink's part; the oldest batches go first. Each process that writes
+            may exceed it by a 64th: looking at every file before every write would take longer
+            the longer a sink is down.
 
     Raises:
         ConfigurationError: The platform has no advisory file locks.
@@ -122,6 +127,8 @@ class Spool:
         self.own: set[str] = set()
         """Names of batches this process wrote and has not accounted for."""
         self._candidates: deque[tuple[str, int]] = deque()
+        self._size = 0  # as measured, and what was written since
+        self._unmeasured = max_bytes  # bytes written since
 
     def write(self, events: Sequence[Event]) -> list[Evicted]:
         """
@@ -223,11 +230,19 @@ class Spool:
         self._candidates.clear()
 
     def _make_room(self, size: int) -> list[Evicted]:
+        slack = self._max_bytes // SLACK
+        self._size += size
+        self._unmeasured += size
+        if self._size <= self._max_bytes and self._unmeasured <= slack:
+            return []
         files = self.files()
-        total = sum(file.size for file in files) + size
-        evicted = []
+        self._size = sum(file.size for file in files) + size
+        self._unmeasured = size
+        evicted: list[Evicted] = []
+        if self._size <= self._max_bytes:
+            return evicted
         for file in files:
-            if total <= self._max_bytes:
+            if self._size <= self._max_bytes - slack:
                 break
             claim = Claim.take(file.path, file.events)
             if claim is not None:  # never one that is being sent
@@ -235,16 +250,16 @@ class Spool:
                 self.own.discard(file.path.name)
                 claim.finish(None if ours else {"spool_full": file.events})
                 evicted.append((file, ours))
-                total -= file.size
+                self._size -= file.size
         return evicted
 
 
 def _gently(items: Iterable[T]) -> Iterator[T]:
-    """Let go of the interpreter every few items: the host's event loop comes first."""
+    """Give way every few items: the host comes first."""
     for number, item in enumerate(items):
         yield item
         if number % GENTLE_EVENTS == 0:
-            time.sleep(0)
+            give_way()
 
 
 def _sweep(path: Path) -> None:

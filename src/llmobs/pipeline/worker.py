@@ -108,7 +108,7 @@ class Worker:
             with anyio.CancelScope(shield=True) as self._scope:
                 async with anyio.create_task_group() as group:
                     if self._spiller is not None:
-                        group.start_soon(self._spiller.run, self._wakeup.set)
+                        group.start_soon(self._spiller.run, self._wakeup.set, self._is_due)
                     while not await self._work_guarded():
                         pass
                     group.cancel_scope.cancel()

@@ -1,14 +1,13 @@
 """The asynchronous client of the LLM Sentinel document."""
 
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import anyio
 import anyio.to_thread
 
 from llmobs.errors import LLMObsError
 from llmobs.pipeline.wakeup import call_soon_threadsafe
-from llmobs.sentinel._config import SentinelConfig
 from llmobs.sentinel._delivery import Delivery, SentinelSink, track_event
 from llmobs.sentinel._errors import ConnectionError
 from llmobs.sentinel._events import TelemetryEvent
@@ -35,19 +34,6 @@ class AsyncSentinelClient(Delivery):
     """
 
     _is_started = False
-
-    @classmethod
-    def from_env(cls, **kwargs: Any) -> Self:
-        """
-        Return a client configured by the variables ``SENTINEL_*``.
-
-        Args:
-            kwargs: Fields of `SentinelConfig` that win over the environment.
-
-        Raises:
-            ConfigurationError: A field or a variable is wrong; names it.
-        """
-        return cls(config=SentinelConfig.from_env(**kwargs))
 
     async def start(self) -> None:
         """

@@ -3,9 +3,8 @@
 import threading
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from llmobs.sentinel._config import SentinelConfig
 from llmobs.sentinel._delivery import Delivery, SentinelSink, track_event
 from llmobs.sentinel._events import TelemetryEvent
 
@@ -27,19 +26,6 @@ class SentinelClient(Delivery):
         ConfigurationError: A field or a variable is wrong; names it.
         TypeError: There is no such field.
     """
-
-    @classmethod
-    def from_env(cls, **kwargs: Any) -> Self:
-        """
-        Return a client configured by the variables ``SENTINEL_*``.
-
-        Args:
-            kwargs: Fields of `SentinelConfig` that win over the environment.
-
-        Raises:
-            ConfigurationError: A field or a variable is wrong; names it.
-        """
-        return cls(config=SentinelConfig.from_env(**kwargs))
 
     def send(self, event: TelemetryEvent, timeout: float | None = None) -> None:
         """

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from llmobs.codec import weigh
 from llmobs.errors import ConfigurationError as LLMObsConfigurationError
@@ -137,6 +137,19 @@ class Delivery:
         self.config = config
         self._closed = False
         self._connect(SentinelSink(config))
+
+    @classmethod
+    def from_env(cls, **kwargs: Any) -> Self:
+        """
+        Return a client configured by the variables ``SENTINEL_*``.
+
+        Args:
+            kwargs: Fields of `SentinelConfig` that win over the environment.
+
+        Raises:
+            ConfigurationError: A field or a variable is wrong; names it.
+        """
+        return cls(config=SentinelConfig.from_env(**kwargs))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.config!r})"

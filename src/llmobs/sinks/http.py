@@ -8,11 +8,11 @@ from llmobs.codec import encode
 from llmobs.errors import ConfigurationError, SinkTooLargeError
 from llmobs.events import Event
 from llmobs.pipeline.sink import Batch
+from llmobs.pipeline.slices import in_slices
 from llmobs.sinks import parse_options
 from llmobs.sinks._compress import Compression, compressor_for
 from llmobs.sinks._httpclient import HTTPClient
 from llmobs.sinks._refusals import read_refusals
-from llmobs.sinks._slices import in_slices
 from llmobs.sinks._url import split_url
 from llmobs.sinks._watchllm import MAX_BODY_BYTES, MAX_EVENTS, to_watchllm, wire_id
 

@@ -9,9 +9,9 @@ from typing import Any, Self
 from llmobs.codec import encode
 from llmobs.errors import SinkUnavailableError
 from llmobs.pipeline.sink import Batch
+from llmobs.pipeline.slices import in_slices
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.sinks import parse_options, path_of
-from llmobs.sinks._slices import in_slices
 
 try:
     import fcntl as _fcntl

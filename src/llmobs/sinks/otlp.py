@@ -9,12 +9,12 @@ from urllib.parse import unquote, urlsplit
 from llmobs.errors import ConfigurationError, MissingExtraError, SinkRejectedError
 from llmobs.events import Event
 from llmobs.pipeline.sink import Batch
+from llmobs.pipeline.slices import in_slices
 from llmobs.sinks import parse_options
 from llmobs.sinks._answer import HTTPAnswer, error_for, refuse_some
 from llmobs.sinks._compress import Compression, compressor_for
 from llmobs.sinks._httpclient import HTTPClient
 from llmobs.sinks._otlp_records import is_log
-from llmobs.sinks._slices import in_slices
 from llmobs.sinks._url import basic_auth, split_url
 
 __all__ = ["OTLPSink"]

@@ -1,0 +1,60 @@
+"""
+Long work in short slices, so that the host never waits for it: neither its event loop nor, the
+interpreter being one for all, its threads.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
+
+import anyio.lowlevel
+
+__all__ = ["Slices", "give_way", "in_slices"]
+
+SLICE_SECONDS: Final = 0.00025
+"""How long one slice of work may hold the event loop and the interpreter."""
+GIVE_WAY_SECONDS: Final = 1e-6
+"""The shortest sleep there is; Linux makes about 50 µs of it."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def give_way() -> None:
+    """
+    Let another thread have the interpreter.
+
+    Who lets go of it for an instant only (``time.sleep(0)``, the poll of an event loop that has more
+    to do) has it back before a waiting thread is awake. Worse, each such instant restarts that
+    thread's patience (`sys.getswitchinterval`), so it waits for as long as the work lasts.
+    """
+    time.sleep(GIVE_WAY_SECONDS)
+
+
+class Slices:
+    """Tells when a slice of work has lasted long enough; the first begins now."""
+
+    def __init__(self) -> None:
+        self._end = time.perf_counter() + SLICE_SECONDS
+
+    @property
+    def over(self) -> bool:
+        """Whether to `rest` now."""
+        return time.perf_counter() > self._end
+
+    async def rest(self) -> None:
+        """Let other threads and tasks run, and begin the next slice."""
+        give_way()
+        await anyio.lowlevel.checkpoint()
+        self._end = time.perf_counter() + SLICE_SECONDS
+
+
+async def in_slices(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Return ``[work(item) for item in items]``, resting between slices."""
+    slices = Slices()
+    results = []
+    for item in items:
+        results.append(work(item))
+        if slices.over:
+            await slices.rest()
+    return results
