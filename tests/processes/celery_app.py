@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from celery import Celery
+from celery.signals import worker_process_shutdown
 
 import llmobs
 from llmobs.exits import ExitHook
@@ -20,6 +21,16 @@ module_client = llmobs.Client()
 log(10, module_client)  # its thread and its store exist before the fork
 
 
+worked: list[str] = []
+"""What this child did."""
+
+
+@worker_process_shutdown.connect
+def last_words(**details: object) -> None:
+    if worked:
+        log(1)
+
+
 @cache
 def own_client() -> llmobs.Client:
     """Made by the first task of a child."""
@@ -30,4 +41,5 @@ def own_client() -> llmobs.Client:
 def record(whose: str, count: int, seconds: float = 0.0) -> None:
     clients = {"module": lambda: module_client, "own": own_client, "default": llmobs.default_client}
     log(count, clients[whose]())
+    worked.append(whose)
     time.sleep(seconds)

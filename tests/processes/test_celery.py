@@ -32,7 +32,7 @@ use_folder(app, Path("queue"))
 """
 
 
-def recorded(folder: Path) -> int:
+def count(folder: Path) -> int:
     ledger = folder / "ledger"
     return ledger.read_bytes().count(b"\n") if ledger.exists() else 0
 
@@ -62,7 +62,7 @@ def run_tasks(
         for task in tasks:
             sender.send_task("record", task)
     with worker(folder, "tests.processes.celery_app", *options, **env) as process:
-        eventually(lambda: recorded(folder) == 1000, timeout=SECONDS, what="all tasks' records")
+        eventually(lambda: count(folder) >= 1000, timeout=SECONDS, what="all tasks' records")
         process.send_signal(end)
         ended = process.wait(SECONDS)
     return ended, Arrivals.read(folder / "ledger", folder / "llmobs.db")
@@ -91,7 +91,7 @@ def test_everything_that_tasks_recorded_arrives(
     note_row(f"celery, {name}", ended, got)
     errors = (tmp_path / "stderr").read_text()
     assert ended == code, errors
-    assert len(got.recorded) == 1000
+    assert len(got.recorded) >= 1000  # children may have last words
     assert not got.lost, errors
     assert set(got.stored) == got.recorded, "something was stored that nobody recorded"
 
