@@ -43,7 +43,7 @@ types: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/pyright
 
-bench: $(VENV)/.dev ## Measure against the budgets (quiet machine, about ten minutes)
+bench: $(VENV)/.dev ## Measure against the budgets and beside peers (quiet machine, about half an hour)
 	@$(BIN)/python -m benchmarks
 
 constraints: $(BIN)/uv ## Pin today's versions

@@ -12,16 +12,20 @@ import importlib
 import json
 import pkgutil
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
 from benchmarks import __path__ as here
-from benchmarks.harness import console
+from benchmarks.harness import NotMeasuredError, console
 from benchmarks.report import to_markdown, to_terminal, update
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-_FIRST = ("caller", "asgi", "loop", "burst", "store", "flush", "imports")
+_FIRST = (
+    "caller", "delivery", "burst", "frozen", "loop", "flush", "shutdown", "asgi", "redaction",
+    "imports", "store",
+)  # fmt: skip
 """The order of the table in the design; rows it does not name follow by name."""
 
 
@@ -49,14 +53,20 @@ def main() -> int:
     figures = {}
     broken = False
     for name in arguments.names or rows:
+        began = time.monotonic()
         try:
             result = rows[name].run(arguments.quick)
+        except NotMeasuredError as error:
+            console().print(f"[yellow]without {name}: {error}")
+            broken = True
+            continue
         except Exception:
-            console.print_exception(max_frames=3)
+            console().print_exception(max_frames=3)
             broken = True
             continue
         figures[name] = asdict(result) | {"met": [budget.met for budget in result.budgets]}
         to_terminal(result)
+        console().print(f"[dim]{name} took {time.monotonic() - began:.0f} s")
         if not arguments.quick:
             update(RESULTS, name, to_markdown(result), list(rows))
     if arguments.json:

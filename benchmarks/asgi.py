@@ -8,7 +8,8 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from benchmarks.harness import Budget, Result, Samples, install_peer, interleave
+from benchmarks import peers
+from benchmarks.harness import Budget, Result, Samples, interleave
 from benchmarks.workload import NullSink, calls
 
 TITLE = "ASGI middleware: added per request and per streamed chunk, µs"
@@ -84,7 +85,7 @@ def _apps(client: Any) -> dict[str, Callable[[App], App]]:
         "llmobs, one event": lambda app: LLMObsMiddleware(_one_event(app), client=client),
     }
     try:
-        install_peer("asgi-correlation-id")
+        peers.beside_ours("asgi-correlation-id")
         from asgi_correlation_id import CorrelationIdMiddleware
     except Exception:  # no network: the peer is left out of the table
         return apps

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from benchmarks import peers
+from benchmarks.collector import collector
 from benchmarks.harness import Budget, Result, interleave, quantile
 from benchmarks.workload import NullSink, calls
 
@@ -26,18 +26,20 @@ VARIANTS = (
     "sync-null",
     "sync-sqlite",
     "run-null",
-    "opentelemetry",
+    *peers.NAMES,
 )
-PEERS = ("opentelemetry",)
 
 Log = Callable[..., object]
 
 
 def sample(variant: str, quick: bool) -> dict[str, float]:
     """Bursts with rests between them, then calls a millisecond apart; microseconds of each call."""
+    bursts = 4 if quick else 8
+    if variant in peers.NAMES:
+        return asyncio.run(_peer(variant, bursts))
     folder = Path(tempfile.mkdtemp())
     try:
-        return asyncio.run(_measure(variant, folder, bursts=4 if quick else 8))
+        return asyncio.run(_measure(variant, folder, bursts))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -61,7 +63,7 @@ async def _measure(variant: str, folder: Path, bursts: int) -> dict[str, float]:
         async with AsyncClient(sink=NullSink()) as client:
             with client.run() as run:
                 return await _time(run.log_prompt_call, client.flush, bursts, named=False)
-    log, flush = {"floor": _floor, "opentelemetry": _opentelemetry}[kind]()
+    log, flush = _floor()
     return await _time(log, flush, bursts)
 
 
@@ -94,23 +96,24 @@ async def _time(
     }
 
 
-class _Event(msgspec.Struct, gc=False):
-    event_id: str
-    run_id: str
-    timestamp: float
-    prompt: Any
-    model: str
-    response: Any
-    tokens_input: int
-    tokens_output: int
-    latency_ms: float
-    cost_usd: float
-    metadata: dict[str, Any]
-    tags: list[str]
-
-
 def _floor() -> tuple[Log, Callable[[], Any]]:
-    queue: collections.deque[_Event] = collections.deque()
+    import msgspec
+
+    class Event(msgspec.Struct, gc=False):
+        event_id: str
+        run_id: str
+        timestamp: float
+        prompt: Any
+        model: str
+        response: Any
+        tokens_input: int
+        tokens_output: int
+        latency_ms: float
+        cost_usd: float
+        metadata: dict[str, Any]
+        tags: list[str]
+
+    queue: collections.deque[Event] = collections.deque()
     counter = iter(range(1 << 60))
 
     def log(
@@ -118,7 +121,7 @@ def _floor() -> tuple[Log, Callable[[], Any]]:
         latency_ms: float, *, cost_usd: float, metadata: dict[str, Any], tags: list[str],
     ) -> None:  # fmt: skip
         queue.append(
-            _Event(
+            Event(
                 str(next(counter)), run_id, time.time(), prompt, model, response, tokens_input,
                 tokens_output, latency_ms, cost_usd, metadata, tags,
             )
@@ -130,53 +133,22 @@ def _floor() -> tuple[Log, Callable[[], Any]]:
     return log, flush
 
 
-def _opentelemetry() -> tuple[Log, Callable[[], Any]]:
-    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-    from opentelemetry.sdk.trace.export import (
-        BatchSpanProcessor,
-        SpanExporter,
-        SpanExportResult,
-    )
+async def _peer(name: str, bursts: int) -> dict[str, float]:
+    with collector() as server:
+        if name == "opentelemetry":  # the one that can do without sending
+            from benchmarks.peers.opentelemetry import make_null
 
-    class Null(SpanExporter):
-        def export(self, spans: Any) -> SpanExportResult:
-            return SpanExportResult.SUCCESS
+            peer: peers.Peer = make_null()
+        else:
+            peer = peers.make(name, server.url)
 
-        def shutdown(self) -> None:
-            pass
+        async def flush() -> None:
+            await asyncio.to_thread(peer.flush)
 
-        def force_flush(self, timeout_millis: int = 30_000) -> bool:
-            return True
-
-    assert ReadableSpan
-    provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(Null()))
-    tracer = provider.get_tracer("benchmarks")
-
-    def log(
-        run_id: str, prompt: str, model: str, response: str, tokens_input: int, tokens_output: int,
-        latency_ms: float, *, cost_usd: float, metadata: dict[str, Any], tags: list[str],
-    ) -> None:  # fmt: skip
-        attributes = {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.conversation.id": run_id,
-            "gen_ai.request.model": model,
-            "gen_ai.input.messages": prompt,
-            "gen_ai.output.messages": response,
-            "gen_ai.usage.input_tokens": tokens_input,
-            "gen_ai.usage.output_tokens": tokens_output,
-            "cost_usd": cost_usd,
-            "tags": tags,
-        }
-        for key, value in metadata.items():
-            attributes[f"metadata.{key}"] = value
-        began = time.time_ns() - int(latency_ms * 1e6)
-        tracer.start_span(f"chat {model}", attributes=attributes, start_time=began).end()
-
-    async def flush() -> None:
-        await asyncio.to_thread(provider.force_flush)
-
-    return log, flush
+        try:
+            return await _time(peer.log, flush, bursts)
+        finally:
+            peer.close()
 
 
 def run(quick: bool) -> Result:
@@ -187,10 +159,12 @@ def run(quick: bool) -> Result:
         for v in found.variants
         if v.startswith(("async", "sync", "run"))
     )
-    peer = min((found.median(v, "p50") or 0 for v in found.variants if v in PEERS), default=0)
+    fastest = min(
+        (found.median(v, "p50") or 0 for v in found.variants if v in peers.NAMES), default=0
+    )
     budgets = [Budget("dearest of our clients, median in a burst", ours, 2.5, "µs")]
-    if peer:
-        budgets.append(Budget("its share of the fastest peer", ours / peer, 0.125))
+    if fastest:
+        budgets.append(Budget("its share of the fastest peer", ours / fastest, 0.125))
     return Result(
         TITLE,
         ("variant", "burst p50", "times floor", "burst p99", "burst mean", "1 ms apart p50"),
@@ -208,6 +182,7 @@ def run(quick: bool) -> Result:
         budgets,
         f"Bursts of {BURST:,} calls with a flush between them; a new run id every fourth call. "
         "The floor builds a msgspec struct and appends it to a deque. Calls 1 ms apart find cold "
-        "caches: everybody's cost doubles or more. OpenTelemetry: one span with the same content, "
-        "batch processor, exporter that does nothing.",
+        "caches: everybody's cost doubles or more. OpenTelemetry's exporter does nothing here; other "
+        "peers deliver over HTTP meanwhile, ours to a sink that does nothing or to SQLite.\n\n"
+        f"{peers.notes(found.variants)}",
     )

@@ -1,13 +1,9 @@
 """What capture costs on the request path: per unstreamed call, and per chunk of a stream.
 
-    python benchmarks/capture.py
-
 Over an in-process transport, so that nothing but work is measured. First at the transport, where
 the cost arises; then through the whole `openai` package, beside the OpenTelemetry and OpenInference
-instrumentations of it if these are installed (`opentelemetry-instrumentation-openai-v2`,
-`openinference-instrumentation-openai`). Nobody exports: what is recorded is queued and thrown away, and
-the peers get a span processor that does nothing. Rounds are interleaved, figures are medians of the
-CPU time of the calling thread.
+instrumentations of it, if these are installed. Nobody exports: what is recorded is queued and thrown
+away, and the peers get a span processor that does nothing.
 """
 
 from __future__ import annotations
@@ -25,11 +21,12 @@ from typing import Any
 import httpx2
 import openai
 
+from benchmarks.harness import Budget, Result, interleave
 from llmobs import AsyncClient
 from llmobs.contrib import httpx as door
 from llmobs.contrib.httpx import RecordingTransport
 
-ROUNDS = 25
+TITLE = "Capture of an OpenAI call: added per call and per streamed chunk, µs"
 CHUNKS = 500
 PROMPT = "Explain queues to me, please. " * 70
 ANSWER = "A queue keeps what cannot be done yet. " * 26
@@ -107,10 +104,10 @@ def timed(work: Callable[[], object], times: int) -> float:
         gc.enable()
 
 
-def medians(variants: dict[str, Callable[[], float]]) -> dict[str, float]:
+def medians(variants: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
     """Run the variants by turns; return the median of each."""
     found: dict[str, list[float]] = {name: [] for name in variants}
-    for round_ in range(ROUNDS + 1):
+    for round_ in range(rounds + 1):
         for name, run in variants.items():
             figure = run()
             if round_:  # the first warms up
@@ -118,7 +115,7 @@ def medians(variants: dict[str, Callable[[], float]]) -> dict[str, float]:
     return {name: statistics.median(figures) for name, figures in found.items()}
 
 
-def at_the_transport() -> None:
+def at_the_transport(rounds: int) -> dict[str, float]:
     """The cost where it arises."""
     client = recorder()
     plain = _Answers()
@@ -144,14 +141,24 @@ def at_the_transport() -> None:
 
         return once
 
-    whole = medians({"plain": run(plain, False, 1000), "llmobs": run(recording, False, 1000)})
-    stream = medians({"plain": run(plain, True, 50), "llmobs": run(recording, True, 50)})
-    call = whole["llmobs"] - whole["plain"]
-    chunk = (stream["llmobs"] - stream["plain"] - call) / len(STREAM)
-    print("at the transport, added by llmobs")
-    print(f"  per unstreamed call  {call:8.2f} µs   (budget 15)")
-    print(f"  per chunk            {chunk:8.3f} µs   (budget 0.3)")
+    whole = {"plain": run(plain, False, 1000), "llmobs": run(recording, False, 1000)}
+    stream = {"plain": run(plain, True, 50), "llmobs": run(recording, True, 50)}
+    figures = _added("transport", medians(whole, rounds), medians(stream, rounds))
     made.close()
+    return figures
+
+
+def _added(where: str, whole: dict[str, float], stream: dict[str, float]) -> dict[str, float]:
+    """What each variant adds to the plain one; of the plain one, what it takes."""
+    figures = {
+        f"{where}/plain/call": whole["plain"],
+        f"{where}/plain/chunk": stream["plain"] / len(STREAM),
+    }
+    for name in whole.keys() - {"plain"}:
+        call = whole[name] - whole["plain"]
+        figures[f"{where}/{name}/call"] = call
+        figures[f"{where}/{name}/chunk"] = (stream[name] - stream["plain"] - call) / len(STREAM)
+    return figures
 
 
 # Through the SDK.
@@ -191,24 +198,18 @@ def _provider() -> Any:
     return provider
 
 
-def through_the_sdk() -> None:
+def through_the_sdk(rounds: int) -> dict[str, float]:
     """The cost beside the peers'."""
     client = recorder()
     http = {"plain": httpx2.Client(transport=_Answers())}
     http["llmobs"] = door.instrument(httpx2.Client(transport=_Answers()), llmobs_client=client)
     peers: dict[str, Callable[[], AbstractContextManager[None]]] = {"llmobs": nullcontext}
-    packages = {
-        "opentelemetry": ("opentelemetry-instrumentation-openai-v2", opentelemetry),
-        "openinference": ("openinference-instrumentation-openai", openinference),
-    }
-    for name, (package, instrumented) in packages.items():
+    for name, instrumented in (("opentelemetry", opentelemetry), ("openinference", openinference)):
         try:
             with instrumented():
-                print(f"{package} {version(package)}")
+                peers[name] = instrumented
         except ImportError:
-            print(f"{package} is not installed")
-        else:
-            peers[name] = instrumented
+            pass  # left out
 
     def run(name: str, stream: bool, times: int) -> Callable[[], float]:
         gpt = openai.OpenAI(api_key="k", http_client=http.get(name, http["plain"]))
@@ -228,19 +229,52 @@ def through_the_sdk() -> None:
         return once
 
     names = ["plain", *peers]
-    whole = medians({name: run(name, False, 100) for name in names})
-    stream = medians({name: run(name, True, 4) for name in names})
-    print(f"through openai {version('openai')}, added to a call and to a chunk")
-    for name in peers:
-        call = whole[name] - whole["plain"]
-        chunk = (stream[name] - stream["plain"] - call) / len(STREAM)
-        print(f"  {name:15} {call:9.1f} µs {chunk:9.2f} µs")
-    print(
-        f"  (plain: {whole['plain']:.0f} µs a call, {stream['plain'] / len(STREAM):.1f} µs a chunk)"
-    )
+    whole = medians({name: run(name, False, 100) for name in names}, rounds)
+    stream = medians({name: run(name, True, 4) for name in names}, rounds)
+    return _added("sdk", whole, stream)
 
 
-if __name__ == "__main__":
+def sample(variant: str, quick: bool) -> dict[str, float]:
+    """Both places, all variants in one process, interleaved; medians of the rounds."""
     logging.getLogger("llmobs").disabled = True  # that the client never runs is on purpose
-    at_the_transport()
-    through_the_sdk()
+    rounds = 5 if quick else 25
+    return at_the_transport(rounds) | through_the_sdk(rounds)
+
+
+PEERS = {
+    "opentelemetry": "opentelemetry-instrumentation-openai-v2",
+    "openinference": "openinference-instrumentation-openai",
+}
+ROWS = {
+    "transport/plain": "transport alone: takes",
+    "transport/llmobs": "llmobs, at the transport",
+    "sdk/plain": "openai package alone: takes",
+    "sdk/llmobs": "llmobs, through the package",
+    **{f"sdk/{name}": f"{name}, through the package" for name in PEERS},
+}
+
+
+def run(quick: bool) -> Result:
+    """CPU time of the calling thread."""
+    found = interleave("capture", ["all"], rounds=1, quick=quick)
+    rows = [
+        (told, found.median("all", f"{where}/call"), found.median("all", f"{where}/chunk"))
+        for where, told in ROWS.items()
+        if f"{where}/call" in found.values["all"]
+    ]
+    call, chunk = (found.median("all", f"transport/llmobs/{m}") or 0 for m in ("call", "chunk"))
+    versions = [f"openai {version('openai')}"]
+    for name, package in PEERS.items():
+        if f"sdk/{name}/call" in found.values["all"]:
+            versions.append(f"{package} {version(package)}")
+    return Result(
+        TITLE,
+        ("variant", "per unstreamed call", f"per chunk of {CHUNKS}"),
+        rows,
+        [
+            Budget("at the transport, per call", call, 15, "µs"),
+            Budget("at the transport, per chunk", chunk, 0.3, "µs"),
+        ],
+        "CPU time of the calling thread over an in-process transport; what is recorded is thrown "
+        f"away, and peers get a span processor that does nothing. Versions: {', '.join(versions)}.",
+    )

@@ -11,21 +11,36 @@ import gc
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:  # samples of peers run in environments without it
+    from rich.console import Console
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "benchmarks"
 """Throw-away files: peers, virtual environments, stores. Ignored by git."""
 
-console = Console(stderr=True)
+SECONDS_PER_SAMPLE = 180
+PEER_ROUNDS = 3
+"""Rounds that peers take part in, of those there are: they differ from us by factors."""
+
+
+@cache
+def console() -> Console:
+    """Where progress is told."""
+    from rich.console import Console
+
+    return Console(stderr=True)
 
 
 @dataclass(frozen=True)
@@ -96,7 +111,7 @@ class Samples:
         return min(found) if found else None
 
     def ratio(self, variant: str, to: str, metric: str) -> float | None:
-        """Median of the ratios of each round: a slow moment of the machine slows both."""
+        """Median of the ratios of the rounds both ran: a slow moment of the machine slows both."""
         ours, theirs = (self.values.get(name, {}).get(metric) for name in (variant, to))
         if not ours or not theirs:
             return None
@@ -122,33 +137,61 @@ def interleave(module: str, variants: Sequence[str], *, rounds: int, quick: bool
     """
     Sample every variant once per round, each in a process of its own; rounds start one further on.
 
-    A variant that cannot run here (a package is missing) is left out, and said on the terminal.
+    A variant named as a peer runs with the interpreter of that peer's environment, in the first
+    rounds. One that cannot run here (a package is missing) is left out, and said on the terminal.
     """
+    from benchmarks import peers
+
     samples = Samples()
     missing: set[str] = set()
     for number in range(rounds):
         turn = number % len(variants)
         for variant in (*variants[turn:], *variants[:turn]):
-            if variant in missing:
+            is_peer = variant in peers.PINS
+            if variant in missing or (is_peer and number >= PEER_ROUNDS):
                 continue
-            with console.status(f"{module}: {variant}, round {number + 1} of {rounds}"):
-                done = subprocess.run(
-                    [sys.executable, "-m", "benchmarks.harness", module, variant, str(int(quick))],
-                    cwd=ROOT,
-                    capture_output=True,
-                    text=True,
-                    timeout=180,
-                    env={**os.environ, "PYTHONHASHSEED": "0"},
-                )
-            if done.returncode != 0:
-                missing.add(variant)
-                reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-                console.print(f"[yellow]{module}: without {variant}: {reason[0]}")
-                continue
-            samples.add(variant, json.loads(done.stdout.splitlines()[-1]))
+            with console().status(f"{module}: {variant}, round {number + 1} of {rounds}"):
+                try:
+                    python = peers.python(variant) if is_peer else sys.executable
+                    metrics = _run(python, module, variant, quick)
+                except (peers.NotInstalledError, NotMeasuredError) as error:
+                    missing.add(variant)
+                    console().print(f"[yellow]{module}: without {variant}: {error}")
+                    continue
+            samples.add(variant, metrics)
     # In the order asked for, not that of the first round that happened to have it.
     samples.values = {v: samples.values[v] for v in variants if v in samples.values}
     return samples
+
+
+class NotMeasuredError(RuntimeError):
+    """A sample that failed or took too long; the message is the last line it said."""
+
+
+def _run(python: str, module: str, variant: str, quick: bool) -> dict[str, float]:
+    """One sample, in a group of processes that ends with it."""
+    from benchmarks.collector import PYTHON
+
+    process = subprocess.Popen(
+        [python, "-m", "benchmarks.harness", module, variant, str(int(quick))],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONHASHSEED": "0", PYTHON: sys.executable},
+        start_new_session=True,
+    )
+    try:
+        said, complaints = process.communicate(timeout=SECONDS_PER_SAMPLE)
+    except subprocess.TimeoutExpired:
+        raise NotMeasuredError(f"took longer than {SECONDS_PER_SAMPLE} s") from None
+    finally:
+        with suppress(ProcessLookupError):  # what it left behind: a server, a child
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+    if process.returncode != 0:
+        raise NotMeasuredError((complaints.strip().splitlines() or ["no reason given"])[-1])
+    return dict(json.loads(said.splitlines()[-1]))
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -169,23 +212,6 @@ async def heartbeat(seconds: float, period: float = 0.002) -> list[float]:
         late.append((now - due) * 1000)
         due = max(due + period, now)
     return late
-
-
-def install_peer(*packages: str) -> None:
-    """Make *packages* importable here, from a throw-away folder; nothing of ours is touched."""
-    target = CACHE / "peers"
-    if str(target) not in sys.path:
-        sys.path.append(str(target))
-    if all((target / f".{package}").exists() for package in packages):
-        return
-    target.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps",
-         "--python", sys.executable, "--target", str(target), *packages],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    for package in packages:
-        (target / f".{package}").touch()
 
 
 def _sample() -> None:

@@ -23,7 +23,7 @@ _PROGRAMS = {
 def _fresh_install() -> str:
     """A virtual environment with the base install only; its interpreter."""
     home = CACHE / "base"
-    with console.status("imports: installing into a fresh environment"):
+    with console().status("imports: installing into a fresh environment"):
         venv.create(home, clear=True)
         python = str(home / "bin" / "python")
         subprocess.run(
@@ -47,7 +47,7 @@ def run(quick: bool) -> Result:
     """Best and median wall time of interleaved fresh interpreters, less that of bare Python."""
     python = _fresh_install()
     found = Samples()
-    with console.status("imports: starting interpreters"):
+    with console().status("imports: starting interpreters"):
         for number in range(8 if quick else 25):
             for name, program in _PROGRAMS.items():
                 begin = time.perf_counter()

@@ -1,18 +1,14 @@
 """CPU to deliver 10,000 prompt calls to Kafka, beside aiokafka by hand; a real broker on loopback.
 
-    python -m benchmarks.kafka [--rounds 3] [--codec zstd] [--batch-size BYTES]
-
-Each way runs in this process, rounds interleaved; figures are medians of this process's CPU time
-(the broker's is not counted) and of the time until the last confirmation. An event has a prompt
-of 2 KB, an answer of 1 KB, five metadata keys and three tags. All write the same JSON, with key
-and headers, acks=all and idempotence. By hand there is no queue, no redaction, no retry after a
-timeout, and compression runs in the host's event loop: what that costs the host is the last
+Each way runs in one process, rounds interleaved; figures are medians of this process's CPU time
+(the broker's is not counted) and of the time until the last confirmation. All write the same JSON,
+with key and headers, acks=all and idempotence. By hand there is no queue, no redaction, no retry
+after a timeout, and compression runs in the host's event loop: what that costs the host is the last
 column, the longest time its loop was held.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
 import statistics
@@ -24,6 +20,7 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from benchmarks.harness import NotMeasuredError, Result, interleave
 from llmobs import AsyncClient
 from llmobs.events import PromptCallEvent
 from llmobs.ids import new_id
@@ -32,6 +29,9 @@ from llmobs.sinks.kafka import KafkaSink
 from tests.support.consumer import aread_topic
 from tests.support.kafka import KafkaCluster
 
+TITLE = "10,000 events to Kafka: CPU of this process"
+CODEC = "zstd"
+BATCH_BYTES = 262_144
 COUNT = 10_000
 PER_BATCH = 512
 _SENTENCES = (
@@ -183,42 +183,52 @@ async def _measure(way: Way) -> tuple[float, float, float]:
     return cpu, wall, longest * 1000
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--codec", default="zstd")
-    parser.add_argument("--batch-size", type=int, default=262_144)
-    chosen = parser.parse_args()
+TITLES = {
+    "send": "aiokafka by hand, send",
+    "send_batch": "aiokafka by hand, send_batch",
+    "sink": "KafkaSink alone",
+    "client": "AsyncClient, redaction included",
+}
+
+
+def sample(variant: str, quick: bool) -> dict[str, float]:
+    """All ways against one broker; the topics are read afterwards: nothing may be lost."""
+    counted = 1 if quick else 5
     with KafkaCluster() as cluster:
-        ways = Ways(cluster.bootstrap, chosen.codec, chosen.batch_size)
-        named: dict[str, Way] = {
-            "send": ways.send,
-            "send_batch": ways.send_batch,
-            "sink": ways.sink,
-            "client": ways.client,
-        }
+        ways = Ways(cluster.bootstrap, CODEC, BATCH_BYTES)
+        named: dict[str, Way] = {name: getattr(ways, name) for name in TITLES}
         found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in named}
         for name in named:
             cluster.create_topic(name)
-        for _ in range(chosen.rounds + 1):
+        for _ in range(counted + 1):  # the first warms up
             for name, way in named.items():
                 found[name].append(asyncio.run(_measure(way)))
         for name in named:
             records = asyncio.run(aread_topic(cluster.bootstrap, name, timeout=120))
-            if len(records) != COUNT * (chosen.rounds + 1):
+            if len(records) != COUNT * (counted + 1):
                 raise RuntimeError(f"{name}: {len(records)} records arrived")
-    titles = {
-        "send": "aiokafka by hand, send",
-        "send_batch": "aiokafka by hand, send_batch",
-        "sink": "KafkaSink alone",
-        "client": "AsyncClient, redaction included",
+    return {
+        f"{name}/{metric}": statistics.median(column)
+        for name, rounds in found.items()
+        for metric, column in zip(
+            ("cpu", "wall", "stall"), zip(*rounds[1:], strict=True), strict=True
+        )
     }
-    print(f"{COUNT} events, {chosen.codec}, batches of {chosen.batch_size} bytes")
-    print(f"{'':34} {'CPU s':>7} {'wall s':>7} {'stall ms':>9}")
-    for name, rounds in found.items():
-        middle = [statistics.median(column) for column in zip(*rounds[1:], strict=True)]
-        print(f"{titles[name]:34} {middle[0]:7.3f} {middle[1]:7.3f} {middle[2]:9.1f}")
 
 
-if __name__ == "__main__":
-    main()
+def run(quick: bool) -> Result:
+    """The design has no budget for it but that nothing is lost, which a sample insists on."""
+    found = interleave("kafka", ["all"], rounds=1, quick=quick)
+    if not found.variants:
+        raise NotMeasuredError("no Kafka to measure with")
+    return Result(
+        TITLE,
+        ("variant", "CPU s per 10,000", "took s", "longest stall ms"),
+        [
+            (title, *(found.median("all", f"{name}/{m}") for m in ("cpu", "wall", "stall")))
+            for name, title in TITLES.items()
+        ],
+        notes=f"{CODEC}, batches of {BATCH_BYTES:,} bytes, acks=all, idempotence; a real broker on "
+        "loopback, whose CPU is not counted. By hand: no queue, redaction or retries, and the "
+        "host's event loop compresses.",
+    )

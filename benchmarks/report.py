@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,8 @@ Written by `make bench`; read ratios rather than absolute figures, the machine i
 Floors are the same job by hand, without redaction, bounds, retries or accounting. Variants are
 measured in interleaved rounds, each in a process of its own; figures are medians unless a note
 says otherwise. The event is 2 KB of prompt, 1 KB of answer, model, tokens, latency, cost, 5
-metadata keys and 3 tags.
+metadata keys and 3 tags. Peers run in the first three rounds; their pins and how they are driven
+are in `benchmarks/peers`.
 """
 
 
@@ -32,7 +34,7 @@ def to_terminal(result: Result) -> None:
         table.add_column(column, justify="right" if number else "left", no_wrap=not number)
     for row in result.rows:
         table.add_row(*map(show, row))
-    out = Console()
+    out = Console(width=None if sys.stdout.isatty() else 140)
     out.print(table)
     for budget in result.budgets:
         out.print(f"  {'[green]✓' if budget.met else '[red]✗'}[/] {budget}", highlight=False)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.null_server import null_server
+from benchmarks.collector import collector
 from benchmarks.workload import NullSink
 
 
@@ -28,8 +28,8 @@ def sink_named(name: str) -> Iterator[tuple[Any, Callable[[], int] | None]]:
             path = folder / "bench.jsonl"
             yield f"jsonl:///{path}", lambda: path.read_bytes().count(b"\n")
         elif name == "http":
-            with null_server() as url:
-                yield f"{url}/v1", None
+            with collector() as server:
+                yield f"{server.url}/v1", server.events
         else:
             raise ValueError(name)
     finally:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from functools import cache
-from itertools import cycle
-from typing import Any
+from itertools import count as counting
+from itertools import cycle, islice
+from typing import TYPE_CHECKING, Any
 
-from llmobs.pipeline.sink import Batch
+if TYPE_CHECKING:  # peers run without llmobs
+    from llmobs.pipeline.sink import Batch
 
 _WORDS = (  # noqa: SIM905 - prose reads better as prose
     "the model answers a question about orders and refunds in plain words because customers ask "
@@ -16,6 +18,10 @@ _WORDS = (  # noqa: SIM905 - prose reads better as prose
     "compares prices between suppliers, writes a short summary and cites two sources from memory"
 ).split()
 _TEXTS = 512
+_LETTERS = str.maketrans("0123456789", "abcdefghij")
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""Positional and named arguments."""
 
 
 @cache
@@ -30,12 +36,41 @@ def _texts(size: int, seed: int) -> list[str]:
     return texts
 
 
-def calls(count: int) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """Arguments of *count* `log_prompt_call`s; a new run every fourth call, as a request would."""
+def marker(number: int) -> str:
+    """
+    What the prompt of event *number* starts with, for `benchmarks.collector` to count.
+
+    Letters stand for the digits: the texts have none, and a redactor may look longer at digits.
+    """
+    return f"event-{number:06d};".translate(_LETTERS)
+
+
+def calls(count: int, first: int = 0) -> list[Call]:
+    """
+    Arguments of *count* `log_prompt_call`s; a new run every fourth call, as a request would.
+
+    Prompts are marked with the numbers from *first* on.
+    """
+    return list(islice(_calls(first), count))
+
+
+def endless() -> Iterator[Call]:
+    """The same, for ever, made beforehand: markers repeat."""
+    return cycle(calls(4 * _TEXTS))
+
+
+def weighty() -> Iterator[Call]:
+    """The same, for ever, each with texts of its own: in `calls` answers are shared and weigh nothing."""
+    for number, ((run, prompt, model, answer, *rest), kwargs) in enumerate(_calls(0)):
+        yield (run, prompt, model, f"{number:08d}{answer}", *rest), kwargs
+
+
+def _calls(first: int) -> Iterator[Call]:
     prompts, answers = cycle(_texts(2_000, 1)), cycle(_texts(1_000, 2))
-    return [
-        (
-            (f"request-{number // 4}", next(prompts), "gpt-4o", next(answers), 512, 256, 1250.5),
+    for number, prompt, answer in zip(counting(), prompts, answers):
+        prompt = marker(first + number) + prompt
+        yield (
+            (f"request-{number // 4}", prompt, "gpt-4o", answer, 512, 256, 1250.5),
             {
                 "cost_usd": 0.00123,
                 "metadata": {
@@ -48,13 +83,6 @@ def calls(count: int) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
                 "tags": ["prod", "chat", "eu-west"],
             },
         )
-        for number in range(count)
-    ]
-
-
-def endless() -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """The same, for ever."""
-    return cycle(calls(4 * _TEXTS))
 
 
 class NullSink:
