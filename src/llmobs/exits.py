@@ -1,5 +1,5 @@
 """
-The ends of a process: a normal exit, the end of a ``multiprocessing`` child, a signal.
+The ends of a process: a normal exit, the end of a child of ``multiprocessing`` or Celery, a signal.
 """
 
 import _thread
@@ -38,6 +38,7 @@ class ExitHook:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._register_with_multiprocessing()
+            self._register_with_celery()
 
     def _register_with_multiprocessing(self) -> None:
         # Its forked children leave by `os._exit`, which skips atexit, after running finalizers.
@@ -45,6 +46,16 @@ class ExitHook:
         util = sys.modules.get("multiprocessing.util")
         if process is not None and util is not None and process.parent_process() is not None:
             util.Finalize(None, self.close_all, exitpriority=0)
+
+    def _register_with_celery(self) -> None:
+        # The children of its prefork pool leave by `os._exit`, too, and run no finalizers: they
+        # send this signal. Last in line, again after a fork: other receivers may record something.
+        if (signals := sys.modules.get("celery.signals")) is not None:
+            signals.worker_process_shutdown.disconnect(self._end_of_pool_process)
+            signals.worker_process_shutdown.connect(self._end_of_pool_process, weak=False)
+
+    def _end_of_pool_process(self, **details: object) -> None:
+        self.close_all()
 
     def discard(self, client: _Started) -> None:
         """Forget *client*: it was closed."""

@@ -5,6 +5,7 @@ One distinct trouble gives at most one log line per interval, with the number of
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -90,6 +91,8 @@ class Troubles:
 
 
 _troubles = Troubles()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_troubles.reset_after_fork)
 
 
 @contextmanager

@@ -41,8 +41,8 @@ __all__ = ["Client", "current_tracker", "default_client", "flush_on_signals", "r
 
 T = TypeVar("T")
 
-END_SECONDS: Final = LAST_WRITE_SECONDS + CLOSE_SECONDS + 1.0
-"""How long closing may take after ``shutdown_timeout``: the rest goes to the spool, sinks close."""
+GRACE_SECONDS: Final = LAST_WRITE_SECONDS + CLOSE_SECONDS + 1.0
+"""How much longer than its own deadlines the private loop may take: the rest goes to the spool, sinks close."""
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -97,13 +97,15 @@ class _LoopThread:
         """Run *coroutine* in the loop and wait for it."""
         return self.submit(coroutine).result(timeout)
 
-    def stop(self, timeout: float) -> None:
-        """Let *serve* end, and wait for the thread, at most *timeout* seconds."""
-        self._ready.wait(timeout)
+    def stop(self, timeout: float) -> bool:
+        """Let *serve* end, and wait for the thread, at most *timeout* seconds; tell whether it ended."""
+        if not self._ready.wait(timeout):
+            return False
         assert self.loop is not None and self._stop is not None
         with suppress(RuntimeError):  # the loop is closed already
             self.loop.call_soon_threadsafe(self._stop.set)
         self.join(timeout)
+        return not self._thread.is_alive()
 
     def join(self, timeout: float) -> None:
         """Wait for the thread to end, at most *timeout* seconds."""
@@ -180,7 +182,7 @@ class Client(Recording):
             and not thread.is_this_thread
         ):
             with suppress(FutureTimeoutError, FutureCancelledError):
-                return thread.call(self._flush(limit), limit + 5.0)
+                return thread.call(self._flush(limit), limit + GRACE_SECONDS)
         return FlushReport.between(before, self.statistics())
 
     async def drain(self, timeout: float) -> None:
@@ -220,7 +222,7 @@ class Client(Recording):
 
     def close(self) -> None:
         """Deliver what is queued, within ``shutdown_timeout``, and end the thread; safe to call twice."""
-        limit = self.settings.shutdown_timeout + END_SECONDS
+        limit = self.settings.shutdown_timeout + GRACE_SECONDS
         if any(buffer.pending for buffer in self._buffers):
             self._ensure_started()
         with self._lock:
@@ -233,8 +235,13 @@ class Client(Recording):
             return
         if thread is None:
             self._deliver_here()
-        elif not thread.is_this_thread:
-            thread.stop(limit)
+        elif not thread.is_this_thread and not thread.stop(limit):
+            self._troubles.log(
+                "stuck",
+                "llmobs: the client's thread did not end within %.0f s; %d events were not delivered",
+                limit,
+                self.statistics().pending,
+            )
         for buffer in self._buffers:
             buffer.close()
         self._closing = None

@@ -21,9 +21,11 @@ import llmobs
 from llmobs import forks, sync
 from llmobs.pipeline.sink import Batch
 from llmobs.sinks.sqlite import SQLiteSink
-from tests.support.arrivals import Ledger
+from tests.support.ledger import Ledger
 
 ledger = Ledger(os.environ["TEST_LEDGER"])
+# Looking for a price takes each process half a second.
+known: Any = {"cost_usd": 0.01} if "TEST_PRICED" in os.environ else {}
 PROGRAMS: dict[str, Callable[[], None]] = {}
 
 
@@ -35,7 +37,8 @@ def program(function: Callable[[], None]) -> Callable[[], None]:
 def log(count: int, client: llmobs.Client | None = None) -> None:
     client = client or llmobs.default_client()
     for number in range(count):
-        ledger.note(client.log_prompt_call("run", f"question {number}", "gpt-4o", "yes", 3, 4))
+        question = f"question {number}"
+        ledger.note(client.log_prompt_call("run", question, "gpt-4o", "yes", 3, 4, **known))
 
 
 @program
@@ -160,10 +163,20 @@ def fork_after_use_wrong() -> None:
 @program
 def forks_under_load() -> None:
     """Forks at any moment, while other threads record and the pipeline delivers."""
-    threads = [threading.Thread(target=log, args=(200,)) for _ in range(2)]
+    os.environ["LLMOBS_BATCH_SIZE"] = "10"  # or it would wait for the end
+
+    def work() -> None:
+        for _ in range(20):
+            log(10)
+            time.sleep(0.02)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
         thread.start()
-    pids = [fork(lambda: log(100)) for _ in range(6)]
+    pids = []
+    for _ in range(6):
+        time.sleep(0.05)
+        pids.append(fork(lambda: log(100)))
     for thread in threads:
         thread.join()
     for pid in pids:

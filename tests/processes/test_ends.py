@@ -1,25 +1,18 @@
 """Every way a process can end: what it recorded is in the store."""
 
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
 import msgspec
 import pytest
 
+from tests.processes.running import SECONDS, end, running, started, stop, wait_for_family
 from tests.support.arrivals import Arrivals, Note
 from tests.support.polling import eventually
 from tests.support.ports import free_ports
 
 pytestmark = pytest.mark.timeout(60)
-
-ROOT = Path(__file__).parents[2]
-SECONDS = 20.0
 
 ENDS = {
     "normal_exit": 0,
@@ -42,44 +35,6 @@ ENDS = {
     "two_writers": 0,
     "host_name_at_exit": 0,
 }
-
-
-def environment(folder: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "PYTHONWARNINGS": "ignore::DeprecationWarning",  # forking with threads, Python 3.12
-        "LLMOBS_SINK": f"sqlite:///{folder / 'llmobs.db'}",
-        "TEST_LEDGER": str(folder / "ledger"),
-    }
-
-
-@contextmanager
-def running(name: str, folder: Path, **env: str) -> Iterator[subprocess.Popen[str]]:
-    """Run one of the programs; nothing of it stays."""
-    command = [sys.executable, "-m", "tests.processes.programs", name]
-    with (folder / "stderr").open("wb") as errors:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**environment(folder), **env},
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=10)
-
-
-def wait_for_family(process: subprocess.Popen[str]) -> int:
-    """Wait until the process and its orphans have ended: they share its standard output."""
-    process.communicate(timeout=SECONDS)
-    return process.returncode
 
 
 def arrivals(folder: Path) -> Arrivals:
@@ -112,13 +67,6 @@ def test_a_jsonl_file_gets_everything_too(name: str, tmp_path: Path, note_row: N
     assert sorted(written) == sorted(recorded)
 
 
-def stop(process: subprocess.Popen[str]) -> int:
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGTERM)
-    return process.wait(SECONDS)
-
-
 def test_sigterm_with_the_helper(tmp_path: Path, note_row: Note) -> None:
     with running("sigterm", tmp_path, LLMOBS_FLUSH_INTERVAL_SECONDS="60") as process:
         ended = stop(process)
@@ -146,7 +94,7 @@ def test_the_obvious_wrong_way_loses_events(name: str, tmp_path: Path, note_row:
     """If these delivered, the tests above would prove nothing."""
     env = {"LLMOBS_FLUSH_INTERVAL_SECONDS": "60", "LLMOBS_SHUTDOWN_TIMEOUT": "2"}
     with running(name, tmp_path, **env) as process:
-        ended = stop(process) if "sigterm" in name else wait_for_family(process)
+        ended = end(name, process)
     got = arrivals(tmp_path)
     note_row(f"wrong: {name}", ended, got)
     assert len(got.recorded) == 1000
@@ -155,31 +103,24 @@ def test_the_obvious_wrong_way_loses_events(name: str, tmp_path: Path, note_row:
 
 def test_gunicorn_with_sync_workers_and_preload(tmp_path: Path, note_row: Note) -> None:
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "gunicorn", "tests.processes.wsgi:app", "--preload"]
-    command += ["--workers", "2", "--bind", f"127.0.0.1:{port}", "--no-control-socket"]
-    env = {**environment(tmp_path), "LLMOBS_FLUSH_INTERVAL_SECONDS": "60"}
-    with (tmp_path / "stderr").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=tmp_path, env=env, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
+    command = ["gunicorn", "tests.processes.wsgi:app", "--preload", "--workers", "2"]
+    command += ["--bind", f"127.0.0.1:{port}", "--no-control-socket"]
+    with (
+        started(command, tmp_path, LLMOBS_FLUSH_INTERVAL_SECONDS="60") as process,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=5) as client,
+    ):
 
-            def answers() -> bool:
-                try:
-                    return client.get("/").text == "ok"
-                except httpx2.HTTPError:
-                    return False
+        def answers() -> bool:
+            try:
+                return client.get("/").text == "ok"
+            except httpx2.HTTPError:
+                return False
 
-            eventually(answers, timeout=20, what="gunicorn answers")
-            for _ in range(98):
-                assert client.get("/").text == "ok"
+        eventually(answers, timeout=20, what="gunicorn answers")
+        for _ in range(98):
+            assert client.get("/").text == "ok"
         process.send_signal(signal.SIGTERM)
         ended = process.wait(SECONDS)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
     got = arrivals(tmp_path)
     note_row("gunicorn, sync workers, --preload", ended, got)
     assert len(got.recorded) == 10 + 99 * 10

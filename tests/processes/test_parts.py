@@ -11,6 +11,7 @@ import pytest
 
 import llmobs
 from llmobs import sync
+from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
 from tests.helpers import ScriptedSink, make_event
 from tests.support.arrivals import Arrivals
@@ -130,6 +131,27 @@ def test_a_client_works_inside_trio() -> None:
             assert len(sink.events) == 5
 
     anyio.run(main, backend="trio")
+
+
+def test_a_thread_that_does_not_end_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It waits for something that never comes: what a fork at the wrong moment may leave behind."""
+    release = threading.Event()
+
+    class Stuck(ScriptedSink):
+        async def send(self, batch: Batch) -> None:
+            release.wait(20)  # the private loop itself
+
+    monkeypatch.setattr(sync, "GRACE_SECONDS", 0.1)
+    client = llmobs.Client(sink=Stuck(), shutdown_timeout=0)
+    log(client, 3)
+    thread = client._thread
+    assert thread is not None
+    client.close()
+    release.set()
+    thread.join(10)
+    assert "did not end within 0 s; 3 events were not delivered" in caplog.text
 
 
 def test_closing_from_several_threads_delivers_once() -> None:

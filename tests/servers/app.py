@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from llmobs.contrib.fastapi import TrackerDep
 from llmobs.tracker import Tracker
 from tests.servers.variants import VARIANTS
-from tests.support.arrivals import Ledger
+from tests.support.ledger import Ledger
 
 ledger = Ledger(os.environ["TEST_LEDGER"])
 

@@ -1,11 +1,10 @@
 """
 What was recorded and what arrived: counted outside llmobs, compared in the store, kept in a table.
 
-The application under test notes the id of every event it recorded in a file opened with O_APPEND,
-which survives whatever ends the process; the store is read with the standard library alone.
+The application under test notes the id of every event it recorded (`tests.support.ledger`); the
+store is read with the standard library alone.
 """
 
-import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,16 +14,6 @@ from typing import Any
 import pytest
 
 PROPERTY = "arrivals"
-
-
-class Ledger:
-    """The application's own note of what it recorded; safe across threads and processes."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-
-    def note(self, event_id: str) -> None:
-        os.write(self._file, f"{event_id}\n".encode())
 
 
 @dataclass

@@ -35,7 +35,7 @@ class ScriptedServer:
     `respond`, if set, is asked first; it may return None.
     """
 
-    def __init__(self, *, tls: tuple[str, str] | None = None) -> None:
+    def __init__(self, *, tls: tuple[str, str] | None = None, port: int = 0) -> None:
         self.requests: list[Seen] = []
         self.replies: list[Reply] = []
         self.otherwise = Reply()
@@ -51,7 +51,7 @@ class ScriptedServer:
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self._scheme = "http"
         if tls is not None:

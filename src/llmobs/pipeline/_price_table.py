@@ -10,12 +10,13 @@ Only documented behaviour of the package is relied on, none of its private parts
 
 from __future__ import annotations
 
-import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from llmobs.forks import ForkLock
 from llmobs.pipeline._usage import Usage
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class PriceTable:
         self._source: Any = None
         self._lookup: DataSnapshot | None = None
         self._version = ""
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         try:
             import genai_prices
             from genai_prices.data_snapshot import get_snapshot
@@ -178,6 +179,8 @@ class PriceTable:
         else:
             self._version = f"genai-prices {genai_prices.__version__}"
             self._snapshot = get_snapshot
+            with suppress(LookupError):  # with its first answer it imports the rest
+                genai_prices.calc_price(genai_prices.Usage(input_tokens=1), "gpt-4o")
 
     def cost(
         self,

@@ -8,7 +8,6 @@ import anyio.to_thread
 
 from llmobs.errors import ConfigurationError
 from llmobs.events import PromptCallEvent
-from llmobs.forks import ForkLock
 from llmobs.pipeline.pricing import PriceBook, Usage, load_prices
 
 __all__ = ["Pricing"]
@@ -31,21 +30,15 @@ class Pricing:
         except ValueError as error:
             raise ConfigurationError(f"prices (LLMOBS_PRICES): {error}") from None
         self._loaded = False
-        self._loading = ForkLock()
 
     async def load(self) -> None:
         """Load the price table, once: importing it takes about half a second, so in a thread."""
         if not self._loaded:
             self._loaded = True
             try:
-                await anyio.to_thread.run_sync(self._load)
+                await anyio.to_thread.run_sync(self._book.load)
             except RuntimeError:  # the interpreter is ending and starts no more threads
-                self._load()
-
-    def _load(self) -> None:
-        # A child forked in the middle of an import waits for that import for ever.
-        with self._loading:
-            self._book.load()
+                self._book.load()
 
     @staticmethod
     def wants(event: Any) -> bool:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from llmobs.forks import ForkLock
 from llmobs.pipeline._price_table import PriceTable
 from llmobs.pipeline._usage import Usage
 
@@ -147,7 +147,8 @@ class PriceBook:
         self._use_table = use_genai_prices
         self._table: PriceTable | None = None
         self._complaints: dict[str, None] = {}
-        self._lock = threading.Lock()
+        # A child forked in the middle of an import waits for that import for ever.
+        self._lock = ForkLock()
 
     def load(self) -> None:
         """Import the price table now (about half a second) instead of with the first look-up."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 import anyio
 
 from llmobs.errors import SinkRejectedError, SinkUnavailableError
+from llmobs.forks import ForkLock
 from llmobs.pipeline.sink import Batch
 from llmobs.sinks._kafkaconfig import DEFAULT_TOPIC, KafkaConfig, KafkaOptions, options_of_url
 from llmobs.sinks._kafkaledger import Ledger
@@ -29,6 +30,8 @@ __all__ = ["KafkaConfig", "KafkaOptions", "KafkaSink"]
 STOP_SECONDS: Final = 1.5
 """How long a producer with nothing under way may take to say goodbye."""
 
+# A child forked in the middle of an import waits for that import for ever.
+_importing = ForkLock()
 _inherited: list[object] = []
 """What forks left behind: closing it in the child would disturb the parent's connections."""
 
@@ -112,7 +115,10 @@ class KafkaSink:
 
     async def _start(self, overheard: Overheard) -> "KafkaWriter":
         # In the sink's own thread: importing aiokafka takes 0.2 s.
-        from llmobs.sinks._kafkawriter import KafkaWriter
+        with _importing:
+            import encodings.idna  # noqa: F401 - looking up a host name does
+
+            from llmobs.sinks._kafkawriter import KafkaWriter
 
         writer = KafkaWriter(self.config, self._deadline, self._ledger, overheard)
         await writer.start()

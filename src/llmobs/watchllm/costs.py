@@ -1,6 +1,5 @@
 """``calculate_cost`` and ``MODEL_PRICING`` with today's prices instead of a table grown old."""
 
-import threading
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import cache
@@ -25,8 +24,6 @@ _NAMES: Final = (
 )
 """What iterating `MODEL_PRICING` gives; looking up works for every model with a known price."""
 
-_lock = threading.Lock()
-
 
 @cache
 def _book() -> PriceBook:
@@ -47,9 +44,8 @@ def calculate_cost(model: str, tokens_input: int, tokens_output: int) -> float:
 
 
 def _cost(model: str, tokens_input: int, tokens_output: int) -> Decimal | None:
-    with _lock:  # the price book keeps what it looked up
-        usage = Usage(tokens_input=tokens_input, tokens_output=tokens_output)
-        cost = _book().cost(model, None, usage)
+    usage = Usage(tokens_input=tokens_input, tokens_output=tokens_output)
+    cost = _book().cost(model, None, usage)
     return None if cost is None else cost.usd
 
 

@@ -1,0 +1,18 @@
+"""
+What an application under test recorded, counted outside llmobs.
+
+A file opened with O_APPEND survives whatever ends the process. A module of its own: applications
+start without pytest.
+"""
+
+import os
+
+
+class Ledger:
+    """The application's own note of what it recorded; safe across threads and processes."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def note(self, event_id: str) -> None:
+        os.write(self._file, f"{event_id}\n".encode())
