@@ -34,7 +34,7 @@ pytestmark = pytest.mark.faults
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmobs.pipeline.worker.backoff", lambda attempt, retry_after=None: 0.02)
+    monkeypatch.setattr("llmobs.pipeline.health.backoff", lambda attempt, retry_after=None: 0.02)
     monkeypatch.setattr("llmobs.pipeline.spiller.RETRY_SECONDS", 0.05)
 
 

@@ -69,8 +69,8 @@ def balance(statistics: Statistics) -> None:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmobs.pipeline.worker.backoff", lambda attempt, retry_after=None: 0.0)
-    monkeypatch.setattr("llmobs.pipeline.worker.UNAUTHORIZED_PAUSE", 0.001)
+    monkeypatch.setattr("llmobs.pipeline.health.backoff", lambda attempt, retry_after=None: 0.0)
+    monkeypatch.setattr("llmobs.pipeline.health.UNAUTHORIZED_PAUSE", 0.001)
 
 
 scenarios = st.fixed_dictionaries(

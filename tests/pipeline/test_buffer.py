@@ -151,7 +151,9 @@ def test_closing_frees_blocked_threads_and_counts_late_events() -> None:
         buffer.offer(entry(name))
     thread = threading.Thread(target=buffer.offer, args=(entry("e"),))
     thread.start()
-    poll(lambda: buffer.accepted == 5)
+    poll(lambda: getattr(buffer._room, "_waiters"))  # noqa: B009 - private to threading
+    counts = buffer.counts()
+    assert counts["accepted"] == counts["pending"] == 4, "what still waits for room is not in yet"
     buffer.close()
     thread.join(5)
     assert not thread.is_alive()

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmobs.pipeline.worker.backoff", lambda attempt, retry_after=None: 0.001)
+    monkeypatch.setattr("llmobs.pipeline.health.backoff", lambda attempt, retry_after=None: 0.001)
 
 
 def log(client: AsyncClient, count: int = 1, prompt: str = "p") -> list[str]:

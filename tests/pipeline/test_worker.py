@@ -2,6 +2,7 @@
 
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmobs.pipeline.worker.backoff", lambda attempt, retry_after=None: 0.001)
+    monkeypatch.setattr("llmobs.pipeline.health.backoff", lambda attempt, retry_after=None: 0.001)
 
 
 def log(client: AsyncClient, count: int = 1, **fields: Any) -> list[str]:
@@ -231,14 +232,32 @@ async def test_closing_does_not_wait_for_what_only_somebody_can_mend(error: LLMO
     assert client.statistics().total_dropped == 1
 
 
-async def test_a_sink_that_crashes_loses_its_batch_only(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_sink_that_crashes_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     sink = ScriptedSink([ZeroDivisionError("bug")] * 3)
     async with AsyncClient(sink=sink, batch_size=2) as client:
         ids = log(client, 4)
-        await client.flush()
-    assert sink.ids == ids[2:]
-    assert client.statistics().dropped == {"internal": 2}
+        assert (await client.flush()).complete
+    assert sink.ids == ids
     assert "ZeroDivisionError: bug" in caplog.text
+
+
+@pytest.mark.parametrize("spool", [False, True])
+async def test_an_event_that_crashes_the_sink_is_lost_alone(spool: bool, tmp_path: Path) -> None:
+    class Allergic(ScriptedSink):
+        async def send(self, batch: Batch) -> None:
+            if any(event.model == "poison" for event in batch.events):  # type: ignore[attr-defined]
+                raise ZeroDivisionError("bug")
+            await super().send(batch)
+
+    sink = Allergic()
+    settings: Any = {"spool_dir": tmp_path, "durability": "disk"} if spool else {}
+    async with AsyncClient(sink=sink, **settings) as client:
+        ids = log(client, 30)
+        client.log_prompt_call("r", "p", "poison", "a")
+        ids += log(client, 30)
+        await client.flush()
+        assert client.statistics().dropped == {"internal": 1}
+    assert sorted(sink.ids) == sorted(ids)
 
 
 async def test_the_shutdown_deadline_counts_what_is_left(caplog: pytest.LogCaptureFixture) -> None:
@@ -272,7 +291,7 @@ async def test_flush_gives_up_at_its_deadline_and_keeps_the_events() -> None:
 async def test_flushes_without_end_do_not_storm_a_sink_that_asked_for_patience(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("llmobs.pipeline.worker.backoff", backoff)
+    monkeypatch.setattr("llmobs.pipeline.health.backoff", backoff)
     sink = ScriptedSink([SinkUnavailableError("busy", retry_after=30)] * 10_000)
     async with AsyncClient(sink=sink, shutdown_timeout=0.01) as client:
         for _ in range(50):
@@ -291,7 +310,7 @@ async def test_flush_waits_for_what_was_recorded_before_it_only() -> None:
 
 
 async def test_flush_cuts_a_long_pause_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmobs.pipeline.worker.backoff", lambda attempt, retry_after=None: 60.0)
+    monkeypatch.setattr("llmobs.pipeline.health.backoff", lambda attempt, retry_after=None: 60.0)
     sink = ScriptedSink([SinkUnavailableError("down")])
     async with AsyncClient(sink=sink, flush_interval_seconds=0.001) as client:
         log(client)

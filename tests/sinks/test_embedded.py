@@ -161,7 +161,7 @@ async def test_a_corrupt_store_is_said_and_not_touched(
 async def test_a_store_mended_while_running_takes_what_waited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmobs.pipeline.worker.UNAUTHORIZED_PAUSE", 0.05)
+    monkeypatch.setattr("llmobs.pipeline.health.UNAUTHORIZED_PAUSE", 0.05)
     path = tmp_path / "bad.db"
     path.write_bytes(b"x" * 4096)
     async with AsyncClient(sink=SQLiteSink(path)) as client:

@@ -95,13 +95,14 @@ class Buffer:
         """Take *entry* in, or drop by the overflow rule; counts it either way. Never raises."""
         size = entry.size
         with self._lock:
-            self.accepted += 1
             queue = self._queue
-            if (
+            refused = (
                 self._closed
                 or len(queue) + len(self._rescued) >= self._max_events
                 or self._bytes + size > self._max_bytes
-            ) and not self._make_room(entry):
+            ) and not self._make_room(entry)
+            self.accepted += 1  # now, as making room may have waited
+            if refused:
                 return
             entry.seq = self._next_seq
             self._next_seq += 1

@@ -53,10 +53,15 @@ class Courier:
         self._touched = False
 
     async def deliver(
-        self, entries: list[Entry], settle: Settle
+        self, entries: list[Entry], settle: Settle, *, isolate: bool = False
     ) -> tuple[list[Entry], LLMObsError | None]:
         """
         Deliver *entries*, each settled as it turns out; return those to try again, and why.
+
+        Args:
+            entries: What to deliver.
+            settle: Told of each that is.
+            isolate: Find the events that make the sink crash, and give up those only.
         """
         parcels = [entries]
         while parcels:
@@ -64,24 +69,32 @@ class Courier:
             error = await self._attempt(parcel)
             if error is None:
                 settle(parcel)
-            elif isinstance(error, SinkTooLargeError):
+            elif isinstance(error, SinkTooLargeError) or (
+                isolate and isinstance(error, SinkCrashError)
+            ):
                 if len(parcel) > 1:
                     middle = len(parcel) // 2
                     parcels += parcel[middle:], parcel[:middle]
                 else:
-                    self._troubles.log(
-                        f"too_large:{self.sink.name}",
-                        "llmobs: %s: an event is too large: %s",
-                        self.sink.name,
-                        error,
-                    )
-                    settle(parcel, DropReason.TOO_LARGE, str(error))
+                    self._give_up(parcel, error, settle)
             elif isinstance(error, SinkError) and not error.retriable:
                 if rest := self._leave_out_refused(parcel, error, settle):
                     parcels.append(rest)
             else:
                 return [entry for left in (parcel, *reversed(parcels)) for entry in left], error
         return [], None
+
+    def _give_up(self, parcel: list[Entry], error: LLMObsError, settle: Settle) -> None:
+        if isinstance(error, SinkCrashError):  # logged when it crashed
+            settle(parcel, DropReason.INTERNAL, str(error))
+            return
+        self._troubles.log(
+            f"too_large:{self.sink.name}",
+            "llmobs: %s: an event is too large: %s",
+            self.sink.name,
+            error,
+        )
+        settle(parcel, DropReason.TOO_LARGE, str(error))
 
     async def _attempt(self, entries: Sequence[Entry]) -> LLMObsError | None:
         try:

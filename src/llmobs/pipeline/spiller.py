@@ -26,6 +26,8 @@ __all__ = ["Spiller"]
 
 T = TypeVar("T")
 
+_REASONS = frozenset(DropReason)
+
 WRITE_AHEAD_SECONDS: Final = 0.05
 """With ``durability="disk"``: from one write to the next (the promise is 0.1 s)."""
 RETRY_SECONDS: Final = 1.0
@@ -221,7 +223,9 @@ class Spiller:
 
     def _account(self, told: Mapping[str, int]) -> None:
         for outcome, count in told.items():
-            reason = None if outcome == DELIVERED else DropReason(outcome)
+            reason = None
+            if outcome != DELIVERED:  # another version may know reasons that we do not
+                reason = DropReason(outcome) if outcome in _REASONS else DropReason.INTERNAL
             self._buffer.settle_from_disk(count, reason)
 
     def _say(self, doing: str, error: object, then: str = "") -> None:

@@ -12,13 +12,13 @@ from typing import Final
 import anyio
 import anyio.abc
 
-from llmobs.errors import LLMObsError, SinkError, SinkUnauthorizedError
+from llmobs.errors import LLMObsError, SinkError
 from llmobs.events import Event
 from llmobs.guard import Troubles, internal_errors
 from llmobs.pipeline.buffer import Buffer, Entry
 from llmobs.pipeline.delivery import Courier, SinkCrashError
+from llmobs.pipeline.health import Health
 from llmobs.pipeline.prepare import Preparer
-from llmobs.pipeline.retry import UNAUTHORIZED_PAUSE, backoff
 from llmobs.pipeline.spiller import Spiller
 from llmobs.pipeline.statistics import DropReason, SinkState, Statistics
 from llmobs.pipeline.wakeup import Wakeup
@@ -26,11 +26,7 @@ from llmobs.pipeline.wakeup import Wakeup
 __all__ = ["LAST_WRITE_SECONDS", "Worker"]
 
 MAX_CRASHES: Final = 3
-"""Attempts at a batch that makes the sink fail in ways a sink must not."""
-SPOOL_AFTER: Final = 3
-"""Failed attempts after which the sink counts as down and events go to the spool, if there is one,"""
-LONG_PAUSE: Final = 5.0
-"""and at once if it asks for a pause of so many seconds."""
+"""Attempts at a batch that makes the sink fail in ways a sink must not; the last event by event."""
 EARLY_SECONDS: Final = 1.0
 """A flush cuts a pause short, but not below this: some applications flush after each request."""
 REPLAY_SECONDS: Final = 15.0
@@ -78,8 +74,8 @@ class Worker:
     def after_fork(self) -> None:
         """Start from nothing: on construction, and in a forked child."""
         self._state = SinkState.IDLE
-        self._retries = 0
         self._replayed = 0
+        self._health = Health()
         self.buffer.reset()
         if self._spiller is not None:
             self._spiller.after_fork()
@@ -95,8 +91,7 @@ class Worker:
         self._hurry_seq = 0
         self._hurries = 0
         self._flushes: list[tuple[int, anyio.Event]] = []
-        self._error: LLMObsError | None = None
-        self._failures = 0
+        self._health.succeeded()
         self._down = False
         self._handled: list[Entry] = []
         self._replay_at = 0.0
@@ -205,16 +200,14 @@ class Worker:
     async def _deliver(self, entries: list[Entry]) -> None:
         crashes = 0
         while True:
-            entries, error = await self._courier.deliver(entries, self._settle)
+            isolate = crashes + 1 == MAX_CRASHES
+            entries, error = await self._courier.deliver(entries, self._settle, isolate=isolate)
             if error is None:
                 return
-            self._note_failure(error)
+            self._health.failed(error)
             if isinstance(error, SinkCrashError):
                 crashes += 1
-                if crashes >= MAX_CRASHES:
-                    self._settle(entries, DropReason.INTERNAL, str(error))
-                    return
-            elif self._spiller and self._is_down_for_long():
+            elif self._spiller and self._health.is_down:
                 if await self._spiller.keep(entries):
                     self._set_down(True)
                 else:
@@ -266,17 +259,15 @@ class Worker:
         ) -> None:
             outcomes.append((len(entries), reason))
             if reason is None:
-                self._note_success()
+                self._health.succeeded()
 
         if not events:  # all of it is damaged
             return None
         self._state = SinkState.DELIVERING
-        left, error = await self._courier.deliver([Entry(event, 0) for event in events], settle)
+        entries = [Entry(event, 0) for event in events]
+        _, error = await self._courier.deliver(entries, settle, isolate=True)
         if error is not None:
-            self._note_failure(error)
-        if isinstance(error, SinkCrashError):
-            outcomes.append((len(left), DropReason.INTERNAL))
-            return None
+            self._health.failed(error)
         return error
 
     def _set_down(self, down: bool) -> None:
@@ -284,52 +275,24 @@ class Worker:
         if self._spiller is not None:
             self._spiller.set_down(down)
 
-    def _note_success(self) -> None:
-        self._error = None
-        self._failures = 0
-
-    def _note_failure(self, error: LLMObsError) -> None:
-        self._error = error
-        self._failures += 1
-        self._retries += 1
-
-    def _is_hopeless(self) -> bool:
-        # Only somebody's hand mends these: a wrong key, a damaged store, a missing package.
-        error = self._error
-        return isinstance(error, SinkUnauthorizedError) or (
-            error is not None and not isinstance(error, SinkError | SinkCrashError)
-        )
-
-    def _is_down_for_long(self) -> bool:
-        asked = getattr(self._error, "retry_after", None) or 0.0
-        return self._failures >= SPOOL_AFTER or asked >= LONG_PAUSE or self._is_hopeless()
-
     async def _pause(self) -> None:
         """Wait before the next attempt; a flush or a stop that comes meanwhile cuts it short."""
         assert self._wakeup is not None
-        error = self._error
-        if self._is_hopeless() and self._stopping and self._scope is not None:
+        health = self._health
+        if health.is_hopeless and self._stopping and self._scope is not None:
             self._scope.cancel()
-        self._state = (
-            SinkState.UNAUTHORIZED
-            if isinstance(error, SinkUnauthorizedError)
-            else SinkState.RETRYING
-        )
-        seconds = (
-            UNAUTHORIZED_PAUSE
-            if self._is_hopeless()
-            else backoff(self._failures, getattr(error, "retry_after", None))
-        )
+        self._state = health.state
+        seconds = health.pause()
         counts = self.buffer.counts()
         self._troubles.log(
-            f"deliver:{self.sink.name}:{type(error).__name__}",
+            f"deliver:{self.sink.name}:{type(health.error).__name__}",
             "llmobs: %s: delivery failed: %s; %d events wait, %d on disk, next attempt in %.1f s",
             self.sink.name,
-            error,
+            health.error,
             counts["pending"],
             counts["spooled"],
             seconds,
-            level=logging.ERROR if self._is_hopeless() else logging.WARNING,
+            level=logging.ERROR if health.is_hopeless else logging.WARNING,
         )
         start = time.monotonic()
         deadline = start + seconds
@@ -346,7 +309,7 @@ class Worker:
     ) -> None:
         self.buffer.settle(entries, reason, words)
         if reason is None:
-            self._note_success()
+            self._health.succeeded()
         self._announce_flushes()
 
     def _announce_flushes(self) -> None:
@@ -359,7 +322,7 @@ class Worker:
         self._flushes = waiting
 
     def _is_flushed(self, seq: int) -> bool:
-        on_disk = self._spiller is not None and self._spiller.has_own and self._error is None
+        on_disk = self._spiller is not None and self._spiller.has_own and self._health.error is None
         return self.buffer.is_settled(seq) and not on_disk
 
     def hurry(self) -> None:
@@ -413,8 +376,9 @@ class Worker:
             self._spiller.close()
         if left := self.buffer.take_all():
             reason = DropReason.SHUTDOWN
-            if isinstance(self._error, SinkError):
-                reason = DropReason(self._error.reason)
+            error = self._health.error
+            if isinstance(error, SinkError):
+                reason = DropReason(error.reason)
             self.buffer.settle(left, reason, "the client was closed")
             self._troubles.log(
                 f"shutdown:{self.sink.name}",
@@ -422,7 +386,7 @@ class Worker:
                 self.sink.name,
                 len(left),
                 timeout,
-                self._error or "out of time",
+                error or "out of time",
             )
         self._announce_flushes()
         self._state = SinkState.CLOSED
@@ -430,10 +394,11 @@ class Worker:
 
     def statistics(self) -> Statistics:
         """Return the counters as they are now."""
+        error = self._health.error
         return Statistics(
             **self.buffer.counts(),
             replayed=self._replayed,
-            retries=self._retries,
+            retries=self._health.retries,
             state=self._state,
-            last_error=None if self._error is None else str(self._error),
+            last_error=None if error is None else str(error),
         )

@@ -1,0 +1,62 @@
+"""How a sink fares: what failed last, how often in a row, and how long to leave it alone."""
+
+from typing import Final
+
+from llmobs.errors import LLMObsError, SinkError, SinkUnauthorizedError
+from llmobs.pipeline.delivery import SinkCrashError
+from llmobs.pipeline.retry import UNAUTHORIZED_PAUSE, backoff
+from llmobs.pipeline.statistics import SinkState
+
+__all__ = ["Health"]
+
+DOWN_AFTER: Final = 3
+"""Failed attempts in a row after which a sink counts as down,"""
+LONG_PAUSE: Final = 5.0
+"""and at once if it asks for a pause of so many seconds."""
+
+
+class Health:
+    """What is known of a sink from the attempts so far."""
+
+    def __init__(self) -> None:
+        self.retries = 0
+        """Failed attempts, of all times."""
+        self.succeeded()
+
+    def succeeded(self) -> None:
+        """Note that it took something."""
+        self.error: LLMObsError | None = None
+        """Why the last attempt failed; None if it did not."""
+        self._failures = 0
+
+    def failed(self, error: LLMObsError) -> None:
+        """Note that an attempt ended with *error*."""
+        self.error = error
+        self._failures += 1
+        self.retries += 1
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether only somebody's hand mends it: a wrong key, a damaged store, a missing package."""
+        if isinstance(self.error, SinkUnauthorizedError):
+            return True
+        return self.error is not None and not isinstance(self.error, SinkError | SinkCrashError)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether events should rather go to disk than wait for it."""
+        return self._failures >= DOWN_AFTER or self._asked >= LONG_PAUSE or self.is_hopeless
+
+    @property
+    def _asked(self) -> float:
+        return getattr(self.error, "retry_after", None) or 0.0
+
+    @property
+    def state(self) -> SinkState:
+        """What to call it while it is left alone."""
+        unauthorized = isinstance(self.error, SinkUnauthorizedError)
+        return SinkState.UNAUTHORIZED if unauthorized else SinkState.RETRYING
+
+    def pause(self) -> float:
+        """Return the seconds to leave it alone before the next attempt."""
+        return UNAUTHORIZED_PAUSE if self.is_hopeless else backoff(self._failures, self._asked)
