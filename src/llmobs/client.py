@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 import anyio
 import anyio.abc
 
+from llmobs.codec import as_dict, identifier, texts
 from llmobs.context import Run, current_frame
 from llmobs.errors import DeliveryError, DeliveryTimeoutError
 from llmobs.events import (
@@ -37,7 +38,6 @@ from llmobs.events import (
 )
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.guard import Troubles
-from llmobs.ids import new_id
 from llmobs.pipeline.buffer import Buffer, Done, Entry
 from llmobs.pipeline.delivery import Courier
 from llmobs.pipeline.prepare import Identity, Preparer
@@ -266,14 +266,15 @@ class Recording:
         tracker.name = name
         tracker.user_id = user_id
         tracker.session_id = session_id
-        tracker.tags = tuple(tags)
-        tracker.metadata = None if metadata is None else dict(metadata)
+        tracker.tags = texts(tags)
+        tracker.metadata = None if metadata is None else as_dict(metadata)
         tracker.release = release
         tracker.trace_id = trace_id
         tracker.span_id = span_id
         return tracker
 
     def _tracker(self, run_id: str) -> Tracker:
+        run_id = identifier(run_id)
         frame = current_frame()
         if frame is not None:
             run = frame.run
@@ -307,7 +308,7 @@ class Recording:
     ) -> str:
         """Record one call of a model in run *run_id*; see `Tracker.log_prompt_call`."""
         event, size, failed = prompt_call(
-            run_id or new_id(), prompt, model, response, tokens_input, tokens_output, latency_ms, status,
+            run_id, prompt, model, response, tokens_input, tokens_output, latency_ms, status,
             error, prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id,
             release, fields,
         )  # fmt: skip
@@ -315,7 +316,7 @@ class Recording:
             event.standalone = True
             self.record(event, None, size + OVERHEAD_BYTES, failed)
             return event.event_id
-        return self._tracker(run_id).record(event, size=size, failed=failed)
+        return self._tracker(event.run_id).record(event, size=size, failed=failed)
 
     def log_agent_step(
         self,

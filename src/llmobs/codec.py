@@ -29,15 +29,19 @@ from llmobs.events import (
     RunEvent,
     ToolCallEvent,
 )
+from llmobs.ids import new_id
 
 __all__ = [
     "AnyEvent",
+    "as_dict",
     "clean_text",
     "decode",
     "encode",
+    "identifier",
     "readable",
     "snapshot",
     "take",
+    "text_of",
     "texts",
     "weigh",
 ]
@@ -250,9 +254,33 @@ def _mend(value: Any) -> Any:
     return value
 
 
-def texts(values: Iterable[Any]) -> tuple[str, ...]:
-    """Return *values* (tags, models, recommendations) as a tuple of texts; a lone text is one."""
+def as_dict(value: Any) -> dict[str, Any]:
+    """Return a `snapshot` of *value* as a dict; what is no mapping is its ``value``."""
+    plain = snapshot(value)
+    return plain if isinstance(plain, dict) else {"value": plain}
+
+
+def text_of(value: Any) -> str:
+    """Return *value* as a text: itself, an enum's value, an id's digits, else the start of its ``repr``."""
+    plain = snapshot(value)
+    return plain if type(plain) is str else readable(plain)
+
+
+def texts(values: Any) -> tuple[str, ...]:
+    """Return *values* (tags, models, recommendations) as a tuple of texts; a lone value is one."""
+    if values is None:
+        return ()
     if isinstance(values, str):
-        return (values,)
-    copy = tuple(values)
-    return copy if _are_text(map(type, copy)) else tuple(str(snapshot(v)) for v in copy)
+        return (text_of(values),)
+    try:
+        copy = tuple(values)
+    except Exception:  # noqa: BLE001 - no collection, or foreign code
+        copy = (values,)
+    return copy if _are_text(map(type, copy)) else tuple(map(text_of, copy))
+
+
+def identifier(value: Any) -> str:
+    """Return *value* as the id of a run or an event: its text; a new id for None and for no text."""
+    if type(value) is str and value:
+        return value
+    return new_id() if value is None else text_of(value) or new_id()

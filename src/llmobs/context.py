@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from llmobs.ids import new_id
+from llmobs.codec import identifier
 
 __all__ = ["Frame", "Run", "bind_run", "current_run", "own_traffic"]
 
@@ -87,7 +87,7 @@ class Run:
     """Whether its events are kept; None until first asked."""
 
     def __init__(self, run_id: str | None = None) -> None:
-        self.run_id = run_id or new_id()
+        self.run_id = identifier(run_id)
         self.started = time.perf_counter()
         self.timestamp = datetime.now(UTC)
 

@@ -9,6 +9,7 @@ of ``tokens_input``, reasoning tokens are part of ``tokens_output``.
 
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Any, ClassVar, Final
@@ -168,20 +169,23 @@ class ErrorInfo(Struct, omit_defaults=True, gc=False):
                 return cls(message="cancelled" if "Cancel" in kind else kind, type=kind)
             return cls(message=_text(error) or kind, type=kind, stack=_stack_of(error))
         if isinstance(error, Mapping):
-            known = {
-                k: str(error[k]) for k in ("type", "code", "stack") if error.get(k) is not None
-            }
-            context = error.get("context")
-            if context is not None and not isinstance(context, Mapping):
-                context = {"context": context}
-            rest = {str(k): v for k, v in error.items() if k not in _ERROR_KEYS}
-            message = error.get("message")
-            return cls(
-                message=str(message) if message else known.get("type") or "unknown error",
-                context={**(context or {}), **rest} or None,
-                **known,
-            )
-        return cls(message=str(error) or "unknown error")
+            with suppress(Exception):  # a mapping may be anybody's code
+                return cls._of_mapping(dict(error))
+        return cls(message=_text(error) or "unknown error")
+
+    @classmethod
+    def _of_mapping(cls, error: "dict[Any, Any]") -> "ErrorInfo":
+        known = {k: _text(error[k]) for k in ("type", "code", "stack") if error.get(k) is not None}
+        context = error.get("context")
+        if context is not None and not isinstance(context, Mapping):
+            context = {"context": context}
+        rest = {_text(k): v for k, v in error.items() if k not in _ERROR_KEYS}
+        message = error.get("message")
+        return cls(
+            message=_text(message) if message else known.get("type") or "unknown error",
+            context={**(context or {}), **rest} or None,
+            **known,
+        )
 
 
 _ERROR_KEYS = frozenset({"message", "type", "code", "stack", "context"})
@@ -193,17 +197,17 @@ def _qualified_name(kind: type) -> str:
     )
 
 
-def _text(error: BaseException) -> str:
+def _text(value: object) -> str:
     try:
-        return str(error)
+        return str(value)
     except Exception:  # noqa: BLE001 - a broken __str__ must not lose the error
-        return ""
+        return "" if isinstance(value, BaseException) else _qualified_name(type(value))
 
 
 def _stack_of(error: BaseException) -> str | None:
-    if error.__traceback__ is None and error.__cause__ is None:
-        return None
     try:
+        if error.__traceback__ is None and error.__cause__ is None:
+            return None
         text = "".join(traceback.format_exception(error))
     except Exception:  # noqa: BLE001 - formatting calls foreign code (__str__, source loaders)
         return None

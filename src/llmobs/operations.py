@@ -198,17 +198,17 @@ class PromptCall(Operation):
         self.captured.settle(write)
 
     def _log(self, latency_ms: float, error: BaseException | None) -> None:
-        self._tracker.log_prompt_call(
-            self.prompt,
-            self.model,
-            self.response,
-            self.tokens_input,
-            self.tokens_output,
-            latency_ms,
-            self.status,
-            error,
-            **self._fields,
-        )
+        own = {
+            "prompt": self.prompt,
+            "model": self.model,
+            "response": self.response,
+            "tokens_input": self.tokens_input,
+            "tokens_output": self.tokens_output,
+            "latency_ms": latency_ms,
+            "status": self.status,
+            "error": error,
+        }
+        self._tracker.log_prompt_call(**{**own, **self._fields})
 
 
 class SeveralCalls:
@@ -255,19 +255,19 @@ class AgentStep(Operation):
         self.step_number = step_number
 
     def _write(self, latency_ms: float, error: BaseException | None) -> None:
-        self._tracker.log_agent_step(
-            self.step_number,
-            self.step_name,
-            self.step_type,
-            self.input_data,
-            self.output_data,
-            latency_ms,
-            self.status,
-            self.reasoning,
-            self.context,
-            error,
-            **self._fields,
-        )
+        own = {
+            "step_number": self.step_number,
+            "step_name": self.step_name,
+            "step_type": self.step_type,
+            "input_data": self.input_data,
+            "output_data": self.output_data,
+            "latency_ms": latency_ms,
+            "status": self.status,
+            "reasoning": self.reasoning,
+            "context": self.context,
+            "error": error,
+        }
+        self._tracker.log_agent_step(**{**own, **self._fields})
 
 
 class ToolCall(Operation):
@@ -290,16 +290,16 @@ class ToolCall(Operation):
         self.tool_id = tool_id
 
     def _write(self, latency_ms: float, error: BaseException | None) -> None:
-        self._tracker.log_tool_call(
-            self.tool_name,
-            self.input,
-            self.output,
-            latency_ms,
-            self.status,
-            error,
-            self.tool_id,
-            **self._fields,
-        )
+        own = {
+            "tool_name": self.tool_name,
+            "input": self.input,
+            "output": self.output,
+            "latency_ms": latency_ms,
+            "status": self.status,
+            "error": error,
+            "tool_id": self.tool_id,
+        }
+        self._tracker.log_tool_call(**{**own, **self._fields})
 
 
 def status_of(error: BaseException) -> Status:

@@ -14,20 +14,27 @@ from typing import Any, Final
 
 import msgspec
 
-from llmobs.codec import readable, take, texts
-from llmobs.events import ErrorInfo, PromptCallEvent, Status
+from llmobs.codec import identifier, readable, take, texts
+from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status
 from llmobs.fields import PromptCallFields
 from llmobs.ids import new_id
 
-__all__ = ["FAILURES", "OVERHEAD_BYTES", "began", "freeze", "prompt_call", "unknown_field"]
+__all__ = [
+    "OVERHEAD_BYTES",
+    "began",
+    "freeze",
+    "is_failure",
+    "prompt_call",
+    "set_aside_unknown",
+]
 
 OVERHEAD_BYTES: Final = 900
 """Memory of an event beside its texts and containers, measured with tracemalloc."""
-FAILURES: Final = frozenset({Status.ERROR, Status.TIMEOUT, Status.ASSERTION_FAILED})
-
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _SUCCESS = Status.SUCCESS
-_FIELDS = frozenset(PromptCallEvent.__struct_fields__)
+_FAILURES = frozenset({Status.ERROR, Status.TIMEOUT, Status.ASSERTION_FAILED})
+_OURS = frozenset({"run_id", "client", "warnings", "standalone"})
+_FIELDS = frozenset(PromptCallEvent.__struct_fields__) - _OURS
 _from_timestamp = datetime.fromtimestamp
 _to_json = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -61,7 +68,7 @@ def prompt_call(
         now -= latency_ms / 1000
     event = PromptCallEvent(
         event_id=new_id(),
-        run_id=run_id,
+        run_id=identifier(run_id),
         timestamp=now,  # type: ignore[arg-type]
         prompt=prompt,
         model=model,
@@ -86,23 +93,37 @@ def prompt_call(
         size += more
     if fields:
         size += _set(event, fields)
-    failed = status is not _SUCCESS and status in FAILURES
+        if type(event.event_id) is not str:
+            event.event_id = identifier(event.event_id)
     if error is not None:
         event.error = ErrorInfo.of(error)
-        failed = status != Status.CANCELLED
+    failed = (status is not _SUCCESS or error is not None) and is_failure(status, error)
     if response_metadata is not None:
         event.response_metadata, more = take(response_metadata)
         size += more
     if tool_calls is not None:
         event.tool_calls, more = take(tool_calls)
         size += more
-    if tags:
+    if tags is not None:
         event.tags = tuple(tags) if type(tags) is list else texts(tags)
     return event, size, failed
 
 
-def unknown_field(name: str, value: Any) -> str:
-    """Return the warning that stands for a keyword no event has: recording never raises."""
+def is_failure(status: Any, error: Any) -> bool:
+    """Tell whether what ended with *status*, by *error* if not None, failed; of any types."""
+    if not isinstance(status, str):
+        return error is not None
+    return status in _FAILURES or (error is not None and status != Status.CANCELLED)
+
+
+def set_aside_unknown(kind: type[Event], fields: dict[str, Any]) -> None:
+    """Replace what no event of *kind* takes by warnings: recording never raises."""
+    if unknown := fields.keys() - (set(kind.__struct_fields__) - _OURS):
+        warnings = tuple(_unknown(name, fields.pop(name)) for name in sorted(unknown))
+        fields["warnings"] = warnings
+
+
+def _unknown(name: str, value: Any) -> str:
     return f"{name}={readable(value)[:200]}: there is no such field; left out"
 
 
@@ -111,7 +132,7 @@ def _set(event: PromptCallEvent, fields: Mapping[str, Any]) -> int:
     for name, value in fields.items():
         kind = type(value)
         if name not in _FIELDS:
-            event.warnings = (*event.warnings, unknown_field(name, value))
+            event.warnings = (*event.warnings, _unknown(name, value))
             continue
         if kind is float or kind is int or kind is bool:
             pass

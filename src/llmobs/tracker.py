@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from llmobs.codec import snapshot, texts
+from llmobs.codec import identifier, snapshot, texts
 from llmobs.context import Frame, Run, current_frame, leave_frame, set_frame
 from llmobs.events import (
     AgentStepEvent,
@@ -34,7 +34,14 @@ from llmobs.ids import new_id
 from llmobs.operations import AgentStep, Captured, PromptCall, ToolCall, status_of
 from llmobs.pipeline.statistics import DropReason
 from llmobs.recorder import NO_RECORDER, Recorder
-from llmobs.told import FAILURES, OVERHEAD_BYTES, began, freeze, prompt_call, unknown_field
+from llmobs.told import (
+    OVERHEAD_BYTES,
+    began,
+    freeze,
+    is_failure,
+    prompt_call,
+    set_aside_unknown,
+)
 
 __all__ = ["NO_RECORDER", "ErrorLike", "Recorder", "Tracker"]
 
@@ -105,20 +112,21 @@ class Tracker(Run):
         if error is not None:
             fields.setdefault("status", status_of(error))
             fields["error"] = ErrorInfo.of(error)
-        event = RunEvent(
-            event_id=new_id(),
-            run_id=self.run_id,
-            timestamp=self.timestamp,
-            kind=self.kind,
-            name=self.name,
-            latency_ms=latency_ms,
-            events=self.recorded,
-            errors=self.failures,
-            metadata=None if self.metadata is None else snapshot(self.metadata),
+        own: dict[str, Any] = {
+            "event_id": new_id(),
+            "timestamp": self.timestamp,
+            "kind": self.kind,
+            "name": self.name,
+            "latency_ms": latency_ms,
+            "events": self.recorded,
+            "errors": self.failures,
+            "metadata": None if self.metadata is None else snapshot(self.metadata),
             **fields,
-        )
+        }
+        set_aside_unknown(RunEvent, own)
+        event = RunEvent(run_id=self.run_id, **own)
         recorded, failures = self.recorded, self.failures
-        self._record(event, 0, event.failed)
+        self._record(event, 0, is_failure(event.status, error))
         self.recorded, self.failures = recorded, failures
 
     # Operations that time themselves.
@@ -384,7 +392,7 @@ class Tracker(Run):
             "detection_method": detection_method,
             "confidence_score": confidence_score,
             "flagged_content": flagged_content,
-            "recommendations": texts(recommendations or ()),
+            "recommendations": texts(recommendations),
             "ground_truth": ground_truth,
         }
         return self._log(
@@ -409,7 +417,7 @@ class Tracker(Run):
             "threshold": threshold,
             "actual_value": actual_value,
             "window_minutes": window_minutes,
-            "affected_models": texts(affected_models or ()),
+            "affected_models": texts(affected_models),
         }
         return self._log(
             PerformanceAlertEvent, own, None, None, None, tags, user_id, release, fields
@@ -448,11 +456,12 @@ class Tracker(Run):
             finish_reason: Why the model stopped.
             errors: Error texts; any makes it a failure.
         """
+        said = texts(errors)
         optional: dict[str, Any] = {
             "trace_id": trace_id,
             "span_id": span_id,
             "metadata": metadata,
-            "errors": texts(errors) if errors else None,
+            "errors": said or None,
             "prompt_embedding": prompt_embedding,
             "response_embedding": response_embedding,
             "cost_usd": cost_usd,
@@ -465,7 +474,7 @@ class Tracker(Run):
             prompt_tokens,
             completion_tokens,
             latency_ms,
-            Status.ERROR if errors else Status.SUCCESS,
+            Status.ERROR if said else Status.SUCCESS,
             finish_reason=finish_reason,
             service_name=service,
             **fields,
@@ -487,30 +496,26 @@ class Tracker(Run):
         failed: bool = False,
     ) -> str:
         own.update(fields)
-        timestamp = own.pop("timestamp", None) or began(latency_ms)
-        event_id = own.pop("event_id", None) or new_id()
+        timestamp = own.pop("timestamp", None)
+        event_id = identifier(own.pop("event_id", None))
         size = freeze(own)
         if latency_ms is not None:
             own["latency_ms"] = latency_ms
         if status is not None:
             own["status"] = status
-            failed = failed or status in FAILURES
         if error is not None:
             own["error"] = ErrorInfo.of(error)
-            failed = status != Status.CANCELLED
-        if tags:
-            own["tags"] = texts(tags)
-        if unknown := own.keys() - set(kind.__struct_fields__):
-            own["warnings"] = tuple(unknown_field(name, own.pop(name)) for name in sorted(unknown))
+        own["tags"] = texts(tags)
+        set_aside_unknown(kind, own)
         event = kind(
             event_id=event_id,
             run_id=self.run_id,
-            timestamp=timestamp,
+            timestamp=began(latency_ms) if timestamp is None else timestamp,
             user_id=user_id,
             release=release,
             **own,
         )
-        return self._record(event, size, failed)
+        return self._record(event, size, failed or is_failure(status, error))
 
     def record(
         self,

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from llmobs.codec import AnyEvent, readable, snapshot, texts
+from llmobs.codec import AnyEvent, as_dict, readable, text_of, texts
 from llmobs.events import (
     AlertType,
     AssertionType,
@@ -43,6 +43,8 @@ class _Checks(NamedTuple):
     measures: tuple[str, ...]
     texts: tuple[str, ...]
     others: tuple[str, ...]
+    never_none: Mapping[str, Any]
+    """Their defaults."""
     kinds: Mapping[str, Any]
     get: Callable[[Event], tuple[Any, ...]]
     well_formed: set[tuple[type, ...]]
@@ -52,23 +54,24 @@ class _Checks(NamedTuple):
 MAX_SHAPES = 4096
 
 _are_text = frozenset({str}).issuperset
+_are_numbers = frozenset({int, float}).issuperset
 
 _OUR_TEXTS = frozenset(
     {str, NoneType, Status, StepType, Severity, AssertionType, DetectionMethod, AlertType}
 )
 _OTHERS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
-    tuple[str, ...]: (lambda v: type(v) is tuple, lambda v: texts(v) if v else ()),
+    tuple[str, ...]: (lambda v: type(v) is tuple, texts),
     dict[str, Any] | None: (
         lambda v: v is None or type(v) is dict,
-        lambda v: _as_dict(v),
+        as_dict,
     ),
     list[dict[str, Any]] | None: (
         lambda v: v is None or (type(v) is list and all(type(x) is dict for x in v)),
-        lambda v: [_as_dict(x) for x in (v if isinstance(v, list) else [v])],
+        lambda v: [as_dict(x) for x in (v if isinstance(v, list) else [v])],
     ),
     list[float] | None: (
-        lambda v: v is None or type(v) is list,
-        lambda v: [float(x) for x in v],
+        lambda v: v is None or (type(v) is list and _are_finite(v)),
+        lambda v: _finite(v),
     ),
     ErrorInfo | None: (lambda v: v is None or type(v) is ErrorInfo, lambda v: ErrorInfo.of(v)),
     ErrorInfo: (lambda v: type(v) is ErrorInfo, lambda v: ErrorInfo.of(v)),
@@ -76,9 +79,15 @@ _OTHERS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
 }
 
 
-def _as_dict(value: Any) -> dict[str, Any]:
-    plain = snapshot(value)
-    return plain if isinstance(plain, dict) else {"value": plain}
+def _are_finite(values: list[Any]) -> bool:
+    return _are_numbers(map(type, values)) and all(map(math.isfinite, values))
+
+
+def _finite(values: Any) -> list[float]:
+    numbers = [float(value) for value in values]
+    if not _are_finite(numbers):
+        raise ValueError
+    return numbers
 
 
 def _checks_of(kind: type[Event]) -> _Checks:
@@ -87,8 +96,13 @@ def _checks_of(kind: type[Event]) -> _Checks:
     measures = tuple(n for n, t in fields.items() if t in (float, float | None))
     words = tuple(n for n, t in fields.items() if t in (str, str | None))
     others = tuple(n for n, t in fields.items() if t in _OTHERS)
+    never_none = {
+        f.name: f.default
+        for f in msgspec.structs.fields(kind)
+        if f.type in (int, float, str) and f.name not in _REQUIRED
+    }
     get = attrgetter(*counts, *measures, *words, *others)
-    return _Checks(counts, measures, words, others, fields, get, set())
+    return _Checks(counts, measures, words, others, never_none, fields, get, set())
 
 
 _CHECKS: dict[type[Event], _Checks] = {kind: _checks_of(kind) for kind in AnyEvent.__args__}
@@ -111,15 +125,18 @@ def sanitise(event: Event) -> None:
         value = getattr(event, name)
         if type(value) not in _OUR_TEXTS:
             # Enums of the caller become their value, anything else its text.
-            setattr(event, name, _text_of(value))
+            setattr(event, name, text_of(value))
     for name in checks.others:
         is_fine, mend = _OTHERS[checks.kinds[name]]
         value = getattr(event, name)
-        if not is_fine(value):
-            try:
+        try:
+            if not is_fine(value):
                 setattr(event, name, mend(value))
-            except Exception:  # noqa: BLE001 - foreign values; nothing may lose the event
-                _give_up(event, name, value, "what this field holds")
+        except Exception:  # noqa: BLE001 - foreign values; nothing may lose the event
+            _give_up(event, name, value, "what this field holds")
+    for name, default in checks.never_none.items():
+        if getattr(event, name) is None:
+            setattr(event, name, default)
     if list not in shape and len(checks.well_formed) < MAX_SHAPES:
         after = tuple(map(type, checks.get(event)))
         if after == shape:
@@ -133,7 +150,7 @@ def _unpack(event: Event) -> None:
     for name in ("run_id", "event_id"):
         value = getattr(event, name)
         if type(value) is not str:
-            setattr(event, name, _text_of(value))
+            setattr(event, name, text_of(value))
     metadata: Any = event.metadata
     if type(metadata) is bytes:
         event.metadata = msgspec.json.decode(metadata)
@@ -153,11 +170,6 @@ def _mend_time(event: Event, value: Any) -> None:
         event.warnings = (*event.warnings, words)
 
 
-def _text_of(value: Any) -> str:
-    plain = snapshot(value)
-    return plain if type(plain) is str else readable(plain)
-
-
 def _mend_numbers(event: Event, checks: _Checks) -> None:
     for name in checks.counts:
         value = getattr(event, name)
@@ -170,7 +182,7 @@ def _mend_numbers(event: Event, checks: _Checks) -> None:
             setattr(event, name, round(number))
     for name in checks.measures:
         value = getattr(event, name)
-        if value is None or (type(value) in (int, float) and 0 <= value < math.inf):
+        if value is None or (type(value) in (int, float) and 0 <= value <= MAX_COUNT):
             continue
         number = _number(value)
         if number is None or not 0 <= number < math.inf:
