@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from llmobs import AsyncClient, DeliveryError
 from llmobs.errors import SinkRejectedError, SinkTooLargeError, SinkUnavailableError
+from llmobs.pipeline.prepare import Preparer
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.spool import Spool
 from llmobs.settings import Settings
@@ -504,6 +505,26 @@ async def test_write_ahead_puts_events_on_disk_first(tmp_path: Path) -> None:
         assert (report.delivered, report.spooled) == (30, 0)
         balance(client)
     assert sorted(sink.ids) == sorted(ids)
+    assert list(tmp_path.rglob("*.jsonl")) == []
+
+
+async def test_closing_waits_for_what_is_on_its_way_to_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = Preparer.prepare
+    begun = anyio.Event()
+
+    async def slowly(self: Preparer, entries: Any) -> None:
+        begun.set()
+        await anyio.sleep(0.1)
+        await prepare(self, entries)
+
+    monkeypatch.setattr(Preparer, "prepare", slowly)
+    sink = ScriptedSink()
+    async with AsyncClient(sink=sink, spool_dir=tmp_path, durability="disk") as client:
+        ids = log(client, 3)
+        await begun.wait()
+    assert sink.ids == ids
     assert list(tmp_path.rglob("*.jsonl")) == []
 
 

@@ -274,9 +274,9 @@ class Buffer:
                 self.dropped[reason] += count
 
     def close_if_empty(self) -> bool:
-        """Close unless events are queued; tell whether it closed."""
+        """Close unless events are queued or in flight; tell whether it closed."""
         with self._lock:
-            if self.waiting:
+            if self.waiting or self._in_flight:
                 return False
             self._closed = True
             return True
