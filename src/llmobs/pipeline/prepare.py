@@ -2,7 +2,7 @@
 Make events fit to leave: complete, well-formed, redacted and priced, in that order, once each.
 
 Runs before anything can reach a disk or a wire, off the request path, and in slices, so that the
-host's event loop and threads never wait for more than about a quarter of a millisecond.
+host never waits long: its event loop a quarter of a millisecond, its threads one.
 """
 
 from collections.abc import Sequence
