@@ -147,15 +147,16 @@ def _unpack(event: Event) -> None:
     # What capture leaves for later: see `llmobs.told`.
     if type(event.timestamp) is not datetime:
         _mend_time(event, event.timestamp)
-    for name in ("run_id", "event_id"):
-        value = getattr(event, name)
-        if type(value) is not str:
-            setattr(event, name, text_of(value))
+    if type(event.run_id) is not str:
+        event.run_id = text_of(event.run_id)
+    if type(event.event_id) is not str:
+        event.event_id = text_of(event.event_id)
     metadata: Any = event.metadata
     if type(metadata) is bytes:
         event.metadata = msgspec.json.decode(metadata)
-    if type(event.tags) is tuple and not _are_text(map(type, event.tags)):
-        event.tags = texts(event.tags)
+    tags = event.tags
+    if tags and type(tags) is tuple and not _are_text(map(type, tags)):
+        event.tags = texts(tags)
 
 
 def _mend_time(event: Event, value: Any) -> None:
