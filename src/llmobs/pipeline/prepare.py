@@ -5,6 +5,7 @@ Runs before anything can reach a disk or a wire, off the request path, and in sl
 host never waits long: its event loop a quarter of a millisecond, its threads one.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
@@ -139,7 +140,7 @@ class Preparer:
                         self.prepare_now(entry)
                 else:
                     self.prepare_now(entry)
-                if slices.over:
+                if time.perf_counter() > slices.end:
                     await slices.rest()
 
     def prepare_now(self, entry: Entry) -> None:

@@ -8,7 +8,6 @@ about a microsecond.
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from operator import attrgetter
 from types import NoneType
@@ -160,11 +159,14 @@ def _unpack(event: Event) -> None:
 
 
 def _mend_time(event: Event, value: Any) -> None:
-    with suppress(ValueError, OverflowError, OSError):
-        if type(value) in (float, int):
+    try:
+        if type(value) is float or type(value) is int:
             event.timestamp = datetime.fromtimestamp(value, UTC)
-        elif isinstance(value, str):
+            return
+        if isinstance(value, str):
             event.timestamp = datetime.fromisoformat(value)
+    except (ValueError, OverflowError, OSError):
+        pass
     if not isinstance(event.timestamp, datetime):
         event.timestamp = datetime.now(UTC)
         words = f"timestamp={readable(value)[:200]} is not a time; it is when the event was sent"

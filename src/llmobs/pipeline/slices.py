@@ -38,12 +38,8 @@ class Slices:
 
     def __init__(self) -> None:
         self._rests = 0
-        self._end = time.perf_counter() + SLICE_SECONDS
-
-    @property
-    def over(self) -> bool:
-        """Whether to `rest` now."""
-        return time.perf_counter() > self._end
+        self.end = time.perf_counter() + SLICE_SECONDS
+        """When to `rest`, on the clock ``time.perf_counter``."""
 
     async def rest(self) -> None:
         """Let other tasks run, and in turn other threads; begin the next slice."""
@@ -51,7 +47,7 @@ class Slices:
         if self._rests % SLICES_A_TURN == 0:
             give_way()
         await anyio.lowlevel.checkpoint()
-        self._end = time.perf_counter() + SLICE_SECONDS
+        self.end = time.perf_counter() + SLICE_SECONDS
 
 
 async def in_slices(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
@@ -60,6 +56,6 @@ async def in_slices(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     results = []
     for item in items:
         results.append(work(item))
-        if slices.over:
+        if time.perf_counter() > slices.end:
             await slices.rest()
     return results
