@@ -248,6 +248,7 @@ async def test_added_twice_is_added_once(llmobs_events: CapturedEvents) -> None:
     assert the_run(llmobs_events).events == 1
 
 
+@pytest.mark.usefixtures("llmobs_events")  # the application records with the default client
 async def test_a_wrong_setting_stops_the_start_up_and_not_the_requests(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
