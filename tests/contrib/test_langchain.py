@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -41,21 +41,9 @@ from llmobs.context import current_frame
 from llmobs.contrib._langchain.calls import answer
 from llmobs.contrib._langchain.messages import message
 from llmobs.contrib.langchain import LLMObsCallbackHandler
-from llmobs.testing import CapturedEvents, capture_events
+from llmobs.testing import CapturedEvents
 
 PROMPT = ChatPromptTemplate.from_messages([("system", "Be brief."), ("user", "{question}")])
-
-
-@pytest.fixture
-def events() -> Iterator[CapturedEvents]:
-    with capture_events() as captured:
-        yield captured
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with Client(sink="memory:") as client:
-        yield client
 
 
 @pytest.fixture

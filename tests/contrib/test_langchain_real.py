@@ -28,7 +28,7 @@ from llmobs import (
 from llmobs.contrib import anthropic as anthropic_door
 from llmobs.contrib import openai as openai_door
 from llmobs.contrib.langchain import LLMObsCallbackHandler
-from llmobs.testing import CapturedEvents, capture_events
+from llmobs.testing import CapturedEvents
 from tests.support.llm_server import llm_server
 
 __all__ = ["llm_server"]
@@ -36,18 +36,6 @@ __all__ = ["llm_server"]
 PROMPT = ChatPromptTemplate.from_messages([("system", "Be brief."), ("user", "{question}")])
 ASK = {"question": "hello"}
 _numbers = count()
-
-
-@pytest.fixture
-def events() -> Iterator[CapturedEvents]:
-    with capture_events() as captured:
-        yield captured
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with Client(sink="memory:") as client:
-        yield client
 
 
 @pytest.fixture(params=["handler", "handler and transport"])

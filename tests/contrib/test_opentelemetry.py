@@ -1,7 +1,6 @@
 """The span processor: spans of every convention, how they hang together, and what is left alone."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,25 +21,6 @@ from llmobs.contrib.opentelemetry import LLMObsSpanProcessor, tracer_provider
 from llmobs.testing import CapturedEvents, capture_events
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.provider.name": "p"}
-
-
-@pytest.fixture
-def events() -> Iterator[CapturedEvents]:
-    with capture_events() as captured:
-        yield captured
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with Client(sink="memory:") as client:
-        yield client
-
-
-@pytest.fixture
-def provider(client: Client) -> Iterator[TracerProvider]:
-    provider = tracer_provider(client)
-    yield provider
-    provider.shutdown()
 
 
 @pytest.fixture

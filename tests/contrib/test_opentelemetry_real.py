@@ -12,32 +12,12 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from llmobs import Client, PromptCallEvent, RunEvent
 from llmobs.contrib import httpx as wire
-from llmobs.contrib.opentelemetry import tracer_provider
-from llmobs.testing import CapturedEvents, capture_events
+from llmobs.testing import CapturedEvents
 from tests.support.llm_server import llm_server
 
 __all__ = ["llm_server"]
 
 ASKED: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}]
-
-
-@pytest.fixture
-def events() -> Iterator[CapturedEvents]:
-    with capture_events() as captured:
-        yield captured
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with Client(sink="memory:") as client:
-        yield client
-
-
-@pytest.fixture
-def provider(client: Client) -> Iterator[TracerProvider]:
-    provider = tracer_provider(client)
-    yield provider
-    provider.shutdown()
 
 
 class OpenAICaller:

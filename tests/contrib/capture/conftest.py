@@ -9,16 +9,9 @@ import pytest
 from llmobs import Client
 from llmobs.contrib import anthropic as anthropic_door
 from llmobs.contrib import openai as openai_door
-from llmobs.testing import CapturedEvents, capture_events
 from tests.support.llm_server import llm_server
 
 __all__ = ["llm_server"]
-
-
-@pytest.fixture
-def events() -> Iterator[CapturedEvents]:
-    with capture_events() as captured:
-        yield captured
 
 
 # Building a client takes a tenth of a second, most of it for TLS: one each is enough.
