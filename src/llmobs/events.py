@@ -35,6 +35,7 @@ __all__ = [
     "Status",
     "StepType",
     "ToolCallEvent",
+    "is_failure",
 ]
 
 MAX_STACK_CHARS: Final = 32_000
@@ -253,13 +254,19 @@ class Event(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event
     @property
     def failed(self) -> bool:
         """Whether this reports a failure; failures outlive successes when events are shed."""
-        status = getattr(self, "status", Status.SUCCESS)
-        if status == Status.CANCELLED:  # somebody changed their mind; nothing broke
-            return False
-        return status in _FAILURES or getattr(self, "error", None) is not None
+        return is_failure(getattr(self, "status", Status.SUCCESS), getattr(self, "error", None))
 
 
 _FAILURES = frozenset({"error", "timeout", "assertion_failed"})
+
+
+def is_failure(status: Any, error: Any = None) -> bool:
+    """Tell whether what ended with *status*, by *error* if not None, failed; of any types."""
+    if not isinstance(status, str):
+        return error is not None
+    if status == Status.CANCELLED:  # somebody changed their mind; nothing broke
+        return False
+    return status in _FAILURES or error is not None
 
 
 class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="prompt_call"):

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from llmobs.codec import identifier, readable, take, texts
-from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status
+from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status, is_failure
 from llmobs.fields import PromptCallFields
 from llmobs.ids import new_id
 
@@ -23,7 +23,6 @@ __all__ = [
     "OVERHEAD_BYTES",
     "began",
     "freeze",
-    "is_failure",
     "prompt_call",
     "set_aside_unknown",
 ]
@@ -32,7 +31,6 @@ OVERHEAD_BYTES: Final = 900
 """Memory of an event beside its texts and containers, measured with tracemalloc."""
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _SUCCESS = Status.SUCCESS
-_FAILURES = frozenset({Status.ERROR, Status.TIMEOUT, Status.ASSERTION_FAILED})
 _OURS = frozenset({"run_id", "client", "warnings", "standalone"})
 _FIELDS = frozenset(PromptCallEvent.__struct_fields__) - _OURS
 _from_timestamp = datetime.fromtimestamp
@@ -107,13 +105,6 @@ def prompt_call(
     if tags is not None:
         event.tags = tuple(tags) if type(tags) is list else texts(tags)
     return event, size, failed
-
-
-def is_failure(status: Any, error: Any) -> bool:
-    """Tell whether what ended with *status*, by *error* if not None, failed; of any types."""
-    if not isinstance(status, str):
-        return error is not None
-    return status in _FAILURES or (error is not None and status != Status.CANCELLED)
 
 
 def set_aside_unknown(kind: type[Event], fields: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from llmobs.events import (
     Status,
     StepType,
     ToolCallEvent,
+    is_failure,
 )
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.ids import new_id
@@ -38,7 +39,6 @@ from llmobs.told import (
     OVERHEAD_BYTES,
     began,
     freeze,
-    is_failure,
     prompt_call,
     set_aside_unknown,
 )

@@ -276,7 +276,7 @@ class Buffer:
     def close_if_empty(self) -> bool:
         """Close unless events are queued or in flight; tell whether it closed."""
         with self._lock:
-            if self.waiting or self._in_flight:
+            if self.pending:
                 return False
             self._closed = True
             return True

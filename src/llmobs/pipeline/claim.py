@@ -7,16 +7,16 @@ since closing alone would leave the lock with a child that was forked a moment a
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 import msgspec
 
 from llmobs.codec import decode
 from llmobs.events import Event
-from llmobs.pipeline.slices import give_way
+from llmobs.pipeline.slices import gently
 
 try:
     import fcntl as _fcntl
@@ -25,14 +25,10 @@ except ImportError:  # pragma: no cover - Windows
 else:
     fcntl = _fcntl
 
-__all__ = ["HAS_LOCKS", "Claim", "gently", "lock", "unlock"]
-
-T = TypeVar("T")
+__all__ = ["HAS_LOCKS", "Claim", "lock", "unlock"]
 
 HAS_LOCKS: Final = fcntl is not None
 """Whether this platform has the locks."""
-GENTLE_EVENTS: Final = 8
-"""Events encoded or read at a stretch, about 0.1 ms."""
 
 _locked: set[int] = set()
 
@@ -65,14 +61,6 @@ def _leave_to_the_parent() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_to_the_parent)
-
-
-def gently(items: Iterable[T]) -> Iterator[T]:
-    """Give way every few items: the host comes first."""
-    for number, item in enumerate(items):
-        yield item
-        if number % GENTLE_EVENTS == 0:
-            give_way()
 
 
 class Claim:

@@ -27,8 +27,9 @@ from llmobs.codec import encode
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event
 from llmobs.ids import new_id
-from llmobs.pipeline.claim import HAS_LOCKS, Claim, gently, lock, unlock
+from llmobs.pipeline.claim import HAS_LOCKS, Claim, lock, unlock
 from llmobs.pipeline.sink import Sink
+from llmobs.pipeline.slices import gently
 
 __all__ = [
     "DELIVERED",
@@ -100,7 +101,6 @@ class Spool:
         max_bytes: Size of this sink's part; the oldest batches go first. Each process that writes
             may exceed it by a 64th: looking at every file before every write would take longer
             the longer a sink is down.
-
         owner: What else tells its batches from those of a sink of the same name.
 
     Raises:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from llmobs.codec import AnyEvent, decode
 from llmobs.errors import LLMObsError
+from llmobs.events import is_failure
 
 __all__ = [
     "AmbiguousRunError",
@@ -23,8 +24,6 @@ __all__ = [
 
 GroupBy = Literal["model", "provider", "day", "route"]
 """What costs can be added up by."""
-
-_FAILURES = frozenset({"error", "timeout", "assertion_failed"})
 
 
 class RunNotFoundError(LLMObsError, LookupError):
@@ -106,7 +105,7 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     @property
     def failed(self) -> bool:
         """Whether the run itself failed."""
-        return self.status in _FAILURES or (self.http_status or 0) >= 500
+        return is_failure(self.status) or (self.http_status or 0) >= 500
 
 
 class StoredEvent(Struct, frozen=True, gc=False):
