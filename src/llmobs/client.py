@@ -213,8 +213,12 @@ class Recording:
         if not self.enabled:
             return
         keep = self._sample_rate == 1.0 or self._keeps(event, run, failed)
+        first: Entry | None = None
         for buffer in self._buffers:
-            entry = Entry(event, size, run, complete, done, failed)
+            if first is None:
+                first = entry = Entry(event, size, run, complete, done, failed)
+            else:
+                entry = Entry(event, size, run, None, done, failed, first)
             if keep:
                 buffer.offer(entry)
             else:

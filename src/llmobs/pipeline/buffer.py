@@ -37,6 +37,10 @@ class Entry(Struct):
     """Called once, by the worker or the evicting thread: (None, None) when delivered, else reason and words."""
     failed: bool = False
     """Reports a failure: the last to go when the queue is full."""
+    first: "Entry | None" = None
+    """With several sinks: the first one's entry, which alone says what was done to their event."""
+    prepared: bool = False
+    """Whether the event is fit to leave: a mark of ours, as the event's fields are the caller's."""
     seq: int = 0
 
 

@@ -131,7 +131,7 @@ class Preparer:
                 await self._pricer.load()
             slices = Slices()
             for entry in entries:
-                if entry.event.client is not None:
+                if (entry.first or entry).prepared:
                     continue
                 if self._offload and entry.size > LARGE_BYTES:
                     try:
@@ -145,6 +145,7 @@ class Preparer:
 
     def prepare_now(self, entry: Entry) -> None:
         """Prepare one event in place, in this thread. Never raises."""
+        entry = entry.first or entry
         event = entry.event
         finished = False
         with internal_errors("prepare an event"):
@@ -174,7 +175,9 @@ class Preparer:
             event.environment = identity.environment
         if event.release is None:
             event.release = identity.release
-        event.client = identity.client  # last: marks the event as prepared
+        if event.client is None:  # else another process recorded it
+            event.client = identity.client
+        entry.prepared = True
 
     def _redact(self, event: Event, redactor: Redactor) -> None:
         for name in _REDACTED[type(event)]:

@@ -19,6 +19,7 @@ from llmobs.codec import AnyEvent, as_dict, readable, text_of, texts
 from llmobs.events import (
     AlertType,
     AssertionType,
+    ClientInfo,
     DetectionMethod,
     ErrorInfo,
     Event,
@@ -74,6 +75,7 @@ _OTHERS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
     ),
     ErrorInfo | None: (lambda v: v is None or type(v) is ErrorInfo, lambda v: ErrorInfo.of(v)),
     ErrorInfo: (lambda v: type(v) is ErrorInfo, lambda v: ErrorInfo.of(v)),
+    ClientInfo | None: (lambda v: v is None or type(v) is ClientInfo, lambda v: None),
     bool | None: (lambda v: v is None or type(v) is bool, lambda v: bool(v)),
 }
 
