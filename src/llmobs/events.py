@@ -307,6 +307,17 @@ class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="pr
     tokens_cache_write: int | None = None
     """Written to the provider's cache."""
     tokens_reasoning: int | None = None
+    usage: dict[str, int] | None = None
+    """
+    Every other count, named as in ``genai-prices``. Parts of ``tokens_input``:
+    ``input_{text,audio,image,video}_tokens``, ``input_tool_tokens``; of ``tokens_cached``:
+    ``cache_{text,audio,image,video}_read_tokens``; of ``tokens_cache_write``:
+    ``cache_write_{5m,1h}_tokens``; of ``tokens_output``:
+    ``output_{text,audio,image,video}_tokens``, ``output_citation_tokens``. Beside the tokens, in
+    units of their own: ``audio_seconds`` (whole ones, heard or spoken), ``input_characters``,
+    ``input_document_pages``, ``requests``, and what the provider did on the way: ``web_searches``,
+    ``storage_searches``, ``social_searches``, ``rerank_searches``, ``code_executions``.
+    """
     time_to_first_token_ms: float | None = None
     """From the request to the first piece of content, for streams."""
     stream: bool | None = None

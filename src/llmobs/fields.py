@@ -33,6 +33,7 @@ class PromptCallFields(CommonFields, total=False):
     tokens_cached: int
     tokens_cache_write: int
     tokens_reasoning: int
+    usage: Mapping[str, int]
     time_to_first_token_ms: float
     stream: bool
     response_id: str

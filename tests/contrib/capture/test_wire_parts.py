@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from llmobs.contrib._wire.aws import FrameSplitter
 from llmobs.contrib._wire.body import Copy, clip, pieces
 from llmobs.contrib._wire.partial import read_head, read_tail
-from llmobs.contrib._wire.recognise import provider_of, recognise
+from llmobs.contrib._wire.recognise import recognise
 from llmobs.contrib._wire.sse import EventSplitter, fields_of
 from tests.contrib.corpus import sse
 from tests.contrib.corpus.anthropic import EVENTS, frame
@@ -151,30 +151,6 @@ def test_encodings_in_a_row_and_zstd() -> None:
     copy.rest += zlib.compress(zstd.compress(b"hello"))
     found, trouble = pieces(copy, ["zstd", "deflate"])
     assert (b"".join(piece.data for piece in found), trouble) == (b"hello", None)
-
-
-@pytest.mark.parametrize(
-    ("host", "name"),
-    [
-        ("api.openai.com", "openai"),
-        ("eu.api.openai.com", "openai"),
-        ("mine.openai.azure.com", "azure.ai.openai"),
-        ("mine.services.ai.azure.com", "azure.ai.inference"),
-        ("api.anthropic.com", "anthropic"),
-        ("bedrock-runtime.eu-west-1.amazonaws.com", "aws.bedrock"),
-        ("europe-west1-aiplatform.googleapis.com", "gcp.vertex_ai"),
-        ("api.groq.com", "groq"),
-        ("api.mistral.ai", "mistral_ai"),
-        ("api.deepseek.com", "deepseek"),
-        ("api.perplexity.ai", "perplexity"),
-        ("api.x.ai", "x_ai"),
-        ("api.cohere.com", "cohere"),
-        ("localhost", "fallback"),
-        ("api.openai.com.evil.test", "fallback"),
-    ],
-)
-def test_providers(host: str, name: str) -> None:
-    assert provider_of(host, "fallback") == name
 
 
 @pytest.mark.parametrize(

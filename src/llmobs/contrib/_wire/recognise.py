@@ -7,8 +7,9 @@ from urllib.parse import unquote
 
 from llmobs.contrib._wire import anthropic_messages, openai_chat, openai_other, openai_responses
 from llmobs.contrib._wire.wire import Wire
+from llmobs.providers import provider_of_host
 
-__all__ = ["Target", "provider_of", "recognise"]
+__all__ = ["Target", "recognise"]
 
 
 class Target(NamedTuple):
@@ -24,38 +25,6 @@ class Target(NamedTuple):
     """The model, where the path names it (Azure deployments, Bedrock, Vertex)."""
     certain: bool = True
     """False: only the body tells whether this is a call of a model."""
-
-
-_HOSTS: Final = (
-    (r"api\.openai\.com|.*\.api\.openai\.com", "openai"),
-    (r"api\.anthropic\.com", "anthropic"),
-    (r".*\.openai\.azure\.(com|us|cn)|.*\.cognitiveservices\.azure\.(com|us)", "azure.ai.openai"),
-    (r".*\.(services|inference)\.ai\.azure\.(com|us)", "azure.ai.inference"),
-    (r"bedrock.*\.amazonaws\.com(\.cn)?|.*\.api\.aws", "aws.bedrock"),
-    (r"(.*-)?aiplatform\.googleapis\.com|aiplatform\..*\.rep\.googleapis\.com", "gcp.vertex_ai"),
-    (r"generativelanguage\.googleapis\.com", "gcp.gemini"),
-    (r"api\.groq\.com", "groq"),
-    (r"(api|codestral)\.mistral\.ai", "mistral_ai"),
-    (r"api\.deepseek\.com", "deepseek"),
-    (r"api\.perplexity\.ai", "perplexity"),
-    (r"(.*\.)?api\.x\.ai", "x_ai"),
-    (r"api\.cohere\.(com|ai)", "cohere"),
-    (r"api\.moonshot\.(ai|cn)", "moonshot_ai"),
-    (r".*\.ml\.cloud\.ibm\.com", "ibm.watsonx.ai"),
-)
-"""Hosts of the providers that the OpenTelemetry GenAI conventions name."""
-
-
-def provider_of(host: str, default: str) -> str:
-    """
-    Return the ``gen_ai.provider.name`` of *host*, or *default*.
-
-    A host nobody knows (vLLM, Ollama, a gateway) counts as the provider whose wire it speaks.
-    """
-    for pattern, name in _HOSTS:
-        if re.fullmatch(pattern, host):
-            return name
-    return default
 
 
 _Route = tuple[str, Wire, str, str, bool]
@@ -117,6 +86,6 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
         model = found.groupdict().get("model") or ""
         if deployment := _DEPLOYMENT.match(path):
             model, provider, certain = deployment[1], "azure.ai.openai", True
-        known = provider_of(host, "")
+        known = provider_of_host(host)
         return Target(wire, operation, known or provider, host, model, certain or bool(known))
     return None
