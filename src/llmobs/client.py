@@ -16,7 +16,6 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
@@ -42,7 +41,6 @@ from llmobs.pipeline.buffer import Buffer, Done, Entry
 from llmobs.pipeline.delivery import Courier
 from llmobs.pipeline.prepare import Identity, Preparer
 from llmobs.pipeline.sampling import is_sampled
-from llmobs.pipeline.slices import give_way
 from llmobs.pipeline.spiller import Spiller
 from llmobs.pipeline.spool import Spool
 from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, combine
@@ -147,14 +145,13 @@ class Recording:
 
     def _make_preparer(self) -> Preparer:
         from llmobs.pipeline.cost import Pricing
-        from llmobs.pipeline.redaction import Redactor, redact_text
+        from llmobs.pipeline.redaction import Redactor, redacting
 
         settings = self.settings
         redact = settings.redact_pii or settings.capture_content == "redacted"
         redactor = None
         if redact or settings.redactor is not None:
-            text = partial(redact_text, pause=give_way) if redact else str
-            redactor = Redactor(text=text, extra=settings.redactor)
+            redactor = Redactor(text=redacting if redact else None, extra=settings.redactor)
         return Preparer(
             Identity(
                 client=_client_info(),

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import time
 import uuid
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmobs.pipeline.redaction import FAILED, Redactor, redact_text
+from llmobs.pipeline.redaction import FAILED, Redactor, Steps, finish, redact_text, redacting
+
+TraceFunction = Callable[[FrameType, str, Any], Any]
 
 KEYS = [
     "sk-abcdefghijklmnopqrstuvwxyz",
@@ -157,12 +163,12 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
 
 @given(GLUED, st.integers(1, 40))
 def test_chunks_do_not_show(text: str, chunk: int) -> None:
-    assert redact_text(text, chunk=chunk) == redact_text(text)
+    assert finish(redacting(text, chunk)) == redact_text(text)
 
 
 @given(st.sampled_from(SECRETS), st.text(max_size=50), st.integers(1, 60))
 def test_nothing_of_a_secret_remains(secret: tuple[str, str], text: str, chunk: int) -> None:
-    result = redact_text(f"{text} {secret[0]} {text}", chunk=chunk)
+    result = finish(redacting(f"{text} {secret[0]} {text}", chunk))
     assert secret[0] not in result
     assert secret[1] in result
 
@@ -178,16 +184,40 @@ def test_any_string_is_accepted(text: str) -> None:
     assert isinstance(redact_text(text + "@\ud800a.bc"), str)
 
 
-def test_pauses_between_chunks_only() -> None:
-    pauses: list[None] = []
+def test_it_pauses_between_chunks() -> None:
     text = "x" * 95 + "john@example.com" + "x" * 89
-    assert redact_text(text, chunk=50, pause=lambda: pauses.append(None)).count("[REDACTED") == 1
-    assert len(pauses) == 3
+    assert len(list(redacting(text, 50))) == 3
 
 
 ADVERSARIAL = ["a.", "a@", "@", "1", "a", "1-", "4000-", "sk-", "eyJ", "k-", "Bearer ", "@a."]
 ADVERSARIAL += ["\\", "\\u1", "AKIA", "B", "Bearer a", "-----BEGIN PRIVATE KEY-----"]
 ADVERSARIAL += ["-----BEGIN PRIVATE KEY-----\\", "éa.", "eyJ.", "task-sk-"]
+DENSE = ["3456 7890 ", "4111 1111 1111 1111 ", "4111111111111111,", "ann@example.com,", "0.847433 "]
+DENSE += [
+    "41111111-1111-4111-a111-411111111111 ",
+    "eyJ" + "a.b" * 40_000,
+    "Bearer " + "a1" * 60_000,
+]
+
+
+class Lines:
+    """Counts the lines of ours that run: how long a step is, on any machine."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> None:
+        self._before = sys.gettrace()
+        sys.settrace(self._trace)
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+
+    def _trace(self, frame: FrameType, event: str, arg: object) -> TraceFunction | None:
+        if "/llmobs/pipeline/" not in frame.f_code.co_filename:
+            return None
+        self.count += event == "line"
+        return self._trace
 
 
 @pytest.mark.parametrize("unit", ADVERSARIAL)
@@ -197,12 +227,30 @@ def test_time_grows_with_length_only(unit: str) -> None:
         times = []
         for _ in range(5):
             begin = time.process_time_ns()
-            redact_text(text, chunk=4_096)
+            finish(redacting(text, 4_096))
             times.append(time.process_time_ns() - begin)
         return min(times)
 
     # Quadratic time would make this 16. Long enough that the clock's grain does not matter.
     assert best(160_000) <= 8 * best(40_000) + 1_000_000
+
+
+@pytest.mark.parametrize("unit", [*ADVERSARIAL, *DENSE])
+def test_no_step_is_long_whatever_the_text(unit: str) -> None:
+    # Counted, not timed: what a step may do is a chunk without anchors, or so many anchors.
+    text = unit * (60_000 // len(unit))
+    lines = Lines()
+    with lines:
+        steps = redacting(text)
+        longest = 0
+        while True:
+            lines.count = 0
+            try:
+                next(steps)
+            except StopIteration:
+                break
+            longest = max(longest, lines.count)
+    assert 0 < longest <= 3_000
 
 
 # --- values -------------------------------------------------------------------------------------
@@ -241,7 +289,7 @@ def test_strings_anywhere_are_redacted_and_the_input_stays() -> None:
 def test_extra_rules_see_the_redacted_text() -> None:
     redactor = Redactor(extra=lambda text: text.replace("secret", "***"))
     assert redactor.value("secret of john@example.com") == "*** of [REDACTED_EMAIL]"
-    assert Redactor(text=str, extra=str.upper).value(["a@b.io"]) == ["A@B.IO"]
+    assert Redactor(text=None, extra=str.upper).value(["a@b.io"]) == ["A@B.IO"]
 
 
 def test_a_raising_rule_costs_the_string_and_nothing_else() -> None:
@@ -284,9 +332,9 @@ def test_deep_and_circular_values_end() -> None:
 def test_strings_found_clean_are_not_searched_again_unless_the_user_has_a_rule() -> None:
     asked: list[str] = []
 
-    def text(value: str) -> str:
+    def text(value: str) -> Steps[str]:
         asked.append(value)
-        return redact_text(value)
+        return redacting(value)
 
     event = {"feature": "chat", "owner": "ann@example.com", "nested": ["chat", {"feature": 1}]}
     redactor = Redactor(text=text)

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import re
 
-from llmobs.pipeline._spans import CARD, FOUR_DIGITS, WORD, WORD_BACKWARDS, Span, run_start
+from llmobs.pipeline._spans import (
+    ANCHORS_A_STEP,
+    CARD,
+    FOUR_DIGITS,
+    WORD,
+    WORD_BACKWARDS,
+    Span,
+    Steps,
+    run_start,
+)
 
 __all__ = ["find_cards"]
 
-_DIGITS = re.compile(rb"0+")  # in symbols
+# In symbols, where a dash is one of the rare characters. Written out, since a group that repeats
+# takes three times as long; as every layout begins.
+_DIGITS = re.compile(rb"0+")
+_PERHAPS_CARD = re.compile(rb"0000[ \x02]?(?:0000[ \x02]?0000[ \x02]?0|000000[ \x02]?0000)")
 # Issuers' numbers begin with 2 to 6. So do no time stamps of this era: seconds, milliseconds and
 # nanoseconds since 1970 begin with 1.
-_PERHAPS_CARD = re.compile(r"[2-6](?:[ -]?[0-9]){12}")
+_FIRST_DIGITS = frozenset("23456")
+_TWELVE = r"[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{4}[ -]?"
 _LAYOUTS = (
-    re.compile(r"[0-9]{4}(?:[ -]?[0-9]{4}){3}[ -]?[0-9]{1,3}(?![0-9])"),  # 17 to 19 digits
-    re.compile(r"[0-9]{4}(?:[ -]?[0-9]{4}){2}[ -]?[0-9]{1,4}(?![0-9])"),  # 13 to 16
+    re.compile(_TWELVE + r"[0-9]{4}[ -]?[0-9]{1,3}(?![0-9])"),  # 17 to 19 digits
+    re.compile(_TWELVE + r"[0-9]{1,4}(?![0-9])"),  # 13 to 16
     re.compile(r"[0-9]{4}[ -]?[0-9]{6}[ -]?[0-9]{4,5}(?![0-9])"),  # American Express, Diners
 )
 _DECIMALS = re.compile(r"[0-9]\.")
@@ -22,6 +35,7 @@ _VALUES = bytes(max(0, byte - 48) for byte in range(256))
 _DOUBLED = bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)) + bytes(246)
 _HEX = re.compile(r"[0-9A-Fa-f]*")
 _HEX_AND_DASHES = re.compile(r"[0-9A-Fa-f-]*")
+_HEX_OR_DASH = frozenset("0123456789ABCDEFabcdef-")
 _SHORTEST_DASHED_ID = 32  # hexadecimal digits of a UUID
 
 
@@ -33,11 +47,15 @@ def find_cards(
     high: int,
     resume: list[int],
     spans: list[Span],
-) -> None:
+) -> Steps[None]:
     """Append to ``spans`` the card numbers anchored in ``text[low:high]``, which is ``symbols``."""
     find = symbols.find
     size = len(symbols)
+    anchors = 0
     while 0 <= at < high - low:
+        anchors += 1
+        if anchors % ANCHORS_A_STEP == 0:
+            yield
         end = at + 4
         after = symbols[end] if end < size else 0
         if after == 48:
@@ -49,23 +67,20 @@ def find_cards(
         start = low + at
         # At the edge of a window the run may have begun in the one before, which saw it then.
         edge = at == 0 and low > 0 and text[low - 1] in "0123456789"
-        if not edge and end - at < 24:
-            card = _card(text, start, low + end, resume[2])
+        escape = text.rfind("\\u", max(0, start - 5), start) >= 0
+        if not edge and end - at < 24 and (escape or _PERHAPS_CARD.match(symbols, at)):
+            if escape:  # the first of these may be the digits of an escape such as \\u2013
+                start = max(start, run_start(text, low + end, WORD_BACKWARDS))
+            card = _card(text, start, resume[2])
             if card is not None:
                 spans.append(card)
                 resume[2] = card.end
         at = find(FOUR_DIGITS, end)
 
 
-def _card(text: str, start: int, end: int, last: int) -> Span | None:
-    """Return the card number that begins with the run of digits ``text[start:end]``, if one does.
-
-    ``last`` is where the last card number ended.
-    """
-    if text.rfind("\\u", max(0, start - 5), start) >= 0:
-        # The first of these may be the digits of an escape such as \\u2013.
-        start = max(start, run_start(text, end, WORD_BACKWARDS))
-    if _PERHAPS_CARD.match(text, start) is None:
+def _card(text: str, start: int, last: int) -> Span | None:
+    """Return the card number that begins at ``start``, if one does; the last one ended at ``last``."""
+    if text[start : start + 1] not in _FIRST_DIGITS:
         return None
     for layout in _LAYOUTS:
         found = layout.match(text, start)
@@ -86,6 +101,8 @@ def _checksum_holds(number: str) -> bool:
 
 def _is_hexadecimal(text: str, start: int, end: int) -> bool:
     """Whether these digits are part of a hexadecimal number or a UUID."""
+    if text[end : end + 1] not in _HEX_OR_DASH and text[start - 1 : start] not in _HEX_OR_DASH:
+        return False  # they stand alone
     tail = WORD.match(text[end : end + 64])
     word = run_start(text, start, WORD_BACKWARDS)
     glued = text[word:start] + ("" if tail is None else tail[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from llmobs.pipeline._spans import EMAIL, Span, run_start
+from llmobs.pipeline._spans import ANCHORS_A_STEP, EMAIL, Span, Steps, run_start
 
 __all__ = ["find_emails"]
 
@@ -24,9 +24,13 @@ _DOMAIN = re.compile(
 _TOP_LEVEL = re.compile(r"\.[^\W\d_]{2}")
 
 
-def find_emails(text: str, at: int, high: int, spans: list[Span]) -> None:
+def find_emails(text: str, at: int, high: int, spans: list[Span]) -> Steps[None]:
     """Append to ``spans`` the addresses from the first "@" at ``at`` up to ``high``."""
+    anchors = 0
     while at >= 0:
+        anchors += 1
+        if anchors % ANCHORS_A_STEP == 0:
+            yield
         domain = _DOMAIN.match(text, at + 1)
         if domain is not None and _TOP_LEVEL.search(text, at + 1, domain.end()):
             start = _local_start(text, at, _LOCAL_BACKWARDS)
@@ -38,5 +42,7 @@ def find_emails(text: str, at: int, high: int, spans: list[Span]) -> None:
 
 
 def _local_start(text: str, at: int, run: re.Pattern[str]) -> int:
-    start = run_start(text, at, run, 254)
+    start = run_start(text, at, run, 64)
+    if at - start == 64:  # few are longer than this
+        start = run_start(text, at, run, 254)
     return at - len(text[start:at].lstrip("'.-"))

@@ -10,17 +10,19 @@ import re
 from typing import NamedTuple
 
 from llmobs.pipeline._spans import (
+    ANCHORS_A_STEP,
     COMMON,
     KEY,
     LONGEST_RUN,
     RARE,
     TOKEN,
     Span,
+    Steps,
     follows_letter,
     run_end,
 )
 
-__all__ = ["find_bearers", "find_keys"]
+__all__ = ["BEARER", "find_bearers", "find_keys"]
 
 
 class _Prefix(NamedTuple):
@@ -61,13 +63,17 @@ def find_keys(
     high: int,
     resume: list[int],
     spans: list[Span],
-) -> None:
+) -> Steps[None]:
     """Append to ``spans`` the keys and JSON web tokens anchored in ``text[low:high]``."""
     find = symbols.find
     stop = high - low
     if at < resume[0] - low:
         at = find(RARE, resume[0] - low)
+    anchors = 0
     while 0 <= at < stop:
+        anchors += 1
+        if anchors % ANCHORS_A_STEP == 0:
+            yield
         if symbols[at - 1] != COMMON and at:
             at = find(RARE, at + 1)
             continue
@@ -77,7 +83,7 @@ def find_keys(
         if prefix is not None:
             start = here - prefix.rare
             if start >= 0 and text.startswith(prefix.text, start):
-                end = _find_key(text, start, end, resume, prefix, spans)
+                end = yield from _find_key(text, start, end, resume, prefix, spans)
         elif here >= 11 and text.startswith(_KEY_HEADER_TAIL, here - 11):
             start = text.rfind("-----BEGIN ", max(0, here - 64), here)
             header = _KEY_HEADER.match(text, start) if start >= 0 else None
@@ -90,7 +96,7 @@ def find_keys(
 
 def _find_key(
     text: str, start: int, end: int, resume: list[int], prefix: _Prefix, spans: list[Span]
-) -> int:
+) -> Steps[int]:
     """Look for a key at ``start``; return where to go on, which is ``end`` or behind the key."""
     if prefix.token is TOKEN and start < resume[3]:
         return end
@@ -100,7 +106,7 @@ def _find_key(
     found = prefix.pattern.match(text, start)
     if found is None:
         return end
-    behind = run_end(text, start, found.end())
+    behind = yield from run_end(text, start, found.end())
     if prefix.proof is None or prefix.proof.search(text, start + 3, found.end()):
         spans.append(Span(start, _before_stop(text, behind), prefix.token))
     elif prefix.token is TOKEN:
@@ -127,23 +133,29 @@ def _key_block_end(text: str, body: int) -> int:
     return body if cut is None else cut.end()
 
 
+BEARER = "Bearer "
 _BEARER = re.compile(rf"Bearer {{1,8}}([0-9A-Za-z._~+/=-]{{6,{LONGEST_RUN}}}+)")
 _DIGIT = re.compile(r"[0-9]")
 
 
-def find_bearers(text: str, at: int, high: int, resume: list[int], spans: list[Span]) -> None:
-    """Append to ``spans`` the bearer tokens from the first "B" at ``at`` up to ``high``."""
-    find = text.find
-    at = max(at, resume[1])
+def find_bearers(
+    text: str, at: int, high: int, resume: list[int], spans: list[Span]
+) -> Steps[None]:
+    """Append to ``spans`` the bearer tokens from the first "Bearer " at ``at`` up to ``high``."""
+    if at < resume[1]:
+        at = text.find(BEARER, resume[1], high + len(BEARER) - 1)
+    anchors = 0
     while at >= 0:
+        anchors += 1
+        if anchors % ANCHORS_A_STEP == 0:
+            yield
         end = at + 1
-        if text[end : at + 7] == "earer ":
-            found = _BEARER.match(text, at)
-            if found is not None:
-                token = found[1]
-                # "Bearer certificates" is prose; a token is long or has a digit.
-                if len(token) >= 20 or _DIGIT.search(token):
-                    end = run_end(text, found.start(1), found.end())
-                    spans.append(Span(at, _before_stop(text, end), TOKEN))
-                    resume[1] = end
-        at = find("B", end, high)
+        found = _BEARER.match(text, at)
+        if found is not None:
+            token = found[1]
+            # "Bearer certificates" is prose; a token is long or has a digit.
+            if len(token) >= 20 or _DIGIT.search(token):
+                end = yield from run_end(text, found.start(1), found.end())
+                spans.append(Span(at, _before_stop(text, end), TOKEN))
+                resume[1] = end
+        at = text.find(BEARER, end, high + len(BEARER) - 1)

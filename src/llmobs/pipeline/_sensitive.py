@@ -15,35 +15,40 @@ from __future__ import annotations
 
 from llmobs.pipeline._find_cards import find_cards
 from llmobs.pipeline._find_emails import find_emails
-from llmobs.pipeline._find_secrets import find_bearers, find_keys
-from llmobs.pipeline._spans import FOUR_DIGITS, RARE, SYMBOLS, Span
+from llmobs.pipeline._find_secrets import BEARER, find_bearers, find_keys
+from llmobs.pipeline._spans import FOUR_DIGITS, RARE, SYMBOLS, Span, Steps
 
-__all__ = ["Span", "find_spans"]
+__all__ = ["Span", "Steps", "find_spans"]
+
+_LOOKAHEAD = (
+    25  # characters of the shortest card number, thirteen digits with gaps: the longest anchor
+)
 
 
-def find_spans(text: str, low: int, high: int, resume: list[int]) -> list[Span]:
+def find_spans(text: str, low: int, high: int, resume: list[int]) -> Steps[list[Span]]:
     """Return the spans whose anchors lie in ``text[low:high]``, unordered and perhaps overlapping.
 
     The spans themselves may reach outside, so consecutive windows find exactly what one window over
     all of the text finds. ``resume`` carries, from window to window of one text, where the last
-    key, bearer token, card number and base64 run ended; start with ``[0, 0, 0, 0]``.
+    key, bearer token, card number and base64 run ended; start with ``[0, 0, 0, 0]``. It pauses where
+    anchors are many.
     """
     spans: list[Span] = []
     # One byte per character (others become "?"), so that positions stay; a few more characters let
     # an anchor that begins in this window end in the next.
-    symbols = text[low : high + 6].encode("latin-1", "replace").translate(SYMBOLS)
+    symbols = text[low : high + _LOOKAHEAD].encode("latin-1", "replace").translate(SYMBOLS)
     at = symbols.find(RARE)
     if at >= 0:
-        find_keys(text, symbols, at, low, high, resume, spans)
+        yield from find_keys(text, symbols, at, low, high, resume, spans)
     at = symbols.find(b"0")
     if at >= 0:
         at = symbols.find(FOUR_DIGITS, at)
         if at >= 0:
-            find_cards(text, symbols, at, low, high, resume, spans)
+            yield from find_cards(text, symbols, at, low, high, resume, spans)
     at = text.find("@", low, high)
     if at >= 0:
-        find_emails(text, at, high, spans)
-    at = text.find("B", low, high)
+        yield from find_emails(text, at, high, spans)
+    at = text.find(BEARER, low, high + len(BEARER) - 1)
     if at >= 0:
-        find_bearers(text, at, high, resume, spans)
+        yield from find_bearers(text, at, high, resume, spans)
     return spans

@@ -7,23 +7,27 @@ What is found and how is in `llmobs.pipeline._sensitive`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
-from llmobs.pipeline._sensitive import Span, find_spans
+from llmobs.pipeline._sensitive import Span, Steps, find_spans
 
-__all__ = ["FAILED", "Redactor", "redact_text"]
+__all__ = ["FAILED", "Redactor", "Steps", "finish", "redact_text", "redacting"]
+
+T = TypeVar("T")
 
 FAILED = "[REDACTION_FAILED]"
 """What stands in place of a value that could not be redacted."""
 
-_CHUNK = 65_536  # characters searched between two chances for other threads: about 0.2 ms
+_CHUNK = 65_536  # characters searched between two pauses where anchors are few: about 0.2 ms
 _SHORTEST = 6  # characters of the shortest match, an address such as a@b.io
+_BRIEF = 128  # characters of a text that is redacted without a pause
 _DEEPEST = 1_000  # containers within containers
+_MANY = 256  # items of a container looked at without a pause
 _MEMORABLE = 64  # characters of the longest string remembered as clean
 _MEMORY = 4_096  # strings remembered
 
 
-def redact_text(text: str, *, pause: Callable[[], None] | None = None, chunk: int = _CHUNK) -> str:
+def redact_text(text: str) -> str:
     """Return ``text`` with everything sensitive replaced by a token that names its kind.
 
     - e-mail addresses: ``[REDACTED_EMAIL]``
@@ -33,20 +37,35 @@ def redact_text(text: str, *, pause: Callable[[], None] | None = None, chunk: in
     - JSON web tokens, and ``Bearer`` with its token: ``[REDACTED_TOKEN]``
 
     The same object comes back if there was nothing to replace. Any string is accepted, lone
-    surrogates included, and the time grows with its length only. A long text is searched in chunks
-    of ``chunk`` characters, none of which holds the interpreter for long; ``pause`` is called
-    between two of them. The result does not depend on ``chunk``.
+    surrogates included, and the time grows with its length only.
+    """
+    return finish(redacting(text))
+
+
+def redacting(text: str, chunk: int = _CHUNK) -> Steps[str]:
+    """Do the work of :func:`redact_text` in steps of some 0.1 ms, whatever the text.
+
+    ``chunk`` characters are searched at a stretch; the result does not depend on it.
     """
     length = len(text)
     if length < _SHORTEST:
         return text
     resume = [0, 0, 0, 0]
-    spans = find_spans(text, 0, min(chunk, length), resume)
+    spans = yield from find_spans(text, 0, min(chunk, length), resume)
     for low in range(chunk, length, chunk):
-        if pause is not None:
-            pause()
-        spans += find_spans(text, low, min(low + chunk, length), resume)
+        yield
+        spans += yield from find_spans(text, low, min(low + chunk, length), resume)
     return _replace(text, spans) if spans else text
+
+
+def finish(steps: Steps[T]) -> T:
+    """Do all *steps* at once, and return what comes of them."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 def _replace(text: str, spans: list[Span]) -> str:
@@ -66,8 +85,9 @@ def _replace(text: str, spans: list[Span]) -> str:
 class Redactor:
     """Redacts every string within a value, and fails closed.
 
-    ``text`` redacts one string, ``extra`` (the user's own rules) is applied to its result. Should
-    either raise or not return a string, the whole string is replaced by `FAILED`.
+    ``text`` redacts one string in steps, ``extra`` (the user's own rules) is applied to its result;
+    None leaves strings to the other. Should either raise or not return a string, the whole string
+    is replaced by `FAILED`.
 
     One redactor serves one pipeline task; its counters are not locked.
     """
@@ -75,7 +95,7 @@ class Redactor:
     def __init__(
         self,
         *,
-        text: Callable[[str], str] = redact_text,
+        text: Callable[[str], Steps[str]] | None = redacting,
         extra: Callable[[str], str] | None = None,
     ) -> None:
         self._text = text
@@ -95,18 +115,26 @@ class Redactor:
         usually this is ``obj`` itself. A container more than 1,000 levels down, or one that
         contains itself, becomes `FAILED`. Everything else (numbers, bytes, None) passes.
         """
+        return finish(self.steps(obj))
+
+    def steps(self, obj: Any) -> Steps[Any]:
+        """Do the work of :meth:`value` in steps of some 0.1 ms."""
         if isinstance(obj, str):
-            return self._string(obj)
+            return (yield from self._string(obj))
         if not isinstance(obj, (dict, list, tuple)) or self._is_known(obj):
             return obj
         # An explicit stack: data may be nested deeper than the interpreter's recursion limit.
         stack = [_Level(obj, None)]
         above = {id(obj)}
+        looked_at = 0
         while True:
             level = stack[-1]
             for key, item in level.items:
+                looked_at += 1
+                if looked_at % _MANY == 0:
+                    yield
                 if isinstance(item, str):
-                    new: Any = self._string(item)
+                    new: Any = item if item in self._clean else (yield from self._string(item))
                 elif isinstance(item, (dict, list, tuple)):
                     if item and id(item) not in above and len(stack) < _DEEPEST:
                         above.add(id(item))
@@ -121,7 +149,7 @@ class Redactor:
             else:
                 stack.pop()
                 above.discard(id(level.source))
-                result = level.result(self._string)
+                result = yield from level.result(self._string)
                 if not stack:
                     return result
                 if result is not level.source:
@@ -130,6 +158,8 @@ class Redactor:
     def _is_known(self, obj: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> bool:
         """Whether *obj* is flat and every text in it was found clean before."""
         clean = self._clean
+        if len(obj) > _MANY:
+            return False
         if isinstance(obj, dict):
             for key in obj:
                 if key not in clean and isinstance(key, str):
@@ -143,11 +173,14 @@ class Redactor:
                 return False
         return True
 
-    def _string(self, text: str) -> str:
+    def _string(self, text: str) -> Steps[str]:
         if text in self._clean:
             return text
         try:
-            new = self._text(text)
+            new = text
+            if self._text is not None:
+                steps = self._text(text)
+                new = finish(steps) if len(text) <= _BRIEF else (yield from steps)
             if self._extra is not None:
                 new = self._extra(new)
             if not isinstance(new, str):
@@ -183,22 +216,24 @@ class _Level:
             self.copy = dict(self.source) if isinstance(self.source, dict) else list(self.source)
         self.copy[key] = value
 
-    def result(self, redact: Callable[[str], str]) -> Any:
+    def result(self, redact: Callable[[str], Steps[str]]) -> Steps[Any]:
         """Return the source if nothing changed, else the changed copy, of the same kind."""
         source = self.source
         if isinstance(source, dict):
-            return self._with_redacted_keys(source, redact)
+            return (yield from self._with_redacted_keys(source, redact))
         if self.copy is None:
             return source
         return tuple(self.copy) if isinstance(source, tuple) else self.copy
 
     def _with_redacted_keys(
-        self, source: dict[Any, Any], redact: Callable[[str], str]
-    ) -> dict[Any, Any]:
+        self, source: dict[Any, Any], redact: Callable[[str], Steps[str]]
+    ) -> Steps[dict[Any, Any]]:
         renamed: dict[str, str] = {}
-        for key in source:
+        for number, key in enumerate(source):
+            if number % _MANY == _MANY - 1:
+                yield
             if isinstance(key, str):
-                new = redact(key)
+                new = yield from redact(key)
                 if new is not key:
                     renamed[key] = new
         values = source if self.copy is None else self.copy

@@ -6,7 +6,7 @@ import msgspec
 
 from llmobs.events import PromptCallEvent, Status
 from llmobs.pipeline.prepare import strip_content
-from llmobs.pipeline.redaction import Redactor, redact_text
+from llmobs.pipeline.redaction import Redactor
 
 __all__ = ["apply_policy", "merge"]
 
@@ -24,7 +24,7 @@ def apply_policy(event: PromptCallEvent, mode: str) -> None:
     if mode == "metadata":
         strip_content(event)
     elif mode == "redacted":
-        redactor = Redactor(text=redact_text)
+        redactor = Redactor()
         for name in _TEXTS:
             setattr(event, name, redactor.value(getattr(event, name)))
         if event.error is not None:
