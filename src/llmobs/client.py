@@ -15,7 +15,7 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
@@ -37,7 +37,7 @@ from llmobs.events import (
 )
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.guard import Troubles
-from llmobs.pipeline.buffer import Buffer, Done, Entry
+from llmobs.pipeline.buffer import Buffer, Complete, Done, Entry
 from llmobs.pipeline.delivery import Courier
 from llmobs.pipeline.prepare import Identity, Preparer
 from llmobs.pipeline.sampling import is_sampled
@@ -78,7 +78,6 @@ class Recording:
         ConfigurationError: A setting is wrong, or a sink cannot be built.
     """
 
-    _offload = True
     trouble_loggers: ClassVar[tuple[logging.Logger, ...]] = (logging.getLogger("llmobs"),)
     """Where trouble is logged; dialects add a logger of their own."""
 
@@ -163,7 +162,6 @@ class Recording:
             redactor=redactor,
             pricer=Pricing(settings.prices),
             keep_content=settings.capture_content != "metadata",
-            offload=self._offload,
         )
 
     def _wake(self) -> None:
@@ -193,7 +191,7 @@ class Recording:
         run: Run | None,
         size: int,
         failed: bool,
-        complete: Callable[[Event], None] | None = None,
+        complete: Complete | None = None,
         done: Done | None = None,
     ) -> None:
         """

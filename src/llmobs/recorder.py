@@ -1,10 +1,10 @@
 """The client as trackers see it: where events go."""
 
-from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from llmobs.context import Run
 from llmobs.events import Event
+from llmobs.pipeline.buffer import Complete
 from llmobs.pipeline.statistics import DropReason
 
 __all__ = ["NO_RECORDER", "Recorder"]
@@ -21,7 +21,7 @@ class Recorder(Protocol):
         run: Run | None,
         size: int,
         failed: bool,
-        complete: Callable[[Event], None] | None = None,
+        complete: Complete | None = None,
     ) -> None:
         """Take in *event*, of *size* bytes; never raises."""
 

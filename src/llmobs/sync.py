@@ -133,7 +133,6 @@ class Client(Recording):
         ConfigurationError: A setting is wrong, or a sink cannot be built.
     """
 
-    _offload = False
     _thread: _LoopThread | None = None
     _closing: _LoopThread | None = None
     _closed = False

@@ -5,7 +5,7 @@ With pytest, the fixture ``llmobs_events`` is there once llmobs is installed; el
 :func:`capture_events`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 from unittest.mock import patch
@@ -13,7 +13,7 @@ from unittest.mock import patch
 from llmobs.client import Recording
 from llmobs.context import Run
 from llmobs.events import Event
-from llmobs.pipeline.buffer import Done, Entry
+from llmobs.pipeline.buffer import Complete, Done, Entry
 
 __all__ = ["CapturedEvents", "capture_events"]
 
@@ -47,7 +47,7 @@ def capture_events() -> Iterator[CapturedEvents]:
         run: Run | None,
         size: int,
         failed: bool,
-        complete: Callable[[Event], None] | None = None,
+        complete: Complete | None = None,
         done: Done | None = None,
     ) -> None:
         if self.enabled:

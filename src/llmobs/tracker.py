@@ -6,7 +6,7 @@ are given; they return the id of the event.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -33,6 +33,7 @@ from llmobs.events import (
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.ids import new_id
 from llmobs.operations import AgentStep, Captured, PromptCall, ToolCall, status_of
+from llmobs.pipeline.buffer import Complete
 from llmobs.pipeline.statistics import DropReason
 from llmobs.recorder import NO_RECORDER, Recorder
 from llmobs.told import (
@@ -523,7 +524,7 @@ class Tracker(Run):
         *,
         size: int = 0,
         failed: bool = False,
-        complete: Callable[[Event], None] | None = None,
+        complete: Complete | None = None,
     ) -> str:
         """
         Record an event made elsewhere, under this run: for doors that capture.
@@ -545,7 +546,7 @@ class Tracker(Run):
         event: Event,
         size: int,
         failed: bool,
-        complete: Callable[[Event], None] | None = None,
+        complete: Complete | None = None,
     ) -> str:
         frame = current_frame()
         if (

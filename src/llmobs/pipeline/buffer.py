@@ -16,10 +16,12 @@ from llmobs.events import Event
 from llmobs.pipeline.statistics import DropReason
 from llmobs.pipeline.wakeup import inside_event_loop
 
-__all__ = ["Buffer", "Done", "Entry", "Overflow"]
+__all__ = ["Buffer", "Complete", "Done", "Entry", "Overflow"]
 
 Overflow = Literal["drop_oldest", "drop_newest", "block", "spill"]
 
+Complete = Callable[[Event], Iterable[None] | None]
+"""Fills in the rest of an event; what is long to do is done between the items it returns."""
 Done = Callable[[DropReason | None, str | None], None]
 
 
@@ -31,7 +33,7 @@ class Entry(Struct):
     """Estimated bytes of memory."""
     run: Run | None = None
     """The run whose totals this event adds to."""
-    complete: Callable[[Event], None] | None = None
+    complete: Complete | None = None
     """Fills in what is read later, off the request path (captured provider traffic)."""
     done: Done | None = None
     """Called once, by the worker or the evicting thread: (None, None) when delivered, else reason and words."""

@@ -1,16 +1,16 @@
 """
 Make events fit to leave: complete, well-formed, redacted and priced, in that order, once each.
 
-Runs before anything can reach a disk or a wire, off the request path, and in slices, so that the
-host never waits long: its event loop a quarter of a millisecond, its threads one.
+Runs before anything can reach a disk or a wire, off the request path, and in slices that also end
+inside an event, so that the host never waits long: its event loop a quarter of a millisecond, its
+threads one. No thread is asked for help: it would hold the interpreter just the same.
 """
 
 import time
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import anyio
-import anyio.to_thread
 import msgspec
 
 from llmobs.codec import AnyEvent
@@ -18,14 +18,11 @@ from llmobs.context import Run
 from llmobs.events import ClientInfo, ErrorInfo, Event, PromptCallEvent, RunEvent
 from llmobs.guard import internal_errors
 from llmobs.pipeline.buffer import Entry
-from llmobs.pipeline.redaction import Redactor
+from llmobs.pipeline.redaction import Redactor, Steps, finish
 from llmobs.pipeline.sanitise import sanitise
 from llmobs.pipeline.slices import Slices
 
 __all__ = ["Identity", "Preparer", "Pricer", "strip_content"]
-
-LARGE_BYTES: Final = 128 * 1024
-"""Events above this size are prepared in a worker thread."""
 
 _STRUCTURAL = frozenset(
     {
@@ -93,7 +90,6 @@ class Preparer:
         redactor: Applied to every text; None leaves texts alone.
         pricer: Prices prompt calls; None leaves costs alone.
         keep_content: False removes all texts (``capture_content="metadata"``).
-        offload: Prepare large events in a worker thread; off where the loop is our own.
     """
 
     def __init__(
@@ -103,13 +99,11 @@ class Preparer:
         redactor: Redactor | None,
         pricer: Pricer | None,
         keep_content: bool = True,
-        offload: bool = True,
     ) -> None:
         self._identity = identity
         self._redactor = redactor
         self._pricer = pricer
         self._keep_content = keep_content
-        self._offload = offload
         # Several sinks share an event: the first pipeline to reach it prepares it for all.
         self._lock: anyio.Lock | None = None
 
@@ -131,32 +125,39 @@ class Preparer:
                 await self._pricer.load()
             slices = Slices()
             for entry in entries:
-                if (entry.first or entry).prepared:
-                    continue
-                if self._offload and entry.size > LARGE_BYTES:
-                    try:
-                        await anyio.to_thread.run_sync(self.prepare_now, entry)
-                    except RuntimeError:  # no thread can be started
-                        self.prepare_now(entry)
-                else:
-                    self.prepare_now(entry)
+                steps = self._steps(entry.first or entry)
+                try:
+                    for _ in steps:
+                        if time.perf_counter() > slices.end:
+                            await slices.rest()
+                finally:
+                    finish(steps)  # what was begun is not begun again
                 if time.perf_counter() > slices.end:
                     await slices.rest()
 
     def prepare_now(self, entry: Entry) -> None:
-        """Prepare one event in place, in this thread. Never raises."""
-        entry = entry.first or entry
+        """Prepare one event in place, without a pause. Never raises."""
+        finish(self._steps(entry.first or entry))
+
+    def _steps(self, entry: Entry) -> Steps[None]:
+        if entry.prepared:
+            return
         event = entry.event
+        complete, entry.complete = entry.complete, None
+        if complete is not None:
+            completed = False
+            with internal_errors("complete an event"):
+                yield from complete(event) or ()
+                completed = True
+            if not completed:
+                event.warnings = (*event.warnings, "what was captured could not be read; left out")
         finished = False
         with internal_errors("prepare an event"):
-            if entry.complete is not None:
-                entry.complete(event)
-                entry.complete = None
             sanitise(event)
             if not self._keep_content:
                 strip_content(event)
             elif self._redactor is not None:
-                self._redact(event, self._redactor)
+                yield from self._redact(event, self._redactor)
             if self._pricer is not None and type(event) is PromptCallEvent:
                 self._pricer.price(event)
             if entry.run is not None:
@@ -179,18 +180,18 @@ class Preparer:
             event.client = identity.client
         entry.prepared = True
 
-    def _redact(self, event: Event, redactor: Redactor) -> None:
+    def _redact(self, event: Event, redactor: Redactor) -> Steps[None]:
         for name in _REDACTED[type(event)]:
             value = getattr(event, name)
             if value:
-                clean = redactor.value(value)
+                clean = yield from redactor.steps(value)
                 if clean is not value:
                     setattr(event, name, tuple(clean) if isinstance(value, tuple) else clean)
         error = getattr(event, "error", None)
         if type(error) is ErrorInfo:
-            error.message = redactor.value(error.message)
-            error.stack = redactor.value(error.stack)
-            error.context = redactor.value(error.context)
+            error.message = yield from redactor.steps(error.message)
+            error.stack = yield from redactor.steps(error.stack)
+            error.context = yield from redactor.steps(error.context)
 
 
 def strip_content(event: Event) -> None:

@@ -6,7 +6,7 @@ Nothing is queued, batched or sent here.
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Self
 
 import anyio.lowlevel
@@ -14,7 +14,7 @@ import anyio.lowlevel
 from llmobs.context import Run
 from llmobs.errors import ConfigurationError
 from llmobs.events import AssertionType, DetectionMethod, Event, Severity, Status, StepType
-from llmobs.pipeline.buffer import Done
+from llmobs.pipeline.buffer import Complete, Done
 from llmobs.pipeline.statistics import FlushReport
 from llmobs.sinks import safe_url
 from llmobs.sync import Client
@@ -238,7 +238,7 @@ class WatchLLMClient(Client):
         run: Run | None,
         size: int,
         failed: bool,
-        complete: Callable[[Event], None] | None = None,
+        complete: Complete | None = None,
         done: Done | None = None,
     ) -> None:
         """Take in an event, and say so at DEBUG."""

@@ -1,6 +1,6 @@
 """``WatchLLMCallbackHandler``: `llmobs.contrib.langchain` under one run id, for a `WatchLLMClient`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from llmobs.contrib._langchain.runs import Place
 from llmobs.contrib.langchain import LLMObsCallbackHandler
 from llmobs.events import Event
 from llmobs.ids import new_id
+from llmobs.pipeline.buffer import Complete
 from llmobs.pipeline.statistics import DropReason
 from llmobs.tracker import Tracker
 
@@ -109,17 +110,19 @@ class _Recorder:
         run: Run | None,
         size: int,
         failed: bool,
-        complete: Callable[[Event], None] | None = None,
+        complete: Complete | None = None,
     ) -> None:
         """Take in *event*; what is to be hidden goes once the event is complete."""
         if self._metadata or self._hidden:
             complete = self._change if complete is None else self._change_after(complete)
         self._client.record(event, run, size, failed, complete)
 
-    def _change_after(self, complete: Callable[[Event], None]) -> Callable[[Event], None]:
-        def then(event: Event) -> None:
-            complete(event)
-            self._change(event)
+    def _change_after(self, complete: Complete) -> Complete:
+        def then(event: Event) -> Iterator[None]:
+            try:
+                yield from complete(event) or ()
+            finally:
+                self._change(event)
 
         return then
 
