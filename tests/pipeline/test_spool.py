@@ -562,11 +562,10 @@ async def test_send_says_that_its_event_is_on_disk(tmp_path: Path) -> None:
 async def test_an_unwritable_spool_falls_back_to_memory_with_one_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "file").write_text("in the way")
     sink = ScriptedSink(down(8))
-    async with AsyncClient(
-        sink=sink, spool_dir=tmp_path / "file", flush_interval_seconds=0.001
-    ) as client:
+    client = AsyncClient(sink=sink, spool_dir=tmp_path / "file", flush_interval_seconds=0.001)
+    (tmp_path / "file").write_text("in the way")
+    async with client:
         ids = log(client, 10)
         with anyio.fail_after(20):
             while client.statistics().delivered < 10:

@@ -172,14 +172,18 @@ async def test_a_store_mended_while_running_takes_what_waited(
     assert rows(path, "SELECT count(*) FROM events") == [(1,)]
 
 
-async def test_an_unwritable_path_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "file").write_text("in the way")
+async def test_a_path_that_becomes_unwritable_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for url in (f"sqlite:///{tmp_path}/file/x.db", f"jsonl:///{tmp_path}/file/x.jsonl"):
         caplog.clear()
-        async with AsyncClient(sink=url, shutdown_timeout=0.05) as client:
+        client = AsyncClient(sink=url, shutdown_timeout=0.05)
+        (tmp_path / "file").write_text("in the way")
+        async with client:
             client.log_error("r", "boom")
         assert client.statistics().dropped == {"unavailable": 1}
         assert f"{tmp_path}/file/x." in caplog.text
+        (tmp_path / "file").unlink()
 
 
 async def test_no_store_yet_and_no_store_of_ours(tmp_path: Path) -> None:

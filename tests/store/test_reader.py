@@ -149,7 +149,7 @@ class TestEvents:
             assert [event.id for event in last] == [4, 5]
             assert reader.tail(last[-1].id) == []
             late = call("r2", -100)  # stored last, though it began first
-            writer.write([late], [b'{"event_type": "prompt_call"}'])
+            writer.write([late])
             (new,) = reader.tail(last[-1].id)
             assert (new.run_id, new.event_type) == ("r2", "prompt_call")
         writer.close()

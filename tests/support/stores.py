@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from llmobs.codec import encode
 from llmobs.events import Event, PromptCallEvent, RunEvent
 from llmobs.ids import new_id
 from llmobs.store.writer import Writer
@@ -33,6 +32,6 @@ def run(run_id: str, seconds: float = 0, **fields: Any) -> RunEvent:
 def write_store(path: Path, events: Sequence[Event]) -> Path:
     """Write *events* into the store at *path*, as the sink does."""
     writer = Writer(path)
-    writer.write(events, [encode(event) for event in events])
+    writer.write(events)
     writer.close()
     return path

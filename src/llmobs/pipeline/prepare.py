@@ -18,6 +18,7 @@ from llmobs.context import Run
 from llmobs.events import ClientInfo, ErrorInfo, Event, PromptCallEvent, RunEvent
 from llmobs.guard import internal_errors
 from llmobs.pipeline.buffer import Entry
+from llmobs.pipeline.mend import mend
 from llmobs.pipeline.redaction import Redactor, Steps, finish
 from llmobs.pipeline.sanitise import sanitise
 from llmobs.pipeline.slices import Slices
@@ -166,6 +167,7 @@ class Preparer:
         if not finished:
             # Fail closed: what could not be redacted does not leave, the rest does.
             strip_content(event)
+            mend(event)
             event.warnings = (*event.warnings, "the content could not be prepared; left out")
         identity = self._identity
         if event.project_id is None:

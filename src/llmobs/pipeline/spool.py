@@ -27,6 +27,7 @@ from llmobs.codec import encode
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event
 from llmobs.ids import new_id
+from llmobs.paths import check_directory
 from llmobs.pipeline.claim import HAS_LOCKS, Claim, lock, unlock
 from llmobs.pipeline.sink import Sink
 from llmobs.pipeline.slices import gently
@@ -104,7 +105,7 @@ class Spool:
         owner: What else tells its batches from those of a sink of the same name.
 
     Raises:
-        ConfigurationError: The platform has no advisory file locks.
+        ConfigurationError: The directory cannot be written, or the platform has no advisory locks.
     """
 
     def __init__(self, directory: Path, sink: str, max_bytes: int, owner: str = "") -> None:
@@ -116,6 +117,10 @@ class Spool:
         readable = re.sub(r"[^A-Za-z0-9.-]+", "-", sink).strip("-.")[:40]
         unique = blake2b(f"{sink} {owner}".strip().encode(), digest_size=4).hexdigest()
         self.directory = directory.expanduser().absolute() / f"{readable}-{unique}"
+        try:
+            check_directory(self.directory)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"spool_dir (LLMOBS_SPOOL_DIR): {error}") from None
         self._max_bytes = max_bytes
         self.own: set[str] = set()
         """Names of batches this process wrote and has not accounted for."""

@@ -18,10 +18,12 @@ scheme, its object a class with ``from_url(url, settings)``.
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from llmobs.errors import ConfigurationError
+from llmobs.paths import say_if_relative
 from llmobs.pipeline.sink import Batch, Sink
 
 __all__ = [
@@ -146,6 +148,8 @@ def path_of(url: str, *, example: str) -> str:
     """
     Return the file path of a ``scheme:///path`` URL; three slashes are relative, four absolute.
 
+    Warns where a relative one looks as if the fourth slash was forgotten.
+
     Raises:
         ConfigurationError: There is a host, or no path.
     """
@@ -153,6 +157,7 @@ def path_of(url: str, *, example: str) -> str:
     path = unquote(parts.path.removeprefix("/"))
     if parts.netloc or not path or not url.partition(":")[2].startswith("///"):
         raise ConfigurationError(f"needs a path after three slashes, for instance {example}")
+    say_if_relative(url, Path(path))
     return path
 
 

@@ -27,6 +27,7 @@ from llmobs.errors import (
     SinkUnavailableError,
 )
 from llmobs.events import Event, PromptCallEvent
+from llmobs.pipeline.mend import write_or_mend
 from llmobs.sinks._kafkaconfig import KafkaConfig
 from llmobs.sinks._kafkaerrors import TopicMissingError, explain
 from llmobs.sinks._kafkaledger import Ledger, Sent
@@ -148,14 +149,17 @@ class KafkaWriter:
         for event in events:
             try:
                 if config.wire == "sentinel" and isinstance(event, PromptCallEvent):
-                    found[config.topic].append((event, telemetry(event, config.annotate)))
+                    topic, message = config.topic, write_or_mend(self._telemetry, event)
                 else:
                     topic = config.events_topic or config.topic
-                    message = native(event, encode(event))
-                    found.setdefault(topic, []).append((event, message))
+                    message = write_or_mend(_native, event)
+                found.setdefault(topic, []).append((event, message))
             except Exception as error:  # noqa: BLE001 - one odd event must not cost its batch
                 refused[event.event_id] = f"cannot be written as JSON: {error!r}"
         return {topic: messages for topic, messages in found.items() if messages}
+
+    def _telemetry(self, event: Any) -> Message:
+        return telemetry(event, self._config.annotate)
 
     def _that_fit(
         self, topic: str, messages: list[tuple[Event, Message]]
@@ -274,6 +278,10 @@ class KafkaWriter:
         if type(meaning) is SinkUnavailableError:
             return SinkUnavailableError(f"{meaning}{last}")
         return meaning
+
+
+def _native(event: Event) -> Message:
+    return native(event, encode(event))
 
 
 def _urgency(error: LLMObsError) -> int:

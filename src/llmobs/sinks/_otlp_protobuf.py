@@ -1,6 +1,6 @@
 """Records as OTLP protobuf messages (opentelemetry-proto v1)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from google.protobuf.message import (  # type: ignore[import-untyped, unused-ignore]
@@ -81,7 +81,7 @@ class TraceRequest:
         if key not in self._groups:
             group = self._message.resource_spans.add(resource=_resource(key))
             self._groups[key] = group.scope_spans.add(scope=_scope(key))
-        _fill_span(self._groups[key].spans.add(), to_record(event))
+        _add(self._groups[key].spans, _fill_span, to_record(event))
 
     def to_bytes(self) -> bytes:
         """Return the request as it travels."""
@@ -101,7 +101,7 @@ class LogRequest:
         if key not in self._groups:
             group = self._message.resource_logs.add(resource=_resource(key))
             self._groups[key] = group.scope_logs.add(scope=_scope(key))
-        _fill_log(self._groups[key].log_records.add(), to_record(event))
+        _add(self._groups[key].log_records, _fill_log, to_record(event))
 
     def to_bytes(self) -> bytes:
         """Return the request as it travels."""
@@ -110,6 +110,14 @@ class LogRequest:
 
 def _scope(key: ResourceKey) -> InstrumentationScope:
     return InstrumentationScope(name="llmobs", version=key[-1] or "")
+
+
+def _add(messages: Any, fill: Callable[[Any, Record], None], record: Record) -> None:
+    try:
+        fill(messages.add(), record)
+    except BaseException:
+        del messages[-1]  # half a message must not leave
+        raise
 
 
 def _fill_span(span: Span, record: Record) -> None:

@@ -7,8 +7,8 @@ from typing import Any, Final, Literal, Self
 from llmobs.codec import encode
 from llmobs.errors import ConfigurationError, SinkTooLargeError
 from llmobs.events import Event
+from llmobs.pipeline.mend import refuse_unwritten, write_all
 from llmobs.pipeline.sink import Batch
-from llmobs.pipeline.slices import in_slices
 from llmobs.sinks import parse_options
 from llmobs.sinks._compress import Compression, compressor_for
 from llmobs.sinks._httpclient import HTTPClient
@@ -109,26 +109,30 @@ class HTTPSink:
         headers = {"content-type": "application/json"}
         if self._compression != "none":
             headers["content-encoding"] = self._compression
-        body = await self._body(batch.events)
-        answer = await self._http.post(PATH, body, headers)
-        id_of = wire_id if self._wire == "watchllm" else _own_id
-        error = read_refusals(answer, self._http.without_secrets, batch.events, id_of)
-        if error is not None:
-            raise error
+        body, unwritten = await self._body(batch.events)
+        sent = [event for event in batch.events if event.event_id not in unwritten]
+        if sent:
+            answer = await self._http.post(PATH, body, headers)
+            id_of = wire_id if self._wire == "watchllm" else _own_id
+            error = read_refusals(answer, self._http.without_secrets, sent, id_of)
+            if error is not None:
+                raise error
+        refuse_unwritten(unwritten)
 
-    async def _body(self, events: Sequence[Event]) -> bytes:
+    async def _body(self, events: Sequence[Event]) -> tuple[bytes, dict[str, str]]:
         compressor = self._new_compressor()
         lead = iter((b'{"events":[',))
         encode_one = encode if self._wire == "native" else _encode_watchllm
 
         def write(event: Event) -> bytes:
-            return compressor.compress(next(lead, b",") + encode_one(event))
+            encoded = encode_one(event)
+            return compressor.compress(next(lead, b",") + encoded)
 
-        pieces = await in_slices(write, events)
+        pieces, unwritten = await write_all(write, events)
         body = b"".join([*pieces, compressor.compress(b"]}"), compressor.flush()])
         if self._wire == "watchllm" and len(body) > MAX_BODY_BYTES:
             raise SinkTooLargeError(f"{len(body)} bytes of JSON; {MAX_BODY_BYTES} fit")
-        return body
+        return body, unwritten
 
     async def aclose(self) -> None:
         """Close the connection."""

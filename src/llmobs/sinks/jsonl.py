@@ -8,8 +8,9 @@ from typing import Any, Self
 
 from llmobs.codec import encode
 from llmobs.errors import SinkUnavailableError
+from llmobs.paths import check_file, create, say_if_open
+from llmobs.pipeline.mend import refuse_unwritten, write_all
 from llmobs.pipeline.sink import Batch
-from llmobs.pipeline.slices import in_slices
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.sinks import parse_options, path_of
 
@@ -29,7 +30,10 @@ class JSONLSink:
     appear twice, with the same ``event_id``.
 
     Args:
-        path: The file, created with mode 0600 if missing.
+        path: The file, created with mode 0600 if missing, as are its parent directories.
+
+    Raises:
+        ConfigurationError: It cannot be written or made there.
     """
 
     max_batch_events: int | None = None
@@ -37,6 +41,7 @@ class JSONLSink:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path).expanduser().absolute()  # whatever the working directory becomes
+        check_file(self._path)
         self.name = f"jsonl:{self._path.name}"
         self.address = str(self._path)
         self._thread: BlockingThread | None = None
@@ -66,15 +71,23 @@ class JSONLSink:
         self._thread = thread
 
     async def send(self, batch: Batch) -> None:
-        """Append the batch in one write."""
+        """
+        Append the batch in one write.
+
+        Raises:
+            SinkUnavailableError: Not now: no room, no right, no directory.
+            SinkRejectedError: Events that cannot be written in any form; the others are.
+        """
         assert self._thread is not None
-        lines = await in_slices(encode, batch.events)
+        lines, unwritten = await write_all(encode, batch.events)
         await self._thread.call(self._append, b"\n".join([*lines, b""]))
+        refuse_unwritten(unwritten)
 
     def _append(self, data: bytes) -> None:
         try:
             # Opened for each batch, so that rotating the file away just works.
-            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            create(self._path)
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
             try:
                 with _locked(file):
                     _write_all(file, data)
@@ -84,6 +97,7 @@ class JSONLSink:
             raise SinkUnavailableError(
                 f"cannot append to {self._path}: {error.strerror or error}"
             ) from error
+        say_if_open(self._path, "file")
 
     async def aclose(self) -> None:
         """End the thread."""

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from llmobs.errors import ConfigurationError, MissingExtraError, SinkRejectedError
 from llmobs.events import Event
+from llmobs.pipeline.mend import write_all
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.slices import in_slices
 from llmobs.sinks import parse_options
@@ -150,7 +151,12 @@ class OTLPSink:
         headers = {"content-type": PROTOBUF, "accept": PROTOBUF}
         if self._compression != "none":
             headers["content-encoding"] = self._compression
-        answer = await self._http.post(path, await self._body(path, events), headers)
+        body, unwritten = await self._body(path, events)
+        self._settled |= unwritten
+        events = [event for event in events if event.event_id not in unwritten]
+        if not events:
+            return
+        answer = await self._http.post(path, body, headers)
         if path == LOGS and answer.status in _NO_LOGS:
             raise _NoLogsError
         error = error_for(answer, self._words(answer))
@@ -162,14 +168,14 @@ class OTLPSink:
             refused = self._refused(answer, events)
         self._settled |= {event.event_id: refused.get(event.event_id) for event in events}
 
-    async def _body(self, path: str, events: Sequence[Event]) -> bytes:
+    async def _body(self, path: str, events: Sequence[Event]) -> tuple[bytes, dict[str, str]]:
         request = self._protobuf.TraceRequest() if path == TRACES else self._protobuf.LogRequest()
-        await in_slices(request.add, events)
+        _, unwritten = await write_all(request.add, events)
         body = request.to_bytes()
         compressor = self._new_compressor()
         pieces = range(0, len(body), PIECE)
         done = await in_slices(lambda at: compressor.compress(body[at : at + PIECE]), pieces)
-        return b"".join([*done, compressor.flush()])
+        return b"".join([*done, compressor.flush()]), unwritten
 
     def _words(self, answer: HTTPAnswer) -> str:
         words = answer.words()

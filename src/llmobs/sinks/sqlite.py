@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
-from llmobs.codec import encode
+from llmobs.paths import check_directory, check_file
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.sinks import parse_options, path_of
@@ -22,6 +22,9 @@ class SQLiteSink:
 
     Args:
         path: The file, created with mode 0600 if missing, as are its parent directories.
+
+    Raises:
+        ConfigurationError: It cannot be written or made there.
     """
 
     max_batch_events: int | None = None
@@ -29,6 +32,8 @@ class SQLiteSink:
 
     def __init__(self, path: str | os.PathLike[str] = "llmobs.db") -> None:
         self._path = Path(path).expanduser().absolute()  # whatever the working directory becomes
+        check_file(self._path)
+        check_directory(self._path.parent)  # the write-ahead log lies beside it
         self.name = f"sqlite:{self._path.name}"
         self.address = str(self._path)
         self._thread: BlockingThread | None = None
@@ -64,13 +69,17 @@ class SQLiteSink:
         self._thread = thread
 
     async def send(self, batch: Batch) -> None:
-        """Insert the batch."""
-        assert self._thread is not None and self._writer is not None
-        await self._thread.call(self._write, self._writer, batch)
+        """
+        Insert the batch.
 
-    @staticmethod
-    def _write(writer: Writer, batch: Batch) -> None:
-        writer.write(batch.events, map(encode, batch.events))
+        Raises:
+            StoreError: The store is damaged.
+            SinkUnavailableError: Not now: locked, full, read-only.
+            SinkTooLargeError: An event is larger than SQLite takes.
+            SinkRejectedError: Events that cannot be stored in any form; the others are.
+        """
+        assert self._thread is not None and self._writer is not None
+        await self._thread.call(self._writer.write, batch.events)
 
     async def aclose(self) -> None:
         """Close the file and end the thread."""

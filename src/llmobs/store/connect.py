@@ -1,6 +1,5 @@
 """Open the SQLite file, and say in plain words why it could not be done."""
 
-import os
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -12,12 +11,22 @@ from llmobs.errors import (
     StoreCorruptError,
     StoreNotFoundError,
 )
+from llmobs.paths import create, say_if_open
 from llmobs.store.schema import check_version, migrate
 
-__all__ = ["connect_reader", "connect_writer", "explain"]
+__all__ = ["connect_reader", "connect_writer", "explain", "is_about_values"]
 
 BUSY_SECONDS: Final = 10.0
 """How long a process waits for another one's transaction."""
+
+_ABOUT_VALUES: Final = frozenset(
+    {
+        sqlite3.SQLITE_ERROR,  # raised by a function in the trigger, for instance
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_RANGE,
+    }
+)
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -29,9 +38,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         SinkUnavailableError: It cannot be opened or written now.
     """
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        create(path)
         connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -50,6 +57,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     except LLMObsError:
         connection.close()
         raise
+    say_if_open(path, "store")  # SQLite gives the same mode to what it puts beside it
     return connection
 
 
@@ -83,6 +91,15 @@ def connect_reader(path: Path) -> sqlite3.Connection:
             raise explain(error, path) from error
         raise
     return connection
+
+
+def is_about_values(error: Exception) -> bool:
+    """Whether *error* is the fault of what was to be written, and would come again every time."""
+    if not isinstance(error, sqlite3.Error):
+        return True  # integers beyond 64 bits, lone surrogates, values whose own code raises
+    # What Python's module finds while it binds has no code of SQLite.
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is None or code & 0xFF in _ABOUT_VALUES
 
 
 def explain(error: sqlite3.Error, path: Path) -> LLMObsError:
