@@ -1,10 +1,16 @@
 """
 The run a piece of code belongs to.
 
-One ContextVar holds either a run or an operation inside one; both know their run. What it holds is
+One ContextVar holds a frame: a run, or an operation inside one; both know their run. What it holds is
 mutable and shared, so that everything that inherited the context (tasks, threads, generators,
-background tasks) sees the same run. The variable is put back by value, never by token: leaving a
-block in another context than it was entered in is harmless.
+background tasks) sees the same run.
+
+Whatever the order in which blocks end, and in whichever context:
+
+- An operation that has ended is current nowhere; what it was inside holds instead.
+- A run that is left where it was entered is no longer current there, nor is anything opened inside it.
+  Tasks and threads that began inside it are still its own, and may outlive it.
+- A run that is left elsewhere is current nowhere: the context it was entered in cannot be reached.
 """
 
 import contextvars
@@ -30,19 +36,22 @@ class Frame(Protocol):
         ...
 
     @property
+    def is_run(self) -> bool:
+        """Whether it is the run itself."""
+        ...
+
+    @property
     def event_id(self) -> str | None:
         """Event id of the operation, the parent of what happens inside; None for the run itself."""
         ...
 
     @property
     def left(self) -> bool:
-        """Whether it ended where this context could not be reached: `outer` holds here instead."""
+        """Whether it is current nowhere any more: `outer` holds instead."""
         ...
 
-    @property
-    def outer(self) -> "Frame | None":
-        """What was the innermost frame when this was entered."""
-        ...
+    outer: "Frame | None"
+    """What is the innermost frame outside it."""
 
 
 class Run:
@@ -57,8 +66,10 @@ class Run:
     """
 
     # Class attributes are the defaults: a run costs one small dict per request, not twenty stores.
+    is_run: bool = True
     event_id: str | None = None
     left: bool = False
+    """Whether it is over for all who inherited it too; see `Entry`."""
     outer: Frame | None = None
     trace_id: str | None = None
     span_id: str | None = None
@@ -109,9 +120,18 @@ own_traffic: contextvars.ContextVar[bool] = contextvars.ContextVar(
 
 
 def current_frame() -> Frame | None:
-    """Return the innermost run or operation of this context, or None."""
+    """Return the innermost run or operation of this context that has not been left, or None."""
     frame = _frame.get()
-    while frame is not None and frame.left:
+    # As in `_still_open`, but asking a run for its run takes time, and this is on every event's path.
+    if frame is None or not (frame.left or (not frame.is_run and frame.run.left)):
+        return frame
+    frame = _still_open(frame)
+    _frame.set(frame)  # what was left must not be held on to
+    return frame
+
+
+def _still_open(frame: Frame | None) -> Frame | None:
+    while frame is not None and (frame.left or frame.run.left):
         frame = frame.outer
     return frame
 
@@ -120,10 +140,70 @@ set_frame = _frame.set
 """Make a run or operation (or None) the innermost one of this context."""
 
 
-def leave_frame(frame: Frame, previous: Frame | None) -> None:
-    """Put *previous* back, if *frame* is still the innermost one here."""
-    if _frame.get() is frame:
-        _frame.set(previous)
+def leave_operation(operation: Frame) -> Frame | None:
+    """Return what holds outside *operation*, which says that it is `left`; here it does from now on."""
+    outer = _still_open(operation.outer)
+    if _frame.get() is operation:
+        _frame.set(outer)
+    return outer
+
+
+class Entry:
+    """
+    A run as the block that is entered: the frame inside it. A run may be entered several times, by
+    several tasks at once.
+
+    Args:
+        run: The run; it is current from here on.
+    """
+
+    is_run = False
+    event_id: None = None
+    left = False
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.outer = current_frame()
+        self._token: contextvars.Token[Frame | None] | None = _frame.set(self)
+
+    def is_of_this_context(self) -> bool:
+        """Whether it was entered in the context that asks; it can be asked until that was so."""
+        if self._token is None:
+            return False
+        here = _frame.get()
+        try:
+            _frame.reset(self._token)  # raises in any other context: nothing else tells them apart
+        except ValueError:
+            return False
+        self._token = None
+        _frame.set(here)
+        return True
+
+    def leave(self, here: bool) -> None:
+        """
+        End the block.
+
+        Args:
+            here: Whether it was entered in this context, as `is_of_this_context` told.
+        """
+        self._token = None  # it holds the whole context
+        if not here:
+            self.left = True
+            return
+        inside: list[Frame] = []
+        frame = current_frame()
+        while frame is not None and frame is not self:
+            inside.append(frame)
+            frame = _still_open(frame.outer)
+        if frame is None:  # left already, with a block around it
+            return
+        # Blocks of other runs may still be open inside: generators take turns in one context.
+        outer = _still_open(self.outer)
+        for frame in reversed(inside):
+            if frame.run is not self.run:
+                frame.outer = outer
+                outer = frame
+        _frame.set(outer)
 
 
 def current_run() -> Run | None:
@@ -141,7 +221,7 @@ def bind_run(function: Callable[P, R]) -> Callable[P, R]:
 
         executor.submit(bind_run(work), item)
     """
-    frame = _frame.get()
+    frame = current_frame()
 
     def bound(*args: P.args, **kwargs: P.kwargs) -> R:
         previous = _frame.get()

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, ParamSpec, TypeVar, overload
 
-from llmobs.context import current_frame, set_frame
+from llmobs.context import Frame, current_frame, set_frame
 from llmobs.events import StepType
 from llmobs.operations import AgentStep, Operation, ToolCall
 from llmobs.sync import current_tracker
@@ -169,6 +169,8 @@ class _Stepwise:
         self._operation = operation
         self._keep = keep
         self._values: list[Any] = []
+        self.innermost: Frame | None = operation
+        """What the generator itself has open."""
 
     def __enter__(self) -> "_Stepwise":
         outer = current_frame()
@@ -186,19 +188,20 @@ class _Stepwise:
             self._values.append(value)
 
     def inside(self) -> "_Inside":
-        return _Inside(self._operation)
+        return _Inside(self)
 
 
 class _Inside:
-    def __init__(self, operation: Operation) -> None:
-        self._operation = operation
+    def __init__(self, steps: _Stepwise) -> None:
+        self._steps = steps
 
     def __enter__(self) -> None:
-        self._outer = current_frame()
-        set_frame(self._operation)
+        self._outside = current_frame()
+        set_frame(self._steps.innermost)
 
     def __exit__(self, *error: object) -> None:
-        set_frame(self._outer)
+        self._steps.innermost = current_frame()
+        set_frame(self._outside)
 
 
 def _arguments(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
-from llmobs.context import Frame, Run, current_frame, leave_frame, set_frame
+from llmobs.context import Frame, current_frame, leave_operation, set_frame
 from llmobs.events import Event, Status
 from llmobs.fields import PromptCallFields
 from llmobs.ids import new_id
@@ -37,25 +37,22 @@ class Operation:
 
     status: Status | str = Status.SUCCESS
     """How it ended; set it to record a failure that raised nothing."""
+    is_run = False
     left: bool = False
-    """Set by doors whose end is called in another context than their start; see `Frame`."""
-
+    """Whether it is current nowhere any more: it has ended, or a door knows that its work is done."""
     ended: bool
-    """Whether it is over; tasks that inherited its context may still be inside."""
+    """Whether it is over."""
+    run: Tracker
+    """The run it belongs to."""
 
     def __init__(self, tracker: Tracker, fields: dict[str, Any]) -> None:
-        self._tracker = tracker
+        self.run = self._tracker = tracker
         self._fields = fields
         self.outer: Frame | None = None
         self.ended = False
         self.event_id = new_id()
         self.start_time = time.perf_counter()
         self.timestamp = datetime.now(UTC)
-
-    @property
-    def run(self) -> Run:
-        """The run it belongs to."""
-        return self._tracker
 
     def start(self) -> Self:
         """Begin: the clock runs from here, and events recorded from here are its children."""
@@ -73,9 +70,10 @@ class Operation:
             return self.event_id
         self.ended = True
         latency_ms = (time.perf_counter() - self.start_time) * 1000
-        leave_frame(self, self.outer)
-        if not self.left:
-            self.outer = None  # what is left behind in some context must not hold on to more
+        self.left = True
+        self.outer = leave_operation(self)
+        # What is current where it ends says nothing about where it began.
+        self._fields.setdefault("parent_id", "")
         if error is not None:
             self.status = status_of(error)
         if self._tracker.client.enabled:
@@ -218,6 +216,7 @@ class SeveralCalls:
     What another door sees of them, it records as if this were not there, and says so in `seen`.
     """
 
+    is_run = False
     left = False
 
     def __init__(self, tracker: Tracker, outer: Frame | None, event_id: str | None) -> None:

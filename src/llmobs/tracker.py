@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from llmobs.codec import identifier, snapshot, texts
-from llmobs.context import Frame, Run, current_frame, leave_frame, set_frame
+from llmobs.context import Entry, Run, current_frame
 from llmobs.events import (
     AgentStepEvent,
     AlertType,
@@ -70,12 +70,15 @@ class Tracker(Run):
 
     # The run as a block.
 
-    _previous: Frame | None = None
+    _entries: tuple[Entry, ...] = ()
+    """Where it is entered: by several tasks at once, perhaps."""
+    _raised: BaseException | None = None
+    """The first error that left one of several blocks."""
 
     def __enter__(self) -> Self:
         self.standalone = False
-        self._previous = current_frame()
-        set_frame(self)
+        self.left = False
+        self._entries = (*self._entries, Entry(self))
         return self
 
     def __exit__(
@@ -84,8 +87,19 @@ class Tracker(Run):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        leave_frame(self, self._previous)
-        self._previous = None
+        entries = self._entries
+        if not entries:
+            return
+        here = next((entry for entry in reversed(entries) if entry.is_of_this_context()), None)
+        entry = here or entries[-1]
+        self._entries = tuple(other for other in entries if other is not entry)
+        if self._entries:  # somebody else is still inside
+            entry.leave(here is not None)
+            self._raised = self._raised or error
+            return
+        self.left = here is None
+        entry.leave(here is not None)
+        error, self._raised = error or self._raised, None
         self.finish(error=error)
 
     def finish(
@@ -548,14 +562,12 @@ class Tracker(Run):
         failed: bool,
         complete: Complete | None = None,
     ) -> str:
-        frame = current_frame()
-        if (
-            frame is not self
-            and frame is not None
-            and event.parent_id is None
-            and frame.run is self
-        ):
-            event.parent_id = frame.event_id
+        if event.parent_id is None:
+            frame = current_frame()
+            if frame is not self and frame is not None and frame.run is self:
+                event.parent_id = frame.event_id
+        elif not event.parent_id:  # of an operation that began in no other
+            event.parent_id = None
         if event.trace_id is None:
             event.trace_id = self.trace_id
             event.span_id = self.span_id

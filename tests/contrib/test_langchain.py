@@ -36,6 +36,7 @@ from llmobs import (
     ToolCallEvent,
     current_run,
     current_tracker,
+    observe,
 )
 from llmobs.context import current_frame
 from llmobs.contrib._langchain.calls import answer
@@ -161,7 +162,7 @@ def test_it_joins_the_current_run(
     with client.run("r1") as run:
         with run.agent_step("plan") as step:
             asyncio.run(main())
-        assert current_frame() is run
+        assert current_run() is run
     assert {event.run_id for event in events} == {"r1"}
     call, error, _, run_event = events
     assert call.parent_id == step.event_id
@@ -553,3 +554,81 @@ def test_events_of_the_application_between_the_pieces_of_a_stream(
     assert len(errors) >= 3
     assert {error.parent_id for error in errors} == {None}
     assert {error.run_id for error in errors} == {run.run_id}
+
+
+# Whatever shape LangChain is called in, what follows belongs where it stands in the code.
+
+
+async def _ainvoke(chain: Any, config: Any) -> None:
+    await chain.ainvoke({"question": "why?"}, config=config)
+
+
+async def _astream(chain: Any, config: Any) -> None:
+    async for _ in chain.astream({"question": "why?"}, config=config):
+        pass
+
+
+async def _abatch(chain: Any, config: Any) -> None:
+    await chain.abatch([{"question": "a"}, {"question": "b"}], config=config)
+
+
+async def _batch(chain: Any, config: Any) -> None:
+    chain.batch([{"question": "a"}, {"question": "b"}], config=config)
+
+
+async def _invoke(chain: Any, config: Any) -> None:
+    chain.invoke({"question": "why?"}, config=config)
+
+
+async def _stream(chain: Any, config: Any) -> None:
+    list(chain.stream({"question": "why?"}, config=config))
+
+
+async def _stream_left_early(chain: Any, config: Any) -> None:
+    for _ in chain.stream({"question": "why?"}, config=config):
+        break
+
+
+SHAPES = [
+    _ainvoke, _astream, _abatch, _batch, _invoke, _stream, _stream_left_early,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("what", ["chain", "model"])
+def test_what_follows_belongs_where_it_stands(
+    events: CapturedEvents, handler: LLMObsCallbackHandler, client: Client, shape: Any, what: str
+) -> None:
+    model = chat("fine")
+    asked: Any = RunnableLambda(lambda given: given["question"]) | model
+    if what == "chain":
+        asked = PROMPT | model | StrOutputParser()
+
+    @observe(name="observed")
+    async def observed() -> None:
+        await shape(asked, using(handler))
+        current_tracker().log_error("in the observed function")
+
+    async def main() -> None:
+        with client.run("run", user_id="u1") as run:
+            with run.agent_step("step") as step:
+                await shape(asked, using(handler))
+                assert current_frame() is step
+                current_tracker().log_error("in the step")
+            assert current_run() is run
+            await observed()
+            current_tracker().log_error("in the run")
+        assert current_run() is None
+        current_tracker().log_error("afterwards")
+
+    asyncio.run(main())
+    steps = {each.step_name: each for each in events.of(AgentStepEvent)}
+    assert steps["step"].parent_id is None
+    assert steps["observed"].parent_id is None
+    parents = {each.error.message: each for each in events.of(ErrorEvent)}
+    assert parents["in the step"].parent_id == steps["step"].event_id
+    assert parents["in the observed function"].parent_id == steps["observed"].event_id
+    assert parents["in the run"].parent_id is None
+    assert parents["in the run"].run_id == "run"
+    assert (parents["afterwards"].run_id == "run", parents["afterwards"].user_id) == (False, None)
+    assert [each.run_id for each in events.of(RunEvent)] == ["run"]

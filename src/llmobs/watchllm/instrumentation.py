@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final
 
-from llmobs.context import current_frame, current_run, leave_frame, set_frame
+from llmobs.context import Entry, current_frame, current_run
 from llmobs.ids import new_id
 from llmobs.tracker import NO_RECORDER, Tracker
 from llmobs.watchllm.client import WatchLLMClient
@@ -128,11 +128,13 @@ def trace(
     run = Tracker(recorder, run_id)
     run.user_id = user_id
     run.tags = tuple(tags or ())
-    set_frame(run)
+    entry = Entry(run)
     try:
         yield run.run_id
     finally:
-        leave_frame(run, outer)
+        here = entry.is_of_this_context()
+        run.left = not here
+        entry.leave(here)
 
 
 def get_current_run_id() -> str:

@@ -76,6 +76,7 @@ class OpenSpan:
 class _Inside:
     """A span as a frame, for what a transport records inside it."""
 
+    is_run = False
     left = False
 
     def __init__(self, span: OpenSpan, event_id: str | None) -> None:
