@@ -17,8 +17,8 @@ from typing import Any, Self, TypeVar
 
 from llmobs.client import Recording
 from llmobs.contrib._wire.call import CAPTURE_HEADER, Call, CaptureContent, Options, begin
+from llmobs.contrib._wire.ending import Ending
 from llmobs.contrib._wire.filter import UsageFilter, with_usage_asked
-from llmobs.contrib._wire.reading import Ending
 from llmobs.contrib._wire.streams import report, stream_class
 
 __all__ = [

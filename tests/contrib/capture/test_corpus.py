@@ -10,9 +10,25 @@ import pytest
 from llmobs import Client, PromptCallEvent
 from llmobs.contrib.httpx import RecordingTransport
 from llmobs.testing import capture_events
-from tests.contrib.corpus import Case, anthropic, js, openai_chat, openai_responses, other
+from tests.contrib.corpus import (
+    Case,
+    anthropic,
+    cuts,
+    js,
+    long,
+    openai_chat,
+    openai_responses,
+    other,
+)
 
-CASES = [*openai_chat.CASES, *openai_responses.CASES, *anthropic.CASES, *other.CASES]
+CASES = [
+    *openai_chat.CASES,
+    *openai_responses.CASES,
+    *anthropic.CASES,
+    *other.CASES,
+    *cuts.CASES,
+    *long.CASES,
+]
 
 
 class Body(httpx2.SyncByteStream):

@@ -11,8 +11,10 @@ import openai
 import pytest
 
 from llmobs import Client, PromptCallEvent
+from llmobs.contrib import httpx as door
 from llmobs.contrib import openai as openai_door
 from llmobs.contrib.httpx import RecordingTransport
+from llmobs.sinks.memory import MemorySink
 from llmobs.testing import CapturedEvents
 from tests.contrib.corpus import js, sse
 from tests.contrib.corpus.openai_chat import chunk, said
@@ -249,6 +251,47 @@ def test_a_bomb_in_gzip(events: CapturedEvents, llmobs_client: Client) -> None:
         ask = js({"model": "gpt-4o", "messages": []})
         http.post("http://mock.test/v1/chat/completions", content=ask)
     assert any("too long" in warning for warning in only(events).warnings)
+
+
+class Keeping:
+    """A client that samples no run, and keeps errors; what it delivered is in ``events``."""
+
+    def __init__(self, llm_server: str) -> None:
+        sink = MemorySink()
+        self.events = sink.events
+        self.client = Client(sink=sink, sample_rate=0.0, always_keep_errors=True)
+        self.gpt = openai.OpenAI(base_url=f"{llm_server}/v1", api_key="any", max_retries=0)
+        self.claude = anthropic.Anthropic(base_url=llm_server, api_key="any", max_retries=0)
+        for sdk in (self.gpt, self.claude):
+            door.instrument(sdk._client, llmobs_client=self.client)
+
+    def see(self, call: tuple[str, dict[str, Any]], stop_after: int | None = None) -> list[Any]:
+        see(self.claude if call[0].startswith("messages") else self.gpt, call, stop_after)
+        self.client.flush()
+        return [event.status for event in self.events if isinstance(event, PromptCallEvent)]
+
+
+@pytest.fixture(scope="module")
+def keeping(llm_server: str) -> Iterator[Keeping]:
+    kept = Keeping(llm_server)
+    with kept.client, kept.gpt, kept.claude:
+        yield kept
+
+
+@pytest.mark.parametrize("fault", ["stream-error", "cut", "bad-json", "truncated-json"])
+@pytest.mark.parametrize("name", [name for name in CALLS if name.endswith("stream")])
+def test_what_fails_in_a_stream_is_kept_of_a_run_that_is_not(
+    name: str, fault: str, keeping: Keeping
+) -> None:
+    """``always_keep_errors`` decides when the answer ends, before it is read."""
+    keeping.events.clear()
+    assert keeping.see(CALLS[name]) == []
+    assert keeping.see(faulty(CALLS[name], fault)) == ["error"]
+
+
+def test_what_was_cancelled_is_not_kept(keeping: Keeping) -> None:
+    keeping.events.clear()
+    assert keeping.see(faulty(CALLS["chat stream"], "endless"), stop_after=12) == []
 
 
 def test_mid_stream_errors_count_for_the_run(events: CapturedEvents, llmobs_client: Client) -> None:

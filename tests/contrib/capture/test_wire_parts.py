@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from llmobs.contrib._wire.aws import FrameSplitter
 from llmobs.contrib._wire.body import Copy, clip, pieces
+from llmobs.contrib._wire.mention import LAST_EVENT, USAGE, Mention
 from llmobs.contrib._wire.partial import read_head, read_tail
 from llmobs.contrib._wire.recognise import recognise
 from llmobs.contrib._wire.sse import EventSplitter, fields_of
@@ -176,3 +177,46 @@ def test_paths(path: bytes, operation: str | None) -> None:
     target = recognise("POST", "localhost", path)
     assert (target.operation if target else None) == operation
     assert recognise("GET", "localhost", path) is None
+
+
+MENTIONS = st.lists(
+    st.sampled_from(
+        rb""""usage":{"n":1} "usage":{} "usage":null \"usage\":{ "usage" "us { x
+        "response.completed" "response.output_text.delta" xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx""".split()
+    ),
+    max_size=12,
+).map(b"".join)
+
+
+@given(MENTIONS, st.lists(st.integers(1, 30), min_size=1, max_size=60), st.integers(1, 50))
+def test_the_last_mention_is_found_however_it_comes(
+    data: bytes, sizes: list[int], room: int
+) -> None:
+    for pattern, word in ((USAGE, b'"usage"'), (LAST_EVENT, b'"response.')):
+        mention = Mention(pattern, word, room)
+        at = 0
+        for size in [*sizes, len(data) + 1]:
+            mention.feed(data[at : at + size])
+            at += size
+        starts = [found.start("keep") for found in pattern.finditer(data)]
+        assert mention.found == (data[starts[-1] :][:room] if starts else b"")
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 10_000])
+@pytest.mark.parametrize("limit", [100, 1000, 3000])
+def test_a_copy_finds_usage_wherever_it_stands(size: int, limit: int) -> None:
+    """Also where it begins in what is kept and ends beyond."""
+    usage = b'"usage":{"input_tokens":12}'
+    for at in range(0, 2000, 13):
+        body = b"x" * at + usage + b"y" * (2000 - at)
+        copy = Copy(limit)
+        for start in range(0, len(body), size):
+            chunk = body[start : start + size]
+            if len(chunk) <= copy.room:
+                copy.rest += chunk
+                copy.room -= len(chunk)
+            else:
+                copy.room = copy.overflow(chunk, copy.room)
+        copy.close()
+        known = bytes(copy.rest) + b"".join(copy.chunks) + copy.usage + (copy.tail or b"")
+        assert b'{"input_tokens":12}' in known or limit == 100

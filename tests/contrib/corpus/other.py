@@ -296,7 +296,7 @@ CASES = [
             "tokens_reasoning": None,
             "warnings": (
                 "usage: output is not a count; left out",
-                "usage: the total is not the sum of its parts",
+                "usage: total is not a count; left out",
                 "usage: cached is more than the whole; left out",
                 "usage: reasoning is more than the whole; left out",
             ),

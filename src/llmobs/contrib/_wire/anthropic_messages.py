@@ -71,6 +71,7 @@ _DELTAS = {
     "text_delta": "text",
     "thinking_delta": "thinking",
     "input_json_delta": "partial_json",
+    "compaction_delta": "content",
 }
 
 
@@ -80,11 +81,11 @@ def _assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
     blocks: dict[Any, Json] = {}
     pieces: dict[tuple[Any, str], list[str]] = {}
     ended = False
-    for _, data, _ in events:
+    for data in (event.data for event in events):
         kind = data.get("type")
         if kind == "message_start":
             body = dict(as_dict(data.get("message")))
-            usage.update(as_dict(body.get("usage")))
+            usage.update(_known_at_start(as_dict(body.get("usage"))))
         elif kind == "content_block_start":
             blocks[data.get("index")] = dict(as_dict(data.get("content_block")))
         elif kind == "content_block_delta":
@@ -94,6 +95,7 @@ def _assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
                 pieces.setdefault((data.get("index"), key), []).append(delta[key])
         elif kind == "message_delta":
             body.update(as_dict(data.get("delta")))
+            ended = ended or as_text(body.get("stop_reason")) is not None
             # Counts here are cumulative; those left out keep what message_start said.
             usage.update({k: v for k, v in as_dict(data.get("usage")).items() if v is not None})
         elif kind == "message_stop":
@@ -107,6 +109,17 @@ def _assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
     body["content"] = list(blocks.values())
     body["usage"] = usage
     return body, ended
+
+
+def _known_at_start(usage: Json) -> Json:
+    """
+    What ``message_start`` knows: the input. Its counts of the output are placeholders until
+    ``message_delta`` brings them; so is an input of nothing (servers that only speak this wire).
+    """
+    known = {k: v for k, v in usage.items() if not k.startswith("output_tokens")}
+    if not any(v for k, v in known.items() if k.endswith("input_tokens")):
+        known = {k: v for k, v in known.items() if not k.endswith("input_tokens")}
+    return known
 
 
 def _count_response(body: Json) -> Fields:

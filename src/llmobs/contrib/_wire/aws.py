@@ -7,12 +7,17 @@ payload, checksum (AWS documentation, "Event stream encoding"). Checksums are th
 
 import base64
 import binascii
+import re
 
 import msgspec
 
 __all__ = ["FrameSplitter", "payload_of"]
 
+_PRELUDE = 12
 _OVERHEAD = 16
+_FIRST_HEADER = re.compile(
+    rb"[\x0b-\x0f]:(?:event-type|message-type|content-type|exception-type)\x07"
+)
 _MAX_FRAME = 32 * 1024 * 1024
 
 
@@ -38,6 +43,16 @@ class FrameSplitter:
             payloads.append(bytes(pending[12 + headers : total - 4]))
             del pending[:total]
         return payloads
+
+    def resume(self, data: bytes) -> list[bytes]:
+        """Take in *data*, before which something is missing, from the first whole frame on."""
+        self._pending.clear()
+        for header in _FIRST_HEADER.finditer(data):
+            start = header.start() - _PRELUDE
+            total, headers = (int.from_bytes(data[at : at + 4]) for at in (start, start + 4))
+            if start >= 0 and _OVERHEAD + headers <= total <= len(data) - start:
+                return self.feed(data[start:])
+        return []
 
     def rest(self) -> bytes:
         """Forget what is left of a frame."""

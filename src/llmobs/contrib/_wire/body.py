@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
+from llmobs.contrib._wire.mention import LAST_EVENT, USAGE, Mention
+
 __all__ = ["MAX_MARKS", "Copy", "Piece", "clip", "pieces"]
 
 MAX_MARKS: Final = 4096
@@ -15,6 +17,9 @@ MAX_TAIL: Final = 64 * 1024
 """Bytes of the end kept of a body that is too long: usage and finish reason stand there."""
 MAX_EXPANSION: Final = 8
 """A compressed body is read until it is this many times as long as what may be kept."""
+
+_LAST: Final = 4096
+_ENOUGH: Final = 1024
 
 
 def clip(body: bytes, limit: int) -> tuple[bytes, bytes | None]:
@@ -36,8 +41,8 @@ class Copy:
     """
 
     __slots__ = (
-        "_ring", "_ring_size", "_tail_room", "chunks", "kept", "limit", "missed", "rest", "room",
-        "tail", "times",
+        "_mentions", "_ring", "_ring_size", "_tail_room", "chunks", "kept", "limit", "missed",
+        "rest", "room", "tail", "times",
     )  # fmt: skip
 
     def __init__(self, limit: int) -> None:
@@ -45,6 +50,7 @@ class Copy:
         self._tail_room = limit // 8 if limit < 8 * MAX_TAIL else MAX_TAIL
         self._ring: deque[bytes] | None = None
         self._ring_size = 0
+        self._mentions: tuple[Mention, ...] = ()
         self.chunks: list[bytes] = []
         self.times: list[float] = []
         self.rest = bytearray()
@@ -61,13 +67,21 @@ class Copy:
         """Keep what fits of a *chunk* longer than *room*, the rest in a ring; returns the room left."""
         if self._ring is None:
             self._ring = deque()
+            self._mentions = (
+                Mention(USAGE, b'"usage"', min(8192, self._tail_room)),
+                Mention(LAST_EVENT, b'"response.', min(2048, self._tail_room)),
+            )
             if self.rest:
                 self.rest += chunk[:room]
             else:
                 self.chunks.append(chunk[:room])
                 self.times.append(perf_counter())
+            for mention in self._mentions:  # it may begin in what is kept
+                mention.feed(self.last_bytes[-32:])
             chunk = chunk[room:]
         self.missed += len(chunk)
+        for mention in self._mentions:
+            mention.feed(chunk)
         ring = self._ring
         ring.append(
             chunk[len(chunk) - self._tail_room :] if len(chunk) > self._tail_room else chunk
@@ -95,21 +109,37 @@ class Copy:
             self._ring = None
 
     @property
+    def usage(self) -> bytes:
+        """The last object called ``usage`` after the beginning that is kept, and more, or cut."""
+        return self._mentions[0].found if self._mentions else b""
+
+    @property
+    def last_event(self) -> bytes:
+        """The event that ends a stream of responses, from its type on, cut."""
+        return self._mentions[1].found if self._mentions else b""
+
+    @property
     def total(self) -> int:
         """Bytes that passed."""
         return self.limit - self._tail_room - self.room + self.missed
 
     @property
     def last_bytes(self) -> bytes:
-        """The last few hundred bytes, to see how the body ended; once closed."""
+        """The end of the body, a kilobyte or a few, to see how it ended; once closed."""
         if self.tail is not None:
-            return self.tail[-512:]
-        last = bytes(self.rest[-512:])
+            return self.tail[-_LAST:]
+        last = bytes(self.rest[-_LAST:])
+        size = len(last)
+        if size >= _ENOUGH:
+            return last
+        ends = [last]
         for chunk in reversed(self.chunks):
-            if len(last) >= 512:
+            ends.append(chunk[-_LAST:])
+            size += len(ends[-1])
+            if size >= _ENOUGH:
                 break
-            last = chunk[-512:] + last
-        return last[-512:]
+        ends.reverse()
+        return b"".join(ends)[-_LAST:]
 
 
 class Piece(NamedTuple):

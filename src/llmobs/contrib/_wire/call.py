@@ -15,8 +15,9 @@ from typing import Any, Final, Literal, NamedTuple
 from llmobs.client import Recording
 from llmobs.context import Frame, current_frame, set_frame
 from llmobs.contrib._wire.body import Copy, clip
+from llmobs.contrib._wire.ending import Ending, status_at_end
 from llmobs.contrib._wire.merge import apply_policy, merge
-from llmobs.contrib._wire.reading import Ending, Exchange, looks_failed, read_exchange
+from llmobs.contrib._wire.reading import Exchange, read_exchange
 from llmobs.contrib._wire.recognise import Target, recognise
 from llmobs.contrib._wire.watchers import place_of, watchers
 from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status
@@ -167,8 +168,8 @@ class Call:
                 self._error = ErrorInfo.of(error)
         elif status is not None and status >= 400:
             self._status = Status.ERROR
-        elif self.copy is not None and looks_failed(self.copy.last_bytes, ending):
-            self._status = Status.ERROR if ending is Ending.WHOLE else Status.CANCELLED
+        elif self.copy is not None:
+            self._status = status_at_end(self.copy, ending)
         self.failed = self._status not in (Status.SUCCESS, Status.CANCELLED)
         self.size = (self.copy.kept if self.copy is not None else 0) + 1024
         if self._request is not None:

@@ -119,7 +119,7 @@ def _is_content(data: Json) -> bool:
 def _assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
     body: Json = {}
     choices: dict[int, Json] = {}
-    for _, data, _ in events:
+    for data in (event.data for event in events):
         for key in ("id", "model", "service_tier", "system_fingerprint", "prompt_filter_results"):
             if data.get(key):
                 body[key] = data[key]

@@ -49,7 +49,7 @@ def _completion_response(body: Json) -> Fields:
 def _completion_assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
     body: Json = {}
     choices: dict[Any, Json] = {}
-    for _, data, _ in events:
+    for data in (event.data for event in events):
         body.update({key: data[key] for key in ("id", "model", "usage") if data.get(key)})
         for part in map(as_dict, as_list(data.get("choices"))):
             index = part.get("index")
@@ -99,8 +99,11 @@ def _media_response(body: Json) -> Fields:
 
 
 def _media_assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
-    usage = [data["usage"] for _, data, _ in events if data.get("usage")]
-    ended = any(str(data.get("type")).endswith((".done", ".completed")) for _, data, _ in events)
+    usage = [event.data["usage"] for event in events if event.data.get("usage")]
+    ended = any(
+        not event.is_whole or str(event.data.get("type")).endswith((".done", ".completed"))
+        for event in events
+    )
     return {"usage": usage[-1]} if usage else {}, ended
 
 

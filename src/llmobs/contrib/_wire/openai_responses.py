@@ -96,8 +96,11 @@ def _is_content(data: Json) -> bool:
 def _assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
     body: Json = {}
     items: dict[Any, Json] = {}
-    for _, data, _ in events:
+    for event in events:
+        data = event.data
         kind = data.get("type")
+        if not event.is_whole:
+            return _cut(body, items, data), True
         if as_dict(data.get("response")):
             body = data["response"]
             if kind in _LAST:
@@ -111,6 +114,14 @@ def _assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
             _add(items.setdefault(index, {}), str(kind), data["delta"])
     output = [_finished(items[index]) for index in sorted(items)]
     return {**body, "output": output, "status": "incomplete"}, False
+
+
+def _cut(body: Json, items: dict[Any, Json], data: Json) -> Json:
+    """The answer if its last event was too long to keep: what came before it, and its figures."""
+    last = as_dict(data.get("response")) or data
+    output = [_finished(items[index]) for index in sorted(items)]
+    status = str(data.get("type") or "response.completed").removeprefix("response.")
+    return {**body, "status": status, **last, "output": output or last.get("output")}
 
 
 def _add(item: Json, kind: str, delta: str) -> None:

@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
+from llmobs.contrib._wire.wire import loads
+
 __all__ = ["read_head", "read_tail"]
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[{}\[\],]', re.DOTALL)
@@ -45,8 +47,8 @@ def read_head(text: bytes) -> Any:
     attempts += [(text, closers), (text[:cut], cut_depth)]
     for body, ends in attempts:
         try:
-            return msgspec.json.decode(body + b"".join(reversed(ends)))
-        except (msgspec.DecodeError, RecursionError):
+            return loads(body + b"".join(reversed(ends)))
+        except ValueError:
             continue
     return None
 

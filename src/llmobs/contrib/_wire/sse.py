@@ -35,6 +35,11 @@ class EventSplitter:
             del pending[:start]
         return events
 
+    def resume(self, data: bytes) -> list[bytes]:
+        """Take in *data*, before which something is missing; the first event lost its beginning."""
+        self._pending.clear()
+        return self.feed(data)[1:]
+
     def rest(self) -> bytes:
         """Return what is left without its blank line, and forget it."""
         rest = bytes(self._pending)

@@ -9,8 +9,8 @@ from typing import Any
 
 from llmobs.contrib._wire.body import MAX_MARKS, Copy
 from llmobs.contrib._wire.call import Call
+from llmobs.contrib._wire.ending import Ending
 from llmobs.contrib._wire.filter import UsageFilter
-from llmobs.contrib._wire.reading import Ending
 from llmobs.guard import internal_errors
 
 __all__ = ["report", "stream_class"]

@@ -5,14 +5,11 @@ OpenAI counts that way; Anthropic's ``input_tokens`` leaves out what was read fr
 written to it (API reference, "Prompt caching"). What a provider got wrong is left out and named.
 """
 
-from typing import Any, Final
+from typing import Any
 
-from llmobs.contrib._wire.wire import Fields, as_dict
+from llmobs.contrib._wire.wire import Fields, as_count, as_dict
 
 __all__ = ["anthropic_usage", "openai_usage"]
-
-_MAX_COUNT: Final = 10**12
-"""No call has more tokens than this; larger counts are not believed."""
 
 
 class _Counts:
@@ -26,10 +23,10 @@ class _Counts:
         for value in values:
             if value is None:
                 continue
-            if type(value) is int and 0 <= value <= _MAX_COUNT:
-                return value
-            self.warnings.append(f"usage: {name} is not a count; left out")
-            return None
+            count = as_count(value)
+            if count is None:
+                self.warnings.append(f"usage: {name} is not a count; left out")
+            return count
         return None
 
     def part(self, name: str, count: int | None, whole: int | None) -> int | None:
@@ -58,8 +55,8 @@ def openai_usage(value: Any) -> Fields:
     )
     written = counts.read("cache write", inside.get("cache_write_tokens"))
     reasoning = counts.read("reasoning", outside.get("reasoning_tokens"))
-    total = usage.get("total_tokens")
-    if type(total) is int and total != (taken or 0) + (given or 0):
+    total = counts.read("total", usage.get("total_tokens"))
+    if total is not None and total != (taken or 0) + (given or 0):
         if given is not None and reasoning and total == (taken or 0) + given + reasoning:
             given += reasoning  # xAI counts reasoning beside the output, not inside
         else:
