@@ -171,7 +171,6 @@ class Recording:
         """Start anew in a forked child; called by the interpreter's fork hook."""
         # The parent keeps what was queued; this process starts with its own sinks and no worker.
         self._lock = threading.RLock()
-        self._troubles.reset_after_fork()
         for worker in self._workers:
             worker.after_fork()
         self._forget_loop()

@@ -1,8 +1,15 @@
 """
-Work that a fork must not cut in two.
+Locks: what every lock of ours keeps to, and work that a fork must not cut in two.
 
-A child inherits memory as it is at that instant: half-done imports, locks whose holder does not
-exist there, and the bookkeeping of libraries about locks which, in the child, nobody holds.
+The rule. A signal handler or a finalizer runs wherever Python happens to be, also while this very
+thread holds a lock, and may record an event there. So every lock of ours is re-entrant, and under
+one of them we call nobody: no other lock of ours is taken, nothing is logged, no foreign code runs.
+What is changed under it is changed in single steps (``x += 1``, ``append``, ``popitem``), each
+reading afresh what it changes, so that what an interruption does in between is not undone. And
+every lock is a `ForkLock`, unless its owner makes a new one in a forked child.
+
+A fork's child inherits memory as it is at that instant: half-done imports, locks whose holder does
+not exist there, and the bookkeeping of libraries about locks which, in the child, nobody holds.
 """
 
 import os
@@ -19,19 +26,20 @@ FORK_WAIT_SECONDS: Final = 11.0
 """How long a fork waits for work in progress: a little more than SQLite's own busy timeout."""
 
 _locks: "weakref.WeakSet[ForkLock]" = weakref.WeakSet()
-_registry = threading.Lock()
+_registry = threading.RLock()
 
 
 class ForkLock:
     """
-    A lock that ``os.fork()`` takes too, so that the child never inherits the work half done.
+    A re-entrant lock that ``os.fork()`` takes too: the child never inherits another thread's work
+    half done. (Its own thread's work goes on in the child.)
 
     Args:
         before_fork: Called in the forking thread, with the lock held.
     """
 
     def __init__(self, before_fork: Callable[[], None] = lambda: None) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._before_fork = before_fork
         self._forking = False
         with _registry:
@@ -62,9 +70,11 @@ class ForkLock:
             self._lock.release()
 
     def renew(self) -> None:
-        """After a fork, in the child: whoever held the lock does not exist here."""
-        self._forking = False
-        self._lock = threading.Lock()
+        """After a fork, in the child: another thread that held the lock does not exist here."""
+        if self._forking:
+            self.resume()
+        else:
+            self._lock = threading.RLock()
 
 
 def _before() -> None:
@@ -82,7 +92,7 @@ def _after_in_parent() -> None:
 
 def _after_in_child() -> None:
     global _registry
-    _registry = threading.Lock()
+    _registry = threading.RLock()
     for lock in list(_locks):
         lock.renew()
 

@@ -8,6 +8,8 @@ import logging
 import os
 import threading
 import time
+import weakref
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -48,8 +50,9 @@ class Troubles:
     ) -> None:
         self._interval = interval
         self._loggers = loggers
-        self._lock = threading.Lock()
-        self._seen: dict[str, tuple[float, int]] = {}
+        self._lock = threading.RLock()
+        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        _logs.add(self)
 
     def log(
         self,
@@ -78,21 +81,30 @@ class Troubles:
             self._seen.pop(key, None)
             self._seen[key] = (now, 0)
             if len(self._seen) > MAX_DISTINCT:
-                del self._seen[next(iter(self._seen))]
+                self._seen.popitem(last=False)
         if held_back:
             message += " (and %d more like this since the last line)"
             args = (*args, held_back)
         for target in self._loggers:
             target.log(level, message, *args, exc_info=exc_info)
 
-    def reset_after_fork(self) -> None:
+    def after_fork(self) -> None:
         """Replace the lock, which another thread of the parent may have held."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
+
+_logs: "weakref.WeakSet[Troubles]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for log in list(_logs):
+        log.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 _troubles = Troubles()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_troubles.reset_after_fork)
 
 
 @contextmanager

@@ -13,8 +13,6 @@ from llmobs.guard import Troubles
 __all__ = ["check_directory", "check_file", "create", "say_if_open", "say_if_relative"]
 
 _troubles = Troubles(math.inf)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_troubles.reset_after_fork)
 
 
 def check_file(path: Path) -> None:

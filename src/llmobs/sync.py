@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
@@ -23,11 +24,12 @@ import anyio
 import anyio.lowlevel
 
 from llmobs.client import Recording
-from llmobs.context import current_run
+from llmobs.context import Run, current_run
 from llmobs.errors import DeliveryError
 from llmobs.events import Event
 from llmobs.exits import exit_hook, flush_on_signals
 from llmobs.forks import ForkLock
+from llmobs.pipeline.buffer import Complete, Done
 from llmobs.pipeline.delivery import CLOSE_SECONDS
 from llmobs.pipeline.statistics import DropReason, FlushReport
 from llmobs.pipeline.wakeup import call_soon_threadsafe
@@ -136,6 +138,7 @@ class Client(Recording):
     _thread: _LoopThread | None = None
     _closing: _LoopThread | None = None
     _closed = False
+    _starting = False
 
     def _wake(self) -> None:
         # The first event starts the thread; until it listens, every event may come here.
@@ -143,14 +146,21 @@ class Client(Recording):
             self._ensure_started()
 
     def _ensure_started(self) -> _LoopThread | None:
+        failure: RuntimeError | None = None
         with self._lock:
-            if self._thread is None and self.enabled and not self._closed:
-                exit_hook.add(self)
+            if self._thread is None and self.enabled and not self._closed and not self._starting:
+                self._starting = True  # whoever interrupts this in its thread leaves it to us
                 try:
+                    exit_hook.add(self)
                     self._thread = _LoopThread(self._serve)
                 except RuntimeError as error:  # no threads left, or the interpreter is ending
-                    self._troubles.log("no-thread", "llmobs: cannot start a thread: %s", error)
-            return self._thread
+                    failure = error
+                finally:
+                    self._starting = False
+            thread = self._thread
+        if failure is not None:
+            self._troubles.log("no-thread", "llmobs: cannot start a thread: %s", failure)
+        return thread
 
     async def _serve(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         async with anyio.create_task_group() as group:
@@ -163,6 +173,7 @@ class Client(Recording):
         """Start anew in a forked child, with a thread of its own."""
         super().after_fork()
         self._thread = self._closing = None
+        self._starting = False
 
     def flush(self, timeout: float | None = None) -> FlushReport:
         """
@@ -271,7 +282,57 @@ class Client(Recording):
         self.close()
 
 
+class _Unbuilt(Client):
+    """
+    Stands in for the default client while this very thread builds it.
+
+    Only what interrupts the thread there sees it: a signal handler, a finalizer. It cannot wait,
+    nor build another client, as it finds half-done imports. What it records is recorded afterwards.
+    """
+
+    def __init__(self) -> None:
+        # No call of `Client`'s: it has no settings and no sinks.
+        self.enabled = self._closed = True
+        self._workers, self._buffers = [], []
+        self._lock = threading.RLock()
+        self._client: Client | None = None
+        self._calls: deque[Callable[[Client], None]] = deque()
+        self.builder = threading.get_ident()
+
+    def _later(self, call: Callable[[Client], None]) -> None:
+        self._calls.append(call)
+        if self._client is not None:
+            self.hand_over(self._client)
+
+    def record(
+        self,
+        event: Event,
+        run: Run | None,
+        size: int,
+        failed: bool,
+        complete: Complete | None = None,
+        done: Done | None = None,
+    ) -> None:
+        """Keep it for the client, or give it on."""
+        self._later(lambda client: client.record(event, run, size, failed, complete, done))
+
+    def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:
+        """Keep it for the client, or give it on."""
+        self._later(lambda client: client.refuse(event, run, reason))
+
+    def flush(self, timeout: float | None = None) -> FlushReport:
+        """Do nothing yet."""
+        return FlushReport() if self._client is None else self._client.flush(timeout)
+
+    def hand_over(self, client: Client) -> None:
+        """Give what was recorded, and what will be, to *client*."""
+        self._client = client
+        while self._calls:
+            self._calls.popleft()(client)
+
+
 _default: Client | None = None
+_building: _Unbuilt | None = None
 _default_lock = ForkLock()
 
 
@@ -282,11 +343,19 @@ def default_client() -> Client:
     Raises:
         ConfigurationError: A variable ``LLMOBS_*`` is wrong.
     """
-    global _default
+    global _default, _building
     if _default is None:
         with _default_lock:
+            if _building is not None and _building.builder == threading.get_ident():
+                return _building
             if _default is None:
-                _default = Client()
+                _building = stand_in = _Unbuilt()
+                try:
+                    client = Client()
+                    _default = _default or client  # an interruption may have come before us
+                finally:
+                    _building = None
+                stand_in.hand_over(_default)
     return _default
 
 

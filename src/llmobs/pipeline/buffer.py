@@ -5,7 +5,7 @@ Any thread may offer; one worker takes and settles. Bounds hold in events and in
 """
 
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -88,12 +88,13 @@ class Buffer:
         self._rescued: deque[Entry] = deque()  # failures that outlived the overflow
         self._in_flight: dict[int, Entry] = {}
         self._bytes = 0
-        self._next_seq = 1
+        self.last_seq = 0
+        """Number of the newest event taken in."""
         self._closed = False
         self.accepted = 0
         self.delivered = 0
         self.spooled = 0
-        self.dropped: Counter[DropReason] = Counter()
+        self.dropped = dict.fromkeys(DropReason, 0)  # a Counter adds in two steps
 
     # Capture side, any thread.
 
@@ -110,12 +111,13 @@ class Buffer:
             self.accepted += 1  # now, as making room may have waited
             if refused:
                 return
-            entry.seq = self._next_seq
-            self._next_seq += 1
+            # Counted before it is there: whoever interrupts us later finds it, and wakes nobody.
+            waiting = len(queue) + 1
+            # In one step: no interruption may draw the same number, nor come in between with it.
+            self.last_seq = entry.seq = self.last_seq + 1
             queue.append(entry)
             before = self._bytes
             self._bytes = after = before + size
-            waiting = len(queue)
         # Only the edges wake the worker: it empties what is due before it sleeps again.
         if (
             waiting == 1
@@ -148,7 +150,11 @@ class Buffer:
             self._drop(entry, DropReason.TOO_LARGE)
             return False
         if self._overflow == "block" and not inside_event_loop():
-            self.wake()
+            self._lock.release()  # starting the worker takes another lock: see `llmobs.forks`
+            try:
+                self.wake()
+            finally:
+                self._lock.acquire()
             self._room.wait_for(lambda: self._fits(entry) or self._closed, self._block_timeout)
             if not self._fits(entry) or self._closed:
                 self._drop(entry, DropReason.CLOSED if self._closed else DropReason.QUEUE_FULL)
@@ -170,7 +176,7 @@ class Buffer:
     def _evict(self, newcomer: Entry) -> None:
         # Successes go first, oldest first. Failures found on the way step aside into `_rescued`,
         # so that each entry is looked at once, however long the queue.
-        while self._queue:
+        for _ in range(len(self._queue)):
             oldest = self._queue.popleft()
             if not oldest.failed:
                 self._bytes -= oldest.size
@@ -299,7 +305,7 @@ class Buffer:
             return {
                 "accepted": self.accepted,
                 "delivered": self.delivered,
-                "dropped": {str(reason): n for reason, n in self.dropped.items()},
+                "dropped": {str(reason): n for reason, n in self.dropped.items() if n},
                 "spooled": self.spooled,
                 "pending": self.waiting + len(self._in_flight),
                 "queue_events": self.waiting,
@@ -320,11 +326,6 @@ class Buffer:
             self._bytes = 0
             self._room.notify_all()
             return list(self._in_flight.values())
-
-    @property
-    def last_seq(self) -> int:
-        """Number of the newest event taken in."""
-        return self._next_seq - 1
 
     def is_settled(self, seq: int) -> bool:
         """Whether every event taken in up to number *seq* was settled."""

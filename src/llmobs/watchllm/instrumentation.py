@@ -5,13 +5,13 @@ Nothing is patched here; the capture is those doors'.
 """
 
 import logging
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final
 
 from llmobs.context import Entry, current_frame, current_run
+from llmobs.forks import ForkLock
 from llmobs.ids import new_id
 from llmobs.tracker import NO_RECORDER, Tracker
 from llmobs.watchllm.client import WatchLLMClient
@@ -32,7 +32,7 @@ _DOORS: Final = {"openai": "llmobs.contrib.openai", "anthropic": "llmobs.contrib
 
 logger = logging.getLogger("watchllm")
 
-_lock = threading.Lock()
+_lock = ForkLock()
 _client: WatchLLMClient | None = None
 _opened: list[str] = []
 

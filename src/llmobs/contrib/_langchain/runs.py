@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from llmobs.codec import snapshot, weigh
 from llmobs.context import Frame, current_frame, set_frame
 from llmobs.contrib._once import Told, record_once
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
+from llmobs.forks import ForkLock
 from llmobs.operations import Operation, PromptCall, SeveralCalls
 from llmobs.sync import default_client
 from llmobs.tracker import Tracker
@@ -120,8 +121,8 @@ class OpenRuns:
     def __init__(self, client: Recording | None, limit: int) -> None:
         self._client = client
         self._limit = limit
-        self._lock = threading.Lock()
-        self._runs: dict[Any, OpenRun] = {}
+        self._lock = ForkLock()
+        self._runs: OrderedDict[Any, OpenRun] = OrderedDict()
         self._frames: set[int] = set()
         """Ids of the operations of open runs."""
 
@@ -152,7 +153,7 @@ class OpenRuns:
             if run.place.parent is not None:
                 run.place.parent.children[run_id] = run
             if len(self._runs) > self._limit:
-                forgotten = self._runs.pop(next(iter(self._runs)))
+                _, forgotten = self._runs.popitem(last=False)
                 self._frames.discard(id(forgotten.operation))
         if forgotten is not None:
             _give_up(forgotten)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any, Final
 
 from llmobs.context import Frame, current_frame
 from llmobs.contrib._spans.kinds import Kind, kind_of
+from llmobs.forks import ForkLock
 from llmobs.ids import new_id
 from llmobs.operations import Captured, PromptCall, SeveralCalls
 from llmobs.tracker import Tracker
@@ -96,7 +96,7 @@ class OpenSpans:
     def __init__(self, new_run: Callable[[str], Tracker], limit: int = MAX_OPEN) -> None:
         self._new_run = new_run
         self._limit = limit
-        self._lock = Lock()
+        self._lock = ForkLock()
         self._open: OrderedDict[int, OpenSpan] = OrderedDict()
         self._traces: OrderedDict[int, Tracker] = OrderedDict()
         self._events: OrderedDict[int, str] = OrderedDict()
