@@ -22,7 +22,7 @@ from llmobs.pipeline._spans import (
     run_end,
 )
 
-__all__ = ["BEARER", "find_bearers", "find_keys"]
+__all__ = ["find_bearers", "find_keys"]
 
 
 class _Prefix(NamedTuple):
@@ -133,7 +133,6 @@ def _key_block_end(text: str, body: int) -> int:
     return body if cut is None else cut.end()
 
 
-BEARER = "Bearer "
 _BEARER = re.compile(rf"Bearer {{1,8}}([0-9A-Za-z._~+/=-]{{6,{LONGEST_RUN}}}+)")
 _DIGIT = re.compile(r"[0-9]")
 
@@ -141,21 +140,22 @@ _DIGIT = re.compile(r"[0-9]")
 def find_bearers(
     text: str, at: int, high: int, resume: list[int], spans: list[Span]
 ) -> Steps[None]:
-    """Append to ``spans`` the bearer tokens from the first "Bearer " at ``at`` up to ``high``."""
-    if at < resume[1]:
-        at = text.find(BEARER, resume[1], high + len(BEARER) - 1)
+    """Append to ``spans`` the bearer tokens from the first "B" at ``at`` up to ``high``."""
+    find = text.find
+    at = max(at, resume[1])
     anchors = 0
     while at >= 0:
         anchors += 1
         if anchors % ANCHORS_A_STEP == 0:
             yield
         end = at + 1
-        found = _BEARER.match(text, at)
-        if found is not None:
-            token = found[1]
-            # "Bearer certificates" is prose; a token is long or has a digit.
-            if len(token) >= 20 or _DIGIT.search(token):
-                end = yield from run_end(text, found.start(1), found.end())
-                spans.append(Span(at, _before_stop(text, end), TOKEN))
-                resume[1] = end
-        at = text.find(BEARER, end, high + len(BEARER) - 1)
+        if text.startswith("earer ", end):
+            found = _BEARER.match(text, at)
+            if found is not None:
+                token = found[1]
+                # "Bearer certificates" is prose; a token is long or has a digit.
+                if len(token) >= 20 or _DIGIT.search(token):
+                    end = yield from run_end(text, found.start(1), found.end())
+                    spans.append(Span(at, _before_stop(text, end), TOKEN))
+                    resume[1] = end
+        at = find("B", end, high)
