@@ -55,7 +55,7 @@ def redacting(text: str, chunk: int = _CHUNK) -> Steps[str]:
     for low in range(chunk, length, chunk):
         yield
         spans += yield from find_spans(text, low, min(low + chunk, length), resume)
-    return _replace(text, spans) if spans else text
+    return (yield from _replace(text, spans)) if spans else text
 
 
 def finish(steps: Steps[T]) -> T:
@@ -68,11 +68,13 @@ def finish(steps: Steps[T]) -> T:
             return result
 
 
-def _replace(text: str, spans: list[Span]) -> str:
+def _replace(text: str, spans: list[Span]) -> Steps[str]:
     spans.sort()
     pieces: list[str] = []
     done = 0
-    for start, end, token in spans:
+    for number, (start, end, token) in enumerate(spans):
+        if number % _MANY == _MANY - 1:
+            yield
         if start >= done:
             pieces += text[done:start], token
             done = end
