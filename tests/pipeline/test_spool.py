@@ -1,5 +1,7 @@
 """The spool: what cannot be delivered waits on disk, survives, and is sent once."""
 
+import errno
+import fcntl
 import os
 import signal
 import stat
@@ -14,14 +16,16 @@ from unittest.mock import Mock
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmobs import AsyncClient, DeliveryError
 from llmobs.errors import SinkRejectedError, SinkTooLargeError, SinkUnavailableError
+from llmobs.ids import new_id
+from llmobs.pipeline.claim import Claim
 from llmobs.pipeline.prepare import Preparer
 from llmobs.pipeline.sink import Batch
-from llmobs.pipeline.spool import Spool
+from llmobs.pipeline.spool import LOST, Spool
 from llmobs.settings import Settings
 from llmobs.sinks import resolve
 from tests.helpers import ScriptedSink, make_event, poll
@@ -122,6 +126,7 @@ def test_sinks_do_not_share(tmp_path: Path) -> None:
 steps = st.one_of(st.integers(1, 9_000), st.just("send"))
 
 
+@settings(deadline=None)  # it waits for a disk
 @given(st.lists(st.tuples(st.integers(0, 1), steps), min_size=5, max_size=50))
 def test_the_oldest_go_first_when_it_is_full_and_only_then(todo: list[tuple[int, Any]]) -> None:
     """Two processes write and send at will; each may add 1/64 to the cap."""
@@ -189,15 +194,150 @@ def test_writing_does_not_look_at_every_file(
 def test_what_a_dead_writer_left_is_swept_and_damage_is_skipped(tmp_path: Path) -> None:
     spool = Spool(tmp_path, "x", 10**6)
     spool.write([make_event(), make_event()])
-    hidden = spool.directory / ".0190-half.jsonl"
-    hidden.write_text('{"event_type": "prompt_c')
     path = spool.files()[0].path
+    empty = path.with_name(f".{new_id()}-1.jsonl")
+    empty.touch()
     path.write_bytes(path.read_bytes()[:-40] + b"\xff\xfe garbage\n")
     claim = spool.claim()
     assert claim is not None
     assert len(claim.read()) == 1
-    assert not hidden.exists()
+    assert not empty.exists()
     claim.release()
+
+
+def test_what_a_dead_writer_had_written_is_kept(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    events = [make_event() for _ in range(3)]
+    spool.write(events)
+    (path,) = (file.path for file in spool.files())
+    path.write_bytes(path.read_bytes()[:-30])
+    hidden = path.rename(path.with_name(f".{path.name}"))
+    with hidden.open("rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)  # still writing
+        assert spool.claim() is None and hidden.exists()
+    claim = spool.claim()
+    assert claim is not None
+    assert (claim.path, claim.count) == (path, 3)
+    assert claim.read() == events[:2]
+    claim.finish()
+
+
+def test_what_is_not_ours_in_the_spool_stays_and_blocks_nothing(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    spool.write([make_event()])
+    name = spool.files()[0].path.name
+    foreign = [".snapshot", f".{name}.bak", ".nfs0000", f"a{name}", "notes.txt", f"{name}.v2"]
+    for other in foreign:
+        (spool.directory / other).write_text("theirs")
+    folders = [".snapshots", f".{new_id()}-1.jsonl", f".{name}.delivered=1", f"{new_id()}-1.jsonl"]
+    for other in folders:
+        (spool.directory / other).mkdir()
+    os.utime(spool.directory / folders[2], (0, 0))  # as old as receipts that nobody fetched
+    claim = spool.claim()
+    assert claim is not None and claim.path.name == name
+    claim.finish()
+    assert spool.claim() is None
+    assert sorted(os.listdir(spool.directory)) == sorted(foreign + folders)
+
+
+def test_a_batch_that_cannot_be_opened_or_read_blocks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    for _ in range(3):
+        spool.write([make_event()])
+    first, second, third = (file.path for file in spool.files())
+    take, read = Claim.take, Claim.read
+
+    def open_(path: Path, count: int) -> Claim | None:
+        if path == first:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return take(path, count)
+
+    def read_(claim: Claim) -> Any:
+        if claim.path == second:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(claim)
+
+    monkeypatch.setattr(Claim, "take", open_)
+    monkeypatch.setattr(Claim, "read", read_)
+    claim = spool.claim()
+    assert claim is not None and claim.path == third
+    assert spool.left_alone == {first.name: "Permission denied", second.name: "Input/output error"}
+    claim.finish()
+    assert spool.claim() is None
+    monkeypatch.undo()
+    claim = spool.claim()
+    assert claim is not None and claim.path == first
+
+
+def test_a_batch_of_a_newer_llmobs_is_left_alone(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    spool.write([make_event(), make_event()])
+    spool.write([make_event()])
+    newer, older = (file.path for file in spool.files())
+    content = newer.read_bytes() + b'{"event_type": "dream", "event_id": "1"}\n'
+    newer.write_bytes(content)
+    claim = spool.claim()
+    assert claim is not None and claim.path == older
+    claim.finish()
+    assert "another version" in spool.left_alone[newer.name]
+    spool.left_alone.clear()
+    assert spool.claim() is None
+    assert newer.read_bytes() == content
+    assert not spool.left_alone  # said once, not with every pass
+
+
+def test_a_name_with_an_impossible_count_is_sent_and_removed(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    spool.write([make_event()])
+    path = spool.files()[0].path
+    path.rename(path.with_name(f"{path.name[:36]}-{'9' * 200}.jsonl"))
+    assert [file.events for file in spool.files()] == [0]
+    claim = spool.claim()
+    assert claim is not None and len(claim.read()) == 1
+    claim.finish()
+    assert os.listdir(spool.directory) == []
+
+
+@pytest.mark.parametrize("receipt", [None, {"delivered": 1}])
+def test_a_hard_link_in_the_spool_does_not_empty_the_other_file(
+    tmp_path: Path, receipt: dict[str, int] | None
+) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("not a batch")
+    spool = Spool(tmp_path, "x", 10**6)
+    spool.write([make_event()])
+    first = spool.claim()
+    assert first is not None
+    first.finish()
+    (spool.directory / f"{new_id()}-1.jsonl").hardlink_to(mine)
+    claim = spool.claim()
+    assert claim is not None and claim.read() == []
+    claim.finish(receipt)
+    assert spool.claim() is None
+    assert mine.read_text() == "not a batch"
+
+
+def test_a_receipt_that_cannot_be_true_is_not_believed(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    name, _ = spool.write([make_event(), make_event()])
+    spool.own.add(name)
+    path = spool.directory / name
+    path.rename(path.with_name(f".{name}.delivered=999999"))
+    assert spool.settled_by_others() == {LOST: 2}
+
+
+@pytest.mark.parametrize(("mode", "lines"), [(0o700, 0), (0o750, 0), (0o755, 1), (0o777, 1)])
+def test_a_spool_open_to_everyone_is_said_once(
+    tmp_path: Path, mode: int, lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    spool.directory.mkdir()
+    spool.directory.chmod(mode)
+    spool.write([make_event()])
+    spool.write([make_event()])
+    assert caplog.text.count("every user of this machine can open the spool") == lines
 
 
 def in_a_child(moment: Callable[[], object]) -> Callable[[], None]:
@@ -406,17 +546,26 @@ async def test_a_backlog_does_not_hold_up_what_is_recorded_meanwhile(tmp_path: P
                 await anyio.sleep(0.01)
 
 
+@pytest.mark.parametrize("always_due", [False, True])
 async def test_steady_traffic_does_not_keep_a_backlog_waiting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, always_due: bool
 ) -> None:
     monkeypatch.setattr("llmobs.pipeline.worker.REPLAY_SECONDS", 0.1)
-    async with AsyncClient(sink=Slow(), spool_dir=tmp_path, flush_interval_seconds=0.05) as client:
+    async with AsyncClient(
+        sink=Slow(),
+        spool_dir=tmp_path,
+        flush_interval_seconds=0.05,
+        batch_size=1 if always_due else 512,
+    ) as client:
         log(client)
         await client.flush(5)
-        Spool(tmp_path, "scripted", 10**8).write([make_event()])
+        backlog = Spool(tmp_path, "scripted", 10**8)
+        for _ in range(5):
+            backlog.write([make_event()])
         with anyio.fail_after(10):
-            while not client.statistics().replayed:
-                log(client)
+            while client.statistics().replayed < 5:
+                while client.statistics().queue_events < 20:
+                    log(client)
                 await anyio.sleep(0.001)
 
 

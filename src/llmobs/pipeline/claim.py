@@ -25,7 +25,7 @@ except ImportError:  # pragma: no cover - Windows
 else:
     fcntl = _fcntl
 
-__all__ = ["HAS_LOCKS", "Claim", "lock", "unlock"]
+__all__ = ["HAS_LOCKS", "Claim", "NewerBatchError", "lock", "unlock"]
 
 HAS_LOCKS: Final = fcntl is not None
 """Whether this platform has the locks."""
@@ -63,6 +63,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 
+class NewerBatchError(Exception):
+    """A batch holds events that this llmobs does not know; a newer one will."""
+
+
 class Claim:
     """A batch that this process alone may send, until `finish` or `release`."""
 
@@ -70,12 +74,18 @@ class Claim:
         self.path = path
         self.count = events
         """Events it was written with."""
+        self._events: list[Event] | None = None
         self._file = file
         self._pid = os.getpid()
 
     @classmethod
     def take(cls, path: Path, events: int) -> Self | None:
-        """Lock the batch at *path*; None if somebody has it, or it is gone."""
+        """
+        Lock the batch at *path*; None if somebody has it, or it is gone.
+
+        Raises:
+            OSError: It is not ours to open, or no file.
+        """
         try:
             # A link would let us lock, and in the end empty, a file that is not ours.
             file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -92,15 +102,30 @@ class Claim:
         return None
 
     def read(self) -> list[Event]:
-        """Return its events; lines that are none (a damaged disk) are left out."""
-        return list(gently(self._events()))
+        """
+        Return its events, read once; lines that are none (a damaged disk) are left out.
 
-    def _events(self) -> Iterator[Event]:
+        Raises:
+            OSError: The disk does not give them.
+            NewerBatchError: A line is whole, and yet no event that this llmobs knows.
+        """
+        if self._events is None:
+            self._events = list(gently(self._decoded()))
+        return self._events
+
+    def _decoded(self) -> Iterator[Event]:
         with open(self._file, "rb", closefd=False) as file:
             for line in file:
+                try:
+                    event = decode(line)
+                except msgspec.ValidationError as error:
+                    if _is_an_object(line):
+                        raise NewerBatchError(f"written by another version ({error})") from None
                 # Text that is not UTF-8, and values nested without end, are not DecodeErrors.
-                with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                    yield decode(line)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    pass
+                else:
+                    yield event
 
     def finish(self, receipt: Mapping[str, int] | None = None) -> None:
         """
@@ -118,7 +143,8 @@ class Claim:
                 told = ",".join(f"{outcome}={count}" for outcome, count in receipt.items())
                 # A rename needs no room on the disk, and happens whole or not at all.
                 self.path.rename(self.path.with_name(f".{self.path.name}.{told}"))
-                os.ftruncate(file, 0)
+                if os.fstat(file).st_nlink == 1:  # else it is somebody's file under another name
+                    os.ftruncate(file, 0)
             else:
                 self.path.unlink()
         self._file = file
@@ -133,3 +159,10 @@ class Claim:
     def __del__(self) -> None:
         # Taken for a caller that gave up waiting for a slow disk.
         self.release()
+
+
+def _is_an_object(line: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(line), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False

@@ -169,21 +169,15 @@ class Spiller:
 
     async def claim(self) -> tuple[Claim, list[Event]] | None:
         """Take the oldest batch on disk, with its events; None if there is none to send."""
+        claim = None
         try:
-            return await self._call(self._claim_now)
+            claim = await self._call(self.spool.claim)
         except (OSError, RuntimeError) as error:
             self._say("read", error)
-            return None
-
-    def _claim_now(self) -> tuple[Claim, list[Event]] | None:
-        claim = self.spool.claim()
-        if claim is None:
-            return None
-        try:
-            return claim, claim.read()
-        except BaseException:
-            claim.release()
-            raise
+        left, self.spool.left_alone = self.spool.left_alone, {}
+        for name, why in left.items():
+            self._say("read a batch of", f"{name}: {why}; it is left alone")
+        return None if claim is None else (claim, claim.read())
 
     def release(self, claim: Claim) -> None:
         """Leave a batch to whoever asks next, this process included."""
@@ -195,12 +189,13 @@ class Spiller:
         told = Counter[str]()
         for count, reason in outcomes:
             told[DELIVERED if reason is None else str(reason)] += count
-        if damaged := claim.count - told.total():
+        if (damaged := claim.count - told.total()) > 0:
             told[str(DropReason.INTERNAL)] += damaged
             self._say("read all of", f"{damaged} events of {claim.path.name} are damaged")
         ours = claim.path.name in self.spool.own
         try:
-            await self._call(claim.finish, None if ours else told)
+            # A name of no true count is none that a process waits to hear of.
+            await self._call(claim.finish, None if ours or not claim.count else told)
         except (OSError, RuntimeError) as error:
             self._say("remove a delivered batch from", error)
         if ours:

@@ -5,7 +5,10 @@ One directory per sink, one file per batch, native JSON lines. A batch is writte
 name and renamed, so a file is either whole or not there. Whoever sends one holds a lock on it (a
 `Claim`): all workers of a host share a spool and each batch is sent by one of them. Files are
 removed when their events are settled; a crash between the two sends a batch again, which event ids
-make harmless.
+make harmless. What a process killed while writing left under the hidden name is as good as it goes.
+
+The directory may hold anything else (snapshots of a file system, what an administrator put there,
+batches of a newer llmobs): it is left alone, and keeps nothing of ours waiting.
 
 Whoever settles another process's batch leaves a receipt for it: an empty hidden file whose name
 says what became of the events. So each process can account for what it recorded.
@@ -19,6 +22,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, Final, Self
 
 import msgspec
@@ -27,8 +31,8 @@ from llmobs.codec import encode
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event
 from llmobs.ids import new_id
-from llmobs.paths import check_directory
-from llmobs.pipeline.claim import HAS_LOCKS, Claim, lock, unlock
+from llmobs.paths import check_directory, say_if_open
+from llmobs.pipeline.claim import HAS_LOCKS, Claim, NewerBatchError, lock, unlock
 from llmobs.pipeline.sink import Sink
 from llmobs.pipeline.slices import gently
 
@@ -54,7 +58,10 @@ SLACK: Final = 64
 """One part in so many of what the spool may hold is written before it is measured again."""
 
 _NAME: Final = re.compile(r"([0-9a-f-]{36})-(\d+)\.jsonl")
+_HIDDEN: Final = re.compile(rf"\.{_NAME.pattern}")
 _RECEIPT: Final = re.compile(r"\.([0-9a-f-]{36}-\d+\.jsonl)\.((?:[a-z_]+=\d+,?)+)")
+_MOST_DIGITS: Final = 9
+"""Of a count in a name that we wrote."""
 
 
 class SpoolFile(msgspec.Struct, frozen=True):
@@ -62,6 +69,7 @@ class SpoolFile(msgspec.Struct, frozen=True):
 
     path: Path
     events: int
+    """0 if its name tells no number that could be true."""
     size: int
     """Bytes."""
     modified: float
@@ -82,9 +90,13 @@ def batches_in(directory: Path) -> list[SpoolFile]:
                 with suppress(FileNotFoundError):  # another worker finished it
                     stat = entry.stat()
                     found.append(
-                        SpoolFile(Path(entry.path), int(match[2]), stat.st_size, stat.st_mtime)
+                        SpoolFile(Path(entry.path), _count(match[2]), stat.st_size, stat.st_mtime)
                     )
     return sorted(found, key=lambda file: file.path.name)
+
+
+def _count(digits: str) -> int:
+    return int(digits) if len(digits) <= _MOST_DIGITS else 0
 
 
 class BatchTooLargeError(Exception):
@@ -124,6 +136,9 @@ class Spool:
         self._max_bytes = max_bytes
         self.own: set[str] = set()
         """Names of batches this process wrote and has not accounted for."""
+        self.left_alone: dict[str, str] = {}
+        """Batches that could not be looked into since this was last read, and why."""
+        self._newer: set[str] = set()
         self._candidates: deque[tuple[str, int]] = deque()
         self._size = 0  # as measured, and what was written since
         self._unmeasured = max_bytes  # bytes written since
@@ -153,6 +168,7 @@ class Spool:
             raise BatchTooLargeError
         for folder in (self.directory.parent, self.directory):  # `parents` would ignore the mode
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        say_if_open(self.directory, "spool")
         evicted = self._make_room(len(data))
         name = f"{new_id()}-{len(events)}.jsonl"
         hidden = self.directory / f".{name}"
@@ -180,15 +196,34 @@ class Spool:
         return batches_in(self.directory)
 
     def claim(self) -> "Claim | None":
-        """Take the oldest batch that nobody else is sending; None if there is none."""
+        """Take the oldest batch that nobody else is sending, and read it; None if there is none."""
+        tried: set[str] = set()
         # The directory is read once per pass over it, not once per batch: there may be many.
         for _ in range(2):
             while self._candidates:
-                name, events = self._candidates.popleft()
-                claim = Claim.take(self.directory / name, events)
-                if claim is not None:
+                name, count = self._candidates.popleft()
+                if name in tried:
+                    continue
+                tried.add(name)
+                if (claim := self._take(name, count)) is not None:
                     return claim
             self._candidates.extend(self._look())
+        return None
+
+    def _take(self, name: str, count: int) -> "Claim | None":
+        claim = None
+        try:
+            claim = Claim.take(self.directory / name, count)
+            if claim is not None:
+                claim.read()
+            return claim
+        except NewerBatchError as error:
+            self._newer.add(name)
+            self.left_alone[name] = str(error)
+        except OSError as error:  # not ours to read, or a bad spot of the disk
+            self.left_alone[name] = error.strerror or str(error)
+        if claim is not None:
+            claim.release()
         return None
 
     def forget_pass(self) -> None:
@@ -197,19 +232,19 @@ class Spool:
 
     def _look(self) -> list[tuple[str, int]]:
         """Return name and count of the waiting batches, oldest first; sweep the rest on the way."""
-        found = []
-        hidden = []
-        with suppress(FileNotFoundError), os.scandir(self.directory) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    hidden.append(Path(entry.path))
-                elif (match := _NAME.fullmatch(entry.name)) and entry.is_file(
-                    follow_symlinks=False
-                ):
-                    found.append((entry.name, int(match[2])))
-        for path in hidden:
-            _sweep(path)
-        return sorted(found)
+        names = self._names()
+        for name in names:
+            if _HIDDEN.fullmatch(name) or _RECEIPT.fullmatch(name):
+                with suppress(OSError):  # a directory of that name, or somebody else's file
+                    rescued = _sweep(self.directory / name)
+                    names = names | rescued
+        waiting = {name: match for name in names if (match := _NAME.fullmatch(name))}
+        self._newer &= waiting.keys()
+        return sorted(
+            (name, _count(match[2]))
+            for name, match in waiting.items()
+            if name not in self._newer and _is_file(self.directory / name)
+        )
 
     def settled_by_others(self) -> dict[str, int]:
         """Return the events of our batches that others settled, by what became of them."""
@@ -221,10 +256,13 @@ class Spool:
         receipts = {match[1]: match for name in names if (match := _RECEIPT.fullmatch(name))}
         for name in self.own - names:
             receipt = receipts.get(name)
-            if receipt is None:
-                told = {LOST: int(name.rpartition("-")[2].partition(".")[0])}
-            else:
-                told = {what: int(n) for what, n in (p.split("=") for p in receipt[2].split(","))}
+            count = int(name.rpartition("-")[2].partition(".")[0])
+            told = {LOST: count}
+            if receipt is not None:
+                pairs = (pair.split("=") for pair in receipt[2].strip(",").split(","))
+                read = {what: int(number) for what, number in pairs}
+                if sum(read.values()) == count:  # else none of ours wrote it
+                    told = read
                 (self.directory / receipt[0]).unlink(missing_ok=True)
             self.own.discard(name)
             for outcome, count in told.items():
@@ -240,6 +278,7 @@ class Spool:
     def after_fork(self) -> None:
         """Forget which batches the parent wrote, in a forked child."""
         self.own = set()
+        self.left_alone = {}
         self.forget_pass()
 
     def _make_room(self, size: int) -> list[Evicted]:
@@ -257,7 +296,9 @@ class Spool:
         for file in files:
             if self._size <= self._max_bytes - slack:
                 break
-            claim = Claim.take(file.path, file.events)
+            claim = None
+            with suppress(OSError):  # not ours to remove
+                claim = Claim.take(file.path, file.events)
             if claim is not None:  # never one that is being sent
                 ours = file.path.name in self.own
                 claim.finish(None if ours else {"spool_full": file.events})
@@ -274,12 +315,28 @@ def _sync_names(directory: Path) -> None:
         os.close(folder)
 
 
-def _sweep(path: Path) -> None:
-    """Remove what a process that died while writing left behind, and receipts nobody fetched."""
-    with suppress(FileNotFoundError):
-        is_receipt = _RECEIPT.fullmatch(path.name) is not None
-        if is_receipt and time.time() - path.stat().st_mtime < RECEIPT_SECONDS:
-            return
-        claim = Claim.take(path, 0)
-        if claim is not None:
-            claim.finish()
+def _is_file(path: Path) -> bool:
+    try:
+        return S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _sweep(path: Path) -> frozenset[str]:
+    """
+    Remove receipts nobody fetched, and what a process that died while writing left behind; of a
+    batch it was writing, keep what is there. Returns the names of rescued batches.
+    """
+    is_receipt = _RECEIPT.fullmatch(path.name) is not None
+    if is_receipt and time.time() - path.stat().st_mtime < RECEIPT_SECONDS:
+        return frozenset()
+    claim = Claim.take(path, 0)
+    if claim is None:
+        return frozenset()
+    if is_receipt or not path.stat().st_size:
+        claim.finish()
+        return frozenset()
+    name = path.name.removeprefix(".")
+    path.rename(path.with_name(name))
+    claim.release()
+    return frozenset({name})

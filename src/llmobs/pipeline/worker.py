@@ -170,15 +170,20 @@ class Worker:
                 replay_seconds = FLUSH_SECONDS if self._flushes else REPLAY_SECONDS
                 await self._wakeup.wait(None if self._spiller is None else replay_seconds)
 
-    async def _deliver_due(self) -> None:
-        """Deliver a batch, and what is due after it: each is prepared while the sink has the one before."""
+    async def _deliver_due(self, *, once: bool = False) -> None:
+        """
+        Deliver a batch, and what is due after it: each is prepared while the sink has the one before.
+
+        Args:
+            once: One batch only: under steady load there is always another.
+        """
         self._handled = entries = self.buffer.take()
         await self._preparer.prepare(entries)
         while entries:
             self._state = SinkState.DELIVERING
             following: list[Entry] = []
             async with anyio.create_task_group() as group:
-                if self._is_due():
+                if self._is_due() and not once and not self._should_replay():
                     following = self.buffer.take()
                     self._handled = [*entries, *following]
                     group.start_soon(self._preparer.prepare, following)
@@ -244,7 +249,7 @@ class Worker:
             self._set_down(False)
             self._announce_flushes()
             if self._has_waiting and self._is_due():
-                await self._deliver_due()
+                await self._deliver_due(once=True)  # in turns
                 if self._down:
                     return
         self._replay_at = time.monotonic() + REPLAY_SECONDS
