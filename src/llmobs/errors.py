@@ -12,6 +12,7 @@ Every exception of llmobs.
     │   └── StoreVersionError                written by a newer llmobs
     ├── SinkError                            a sink did not take a batch
     │   ├── SinkUnavailableError             try again (retriable)
+    │   │   └── SinkMisconfiguredError       a wrong URL: say so, try again rarely
     │   ├── SinkUnauthorizedError            wrong key: stop, say so, try again rarely
     │   ├── SinkTooLargeError                split the batch
     │   └── SinkRejectedError                refused for good: the batch, or the events it names
@@ -22,6 +23,8 @@ Every exception of llmobs.
 from collections.abc import Mapping
 from typing import ClassVar
 
+from llmobs.printable import one_line
+
 __all__ = [
     "ConfigurationError",
     "DeliveryError",
@@ -29,6 +32,7 @@ __all__ = [
     "LLMObsError",
     "MissingExtraError",
     "SinkError",
+    "SinkMisconfiguredError",
     "SinkRejectedError",
     "SinkTooLargeError",
     "SinkUnauthorizedError",
@@ -41,7 +45,16 @@ __all__ = [
 
 
 class LLMObsError(Exception):
-    """Base of all errors raised by llmobs."""
+    """
+    Base of all errors raised by llmobs.
+
+    Args:
+        message: What happened. It may hold words of a server, a broker or a file, and ends in logs
+            and terminals: so it is made one printable line here, for all of them.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(str(message)))
 
 
 class ConfigurationError(LLMObsError, ValueError):
@@ -107,6 +120,13 @@ class SinkUnavailableError(SinkError):
     reason = "unavailable"
 
 
+class SinkMisconfiguredError(SinkUnavailableError):
+    """
+    Something answers there, and it is not what this sink is for: a wrong URL. Retried rarely: only
+    its owner can mend this.
+    """
+
+
 class SinkUnauthorizedError(SinkError):
     """The sink refuses our key. Retried rarely: only its owner can mend this."""
 
@@ -134,7 +154,9 @@ class SinkRejectedError(SinkError):
         self, message: str, *, events: Mapping[str, str] | None = None, delivered: bool = False
     ) -> None:
         super().__init__(message)
-        self.events: Mapping[str, str] = events or {}
+        self.events: Mapping[str, str] = {
+            event_id: one_line(words) for event_id, words in (events or {}).items()
+        }
         self.delivered = delivered
 
 

@@ -10,13 +10,16 @@ import pytest
 
 from llmobs import AsyncClient, DropReason, SinkState
 from llmobs.errors import (
+    ConfigurationError,
     DeliveryError,
     DeliveryTimeoutError,
     LLMObsError,
+    SinkMisconfiguredError,
     SinkRejectedError,
     SinkTooLargeError,
     SinkUnauthorizedError,
     SinkUnavailableError,
+    StoreCorruptError,
     StoreVersionError,
 )
 from llmobs.pipeline.retry import backoff
@@ -222,14 +225,72 @@ async def test_a_wrong_key_is_said_once_and_the_events_wait(
     assert caplog.text.count("key refused") == 2  # when it happened, and at the end
 
 
-@pytest.mark.parametrize("error", [StoreVersionError("newer"), SinkUnauthorizedError("no")])
-async def test_closing_does_not_wait_for_what_only_somebody_can_mend(error: LLMObsError) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        StoreVersionError("newer"),
+        SinkUnauthorizedError("no"),
+        SinkMisconfiguredError("HTTP 404; is the URL right?"),
+    ],
+)
+async def test_closing_does_not_wait_for_what_only_somebody_can_mend(
+    error: LLMObsError, caplog: pytest.LogCaptureFixture
+) -> None:
     sink = ScriptedSink([error] * 100)
     started = time.monotonic()
     async with AsyncClient(sink=sink, shutdown_timeout=30) as client:
         log(client)
     assert time.monotonic() - started < 5
     assert client.statistics().total_dropped == 1
+    said = caplog.records[-1].getMessage()
+    assert "does not wait for what only a hand can mend" in said and "30" not in said
+
+
+HOSTILE = "\x1b[31mred\x1b[0m\r\n2026-11-29 CRITICAL forged line\u2028\u202ebackwards\x07"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SinkUnavailableError(HOSTILE),
+        SinkUnauthorizedError(HOSTILE),
+        SinkRejectedError(HOSTILE),
+        SinkRejectedError("no", events={"the-id": HOSTILE}),
+        SinkTooLargeError(HOSTILE),
+        StoreCorruptError(HOSTILE),
+        ConfigurationError(HOSTILE),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_words_of_others_reach_log_and_statistics_in_one_printable_line(
+    error: LLMObsError, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[str | None] = []
+    sink = ScriptedSink([error] * 100)
+    async with AsyncClient(sink=sink, shutdown_timeout=0.05) as client:
+        event = make_event(event_id="the-id")
+        client.record(event, None, 0, False, done=lambda reason, words: heard.append(words))
+        await client.flush(0.05)
+        heard.append(client.statistics().last_error)
+    said = [record.getMessage() for record in caplog.records] + [words or "" for words in heard]
+    assert any("red" in line and "forged line" in line for line in said)
+    assert [line for line in said if not line.isprintable()] == []
+
+
+@pytest.mark.parametrize(("seconds", "when"), [(0.0, "at once"), (2.5, "in 2.5 s")])
+async def test_the_line_about_a_failure_says_what_there_is(
+    seconds: float, when: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmobs.pipeline.health.backoff", lambda attempt, retry_after=None: seconds)
+    sink = ScriptedSink([SinkUnavailableError("away")])
+    async with AsyncClient(sink=sink, flush_interval_seconds=0.001) as client:
+        log(client)
+        with anyio.fail_after(10):
+            while "delivery failed" not in caplog.text:
+                await anyio.sleep(0.01)
+    assert f"llmobs: scripted: delivery failed: away; 1 events wait, next attempt {when}" in [
+        record.getMessage() for record in caplog.records
+    ]
 
 
 async def test_a_sink_that_crashes_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -22,6 +22,7 @@ from llmobs.context import own_traffic
 from llmobs.errors import (
     ConfigurationError,
     SinkError,
+    SinkMisconfiguredError,
     SinkRejectedError,
     SinkTooLargeError,
     SinkUnauthorizedError,
@@ -363,6 +364,30 @@ async def test_retry_after(scripted: ScriptedServer, form: str) -> None:
     else:
         assert caught.value.retry_after is not None
         assert 85 < caught.value.retry_after <= 90
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 404, 422, 500])
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"error":' * 100_000, b'{"results":' * 50_000])
+async def test_an_answer_nested_without_end_is_a_bad_answer(
+    scripted: ScriptedServer, status: int, body: bytes
+) -> None:
+    scripted.otherwise = Reply(status, body, {"content-type": "application/json"})
+    async with opened(scripted.url) as sink:
+        with pytest.raises(SinkError):
+            await sink.send(Batch([prompt_call()]))
+
+
+@pytest.mark.parametrize("status", [404, 405, 410, 415])
+async def test_a_wrong_path_is_one_for_a_hand(scripted: ScriptedServer, status: int) -> None:
+    scripted.otherwise = Reply(status, b"no such page")
+    async with opened(scripted.url) as sink:
+        with pytest.raises(SinkMisconfiguredError, match="is the URL right"):
+            await sink.send(Batch([prompt_call()]))
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_sink_is_named_by_its_scheme(scheme: str) -> None:
+    assert HTTPSink(f"{scheme}://collector.example/v1").name == f"{scheme}:collector.example"
 
 
 async def test_a_page_instead_of_the_protocol_is_not_a_delivery(scripted: ScriptedServer) -> None:

@@ -17,6 +17,7 @@ from llmobs.guard import Troubles
 from llmobs.pipeline.buffer import Entry
 from llmobs.pipeline.sink import Batch, Sink
 from llmobs.pipeline.statistics import DropReason
+from llmobs.printable import one_line
 
 __all__ = ["CLOSE_SECONDS", "Courier", "Settle", "SinkCrashError"]
 
@@ -155,7 +156,7 @@ class Courier:
                     "llmobs: %s did not close: %s: %s",
                     self.sink.name,
                     type(error).__name__,
-                    error,
+                    one_line(str(error)),
                 )
 
     def reset(self) -> None:

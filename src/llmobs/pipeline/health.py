@@ -2,7 +2,12 @@
 
 from typing import Final
 
-from llmobs.errors import LLMObsError, SinkError, SinkUnauthorizedError
+from llmobs.errors import (
+    LLMObsError,
+    SinkError,
+    SinkMisconfiguredError,
+    SinkUnauthorizedError,
+)
 from llmobs.pipeline.delivery import SinkCrashError
 from llmobs.pipeline.retry import UNAUTHORIZED_PAUSE, backoff
 from llmobs.pipeline.statistics import SinkState
@@ -37,8 +42,8 @@ class Health:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether only somebody's hand mends it: a wrong key, a damaged store, a missing package."""
-        if isinstance(self.error, SinkUnauthorizedError):
+        """Whether only a hand mends it: a wrong key or URL, a damaged store, a missing package."""
+        if isinstance(self.error, SinkUnauthorizedError | SinkMisconfiguredError):
             return True
         return self.error is not None and not isinstance(self.error, SinkError | SinkCrashError)
 

@@ -12,7 +12,7 @@ CEILING: Final = 30.0
 MAX_RETRY_AFTER: Final = 300.0
 """Longest pause a sink can ask for, in seconds: a broken clock must not silence us for a day."""
 UNAUTHORIZED_PAUSE: Final = 60.0
-"""Seconds between attempts while the sink refuses our key."""
+"""Seconds between attempts while only a hand can mend the sink: a wrong key, a wrong URL."""
 
 _random = random.Random()  # noqa: S311 - jitter; a generator of our own leaves the host's state alone
 

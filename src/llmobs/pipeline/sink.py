@@ -63,7 +63,8 @@ class Sink(Protocol):
 
         Raises:
             SinkUnavailableError: Try again later.
-            SinkUnauthorizedError: The key is refused.
+            SinkMisconfiguredError: Something else answers there: a wrong URL. Tried again rarely.
+            SinkUnauthorizedError: The key is refused. Tried again rarely.
             SinkTooLargeError: Send it in smaller pieces.
             SinkRejectedError: The batch, or the events it names, will never be taken.
         """

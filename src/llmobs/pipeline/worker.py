@@ -35,6 +35,8 @@ AFTER_BUG_SECONDS: Final = 1.0
 """Pause after an internal error, so that a lasting one does not spin."""
 FLUSH_SECONDS: Final = 0.2
 """The same while a flush waits for batches that another process is sending."""
+SOON_SECONDS: Final = 0.05
+"""Shorter pauses are called none."""
 LAST_WRITE_SECONDS: Final = 10.0
 """How long writing the rest to the spool may take, after the shutdown deadline."""
 
@@ -291,12 +293,12 @@ class Worker:
         counts = self.buffer.counts()
         self._troubles.log(
             f"deliver:{self.sink.name}:{type(health.error).__name__}",
-            "llmobs: %s: delivery failed: %s; %d events wait, %d on disk, next attempt in %.1f s",
+            "llmobs: %s: delivery failed: %s; %d events wait%s, next attempt %s",
             self.sink.name,
             health.error,
             counts["pending"],
-            counts["spooled"],
-            seconds,
+            f", {counts['spooled']} on disk" if counts["spooled"] else "",
+            f"in {seconds:.1f} s" if seconds >= SOON_SECONDS else "at once",
             level=logging.ERROR if health.is_hopeless else logging.WARNING,
         )
         start = time.monotonic()
@@ -387,10 +389,12 @@ class Worker:
             self.buffer.settle(left, reason, "the client was closed")
             self._troubles.log(
                 f"shutdown:{self.sink.name}",
-                "llmobs: %s: %d events were not delivered within %.1f s of closing (%s)",
+                "llmobs: %s: %d events were not delivered; closing %s (%s)",
                 self.sink.name,
                 len(left),
-                timeout,
+                "does not wait for what only a hand can mend"
+                if self._health.is_hopeless
+                else f"waits {timeout:.1f} s for them",
                 error or "out of time",
             )
         self._announce_flushes()

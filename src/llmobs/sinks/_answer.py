@@ -10,24 +10,23 @@ import msgspec
 
 from llmobs.errors import (
     SinkError,
+    SinkMisconfiguredError,
     SinkRejectedError,
     SinkTooLargeError,
     SinkUnauthorizedError,
     SinkUnavailableError,
 )
 from llmobs.events import Event
+from llmobs.printable import one_line
 
 __all__ = [
     "MAX_WORDS",
-    "MISCONFIGURED_PAUSE",
     "HTTPAnswer",
     "error_for",
     "refuse_some",
     "retry_after",
 ]
 
-MISCONFIGURED_PAUSE: Final = 60.0
-"""Seconds before trying again where only a changed configuration helps."""
 MAX_WORDS: Final = 300
 """Characters of somebody else's words kept in a message."""
 
@@ -45,7 +44,8 @@ class HTTPAnswer(NamedTuple):
         """Return the body as a value; None if it is not JSON."""
         try:
             return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        # Nested without end: RecursionError.
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
     def words(self) -> str:
@@ -61,7 +61,7 @@ class HTTPAnswer(NamedTuple):
             if not kind.startswith(("text/plain", "application/json")):
                 return ""
             value = self.body[: 4 * MAX_WORDS].decode("utf-8", "replace")
-        value = " ".join("".join(c if c.isprintable() else " " for c in value).split())
+        value = one_line(value)
         return value if len(value) <= MAX_WORDS else f"{value[:MAX_WORDS]}..."
 
 
@@ -85,9 +85,7 @@ def error_for(answer: HTTPAnswer, words: str) -> SinkError | None:
         return SinkUnavailableError(message, retry_after=retry_after(answer.headers))
     if status in (404, 405, 410, 415) or status < 400:
         # Not the fault of these events, so they wait; only a changed URL or option helps.
-        return SinkUnavailableError(
-            f"{message}; is the URL right?", retry_after=MISCONFIGURED_PAUSE
-        )
+        return SinkMisconfiguredError(f"{message}; is the URL right?")
     return SinkRejectedError(message)
 
 

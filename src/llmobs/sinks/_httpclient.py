@@ -17,8 +17,8 @@ import anyio
 import httpx2
 
 from llmobs.context import own_traffic
-from llmobs.errors import ConfigurationError, SinkUnavailableError
-from llmobs.sinks._answer import MAX_WORDS, MISCONFIGURED_PAUSE, HTTPAnswer
+from llmobs.errors import ConfigurationError, SinkMisconfiguredError, SinkUnavailableError
+from llmobs.sinks._answer import MAX_WORDS, HTTPAnswer
 
 __all__ = ["HTTPClient"]
 
@@ -82,6 +82,11 @@ class HTTPClient:
         return self._base
 
     @property
+    def scheme(self) -> str:
+        """``http`` or ``https``."""
+        return self._origin[0]
+
+    @property
     def host(self) -> str:
         """Host and port, for names and messages."""
         return urlsplit(self._base).netloc
@@ -132,8 +137,8 @@ class HTTPClient:
         nowhere else.
 
         Raises:
-            SinkUnavailableError: No complete answer within the time, a redirect elsewhere, or an
-                answer that is too long.
+            SinkUnavailableError: No complete answer within the time, or one that is too long.
+            SinkMisconfiguredError: A redirect elsewhere.
         """
         if self._client is None:
             await self.open()
@@ -156,9 +161,7 @@ class HTTPClient:
             raise SinkUnavailableError(f"{kind}: {words}" if words else kind) from None
         finally:
             own_traffic.set(token)
-        raise SinkUnavailableError(
-            f"more than {MAX_REDIRECTS} redirects", retry_after=MISCONFIGURED_PAUSE
-        )
+        raise SinkMisconfiguredError(f"more than {MAX_REDIRECTS} redirects")
 
     async def _exchange(self, url: str, body: bytes, headers: Mapping[str, str]) -> HTTPAnswer:
         async with self._client.stream(
@@ -187,16 +190,14 @@ class HTTPClient:
         target = urljoin(url, answer.headers.get("location", ""))
         where = _describe(target)
         if answer.status not in (307, 308):
-            raise SinkUnavailableError(
+            raise SinkMisconfiguredError(
                 f"HTTP {answer.status} redirects to {where}, which would lose the body; "
-                "use the URL it points to",
-                retry_after=MISCONFIGURED_PAUSE,
+                "use the URL it points to"
             )
         if _origin_or_none(target) != self._origin:
-            raise SinkUnavailableError(
+            raise SinkMisconfiguredError(
                 f"HTTP {answer.status} redirects to {where}, another server: "
-                "the key is not sent there; use that URL if you trust it",
-                retry_after=MISCONFIGURED_PAUSE,
+                "the key is not sent there; use that URL if you trust it"
             )
         return target
 

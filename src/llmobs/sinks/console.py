@@ -14,6 +14,7 @@ from llmobs.events import (
     ToolCallEvent,
 )
 from llmobs.pipeline.sink import Batch
+from llmobs.printable import printable
 
 __all__ = ["ConsoleSink", "describe"]
 
@@ -76,4 +77,4 @@ def describe(event: Event) -> str:
     if isinstance(error, ErrorInfo):
         words.append(f"{error.type or 'error'}: {error.message[:200]}")
     # What was recorded may hold terminal commands: only what can be printed reaches the terminal.
-    return "".join(c if c.isprintable() else " " for c in "  ".join(words))
+    return printable("  ".join(words))

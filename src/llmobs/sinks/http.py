@@ -71,7 +71,7 @@ class HTTPSink:
         self._http = HTTPClient(
             base_url, headers=headers, timeout=timeout, ca_file=ca_file, client=client
         )
-        self.name = f"http:{self._http.host}"
+        self.name = f"{self._http.scheme}:{self._http.host}"
         self.address = self._http.address
         is_watchllm = wire == "watchllm"
         self.max_batch_events: int | None = MAX_EVENTS if is_watchllm else None

@@ -11,8 +11,9 @@ from llmobs.events import Event
 from llmobs.pipeline.mend import write_all
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.slices import in_slices
+from llmobs.printable import one_line
 from llmobs.sinks import parse_options
-from llmobs.sinks._answer import HTTPAnswer, error_for, refuse_some
+from llmobs.sinks._answer import MAX_WORDS, HTTPAnswer, error_for, refuse_some
 from llmobs.sinks._compress import Compression, compressor_for
 from llmobs.sinks._httpclient import HTTPClient
 from llmobs.sinks._otlp_records import is_log
@@ -180,14 +181,14 @@ class OTLPSink:
     def _words(self, answer: HTTPAnswer) -> str:
         words = answer.words()
         if answer.headers.get("content-type", "").startswith(PROTOBUF):
-            words = self._protobuf.read_status(answer.body)[:300]
+            words = self._protobuf.read_status(answer.body)[:MAX_WORDS]
         return self._http.without_secrets(words)
 
     def _refused(self, answer: HTTPAnswer, events: Sequence[Event]) -> Mapping[str, str]:
         if not answer.body or not answer.headers.get("content-type", "").startswith(PROTOBUF):
             return {}  # accepted; some backends answer with an empty body or with JSON
         count, words = self._protobuf.read_refusal(answer.body)
-        words = self._http.without_secrets(words)[:300]
+        words = one_line(self._http.without_secrets(words))[:MAX_WORDS]
         if count <= 0:
             if words and not self._warned:
                 self._warned = True
