@@ -447,6 +447,8 @@ class RunEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="run"):
     """``http``, ``websocket`` or ``job``."""
     name: str | None = None
     """``POST /chat/{id}`` for requests, the caller's name for jobs."""
+    client_run_id: str | None = None
+    """The id its caller sent with the request, where the application does not trust its callers."""
     method: str | None = None
     route: str | None = None
     """Template, not the path: it groups."""
