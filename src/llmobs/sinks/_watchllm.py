@@ -64,7 +64,7 @@ _CALL_EXTRAS = (
 _SAYS_NOTHING = {"service_name": "unknown_service"}
 _RUN_EXTRAS = (
     "kind", "method", "route", "http_status", "events", "errors", "tokens_input", "tokens_output",
-    "cost_usd",
+    "cost_usd", "client_run_id",
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from llmobs.context import Run
@@ -127,7 +127,7 @@ class LateTracker(Tracker):
         event: Event,
         size: int,
         failed: bool,
-        complete: Callable[[Event], None] | None = None,
+        complete: Callable[[Event], Iterable[None] | None] | None = None,
     ) -> str:
         if not self.adopted:
             self.adopt()
