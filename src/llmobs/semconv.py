@@ -33,9 +33,10 @@ __all__ = [
     "SESSION_ID", "SEVERITY", "STATUS", "STEP_NUMBER", "STEP_TYPE", "SYSTEM", "SYSTEM_INSTRUCTIONS",
     "TAGS", "TEXT_COMPLETION", "TOOL_CALL_ARGUMENTS", "TOOL_CALL_ID", "TOOL_CALL_RESULT",
     "TOOL_DEFINITIONS", "TOOL_DESCRIPTION", "TOOL_NAME", "USAGE_CACHE_CREATION",
-    "USAGE_CACHE_CREATION_FLAT", "USAGE_CACHE_READ", "USAGE_CACHE_READ_FLAT", "USAGE_CACHE_WRITE",
-    "USAGE_COMPLETION_TOKENS", "USAGE_INPUT_TOKENS", "USAGE_OUTPUT_TOKENS", "USAGE_PROMPT_TOKENS",
-    "USAGE_REASONING", "USER_ID", "WARNINGS", "WORKFLOW_NAME",
+    "USAGE_BY_KIND", "USAGE_CACHE_CREATION_FLAT", "USAGE_CACHE_READ", "USAGE_CACHE_READ_FLAT",
+    "USAGE_CACHE_WRITE", "USAGE_CACHE_WRITE_FLAT", "USAGE_COMPLETION_TOKENS",
+    "USAGE_DETAILS_PREFIX", "USAGE_INPUT_TOKENS", "USAGE_OTHER_PREFIX", "USAGE_OUTPUT_TOKENS",
+    "USAGE_PROMPT_TOKENS", "USAGE_REASONING", "USAGE_TOTAL_TOKENS", "USER_ID", "WARNINGS", "WORKFLOW_NAME",
 ]  # fmt: skip
 
 # Operations and who serves them.
@@ -72,6 +73,18 @@ USAGE_CACHE_CREATION: Final = "gen_ai.usage.cache_creation.input_tokens"
 """v1.41.1; called `USAGE_CACHE_WRITE` since the move. Write both."""
 USAGE_CACHE_WRITE: Final = "gen_ai.usage.cache_write.input_tokens"
 USAGE_REASONING: Final = "gen_ai.usage.reasoning.output_tokens"
+USAGE_BY_KIND: Final = {
+    # Since the move; the keys are those of `llmobs.events.PromptCallEvent.usage`.
+    "input_text_tokens": "gen_ai.usage.text.input_tokens",
+    "input_audio_tokens": "gen_ai.usage.audio.input_tokens",
+    "input_image_tokens": "gen_ai.usage.image.input_tokens",
+    "output_text_tokens": "gen_ai.usage.text.output_tokens",
+    "output_audio_tokens": "gen_ai.usage.audio.output_tokens",
+    "output_image_tokens": "gen_ai.usage.image.output_tokens",
+    "cache_text_read_tokens": "gen_ai.usage.text.cache_read.input_tokens",
+    "cache_audio_read_tokens": "gen_ai.usage.audio.cache_read.input_tokens",
+    "cache_image_read_tokens": "gen_ai.usage.image.cache_read.input_tokens",
+}
 
 # Content: recorded only where the application allows it.
 INPUT_MESSAGES: Final = "gen_ai.input.messages"
@@ -117,6 +130,10 @@ USAGE_PROMPT_TOKENS: Final = "gen_ai.usage.prompt_tokens"
 USAGE_COMPLETION_TOKENS: Final = "gen_ai.usage.completion_tokens"
 USAGE_CACHE_READ_FLAT: Final = "gen_ai.usage.cache_read_input_tokens"
 USAGE_CACHE_CREATION_FLAT: Final = "gen_ai.usage.cache_creation_input_tokens"
+USAGE_CACHE_WRITE_FLAT: Final = "gen_ai.usage.cache_write_input_tokens"
+USAGE_TOTAL_TOKENS: Final = "gen_ai.usage.total_tokens"
+USAGE_DETAILS_PREFIX: Final = "gen_ai.usage.details."
+"""Pydantic AI's."""
 OPENAI_SERVICE_TIER: Final = "gen_ai.openai.response.service_tier"
 
 # Evaluations.
@@ -181,6 +198,7 @@ TAGS: Final = "llmobs.tags"
 WARNINGS: Final = "llmobs.warnings"
 COST_USD: Final = "llmobs.cost_usd"
 COST_SOURCE: Final = "llmobs.cost_source"
+USAGE_OTHER_PREFIX: Final = "llmobs.usage."
 PROMPT_TEMPLATE_ID: Final = "llmobs.prompt_template.id"
 REQUEST_ID: Final = "llmobs.request.id"
 SERVICE_TIER: Final = "llmobs.service_tier"

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from llmobs.contrib._langchain.messages import message
 from llmobs.contrib._wire.messages import message as genai_message
 from llmobs.contrib._wire.messages import text_part, tool_calls_of
-from llmobs.contrib._wire.usage import anthropic_usage, count, openai_usage
-from llmobs.contrib._wire.wire import Fields, as_dict, as_list, as_text
+from llmobs.contrib._wire.usage import anthropic_usage, openai_usage
+from llmobs.contrib._wire.wire import Fields, as_count, as_dict, as_list, as_text
 from llmobs.providers import provider_name
 
 __all__ = ["answer", "is_content", "request"]
@@ -129,11 +129,11 @@ def _usage(value: Any) -> Fields:
         return {}
     inside = as_dict(usage.get("input_token_details"))
     outside = as_dict(usage.get("output_token_details"))
-    taken = count(usage.get("input_tokens"))
-    cached = count(inside.get("cache_read"))
+    taken = as_count(usage.get("input_tokens"))
+    cached = as_count(inside.get("cache_read"))
     # langchain-anthropic sets cache_creation to 0 where it knows how long what is kept.
     written = [
-        count(inside.get(name))
+        as_count(inside.get(name))
         for name in ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
     ]
     all_written = None if written == [None] * 3 else sum(each or 0 for each in written)
@@ -143,17 +143,17 @@ def _usage(value: Any) -> Fields:
         "cache_write_5m_tokens": written[1],
         "cache_write_1h_tokens": written[2],
         **{
-            f"{direction}_{kind}_tokens": count(details.get(kind))
+            f"{direction}_{kind}_tokens": as_count(details.get(kind))
             for direction, details in (("input", inside), ("output", outside))
             for kind in ("text", "audio", "image", "video")
         },
     }
     return {
         "tokens_input": taken,
-        "tokens_output": count(usage.get("output_tokens")),
+        "tokens_output": as_count(usage.get("output_tokens")),
         "tokens_cached": cached,
         "tokens_cache_write": all_written,
-        "tokens_reasoning": count(outside.get("reasoning")),
+        "tokens_reasoning": as_count(outside.get("reasoning")),
         "usage": {name: found for name, found in more.items() if found} or None,
     }
 
@@ -176,5 +176,5 @@ def _merged(usage: Fields, told: Fields) -> Fields:
     if not usage:
         return told
     more = {**(told.get("usage") or {}), **(usage.get("usage") or {})}
-    cost = {name: told[name] for name in ("cost_usd", "cost_source") if name in told}
+    cost: Fields = {name: told[name] for name in ("cost_usd", "cost_source") if name in told}
     return {**cost, **usage, "usage": more or None}

@@ -145,22 +145,24 @@ def _is_gemini(body: Json) -> bool:
 
 def _cost(usage: Json) -> Fields:
     """Return what the provider says it charged, in US dollars."""
-    told = usage.get("cost")
-    if type(told) is dict:  # Perplexity
-        told = told.get("total_cost")
-    elif _is_amount(told) and usage.get("is_byok") is True:
+    cost = usage.get("cost")
+    told = _amount(cost)
+    if type(cost) is dict:  # Perplexity
+        told = _amount(cost.get("total_cost"))
+    elif told is not None and usage.get("is_byok") is True:
         # OpenRouter with the caller's own key: its fee; the rest is on the other provider's bill.
-        upstream = as_dict(usage.get("cost_details")).get("upstream_inference_cost")
-        told = told + upstream if _is_amount(upstream) else None
-    elif told is None and _is_amount(usage.get("cost_in_usd_ticks")):
-        told = usage["cost_in_usd_ticks"] / _TICKS_PER_DOLLAR
-    elif told is None:
-        told = usage.get("estimated_cost")  # DeepInfra
-    return {"cost_usd": float(told), "cost_source": PROVIDER} if _is_amount(told) else {}
+        upstream = _amount(as_dict(usage.get("cost_details")).get("upstream_inference_cost"))
+        told = None if upstream is None else told + upstream
+    elif cost is None:
+        ticks = _amount(usage.get("cost_in_usd_ticks"))
+        # Last, DeepInfra's.
+        told = _amount(usage.get("estimated_cost")) if ticks is None else ticks / _TICKS_PER_DOLLAR
+    return {} if told is None else {"cost_usd": told, "cost_source": PROVIDER}
 
 
-def _is_amount(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < MAX_COUNT
+def _amount(value: Any) -> float | None:
+    known = type(value) in (int, float) and 0 <= value <= MAX_COUNT * _TICKS_PER_DOLLAR
+    return float(value) if known else None
 
 
 _TOOL_ITEMS: Final = {
@@ -191,15 +193,16 @@ def _hosted_tools(usage: Json, body: Json, counts: _Counts) -> None:
     if "-search-preview" in str(body.get("model")) or "-search-api" in str(body.get("model")):
         counts.more.setdefault("web_searches", 1)  # OpenAI: these models search in each call
     for item in map(as_dict, as_list(body.get("output"))):
-        name = _TOOL_ITEMS.get(str(item.get("type")))
-        if name is None or (name == "web_searches" and (billed is not None or not _searched(item))):
+        kind = _TOOL_ITEMS.get(str(item.get("type")))
+        if kind == "web_searches" and (billed is not None or not _searched(item)):
             continue
-        counts.keep(name, 1)
+        if kind is not None:
+            counts.keep(kind, 1)
 
 
 def _searched(item: Json) -> bool:
     """Whether a web search call searched: opening what was found costs nothing."""
-    return as_dict(item.get("action")).get("type", "search") == "search"
+    return bool(as_dict(item.get("action")).get("type", "search") == "search")
 
 
 def _durations(usage: Json, body: Json, counts: _Counts) -> None:
@@ -207,7 +210,7 @@ def _durations(usage: Json, body: Json, counts: _Counts) -> None:
     told = (usage.get("seconds"), usage.get("prompt_audio_seconds"), body.get("duration"))
     for value in told:
         try:
-            seconds = float(value) if type(value) in (int, float, str) else math.nan
+            seconds = math.nan if type(value) not in (int, float, str) else float(str(value))
         except ValueError:
             continue
         if 0 < seconds < MAX_COUNT:
