@@ -150,4 +150,6 @@ def test_decode_says_what_is_wrong() -> None:
 def test_texts() -> None:
     assert texts("one") == ("one",)
     assert texts(["a", 1, None]) == ("a", "1", "None")
-    assert texts(iter(["a"])) == ("a",)
+    assert texts({"a": 1}) == texts({"a"}) == texts({"a": 1}.keys()) == ("a",)
+    (lone,) = texts(c for c in "ab")
+    assert lone.startswith("<generator object")

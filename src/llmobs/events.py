@@ -9,12 +9,14 @@ of ``tokens_input``, reasoning tokens are part of ``tokens_output``.
 
 import traceback
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Any, ClassVar, Final
 
 from msgspec import Struct
+
+from llmobs.kinds import class_name
+from llmobs.values import snapshot, text_of
 
 __all__ = [
     "AgentStepEvent",
@@ -158,64 +160,95 @@ class ErrorInfo(Struct, omit_defaults=True, gc=False):
     def of(cls, error: "BaseException | Mapping[str, Any] | ErrorInfo | str") -> "ErrorInfo":
         """
         Describe *error*: an exception (with its own traceback, its causes and its notes), a
-        mapping with at least ``message``, or a text.
+        mapping with at least ``message``, or a text. Of exceptions the own text (``str``) is asked.
         """
-        if isinstance(error, ErrorInfo):
-            return error
-        if isinstance(error, BaseException):
-            kind = _qualified_name(type(error))
-            if not isinstance(error, Exception):
-                # Cancelled, interrupted, closed: somebody stopped it. Where, and how the runtime
-                # words it (with addresses of tasks in it), says nothing about the application.
-                return cls(message="cancelled" if "Cancel" in kind else kind, type=kind)
-            return cls(message=_text(error) or kind, type=kind, stack=_stack_of(error))
-        if isinstance(error, Mapping):
-            with suppress(Exception):  # a mapping may be anybody's code
-                return cls._of_mapping(dict(error))
-        return cls(message=_text(error) or "unknown error")
+        kind = type(error)
+        if issubclass(kind, BaseException):
+            return cls._of_exception(error)  # type: ignore[arg-type]
+        if kind is ErrorInfo:
+            plain = snapshot(error)  # the caller's to change
+            plain["message"] = text_of(plain["message"]) or "unknown error"
+            return cls(**plain)
+        if kind is not str:
+            plain = snapshot(error)
+            if type(plain) is dict:
+                return cls._of_mapping(plain)
+        return cls(message=text_of(error) or "unknown error")
 
     @classmethod
-    def _of_mapping(cls, error: "dict[Any, Any]") -> "ErrorInfo":
-        known = {k: _text(error[k]) for k in ("type", "code", "stack") if error.get(k) is not None}
+    def _of_exception(cls, error: BaseException) -> "ErrorInfo":
+        kind = class_name(type(error))
+        if not issubclass(type(error), Exception):
+            # Cancelled, interrupted, closed: somebody stopped it. Where, and how the runtime
+            # words it (with addresses of tasks in it), says nothing about the application.
+            return cls(message="cancelled" if "Cancel" in kind else kind, type=kind)
+        return cls(message=_said_by(error) or kind, type=kind, stack=_stack_of(error))
+
+    @classmethod
+    def _of_mapping(cls, error: dict[str, Any]) -> "ErrorInfo":
+        known = {
+            k: text_of(error[k]) for k in ("type", "code", "stack") if error.get(k) is not None
+        }
         context = error.get("context")
-        if context is not None and not isinstance(context, Mapping):
+        if context is not None and type(context) is not dict:
             context = {"context": context}
-        rest = {_text(k): v for k, v in error.items() if k not in _ERROR_KEYS}
+        rest = {k: v for k, v in error.items() if k not in _ERROR_KEYS}
         message = error.get("message")
         return cls(
-            message=_text(message) if message else known.get("type") or "unknown error",
+            message=text_of(message) if message else known.get("type") or "unknown error",
             context={**(context or {}), **rest} or None,
             **known,
         )
 
 
 _ERROR_KEYS = frozenset({"message", "type", "code", "stack", "context"})
+MAX_FRAMES: Final = 100
+"""Innermost calls of a stack trace that are kept."""
+MAX_CHAIN: Final = 20
+"""Errors that led to an error, or are grouped in it, beyond which only the error itself is described."""
 
 
-def _qualified_name(kind: type) -> str:
-    return (
-        kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    )
-
-
-def _text(value: object) -> str:
+def _said_by(error: BaseException) -> str:
     try:
-        return str(value)
+        return text_of(str(error))
     except Exception:  # noqa: BLE001 - a broken __str__ must not lose the error
-        return "" if isinstance(value, BaseException) else _qualified_name(type(value))
+        return ""
 
 
 def _stack_of(error: BaseException) -> str | None:
     try:
-        if error.__traceback__ is None and error.__cause__ is None:
+        trace, cause = error.__traceback__, error.__cause__
+        if trace is None and cause is None:
             return None
-        text = "".join(traceback.format_exception(error))
+        if _led_to(error) <= MAX_CHAIN:
+            text = "".join(traceback.format_exception(error, limit=-MAX_FRAMES))
+        else:
+            calls = "".join(traceback.format_tb(trace, limit=-MAX_FRAMES))
+            text = (
+                f"{calls}{class_name(type(error))}: {_said_by(error)}\n(its many causes left out)\n"
+            )
     except Exception:  # noqa: BLE001 - formatting calls foreign code (__str__, source loaders)
         return None
     if len(text) > MAX_STACK_CHARS:
         half = MAX_STACK_CHARS // 2
         text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
     return text
+
+
+def _led_to(error: BaseException) -> int:
+    """Count the errors that belong to *error*, to a few more than `MAX_CHAIN`."""
+    seen: list[BaseException] = [error]
+    for found in seen:  # grows meanwhile
+        more = [
+            found.__cause__,
+            found.__context__,
+            *getattr(found, "exceptions", ())[: MAX_CHAIN + 1],
+        ]
+        known = set(map(id, seen))
+        seen += [e for e in more if e is not None and id(e) not in known]
+        if len(seen) > MAX_CHAIN:
+            break
+    return len(seen)
 
 
 class Event(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event_type"):
@@ -262,8 +295,10 @@ _FAILURES = frozenset({"error", "timeout", "assertion_failed"})
 
 def is_failure(status: Any, error: Any = None) -> bool:
     """Tell whether what ended with *status*, by *error* if not None, failed; of any types."""
-    if not isinstance(status, str):
+    if not issubclass(type(status), str):
         return error is not None
+    if type(status) is not str:
+        status = text_of(status)
     if status == Status.CANCELLED:  # somebody changed their mind; nothing broke
         return False
     return status in _FAILURES or error is not None
@@ -301,12 +336,7 @@ class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="pr
     cost_usd: float | None = None
     """None when no price is known; never guessed."""
     cost_source: str | None = None
-    """
-    ``caller``; ``provider``, if it told what it charged; ``user`` for the prices of the settings; or
-    the price table and its version, for instance ``genai-prices 0.2.3``. After it
-    ``by the model's name`` if nothing else told whose model it is, and ``without web_searches`` (and
-    the like) for counts in `usage` that have no price: then the cost is that of the rest.
-    """
+    """``caller``, or the price table and its version."""
     tokens_cached: int | None = None
     """Read from the provider's cache."""
     tokens_cache_write: int | None = None
@@ -452,8 +482,6 @@ class RunEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="run"):
     """``http``, ``websocket`` or ``job``."""
     name: str | None = None
     """``POST /chat/{id}`` for requests, the caller's name for jobs."""
-    client_run_id: str | None = None
-    """The id its caller sent with the request, where the application does not trust its callers."""
     method: str | None = None
     route: str | None = None
     """Template, not the path: it groups."""

@@ -3,7 +3,7 @@ A call of a model, told afterwards, as an event: what every application spends i
 
 Written for speed: one walk over what was given, no keyword is unpacked twice, and what can wait
 waits for the pipeline. There `llmobs.pipeline.sanitise` also turns the clock's reading into a
-datetime and unpacks the metadata.
+datetime.
 """
 
 import time
@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from sys import getsizeof
 from typing import Any, Final
-
-import msgspec
 
 from llmobs.codec import identifier, readable, take, texts
 from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status, is_failure
@@ -34,7 +32,6 @@ _SUCCESS = Status.SUCCESS
 _OURS = frozenset({"run_id", "client", "warnings", "standalone"})
 _FIELDS = frozenset(PromptCallEvent.__struct_fields__) - _OURS
 _from_timestamp = datetime.fromtimestamp
-_to_json = msgspec.json.Encoder(decimal_format="string").encode
 
 
 def prompt_call(
@@ -66,7 +63,7 @@ def prompt_call(
         now -= latency_ms / 1000
     event = PromptCallEvent(
         event_id=new_id(),
-        run_id=identifier(run_id),
+        run_id=run_id if type(run_id) is str and run_id else identifier(run_id),
         timestamp=now,  # type: ignore[arg-type]
         prompt=prompt,
         model=model,
@@ -103,7 +100,7 @@ def prompt_call(
         event.tool_calls, more = take(tool_calls)
         size += more
     if tags is not None:
-        event.tags = tuple(tags) if type(tags) is list else texts(tags)
+        event.tags = tuple(tags) if type(tags) is list and len(tags) < 100 else texts(tags)
     return event, size, failed
 
 
@@ -131,23 +128,11 @@ def _set(event: PromptCallEvent, fields: Mapping[str, Any]) -> int:
             size += getsizeof(value)
         elif value is None:
             continue
-        elif name == "metadata":
-            value, more = _pack(value)
-            size += more
         elif kind is not datetime:
             value, more = take(value)
             size += more
         setattr(event, name, value)
     return size
-
-
-def _pack(value: Any) -> tuple[Any, int]:
-    # As a snapshot, JSON costs a third of a copy that is checked and weighed; short as metadata is.
-    try:
-        data = _to_json(value)
-    except Exception:  # noqa: BLE001 - whatever JSON has no words for
-        return take(value)
-    return data, getsizeof(data)
 
 
 def began(latency_ms: float | None) -> datetime:

@@ -7,7 +7,7 @@ about a microsecond.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from operator import attrgetter
 from types import NoneType
@@ -28,7 +28,6 @@ from llmobs.events import (
     Status,
     StepType,
 )
-from llmobs.pipeline._call_figures import mend_figures
 
 __all__ = ["sanitise"]
 
@@ -67,6 +66,10 @@ _OTHERS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
         lambda v: v is None or type(v) is dict,
         as_dict,
     ),
+    dict[str, int] | None: (
+        lambda v: v is None or (type(v) is dict and _are_counts(v.values())),
+        lambda v: _counts(v),
+    ),
     list[dict[str, Any]] | None: (
         lambda v: v is None or (type(v) is list and all(type(x) is dict for x in v)),
         lambda v: [as_dict(x) for x in (v if isinstance(v, list) else [v])],
@@ -80,6 +83,18 @@ _OTHERS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
     ClientInfo | None: (lambda v: v is None or type(v) is ClientInfo, lambda v: None),
     bool | None: (lambda v: v is None or type(v) is bool, lambda v: bool(v)),
 }
+
+
+def _are_counts(values: Iterable[Any]) -> bool:
+    return all(type(value) is int and 0 <= value <= MAX_COUNT for value in values)
+
+
+def _counts(value: Any) -> dict[str, int]:
+    counts = {name: _number(count) for name, count in as_dict(value).items()}
+    good = {name: round(n) for name, n in counts.items() if n is not None and 0 <= n <= MAX_COUNT}
+    if len(good) < len(counts):
+        raise ValueError
+    return good
 
 
 def _are_finite(values: list[Any]) -> bool:
@@ -113,12 +128,6 @@ _CHECKS: dict[type[Event], _Checks] = {kind: _checks_of(kind) for kind in AnyEve
 
 def sanitise(event: Event) -> None:
     """Mend *event* in place; never raises for a value of any type."""
-    _mend_types(event)
-    if type(event) is PromptCallEvent:
-        mend_figures(event)
-
-
-def _mend_types(event: Event) -> None:
     _unpack(event)
     checks = _CHECKS[type(event)]
     values = checks.get(event)
@@ -128,6 +137,8 @@ def _mend_types(event: Event) -> None:
             if number is not None and not 0 <= number <= MAX_COUNT:
                 _mend_numbers(event, checks)
                 break
+        if type(event) is PromptCallEvent and event.usage is not None:
+            _mend_other(event, "usage", checks)
         return
     _mend_numbers(event, checks)
     for name in checks.texts:
@@ -136,13 +147,7 @@ def _mend_types(event: Event) -> None:
             # Enums of the caller become their value, anything else its text.
             setattr(event, name, text_of(value))
     for name in checks.others:
-        is_fine, mend = _OTHERS[checks.kinds[name]]
-        value = getattr(event, name)
-        try:
-            if not is_fine(value):
-                setattr(event, name, mend(value))
-        except Exception:  # noqa: BLE001 - foreign values; nothing may lose the event
-            _give_up(event, name, value, "what this field holds")
+        _mend_other(event, name, checks)
     for name, default in checks.never_none.items():
         if getattr(event, name) is None:
             setattr(event, name, default)
@@ -150,6 +155,16 @@ def _mend_types(event: Event) -> None:
         after = tuple(map(type, checks.get(event)))
         if after == shape:
             checks.well_formed.add(shape)
+
+
+def _mend_other(event: Event, name: str, checks: _Checks) -> None:
+    is_fine, mend = _OTHERS[checks.kinds[name]]
+    value = getattr(event, name)
+    try:
+        if not is_fine(value):
+            setattr(event, name, mend(value))
+    except Exception:  # noqa: BLE001 - foreign values; nothing may lose the event
+        _give_up(event, name, value, "what this field holds")
 
 
 def _unpack(event: Event) -> None:
@@ -160,9 +175,6 @@ def _unpack(event: Event) -> None:
         event.run_id = text_of(event.run_id)
     if type(event.event_id) is not str:
         event.event_id = text_of(event.event_id)
-    metadata: Any = event.metadata
-    if type(metadata) is bytes:
-        event.metadata = msgspec.json.decode(metadata)
     tags = event.tags
     if tags and type(tags) is tuple and not _are_text(map(type, tags)):
         event.tags = texts(tags)

@@ -13,15 +13,7 @@ import anyio.lowlevel
 
 from llmobs.context import Run
 from llmobs.errors import ConfigurationError
-from llmobs.events import (
-    AssertionType,
-    DetectionMethod,
-    Event,
-    EventType,
-    Severity,
-    Status,
-    StepType,
-)
+from llmobs.events import AssertionType, DetectionMethod, Event, Severity, Status, StepType
 from llmobs.pipeline.buffer import Complete, Done
 from llmobs.pipeline.statistics import FlushReport
 from llmobs.sinks import safe_url
@@ -29,7 +21,7 @@ from llmobs.sync import Client
 from llmobs.tracker import ErrorLike, Tracker
 from llmobs.watchllm.sink import LoggingHTTPSink
 
-__all__ = ["EventType", "Severity", "Status", "StepType", "WatchLLMClient", "init"]
+__all__ = ["WatchLLMClient", "init"]
 
 DEFAULT_URL: Final = "https://proxy.watchllm.dev/v1"
 LOOP_SECONDS: Final = 1.0

@@ -51,10 +51,7 @@ def _response(body: Json) -> Fields:
     return {
         "response_id": as_text(body.get("id")),
         "model_version": as_text(body.get("model")),
-        # "Fast mode" has prices of its own, in whichever tier.
-        "service_tier": "fast"
-        if usage.get("speed") == "fast"
-        else as_text(usage.get("service_tier")),
+        "service_tier": as_text(usage.get("service_tier")),
         "response": answers if said or finish else [],
         "finish_reason": finish,
         "tool_calls": tool_calls_of(answers),

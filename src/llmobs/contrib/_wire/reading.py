@@ -251,8 +251,7 @@ class _Reader:
                 error = ErrorInfo(message=message or f"HTTP {status}")
         error = error or ErrorInfo(message=f"HTTP {status}")
         error.type = error.type or str(status)
-        # What the request alone tells of usage was not used.
-        return {"status": Status.ERROR, "error": error, "usage": None}
+        return {"status": Status.ERROR, "error": error}
 
 
 def _first_object(text: bytes) -> Json:

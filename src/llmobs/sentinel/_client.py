@@ -1,15 +1,14 @@
-"""The clients of the LLM Sentinel document."""
+"""The synchronous client of the LLM Sentinel document."""
 
 import threading
 import time
 from types import TracebackType
 from typing import Self
 
-from llmobs.sentinel._async_client import AsyncSentinelClient
 from llmobs.sentinel._delivery import Delivery, SentinelSink, track_event
-from llmobs.sentinel.events import TelemetryEvent
+from llmobs.sentinel._events import TelemetryEvent
 
-__all__ = ["AsyncSentinelClient", "SentinelClient"]
+__all__ = ["SentinelClient"]
 
 
 class SentinelClient(Delivery):

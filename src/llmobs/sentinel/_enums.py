@@ -1,10 +1,8 @@
-"""What Sentinel's server detects, how, and how bad it is: the words of its alerts."""
+"""What Sentinel's server detects and how: the words of its alerts."""
 
 from enum import StrEnum
 
-from llmobs.events import Severity
-
-__all__ = ["AnomalyType", "DetectionMethod", "Severity"]
+__all__ = ["AnomalyType", "DetectionMethod"]
 
 
 class AnomalyType(StrEnum):

@@ -1,0 +1,383 @@
+"""
+Snapshots: what callers hand over, as JSON types, within a budget of time and size.
+
+One budget holds for each value. What is beyond is cut, with a mark in its place that says how much
+was left out; what is met again (shared objects, cycles) is named by where it is. What the kinds
+look like, and which of their code runs, is in `llmobs.kinds`.
+"""
+
+import re
+import reprlib
+from collections.abc import Callable, Iterable
+from itertools import islice
+from sys import getsizeof
+from types import NoneType
+from typing import Any, Final
+
+from llmobs.kinds import (
+    MAX_FLOATS,
+    MAX_ITEMS,
+    Instead,
+    Items,
+    Pairs,
+    class_name,
+    plain_numbers,
+    unfold,
+)
+
+__all__ = [
+    "as_dict",
+    "cut_text",
+    "readable",
+    "shorten",
+    "snapshot",
+    "take",
+    "text_of",
+    "texts",
+    "weigh",
+]
+
+MAX_DEPTH: Final = 32
+"""Levels of containers that are followed."""
+MAX_NODES: Final = 4_000
+"""
+Nodes of one value: about a third of a microsecond each. Members of containers are one; what is dearer
+to read counts for more, numbers side by side for less.
+"""
+NUMBERS_A_NODE: Final = 8
+CHARS_A_NODE: Final = 512
+"""Characters, of a text that has to be made, that cost as much as a node."""
+COST_OF_OTHERS: Final = 3
+"""Nodes that a value of another kind than JSON's costs more."""
+COST_OF_KEYS: Final = 20
+"""Nodes that a key costs which is no text."""
+MAX_CHARS: Final = 16 * 1024 * 1024
+"""Characters of one value after which further texts are left out."""
+MAX_REPR: Final = 1_000
+"""Longest text, in characters, that stands for a value that is not JSON."""
+
+_SCALARS = frozenset({str, int, float, bool, NoneType})
+_NUMBERS = frozenset({int, float, bool, NoneType})
+_PLAIN = frozenset({float, bool})
+_are_scalars = _SCALARS.issuperset
+_are_numbers = _NUMBERS.issuperset
+_are_text = frozenset({str}).issuperset
+_FLAT = MAX_FLOATS
+"""Flat collections up to this size need no budget: they are looked at without a Python loop."""
+
+Place = tuple[Any, Any]
+"""The place of the container, and the key in it."""
+
+
+def snapshot(value: Any) -> Any:
+    """
+    Return a copy of *value* made of JSON types only, so that later changes by the caller do not show.
+
+    Mappings become dicts with text keys, other collections become lists, UUIDs, dates and decimals
+    become text, dataclasses, pydantic, attrs and msgspec objects become dicts of their fields, bytes
+    become base64 text; anything else becomes the name of its class. Takes at most a few
+    milliseconds, keeps at most `MAX_NODES`, and never raises.
+    """
+    return take(value)[0]
+
+
+def take(value: Any) -> tuple[Any, int]:
+    """Return a `snapshot` of *value*, and the memory it holds as `weigh` would say."""
+    kind = type(value)
+    if kind is str:
+        return value, 49 + len(value) if value.isascii() else getsizeof(value)
+    try:
+        if kind in _SCALARS:
+            return value if kind is not int else unfold(value), 32
+        if kind is dict and len(value) <= _FLAT:
+            copy = value.copy()  # at once: another thread may be changing the original
+            size = 64 + 96 * len(copy)
+            for key, item in copy.items():
+                if type(item) is str:
+                    size += len(item) if item.isascii() else getsizeof(item)
+                elif type(item) not in _SCALARS:
+                    break
+                if type(key) is not str:
+                    break
+            else:
+                return copy, size
+        walk = _Walk()
+        return walk.value(value, 0, None), walk.size
+    except Exception:  # noqa: BLE001 - hostile metaclasses, another thread at work, no stack left
+        text = f"<{class_name(kind)}>"
+        return text, 49 + len(text)
+
+
+class _Walk:
+    """One value's budget, and what was seen of it."""
+
+    __slots__ = ("chars", "room", "seen", "size")
+
+    def __init__(self) -> None:
+        self.room = MAX_NODES
+        self.chars = 0
+        self.size = 0
+        self.seen: dict[int, tuple[Any, Place | None]] = {}
+
+    def value(self, value: Any, depth: int, place: Place | None) -> Any:
+        kind = type(value)
+        if kind is str:
+            return self._text(value)
+        if kind is dict:
+            count = len(value)
+            if count > self.room:
+                pairs = Pairs(list(islice(value.items(), self.room + 1)), count)
+                return self._container(value, pairs, depth, place)
+            copy = value.copy()  # at once: another thread may be changing the original
+            size, chars = 64 + 96 * count, self.chars
+            for key, item in copy.items():
+                if type(item) is str:
+                    chars += len(item)
+                    size += len(item) if item.isascii() else getsizeof(item)
+                elif type(item) not in _NUMBERS:
+                    break
+                if type(key) is not str:
+                    break
+            else:
+                if chars <= MAX_CHARS:
+                    self.room -= 1 + count // 4
+                    self.size += size
+                    self.chars = chars
+                    return copy
+            return self._container(value, Pairs(list(copy.items()), count), depth, place)
+        if kind is list or kind is tuple:
+            items = Items(list(value[:MAX_ITEMS]), len(value))
+            return self._container(value, items, depth, place)
+        try:
+            self.room -= COST_OF_OTHERS
+            unfolded = unfold(value)
+        except Exception:  # noqa: BLE001 - another thread at work, a library, a metaclass
+            unfolded = f"<{class_name(kind)}>"
+        if type(unfolded) is str:
+            self.room -= len(unfolded) // CHARS_A_NODE
+            return self._text(unfolded)
+        if type(unfolded) in _NUMBERS:
+            self.size += 32
+            return unfolded
+        return self._container(value, unfolded, depth, place)
+
+    def _container(self, value: Any, unfolded: Any, depth: int, place: Place | None) -> Any:
+        if self.room <= 0 or depth >= MAX_DEPTH:
+            return self._left_out(value, unfolded, depth)
+        known = self.seen.get(id(value))
+        if known is not None:
+            return self._text(f"<{class_name(type(value))}, see {_path(known[1])}>")
+        self.seen[id(value)] = (value, place)  # with the value: its id is its own while it lives
+        self.room -= 2
+        if type(unfolded) is Items:
+            return self._items(value, unfolded, depth, place)
+        if type(unfolded) is Pairs:
+            return self._pairs(unfolded, depth, place)
+        return self.value(unfolded.value, depth, place)
+
+    def _left_out(self, value: Any, unfolded: Any, depth: int) -> str:
+        items = "" if type(unfolded) is Instead else f"{unfolded.total:,} items "
+        why = f"below {MAX_DEPTH} levels" if depth >= MAX_DEPTH else "left out"
+        return self._text(f"<{class_name(type(value))}, {items}{why}>")
+
+    def _items(self, value: Any, items: Items, depth: int, place: Place | None) -> list[Any]:
+        copy = items.values
+        if not _are(_are_scalars, copy):
+            copy = plain_numbers(copy[: MAX_FLOATS + 1]) or copy
+        if _are(_are_numbers, copy):
+            del self.seen[id(value)]  # cheap, and may well be repeated
+            del copy[NUMBERS_A_NODE * self.room + 1 :]
+            self.room -= len(copy) // NUMBERS_A_NODE
+        else:
+            for index, item in enumerate(copy):
+                if self.room <= 0:
+                    del copy[index:]
+                    break
+                self.room -= 1
+                if type(item) is str:
+                    copy[index] = self._text(item)
+                elif item is not None and type(item) not in _PLAIN:
+                    copy[index] = self.value(item, depth + 1, (place, index))
+        self.size += 56 + 32 * len(copy)
+        if (left := items.total - len(copy)) > 0:
+            copy.append(self._text(f"... {left:,} items left out"))
+        return copy
+
+    def _pairs(self, pairs: Pairs, depth: int, place: Place | None) -> dict[str, Any]:
+        copy: dict[str, Any] = {}
+        left = pairs.total
+        for key, item in pairs.values:
+            if self.room <= 0:
+                break
+            self.room -= 1
+            left -= 1
+            name = key if type(key) is str else self._key(key)
+            if item is None or type(item) in _PLAIN:
+                copy[name] = item
+            else:
+                copy[name] = self.value(item, depth + 1, (place, name))
+        self.size += 64 + 96 * len(copy)
+        if left > 0:
+            copy["..."] = self._text(f"{left:,} items left out")
+        return copy
+
+    def _key(self, key: Any) -> str:
+        if key is None or type(key) is bool:
+            return {None: "null", True: "true", False: "false"}[key]
+        self.room -= COST_OF_KEYS
+        return text_of(key)
+
+    def _text(self, text: str) -> str:
+        # The text that crosses the line stays: a copy of its beginning costs time; see `shorten`.
+        if self.chars > MAX_CHARS:
+            text = f"<{len(text):,} characters left out>"
+        self.chars += len(text)
+        self.size += 49 + len(text) if text.isascii() else getsizeof(text)
+        return text
+
+
+def _are(test: Callable[[Any], bool], values: Iterable[Any]) -> bool:
+    try:
+        return test(map(type, values))
+    except Exception:  # noqa: BLE001 - a metaclass that cannot be hashed
+        return False
+
+
+def _path(place: Place | None) -> str:
+    keys = []
+    while place is not None:
+        place, key = place
+        keys.append(f"[{key}]" if type(key) is int else f".{key[:50]}")
+    return "$" + "".join(reversed(keys))
+
+
+_brief = reprlib.Repr()
+_brief.maxdict = _brief.maxlist = _brief.maxtuple = 50
+_brief.maxstring = _brief.maxother = _brief.maxlong = MAX_REPR
+
+
+def readable(value: Any) -> str:
+    """Return a text of at most `MAX_REPR` characters that stands for *value*: as its ``repr``, or its class."""
+    kind = type(value)
+    if kind is str:
+        text = repr(value[:MAX_REPR])
+    else:
+        plain = snapshot(value)
+        text = (
+            plain if type(plain) is str else _brief.repr(tuple(plain) if kind is tuple else plain)
+        )
+    return text if len(text) <= MAX_REPR else f"{text[:MAX_REPR]}..."
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """Return a `snapshot` of *value* as a dict; what is no mapping is its ``value``."""
+    plain = snapshot(value)
+    return plain if type(plain) is dict else {"value": plain}
+
+
+def text_of(value: Any) -> str:
+    """Return *value* as a text: itself, an enum's value, an id's digits, else what is `readable`."""
+    plain = snapshot(value)
+    return plain if type(plain) is str else readable(value)
+
+
+def texts(values: Any) -> tuple[str, ...]:
+    """
+    Return *values* (tags, models, recommendations) as a tuple of texts; a lone value is one.
+
+    Iterators are not used up: they may be the caller's, and may not end.
+    """
+    if values is None:
+        return ()
+    if type(values) is list and len(values) <= _FLAT and _are(_are_text, values):
+        return tuple(values)
+    plain = snapshot(values)
+    if type(plain) is dict:
+        plain = list(plain)
+    return tuple(map(text_of, plain)) if type(plain) is list else (text_of(plain),)
+
+
+def weigh(value: Any) -> int:
+    """
+    Estimate the memory, in bytes, that a value made by :func:`snapshot` holds on to.
+
+    Exact for long text, which is what grows; containers count a round figure per entry.
+    """
+    # `getsizeof` is exact, and costs more than all the rest: only where `len` would be wrong.
+    if type(value) is str:
+        return 49 + len(value) if value.isascii() else getsizeof(value)
+    if type(value) is dict:
+        size = 64 + 96 * len(value)
+        inner: Iterable[Any] = value.values()
+    elif type(value) is list or type(value) is tuple:
+        size = 56 + 32 * len(value)
+        inner = value
+        if _are(_are_numbers, value):
+            return size
+    else:
+        return 32
+    for item in inner:
+        if type(item) is str:
+            size += len(item) if item.isascii() else getsizeof(item)
+        elif type(item) not in _NUMBERS:
+            size += weigh(item)
+    return size
+
+
+# Cutting, later and elsewhere: texts are only held on to by capture, for a copy costs time.
+
+
+def shorten(value: Any, limit: int) -> Any:
+    """
+    Return a `snapshot`, *value*, with at most *limit* bytes of UTF-8 in its texts, keys not counted.
+
+    The text that crosses the limit is cut, those after it are left out; both say how much. What
+    fits is returned as it is.
+    """
+    return _Cut(limit).value(value)
+
+
+class _Cut:
+    def __init__(self, limit: int) -> None:
+        self.room = limit
+
+    def value(self, value: Any) -> Any:
+        if type(value) is str:
+            size = _utf8(value)
+            self.room -= size
+            return value if self.room >= 0 or size <= MARK else cut_text(value, size + self.room)
+        copy: Any
+        if type(value) is dict:
+            copy = {key: self.value(item) for key, item in value.items()}
+        elif type(value) is list or type(value) is tuple:
+            copy = type(value)([self.value(item) for item in value])
+        else:
+            return value
+        return copy if self.room < 0 else value
+
+
+def _utf8(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+
+
+def cut_text(text: str, limit: int) -> str:
+    """
+    Return the first *limit* bytes of *text*, or a little less, with a mark that says how much was left out.
+
+    Ends between words, and not between digits: half a secret would not be found to be one.
+    """
+    head = text[: max(limit, 0)]
+    if not head.isascii():
+        head = head.encode(errors="surrogatepass")[: max(limit, 0)].decode(errors="ignore")
+    if len(head) > SEARCH:
+        ends = [m.end() for m in _END.finditer(head, len(head) - SEARCH)]
+        head = head[: ends[-1]] if ends else head
+    left = f"{len(text) - len(head):,} characters left out"
+    return f"{head}... {left}" if head else f"<{left}>"
+
+
+MARK: Final = 64
+"""Texts up to this length are not cut: the mark would be as long."""
+SEARCH: Final = 256
+"""Characters at the end of a text to be cut in which the end of a word is sought."""
+_END: Final = re.compile(r"[^\W\d][^\w\s]?(?=\s+[^\W\d])")
