@@ -135,9 +135,19 @@ class SinkUnauthorizedError(SinkError):
 
 
 class SinkTooLargeError(SinkError):
-    """The batch is too large for the sink; a batch of one event is given up as ``too_large``."""
+    """
+    The batch is too large for the sink. It is split; an event too large alone is shortened.
+
+    Args:
+        message: What the sink said.
+        limit: Bytes that the sink takes, if that is known.
+    """
 
     reason = "too_large"
+
+    def __init__(self, message: str, *, limit: int | None = None) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class SinkRejectedError(SinkError):

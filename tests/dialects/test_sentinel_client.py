@@ -207,7 +207,7 @@ def test_what_the_broker_refuses_is_a_send_error(kafka: Kafka) -> None:
 
 @pytest.mark.row("S009")
 def test_what_the_client_refuses_is_a_send_error(kafka: Kafka, kafka_topic: str) -> None:
-    options: dict[str, Any] = {"topic": kafka_topic, "max_request_size": 5000}
+    options: dict[str, Any] = {"topic": kafka_topic, "max_request_size": 500}
     with (
         SentinelClient(kafka.bootstrap, **options) as client,
         pytest.raises(SendError, match="max_request_size"),

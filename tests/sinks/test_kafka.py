@@ -15,7 +15,7 @@ import anyio
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from llmobs import AsyncClient, Client, DropReason
+from llmobs import AsyncClient, Client
 from llmobs.codec import decode
 from llmobs.errors import SinkTooLargeError, SinkUnavailableError
 from llmobs.events import ErrorEvent, ErrorInfo, Event
@@ -180,16 +180,21 @@ async def test_each_service_keeps_its_order_where_others_would_put_it(kafka: Kaf
 
 
 @pytest.mark.anyio
-async def test_one_event_too_large_costs_itself_only(kafka: Kafka, kafka_topic: str) -> None:
+async def test_one_event_too_large_is_shortened_and_costs_nobody_else(
+    kafka: Kafka, kafka_topic: str
+) -> None:
     sink = url(kafka, kafka_topic, max_request_size=20_000)
     async with AsyncClient(sink=sink) as client:
         for n in range(40):
             text = "x" * (30_000 if n == 17 else 10)
-            client.log_prompt_call("r", text, f"m{n}", "a")
+            client.log_prompt_call("r", text, f"m{n}", "a", 7, 8)
         report = await client.flush()
-        assert (report.delivered, dict(report.dropped)) == (39, {DropReason.TOO_LARGE: 1})
-    bodies = checked(await anyio.to_thread.run_sync(kafka.read, kafka_topic, 39))
-    assert [body["model"] for body in bodies] == [f"m{n}" for n in range(40) if n != 17]
+        assert (report.delivered, dict(report.dropped)) == (40, {})
+    bodies = checked(await anyio.to_thread.run_sync(kafka.read, kafka_topic, 40))
+    assert [body["model"] for body in bodies] == [f"m{n}" for n in range(40) if n != 17] + ["m17"]
+    assert 10_000 < len(bodies[-1]["prompt"]["text"]) < 20_000
+    assert (bodies[-1]["prompt"]["tokens"], bodies[-1]["response"]["tokens"]) == (7, 8)
+    assert "shortened from 30" in bodies[-1]["metadata"]["llmobs_notes"]
 
 
 @pytest.mark.anyio
@@ -204,13 +209,13 @@ async def test_a_topic_that_takes_less_than_configured_gets_smaller_batches(kafk
             text = "x" * (6000 if n == 9 else 500)
             client.log_prompt_call("r", text, f"m{n}", "a")
         report = await client.flush()
-        assert (report.delivered, dict(report.dropped)) == (63, {DropReason.TOO_LARGE: 1})
+        assert (report.delivered, dict(report.dropped)) == (64, {})
         last = client.statistics()
-    models = [
-        body["model"] for body in checked(await anyio.to_thread.run_sync(kafka.read, topic, 63))
-    ]
-    assert sorted(models) == sorted(f"m{n}" for n in range(64) if n != 9)
-    assert last.accepted == last.delivered + 1
+    bodies = checked(await anyio.to_thread.run_sync(kafka.read, topic, 64))
+    assert sorted(body["model"] for body in bodies) == sorted(f"m{n}" for n in range(64))
+    (short,) = (body for body in bodies if body["model"] == "m9")
+    assert "characters left out" in short["prompt"]["text"]
+    assert last.accepted == last.delivered
 
 
 @pytest.mark.anyio

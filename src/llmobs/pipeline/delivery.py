@@ -1,4 +1,7 @@
-"""One pass of a batch to its sink: attempt, split what is too large, leave out what is refused."""
+"""
+One pass of a batch to its sink: attempt, split or shorten what is too large, leave out what is
+refused.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -13,8 +16,10 @@ from llmobs.errors import (
     SinkTooLargeError,
     SinkUnavailableError,
 )
+from llmobs.events import Event
 from llmobs.guard import Troubles
 from llmobs.pipeline.buffer import Entry
+from llmobs.pipeline.shorten import shorten, size_of
 from llmobs.pipeline.sink import Batch, Sink
 from llmobs.pipeline.statistics import DropReason
 from llmobs.printable import one_line
@@ -23,6 +28,10 @@ __all__ = ["CLOSE_SECONDS", "Courier", "Settle", "SinkCrashError"]
 
 CLOSE_SECONDS: Final = 5.0
 """How long a sink may take to close."""
+LEAST_BYTES: Final = 1024
+"""Events of no more are not shortened: what is left is what they are about."""
+MARGIN: Final = 0.9
+"""Part of a known limit that a shortened event fills: sinks write events each in their own way."""
 
 
 class Settle(Protocol):
@@ -52,6 +61,10 @@ class Courier:
         self._troubles = troubles
         self._opened = False
         self._touched = False
+        self._fits: int | None = None
+        """Bytes of the last event that the sink took shortened,"""
+        self._short: Event | None = None
+        """and the one that waits to be taken."""
 
     async def deliver(
         self, entries: list[Entry], settle: Settle, *, isolate: bool = False
@@ -65,10 +78,12 @@ class Courier:
             isolate: Find the events that make the sink crash, and give up those only.
         """
         parcels = [entries]
+        whole: dict[int, Event] = {}  # events that were shortened, by entry
         while parcels:
             parcel = parcels.pop()
             error = await self._attempt(parcel)
             if error is None:
+                self._learn(parcel)
                 settle(parcel)
             elif isinstance(error, SinkTooLargeError) or (
                 isolate and isinstance(error, SinkCrashError)
@@ -76,6 +91,10 @@ class Courier:
                 if len(parcel) > 1:
                     middle = len(parcel) // 2
                     parcels += parcel[middle:], parcel[:middle]
+                elif isinstance(error, SinkTooLargeError) and self._shorten(
+                    parcel[0], error, whole.setdefault(id(parcel[0]), parcel[0].event)
+                ):
+                    parcels.insert(0, parcel)  # last: a sink may know the others as they were
                 else:
                     self._give_up(parcel, error, settle)
             elif isinstance(error, SinkError) and not error.retriable:
@@ -84,6 +103,31 @@ class Courier:
             else:
                 return [entry for left in (parcel, *reversed(parcels)) for entry in left], error
         return [], None
+
+    def _shorten(self, entry: Entry, error: SinkTooLargeError, whole: Event) -> bool:
+        """Put a shorter copy in the event's place (other sinks have it whole); tell whether there is one."""
+        before = size_of(entry.event)
+        if before <= LEAST_BYTES:
+            return False
+        known = [self._fits, None if error.limit is None else int(error.limit * MARGIN)]
+        size = min((most for most in known if most and most < before), default=before // 2)
+        short = shorten(whole, max(size, LEAST_BYTES // 2))
+        if size_of(short) >= before:
+            return False
+        self._troubles.log(
+            f"shortened:{self.sink.name}",
+            "llmobs: %s: an event of %d bytes is too large and leaves shortened: %s",
+            self.sink.name,
+            before,
+            error,
+        )
+        entry.event = self._short = short
+        return True
+
+    def _learn(self, parcel: Sequence[Entry]) -> None:
+        if self._short is not None and parcel[0].event is self._short:
+            self._fits = size_of(self._short)
+            self._short = None
 
     def _give_up(self, parcel: list[Entry], error: LLMObsError, settle: Settle) -> None:
         if isinstance(error, SinkCrashError):  # logged when it crashed

@@ -20,7 +20,7 @@ class DropReason(StrEnum):
     QUEUE_FULL = "queue_full"
     """The queue was full and the overflow rule chose it."""
     TOO_LARGE = "too_large"
-    """Larger than the queue or the sink takes."""
+    """Larger than the queue takes, or than the sink takes even when shortened."""
     REJECTED = "rejected"
     """The sink refused it for good."""
     UNAUTHORIZED = "unauthorized"

@@ -171,7 +171,7 @@ class KafkaWriter:
                 fitting.append((event, message))
             else:
                 words = f"{message.size} bytes; at most {most} go out (max_request_size)"
-                self._ledger.condemn(event, topic, SinkTooLargeError(words))
+                self._ledger.condemn(event, topic, SinkTooLargeError(words, limit=most))
         return fitting
 
     async def _partitions_of(self, topic: str) -> list[int]:

@@ -55,7 +55,15 @@ _STATUSES = {
     "timed_out": "timeout",
 }
 _SCORES = ("safety_score", "hallucination_score", "confidence_score")
-_COMMON_EXTRAS = ("session_id", "trace_id", "span_id", "parent_id", "service_name", "metadata")
+_COMMON_EXTRAS = (
+    "session_id",
+    "trace_id",
+    "span_id",
+    "parent_id",
+    "service_name",
+    "metadata",
+    "warnings",
+)
 _CALL_EXTRAS = (
     "operation", "provider", "finish_reason", "cost_source", "tokens_cached", "tokens_cache_write",
     "tokens_reasoning", "time_to_first_token_ms", "stream", "response_id", "request_id",

@@ -131,7 +131,9 @@ class HTTPSink:
         pieces, unwritten = await write_all(write, events)
         body = b"".join([*pieces, compressor.compress(b"]}"), compressor.flush()])
         if self._wire == "watchllm" and len(body) > MAX_BODY_BYTES:
-            raise SinkTooLargeError(f"{len(body)} bytes of JSON; {MAX_BODY_BYTES} fit")
+            raise SinkTooLargeError(
+                f"{len(body)} bytes of JSON; {MAX_BODY_BYTES} fit", limit=MAX_BODY_BYTES
+            )
         return body, unwritten
 
     async def aclose(self) -> None:
