@@ -162,6 +162,7 @@ _VALUES: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     tuple[str, ...]: st.lists(st.text(max_size=5), max_size=3).map(tuple),
     dict[str, Any] | None: st.none() | st.dictionaries(st.text(max_size=14), json_values),
+    dict[str, int] | None: st.none() | st.dictionaries(st.text(max_size=9), st.integers(0, 2**63)),
     list[dict[str, Any]] | None: st.none()
     | st.lists(
         st.dictionaries(

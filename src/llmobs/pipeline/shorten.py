@@ -19,7 +19,9 @@ LEAST_ITEMS: Final = 4
 CHARS_PER_ITEM: Final = 64
 """Lists and mappings keep one entry for so many characters that texts keep."""
 
-_KEPT: Final = frozenset({"event_id", "run_id", "parent_id", "trace_id", "span_id", "timestamp"})
+_KEPT: Final = frozenset(
+    {"event_id", "run_id", "parent_id", "trace_id", "span_id", "timestamp", "usage"}
+)
 
 
 def size_of(event: Event) -> int:
