@@ -412,7 +412,7 @@ CASES = [
         {
             "response": [
                 answer(
-                    {"type": "blob", "modality": "audio", "content": ""},
+                    {"type": "blob", "modality": "audio", "content": "", "size": 3},
                     text("Hello"),
                     finish="stop",
                 )

@@ -53,7 +53,7 @@ def blob(modality: str, mime_type: Any, base64_text: Any) -> Json:
     if as_text(mime_type):
         part["mime_type"] = mime_type
     if type(base64_text) is str:
-        part["size"] = len(base64_text) * 3 // 4 - base64_text[-2:].count("=")
+        part["size"] = len(base64_text) * 3 // 4 - base64_text.count("=")
     return part
 
 
@@ -95,7 +95,10 @@ def _part(item: Json) -> Json:
     if kind in ("image", "document"):
         return _source(kind, item)
     if kind == "thinking":
-        return text_part(as_text(item.get("thinking")) or "", "reasoning")
+        thought = item.get("thinking")
+        if type(thought) is list:  # Mistral's
+            thought = "".join(as_text(as_dict(each).get("text")) or "" for each in thought)
+        return text_part(as_text(thought) or "", "reasoning")
     if kind == "redacted_thinking":
         return text_part("", "reasoning")
     if kind == "tool_use":

@@ -7,7 +7,8 @@ Wire rules: OpenAI API reference, "Chat"; reasoning in ``reasoning_content`` (De
 
 from typing import Any
 
-from llmobs.contrib._wire.messages import message, parts, text_part, tool_call, tool_calls_of
+from llmobs.contrib._wire.deltas import Message
+from llmobs.contrib._wire.messages import blob, message, parts, text_part, tool_call, tool_calls_of
 from llmobs.contrib._wire.usage import openai_usage
 from llmobs.contrib._wire.wire import (
     Fields,
@@ -66,20 +67,30 @@ def _message(item: Json) -> Json:
         }
         return message(role, [answer], name=as_text(item.get("name")))
     said: list[Json] = []
-    if thought := as_text(item.get("reasoning_content")) or as_text(item.get("reasoning")):
+    if thought := _thought(item):
         said.append(text_part(thought, "reasoning"))
     said += parts(item.get("content"))
+    said += parts(item.get("images"))  # OpenRouter, Gemini
     if refusal := as_text(item.get("refusal")):
         said.append(text_part(refusal, "refusal"))
     if item.get("audio"):
         audio = as_dict(item["audio"])
-        said.append({"type": "blob", "modality": "audio", "content": ""})
+        said.append(blob("audio", None, audio.get("data")))
         if transcript := as_text(audio.get("transcript")):
             said.append(text_part(transcript))
     said += [_tool_call(as_dict(call)) for call in as_list(item.get("tool_calls"))]
     if call := as_dict(item.get("function_call")):
         said.append(tool_call(None, call.get("name"), call.get("arguments")))
     return message(role, said, name=as_text(item.get("name")))
+
+
+def _thought(item: Json) -> str | None:
+    """Reasoning beside the content, in the words of whoever sends it."""
+    for name in ("reasoning_content", "reasoning"):
+        if thought := as_text(item.get(name)):
+            return thought
+    details = map(as_dict, as_list(item.get("reasoning_details")))
+    return "".join(as_text(d.get("text")) or as_text(d.get("summary")) or "" for d in details)
 
 
 def _tool_call(call: Json) -> Json:
@@ -98,7 +109,7 @@ def _response(body: Json) -> Fields:
         reason = as_text(choice.get("finish_reason"))
         finish = finish or reason
         answers.append({**_message(as_dict(choice.get("message"))), "finish_reason": reason or ""})
-    kept = ("system_fingerprint", "prompt_filter_results", "citations")
+    kept = ("system_fingerprint", "prompt_filter_results", "citations", "search_results")
     return {
         **common_response(body),
         "response": answers,
@@ -116,84 +127,33 @@ def _is_content(data: Json) -> bool:
     return False
 
 
+_OF_THE_ANSWER = (
+    "id", "model", "service_tier", "system_fingerprint", "prompt_filter_results", "citations",
+    "search_results",
+)  # fmt: skip
+"""Members of chunks that speak of the whole answer."""
+
+
 def _assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
     body: Json = {}
-    choices: dict[int, Json] = {}
+    messages: dict[int, Message] = {}
+    reasons: dict[int, Any] = {}
     for data in (event.data for event in events):
-        for key in ("id", "model", "service_tier", "system_fingerprint", "prompt_filter_results"):
-            if data.get(key):
-                body[key] = data[key]
+        body.update({key: data[key] for key in _OF_THE_ANSWER if data.get(key)})
         usage = data.get("usage") or as_dict(data.get("x_groq")).get("usage")
         if usage:
             body["usage"] = usage
         for part in map(as_dict, as_list(data.get("choices"))):
-            index = part.get("index")
-            choice = choices.setdefault(
-                index if type(index) is int else 0, {"message": {}, "finish_reason": None}
-            )
-            choice["finish_reason"] = part.get("finish_reason") or choice["finish_reason"]
-            _add(choice["message"], as_dict(part.get("delta")))
-    body["choices"] = [_joined(choices[index]) for index in sorted(choices)]
-    finished = bool(choices) and all(choice["finish_reason"] for choice in choices.values())
-    return body, finished
-
-
-def _add(target: Json, delta: Json) -> None:
-    """Add one delta: texts are collected in lists and joined at the end."""
-    for key, value in delta.items():
-        if key == "role":
-            target["role"] = value or target.get("role")
-        elif key == "tool_calls":
-            for call in map(as_dict, as_list(value)):
-                _add_call(target.setdefault("tool_calls", {}), call)
-        elif key == "function_call":
-            _add_texts(target.setdefault("function_call", {}), as_dict(value))
-        elif type(value) is str:
-            target.setdefault(key, []).append(value)
-        elif type(value) is list:  # Mistral streams parts
-            target.setdefault("parts", []).extend(value)
-
-
-def _add_call(calls: dict[Any, Json], call: Json) -> None:
-    # Gemini's compatible endpoint leaves the index out and sends each call whole.
-    index = call.get("index")
-    known = calls.setdefault(index if type(index) is int else len(calls), {})
-    for key in ("id", "type"):
-        known[key] = known.get(key) or call.get(key)
-    for key in ("function", "custom"):
-        if type(call.get(key)) is dict:
-            _add_texts(known.setdefault(key, {}), call[key])
-
-
-def _add_texts(target: Json, delta: Json) -> None:
-    for key, value in delta.items():
-        if type(value) is str:
-            target.setdefault(key, []).append(value)
-
-
-def _joined(choice: Json) -> Json:
-    said: Json = {}
-    for key, value in choice["message"].items():
-        if key == "tool_calls":
-            said[key] = [_joined_texts(call) for call in value.values()]
-        elif key == "function_call":
-            said[key] = _joined_texts(value)
-        elif type(value) is list and key != "parts":
-            said[key] = "".join(value)
-        else:
-            said[key] = value
-    if "parts" in said:
-        text = said.get("content")
-        said["content"] = ([{"type": "text", "text": text}] if text else []) + said.pop("parts")
-    return {"message": said, "finish_reason": choice["finish_reason"]}
-
-
-def _joined_texts(value: Any) -> Any:
-    if type(value) is list:
-        return "".join(value)
-    if type(value) is dict:
-        return {key: _joined_texts(inner) for key, inner in value.items()}
-    return value
+            given = part.get("index")
+            index = given if type(given) is int else 0
+            reasons[index] = part.get("finish_reason") or reasons.get(index)
+            delta = part.get("delta") if "delta" in part else part.get("message")
+            messages.setdefault(index, Message()).add(as_dict(delta))
+    body["choices"] = [
+        {"message": messages[index].whole(), "finish_reason": reasons[index]}
+        for index in sorted(messages)
+    ]
+    return body, bool(reasons) and all(reasons.values())
 
 
 WIRE = Wire(_request, _response, _assemble, _is_content)

@@ -128,6 +128,8 @@ def _add(item: Json, kind: str, delta: str) -> None:
     key = {
         "response.function_call_arguments.delta": "arguments",
         "response.custom_tool_call_input.delta": "input",
+        "response.mcp_call_arguments.delta": "arguments",
+        "response.code_interpreter_call_code.delta": "code",
         "response.refusal.delta": "refusal",
         "response.reasoning_text.delta": "thought",
         "response.reasoning_summary_text.delta": "thought",
@@ -143,7 +145,7 @@ def _finished(item: Json) -> Json:
     if not pieces:
         return item
     whole = {key: value for key, value in item.items() if not key.startswith("_")}
-    for key in ("arguments", "input"):
+    for key in ("arguments", "input", "code"):
         if key in pieces:
             whole[key] = pieces[key]
     content = []
