@@ -8,9 +8,11 @@ Reads the public attributes of ``langchain_core.messages`` alone, so that messag
 from collections.abc import Iterable
 from typing import Any, Final
 
+from llmobs.codec import snapshot
 from llmobs.contrib._wire.messages import blob, parts, text_part, tool_call
 from llmobs.contrib._wire.messages import message as genai_message
 from llmobs.contrib._wire.wire import Json, as_dict, as_list, as_text
+from llmobs.media import without_media
 
 __all__ = ["documents", "message", "messages", "plain"]
 
@@ -36,7 +38,9 @@ def message(found: Any, **more: Any) -> Json:
         }
         if getattr(found, "status", "success") == "error":
             answer["is_error"] = True
-        return genai_message("tool", [answer], name=as_text(getattr(found, "name", None)), **more)
+        return without_media(
+            genai_message("tool", [answer], name=as_text(getattr(found, "name", None)), **more)
+        )
     calls = as_list(getattr(found, "tool_calls", None))
     asked = {as_dict(call).get("id") for call in calls}
     extra = as_dict(getattr(found, "additional_kwargs", None))
@@ -50,7 +54,9 @@ def message(found: Any, **more: Any) -> Json:
         said.append(tool_call(call.get("id"), call.get("name"), call.get("args")))
     for call in map(as_dict, as_list(getattr(found, "invalid_tool_calls", None))):
         said.append(tool_call(call.get("id"), call.get("name"), call.get("args")))
-    return genai_message(role, said, name=as_text(getattr(found, "name", None)), **more)
+    return without_media(
+        genai_message(role, said, name=as_text(getattr(found, "name", None)), **more)
+    )
 
 
 def _parts(content: Any, asked: set[Any]) -> list[Json]:
@@ -103,21 +109,28 @@ def documents(found: Any) -> list[Json]:
         for name in ("id", "metadata"):
             if value := getattr(document, name, None):
                 entry[name] = value
-        listed.append(entry)
+        listed.append(without_media(snapshot(entry)))
     return listed
 
 
 _DEPTH: Final = 6
 
 
-def plain(value: Any, depth: int = 0) -> Any:
-    """Return inputs and outputs of chains with the messages and documents in them made plain."""
+def plain(value: Any) -> Any:
+    """
+    Return inputs and outputs of chains with the messages and documents in them made plain, and with
+    kind and size in place of pictures.
+    """
+    return without_media(snapshot(_plain(value, 0)))
+
+
+def _plain(value: Any, depth: int) -> Any:
     if depth > _DEPTH or value is None or type(value) in (str, int, float, bool):
         return value
     if type(value) is dict:
-        return {str(key): plain(inner, depth + 1) for key, inner in value.items()}
+        return {str(key): _plain(inner, depth + 1) for key, inner in value.items()}
     if type(value) in (list, tuple):
-        return [plain(inner, depth + 1) for inner in value]
+        return [_plain(inner, depth + 1) for inner in value]
     if hasattr(value, "page_content"):
         return documents(value)[0]
     if hasattr(value, "content") and hasattr(value, "type"):
@@ -126,5 +139,5 @@ def plain(value: Any, depth: int = 0) -> Any:
     if to_messages is not None:
         return messages(to_messages())
     if hasattr(value, "update") and hasattr(value, "goto"):  # LangGraph's Command
-        return {"update": plain(value.update, depth + 1), "goto": plain(value.goto, depth + 1)}
+        return {"update": _plain(value.update, depth + 1), "goto": _plain(value.goto, depth + 1)}
     return value

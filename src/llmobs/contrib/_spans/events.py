@@ -20,6 +20,7 @@ from llmobs.events import (
     Status,
     ToolCallEvent,
 )
+from llmobs.media import without_media
 
 __all__ = ["event_of"]
 
@@ -82,7 +83,7 @@ def event_of(
             if value is None or value in ("", []):
                 continue
             if name not in _RUNS_OWN or getattr(event, name) is None:
-                setattr(event, name, value)
+                setattr(event, name, without_media(value))
 
     size = weigh(dict(attributes)) + sum(weigh(dict(e.attributes or {})) for e in span.events)
     return event, size, status is not Status.SUCCESS, complete

@@ -12,6 +12,7 @@ from llmobs.contrib._spans.flat import read_json, unflatten
 from llmobs.contrib._wire import openai_chat
 from llmobs.contrib._wire.messages import message, text_part, tool_calls_of
 from llmobs.contrib._wire.wire import Fields, Json, as_dict, as_list, as_text
+from llmobs.media import size_of_base64
 
 __all__ = ["call", "count", "step", "tool"]
 
@@ -195,7 +196,11 @@ def _messages(value: Any) -> list[Json]:
 
 def _light(part: Json) -> Json:
     light = {**part, "type": as_text(part.get("type")) or "unknown"}
-    return {**light, "content": ""} if light["type"] == "blob" else light
+    if light["type"] != "blob":
+        return light
+    content = as_text(part.get("content"))
+    size = {} if content is None else {"size": size_of_base64(content)}
+    return {**light, "content": "", **size}
 
 
 def _openllmetry(found: Json) -> Json:

@@ -2,18 +2,16 @@
 Messages of any provider as messages of the OpenTelemetry GenAI conventions: a role and parts.
 
 Parts are ``text``, ``reasoning``, ``tool_call``, ``tool_call_response``, ``blob``, ``file`` and
-``uri``; what has no name there keeps its own. Pictures, sounds and documents sent along are never
-kept: their kind and size are.
+``uri``; what has no name there keeps its own. Of pictures, sounds and documents sent along the kind
+and size are kept; where they have no part of their own, `llmobs.media` sees to that, in every door.
 """
 
 from typing import Any
 
 from llmobs.contrib._wire.wire import Json, as_dict, as_list, as_text, json_or_text
+from llmobs.media import size_of_base64
 
 __all__ = ["blob", "message", "parts", "text_part", "tool_call", "tool_calls_of", "uri_or_blob"]
-
-_HEAVY = frozenset({"data", "file_data", "b64_json", "encrypted_content", "signature", "result"})
-"""Members of unknown parts that are left out: binary, or of no use to a reader."""
 
 
 def message(role: str, parts: list[Json], **more: Any) -> Json:
@@ -53,7 +51,7 @@ def blob(modality: str, mime_type: Any, base64_text: Any) -> Json:
     if as_text(mime_type):
         part["mime_type"] = mime_type
     if type(base64_text) is str:
-        part["size"] = len(base64_text) * 3 // 4 - base64_text.count("=")
+        part["size"] = size_of_base64(base64_text)
     return part
 
 
@@ -105,8 +103,7 @@ def _part(item: Json) -> Json:
         return tool_call(item.get("id"), item.get("name"), item.get("input"))
     if kind == "tool_result":
         return _tool_result(item)
-    light = {key: value for key, value in item.items() if key not in _HEAVY}
-    return {**light, "type": as_text(kind) or "unknown"}
+    return {**item, "type": as_text(kind) or "unknown"}
 
 
 def _file(item: Json) -> Json:

@@ -15,6 +15,7 @@ from llmobs.contrib._wire.partial import read_head, read_tail
 from llmobs.contrib._wire.recognise import Target
 from llmobs.contrib._wire.wire import Fields, Json, StreamEvent, as_dict, loads
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
+from llmobs.media import without_media
 
 __all__ = ["Ending", "Exchange", "read_exchange"]
 
@@ -47,7 +48,7 @@ def read_exchange(exchange: Exchange, event: PromptCallEvent) -> None:
     event.warnings = (*event.warnings, *fields.pop("warnings", ()), *reader.warnings)
     for name, value in fields.items():
         if value is not None and value != []:
-            setattr(event, name, value)
+            setattr(event, name, without_media(value))
 
 
 class _Reader:
