@@ -26,7 +26,12 @@ def messages(found: Iterable[Any]) -> list[Json]:
 
 
 def message(found: Any, **more: Any) -> Json:
-    """Return one GenAI message; *more* are further members of it."""
+    """Return one GenAI message, without its pictures; *more* are further members of it."""
+    light: Json = without_media(_message(found, **more))
+    return light
+
+
+def _message(found: Any, **more: Any) -> Json:
     kind = str(getattr(found, "type", "user")).removesuffix("MessageChunk").lower()
     role = getattr(found, "role", None) or _ROLES.get(kind, kind)
     content = getattr(found, "content", "")
@@ -38,9 +43,7 @@ def message(found: Any, **more: Any) -> Json:
         }
         if getattr(found, "status", "success") == "error":
             answer["is_error"] = True
-        return without_media(
-            genai_message("tool", [answer], name=as_text(getattr(found, "name", None)), **more)
-        )
+        return genai_message("tool", [answer], name=as_text(getattr(found, "name", None)), **more)
     calls = as_list(getattr(found, "tool_calls", None))
     asked = {as_dict(call).get("id") for call in calls}
     extra = as_dict(getattr(found, "additional_kwargs", None))
@@ -54,9 +57,7 @@ def message(found: Any, **more: Any) -> Json:
         said.append(tool_call(call.get("id"), call.get("name"), call.get("args")))
     for call in map(as_dict, as_list(getattr(found, "invalid_tool_calls", None))):
         said.append(tool_call(call.get("id"), call.get("name"), call.get("args")))
-    return without_media(
-        genai_message(role, said, name=as_text(getattr(found, "name", None)), **more)
-    )
+    return genai_message(role, said, name=as_text(getattr(found, "name", None)), **more)
 
 
 def _parts(content: Any, asked: set[Any]) -> list[Json]:
