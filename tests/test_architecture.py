@@ -15,7 +15,18 @@ ROOT = Path(llmobs.__file__).parent
 
 # Lower may not import higher; within a floor, imports follow the order written here.
 FLOORS = (
-    ("printable", "ids", "errors", "semconv", "providers", "kinds", "values", "media", "events", "codec"),
+    (
+        "printable",
+        "ids",
+        "errors",
+        "semconv",
+        "providers",
+        "kinds",
+        "values",
+        "media",
+        "events",
+        "codec",
+    ),
     ("guard", "forks", "paths", "context", "settings"),
     ("pipeline",),
     ("store", "sinks"),
