@@ -59,7 +59,8 @@ def test_hosts(host: str, name: str | None) -> None:
         ("fireworks", "fireworks_ai fireworks"),
         ("ollama", "ollama Ollama ollama_chat"),
         ("vllm", "hosted_vllm vllm"),
-        ("z_ai", "zai zhipuai"),
+        ("z_ai", "zai"),
+        ("zhipu_ai", "zhipuai"),
         ("mine", " mine "),
     ],
 )

@@ -75,6 +75,8 @@ class Run:
     span_id: str | None = None
     user_id: str | None = None
     session_id: str | None = None
+    client_run_id: str | None = None
+    """The id that a caller who is not trusted gave it; it is not the run's."""
     release: str | None = None
     service_name: str | None = None
     tags: tuple[str, ...] = ()

@@ -336,7 +336,12 @@ class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="pr
     cost_usd: float | None = None
     """None when no price is known; never guessed."""
     cost_source: str | None = None
-    """``caller``, or the price table and its version."""
+    """
+    ``caller``; ``provider``, if it told what it charged; ``user`` for the prices of the settings; or
+    the price table and its version, for instance ``genai-prices 0.2.3``. After it
+    ``by the model's name`` if nothing else told whose model it is, and ``without web_searches`` (and
+    the like) for counts in `usage` that have no price: then the cost is that of the rest.
+    """
     tokens_cached: int | None = None
     """Read from the provider's cache."""
     tokens_cache_write: int | None = None
@@ -482,6 +487,8 @@ class RunEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="run"):
     """``http``, ``websocket`` or ``job``."""
     name: str | None = None
     """``POST /chat/{id}`` for requests, the caller's name for jobs."""
+    client_run_id: str | None = None
+    """The id its caller sent with the request, where the application does not trust its callers."""
     method: str | None = None
     route: str | None = None
     """Template, not the path: it groups."""

@@ -62,7 +62,8 @@ _NAMES: Final[dict[str, str]] = {
     "vllm": "hosted_vllm vllm_openai",
     "voyage_ai": "voyage",
     "x_ai": "x xai grok",
-    "z_ai": "zai zhipu zhipuai zhipu_ai",
+    "z_ai": "zai",
+    "zhipu_ai": "zhipu bigmodel",
 }
 
 SELF_HOSTED: Final = frozenset(
@@ -94,7 +95,8 @@ _HOSTS: Final = (
     (r"api\.cerebras\.ai", "cerebras"),
     (r"router\.huggingface\.co|api-inference\.huggingface\.co|.*\.endpoints\.huggingface\.cloud",
      "huggingface"),
-    (r"api\.z\.ai|open\.bigmodel\.cn", "z_ai"),
+    (r"api\.z\.ai", "z_ai"),
+    (r"open\.bigmodel\.cn", "zhipu_ai"),
     (r"api\.deepinfra\.com", "deepinfra"),
     (r"api\.novita\.ai", "novita"),
     (r"api\.sambanova\.ai", "sambanova"),

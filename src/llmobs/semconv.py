@@ -27,15 +27,16 @@ __all__ = [
     "REQUEST_SEED", "REQUEST_STOP_SEQUENCES", "REQUEST_STREAM", "REQUEST_TEMPERATURE",
     "REQUEST_TOP_K", "REQUEST_TOP_P", "RESPONSE_FINISH_REASONS", "RESPONSE_ID",
     "RESPONSE_METADATA_PREFIX", "RESPONSE_MODEL", "RESPONSE_TIME_TO_FIRST_CHUNK", "RETRIEVAL",
-    "RETRIEVAL_DOCUMENTS", "RETRIEVAL_QUERY", "RUN_COST_USD", "RUN_ERRORS", "RUN_EVENTS", "RUN_ID",
-    "RUN_KIND", "RUN_TOKENS_INPUT", "RUN_TOKENS_OUTPUT", "SDK_LANGUAGE", "SDK_NAME", "SDK_VERSION",
-    "SERVER_ADDRESS", "SERVICE_NAME", "SERVICE_TIER", "SERVICE_VERSION", "SESSION_ID", "SEVERITY",
-    "STATUS", "STEP_NUMBER", "STEP_TYPE", "SYSTEM", "SYSTEM_INSTRUCTIONS", "TAGS",
-    "TEXT_COMPLETION", "TOOL_CALL_ARGUMENTS", "TOOL_CALL_ID", "TOOL_CALL_RESULT",
+    "RETRIEVAL_DOCUMENTS", "RETRIEVAL_QUERY", "RUN_CLIENT_ID", "RUN_COST_USD", "RUN_ERRORS",
+    "RUN_EVENTS", "RUN_ID", "RUN_KIND", "RUN_TOKENS_INPUT", "RUN_TOKENS_OUTPUT", "SDK_LANGUAGE",
+    "SDK_NAME", "SDK_VERSION", "SERVER_ADDRESS", "SERVICE_NAME", "SERVICE_TIER", "SERVICE_VERSION",
+    "SESSION_ID", "SEVERITY", "STATUS", "STEP_NUMBER", "STEP_TYPE", "SYSTEM", "SYSTEM_INSTRUCTIONS",
+    "TAGS", "TEXT_COMPLETION", "TOOL_CALL_ARGUMENTS", "TOOL_CALL_ID", "TOOL_CALL_RESULT",
     "TOOL_DEFINITIONS", "TOOL_DESCRIPTION", "TOOL_NAME", "USAGE_CACHE_CREATION",
-    "USAGE_CACHE_CREATION_FLAT", "USAGE_CACHE_READ", "USAGE_CACHE_READ_FLAT", "USAGE_CACHE_WRITE",
-    "USAGE_COMPLETION_TOKENS", "USAGE_INPUT_TOKENS", "USAGE_OUTPUT_TOKENS", "USAGE_PROMPT_TOKENS",
-    "USAGE_REASONING", "USER_ID", "WARNINGS", "WORKFLOW_NAME",
+    "USAGE_BY_KIND", "USAGE_CACHE_CREATION_FLAT", "USAGE_CACHE_READ", "USAGE_CACHE_READ_FLAT",
+    "USAGE_CACHE_WRITE", "USAGE_CACHE_WRITE_FLAT", "USAGE_COMPLETION_TOKENS",
+    "USAGE_DETAILS_PREFIX", "USAGE_INPUT_TOKENS", "USAGE_OTHER_PREFIX", "USAGE_OUTPUT_TOKENS",
+    "USAGE_PROMPT_TOKENS", "USAGE_REASONING", "USAGE_TOTAL_TOKENS", "USER_ID", "WARNINGS", "WORKFLOW_NAME",
 ]  # fmt: skip
 
 # Operations and who serves them.
@@ -72,6 +73,18 @@ USAGE_CACHE_CREATION: Final = "gen_ai.usage.cache_creation.input_tokens"
 """v1.41.1; called `USAGE_CACHE_WRITE` since the move. Write both."""
 USAGE_CACHE_WRITE: Final = "gen_ai.usage.cache_write.input_tokens"
 USAGE_REASONING: Final = "gen_ai.usage.reasoning.output_tokens"
+USAGE_BY_KIND: Final = {
+    # Since the move; the keys are those of `llmobs.events.PromptCallEvent.usage`.
+    "input_text_tokens": "gen_ai.usage.text.input_tokens",
+    "input_audio_tokens": "gen_ai.usage.audio.input_tokens",
+    "input_image_tokens": "gen_ai.usage.image.input_tokens",
+    "output_text_tokens": "gen_ai.usage.text.output_tokens",
+    "output_audio_tokens": "gen_ai.usage.audio.output_tokens",
+    "output_image_tokens": "gen_ai.usage.image.output_tokens",
+    "cache_text_read_tokens": "gen_ai.usage.text.cache_read.input_tokens",
+    "cache_audio_read_tokens": "gen_ai.usage.audio.cache_read.input_tokens",
+    "cache_image_read_tokens": "gen_ai.usage.image.cache_read.input_tokens",
+}
 
 # Content: recorded only where the application allows it.
 INPUT_MESSAGES: Final = "gen_ai.input.messages"
@@ -117,6 +130,10 @@ USAGE_PROMPT_TOKENS: Final = "gen_ai.usage.prompt_tokens"
 USAGE_COMPLETION_TOKENS: Final = "gen_ai.usage.completion_tokens"
 USAGE_CACHE_READ_FLAT: Final = "gen_ai.usage.cache_read_input_tokens"
 USAGE_CACHE_CREATION_FLAT: Final = "gen_ai.usage.cache_creation_input_tokens"
+USAGE_CACHE_WRITE_FLAT: Final = "gen_ai.usage.cache_write_input_tokens"
+USAGE_TOTAL_TOKENS: Final = "gen_ai.usage.total_tokens"
+USAGE_DETAILS_PREFIX: Final = "gen_ai.usage.details."
+"""Pydantic AI's."""
 OPENAI_SERVICE_TIER: Final = "gen_ai.openai.response.service_tier"
 
 # Evaluations.
@@ -167,6 +184,8 @@ SDK_VERSION: Final = "telemetry.sdk.version"
 EVENT_ID: Final = "llmobs.event.id"
 RUN_ID: Final = "llmobs.run.id"
 RUN_KIND: Final = "llmobs.run.kind"
+RUN_CLIENT_ID: Final = "llmobs.run.client_id"
+"""The id that an untrusted caller gave the run."""
 RUN_EVENTS: Final = "llmobs.run.events"
 RUN_ERRORS: Final = "llmobs.run.errors"
 RUN_TOKENS_INPUT: Final = "llmobs.run.tokens_input"
@@ -179,6 +198,7 @@ TAGS: Final = "llmobs.tags"
 WARNINGS: Final = "llmobs.warnings"
 COST_USD: Final = "llmobs.cost_usd"
 COST_SOURCE: Final = "llmobs.cost_source"
+USAGE_OTHER_PREFIX: Final = "llmobs.usage."
 PROMPT_TEMPLATE_ID: Final = "llmobs.prompt_template.id"
 REQUEST_ID: Final = "llmobs.request.id"
 SERVICE_TIER: Final = "llmobs.service_tier"

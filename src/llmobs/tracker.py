@@ -132,6 +132,7 @@ class Tracker(Run):
             "timestamp": self.timestamp,
             "kind": self.kind,
             "name": self.name,
+            "client_run_id": self.client_run_id,
             "latency_ms": latency_ms,
             "events": self.recorded,
             "errors": self.failures,

@@ -7,13 +7,14 @@ from typing import Any
 import anyio
 import pytest
 
-from llmobs import ConfigurationError, current_run, current_tracker
+from llmobs import AsyncClient, ConfigurationError, current_run, current_tracker
 from llmobs.contrib import asgi
-from llmobs.contrib.asgi import LLMObsMiddleware, Receive, Scope, Send, tracker_of
+from llmobs.contrib._asgi import origin
+from llmobs.contrib.asgi import LLMObsMiddleware, Receive, Scope, Send, run_of, tracker_of
 from llmobs.events import PromptCallEvent, RunEvent, Status
 from llmobs.guard import Troubles
 from llmobs.testing import CapturedEvents
-from tests.support.asgi import Message, call, http_scope
+from tests.support.asgi import Lifespan, Message, call, http_scope
 
 pytestmark = pytest.mark.anyio
 
@@ -170,9 +171,16 @@ async def test_run_ids_from_outside_are_checked(
     value: bytes, taken: bool, llmobs_events: CapturedEvents
 ) -> None:
     scope = http_scope(headers=[(b"x-run-id", value)])
-    run_id = run_id_of(await call(LLMObsMiddleware(answering()), scope))
+    run_id = run_id_of(await call(LLMObsMiddleware(answering(), trust_run_id=True), scope))
     assert (run_id.encode() == value) is taken
     assert {event.run_id for event in llmobs_events} == {run_id}
+    assert the_run(llmobs_events).client_run_id is None
+    llmobs_events.clear()
+    scope = http_scope(headers=[(b"x-run-id", value)])
+    run_id = run_id_of(await call(LLMObsMiddleware(answering()), scope))
+    assert run_id.encode() != value
+    kept = the_run(llmobs_events).client_run_id
+    assert kept == (value.decode() if taken else None)
 
 
 @pytest.mark.parametrize(
@@ -186,14 +194,94 @@ async def test_run_ids_from_outside_are_checked(
 async def test_the_request_id_stands_in(
     headers: list[tuple[bytes, bytes]], expected: str, llmobs_events: CapturedEvents
 ) -> None:
-    sent = await call(LLMObsMiddleware(answering()), http_scope(headers=headers))
+    trusting = LLMObsMiddleware(answering(), trust_run_id=True)
+    sent = await call(trusting, http_scope(headers=headers))
     assert run_id_of(sent) == expected
+    llmobs_events.clear()
+    await call(LLMObsMiddleware(answering()), http_scope(headers=headers))
+    assert the_run(llmobs_events).client_run_id == expected
 
 
 async def test_the_header_may_have_another_name(llmobs_events: CapturedEvents) -> None:
-    app = LLMObsMiddleware(answering(), header_name="X-Trace-Me")
+    app = LLMObsMiddleware(answering(), header_name="X-Trace-Me", trust_run_id=True)
     sent = await call(app, http_scope(headers=[(b"x-trace-me", b"r1"), (b"x-run-id", b"r2")]))
     assert dict(sent[0]["headers"]) == {b"x-trace-me": b"r1"}
+
+
+@pytest.mark.parametrize("trust", [True, False])
+async def test_without_a_header_none_is_read_and_none_is_sent(
+    trust: bool, llmobs_events: CapturedEvents
+) -> None:
+    app = LLMObsMiddleware(answering(), header_name=None, trust_run_id=trust)
+    headers = [(b"x-run-id", b"r1"), (b"x-request-id", b"r2")]
+    sent = await call(app, http_scope(headers=headers))
+    assert sent[0]["headers"] == []
+    run = the_run(llmobs_events)
+    assert run.run_id not in ("r1", "r2")
+    assert run.client_run_id is None
+
+
+async def test_strangers_who_send_the_same_id_do_not_share_a_run(
+    llmobs_events: CapturedEvents,
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        current_tracker().user_id = scope["path"]
+        await answering()(scope, receive, send)
+
+    middleware = LLMObsMiddleware(app)
+    for user in ("/alice", "/mallory"):
+        await call(middleware, http_scope(user, headers=[(b"x-run-id", b"shared")]))
+    runs = llmobs_events.of(RunEvent)
+    assert [run.client_run_id for run in runs] == ["shared", "shared"]
+    assert len({run.run_id for run in runs} | {"shared"}) == 3
+    for run in runs:
+        assert {event.user_id for event in llmobs_events.in_run(run.run_id)} == {run.user_id}
+
+
+def _behind_the_gateway(scope: Scope) -> bool:
+    return dict(scope["headers"]).get(b"x-gateway") == b"secret"
+
+
+@pytest.mark.parametrize(
+    ("trust", "trusted", "said"),
+    [
+        (_behind_the_gateway, True, None),
+        (lambda scope: False, False, None),
+        (lambda scope: None, False, None),
+        (lambda scope: "yes", False, "instead of True or False"),
+        (lambda scope: 1 / 0, False, "ZeroDivisionError"),
+    ],
+)
+async def test_trust_may_depend_on_the_request(
+    trust: Any,
+    trusted: bool,
+    said: str | None,
+    llmobs_events: CapturedEvents,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(origin, "_troubles", Troubles())
+    middleware = LLMObsMiddleware(answering(), trust_run_id=trust)
+    headers = [(b"x-run-id", b"run-1"), (b"x-gateway", b"secret")]
+    run_id = run_id_of(await call(middleware, http_scope(headers=headers)))
+    assert (run_id == "run-1") is trusted
+    assert (the_run(llmobs_events).client_run_id == "run-1") is not trusted
+    assert (said or "") in caplog.text
+    assert ("trust_run_id" in caplog.text) is (said is not None)
+    run_id = run_id_of(await call(middleware, http_scope(headers=[(b"x-run-id", b"run-2")])))
+    assert run_id != "run-2"
+
+
+@pytest.mark.parametrize("own", ["作業-1", "a\r\nset-cookie: x=1", "", "run-1"])
+async def test_an_id_the_application_sets_is_sent_only_if_it_may_be(
+    own: str, llmobs_events: CapturedEvents
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        current_tracker().run_id = own
+        await answering()(scope, receive, send)
+
+    sent = await call(LLMObsMiddleware(app))
+    assert sent[0]["headers"] == ([(b"x-run-id", b"run-1")] if own == "run-1" else [])
 
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -203,6 +291,7 @@ async def test_traceparent_gives_the_run_its_trace(llmobs_events: CapturedEvents
     good = f"00-{TRACE}-{SPAN}-01".encode()
     await call(LLMObsMiddleware(answering()), http_scope(headers=[(b"traceparent", good)]))
     assert {(event.trace_id, event.span_id) for event in llmobs_events} == {(TRACE, SPAN)}
+    assert TRACE not in {event.run_id for event in llmobs_events}
     llmobs_events.clear()
     bad = f"00-{'0' * 32}-{SPAN}-01".encode()
     await call(LLMObsMiddleware(answering()), http_scope(headers=[(b"traceparent", bad)]))
@@ -222,14 +311,23 @@ async def test_an_active_opentelemetry_span_wins(llmobs_events: CapturedEvents) 
 
 @pytest.mark.parametrize(
     ("path", "excluded"),
-    [("/health", True), ("/healthy", False), ("/static/a.css", True), ("/static", False)],
+    [
+        ("/health", True),
+        ("/healthy", False),
+        ("/static/a.css", True),
+        ("/static", False),
+        ("/api/health", True),  # as servers say it that know of a proxy's prefix
+        ("/apis/health", False),
+    ],
 )
 async def test_excluded_paths_get_no_run(
     path: str, excluded: bool, llmobs_events: CapturedEvents
 ) -> None:
-    app = LLMObsMiddleware(answering(record=False), exclude=["/health", "/static/*"])
-    sent = await call(app, http_scope(path))
-    assert (b"x-run-id" not in dict(sent[0]["headers"])) is excluded
+    paths = ["/health", "/static/*"]
+    for given in (paths, iter(paths)):
+        app = LLMObsMiddleware(answering(record=False), exclude=given)
+        sent = await call(app, http_scope(path, root_path="/api"))
+        assert (b"x-run-id" not in dict(sent[0]["headers"])) is excluded
 
 
 @pytest.mark.parametrize("record_empty", [False, True])
@@ -248,39 +346,139 @@ async def test_added_twice_is_added_once(llmobs_events: CapturedEvents) -> None:
     assert the_run(llmobs_events).events == 1
 
 
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"batch_sice": 3}, "batch_sice"),
+    ({"sink": "nonsense://"}, "nonsense"),
+    ({"header_name": "x\r\nset-cookie: y"}, "header_name"),
+    ({"header_name": "läuf"}, "header_name"),
+    ({"header_name": ""}, "header_name"),
+    ({"header_name": b"x-run-id"}, "header_name"),
+    ({"exclude": "/health"}, "a list of paths"),
+    ({"exclude": 5}, "a list of paths"),
+    ({"exclude": [b"/health"]}, "exclude"),
+    ({"exclude": ["health"]}, "begin with a slash"),
+    ({"record_empty": "no"}, "record_empty"),
+    ({"trust_run_id": "false"}, "trust_run_id"),
+    ({"trust_run_id": answering()}, "trust_run_id"),
+    ({"client": "https://example.org"}, "client"),
+    ({"client": AsyncClient(sink="memory:"), "sink": "memory:"}, "not both"),
+]
+
+
 @pytest.mark.usefixtures("llmobs_events")  # the application records with the default client
+@pytest.mark.parametrize(("settings", "words"), WRONG)
 async def test_a_wrong_setting_stops_the_start_up_and_not_the_requests(
-    caplog: pytest.LogCaptureFixture,
+    settings: dict[str, Any], words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Built inside the event loop, as Starlette does.
-    app = LLMObsMiddleware(answering(), batch_sice=3)  # type: ignore[call-arg]
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "lifespan.startup"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await app({"type": "lifespan"}, receive, send)
-    assert sent[0]["type"] == "lifespan.startup.failed"
-    assert "batch_sice" in sent[0]["message"]
+    app = LLMObsMiddleware(answering(), **settings)
+    lifespan = Lifespan(app)
+    with pytest.raises(ConfigurationError, match=words):
+        await lifespan.run("startup")
+    assert lifespan.types == ["lifespan.startup.failed"]
+    assert words in lifespan.answers[0]["message"]
     answer = await call(app)
     assert answer[0]["status"] == 200
     assert "nothing is recorded" in caplog.text
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-def test_a_wrong_use_is_told_at_once(anyio_backend: str) -> None:
-    with pytest.raises(ConfigurationError, match="batch_sice"):
-        LLMObsMiddleware(answering(), batch_sice=3)  # type: ignore[call-arg]
-    with pytest.raises(ConfigurationError, match="a list of paths"):
-        LLMObsMiddleware(answering(), exclude="/health")
-    from llmobs import AsyncClient
+@pytest.mark.parametrize(("settings", "words"), WRONG)
+def test_a_wrong_use_is_told_at_once(
+    settings: dict[str, Any], words: str, anyio_backend: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        LLMObsMiddleware(answering(), **settings)
 
-    client = AsyncClient(sink="memory:")
-    with pytest.raises(ConfigurationError, match="not both"):
-        LLMObsMiddleware(answering(), client=client, sink="memory:")
+
+# Scopes as no server makes them.
+
+
+@pytest.mark.parametrize("without", ["headers", "path", "root_path", "method", "client"])
+async def test_what_is_missing_in_a_scope_is_the_applications_business(
+    without: str, llmobs_events: CapturedEvents
+) -> None:
+    scope = http_scope()
+    del scope[without]
+    sent = await call(LLMObsMiddleware(answering(), exclude=["/health"]), scope)
+    assert sent[0]["status"] == 200
+    assert the_run(llmobs_events).http_status == 200
+
+
+@pytest.mark.parametrize("shape", [iter, tuple, list, lambda pairs: [list(pair) for pair in pairs]])
+async def test_headers_are_there_for_the_application_too(
+    shape: Any, llmobs_events: CapturedEvents
+) -> None:
+    headers = shape([(b"x-run-id", b"run-1"), (b"a", b"b")])
+    seen: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.extend(tuple(pair) for pair in scope["headers"])
+        await answering()(scope, receive, send)
+
+    await call(LLMObsMiddleware(app), {**http_scope(), "headers": headers})
+    assert seen == [(b"x-run-id", b"run-1"), (b"a", b"b")]
+    assert the_run(llmobs_events).client_run_id == "run-1"
+
+
+@pytest.mark.parametrize(
+    "headers", [None, 5, [1], [(b"a",)], [("x-run-id", "text")], [([], b"")], "text", {}]
+)
+async def test_headers_that_are_none_are_not_read(
+    headers: Any, llmobs_events: CapturedEvents
+) -> None:
+    await call(LLMObsMiddleware(answering()), {**http_scope(), "headers": headers})
+    assert the_run(llmobs_events).client_run_id is None
+
+
+@pytest.mark.parametrize(
+    "start", [{}, {"headers": 5}, {"headers": [()]}, {"status": 200, "headers": iter([])}]
+)
+async def test_answers_that_are_none_pass(start: Any, llmobs_events: CapturedEvents) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", **start})
+
+    sent = await call(LLMObsMiddleware(app))
+    assert sent[0].get("status") == start.get("status")
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket", "something else"])
+async def test_what_the_application_returns_is_passed_on(
+    kind: str, llmobs_events: CapturedEvents
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> str:
+        return "done"
+
+    middleware: Any = LLMObsMiddleware(app)
+    assert await middleware({**http_scope(), "type": kind}, None, None) == "done"
+
+
+# The run of another request.
+
+
+async def test_a_block_may_take_the_run_of_another_request(llmobs_events: CapturedEvents) -> None:
+    """As a stateful MCP session serves all its requests in the task of the first."""
+    scopes: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        if scope["path"] == "/first":
+            await call(middleware, http_scope("/second"))
+            second = tracker_of(scopes[1])
+            mine = current_run()
+            with run_of(scopes[1]) as tracker:
+                assert tracker is second
+                assert current_run() is second
+                current_tracker().prompt_call(model="m").start()  # left open on purpose
+            assert current_run() is mine
+            with run_of(None) as nothing:
+                nothing.log_prompt_call("q", "m", "a")
+            assert current_run() is mine
+        await answering()(scope, receive, send)
+
+    middleware = LLMObsMiddleware(app)
+    await call(middleware, http_scope("/first"))
+    assert len(llmobs_events.of(RunEvent)) == 2
 
 
 # How it ends.
@@ -396,7 +594,7 @@ async def test_requests_at_once_keep_their_runs(llmobs_events: CapturedEvents) -
         assert current_run() is tracker
         await answering()(scope, receive, send)
 
-    middleware = LLMObsMiddleware(app)
+    middleware = LLMObsMiddleware(app, trust_run_id=True)
     async with anyio.create_task_group() as group:
         for name in (b"one", b"two"):
             group.start_soon(call, middleware, http_scope(headers=[(b"x-run-id", name)]))

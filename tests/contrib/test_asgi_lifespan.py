@@ -1,19 +1,21 @@
-"""The client's life: through the lifespan, without one, and when the lifespan goes wrong."""
+"""The client's life: through the lifespan, and when the lifespan goes wrong."""
 
-from collections.abc import AsyncIterator, Iterator
+import logging
+from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from django.core.handlers.asgi import ASGIHandler
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from llmobs import AsyncClient, Client, current_tracker
+from llmobs import AsyncClient, ConfigurationError, current_tracker
 from llmobs.contrib.asgi import LLMObsMiddleware, Message, Receive, Scope, Send
 from llmobs.sinks.memory import MemorySink
 from tests.helpers import ScriptedSink
@@ -36,22 +38,6 @@ async def polite(scope: Scope, receive: Receive, send: Send) -> None:
     while (await receive())["type"] != "lifespan.shutdown":
         await send({"type": "lifespan.startup.complete"})
     await send({"type": "lifespan.shutdown.complete"})
-
-
-@pytest.fixture
-def lazily_started() -> Iterator[list[Client]]:
-    """Clients the middleware started without a lifespan; closed after the test."""
-    clients: list[Client] = []
-    yield clients
-    for client in clients:
-        client.close()
-
-
-def lazy_client(middleware: LLMObsMiddleware, clients: list[Client]) -> Client:
-    client = middleware._client
-    assert isinstance(client, Client)
-    clients.append(client)
-    return client
 
 
 async def test_everything_is_delivered_before_the_server_hears_of_the_end() -> None:
@@ -91,20 +77,112 @@ async def _startup_requests_shutdown(
         down.set()
 
 
-async def test_an_application_that_refuses_the_lifespan_is_answered_for() -> None:
+async def test_an_application_that_knows_no_lifespan_is_answered_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Fact 4: Django's handler raises ValueError."""
+    caplog.set_level(logging.INFO, "llmobs")
     sink = ScriptedSink()
+    handler = ASGIHandler.__new__(ASGIHandler)  # the real one, without a project of its own
 
     async def django(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            raise ValueError(f"Django can only handle ASGI/HTTP connections, not {scope['type']}.")
-        await endpoint(scope, receive, send)
+        await (endpoint if scope["type"] == "http" else handler)(scope, receive, send)
 
     middleware = LLMObsMiddleware(django, sink=sink, flush_interval_seconds=60)
     lifespan = Lifespan(middleware)
     await _startup_requests_shutdown(lifespan, middleware, requests=2)
     assert lifespan.types == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert len(sink.events) == 4
+    assert "knows no lifespan" in caplog.text
+
+
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, AssertionError, KeyboardInterrupt])
+async def test_what_an_application_raises_before_it_listens_comes_out(
+    error: type[BaseException],
+) -> None:
+    """A bare server sees it too, and knows what to do."""
+    sink = ScriptedSink()
+
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error("no database")
+
+    lifespan = Lifespan(LLMObsMiddleware(broken, sink=sink))
+    with pytest.raises(error, match="no database"):
+        await lifespan.run("startup", "shutdown")
+    assert lifespan.answers == []
+
+
+async def test_an_application_that_leaves_after_its_start_keeps_its_client() -> None:
+    sink = ScriptedSink()
+
+    async def hasty(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await endpoint(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+
+    middleware = LLMObsMiddleware(hasty, sink=sink, flush_interval_seconds=60)
+    lifespan = Lifespan(middleware)
+    await _startup_requests_shutdown(lifespan, middleware, requests=1)
+    assert lifespan.types == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert len(sink.events) == 2
+
+
+class _Watched:
+    """Runs a coroutine, and counts how often it waits after `marked`."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+        self.marked = False
+        self.waits = 0
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        try:
+            waits_for = self._coroutine.send(None)
+            while True:
+                self.waits += self.marked
+                try:
+                    value = yield waits_for
+                except BaseException as error:
+                    waits_for = self._coroutine.throw(error)
+                else:
+                    waits_for = self._coroutine.send(value)
+        except StopIteration:
+            return
+
+
+@pytest.mark.parametrize("application", ["polite", "silent"])
+async def test_nothing_is_awaited_after_the_end_was_told(application: str) -> None:
+    """Servers end the loop at this message, and log what still waits as a failure."""
+
+    async def silent(scope: Scope, receive: Receive, send: Send) -> None:
+        pass
+
+    app = polite if application == "polite" else silent
+    lifespan = Lifespan(LLMObsMiddleware(app, sink=ScriptedSink()))
+    watched = _Watched(lifespan.run("startup", "shutdown"))
+
+    def note(message: Any) -> None:
+        watched.marked = message["type"] == "lifespan.shutdown.complete"
+
+    lifespan.on_answer = note
+    await watched
+    assert watched.marked
+    assert watched.waits == 0
+
+
+async def test_an_application_may_answer_from_another_task() -> None:
+    """The client is left in the task that entered it, whoever tells of the end."""
+    sink = ScriptedSink()
+
+    async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(polite, scope, receive, send)
+
+    middleware = LLMObsMiddleware(elsewhere, sink=sink)
+    await _startup_requests_shutdown(Lifespan(middleware), middleware, requests=1)
+    assert (len(sink.events), sink.closed) == (2, 1)
 
 
 async def test_an_application_that_ignores_the_lifespan_is_answered_for() -> None:
@@ -138,59 +216,6 @@ async def test_failures_are_forwarded_after_delivery(where: str) -> None:
     )
     await lifespan.run("startup", "shutdown")
     assert lifespan.answers[-1] == {"type": f"lifespan.{where}.failed", "message": "no database"}
-
-
-async def test_a_lifespan_that_crashes_leaves_a_working_middleware(
-    lazily_started: list[Client],
-) -> None:
-    """Servers with lifespan="auto" take the crash for "unsupported", and serve all the same."""
-    sink = ScriptedSink()
-
-    async def crashing(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await receive()
-            raise KeyError("in startup")
-        await endpoint(scope, receive, send)
-
-    middleware = LLMObsMiddleware(crashing, sink=sink)
-    with pytest.raises(KeyError, match="in startup"):
-        await Lifespan(middleware).run("startup")
-    await call(middleware)
-    lazy_client(middleware, lazily_started)
-    assert len(sink.events) == 2  # and they were delivered before the request's task ended
-
-
-async def test_without_a_lifespan_failed_requests_are_delivered_too(
-    lazily_started: list[Client],
-) -> None:
-    sink = ScriptedSink()
-
-    async def crashing(scope: Scope, receive: Receive, send: Send) -> None:
-        current_tracker().log_prompt_call("q", "m", "a")
-        raise ValueError("on purpose")
-
-    middleware = LLMObsMiddleware(crashing, sink=sink, flush_interval_seconds=60)
-    with pytest.raises(ValueError, match="on purpose"):
-        await call(middleware)
-    lazy_client(middleware, lazily_started)
-    assert len(sink.events) == 2
-
-
-async def test_waiting_for_a_dead_sink_takes_no_thread_from_the_application(
-    lazily_started: list[Client],
-) -> None:
-    from llmobs.errors import SinkUnavailableError
-
-    sink = ScriptedSink([SinkUnavailableError("down")] * 1000)
-    middleware = LLMObsMiddleware(endpoint, sink=sink, shutdown_timeout=0.5)
-    async with anyio.create_task_group() as group:
-        for _ in range(5):
-            group.start_soon(call, middleware)
-        await anyio.sleep(0.2)
-        limiter = anyio.to_thread.current_default_thread_limiter()
-        assert limiter.borrowed_tokens == 0
-    lazy_client(middleware, lazily_started)
-    sink.script.clear()
 
 
 async def test_a_client_given_is_not_closed() -> None:
@@ -258,3 +283,14 @@ def test_the_store_is_written_in_both_lives(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT count(*) FROM runs").fetchone() == (3,)
     connection.close()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_test_client_raises_what_is_wrong_with_a_setting(backend: Any) -> None:
+    app = Starlette(routes=[Route("/", ask)], lifespan=with_state)
+    app.add_middleware(LLMObsMiddleware, header_name="no header")
+    with (
+        pytest.raises(ConfigurationError, match="header_name: 'no header' is no name"),
+        TestClient(app, backend=backend),
+    ):
+        pass

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -568,6 +568,11 @@ async def _astream(chain: Any, config: Any) -> None:
         pass
 
 
+async def _astream_left_early(chain: Any, config: Any) -> None:
+    async for _ in chain.astream({"question": "why?"}, config=config):
+        break
+
+
 async def _abatch(chain: Any, config: Any) -> None:
     await chain.abatch([{"question": "a"}, {"question": "b"}], config=config)
 
@@ -590,7 +595,7 @@ async def _stream_left_early(chain: Any, config: Any) -> None:
 
 
 SHAPES = [
-    _ainvoke, _astream, _abatch, _batch, _invoke, _stream, _stream_left_early,
+    _ainvoke, _astream, _astream_left_early, _abatch, _batch, _invoke, _stream, _stream_left_early,
 ]  # fmt: skip
 
 
@@ -632,3 +637,155 @@ def test_what_follows_belongs_where_it_stands(
     assert parents["in the run"].run_id == "run"
     assert (parents["afterwards"].run_id == "run", parents["afterwards"].user_id) == (False, None)
     assert [each.run_id for each in events.of(RunEvent)] == ["run"]
+
+
+# Siblings are siblings, and each root outside any run is a run.
+
+
+def ordered(found: Iterable[tuple[str, str | None]]) -> list[str]:
+    return sorted(f"{name} in {parent}" for name, parent in found)
+
+
+PAIR = [{"question": "a"}, {"question": "b"}]
+
+
+def _batches(chain: Any, config: Any) -> None:
+    chain.batch(PAIR, config=config)
+
+
+def _asynchronous_batches(chain: Any, config: Any) -> None:
+    asyncio.run(chain.abatch(PAIR, config=config))
+
+
+def _interleaved(chain: Any, config: Any) -> None:
+    first, second = (chain.stream(given, config=config) for given in PAIR)
+    next(first), next(second)
+    list(first), list(second)
+
+
+def _interleaved_asynchronously(chain: Any, config: Any) -> None:
+    async def main() -> None:
+        first, second = (chain.astream(given, config=config) for given in PAIR)
+        await anext(first), await anext(second)
+        assert [c async for c in first]
+        assert [c async for c in second]
+
+    asyncio.run(main())
+
+
+def _gathered(chain: Any, config: Any) -> None:
+    async def main() -> None:
+        await asyncio.gather(*(chain.ainvoke(given, config=config) for given in PAIR))
+
+    asyncio.run(main())
+
+
+def _in_a_pool(chain: Any, config: Any) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        for given in PAIR:
+            pool.submit(chain.invoke, given, config=config).result()
+
+
+SIBLINGS = [
+    _batches, _asynchronous_batches, _interleaved, _interleaved_asynchronously, _gathered, _in_a_pool,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SIBLINGS)
+def test_siblings_outside_a_run_are_runs_of_their_own(
+    events: CapturedEvents, handler: LLMObsCallbackHandler, shape: Any
+) -> None:
+    shape(PROMPT | chat("fine", "good") | StrOutputParser(), using(handler))
+    runs = events.of(RunEvent)
+    assert [(run.name, run.events) for run in runs] == [("RunnableSequence", 4)] * 2
+    for run in runs:
+        of_run = [event for event in events if event.run_id == run.run_id]
+        assert ordered(names(of_run)) == ordered(CHAIN_SHAPE)
+        [call] = [event for event in of_run if isinstance(event, PromptCallEvent)]
+        [root] = [e for e in of_run if getattr(e, "step_name", "") == "RunnableSequence"]
+        if "interleaved" not in shape.__name__:  # of a stream, LangChain tells the input at its end
+            assert call.prompt[-1]["parts"][0]["content"] == root.input_data["question"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("shape", [s for s in SIBLINGS if s is not _in_a_pool])
+def test_siblings_inside_a_step_are_children_of_the_step(
+    events: CapturedEvents, handler: LLMObsCallbackHandler, client: Client, shape: Any
+) -> None:
+    with client.run() as run, run.agent_step("step"):
+        shape(PROMPT | chat("fine", "good") | StrOutputParser(), using(handler))
+    inside = [(name, parent or "step") for name, parent in CHAIN_SHAPE[:4]] * 2
+    assert ordered(names(events)) == ordered([*inside, ("step", None), ("run", None)])
+
+
+def test_the_consumer_of_a_stream_is_not_inside_it(
+    events: CapturedEvents, handler: LLMObsCallbackHandler, client: Client
+) -> None:
+    inside: list[str | None] = []
+
+    def look(text: str) -> str:
+        current_tracker().log_error("inside")
+        return text
+
+    chain = PROMPT | chat("fine") | StrOutputParser() | RunnableLambda(look)
+    with client.run() as run, run.agent_step("step") as step:
+        for _ in chain.stream({"question": "?"}, config=using(handler)):
+            run.log_error("between")
+            with run.tool_call("show"):
+                pass
+    for error in events.of(ErrorEvent):
+        inside = [e.event_id for e in events.of(AgentStepEvent) if e.step_name == "look"]
+        assert error.parent_id in (inside if error.error.message == "inside" else [step.event_id])
+    assert {each.parent_id for each in events.of(ToolCallEvent)} == {step.event_id}
+
+
+def test_a_chain_called_by_code_of_another_belongs_to_it(
+    events: CapturedEvents, handler: LLMObsCallbackHandler
+) -> None:
+    def ask(question: str) -> str:
+        # Given callbacks of its own, LangChain calls it a root.
+        return str((chat("inner") | StrOutputParser()).invoke(question, config=using(handler)))
+
+    chain = RunnableLambda(ask) | RunnableLambda(lambda text: text + "!")
+    assert chain.batch(["a", "b"], config=using(handler)) == ["inner!", "inner!"]
+    assert len(events.of(RunEvent)) == 2
+    named = {e.event_id: e for e in events.of(AgentStepEvent)}
+    inner = [e for e in named.values() if e.input_data in ("a", "b") and e.step_name != "ask"]
+    assert [named[e.parent_id or ""].step_name for e in inner if e.parent_id].count("ask") == 2
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("bound", ["twice", "two handlers", "two, one on the model"])
+def test_each_call_once_however_many_handlers(
+    events: CapturedEvents, handler: LLMObsCallbackHandler, client: Client, shape: Any, bound: str
+) -> None:
+    model = chat("fine")
+    other = handler if bound == "twice" else LLMObsCallbackHandler(client)
+    config = {"callbacks": [handler, other]}
+    if bound == "two, one on the model":
+        model.callbacks, config = [other], using(handler)
+    before = client.statistics().dropped.get("duplicate", 0)
+    asyncio.run(shape(PROMPT | model | StrOutputParser(), config))
+    runs = events.of(RunEvent)
+    assert len(runs) == (2 if "batch" in shape.__name__ else 1)
+    assert len(events.of(PromptCallEvent)) == len(runs)
+    assert all(name for name, parent in names(events))
+    for run in runs:
+        shape_of_run = names([event for event in events if event.run_id == run.run_id])
+        assert ordered(shape_of_run) == ordered(CHAIN_SHAPE)
+    if bound != "twice":  # LangChain itself drops most of those
+        dropped = client.statistics().dropped["duplicate"] - before
+        assert dropped == len(runs) * (1 if "model" in bound else 4)
+    assert len(handler._runs) == len(other._runs) == 0
+
+
+def test_handlers_of_two_clients_each_record(
+    events: CapturedEvents, handler: LLMObsCallbackHandler
+) -> None:
+    with Client(sink="memory:") as elsewhere:
+        chain = PROMPT | chat("fine") | StrOutputParser()
+        chain.invoke(
+            {"question": "?"}, config={"callbacks": [handler, LLMObsCallbackHandler(elsewhere)]}
+        )
+        assert ordered(names(events)) == ordered(CHAIN_SHAPE * 2)
+        assert len({event.run_id for event in events}) == 2
+        assert not elsewhere.statistics().dropped

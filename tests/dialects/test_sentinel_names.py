@@ -1,6 +1,7 @@
 """Enums, exceptions, version and types of `llmobs.sentinel`."""
 
 import builtins
+import importlib
 import inspect
 import pickle
 import subprocess
@@ -46,6 +47,30 @@ def test_an_enum_is_text_and_has_no_further_members(enum: type[Enum], count: int
     assert issubclass(enum, str) and issubclass(enum, Enum)
     assert len(enum) == count
     assert len([row for row in PROMISED if row.promise.startswith(f"`{enum.__name__}.")]) == count
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("builders", "TelemetryEventBuilder"),
+        ("client", "AsyncSentinelClient SentinelClient"),
+        ("config", "SentinelConfig"),
+        ("events", "PromptInfo ResponseInfo TelemetryEvent"),
+        (
+            "exceptions",
+            (
+                "ConfigurationError ConnectionError SendError SentinelError TimeoutError"
+                " ValidationError"
+            ),
+        ),
+        ("types", "AnomalyType DetectionMethod Severity"),
+    ],
+)
+def test_the_originals_modules_have_their_names(module: str, names: str) -> None:
+    found = importlib.import_module(f"llmobs.sentinel.{module}")
+    assert set(found.__all__) == set(names.split())
+    for name in names.split():
+        assert getattr(found, name) is getattr(sentinel, name)
 
 
 @pytest.mark.row("S119")
@@ -176,5 +201,5 @@ def test_a_consumer_passes_mypy_strict(tmp_path: Path) -> None:
     assert [line.rpartition('is "')[2].rstrip('"') for line in revealed] == [
         "str",
         "bool",
-        "llmobs.sentinel._client.SentinelClient",
+        "llmobs.sentinel.client.SentinelClient",
     ]

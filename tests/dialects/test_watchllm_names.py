@@ -1,5 +1,6 @@
 """llmobs.watchllm: names, signatures, defaults and the values of enums."""
 
+import importlib
 import inspect
 
 import pytest
@@ -62,6 +63,27 @@ def test_the_names_of_the_document_are_at_the_top() -> None:
     for name in (Severity, Status, StepType, WatchLLMClient):
         assert name.__name__ in watchllm.__all__
     assert watchllm.__all__ == sorted(watchllm.__all__)
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("client", "WatchLLMClient init EventType Status StepType Severity"),
+        (
+            "instrumentation",
+            (
+                "auto_instrument disable_instrumentation get_client is_instrumented trace"
+                " calculate_cost get_current_run_id MODEL_PRICING"
+            ),
+        ),
+        ("langchain", "WatchLLMCallbackHandler create_callback_handler"),
+    ],
+)
+def test_the_originals_modules_have_their_names(module: str, names: str) -> None:
+    found = importlib.import_module(f"llmobs.watchllm.{module}")
+    assert set(names.split()) <= set(found.__all__)
+    for name in set(names.split()) & set(watchllm.__all__):
+        assert getattr(found, name) is getattr(watchllm, name)
 
 
 @pytest.mark.parametrize(

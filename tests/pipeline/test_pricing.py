@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -17,6 +18,7 @@ from genai_prices.data_snapshot import DataSnapshot, get_snapshot, set_custom_sn
 from genai_prices.types import ModelInfo, TieredPrices
 
 from llmobs.pipeline import _price_table
+from llmobs.pipeline._price_table import Inquiry, _Tariff
 from llmobs.pipeline.pricing import Cost, Price, PriceBook, Usage, load_prices
 
 AT = datetime(2026, 6, 15, 12, 30, tzinfo=UTC)
@@ -116,13 +118,19 @@ def test_every_model_of_the_table_agrees(monkeypatch: pytest.MonkeyPatch) -> Non
                     expected = asked(model.id, provider.id, usage)
                 except ValueError:
                     continue
-                found = table.cost(model.id, provider.id, usage, AT, None)
-                assert found is not None, model.id
+                inquiry = Inquiry(model.id, provider.id)
+                found = table.cost(inquiry, usage, AT)
+                if found is None:
+                    # Priced by the second, say: then tokens have no price. Or weights of OpenAI's,
+                    # which it gives away and does not serve.
+                    assert expected == 0 or "gpt-oss" in model.id, model.id
+                    continue
                 assert found[0] == expected, model.id
-            entry = table._models[model.id, provider.id, None]
-            assert entry is not None
-            slow += entry[0]._by_hour or None in entry[0]._rates.values()
-            tiered += any(len(rates or ()) > 1 for rates in entry[0]._rates.values())
+                entry = table._models[inquiry]
+                assert entry is not None
+                tariffs = [t for t in entry[0]._tariffs.values() if isinstance(t, _Tariff)]
+                slow += entry[0]._by_hour or any(t.rates is None for t in tariffs)
+                tiered += any(len(t.rates or ()) > 1 for t in tariffs)
     assert total > 100
     assert tiered > 5
     assert slow <= total // 50
@@ -152,8 +160,8 @@ def test_prices_of_the_day() -> None:
                 day = datetime(start.year, start.month, start.day, tzinfo=UTC)
                 for at in (day - timedelta(seconds=1), day, day.replace(tzinfo=None)):
                     cost = book.cost(model.id, provider.id, USAGES[2], at=at)
-                    assert cost is not None
-                    assert cost.usd == asked(model.id, provider.id, USAGES[2], at)
+                    expected = asked(model.id, provider.id, USAGES[2], at)
+                    assert (cost.usd if cost else 0) == expected
                 changed += 1
     assert changed > 10
 
@@ -324,18 +332,23 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(book._complaints) <= 8
     assert table._lookup is not None
     assert len(table._lookup._provider_misses) <= 8
-    for day in range(100):
+    for day in range(200):
         book.cost("gpt-5", "openai", USAGES[1], AT + timedelta(days=day), "flex")
-    assert all(len(entry[0]._rates) <= 32 for entry in table._models.values() if entry)
+    assert all(len(entry[0]._tariffs) <= 128 for entry in table._models.values() if entry)
 
 
 def test_a_table_that_is_not_linear_is_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(usage: Usage) -> Decimal:
-        return Decimal(usage.tokens_input**2)
+    kinds = ("input_tokens",)
 
-    assert _price_table._probe(ask, []) is None
-    assert _price_table._probe(lambda usage: Decimal(usage.tokens_input), [5, 7]) is None
-    monkeypatch.setattr(_price_table, "_probe", lambda ask, thresholds: None)
+    def ask(counts: Mapping[str, int]) -> Decimal:
+        return Decimal(counts["input_tokens"] ** 2)
+
+    assert _price_table._probe(ask, kinds, []) is None
+    linear = _price_table._probe(lambda counts: Decimal(counts["input_tokens"]), kinds, [])
+    assert linear is not None
+    narrow = _price_table._probe(lambda counts: Decimal(counts["input_tokens"]), kinds, [5, 7])
+    assert narrow is None
+    monkeypatch.setattr(_price_table, "_probe", lambda ask, kinds, thresholds: None)
     cost = PriceBook().cost("gemini-2.5-pro", "google", USAGES[-1], at=AT)
     assert cost is not None
     assert cost.usd == asked("gemini-2.5-pro", "google", USAGES[-1])

@@ -15,7 +15,7 @@ from llmobs.sync import Client
 class WrapsTheLifespan(LLMObsMiddleware):
     """Fact 1: delivers after `lifespan.shutdown.complete` was sent, which is too late."""
 
-    async def _live(self, client: AsyncClient, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _live(self, client: AsyncClient, scope: Scope, receive: Receive, send: Send) -> Any:
         async with client:
             self._client = client
             await self.app(scope, receive, send)

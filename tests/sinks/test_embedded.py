@@ -96,7 +96,7 @@ async def test_redelivery_changes_nothing(tmp_path: Path) -> None:
     await sink.aclose()
     assert rows(tmp_path / "a.db", "SELECT count(*) FROM events") == [(201,)]
     assert rows(tmp_path / "a.db", "SELECT * FROM runs WHERE run_id = 'run-1'") == before
-    assert before[0][-3:] == (1000, 200, 50.0)
+    assert before[0][-4:] == (1000, 200, 50.0, None)
 
 
 WRITER = """

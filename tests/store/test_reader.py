@@ -15,6 +15,7 @@ from llmobs import (
     StoreVersionError,
     ToolCallEvent,
 )
+from llmobs.store import schema
 from llmobs.store.reader import Reader
 from llmobs.store.records import AmbiguousRunError, RunFilter, RunNotFoundError
 from llmobs.store.writer import Writer
@@ -116,6 +117,45 @@ class TestOneRun:
             detail = reader.run("r1")
             assert [event.decode() is None for event in reader.latest(2)] == [True, False]
         assert (len(detail.events), detail.unreadable) == (1, 1)
+
+    def test_what_its_caller_called_it_finds_a_run(self, tmp_path: Path) -> None:
+        shared = [run(name, client_run_id="theirs") for name in ("r1", "r2")]
+        alone = run("r3", client_run_id="alone")
+        named = run("alone-too", client_run_id="r1")
+        with store(tmp_path, call("r1"), *shared, alone, named) as reader:
+            assert reader.run("alone").summary.client_run_id == "alone"
+            assert reader.resolve("alone") == "r3"
+            assert reader.resolve("r1") == "r1"  # a run's own id comes first
+            with pytest.raises(AmbiguousRunError) as caught:
+                reader.resolve("theirs")
+            assert set(caught.value.candidates) == {"r1", "r2"}
+            found = reader.runs(where=RunFilter(client_run_id="theirs"))
+            assert {summary.run_id for summary in found} == {"r1", "r2"}
+            assert reader.count_runs(RunFilter(client_run_id="their")) == 0
+
+    def test_a_store_of_the_first_version_is_read_as_it_is_and_written_on(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "llmobs.db"
+        with sqlite3.connect(path, isolation_level=None) as connection:
+            connection.executescript(schema._MIGRATIONS[0])
+            connection.execute("PRAGMA user_version = 1")
+            connection.execute(
+                "INSERT INTO runs (run_id, started, ended, events, calls, errors,"
+                " tokens_input, tokens_output) VALUES ('old', 0, 0, 1, 1, 0, 2, 3)"
+            )
+        connection.close()
+        with Reader(path) as reader:
+            (old,) = reader.runs()
+            assert (old.run_id, old.client_run_id, old.tokens_output) == ("old", None, 3)
+            assert reader.count_runs(RunFilter(client_run_id="x")) == 0
+            assert reader.resolve("ol") == "old"
+        write_store(path, [run("new", client_run_id="theirs")])
+        with Reader(path) as reader:
+            assert {r.run_id: r.client_run_id for r in reader.runs()} == {
+                "old": None,
+                "new": "theirs",
+            }
 
     @pytest.mark.parametrize("text", ["order-17-abc", "order-17", "o", "bc", "abc"])
     def test_enough_of_an_id_is_enough(self, tmp_path: Path, text: str) -> None:

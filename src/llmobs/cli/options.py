@@ -15,6 +15,7 @@ from llmobs.store.reader import Reader
 from llmobs.store.records import RunFilter
 
 __all__ = [
+    "ClientRunOption",
     "FailedOption",
     "JsonOption",
     "ModelOption",
@@ -40,6 +41,12 @@ StoreOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 UserOption = Annotated[
     str | None, typer.Option("--user", metavar="ID", help="Only runs of this user.")
+]
+ClientRunOption = Annotated[
+    str | None,
+    typer.Option(
+        "--client-run-id", metavar="ID", help="Only runs that an untrusted caller gave this id."
+    ),
 ]
 StatusOption = Annotated[Status | None, typer.Option(help="Only runs that ended like this.")]
 FailedOption = Annotated[
@@ -120,10 +127,12 @@ def run_filter(
     name: str | None = None,
     since: str | None = None,
     run_id: str | None = None,
+    client_run_id: str | None = None,
 ) -> RunFilter:
     """Return what the options of a command say about runs."""
     return RunFilter(
         run_id=run_id,
+        client_run_id=client_run_id,
         user_id=user,
         status=status.value if status else None,
         failed=failed,

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmobs.cli.options import (
+    ClientRunOption,
     FailedOption,
     JsonOption,
     ModelOption,
@@ -39,10 +40,11 @@ def runs(
     model: ModelOption = None,
     name: NameOption = None,
     since: SinceOption = None,
+    client_run_id: ClientRunOption = None,
     json: JsonOption = False,
 ) -> None:
     """List runs, the latest first."""
-    where = run_filter(user, status, failed, model, name, since)
+    where = run_filter(user, status, failed, model, name, since, client_run_id=client_run_id)
     with open_store(store) as reader:
         found = reader.runs(limit, where=where)
         total = reader.count_runs(where)

@@ -22,7 +22,8 @@ def show(
     run: Annotated[
         str,
         typer.Argument(
-            metavar="RUN", help="Id of the run, or enough of its beginning or end; or: last."
+            metavar="RUN",
+            help="Id of the run, or enough of its beginning or end; what its caller called it; or: last.",
         ),
     ],
     store: StoreOption = None,
@@ -94,6 +95,7 @@ def _about(detail: RunDetail) -> str:
     values = {
         "user": run.user_id,
         "session": run.session_id,
+        "client run id": run.client_run_id,
         "service": run.service_name if run.service_name != "unknown_service" else None,
         "environment": run.environment,
         "project": run.project_id if run.project_id != "default" else None,

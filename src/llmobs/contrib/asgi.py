@@ -7,30 +7,42 @@ connection lives in that connection's own objects.
 
 import logging
 import sys
-import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Unpack
 
-import anyio
-
 from llmobs.client import AsyncClient, Recording
-from llmobs.context import current_frame, set_frame
+from llmobs.context import Frame, current_frame, set_frame
+from llmobs.contrib._asgi.connection import Connection
+from llmobs.contrib._asgi.lifespan import ClientLife, refuse, run_lifespan
+from llmobs.contrib._asgi.options import Exclusions, Trust, header_of, trust_of
+from llmobs.contrib._asgi.origin import (
+    REQUEST_ID,
+    LateTracker,
+    adopt_active_span,
+    adopt_traceparent,
+    claimed_run_id,
+    headers_of,
+    is_trusted,
+)
+from llmobs.contrib._asgi.protocol import ASGIApp, Message, Receive, Scope, Send
+from llmobs.contrib._asgi.unattended import UnattendedClient
 from llmobs.errors import ConfigurationError
-from llmobs.events import Status
 from llmobs.guard import Troubles, internal_errors
-from llmobs.ids import MAX_RUN_ID_LENGTH, is_valid_run_id, parse_traceparent
 from llmobs.pipeline.wakeup import inside_event_loop
 from llmobs.settings import Settings, SettingsKeywords
-from llmobs.sync import Client
-from llmobs.tracker import Tracker
+from llmobs.tracker import NO_RECORDER, Tracker
 
-__all__ = ["ASGIApp", "LLMObsMiddleware", "Message", "Receive", "Scope", "Send", "tracker_of"]
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+__all__ = [
+    "ASGIApp",
+    "LLMObsMiddleware",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "run_of",
+    "tracker_of",
+]
 
 TRACKER_KEY: Final = "llmobs.tracker"
 """Where a connection's scope carries its tracker."""
@@ -39,30 +51,83 @@ LIFESPAN_KEY: Final = "llmobs.lifespan"
 _troubles = Troubles()
 
 
-def tracker_of(scope: Scope) -> Tracker | None:
-    """Return the tracker of a connection; None if no middleware of ours saw it."""
-    tracker = scope.get(TRACKER_KEY)
+def tracker_of(connection: Any) -> Tracker | None:
+    """
+    Return the tracker of a request or WebSocket; None if no middleware of ours saw it.
+
+    Args:
+        connection: Its ASGI scope, or an object that has it as ``.scope``: Starlette's and
+            FastAPI's ``Request``, ``WebSocket`` and ``HTTPConnection``.
+    """
+    scope = getattr(connection, "scope", connection)
+    tracker = scope.get(TRACKER_KEY) if hasattr(scope, "get") else None
     return tracker if isinstance(tracker, Tracker) else None
+
+
+@contextmanager
+def run_of(connection: Any) -> Iterator[Tracker]:
+    """
+    Make the run of a request the current one: for code that serves it in another one's context.
+
+    A stateful MCP session, for instance, runs every tool in the task of the request that opened
+    the session. The block neither begins nor ends the run; the middleware does.
+
+    Args:
+        connection: As for :func:`tracker_of`. Without a run (no middleware, an excluded path, no
+            request at all) the block's tracker records nothing, and one warning says so.
+    """
+    tracker = tracker_of(connection)
+    if tracker is None:
+        warn_of_missing_middleware("run_of()")
+        tracker = Tracker(NO_RECORDER)
+    previous = current_frame()
+    set_frame(tracker)
+    try:
+        yield tracker
+    finally:
+        _put_back(tracker, previous)
+
+
+def _put_back(tracker: Tracker, previous: Frame | None) -> None:
+    frame = current_frame()
+    if frame is not None and frame.run is tracker:  # itself, or an operation left open
+        set_frame(previous)
+
+
+def warn_of_missing_middleware(what: str) -> None:
+    """Say once that *what* was used for a connection that has no run."""
+    _troubles.log(
+        "no-middleware",
+        "llmobs: %s was used without the middleware; nothing is recorded. "
+        "Add it with: app.add_middleware(LLMObsMiddleware)",
+        what,
+    )
 
 
 class LLMObsMiddleware:
     """
     Gives every request and WebSocket a run, and owns the client through the app's lifespan.
 
-    The run's id is taken from the request's ``x-run-id`` header, else from ``x-request-id`` (both
-    only if well-formed), else made; it is answered in the response header. A W3C ``traceparent``
-    or an active OpenTelemetry span gives the run its trace.
+    A run gets a new id, which the response header answers. An id that the caller sends (in the
+    same header, else in ``x-request-id``, if well-formed) is kept as the run's ``client_run_id``;
+    where *trust_run_id* says so, it is the run's id. A W3C ``traceparent`` or an active
+    OpenTelemetry span gives the run its trace, never another run's id.
 
     Args:
         app: The application.
         client: A client you own and close; then no *settings* may be given.
-        header_name: Header that carries the run's id, in both directions.
-        exclude: Paths that get no run: exact, or a prefix if it ends in ``*``.
+        header_name: Header that carries the run's id, in both directions. None: no run id is
+            read from requests (from ``x-request-id`` neither), and none is sent.
+        exclude: Paths that get no run: exact, or a prefix if it ends in ``*``. None for none.
         record_empty: Record a run also if nothing was recorded in it.
+        trust_run_id: Whether callers may name the run they belong to: True only where all of them
+            are yours, behind your own gateway; or a function that is given the scope and tells.
+            Who knows a run's id can then write into it.
         settings: Fields of `llmobs.Settings`, for a client that the middleware owns.
 
     Raises:
-        ConfigurationError: A setting is wrong, or both *client* and *settings* are given.
+        ConfigurationError: A setting is wrong, or both *client* and *settings* are given. Built
+            inside an event loop, as frameworks do, it makes the lifespan's start fail instead.
     """
 
     def __init__(
@@ -70,310 +135,136 @@ class LLMObsMiddleware:
         app: ASGIApp,
         *,
         client: Recording | None = None,
-        header_name: str = "x-run-id",
-        exclude: Iterable[str] = (),
+        header_name: str | None = "x-run-id",
+        exclude: Iterable[str] | None = None,
         record_empty: bool = False,
+        trust_run_id: Trust = False,
         **settings: Unpack[SettingsKeywords],
     ) -> None:
         self.app = app
-        self._header = header_name.lower().encode("latin-1")
-        self._record_empty = record_empty
         self._client = client
         self._owned: AsyncClient | None = None
-        self._drain_each_run = False
-        self._problem: ConfigurationError | None = None
+        self._unattended: UnattendedClient | None = None
+        self._problem: Exception | None = None
         try:
-            self._configure(client, exclude, settings)
-        except ConfigurationError as error:
+            self._header = header_of(header_name)
+            self._id_headers = () if self._header is None else (self._header, REQUEST_ID)
+            self._excluded = Exclusions(exclude)
+            self._trust = trust_of(trust_run_id)
+            if not isinstance(record_empty, bool):
+                raise ConfigurationError(f"record_empty: {record_empty!r:.80} is not True or False")
+            self._record_empty = record_empty
+            self._configure(client, settings)
+        except Exception as error:
             # Starlette builds its middleware inside the lifespan call; a server takes an exception
             # there for "knows no lifespan" and goes on. So it is told in the lifespan's own words.
             if not inside_event_loop():
                 raise
             self._problem = error
 
-    def _configure(
-        self, client: Recording | None, exclude: Iterable[str], settings: SettingsKeywords
-    ) -> None:
-        if client is not None and settings:
+    def _configure(self, client: Recording | None, settings: SettingsKeywords) -> None:
+        if client is None:
+            self._settings = Settings(**settings)
+            # Built now, so that a wrong setting stops the deployment and not the first request.
+            self._owned = AsyncClient(self._settings)
+        elif settings:
             raise ConfigurationError(
                 f"LLMObsMiddleware: give either client= or settings ({', '.join(settings)}), not both"
             )
-        if isinstance(exclude, str):
+        elif not isinstance(client, Recording):
             raise ConfigurationError(
-                f"exclude: a list of paths is needed, for instance [{exclude!r}]"
+                f"client: {client!r:.80} is neither an llmobs.Client nor an llmobs.AsyncClient"
             )
-        self._excluded = frozenset(path for path in exclude if not path.endswith("*"))
-        self._excluded_prefixes = tuple(path[:-1] for path in exclude if path.endswith("*"))
-        self._settings = None if client is not None else Settings(**settings)
-        # Built now, so that a wrong setting stops the deployment and not the first request.
-        self._owned = None if self._settings is None else AsyncClient(self._settings)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         """Serve one connection, or the lifespan."""
         kind = scope["type"]
-        if self._problem is not None:
-            await self._live_without_client(self._problem, scope, receive, send)
-        elif kind == "http" or kind == "websocket":
-            if TRACKER_KEY in scope or self._is_excluded(scope["path"]):
-                await self.app(scope, receive, send)
-            else:
-                await self._serve(scope, receive, send)
-        elif kind == "lifespan" and self._owned is not None and LIFESPAN_KEY not in scope:
-            scope[LIFESPAN_KEY] = self
-            await self._live(self._owned, scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
-
-    def _is_excluded(self, path: str) -> bool:
-        return path in self._excluded or (
-            bool(self._excluded_prefixes) and path.startswith(self._excluded_prefixes)
-        )
+        if kind == "http" or kind == "websocket":
+            if self._problem is not None:
+                # A server without a lifespan: the application serves, unobserved.
+                _troubles.log(
+                    "misconfigured",
+                    "llmobs: nothing is recorded: %s",
+                    self._problem,
+                    level=logging.ERROR,
+                )
+            elif TRACKER_KEY not in scope and not (self._excluded and self._excluded.hold(scope)):
+                return await self._serve(scope, receive, send)
+        elif kind == "lifespan" and LIFESPAN_KEY not in scope:
+            if self._problem is not None:
+                await refuse(self._problem, receive, send)
+            if self._owned is not None:
+                scope[LIFESPAN_KEY] = self
+                return await self._live(self._owned, scope, receive, send)
+        return await self.app(scope, receive, send)
 
     # One connection.
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        connection = _Connection(self._open(scope), scope, send, self._header)
-        tracker = connection.tracker
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        try:
+            tracker = self._open(scope)
+            connection = Connection(tracker, scope, send, self._header)
+        except Exception:
+            with internal_errors("open a run for a request"):
+                raise
+            return await self.app(scope, receive, send)
         previous = current_frame()
         set_frame(tracker)
         try:
-            await self.app(scope, receive, connection.send)
+            return await self.app(scope, receive, connection.send)
         except BaseException as error:
             connection.error = error
             raise
         finally:
-            frame = current_frame()
-            if frame is not None and frame.run is tracker:  # itself, or an operation left open
-                set_frame(previous)
+            _put_back(tracker, previous)
             always = self._record_empty or connection.failed
             if tracker.recorded or always:
                 with internal_errors("record a request"):
                     connection.finish(always)
-                if self._drain_each_run:
-                    await self._drain(quickly=connection.error is not None)
+                if (unattended := self._unattended) is not None and self._client is None:
+                    with internal_errors("deliver after a request"):
+                        await unattended.drain(failed=connection.error is not None)
 
     def _open(self, scope: Scope) -> Tracker:
-        client = self._client or self._start_without_lifespan()
-        headers = dict(scope["headers"])
-        run_id = None
-        for name in (self._header, b"x-request-id"):
-            value = headers.get(name)
-            if value is not None and len(value) <= MAX_RUN_ID_LENGTH:
-                text = value.decode("latin-1")
-                if is_valid_run_id(text):
-                    run_id = text
-                    break
-        tracker = Tracker(client, run_id)
-        tracker.kind = scope["type"]
-        traceparent = headers.get(b"traceparent")
-        if traceparent is not None and (parent := parse_traceparent(traceparent.decode("latin-1"))):
-            tracker.trace_id, tracker.span_id = parent.trace_id, parent.span_id
+        client = self._client or self._client_without_lifespan()
+        headers = headers_of(scope)
+        claimed = claimed_run_id(headers, self._id_headers)
+        trusted = claimed is not None and is_trusted(self._trust, scope)
         opentelemetry = sys.modules.get("opentelemetry.trace")
-        if opentelemetry is not None:
-            _adopt_active_span(tracker, opentelemetry)
+        kind = Tracker if opentelemetry is None else LateTracker
+        tracker = kind(client, claimed if trusted else None)
+        if claimed is not None and not trusted:
+            tracker.client_run_id = claimed
+        tracker.kind = scope["type"]
+        adopt_traceparent(tracker, headers)
+        if isinstance(tracker, LateTracker):
+            with internal_errors("read the active OpenTelemetry span"):
+                tracker.adopted = adopt_active_span(tracker, opentelemetry)
         scope[TRACKER_KEY] = tracker
         return tracker
 
     # The client's life.
 
-    def _start_without_lifespan(self) -> Recording:
-        assert self._settings is not None
-        _troubles.log(
-            "no-lifespan",
-            "llmobs: the server runs no lifespan; events are delivered from a thread, "
-            "after each request",
-        )
-        self._client = Client(self._settings)
-        self._drain_each_run = True
-        return self._client
+    def _client_without_lifespan(self) -> Recording:
+        if self._unattended is None:
+            _troubles.log(
+                "no-lifespan",
+                "llmobs: the server runs no lifespan; events are delivered from a thread, "
+                "and the request that ended last waits for them",
+            )
+            self._unattended = UnattendedClient(self._settings, self)
+        return self._unattended.client
 
-    async def _live_without_client(
-        self, problem: ConfigurationError, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        if scope["type"] == "lifespan":
-            await receive()
-            await send({"type": "lifespan.startup.failed", "message": f"llmobs: {problem}"})
-            return
-        # A server without a lifespan: the application serves, unobserved.
-        _troubles.log(
-            "misconfigured", "llmobs: nothing is recorded: %s", problem, level=logging.ERROR
-        )
-        await self.app(scope, receive, send)
-
-    async def _drain(self, *, quickly: bool) -> None:
-        # The server waits for this task when it shuts down, and nothing else would hold it back
-        # until the events are delivered. Nobody else waits for it, as the body is out; unless the
-        # application failed: then the framework has yet to answer, or the server to hang up.
-        client = self._client
-        if isinstance(client, Client):
-            with internal_errors("deliver after a request"), anyio.CancelScope(shield=True):
-                await client.drain(1.0 if quickly else client.settings.shutdown_timeout)
-
-    async def _live(self, client: AsyncClient, scope: Scope, receive: Receive, send: Send) -> None:
-        answered: set[str] = set()
-        asked: set[str] = set()
-
-        async def receive_and_note() -> Message:
-            message = await receive()
-            asked.add(message["type"])
-            return message
-
-        async def deliver_then_send(message: Message) -> None:
-            answered.add(message["type"])
-            if message["type"] != "lifespan.startup.complete":
-                # Servers end the process right after this message: deliver before, not after.
-                with internal_errors("deliver at shutdown"):
-                    await client.aclose()
-            await send(message)
-
-        async with client:
-            self._client = client
-            self._drain_each_run = False
-            try:
-                try:
-                    await self.app(scope, receive_and_note, deliver_then_send)
-                except Exception:
-                    if asked:
-                        raise
-                    # The application knows no lifespan (Django): the client has one all the same.
-                if not asked and not answered:
-                    await _answer_lifespan(receive, deliver_then_send)
-            finally:
-                # Servers go on without a lifespan that failed: later requests start lazily.
-                self._client = None
-
-
-async def _answer_lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
-
-
-class _Connection:
-    """What the middleware keeps about one connection."""
-
-    __slots__ = (
-        "_header",
-        "_send",
-        "_value",
-        "ended",
-        "error",
-        "root_path",
-        "scope",
-        "send",
-        "status",
-        "tracker",
-    )
-
-    def __init__(self, tracker: Tracker, scope: Scope, send: Send, header: bytes) -> None:
-        self.tracker = tracker
-        self.scope = scope
-        self.root_path = scope.get("root_path", "")
-        self.status: int | None = None
-        self.ended: float | None = None
-        self.error: BaseException | None = None
-        self._header = header
-        self._send = send
-        self.send = self._send_http if tracker.kind == "http" else self._send_websocket
-
-    # Not coroutine functions: they return the server's own awaitable, which costs nothing per chunk.
-
-    def _send_http(self, message: Message) -> Awaitable[None]:
-        kind = message["type"]
-        if kind == "http.response.body" or kind == "http.response.zerocopysend":
-            if not message.get("more_body"):
-                self.ended = time.perf_counter()
-        elif kind == "http.response.start":
-            self.status = message["status"]
-            message = self._with_run_id(message)
-        elif kind == "http.response.pathsend":
-            self.ended = time.perf_counter()
-        return self._send(message)
-
-    def _send_websocket(self, message: Message) -> Awaitable[None]:
-        if message["type"] == "websocket.accept":
-            self.status = 101
-            message = self._with_run_id(message)
-        elif message["type"] == "websocket.http.response.start":
-            self.status = message["status"]
-            message = self._with_run_id(message)
-        elif message["type"] == "websocket.close" and self.status is None:
-            self.status = 403  # what servers answer to a handshake that was closed, not accepted
-        return self._send(message)
-
-    def _with_run_id(self, message: Message) -> Message:
-        headers = [pair for pair in message.get("headers") or () if pair[0] != self._header]
-        headers.append((self._header, self.tracker.run_id.encode("latin-1")))
-        return {**message, "headers": headers}
-
-    @property
-    def failed(self) -> bool:
-        """Whether it ended in an exception of the application, or in an answer of 500 or more."""
-        if isinstance(self.error, Exception):
-            return not _client_left(self.error)
-        return self.status is not None and self.status >= 500
-
-    def finish(self, always: bool) -> None:
-        """Record the run: it ended when the body did, whatever background tasks did after."""
-        scope, tracker = self.scope, self.tracker
-        method = scope.get("method") if tracker.kind == "http" else None
-        route = _route_of(scope, self.root_path)
-        if tracker.name is None:
-            tracker.name = " ".join(filter(None, (method or tracker.kind, route)))
-        left = _client_left(self.error)
-        if self.status is None and isinstance(self.error, Exception) and not left:
-            self.status = 500  # what the server, or the framework outside us, answers
-        ended = self.ended if self.ended is not None else time.perf_counter()
-        tracker.finish(
-            error=self.error,
-            latency_ms=(ended - tracker.started) * 1000,
-            always=always,
-            method=method,
-            route=route,
-            http_status=self.status,
-            **self._status(left),
-        )
-
-    def _status(self, left: bool) -> dict[str, Any]:
-        if left:
-            return {"status": Status.CANCELLED}
-        if self.error is not None:
-            return {}
-        if self.status is not None and self.status >= 500:
-            return {"status": Status.ERROR}
-        if self.tracker.kind == "http" and self.status is not None and self.ended is None:
-            return {"status": Status.CANCELLED}  # the client left before the body was complete
-        return {}
-
-
-def _route_of(scope: Scope, root_path: str) -> str | None:
-    # FastAPI's routes know the prefix of their own router only; what they were included under
-    # stands beside them in the scope (0.165; older versions copied routes with the whole path).
-    included = scope.get("fastapi")
-    context = included.get("effective_route_context") if isinstance(included, dict) else None
-    path = getattr(context, "path", None) or getattr(scope.get("route"), "path", None)
-    if not isinstance(path, str):
-        return None
-    # Mounts move what they consumed of the path to the end of `root_path`.
-    return str(scope.get("root_path", ""))[len(root_path) :] + path
-
-
-def _client_left(error: BaseException | None) -> bool:
-    if error is None:
-        return False
-    # How Starlette and FastAPI tell an application that its client is gone.
-    kinds = (
-        getattr(sys.modules.get("starlette.requests"), "ClientDisconnect", None),
-        getattr(sys.modules.get("starlette.websockets"), "WebSocketDisconnect", None),
-    )
-    return isinstance(error, tuple(kind for kind in kinds if kind is not None))
-
-
-def _adopt_active_span(tracker: Tracker, opentelemetry: Any) -> None:
-    with internal_errors("read the active OpenTelemetry span"):
-        context = opentelemetry.get_current_span().get_span_context()
-        if context.is_valid:
-            tracker.trace_id = f"{context.trace_id:032x}"
-            tracker.span_id = f"{context.span_id:016x}"
+    async def _live(self, client: AsyncClient, scope: Scope, receive: Receive, send: Send) -> Any:
+        life = ClientLife(client)
+        try:
+            await life.start()
+        except Exception as error:  # noqa: BLE001 - raised by `refuse`, once the server was told
+            await refuse(error, receive, send)
+        self._client = client
+        try:
+            return await run_lifespan(self.app, life, scope, receive, send)
+        finally:
+            # Servers go on without a lifespan that failed: later requests start lazily.
+            self._client = None
+            await life.end()

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from llmobs.contrib.starlette import LLMObsMiddleware, get_tracker
+from llmobs.contrib.starlette import LLMObsMiddleware, get_tracker, run_of, tracker_of
 from llmobs.tracker import Tracker
 
-__all__ = ["LLMObsMiddleware", "TrackerDep", "get_tracker"]
+__all__ = ["LLMObsMiddleware", "TrackerDep", "get_tracker", "run_of", "tracker_of"]
 
 TrackerDep = Annotated[Tracker, Depends(get_tracker)]
 """Annotation for endpoint parameters: ``tracker: TrackerDep``."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -27,8 +28,16 @@ from llmobs.context import current_frame, set_frame
 from llmobs.contrib._langchain import calls
 from llmobs.contrib._langchain import messages as reading
 from llmobs.contrib._langchain.runs import MAX_OPEN, OpenRun, OpenRuns, Place
-from llmobs.events import Status, StepType
+from llmobs.events import (
+    AgentStepEvent,
+    Event,
+    PromptCallEvent,
+    Status,
+    StepType,
+    ToolCallEvent,
+)
 from llmobs.guard import internal_errors
+from llmobs.ids import new_id
 from llmobs.operations import PromptCall, SeveralCalls, ToolCall
 
 __all__ = ["LLMObsCallbackHandler"]
@@ -88,9 +97,14 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Begin a step."""
-        place = self._place(parent_run_id, serialized, metadata, kwargs)
-        if _HIDDEN in (tags or ()):
-            self._runs.add(run_id, OpenRun(place, None, place.frame))
+        hidden = _HIDDEN in (tags or ())
+        place = self._place(
+            run_id, parent_run_id, serialized, metadata, kwargs, None if hidden else AgentStepEvent
+        )
+        if place is None:
+            return
+        if hidden:
+            self._runs.begin(run_id, place, None)
             return
         step = place.tracker.agent_step(
             _name(serialized, kwargs, "chain"),
@@ -98,7 +112,7 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
             input_data=reading.plain(inputs),
             **_common(place, tags, metadata),
         )
-        self._runs.add(run_id, OpenRun(place, step, step.start()))
+        self._runs.begin(run_id, place, step)
 
     @_guarded
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -179,7 +193,9 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
         metadata: dict[str, Any] | None,
         kwargs: dict[str, Any],
     ) -> None:
-        place = self._place(parent_run_id, serialized, metadata, kwargs)
+        place = self._place(run_id, parent_run_id, serialized, metadata, kwargs, PromptCallEvent)
+        if place is None:
+            return
         fields = calls.request(serialized, metadata, kwargs)
         fields.update(_common(place, tags, metadata), operation=operation)
         for tag in tags or ():
@@ -194,7 +210,7 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
             several = frame if type(frame) is SeveralCalls else None
             if several is None:
                 parent_id = None if frame is None else frame.event_id
-                several = SeveralCalls(place.tracker, frame, parent_id)
+                several = SeveralCalls(place.tracker, current_frame(), parent_id)
             call.start()
             call.outer = several.outer
             set_frame(several)
@@ -210,23 +226,28 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
     ) -> None:
         """Note the first piece of a streamed answer."""
         run = self._runs.get(run_id)
-        if run is not None and calls.is_content(token, chunk):
-            self._first_token(run)
+        if run is not None:
+            self._answering(run)
+            if calls.is_content(token, chunk):
+                self._first_token(run)
 
     @_guarded
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Note the first piece of an answer streamed as events."""
         run = self._runs.get(run_id)
-        if run is not None and str(event.get("event", "")).startswith("content-block"):
-            self._first_token(run)
+        if run is not None:
+            self._answering(run)
+            if str(event.get("event", "")).startswith("content-block"):
+                self._first_token(run)
+
+    def _answering(self, run: OpenRun) -> None:
+        # The request is out. Between the pieces the consumer runs: it is not inside the call.
+        if run.operation is not None:
+            run.operation.left = True
 
     def _first_token(self, run: OpenRun) -> None:
-        call = run.operation
-        if isinstance(call, PromptCall):
-            call.first_token()
-            # The request is out. Between the pieces the consumer runs: it is not inside the call.
-            if current_frame() is call:
-                set_frame(run.place.before)
+        if isinstance(run.operation, PromptCall):
+            run.operation.first_token()
 
     @_guarded
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -268,14 +289,16 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Begin the use of a tool."""
-        place = self._place(parent_run_id, serialized, metadata, kwargs)
+        place = self._place(run_id, parent_run_id, serialized, metadata, kwargs, ToolCallEvent)
+        if place is None:
+            return
         tool = place.tracker.tool_call(
             _name(serialized, kwargs, "tool"),
             input=input_str if inputs is None else reading.plain(inputs),
             tool_id=kwargs.get("tool_call_id"),
             **_common(place, tags, metadata),
         )
-        self._runs.add(run_id, OpenRun(place, tool, tool.start()))
+        self._runs.begin(run_id, place, tool)
 
     @_guarded
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -310,7 +333,9 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Begin a search: a tool call, with the documents found as its output."""
-        place = self._place(parent_run_id, serialized, metadata, kwargs)
+        place = self._place(run_id, parent_run_id, serialized, metadata, kwargs, ToolCallEvent)
+        if place is None:
+            return
         search = place.tracker.tool_call(
             _name(serialized, kwargs, "retriever"),
             input={"query": query},
@@ -341,10 +366,24 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
 
     # Where things belong.
 
+    def _where(self, parent_run_id: UUID | None) -> Place:
+        return self._runs.place(parent_run_id)
+
     def _place(
-        self, parent_run_id: UUID | None, serialized: Any, metadata: Any, told: Mapping[str, Any]
-    ) -> Place:
-        place = self._runs.place(parent_run_id)
+        self,
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        serialized: Any,
+        metadata: Any,
+        told: Mapping[str, Any],
+        kind: type[Event] | None,
+    ) -> Place | None:
+        """Return where a run belongs; None if it is recorded already, which is counted if it becomes a *kind*."""
+        place = self._where(parent_run_id)
+        if self._runs.is_known(run_id, place):
+            if kind is not None:
+                place.tracker.duplicate(kind(**_REQUIRED[kind], **_new(place)))
+            return None
         if place.is_own:
             place.tracker.name = _name(serialized, told, "langchain")
             # LangGraph's name for a conversation.
@@ -352,6 +391,21 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
             if thread is not None:
                 place.tracker.session_id = str(thread)
         return place
+
+
+_REQUIRED: Final[dict[type[Event], dict[str, Any]]] = {
+    AgentStepEvent: {"step_number": 0, "step_name": ""},
+    PromptCallEvent: {"model": ""},
+    ToolCallEvent: {"tool_name": ""},
+}
+
+
+def _new(place: Place) -> dict[str, Any]:
+    return {
+        "event_id": new_id(),
+        "run_id": place.tracker.run_id,
+        "timestamp": datetime.now(UTC),
+    }
 
 
 def _name(serialized: Any, told: Mapping[str, Any], default: str) -> str:
@@ -362,9 +416,9 @@ def _name(serialized: Any, told: Mapping[str, Any], default: str) -> str:
 
 def _common(place: Place, tags: Sequence[str] | None, metadata: Any) -> dict[str, Any]:
     """Return the fields that every kind of event has."""
-    fields: dict[str, Any] = {}
-    if place.frame is not None and place.frame.event_id is not None:
-        fields["parent_id"] = place.frame.event_id
+    parent_id = None if place.frame is None else place.frame.event_id
+    # Without one it is at the root, whatever is current here.
+    fields: dict[str, Any] = {"parent_id": parent_id or ""}
     if own := [tag for tag in tags or () if not tag.startswith(_OWN_TAGS)]:
         fields["tags"] = own
     if place.parent is None and metadata:

@@ -1,16 +1,16 @@
 """The door for Starlette: the middleware, and the tracker of a request or WebSocket."""
 
-from typing import Any
-
 from starlette.requests import HTTPConnection
 
-from llmobs.contrib.asgi import LLMObsMiddleware, tracker_of
-from llmobs.guard import Troubles
+from llmobs.contrib.asgi import (
+    LLMObsMiddleware,
+    run_of,
+    tracker_of,
+    warn_of_missing_middleware,
+)
 from llmobs.tracker import NO_RECORDER, Tracker
 
-__all__ = ["LLMObsMiddleware", "get_tracker"]
-
-_troubles = Troubles()
+__all__ = ["LLMObsMiddleware", "get_tracker", "run_of", "tracker_of"]
 
 
 async def get_tracker(conn: HTTPConnection) -> Tracker:
@@ -21,16 +21,8 @@ async def get_tracker(conn: HTTPConnection) -> Tracker:
     """
     # A coroutine function on purpose: FastAPI runs plain functions in a worker thread. And an
     # HTTPConnection, because a dependency that asks for a Request breaks on WebSockets.
-    return _tracker(conn.scope)
-
-
-def _tracker(scope: Any) -> Tracker:
-    tracker = tracker_of(scope)
+    tracker = tracker_of(conn)
     if tracker is None:
-        _troubles.log(
-            "no-middleware",
-            "llmobs: get_tracker() was used without the middleware; nothing is recorded. "
-            "Add it with: app.add_middleware(LLMObsMiddleware)",
-        )
+        warn_of_missing_middleware("get_tracker()")
         tracker = Tracker(NO_RECORDER)
     return tracker

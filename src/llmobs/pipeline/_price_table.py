@@ -1,76 +1,88 @@
 """The public price table (the package ``genai-prices``), fast enough for every event.
 
-Its own look-up takes about 0.1 ms. But a cost is linear in the tokens of each kind, piece by piece:
-between two thresholds of input tokens the rates are constant. So the rates are found by asking it
-about a few probe usages, checked with two more, and kept. Where that does not hold, because prices
-depend on the hour or the check fails, the package is asked each time.
+Its own look-up takes about 0.1 ms and more. But a cost is linear in the counts of each kind, piece
+by piece: between two thresholds of input tokens the rates are constant. So the rates for the kinds
+that a call has are found by asking it about a few probe usages, checked with two more, and kept.
+Where that does not hold, because prices depend on the hour, on seconds with a minimum, or the check
+fails, the package is asked each time.
 
 Only documented behaviour of the package is relied on, none of its private parts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmobs.forks import ForkLock
+from llmobs.pipeline._price_names import candidates
 from llmobs.pipeline._usage import Usage
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo, Provider
 
-__all__ = ["PriceTable"]
+__all__ = ["Inquiry", "PriceTable"]
 
-_REMEMBERED = 1_024  # models, and days of one model
-_PROBED_DAYS = 32
+_REMEMBERED = 1_024  # models
+_PROBED = 128  # days and kinds of usage of one model
 
-# OpenTelemetry's names of providers that the table knows by another one.
-_PROVIDERS = {
-    "azure.ai.openai": "azure",
-    "azure.ai.inference": "azure",
-    "az.ai.openai": "azure",
-    "az.ai.inference": "azure",
-    "gcp.gen_ai": "google",
-    "x_ai": "x-ai",
-}
+Counts = Mapping[str, int]
+
+
+class Inquiry(NamedTuple):
+    """Whose price is asked for."""
+
+    model: str
+    provider: str | None
+    host: str | None = None
+    service_tier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """US dollars per token of each kind, for calls with more than ``above`` input tokens."""
+    """US dollars per unit of each kind, for calls with more than ``above`` input tokens."""
 
     above: int
     fixed: Decimal
-    input: Decimal
-    output: Decimal
-    cached: Decimal  # what a cached token costs more (usually: less) than another input token
-    cache_write: Decimal
-    reasoning: Decimal
+    per: Mapping[str, Decimal]
+    """Of a part: what it costs more (or less) than the rest of its whole."""
 
-    def of(self, usage: Usage) -> Decimal:
-        total = self.fixed + self.input * usage.tokens_input + self.output * usage.tokens_output
-        if usage.tokens_cached:
-            total += self.cached * usage.tokens_cached
-        if usage.tokens_cache_write:
-            total += self.cache_write * usage.tokens_cache_write
-        if usage.tokens_reasoning:
-            total += self.reasoning * usage.tokens_reasoning
+    def of(self, counts: Counts) -> Decimal:
+        total = self.fixed
+        for kind, count in counts.items():
+            total += self.per[kind] * count
         return total
 
 
-class _Model:
-    """One model of the table, with its rates by day."""
+@dataclass(frozen=True, slots=True)
+class _Tariff:
+    """The rates for one combination of kinds."""
 
-    def __init__(self, model: ModelInfo, provider: Provider, context: dict[str, str]) -> None:
+    rates: tuple[_Rates, ...] | None
+    """Highest threshold first; None: ask each time."""
+    unpriced: tuple[str, ...]
+    """Kinds the table has no price for."""
+    is_known: bool
+    """Whether it has a price for any of them."""
+
+
+class _Model:
+    """One model of the table, with its rates by day and kinds of usage."""
+
+    def __init__(
+        self, model: ModelInfo, provider: Provider, context: dict[str, str], may_be_free: bool
+    ) -> None:
         from genai_prices.types import StartDateConstraint
 
         self._model = model
         self._provider = provider
         self._context = context
+        self._may_be_free = may_be_free
         conditional = model.prices if isinstance(model.prices, list) else []
         constraints = {
             type(item.constraint)
@@ -79,50 +91,97 @@ class _Model:
         }
         self._by_day = constraints == {StartDateConstraint}
         self._by_hour = bool(constraints) and not self._by_day
-        self._rates: dict[date, tuple[_Rates, ...] | None] = {}
+        self._tariffs: dict[tuple[date, tuple[str, ...]], _Tariff | ValueError] = {}
 
-    def cost(self, usage: Usage, at: datetime | None) -> Decimal:
-        if self._by_hour:
-            return self._ask(usage, at or datetime.now(UTC))
+    def cost(self, usage: Usage, at: datetime | None) -> tuple[Decimal, tuple[str, ...]] | None:
+        """
+        Return the cost and what it leaves out, or None if nothing of *usage* has a price.
+
+        Raises:
+            ValueError: The usage contradicts itself, or leaves open what the price depends on.
+        """
+        counts = usage.counts()
         day = _day(at) if self._by_day else date.min
-        try:
-            rates = self._rates[day]
-        except KeyError:
-            moment = at or datetime.now(UTC)
-            rates = _probe(lambda probe: self._ask(probe, moment), self._thresholds(moment))
-            if len(self._rates) >= _PROBED_DAYS:
-                self._rates = {}  # a new one, since another thread may be reading
-            self._rates[day] = rates
-        if rates is None:
-            return self._ask(usage, at or datetime.now(UTC))
-        for rate in rates:
-            if usage.tokens_input > rate.above:
-                return rate.of(usage)
-        raise AssertionError("the last rates are for all input")
+        key = (day, tuple(counts))
+        tariff = self._tariffs.get(key)
+        if tariff is None:
+            try:
+                tariff = self._find(key[1], at or datetime.now(UTC))
+            except ValueError as error:
+                tariff = error.with_traceback(None)
+            if len(self._tariffs) >= _PROBED:
+                self._tariffs = {}  # a new one, since another thread may be reading
+            self._tariffs[key] = tariff
+        if isinstance(tariff, ValueError):
+            raise ValueError(str(tariff))
+        if not tariff.is_known:
+            return None
+        if tariff.rates is None:
+            return self._ask(counts, at or datetime.now(UTC)), tariff.unpriced
+        taken = counts.get("input_tokens", 0)
+        rates = next(rates for rates in tariff.rates if taken > rates.above)
+        return rates.of(counts), tariff.unpriced
 
-    def _ask(self, usage: Usage, at: datetime) -> Decimal:
+    def _find(self, kinds: tuple[str, ...], at: datetime) -> _Tariff:
+        prices = {
+            name: price
+            for name, price in vars(self._model.get_prices(at, self._context or None)).items()
+            if price is not None
+        }
+        unpriced = _unpriced(kinds, prices)
+        whole = [kind for kind in kinds if not _is_part(kind)]
+        is_known = (
+            self._may_be_free if not prices else not whole or len(unpriced) < len(whole)
+        ) or "requests_kcount" in prices
+        rates = None
+        if is_known and not self._by_hour and not any("seconds" in kind for kind in kinds):
+            thresholds = _thresholds(prices.values()) if "input_tokens" in kinds else []
+            rates = _probe(lambda counts: self._ask(counts, at), kinds, thresholds)
+        return _Tariff(rates, () if not prices else unpriced, is_known)
+
+    def _ask(self, counts: Counts, at: datetime) -> Decimal:
         from genai_prices import Usage as TableUsage
 
+        known = _units()
         calculation = self._model.calc_price(
-            TableUsage(
-                input_tokens=usage.tokens_input,
-                output_tokens=usage.tokens_output,
-                cache_read_tokens=usage.tokens_cached,
-                cache_write_tokens=usage.tokens_cache_write,
-                output_reasoning_tokens=usage.tokens_reasoning,
-            ),
+            TableUsage(**{kind: count for kind, count in counts.items() if kind in known}),
             self._provider,
             genai_request_timestamp=at,
             price_context=self._context or None,
         )
         return calculation.total_price
 
-    def _thresholds(self, at: datetime) -> list[int]:
-        from genai_prices.types import TieredPrices
 
-        prices = vars(self._model.get_prices(at, self._context or None)).values()
-        tiered = [price for price in prices if isinstance(price, TieredPrices)]
-        return sorted({tier.start for price in tiered for tier in price.tiers})
+def _units() -> Mapping[str, Any]:
+    """Return what the table can count: ``price_key`` and ``dimensions`` of each kind."""
+    from genai_prices.data_units import unit_data
+
+    return unit_data
+
+
+def _is_part(kind: str) -> bool:
+    """Whether *kind* is a part of the input or output tokens, and has their price at least."""
+    unit = _units().get(kind)
+    family = None if unit is None else unit["dimensions"]["family"]
+    return (family == "tokens" and kind not in ("input_tokens", "output_tokens")) or (
+        kind == "input_audio_seconds"
+    )
+
+
+def _unpriced(kinds: Iterable[str], prices: Mapping[str, Any]) -> tuple[str, ...]:
+    units = _units()
+    return tuple(
+        kind
+        for kind in kinds
+        if not _is_part(kind) and (kind not in units or units[kind]["price_key"] not in prices)
+    )
+
+
+def _thresholds(prices: Iterable[Any]) -> list[int]:
+    from genai_prices.types import TieredPrices
+
+    tiered = [price for price in prices if isinstance(price, TieredPrices)]
+    return sorted({tier.start for price in tiered for tier in price.tiers})
 
 
 def _day(at: datetime | None) -> date:
@@ -132,32 +191,45 @@ def _day(at: datetime | None) -> date:
     return (at if at.tzinfo is None else at.astimezone(UTC)).date()
 
 
-def _probe(ask: Any, thresholds: list[int]) -> tuple[_Rates, ...] | None:
-    """Return the rates that explain what ``ask`` answers, highest threshold first, or None."""
-    rates: list[_Rates] = []
+_SIZES = {0: 10_000, 1: 10_000, 2: 10_000, 3: 500, 4: 20}
+"""A count for the probes by how many dimensions its kind has: parts are smaller than their wholes."""
+_ROOM = 50_000
+
+
+def _probe(
+    ask: Callable[[Counts], Decimal], kinds: tuple[str, ...], thresholds: list[int]
+) -> tuple[_Rates, ...] | None:
+    """
+    Return the rates that explain what ``ask`` answers, highest threshold first, or None.
+
+    Raises:
+        ValueError: ``ask`` cannot answer for these kinds.
+    """
+    units = _units()
+    sizes = {
+        kind: _SIZES.get(len(units[kind]["dimensions"]) if kind in units else 0, 1)
+        for kind in kinds
+    }
+    found: list[_Rates] = []
     for above, below in zip([-1, *thresholds], [*thresholds, None], strict=True):
-        n = above + 2
-        if below is not None and below < n + 1:
-            return None  # too narrow for two probes
-        base = ask(Usage(n, 0))
-        per_input = ask(Usage(n + 1, 0)) - base
-        one = ask(Usage(n, 1))
-        rate = _Rates(
-            above=above,
-            fixed=base - per_input * n,
-            input=per_input,
-            output=one - base,
-            cached=ask(Usage(n, 0, tokens_cached=1)) - base,
-            cache_write=ask(Usage(n, 0, tokens_cache_write=1)) - base,
-            reasoning=ask(Usage(n, 1, tokens_reasoning=1)) - one,
-        )
-        far = above + 500_009 if below is None else below
-        part = far // 7
-        for usage in (Usage(far, 7_919, part, part, 6_007), Usage(n + 1, 104_729, 1, 0, 3)):
-            if rate.of(usage) != ask(usage):
+        start = above + 1 + sizes.get("input_tokens", 0)
+        if below is not None and below < start + _ROOM:
+            return None  # too narrow for the probes
+        base = {**sizes, "input_tokens": start} if "input_tokens" in sizes else sizes
+        answer = ask(base)
+        per = {kind: ask({**base, kind: base[kind] + 1}) - answer for kind in kinds}
+        rate = _Rates(above, answer - sum(per[kind] * base[kind] for kind in kinds), per)
+        far = start + _ROOM if below is None else below
+        steps = {kind: base[kind] + 3 * number for number, kind in enumerate(kinds, 1)}
+        triple = {kind: 3 * size for kind, size in sizes.items()}
+        for probe in (
+            steps,
+            {**triple, "input_tokens": far} if "input_tokens" in sizes else triple,
+        ):
+            if rate.of(probe) != ask(probe):
                 return None
-        rates.append(rate)
-    return tuple(reversed(rates))
+        found.append(rate)
+    return tuple(reversed(found))
 
 
 class PriceTable:
@@ -166,7 +238,7 @@ class PriceTable:
     def __init__(self) -> None:
         self.installed = True
         """Whether the package is there; if not, every cost is None."""
-        self._models: dict[tuple[str, str | None, str | None], tuple[_Model, str] | None] = {}
+        self._models: dict[Inquiry, tuple[_Model, str] | None] = {}
         self._source: Any = None
         self._lookup: DataSnapshot | None = None
         self._version = ""
@@ -183,29 +255,27 @@ class PriceTable:
                 genai_prices.calc_price(genai_prices.Usage(input_tokens=1), "gpt-4o")
 
     def cost(
-        self,
-        model: str,
-        provider: str | None,
-        usage: Usage,
-        at: datetime | None,
-        service_tier: str | None,
+        self, inquiry: Inquiry, usage: Usage, at: datetime | None
     ) -> tuple[Decimal, str] | None:
-        """Return the cost of a consistent ``usage`` and the table's version, or None if unknown."""
+        """
+        Return the cost of a consistent ``usage`` and where it comes from, or None if unknown.
+
+        Raises:
+            ValueError: The table has the model, but cannot price this usage.
+        """
         if not self.installed:
             return None
         if self._snapshot() is not self._source:  # the first one, or the user updated the prices
             self._renew()
-        key = (model, provider, service_tier)
         try:
-            found = self._models[key]
+            found = self._models[inquiry]
         except KeyError:
-            found = self._find(key)
-        if found is None:
+            found = self._find(inquiry)
+        priced = None if found is None else found[0].cost(usage, at)
+        if found is None or priced is None:
             return None
-        try:
-            return found[0].cost(usage, at), found[1]
-        except ValueError:  # the table does not accept this usage or has no valid price
-            return None
+        usd, unpriced = priced
+        return usd, f"{found[1]} without {', '.join(unpriced)}" if unpriced else found[1]
 
     def _renew(self) -> None:
         from genai_prices.data_snapshot import DataSnapshot
@@ -217,25 +287,34 @@ class PriceTable:
             self._models = {}
             self._source = source
 
-    def _find(self, key: tuple[str, str | None, str | None]) -> tuple[_Model, str] | None:
+    def _find(self, inquiry: Inquiry) -> tuple[_Model, str] | None:
         if len(self._models) >= _REMEMBERED:
             self._renew()
-        model, provider, service_tier = key
-        context = {} if service_tier is None else {"service_tier": service_tier}
-        if service_tier == "batch":
-            context["processing"] = "batch"
-        if provider is not None:
-            provider = _PROVIDERS.get(provider.lower(), provider)
+        tier = inquiry.service_tier
+        context = {} if tier is None else {"service_tier": tier}
+        if tier == "batch":
+            context["processing"] = tier
+        elif tier == "fast":
+            context["speed"] = tier  # Anthropic's word for it
+        found: tuple[_Model, str] | None = None
         with self._lock:
             lookup = self._lookup
             assert lookup is not None
-            found: tuple[_Model, str] | None
-            try:
-                owner, info = lookup.find_provider_model(model, None, provider, None)
-                found = (_Model(info, owner, context), self._described())
-            except LookupError:
-                found = None
-            self._models[key] = found
+            for wanted in candidates(
+                inquiry.model, inquiry.provider, inquiry.host, lookup.providers
+            ):
+                try:
+                    owner, info = lookup.find_provider_model(
+                        wanted.model, None, wanted.provider, None
+                    )
+                except LookupError:
+                    continue
+                source = f"{self._described()} {wanted.source}".rstrip()
+                # On Vertex one deploys open models oneself; elsewhere no price means free.
+                model = _Model(info, owner, context, inquiry.provider != "gcp.vertex_ai")
+                found = (model, source)
+                break
+            self._models[inquiry] = found
         return found
 
     def _described(self) -> str:

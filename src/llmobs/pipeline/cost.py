@@ -46,7 +46,11 @@ class Pricing:
         return (
             type(event) is PromptCallEvent
             and event.cost_usd is None
-            and (event.tokens_input is not None or event.tokens_output is not None)
+            and (
+                event.tokens_input is not None
+                or event.tokens_output is not None
+                or bool(event.usage)
+            )
         )
 
     def price(self, event: PromptCallEvent) -> None:
@@ -62,9 +66,9 @@ class Pricing:
             tokens_cached=event.tokens_cached or 0,
             tokens_cache_write=event.tokens_cache_write or 0,
             tokens_reasoning=event.tokens_reasoning or 0,
+            more=event.usage or {},
         )
-        # The model that answered has the more precise name; the one asked for is the fallback.
-        for model in (event.model_version, event.model):
+        for model in _names(event):
             if model:
                 cost = self._book.cost(
                     model,
@@ -72,8 +76,22 @@ class Pricing:
                     usage,
                     at=event.timestamp,
                     service_tier=event.service_tier,
+                    host=event.server_address,
                 )
                 if cost is not None:
                     event.cost_usd = float(cost.usd)
                     event.cost_source = cost.version
                     return
+
+
+def _names(event: PromptCallEvent) -> tuple[str | None, str | None]:
+    """
+    Return the names of the model, the more precise one first.
+
+    That is the one that answered, ``gpt-4o-2024-11-20``; but Azure answers ``gpt-4`` for a
+    ``gpt-4-1106`` that costs a third of it.
+    """
+    asked, answered = event.model, event.model_version
+    if answered and asked and asked.startswith(f"{answered}-"):
+        return asked, answered
+    return answered, asked

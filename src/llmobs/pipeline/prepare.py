@@ -32,7 +32,7 @@ _STRUCTURAL = frozenset(
         "operation", "status", "step_type", "assertion_type", "severity", "detection_method",
         "alert_type", "affected_models", "kind", "method", "route", "cost_source", "service_tier",
         "finish_reason", "response_id", "request_id", "server_address", "prompt_template_id",
-        "prompt_embedding", "response_embedding",
+        "prompt_embedding", "response_embedding", "usage",
     }
 )  # fmt: skip
 _CONTENT = frozenset(

@@ -1,7 +1,9 @@
 """What a call cost: the user's own prices first, then the public price table, else unknown.
 
 A cost is never invented. A model without a price, a usage that contradicts itself, a missing table:
-each gives ``None``, and one line in the log that says what to do.
+each gives ``None``, and one line in the log that says what to do. Where the tokens have a price and
+a fee has none (a search, say), the cost is that of the rest, and where it comes from names what is
+missing: left out of a sum altogether, the call would count as free.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from llmobs.forks import ForkLock
-from llmobs.pipeline._price_table import PriceTable
+from llmobs.pipeline._price_table import Inquiry, PriceTable
 from llmobs.pipeline._usage import Usage
 
 __all__ = ["Cost", "Price", "PriceBook", "Usage", "load_prices"]
@@ -29,7 +31,11 @@ _LONGEST_NAME = 256  # characters; longer is no model's name
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A cost in US dollars, and where its prices come from (``genai-prices 0.2.3``, ``user``)."""
+    """
+    A cost in US dollars, and where its prices come from: ``user`` or ``genai-prices 0.2.3``, with
+    `BY_NAME` after it if only the model's name told the provider, and ``without web_searches`` for
+    what has no price.
+    """
 
     usd: Decimal
     version: str
@@ -129,6 +135,11 @@ def _price(model: str, value: Any) -> Price:
         raise ValueError(f"prices of {model!r}: {error}") from None
 
 
+def _user_source(usage: Usage) -> str:
+    fees = [kind for kind, count in usage.more.items() if count and not kind.endswith("_tokens")]
+    return f"user without {', '.join(fees)}" if fees else "user"
+
+
 class PriceBook:
     """Prices calls. One instance may serve several threads and tasks.
 
@@ -161,12 +172,15 @@ class PriceBook:
         usage: Usage,
         at: datetime | None = None,
         service_tier: str | None = None,
+        host: str | None = None,
     ) -> Cost | None:
         """Return what ``usage`` of ``model`` cost, or None if that is not known.
 
         ``provider`` is a name as OpenTelemetry or genai-prices write it; without one the model's
         name has to tell. ``at`` is when the call was made (now by default; naive is UTC), for
         prices that changed. ``service_tier`` is the tier the provider billed (``flex``, ``batch``).
+        ``host`` is where the call went: behind one that no provider is known
+        by, only models that nobody else serves have a price.
         """
         if not model or len(model) > _LONGEST_NAME:
             return None
@@ -175,11 +189,16 @@ class PriceBook:
             return None
         price = self._own(model)
         if price is not None:
-            return Cost(price.of(usage), "user")
+            return Cost(price.of(usage), _user_source(usage))
         table = self._ready_table()
         if table is None:
             return None
-        found = table.cost(model, provider or None, usage, at, service_tier or None)
+        inquiry = Inquiry(model, provider or None, host or None, service_tier or None)
+        try:
+            found = table.cost(inquiry, usage, at)
+        except ValueError as error:
+            self._complain(model, "usage of model %r has no cost: " + str(error).replace("%", "%%"))
+            return None
         if found is None:
             if table.installed:
                 self._complain(model, "no price for model %r: set its price in LLMOBS_PRICES")

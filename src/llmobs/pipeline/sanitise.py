@@ -28,6 +28,7 @@ from llmobs.events import (
     Status,
     StepType,
 )
+from llmobs.pipeline._call_figures import mend_figures
 
 __all__ = ["sanitise"]
 
@@ -128,6 +129,12 @@ _CHECKS: dict[type[Event], _Checks] = {kind: _checks_of(kind) for kind in AnyEve
 
 def sanitise(event: Event) -> None:
     """Mend *event* in place; never raises for a value of any type."""
+    _mend_types(event)
+    if type(event) is PromptCallEvent:
+        mend_figures(event)
+
+
+def _mend_types(event: Event) -> None:
     _unpack(event)
     checks = _CHECKS[type(event)]
     values = checks.get(event)

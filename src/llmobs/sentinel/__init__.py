@@ -6,13 +6,12 @@ from the original is in the guide "Migrate from LLM Sentinel". Beware of the def
 ``llm-telemetry`` here, as the document has it, and ``llm.telemetry`` on Sentinel's servers.
 """
 
-from llmobs.events import Severity
-from llmobs.sentinel._async_client import AsyncSentinelClient
-from llmobs.sentinel._builder import TelemetryEventBuilder
-from llmobs.sentinel._client import SentinelClient
-from llmobs.sentinel._config import SentinelConfig
-from llmobs.sentinel._enums import AnomalyType, DetectionMethod
-from llmobs.sentinel._errors import (
+from llmobs.sentinel._mapping import from_prompt_call, to_prompt_call
+from llmobs.sentinel.builders import TelemetryEventBuilder
+from llmobs.sentinel.client import AsyncSentinelClient, SentinelClient
+from llmobs.sentinel.config import SentinelConfig
+from llmobs.sentinel.events import PromptInfo, ResponseInfo, TelemetryEvent
+from llmobs.sentinel.exceptions import (
     ConfigurationError,
     ConnectionError,
     SendError,
@@ -20,8 +19,7 @@ from llmobs.sentinel._errors import (
     TimeoutError,
     ValidationError,
 )
-from llmobs.sentinel._events import PromptInfo, ResponseInfo, TelemetryEvent
-from llmobs.sentinel._mapping import from_prompt_call, to_prompt_call
+from llmobs.sentinel.types import AnomalyType, DetectionMethod, Severity
 
 __all__ = [
     "AnomalyType",

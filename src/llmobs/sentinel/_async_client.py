@@ -9,8 +9,8 @@ import anyio.to_thread
 from llmobs.errors import LLMObsError
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.sentinel._delivery import Delivery, SentinelSink, track_event
-from llmobs.sentinel._errors import ConnectionError
-from llmobs.sentinel._events import TelemetryEvent
+from llmobs.sentinel.events import TelemetryEvent
+from llmobs.sentinel.exceptions import ConnectionError
 
 __all__ = ["AsyncSentinelClient"]
 

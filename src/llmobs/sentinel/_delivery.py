@@ -10,17 +10,17 @@ from llmobs.errors import ConfigurationError as LLMObsConfigurationError
 from llmobs.errors import DeliveryError, LLMObsError, SinkRejectedError, SinkUnauthorizedError
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.statistics import DropReason
-from llmobs.sentinel._config import SentinelConfig
-from llmobs.sentinel._errors import (
+from llmobs.sentinel._mapping import to_prompt_call
+from llmobs.sentinel._producers import sink_options
+from llmobs.sentinel.config import SentinelConfig
+from llmobs.sentinel.events import PromptInfo, ResponseInfo, TelemetryEvent
+from llmobs.sentinel.exceptions import (
     ConfigurationError,
     SendError,
     SentinelError,
     TimeoutError,
     ValidationError,
 )
-from llmobs.sentinel._events import PromptInfo, ResponseInfo, TelemetryEvent
-from llmobs.sentinel._mapping import to_prompt_call
-from llmobs.sentinel._producers import sink_options
 from llmobs.sinks.kafka import KafkaSink
 from llmobs.sync import Client
 from llmobs.told import OVERHEAD_BYTES

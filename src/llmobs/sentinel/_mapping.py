@@ -5,7 +5,7 @@ from datetime import UTC
 
 from llmobs.codec import clean_text
 from llmobs.events import PromptCallEvent, Status
-from llmobs.sentinel._events import TelemetryEvent
+from llmobs.sentinel.events import TelemetryEvent
 from llmobs.sinks._sentinel import telemetry
 
 __all__ = ["from_prompt_call", "to_prompt_call"]

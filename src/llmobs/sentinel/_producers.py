@@ -11,10 +11,10 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llmobs.errors import ConfigurationError as LLMObsConfigurationError
-from llmobs.sentinel._errors import ConfigurationError
+from llmobs.sentinel.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from llmobs.sentinel._config import SentinelConfig
+    from llmobs.sentinel.config import SentinelConfig
 
 __all__ = ["aiokafka_options", "kafka_python_options", "sink_options", "whole"]
 

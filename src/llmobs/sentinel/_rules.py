@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any, Final
 
-from llmobs.sentinel._errors import ValidationError
+from llmobs.sentinel.exceptions import ValidationError
 
 __all__ = [
     "MAX_TEXT_CHARS",

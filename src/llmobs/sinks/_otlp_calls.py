@@ -48,6 +48,7 @@ def call_attributes(event: PromptCallEvent) -> dict[str, Any]:
         names.USAGE_CACHE_CREATION: event.tokens_cache_write,
         names.USAGE_CACHE_WRITE: event.tokens_cache_write,
         names.USAGE_REASONING: event.tokens_reasoning,
+        **_usage_by_kind(event.usage or {}),
         names.SERVER_ADDRESS: event.server_address,
         names.HTTP_RESPONSE_STATUS_CODE: event.http_status,
         names.HTTP_REQUEST_RESEND_COUNT: (event.attempt or 1) - 1 or None,
@@ -60,6 +61,13 @@ def call_attributes(event: PromptCallEvent) -> dict[str, Any]:
         names.INPUT_MESSAGES: encode(given).decode() if given else None,
         names.OUTPUT_MESSAGES: encode(made).decode() if made else None,
         **_request_attributes(event.request_params or {}),
+    }
+
+
+def _usage_by_kind(usage: Mapping[str, int]) -> dict[str, int]:
+    return {
+        names.USAGE_BY_KIND.get(kind, names.USAGE_OTHER_PREFIX + kind): count
+        for kind, count in usage.items()
     }
 
 

@@ -163,6 +163,7 @@ def _run(event: RunEvent, record: Record) -> None:
     record.kind = SERVER if event.kind in ("http", "websocket") else INTERNAL
     record.attributes |= {
         names.RUN_KIND: event.kind,
+        names.RUN_CLIENT_ID: event.client_run_id,
         names.HTTP_REQUEST_METHOD: event.method,
         names.HTTP_ROUTE: event.route,
         names.HTTP_RESPONSE_STATUS_CODE: event.http_status,

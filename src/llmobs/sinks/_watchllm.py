@@ -68,11 +68,12 @@ _CALL_EXTRAS = (
     "operation", "provider", "finish_reason", "cost_source", "tokens_cached", "tokens_cache_write",
     "tokens_reasoning", "time_to_first_token_ms", "stream", "response_id", "request_id",
     "http_status", "attempt", "service_tier", "server_address", "request_params", "errors",
+    "usage",
 )  # fmt: skip
 _SAYS_NOTHING = {"service_name": "unknown_service"}
 _RUN_EXTRAS = (
     "kind", "method", "route", "http_status", "events", "errors", "tokens_input", "tokens_output",
-    "cost_usd",
+    "cost_usd", "client_run_id",
 )  # fmt: skip
 
 

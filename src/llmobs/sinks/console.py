@@ -64,6 +64,8 @@ def describe(event: Event) -> str:
         words.append(f"{event.step_number} {event.step_name}")
     elif isinstance(event, RunEvent):
         words += [event.name or event.kind, f"{event.events} events"]
+        if event.client_run_id is not None:
+            words.append(f"client run id {event.client_run_id}")
     latency = getattr(event, "latency_ms", None)
     if latency is not None:
         words.append(f"{latency:.0f} ms")

@@ -12,7 +12,7 @@ from llmobs.errors import (
     StoreNotFoundError,
 )
 from llmobs.paths import create, say_if_open
-from llmobs.store.schema import check_version, migrate
+from llmobs.store.schema import check_version, migrate, show_as_current
 
 __all__ = ["connect_reader", "connect_writer", "explain", "is_about_values"]
 
@@ -84,6 +84,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         connection.row_factory = sqlite3.Row
         if check_version(connection) == 0:
             raise StoreNotFoundError(f"{path} is a database, but not a store of llmobs")
+        show_as_current(connection)
     except (sqlite3.Error, LLMObsError) as error:
         if connection is not None:
             connection.close()

@@ -61,6 +61,7 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
     """Return what *where* says about the row ``r`` of ``runs``, with the values to bind."""
     tests: list[tuple[str, Any]] = [
         ("r.run_id = ?", where.run_id),
+        ("r.client_run_id = ?", where.client_run_id),
         ("r.user_id = ?", where.user_id),
         ("r.status = ?", where.status),
         ("instr(lower(r.name), lower(?)) > 0", where.name),

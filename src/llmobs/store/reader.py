@@ -106,7 +106,10 @@ class Reader:
 
     def resolve(self, text: str) -> str:
         """
-        Return the id of the one run whose id is, begins with, or ends with *text*, in this order.
+        Return the id of the one run that *text* names.
+
+        Its id is *text*, or an untrusted caller called it so, or its id begins or ends with *text*,
+        in this order.
 
         Raises:
             RunNotFoundError: There is none.
@@ -116,6 +119,7 @@ class Reader:
             raise RunNotFoundError("a run id cannot be empty")
         for condition, values in (
             ("run_id = ?", [text]),
+            ("client_run_id = ?", [text]),
             ("run_id BETWEEN ? AND ? || char(1114111)", [text] * 2),
             ("substr(run_id, -length(?)) = ?", [text] * 2),
         ):

@@ -49,6 +49,8 @@ class RunFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     run_id: str | None = None
     """Exactly this one."""
+    client_run_id: str | None = None
+    """Only runs that an untrusted caller gave exactly this id."""
     user_id: str | None = None
     status: str | None = None
     """How the run itself ended; see `llmobs.Status`."""
@@ -82,6 +84,8 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     environment: str | None
     user_id: str | None
     session_id: str | None
+    client_run_id: str | None
+    """The id that an untrusted caller gave the run; others may have given the same."""
     events: int
     """The run's own event is not counted."""
     calls: int

@@ -10,7 +10,7 @@ from typing import Final
 
 from llmobs.errors import StoreVersionError
 
-__all__ = ["VERSION", "migrate"]
+__all__ = ["VERSION", "check_version", "migrate", "show_as_current"]
 
 # `events` keeps what lists and charts need as columns and the whole event as JSON in `body`.
 # `runs` is kept by a trigger, which fires for rows that were really inserted: redelivering an
@@ -106,6 +106,49 @@ _MIGRATIONS: Final = (
             cost_usd = iif(excluded.cost_usd IS NULL, cost_usd, coalesce(cost_usd, 0) + excluded.cost_usd);
     END;
     """,
+    # What an untrusted caller called the run: several runs may have the same.
+    """
+    ALTER TABLE runs ADD COLUMN client_run_id TEXT;
+    CREATE INDEX runs_by_client_run_id ON runs (client_run_id) WHERE client_run_id IS NOT NULL;
+    DROP TRIGGER events_add_up;
+    CREATE TRIGGER events_add_up AFTER INSERT ON events BEGIN
+        INSERT INTO runs VALUES (
+            new.run_id,
+            new.timestamp,
+            new.timestamp + CAST(1000 * coalesce(new.latency_ms, 0) AS INTEGER),
+            iif(new.event_type = 'run', new.name, NULL),
+            iif(new.event_type = 'run', coalesce(json_extract(new.body, '$.kind'), 'job'), NULL),
+            iif(new.event_type = 'run', new.status, NULL),
+            iif(new.event_type = 'run', new.http_status, NULL),
+            iif(new.event_type = 'run', new.latency_ms, NULL),
+            new.project_id, new.service_name, new.environment, new.user_id, new.session_id,
+            new.event_type <> 'run',
+            new.event_type = 'prompt_call',
+            new.event_type <> 'run' AND new.failed,
+            iif(new.event_type = 'prompt_call', coalesce(new.tokens_input, 0), 0),
+            iif(new.event_type = 'prompt_call', coalesce(new.tokens_output, 0), 0),
+            iif(new.event_type = 'prompt_call', new.cost_usd, NULL),
+            iif(new.event_type = 'run', json_extract(new.body, '$.client_run_id'), NULL)
+        )
+        ON CONFLICT (run_id) DO UPDATE SET
+            started = min(started, excluded.started),
+            ended = max(ended, excluded.ended),
+            name = coalesce(excluded.name, name),
+            kind = coalesce(excluded.kind, kind),
+            status = coalesce(excluded.status, status),
+            http_status = coalesce(excluded.http_status, http_status),
+            latency_ms = coalesce(excluded.latency_ms, latency_ms),
+            user_id = coalesce(excluded.user_id, user_id),
+            session_id = coalesce(excluded.session_id, session_id),
+            client_run_id = coalesce(excluded.client_run_id, client_run_id),
+            events = events + excluded.events,
+            calls = calls + excluded.calls,
+            errors = errors + excluded.errors,
+            tokens_input = tokens_input + excluded.tokens_input,
+            tokens_output = tokens_output + excluded.tokens_output,
+            cost_usd = iif(excluded.cost_usd IS NULL, cost_usd, coalesce(cost_usd, 0) + excluded.cost_usd);
+    END;
+    """,
 )
 
 VERSION: Final = len(_MIGRATIONS)
@@ -126,6 +169,15 @@ def check_version(connection: sqlite3.Connection) -> int:
             "upgrade llmobs, or write to another file"
         )
     return version
+
+
+def show_as_current(connection: sqlite3.Connection) -> None:
+    """Let an older store, which readers leave as it is, look like one of this version."""
+    if check_version(connection) < 2:
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute(
+            "CREATE TEMP VIEW runs AS SELECT *, NULL AS client_run_id FROM main.runs"
+        )
 
 
 def migrate(connection: sqlite3.Connection) -> None:

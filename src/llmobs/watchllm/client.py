@@ -13,7 +13,15 @@ import anyio.lowlevel
 
 from llmobs.context import Run
 from llmobs.errors import ConfigurationError
-from llmobs.events import AssertionType, DetectionMethod, Event, Severity, Status, StepType
+from llmobs.events import (
+    AssertionType,
+    DetectionMethod,
+    Event,
+    EventType,
+    Severity,
+    Status,
+    StepType,
+)
 from llmobs.pipeline.buffer import Complete, Done
 from llmobs.pipeline.statistics import FlushReport
 from llmobs.sinks import safe_url
@@ -21,7 +29,7 @@ from llmobs.sync import Client
 from llmobs.tracker import ErrorLike, Tracker
 from llmobs.watchllm.sink import LoggingHTTPSink
 
-__all__ = ["WatchLLMClient", "init"]
+__all__ = ["EventType", "Severity", "Status", "StepType", "WatchLLMClient", "init"]
 
 DEFAULT_URL: Final = "https://proxy.watchllm.dev/v1"
 LOOP_SECONDS: Final = 1.0

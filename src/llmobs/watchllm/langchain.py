@@ -72,10 +72,8 @@ class WatchLLMCallbackHandler(LLMObsCallbackHandler):
         self._run.user_id = user_id
         self._run.tags = tuple(self.tags)
 
-    def _place(
-        self, parent_run_id: UUID | None, serialized: Any, metadata: Any, told: Mapping[str, Any]
-    ) -> Place:
-        place = super()._place(parent_run_id, serialized, metadata, told)
+    def _where(self, parent_run_id: UUID | None) -> Place:
+        place = super()._where(parent_run_id)
         if place.parent is None:
             # Ours instead of one of its own, which would send an event of the run at its end.
             place.tracker, place.frame, place.is_own = self._run, None, False

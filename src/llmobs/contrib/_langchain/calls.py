@@ -1,27 +1,17 @@
 """What LangChain tells of a call of a model: before it (the request) and after (the answer)."""
 
+from contextlib import suppress
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from llmobs.contrib._langchain.messages import message
 from llmobs.contrib._wire.messages import message as genai_message
 from llmobs.contrib._wire.messages import text_part, tool_calls_of
 from llmobs.contrib._wire.usage import anthropic_usage, openai_usage
-from llmobs.contrib._wire.wire import Fields, as_dict, as_list, as_text
+from llmobs.contrib._wire.wire import Fields, as_count, as_dict, as_list, as_text
+from llmobs.providers import provider_name
 
 __all__ = ["answer", "is_content", "request"]
-
-_PROVIDERS: Final = {
-    "amazon_bedrock": "aws.bedrock",
-    "azure": "azure.ai.openai",
-    "google_genai": "gcp.gemini",
-    "google_vertexai": "gcp.vertex_ai",
-    "ibm": "ibm.watsonx.ai",
-    "mistral": "mistral_ai",
-    "mistralai": "mistral_ai",
-    "moonshot": "moonshot_ai",
-    "xai": "x_ai",
-}
-"""LangChain's ``ls_provider`` where the GenAI conventions call it otherwise."""
 
 _NOT_PARAMS: Final = frozenset(
     {
@@ -55,10 +45,21 @@ def request(serialized: Any, metadata: Any, told: dict[str, Any]) -> Fields:
     }
     fields: Fields = {"model": model or as_text(as_dict(serialized).get("name")) or ""}
     if provider:
-        fields["provider"] = _PROVIDERS.get(provider, provider)
+        fields["provider"] = provider_name(provider)
+    if host := _host(described) or _host(params):
+        fields["server_address"] = host
     if kept:
         fields["request_params"] = kept
     return fields
+
+
+def _host(described: Fields) -> str | None:
+    """Return where the model is asked, if it is not at its provider's own address."""
+    for key in ("openai_api_base", "anthropic_api_url", "azure_endpoint", "base_url"):
+        if url := as_text(described.get(key)):
+            with suppress(ValueError):
+                return urlsplit(url).hostname
+    return None
 
 
 def is_content(token: Any, chunk: Any) -> bool:
@@ -93,8 +94,8 @@ def answer(result: Any) -> Fields:
             said.append(genai_message("assistant", [text], finish_reason=reason or ""))
         else:
             said.append(message(found, finish_reason=reason or ""))
-        usage = usage or _usage(getattr(found, "usage_metadata", None))
-        usage = usage or _raw_usage(about.get("token_usage") or about.get("usage"))
+        told = _raw_usage(about.get("token_usage") or about.get("usage"), about)
+        usage = usage or _merged(_usage(getattr(found, "usage_metadata", None)), told)
         # LangChain numbers what has no id of the provider's with one of its own.
         own = as_text(getattr(found, "id", None)) or ""
         fields = {
@@ -105,7 +106,8 @@ def answer(result: Any) -> Fields:
             "service_tier": as_text(about.get("service_tier")),
             **{name: value for name, value in fields.items() if value is not None},
         }
-    usage = usage or _raw_usage(output.get("token_usage") or output.get("usage"))
+    told = _raw_usage(output.get("token_usage") or output.get("usage"), output)
+    usage = _merged(usage, told)
     fields["model_version"] = fields.get("model_version") or as_text(output.get("model_name"))
     fields["response_id"] = fields.get("response_id") or as_text(output.get("id"))
     fields["response"] = said
@@ -127,27 +129,52 @@ def _usage(value: Any) -> Fields:
         return {}
     inside = as_dict(usage.get("input_token_details"))
     outside = as_dict(usage.get("output_token_details"))
+    taken = as_count(usage.get("input_tokens"))
+    cached = as_count(inside.get("cache_read"))
     # langchain-anthropic sets cache_creation to 0 where it knows how long what is kept.
     written = [
-        inside.get(name)
+        as_count(inside.get(name))
         for name in ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
     ]
+    all_written = None if written == [None] * 3 else sum(each or 0 for each in written)
+    if taken is not None and (cached or 0) + (all_written or 0) > taken:
+        taken += (cached or 0) + (all_written or 0)  # an integration that counts as Anthropic does
+    more = {
+        "cache_write_5m_tokens": written[1],
+        "cache_write_1h_tokens": written[2],
+        **{
+            f"{direction}_{kind}_tokens": as_count(details.get(kind))
+            for direction, details in (("input", inside), ("output", outside))
+            for kind in ("text", "audio", "image", "video")
+        },
+    }
     return {
-        "tokens_input": usage.get("input_tokens"),
-        "tokens_output": usage.get("output_tokens"),
-        "tokens_cached": inside.get("cache_read"),
-        "tokens_cache_write": (
-            None
-            if all(count is None for count in written)
-            else sum(count or 0 for count in written)
-        ),
-        "tokens_reasoning": outside.get("reasoning"),
+        "tokens_input": taken,
+        "tokens_output": as_count(usage.get("output_tokens")),
+        "tokens_cached": cached,
+        "tokens_cache_write": all_written,
+        "tokens_reasoning": as_count(outside.get("reasoning")),
+        "usage": {name: found for name, found in more.items() if found} or None,
     }
 
 
-def _raw_usage(value: Any) -> Fields:
-    """Read what a provider told, for models that have no ``usage_metadata``."""
+def _raw_usage(value: Any, about: Fields) -> Fields:
+    """Read what a provider told."""
     usage = as_dict(value)
     if "prompt_tokens" not in usage and "cache_read_input_tokens" in usage:
         return anthropic_usage(usage)
-    return openai_usage(usage)
+    model = about.get("model_name") or about.get("model")
+    return openai_usage({"usage": usage, "model": model})
+
+
+def _merged(usage: Fields, told: Fields) -> Fields:
+    """
+    Return *usage*, LangChain's figures, and of the provider's own what it leaves out.
+
+    Not the other way round: of a stream LangChain adds up what every chunk told.
+    """
+    if not usage:
+        return told
+    more = {**(told.get("usage") or {}), **(usage.get("usage") or {})}
+    cost: Fields = {name: told[name] for name in ("cost_usd", "cost_source") if name in told}
+    return {**cost, **usage, "usage": more or None}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+from langchain_core.runnables.config import var_child_runnable_config
 
 from llmobs.client import Recording
 from llmobs.codec import snapshot, weigh
-from llmobs.context import Frame, current_frame, set_frame
+from llmobs.context import Frame, current_frame, leave_operation, set_frame
 from llmobs.contrib._once import Told, record_once
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
 from llmobs.forks import ForkLock
@@ -32,8 +34,6 @@ class Place:
     parent: OpenRun | None
     is_own: bool
     """Whether the tracker was made for it, and ends with it."""
-    before: Frame | None
-    """What is current again afterwards: a thread of a pool must not keep a frame of ours."""
 
 
 @dataclass(slots=True)
@@ -51,9 +51,11 @@ class OpenRun:
     """What that block had captured when this began."""
     children: dict[Any, OpenRun] = field(default_factory=dict)
     """Those that have not ended."""
+    ended: bool = False
 
     def end(self, error: BaseException | None = None) -> None:
         """Record it, and its llmobs run if that was made for it."""
+        self.ended = True
         operation = self.operation
         if operation is not None and not operation.ended:
             if self.block is not None and isinstance(operation, PromptCall):
@@ -62,29 +64,61 @@ class OpenRun:
             elif isinstance(self.frame, SeveralCalls):
                 self._end_one_of_several(self.frame, operation, error)
             else:
-                _end(operation, self.place, error)
+                operation.end(error)
+        if isinstance(self.frame, Within):
+            leave_operation(self.frame)
         if self.place.is_own:
             self.place.tracker.finish(error=error)
 
     def _end_one_of_several(
         self, several: SeveralCalls, operation: Operation, error: BaseException | None
     ) -> None:
-        if current_frame() is several:
-            set_frame(self.place.before)
         several.left = True
+        leave_operation(several)
         if several.seen and isinstance(operation, PromptCall):
             self.place.tracker.duplicate(_told(operation, error).event)
             return
-        _end(operation, self.place, error)
+        operation.end(error)
 
 
-def _end(operation: Operation, place: Place, error: BaseException | None) -> None:
-    # LangChain ends asynchronous runs in a task of their own: what is current there says nothing.
-    here = current_frame()
-    set_frame(operation)
-    operation.left = True
-    operation.end(error)
-    set_frame(place.before if here is operation else here)
+class Within:
+    """
+    A chain or a tool as a frame: current where LangChain runs the code of it, and nowhere else.
+
+    LangChain tells where a run begins in the caller's own context, where it may go on long after: between the
+    chunks of a stream, and beside the other items of a batch. The code of the run has a context of
+    its own, and what LangChain calls its configuration is another there.
+
+    Args:
+        runs: All that are open.
+        of: What it is the frame of.
+        operation: Records it; began here and now.
+    """
+
+    is_run = False
+
+    def __init__(self, runs: OpenRuns, of: OpenRun, operation: Operation) -> None:
+        self.run: Tracker = operation.run
+        self.event_id: str | None = operation.event_id
+        self.outer = operation.outer
+        self._runs = runs
+        self._of = of
+        self._outside = var_child_runnable_config.get()
+
+    @property
+    def left(self) -> bool:
+        """Whether the code that asks is no part of it."""
+        if self._of.ended:
+            return True
+        here: Any = var_child_runnable_config.get()
+        if here is self._outside:
+            return True
+        inner = self._runs.get(getattr(here.get("callbacks"), "parent_run_id", None))
+        if inner is None:  # this handler was not told of it
+            return False
+        while inner is not None and inner is not self._of:
+            inner = inner.place.parent
+        return inner is None
 
 
 def _told(operation: PromptCall, error: BaseException | None) -> Told:
@@ -109,6 +143,12 @@ def _told(operation: PromptCall, error: BaseException | None) -> Told:
     return Told(run, event, size=size, failed=event.failed)
 
 
+_recorded: dict[tuple[Any, Any], OpenRun] = {}
+"""What any handler records, by the client it goes to and LangChain's id: each run once."""
+_frames: set[int] = set()
+"""Ids of the frames of open runs, of any handler."""
+
+
 class OpenRuns:
     """
     The table. Any thread or task may use it.
@@ -123,8 +163,6 @@ class OpenRuns:
         self._limit = limit
         self._lock = ForkLock()
         self._runs: OrderedDict[Any, OpenRun] = OrderedDict()
-        self._frames: set[int] = set()
-        """Ids of the operations of open runs."""
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -132,31 +170,67 @@ class OpenRuns:
     def place(self, parent_run_id: Any) -> Place:
         """Return where a run that begins here and now belongs."""
         parent = self._runs.get(parent_run_id)
-        frame = before = current_frame()
+        frame = current_frame()
         if parent is not None:
-            tracker = parent.place.tracker
             if not self._is_inside(frame, parent.frame):
                 frame = parent.frame
-                set_frame(frame)
-            return Place(tracker, frame, parent, False, before)
+            return Place(parent.place.tracker, frame, parent, False)
         if frame is not None and isinstance(frame.run, Tracker):
-            return Place(frame.run, frame, None, False, before)
-        set_frame(None)
-        return Place(Tracker(self._client or default_client()), None, None, True, before)
+            return Place(frame.run, frame, None, False)
+        return Place(Tracker(self._client or default_client()), None, None, True)
+
+    def is_known(self, run_id: Any, place: Place) -> bool:
+        """
+        Whether the run is recorded already: this handler, or another, was told of it.
+
+        Another one's is held here too: what this handler alone is told of may belong to it.
+        """
+        if run_id in self._runs:
+            return True
+        first = _recorded.get((place.tracker.client, run_id))
+        if first is None:
+            return False
+        place = replace(place, tracker=first.place.tracker, frame=first.place.frame, is_own=False)
+        self._hold(run_id, OpenRun(place, None, first.frame))
+        return True
+
+    def begin(self, run_id: Any, place: Place, operation: Operation | None) -> None:
+        """Hold a chain or a tool; None as *operation* if it is not recorded itself."""
+        if operation is None:
+            self.add(run_id, OpenRun(place, None, place.frame))
+            return
+        run = OpenRun(place, operation, None)
+        run.frame = Within(self, run, operation.start())
+        set_frame(run.frame)
+        self.add(run_id, run)
 
     def add(self, run_id: Any, run: OpenRun) -> None:
         """Hold *run* until it is taken out; make room if there is none."""
+        _recorded[run.place.tracker.client, run_id] = run
+        self._hold(run_id, run)
+
+    def _hold(self, run_id: Any, run: OpenRun) -> None:
         forgotten = None
         with self._lock:
             self._runs[run_id] = run
-            self._frames.add(id(run.operation))
+            if run.operation is not None and type(run.frame) is not SeveralCalls:
+                _frames.add(id(run.frame))
             if run.place.parent is not None:
                 run.place.parent.children[run_id] = run
             if len(self._runs) > self._limit:
-                _, forgotten = self._runs.popitem(last=False)
-                self._frames.discard(id(forgotten.operation))
+                oldest = next(iter(self._runs))
+                forgotten = self._forget(oldest)
         if forgotten is not None:
             _give_up(forgotten)
+
+    def _forget(self, run_id: Any) -> OpenRun | None:
+        run = self._runs.pop(run_id, None)
+        if run is not None:
+            _frames.discard(id(run.frame))
+            key = (run.place.tracker.client, run_id)
+            if _recorded.get(key) is run:
+                _recorded.pop(key, None)
+        return run
 
     def get(self, run_id: Any) -> OpenRun | None:
         """Return a run that has not ended."""
@@ -175,11 +249,9 @@ class OpenRuns:
 
     def _take(self, run_id: Any) -> OpenRun | None:
         with self._lock:
-            run = self._runs.pop(run_id, None)
-            if run is not None:
-                self._frames.discard(id(run.operation))
-                if run.place.parent is not None:
-                    run.place.parent.children.pop(run_id, None)
+            run = self._forget(run_id)
+            if run is not None and run.place.parent is not None:
+                run.place.parent.children.pop(run_id, None)
         return run
 
     def _is_inside(self, frame: Frame | None, outer: Frame | None) -> bool:
@@ -189,7 +261,7 @@ class OpenRuns:
         Other frames of LangChain's do not count: a lazy chain begins its last step inside its first.
         """
         while frame is not None and frame is not outer:
-            if id(frame) in self._frames:
+            if id(frame) in _frames:
                 return False
             frame = frame.outer
         return frame is outer

@@ -80,7 +80,7 @@ def event_of(
 
     def complete(event: Event) -> None:
         for name, value in _read(span, kind).items():
-            if value is None or value in ("", []):
+            if value is None or value in ("", [], {}):
                 continue
             if name not in _RUNS_OWN or getattr(event, name) is None:
                 setattr(event, name, without_media(value))
@@ -96,7 +96,8 @@ def _read(span: Any, kind: Kind) -> Fields:
             return inference.call(attributes, events, span.start_time or 0)
         return inference.tool(attributes) if kind is Kind.TOOL else inference.step(attributes)
     if kind is Kind.CALL:
-        return genai.call(attributes, events)
+        scope = getattr(span.instrumentation_scope, "name", None)
+        return genai.call(attributes, events, scope or "")
     return genai.tool(attributes) if kind is Kind.TOOL else genai.step(attributes)
 
 

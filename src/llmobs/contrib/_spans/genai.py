@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from llmobs import semconv
 from llmobs.contrib._spans.flat import read_json, unflatten
+from llmobs.contrib._spans.usage import genai_usage
 from llmobs.contrib._wire import openai_chat
 from llmobs.contrib._wire.messages import message, text_part, tool_calls_of
 from llmobs.contrib._wire.wire import Fields, Json, as_dict, as_list, as_text
 from llmobs.media import size_of_base64
 
-__all__ = ["call", "count", "step", "tool"]
+__all__ = ["call", "step", "tool"]
 
 Attributes = Mapping[str, Any]
 SpanEvents = Sequence[Any]
@@ -23,8 +24,13 @@ SpanEvents = Sequence[Any]
 _NOT_PARAMS: Final = frozenset({semconv.REQUEST_MODEL, semconv.REQUEST_STREAM})
 
 
-def call(attributes: Attributes, events: SpanEvents) -> Fields:
-    """Read a call of a model; fields of `llmobs.events.PromptCallEvent`."""
+def call(attributes: Attributes, events: SpanEvents, scope: str) -> Fields:
+    """
+    Read a call of a model; fields of `llmobs.events.PromptCallEvent`.
+
+    Args:
+        scope: The name of the span's instrumentation scope.
+    """
     get = attributes.get
     details: dict[str, Any] = {}
     for event in events:
@@ -64,7 +70,7 @@ def call(attributes: Attributes, events: SpanEvents) -> Fields:
         "prompt": prompt,
         "response": response,
         "tool_calls": tool_calls_of(response),
-        **_usage(attributes),
+        **genai_usage(attributes, scope),
     }
     resent = get(semconv.HTTP_REQUEST_RESEND_COUNT)
     if type(resent) is int:
@@ -108,32 +114,6 @@ def step(attributes: Attributes) -> Fields:
         "input_data": _messages(get(semconv.INPUT_MESSAGES)) or None,
         "output_data": _messages(get(semconv.OUTPUT_MESSAGES)) or None,
         "context": figures or None,
-    }
-
-
-def count(value: Any) -> int | None:
-    """Return *value* if it is a number of tokens."""
-    return value if type(value) is int and value >= 0 else None
-
-
-def _usage(attributes: Attributes) -> Fields:
-    def first(*names: str) -> int | None:
-        return next((n for name in names if (n := count(attributes.get(name))) is not None), None)
-
-    taken = first(semconv.USAGE_INPUT_TOKENS, semconv.USAGE_PROMPT_TOKENS)
-    cached = first(semconv.USAGE_CACHE_READ, semconv.USAGE_CACHE_READ_FLAT)
-    written = first(
-        semconv.USAGE_CACHE_WRITE, semconv.USAGE_CACHE_CREATION, semconv.USAGE_CACHE_CREATION_FLAT
-    )
-    if taken is not None and (cached or 0) + (written or 0) > taken:
-        # The rule is to include them; who counts as Anthropic's API does shows itself here.
-        taken += (cached or 0) + (written or 0)
-    return {
-        "tokens_input": taken,
-        "tokens_output": first(semconv.USAGE_OUTPUT_TOKENS, semconv.USAGE_COMPLETION_TOKENS),
-        "tokens_cached": cached,
-        "tokens_cache_write": written,
-        "tokens_reasoning": first(semconv.USAGE_REASONING),
     }
 
 

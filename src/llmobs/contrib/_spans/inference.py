@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from llmobs.contrib._spans.flat import read_json, unflatten
-from llmobs.contrib._spans.genai import count
 from llmobs.contrib._spans.kinds import INFERENCE_KIND
+from llmobs.contrib._spans.usage import inference_usage
 from llmobs.contrib._wire import openai_chat
 from llmobs.contrib._wire.messages import tool_calls_of
 from llmobs.contrib._wire.wire import Fields, Json, as_dict, as_text
@@ -70,11 +70,7 @@ def call(attributes: Attributes, events: Sequence[Any], start: int) -> Fields:
         "prompt": prompt,
         "response": response,
         "tool_calls": tool_calls_of(response) if type(response) is list else None,
-        "tokens_input": count(get("llm.token_count.prompt")),
-        "tokens_output": count(get("llm.token_count.completion")),
-        "tokens_cached": count(get("llm.token_count.prompt_details.cache_read")),
-        "tokens_cache_write": count(get("llm.token_count.prompt_details.cache_write")),
-        "tokens_reasoning": count(get("llm.token_count.completion_details.reasoning")),
+        **inference_usage(attributes, answered),
     }
 
 

@@ -51,7 +51,10 @@ def _response(body: Json) -> Fields:
     return {
         "response_id": as_text(body.get("id")),
         "model_version": as_text(body.get("model")),
-        "service_tier": as_text(usage.get("service_tier")),
+        # "Fast mode" has prices of its own, in whichever tier.
+        "service_tier": "fast"
+        if usage.get("speed") == "fast"
+        else as_text(usage.get("service_tier")),
         "response": answers if said or finish else [],
         "finish_reason": finish,
         "tool_calls": tool_calls_of(answers),

@@ -38,7 +38,7 @@ def common_response(body: Json) -> Fields:
         "response_id": as_text(body.get("id")),
         "model_version": as_text(body.get("model")),
         "service_tier": as_text(body.get("service_tier")),
-        **openai_usage(body.get("usage")),
+        **openai_usage(body),
     }
 
 

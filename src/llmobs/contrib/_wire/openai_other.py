@@ -4,6 +4,7 @@ from typing import Any
 
 from llmobs.contrib._wire.messages import message, text_part
 from llmobs.contrib._wire.openai_chat import common_response, request_params
+from llmobs.contrib._wire.usage import spoken_characters
 from llmobs.contrib._wire.wire import Fields, Json, StreamEvent, Wire, as_dict, as_list, as_text
 
 __all__ = ["COMPLETIONS", "EMBEDDINGS", "MEDIA"]
@@ -86,6 +87,7 @@ def _media_request(body: Json) -> Fields:
         "model": as_text(body.get("model")),
         "stream": True if body.get("stream") is True else None,
         "request_params": {k: body[k] for k in figures if body.get(k) is not None} or None,
+        **spoken_characters(body),
     }
 
 

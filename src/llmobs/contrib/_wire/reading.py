@@ -252,7 +252,8 @@ class _Reader:
                 error = ErrorInfo(message=message or f"HTTP {status}")
         error = error or ErrorInfo(message=f"HTTP {status}")
         error.type = error.type or str(status)
-        return {"status": Status.ERROR, "error": error}
+        # What the request alone tells of usage was not used.
+        return {"status": Status.ERROR, "error": error, "usage": None}
 
 
 def _first_object(text: bytes) -> Json:

@@ -1,15 +1,26 @@
 """
-Token counts, brought to one rule: cached tokens are part of the input, reasoning of the output.
+What a call used, brought to one rule: cached tokens are part of the input, reasoning of the output.
 
 OpenAI counts that way; Anthropic's ``input_tokens`` leaves out what was read from the cache and
 written to it (API reference, "Prompt caching"). What a provider got wrong is left out and named.
+What has no field of its own goes to `llmobs.events.PromptCallEvent.usage`, under the names there.
+What the provider says it charged is the cost.
 """
 
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
-from llmobs.contrib._wire.wire import Fields, as_count, as_dict
+from llmobs.contrib._wire.wire import MAX_COUNT, Fields, Json, as_count, as_dict, as_list
 
-__all__ = ["anthropic_usage", "openai_usage"]
+__all__ = ["PROVIDER", "anthropic_usage", "openai_usage", "spoken_characters"]
+
+PROVIDER: Final = "provider"
+"""``cost_source`` of a cost that the provider itself told."""
+
+_TICKS_PER_DOLLAR: Final = 10**10
+"""xAI, "Cost tracking"."""
+_MODALITIES: Final = ("text", "audio", "image", "video")
 
 
 class _Counts:
@@ -17,16 +28,17 @@ class _Counts:
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
+        self.more: dict[str, int] = {}
 
     def read(self, name: str, *values: Any) -> int | None:
         """Return the first of *values* that is there, if it is a count."""
         for value in values:
             if value is None:
                 continue
-            count = as_count(value)
-            if count is None:
+            found = as_count(value)
+            if found is None:
                 self.warnings.append(f"usage: {name} is not a count; left out")
-            return count
+            return found
         return None
 
     def part(self, name: str, count: int | None, whole: int | None) -> int | None:
@@ -36,15 +48,45 @@ class _Counts:
             return None
         return count
 
+    def keep(self, name: str, *values: Any, whole: int | None = MAX_COUNT) -> None:
+        """Add the first of *values* to what has no field of its own, if it is more than nothing."""
+        words = name.removesuffix("_tokens").replace("_", " ")
+        if found := self.part(words, self.read(words, *values), whole):
+            self.more[name] = self.more.get(name, 0) + found
 
-def openai_usage(value: Any) -> Fields:
-    """Read ``usage`` of chat completions, completions, embeddings, responses and their relatives."""
-    usage = as_dict(value)
-    if not usage:
-        return {}
+    def keep_kinds(self, name: str, details: Json, whole: int | None) -> None:
+        """Add what *details* say of text, audio and pictures; *name* has a ``{}`` for the kind."""
+        for kind in _MODALITIES:
+            self.keep(name.format(kind), details.get(f"{kind}_tokens"), whole=whole)
+
+    def fields(self, fields: Fields) -> Fields:
+        more = {"usage": self.more} if self.more else {}
+        return {**fields, **more, "warnings": tuple(self.warnings)}
+
+
+def openai_usage(body: Json) -> Fields:
+    """
+    Read what an answer says of its usage: ``usage``, and the hosted tools it names.
+
+    For chat completions, completions, embeddings, responses, transcriptions, pictures, and their
+    relatives at other providers (API reference of each; of OpenRouter "Usage accounting", of
+    Perplexity "Pricing", of xAI "Cost tracking").
+    """
+    usage = as_dict(body.get("usage"))
     counts = _Counts()
-    inside = as_dict(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
-    outside = as_dict(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
+    fields: Fields = {}
+    if usage:
+        fields = {**_openai_tokens(usage, body, counts), **_cost(usage)}
+    _hosted_tools(usage, body, counts)
+    _durations(usage, body, counts)
+    return counts.fields(fields) if fields or counts.more else {}
+
+
+def _openai_tokens(usage: Json, body: Json, counts: _Counts) -> Fields:
+    inside = _first(usage, "prompt_tokens_details", "input_tokens_details", "input_token_details")
+    outside = _first(
+        usage, "completion_tokens_details", "output_tokens_details", "output_token_details"
+    )
     taken = counts.read("input", usage.get("prompt_tokens"), usage.get("input_tokens"))
     given = counts.read("output", usage.get("completion_tokens"), usage.get("output_tokens"))
     cached = counts.read(
@@ -52,42 +94,189 @@ def openai_usage(value: Any) -> Fields:
         inside.get("cached_tokens"),
         usage.get("prompt_cache_hit_tokens"),  # DeepSeek
         usage.get("cached_tokens"),  # Moonshot
+        usage.get("cache_read_input_tokens"),  # LiteLLM, Databricks
     )
-    written = counts.read("cache write", inside.get("cache_write_tokens"))
+    written = counts.read(
+        "cache write",
+        inside.get("cache_write_tokens"),
+        inside.get("cache_creation_tokens"),  # LiteLLM
+        usage.get("cache_creation_input_tokens"),
+    )
     reasoning = counts.read("reasoning", outside.get("reasoning_tokens"))
     total = counts.read("total", usage.get("total_tokens"))
-    if total is not None and total != (taken or 0) + (given or 0):
-        if given is not None and reasoning and total == (taken or 0) + given + reasoning:
+    if not usage.keys().isdisjoint({"citation_tokens", "num_search_queries"}):  # Perplexity
+        reasoning = counts.read("reasoning", usage.get("reasoning_tokens"), reasoning)
+        citations = counts.read("citation", usage.get("citation_tokens"))
+        if given is not None:  # it counts both beside the output, and not in the total
+            given += (reasoning or 0) + (citations or 0)
+        counts.keep("output_citation_tokens", citations, whole=given)
+        counts.keep("web_searches", usage.get("num_search_queries"))
+    elif total is not None and taken is given is None and as_list(body.get("data")):
+        taken = total  # Voyage and others tell of embeddings only the total
+    elif total is not None and total != (taken or 0) + (given or 0):
+        beside = total - (taken or 0) - (given or 0)
+        if given is not None and beside > 0 and beside == reasoning:
             given += reasoning  # xAI counts reasoning beside the output, not inside
+        elif given is not None and beside > 0 and not reasoning and _is_gemini(body):
+            reasoning = beside  # Gemini's compatible endpoint does not even name it
+            given += reasoning
         else:
             counts.warnings.append("usage: the total is not the sum of its parts")
-    fields: Fields = {
+    counts.keep_kinds("input_{}_tokens", inside, taken)
+    counts.keep_kinds("output_{}_tokens", outside, given)
+    counts.keep_kinds("cache_{}_read_tokens", as_dict(inside.get("cached_tokens_details")), cached)
+    _cache_lifetimes(as_dict(inside.get("cache_creation_token_details")), written, counts)
+    return {
         "tokens_input": taken,
         "tokens_output": given,
         "tokens_cached": counts.part("cached", cached, taken),
         "tokens_cache_write": counts.part("cache write", written, taken),
         "tokens_reasoning": counts.part("reasoning", reasoning, given),
     }
-    return {**fields, "warnings": tuple(counts.warnings)}
+
+
+def _first(usage: Json, *names: str) -> Json:
+    return next((found for name in names if (found := as_dict(usage.get(name)))), {})
+
+
+def _is_gemini(body: Json) -> bool:
+    return "gemini" in str(body.get("model"))
+
+
+def _cost(usage: Json) -> Fields:
+    """Return what the provider says it charged, in US dollars."""
+    cost = usage.get("cost")
+    told = _amount(cost)
+    if type(cost) is dict:  # Perplexity
+        told = _amount(cost.get("total_cost"))
+    elif told is not None and usage.get("is_byok") is True:
+        # OpenRouter with the caller's own key: its fee; the rest is on the other provider's bill.
+        upstream = _amount(as_dict(usage.get("cost_details")).get("upstream_inference_cost"))
+        told = None if upstream is None else told + upstream
+    elif cost is None:
+        ticks = _amount(usage.get("cost_in_usd_ticks"))
+        # Last, DeepInfra's.
+        told = _amount(usage.get("estimated_cost")) if ticks is None else ticks / _TICKS_PER_DOLLAR
+    return {} if told is None else {"cost_usd": told, "cost_source": PROVIDER}
+
+
+def _amount(value: Any) -> float | None:
+    known = type(value) in (int, float) and 0 <= value <= MAX_COUNT * _TICKS_PER_DOLLAR
+    return float(value) if known else None
+
+
+_TOOL_ITEMS: Final = {
+    "code_interpreter_call": "code_executions",
+    "file_search_call": "storage_searches",
+    "image_generation_call": "image_generations",
+    "web_search_call": "web_searches",
+    "x_search_call": "social_searches",
+}
+_XAI_TOOLS: Final = {
+    "code_interpreter_calls": "code_executions",
+    "file_search_calls": "storage_searches",
+    "web_search_calls": "web_searches",
+    "x_search_calls": "social_searches",
+}
+
+
+def _hosted_tools(usage: Json, body: Json, counts: _Counts) -> None:
+    """Count what the provider did on the way and charges for by the piece."""
+    if tools := as_dict(usage.get("server_side_tool_usage_details")):  # xAI
+        for name, ours in _XAI_TOOLS.items():
+            counts.keep(ours, tools.get(name))
+        return
+    asked = as_dict(usage.get("server_tool_use"))  # OpenRouter, LiteLLM
+    counts.keep("web_searches", asked.get("web_search_requests"))
+    billed = as_dict(as_dict(body.get("tool_usage")).get("web_search")).get("num_requests")
+    counts.keep("web_searches", billed)
+    if "-search-preview" in str(body.get("model")) or "-search-api" in str(body.get("model")):
+        counts.more.setdefault("web_searches", 1)  # OpenAI: these models search in each call
+    for item in map(as_dict, as_list(body.get("output"))):
+        kind = _TOOL_ITEMS.get(str(item.get("type")))
+        if kind == "web_searches" and (billed is not None or not _searched(item)):
+            continue
+        if kind is not None:
+            counts.keep(kind, 1)
+
+
+def _searched(item: Json) -> bool:
+    """Whether a web search call searched: opening what was found costs nothing."""
+    return bool(as_dict(item.get("action")).get("type", "search") == "search")
+
+
+def _durations(usage: Json, body: Json, counts: _Counts) -> None:
+    """Read how long the sound was: transcriptions are charged by the second."""
+    told = (usage.get("seconds"), usage.get("prompt_audio_seconds"), body.get("duration"))
+    for value in told:
+        try:
+            seconds = math.nan if type(value) not in (int, float, str) else float(str(value))
+        except ValueError:
+            continue
+        if 0 < seconds < MAX_COUNT:
+            counts.keep("audio_seconds", max(1, round(seconds)))
+            return
+
+
+def spoken_characters(body: Json) -> Fields:
+    """Read from the request for speech how much is to be said: some charge by the character."""
+    text = body.get("input")
+    if type(text) is str and text and body.get("voice"):
+        return {"usage": {"input_characters": len(text)}}
+    return {}
 
 
 def anthropic_usage(value: Any) -> Fields:
-    """Read ``usage`` of Anthropic's messages."""
+    """
+    Read ``usage`` of Anthropic's messages.
+
+    The summary of a compaction is not in its totals, but on the bill (API reference,
+    "Compaction"); so is what an advisor used, at the price of another model ("Advisor tool").
+    """
     usage = as_dict(value)
     if not usage:
         return {}
     counts = _Counts()
-    fresh = counts.read("input", usage.get("input_tokens"))
-    cached = counts.read("cached", usage.get("cache_read_input_tokens"))
-    written = counts.read("cache write", usage.get("cache_creation_input_tokens"))
-    given = counts.read("output", usage.get("output_tokens"))
+    iterations = [as_dict(each) for each in as_list(usage.get("iterations"))]
+    rounds = [usage, *(each for each in iterations if each.get("type") == "compaction")]
+    fresh = _added(counts.read("input", each.get("input_tokens")) for each in rounds)
+    cached = _added(counts.read("cached", each.get("cache_read_input_tokens")) for each in rounds)
+    written = _added(
+        counts.read("cache write", each.get("cache_creation_input_tokens")) for each in rounds
+    )
+    given = _added(counts.read("output", each.get("output_tokens")) for each in rounds)
+    if len(rounds) > 1:  # a part of what was used is not known to be the whole
+        fresh = None if usage.get("input_tokens") is None else fresh
+        given = None if usage.get("output_tokens") is None else given
     details = as_dict(usage.get("output_tokens_details"))
     thinking = counts.read("reasoning", details.get("thinking_tokens"))
-    fields: Fields = {
-        "tokens_input": None if fresh is None else fresh + (cached or 0) + (written or 0),
-        "tokens_output": given,
-        "tokens_cached": cached,
-        "tokens_cache_write": written,
-        "tokens_reasoning": counts.part("reasoning", thinking, given),
-    }
-    return {**fields, "warnings": tuple(counts.warnings)}
+    for each in rounds:
+        _cache_lifetimes(as_dict(each.get("cache_creation")), written, counts)
+    for each in iterations:
+        if each.get("type") == "advisor_message":
+            for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"):
+                counts.keep("advisor_input_tokens", each.get(name))
+            counts.keep("advisor_output_tokens", each.get("output_tokens"))
+    tools = as_dict(usage.get("server_tool_use"))
+    counts.keep("web_searches", tools.get("web_search_requests"))
+    counts.keep("code_executions", tools.get("code_execution_requests"))
+    return counts.fields(
+        {
+            "tokens_input": None if fresh is None else fresh + (cached or 0) + (written or 0),
+            "tokens_output": given,
+            "tokens_cached": cached,
+            "tokens_cache_write": written,
+            "tokens_reasoning": counts.part("reasoning", thinking, given),
+        }
+    )
+
+
+def _added(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _cache_lifetimes(details: Mapping[str, Any], written: int | None, counts: _Counts) -> None:
+    for lifetime in ("5m", "1h"):
+        told = details.get(f"ephemeral_{lifetime}_input_tokens")
+        counts.keep(f"cache_write_{lifetime}_tokens", told, whole=written)

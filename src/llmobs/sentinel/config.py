@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from llmobs.sentinel._errors import ConfigurationError
 from llmobs.sentinel._producers import aiokafka_options, kafka_python_options, whole
+from llmobs.sentinel.exceptions import ConfigurationError
 
 __all__ = ["SentinelConfig"]
 

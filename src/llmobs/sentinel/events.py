@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from llmobs.codec import clean_text
 from llmobs.sentinel import _rules as rules
-from llmobs.sentinel._errors import ValidationError
+from llmobs.sentinel.exceptions import ValidationError
 
 __all__ = ["PromptInfo", "ResponseInfo", "TelemetryEvent"]
 

@@ -1,8 +1,10 @@
-"""What Sentinel's server detects and how: the words of its alerts."""
+"""What Sentinel's server detects, how, and how bad it is: the words of its alerts."""
 
 from enum import StrEnum
 
-__all__ = ["AnomalyType", "DetectionMethod"]
+from llmobs.events import Severity
+
+__all__ = ["AnomalyType", "DetectionMethod", "Severity"]
 
 
 class AnomalyType(StrEnum):

@@ -6,8 +6,8 @@ from typing import Any, Self
 from uuid import UUID
 
 from llmobs.sentinel import _rules as rules
-from llmobs.sentinel._errors import ValidationError
-from llmobs.sentinel._events import PromptInfo, ResponseInfo, TelemetryEvent
+from llmobs.sentinel.events import PromptInfo, ResponseInfo, TelemetryEvent
+from llmobs.sentinel.exceptions import ValidationError
 
 __all__ = ["TelemetryEventBuilder"]
 

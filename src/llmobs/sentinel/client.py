@@ -1,14 +1,15 @@
-"""The synchronous client of the LLM Sentinel document."""
+"""The clients of the LLM Sentinel document."""
 
 import threading
 import time
 from types import TracebackType
 from typing import Self
 
+from llmobs.sentinel._async_client import AsyncSentinelClient
 from llmobs.sentinel._delivery import Delivery, SentinelSink, track_event
-from llmobs.sentinel._events import TelemetryEvent
+from llmobs.sentinel.events import TelemetryEvent
 
-__all__ = ["SentinelClient"]
+__all__ = ["AsyncSentinelClient", "SentinelClient"]
 
 
 class SentinelClient(Delivery):

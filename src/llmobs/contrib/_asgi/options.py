@@ -1,0 +1,103 @@
+"""What the middleware is told beside its client's settings, checked before the first request."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from llmobs.contrib._asgi.protocol import Scope
+from llmobs.errors import ConfigurationError
+
+__all__ = ["Exclusions", "Trust", "header_of", "trust_of"]
+
+Trust = bool | Callable[[Scope], bool]
+
+# RFC 9110 §5.6.2: a field name is a token.
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+
+
+def header_of(name: str | None) -> bytes | None:
+    """
+    Return a header's name as ASGI has it: lower case, bytes.
+
+    Raises:
+        ConfigurationError: It is no name of a header.
+    """
+    if name is None:
+        return None
+    if not isinstance(name, str) or _TOKEN.fullmatch(name) is None:
+        raise ConfigurationError(
+            f"header_name: {name!r:.80} is no name of an HTTP header; letters, digits and hyphens "
+            "make one, for instance 'x-run-id', and None means no header at all"
+        )
+    return name.lower().encode("ascii")
+
+
+def trust_of(value: Trust) -> Trust:
+    """
+    Return *value* if it can tell whom to trust.
+
+    Raises:
+        ConfigurationError: It cannot. A text like ``"false"`` would be true, and so would a coroutine.
+    """
+    if isinstance(value, bool):
+        return value
+    if not callable(value) or _is_async(value):
+        raise ConfigurationError(
+            f"trust_run_id: {value!r:.80} is neither True nor False, nor a plain function that takes "
+            "the scope and returns one of them"
+        )
+    return value
+
+
+def _is_async(function: Any) -> bool:
+    call = getattr(function, "__call__", None)  # noqa: B004 - the method, to look at
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+class Exclusions:
+    """
+    Paths that get no run.
+
+    Args:
+        paths: Exact ones, or prefixes if they end in ``*``; None for none.
+
+    Raises:
+        ConfigurationError: Something else than paths was given.
+    """
+
+    def __init__(self, paths: Iterable[str] | None) -> None:
+        if isinstance(paths, str | bytes):
+            raise ConfigurationError(
+                f"exclude: a list of paths is needed, for instance [{paths!r:.80}]"
+            )
+        try:
+            listed = () if paths is None else tuple(paths)
+        except TypeError:
+            raise ConfigurationError(
+                f"exclude: a list of paths is needed, for instance ['/health'], not {paths!r:.80}"
+            ) from None
+        for path in listed:
+            if not isinstance(path, str) or not path.startswith(("/", "*")):
+                raise ConfigurationError(
+                    f"exclude: {path!r:.80} is no path; paths begin with a slash: '/health', '/static/*'"
+                )
+        self._exact = frozenset(path for path in listed if not path.endswith("*"))
+        self._prefixes = tuple(path[:-1] for path in listed if path.endswith("*"))
+
+    def __bool__(self) -> bool:
+        return bool(self._exact or self._prefixes)
+
+    def hold(self, scope: Scope) -> bool:
+        """Tell whether this connection is one of them, by its path with or without ``root_path``."""
+        path = scope.get("path")
+        if not isinstance(path, str):
+            return False
+        if self._has(path):
+            return True
+        # Servers that know where a proxy has put the application prefix every path with it.
+        root = scope.get("root_path") or ""
+        return bool(root) and path.startswith(f"{root}/") and self._has(path[len(root) :])
+
+    def _has(self, path: str) -> bool:
+        return path in self._exact or (bool(self._prefixes) and path.startswith(self._prefixes))

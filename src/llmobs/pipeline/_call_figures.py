@@ -1,0 +1,58 @@
+"""One spelling per provider, and counts that are counts: what sums over calls are made of."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from llmobs.codec import readable
+from llmobs.events import PromptCallEvent
+from llmobs.providers import provider_name
+
+__all__ = ["mend_figures"]
+
+_MAX_KINDS: Final = 64
+_MAX_COUNT: Final = 2**63 - 1  # as in `sanitise`
+_LONGEST_NAME: Final = 128
+_KIND: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+def mend_figures(event: PromptCallEvent) -> None:
+    """Mend ``provider`` and ``usage`` of *event* in place; what is no count is said in ``warnings``."""
+    provider, host = event.provider, event.server_address
+    if (provider or host) and len(provider or "") <= _LONGEST_NAME:
+        name = provider_name(provider or "", host if host and len(host) < 256 else None)
+        event.provider = name or None
+    given: Any = event.usage
+    if given is None:
+        return
+    if not isinstance(given, Mapping):
+        event.usage = None
+        words = f"usage={readable(given)[:200]} does not map kinds to counts; left out"
+        event.warnings = (*event.warnings, words)
+        return
+    usage: dict[str, int] = {}
+    wrong: list[str] = []
+    for kind, value in given.items():
+        count = _count(value)
+        if count is None or type(kind) is not str or _KIND.fullmatch(kind) is None:
+            wrong.append(f"{readable(kind)[:64]}={readable(value)[:64]}")
+        elif len(usage) < _MAX_KINDS:
+            usage[kind] = count
+        else:
+            wrong.append(kind)
+    event.usage = usage or None
+    if wrong:
+        words = f"usage: {', '.join(wrong[:_MAX_KINDS])}: not a count, or too many; left out"
+        event.warnings = (*event.warnings, words[:1000])
+
+
+def _count(value: Any) -> int | None:
+    if type(value) is not int:
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            return None
+        if isinstance(value, bool) or not 0 <= number <= _MAX_COUNT:
+            return None
+        value = round(number)
+    return value if 0 <= value <= _MAX_COUNT else None
