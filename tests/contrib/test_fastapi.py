@@ -2,17 +2,20 @@
 
 import logging
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Request, WebSocket
 from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocketDisconnect
 
 from llmobs import current_run, current_tracker
@@ -196,6 +199,111 @@ def test_route_templates_have_the_prefixes_of_routers_and_mounts(
         "/mounted/deep/page/{name}",
         "/api/v1/talk/{room}",
     ]
+
+
+async def _page(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("ok")
+
+
+async def _raw(scope: Any, receive: Any, send: Any) -> None:
+    await PlainTextResponse("raw")(scope, receive, send)
+
+
+@pytest.mark.parametrize("framework", [FastAPI, Starlette])
+def test_every_route_has_its_template(
+    framework: Any, tmp_path: Path, llmobs_events: CapturedEvents
+) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    sub = FastAPI()
+    sub.add_api_route("/items/{number}", lambda number: number)
+    sub.add_route("/plain/{name}", _page)
+    inside = [Route("/page/{a}", _page), Mount("/deep/{id}", routes=[Route("/z/{b}", _page)])]
+    app = framework()
+    app.mount("/static", StaticFiles(directory=tmp_path))
+    app.mount("/sub", sub)
+    app.mount("/mounted", Starlette(routes=inside))
+    app.mount("/raw", _raw)
+    app.mount("/of/{tenant}", Starlette(routes=inside))
+    app.add_route("/plain/{name}", _page)
+    app.mount("/", StaticFiles(directory=tmp_path))
+    app.add_middleware(LLMObsMiddleware, sink="memory:", record_empty=True)
+    expected = {
+        "/static/a.txt": "/static",
+        "/static/none.txt": "/static",
+        "/sub/items/3": "/sub/items/{number}",
+        "/sub/plain/x": "/sub/plain/{name}",
+        "/sub/none": "/sub",
+        "/mounted/page/7": "/mounted/page/{a}",
+        "/mounted/deep/5/z/6": "/mounted/deep/{id}/z/{b}",
+        "/mounted/deep/5/none": "/mounted/deep/{id}",
+        "/raw/anything": "/raw",
+        "/of/acme/page/7": "/of/{tenant}/page/{a}",
+        "/plain/x": "/plain/{name}",
+        "/a.txt": "/",
+    }
+    with TestClient(app, root_path="/proxied") as client:
+        for path in expected:
+            client.get(f"/proxied{path}")
+    routes = [run.route for run in llmobs_events.of(RunEvent)]
+    assert dict(zip(expected, routes, strict=True)) == expected
+    assert [run.name for run in llmobs_events.of(RunEvent)][:3] == [
+        "GET /static", "GET /static", "GET /sub/items/{number}",
+    ]  # fmt: skip
+
+
+def test_a_path_that_no_route_takes_has_no_template(llmobs_events: CapturedEvents) -> None:
+    for framework in (FastAPI, Starlette):
+        app: Any = framework()
+        app.add_middleware(LLMObsMiddleware, sink="memory:", record_empty=True)
+        with TestClient(app) as client:
+            client.get("/none")
+    assert [run.name for run in llmobs_events.of(RunEvent)] == ["GET", "GET"]
+
+
+@pytest.mark.parametrize("order", ["inside", "around"])
+@pytest.mark.parametrize("recorded", [True, False])
+def test_the_span_of_an_opentelemetry_middleware_is_found(
+    order: str, recorded: bool, llmobs_events: CapturedEvents
+) -> None:
+    """The documented order has ours outermost, so that its span begins inside the run."""
+    trace_sdk = pytest.importorskip("opentelemetry.sdk.trace")
+    otel = pytest.importorskip("opentelemetry.instrumentation.asgi")
+    provider = trace_sdk.TracerProvider()  # one of its own, not the global
+    spans: list[Any] = []
+    provider.add_span_processor(SimpleSpanProcessor(_Ended(spans)))
+    traced = {"tracer_provider": provider}
+    app = FastAPI()
+
+    @app.get("/")
+    async def index(tracker: TrackerDep) -> str:
+        if recorded:
+            with provider.get_tracer("own").start_as_current_span("inside the request"):
+                log(tracker)
+        return tracker.run_id
+
+    if order == "inside":
+        app.add_middleware(otel.OpenTelemetryMiddleware, **traced)
+    app.add_middleware(LLMObsMiddleware, sink="memory:", record_empty=True)
+    if order == "around":
+        app.add_middleware(otel.OpenTelemetryMiddleware, **traced)
+    stranger = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with TestClient(app) as client:
+        for headers in ({}, {"traceparent": stranger}):
+            spans.clear()
+            llmobs_events.clear()
+            client.get("/", headers=headers)
+            (server,) = (span for span in spans if span.kind.name == "SERVER")
+            ids = f"{server.context.trace_id:032x}", f"{server.context.span_id:016x}"
+            assert {(event.trace_id, event.span_id) for event in llmobs_events} == {ids}
+
+
+class _Ended(SpanExporter):
+    def __init__(self, spans: list[Any]) -> None:
+        self._spans = spans
+
+    def export(self, spans: Any) -> SpanExportResult:
+        self._spans.extend(spans)
+        return SpanExportResult.SUCCESS
 
 
 def test_a_mounted_application_with_the_middleware_of_its_own(

@@ -1,5 +1,6 @@
 """The application the real servers serve: every way to record, each record noted in the ledger."""
 
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -28,7 +29,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
 
 
 app = FastAPI(lifespan=lifespan)
-app.add_middleware(VARIANTS[os.environ.get("TEST_VARIANT", "ours")])
+app.add_middleware(
+    VARIANTS[os.environ.get("TEST_VARIANT", "ours")],
+    **json.loads(os.environ.get("TEST_OPTIONS", "{}")),
+)
 
 
 @app.get("/async")

@@ -56,6 +56,7 @@ def test_everything_recorded_arrives(
         assert len(arrivals.recorded) >= 60 + 50 + 30 * 4 + 10 * 3 + 40 * 2 + 20 * websockets + 2
         assert not arrivals.lost
         assert server.run_ids <= arrivals.runs
+        assert "'lifespan' protocol" not in server.log  # how uvicorn says that it went wrong
 
 
 def test_a_reload_delivers_what_the_old_process_recorded(tmp_path: Path, note_row: Note) -> None:

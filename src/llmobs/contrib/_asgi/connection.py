@@ -42,7 +42,8 @@ class Connection:
     def __init__(self, tracker: Tracker, scope: Scope, send: Send, header: bytes | None) -> None:
         self.tracker = tracker
         self.scope = scope
-        self.root_path = scope.get("root_path", "")
+        root_path = scope.get("root_path")
+        self.root_path = root_path if isinstance(root_path, str) else ""
         self.status: int | None = None
         self.ended: float | None = None
         self.error: BaseException | None = None

@@ -30,8 +30,9 @@ def _path(scope: Scope) -> str | None:
     included = scope.get("fastapi")
     context = included.get("effective_route_context") if isinstance(included, dict) else None
     route = scope.get("route")
-    if route is None:
-        route = _route_with(scope.get("endpoint"), scope.get("app"))
+    if route is None or _is_mount(route):
+        # FastAPI notes its own routes only, not those of Starlette that it may have too.
+        route = _route_with(scope.get("endpoint"), scope.get("app")) or route
     if _is_mount(route):
         # What it consumed is in `root_path` already, and so are the routes it has inside.
         return None if getattr(route, "path", None) else ""
@@ -40,12 +41,14 @@ def _path(scope: Scope) -> str | None:
 
 
 def _route_with(endpoint: Any, app: Any) -> Any:
-    # FastAPI notes its own routes only, not those of Starlette that it may have too.
     routes = getattr(app, "routes", None)
     if endpoint is None or not isinstance(routes, list):
         return None
-    same = (r for r in routes if getattr(r, "endpoint", None) is endpoint)
-    return next(same, None)
+    return next((route for route in routes if _endpoint_of(route) is endpoint), None)
+
+
+def _endpoint_of(route: Any) -> Any:
+    return getattr(route, "app" if _is_mount(route) else "endpoint", None)
 
 
 def _is_mount(route: Any) -> bool:

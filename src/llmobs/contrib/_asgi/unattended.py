@@ -1,11 +1,13 @@
 """
 The client of an application whose server runs no lifespan: a thread delivers.
 
-Nothing tells it when the server shuts down, but servers wait for the tasks of requests: so the
-request that ended last waits, after its body is out, until what was recorded is delivered.
+Nothing tells it when the server shuts down, but servers wait for the tasks of requests: so one
+request at a time, the one that ended last, waits after its body is out until what was recorded
+is delivered.
 """
 
 import _thread
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,9 +25,26 @@ __all__ = ["UnattendedClient"]
 
 FAILED_SECONDS: Final = 0.1
 """How long a request waits that failed: the framework has yet to answer it."""
+TURN_SECONDS: Final = 1.0
+"""How long a request waits for the others too, before the next that ends takes its place."""
 LOOK_SECONDS: Final = 0.05
 """How often the waiting request looks whether the sink has gone down."""
 _AWAY: Final = frozenset({SinkState.RETRYING, SinkState.UNAUTHORIZED, SinkState.CLOSED})
+
+
+class _Turn:
+    """One request's turn to wait; requests may run in event loops of their own, in test clients."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.again = True
+        """Whether others have recorded something since it last looked."""
+        self.scope = anyio.CancelScope(shield=True)
+        self._schedule = call_soon_threadsafe()
+
+    def end(self) -> None:
+        """Let the request go; from any thread."""
+        self._schedule(self.scope.cancel)
 
 
 class UnattendedClient:
@@ -39,52 +58,62 @@ class UnattendedClient:
 
     def __init__(self, settings: Settings, owner: object) -> None:
         self.client = Client(settings)
-        self._release: Callable[[], None] | None = None
-        self._gave_up_at: int | None = None
+        self._turn: _Turn | None = None
+        self._settled = 0
+        self._waiting_since: float | None = None
         finalizer = weakref.finalize(owner, _close_aside, self.client)
         finalizer.atexit = False  # the client's own exit hook is there for that
 
     async def drain(self, *, failed: bool) -> None:
         """
-        Wait until what was recorded is delivered, in the place of whoever waits for that already.
+        Wait until what was recorded is delivered, unless another request does that already.
 
-        One request at a time waits, and none while every sink that has something is known to be
-        away, or has taken nothing since somebody waited in vain.
+        Nobody waits while every sink that has something is known to be away, or when none has
+        taken anything for the time that closing may take.
 
         Args:
             failed: Whether the request has yet to be answered by the framework: then not for long.
         """
-        if not self._is_worth_waiting():
-            return
         limit = self.client.settings.shutdown_timeout
-        with anyio.CancelScope(shield=True) as scope:
-            if failed:
-                limit = min(limit, FAILED_SECONDS)
-            else:
-                self._take_over(scope)
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._look, group.cancel_scope)
-                await self.client.drain(limit)
-                group.cancel_scope.cancel()
-        if not scope.cancelled_caught:
-            counts = self.client.statistics()
-            self._gave_up_at = _settled(counts) if counts.pending else None
+        if failed:
+            limit = min(limit, FAILED_SECONDS)
+            if self._is_worth_waiting(limit):
+                with anyio.CancelScope(shield=True):
+                    await self._wait(limit)
+        elif self._is_worth_waiting(limit):
+            before = self._turn
+            if before is not None and time.monotonic() - before.began < TURN_SECONDS:
+                before.again = True
+                return
+            self._turn = turn = _Turn()
+            if before is not None:
+                before.end()
+            with turn.scope:
+                while turn.again and self._is_worth_waiting(limit):
+                    turn.again = False
+                    await self._wait(limit)
+            if self._turn is turn:
+                self._turn = None
 
-    def _take_over(self, scope: anyio.CancelScope) -> None:
-        # Requests may run in event loops of their own, as those of a test client do.
-        schedule = call_soon_threadsafe()
-        previous, self._release = self._release, lambda: schedule(scope.cancel)
-        if previous is not None:
-            previous()
+    async def _wait(self, limit: float) -> None:
+        if self._waiting_since is None:
+            self._waiting_since = time.monotonic()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._look, limit, group.cancel_scope.cancel)
+            await self.client.drain(limit)
+            group.cancel_scope.cancel()
 
-    async def _look(self, scope: anyio.CancelScope) -> None:
-        while self._is_worth_waiting():  # noqa: ASYNC110 - counters have no event to wait for
+    async def _look(self, limit: float, give_up: Callable[[], None]) -> None:
+        while self._is_worth_waiting(limit):  # noqa: ASYNC110 - counters have no event to wait for
             await anyio.sleep(LOOK_SECONDS)
-        scope.cancel()
+        give_up()
 
-    def _is_worth_waiting(self) -> bool:
+    def _is_worth_waiting(self, limit: float) -> bool:
         counts = self.client.statistics()
-        if self._gave_up_at is not None and self._gave_up_at == _settled(counts):
+        settled = _settled(counts)
+        if settled != self._settled or not counts.pending:
+            self._settled, self._waiting_since = settled, None
+        elif self._waiting_since is not None and time.monotonic() - self._waiting_since >= limit:
             return False
         sinks = counts.sinks.values() or (counts,)
         return any(sink.pending and sink.state not in _AWAY for sink in sinks)
