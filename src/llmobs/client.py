@@ -15,12 +15,11 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 import anyio
-import anyio.abc
 
 from llmobs.codec import as_dict, identifier, texts
 from llmobs.context import Run, current_frame
@@ -39,6 +38,7 @@ from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.guard import Troubles
 from llmobs.pipeline.buffer import Buffer, Complete, Done, Entry
 from llmobs.pipeline.delivery import Courier
+from llmobs.pipeline.life import Life, Stopping
 from llmobs.pipeline.prepare import Identity, Preparer
 from llmobs.pipeline.sampling import is_sampled
 from llmobs.pipeline.spiller import Spiller
@@ -467,9 +467,20 @@ class Recording:
 
     # Delivery, in the event loop that the workers run in.
 
-    async def _start(self, group: anyio.abc.TaskGroup) -> None:
-        for worker in self._workers:
-            await group.start(worker.run)
+    async def _serve(self, ready: Callable[[], object], stopping: Stopping) -> None:
+        """Run the workers until *stopping*, then deliver what is left; cancelling it ends them."""
+        async with anyio.create_task_group() as group:
+            for worker in self._workers:
+                worker.listen()
+                group.start_soon(worker.run)
+            ready()
+            try:
+                await stopping.wait()
+            except anyio.get_cancelled_exc_class():
+                for worker in self._workers:
+                    worker.cancel()
+                raise
+            await self._stop()
 
     async def _stop(self) -> None:
         async with anyio.create_task_group() as group:
@@ -524,6 +535,7 @@ class AsyncClient(Recording):
     A client that delivers in the caller's event loop, on asyncio or trio.
 
     Use it as an async context manager: it owns its tasks, and leaving it delivers what is queued.
+    It may be left in another task than it was entered in (fixtures of tests are), in the same loop.
     Recording works from any thread, before and after entering too.
 
     Args:
@@ -534,20 +546,16 @@ class AsyncClient(Recording):
         ConfigurationError: A setting is wrong, or a sink cannot be built.
     """
 
-    _group: anyio.abc.TaskGroup | None = None
+    _life: Life | None = None
 
     async def __aenter__(self) -> Self:
-        if self._group is not None:
+        if self._life is not None:
             raise RuntimeError("this AsyncClient is in use already; make another one")
-        for worker in self._workers:
-            worker.buffer.reopen()
         if self._workers:
-            # Importing the price table holds the interpreter for a tenth of a second or more:
-            # better while the application starts than under its first request.
-            await self.preparer.warm_up()
-        self._group = anyio.create_task_group()
-        await self._group.__aenter__()
-        await self._start(self._group)
+            for worker in self._workers:
+                worker.buffer.reopen()
+            self._life = Life(self._serve, self._forget)
+            await self._life.start(self.preparer.warm_up)
         return self
 
     async def __aexit__(
@@ -556,18 +564,18 @@ class AsyncClient(Recording):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        group, self._group = self._group, None
-        if group is None:
-            return
-        await self.aclose()
-        # The group is told nothing of the block's error: it would come out wrapped in a group.
-        await group.__aexit__(None, None, None)
-        self._forget_loop()
+        if self._life is not None:
+            await self._life.stop()
+
+    def _forget(self, life: Life) -> None:
+        if self._life is life:  # not in a child forked meanwhile
+            self._life = None
+            self._forget_loop()
 
     def after_fork(self) -> None:
         """Start anew in a forked child, in whose event loop it may be entered."""
+        self._life = None
         super().after_fork()
-        self._group = None
 
     def __del__(self) -> None:
         pending = sum(buffer.pending for buffer in getattr(self, "_buffers", ()))
@@ -585,8 +593,9 @@ class AsyncClient(Recording):
 
         The block that entered the client ends it; this only lets it deliver earlier, from any task.
         """
-        # Delivering must survive the host's cancellation; each step has a deadline of its own.
-        with anyio.CancelScope(shield=True):
+        if self._life is not None:
+            await self._life.stop()
+        else:
             await self._stop()
 
     async def flush(self, timeout: float | None = None) -> FlushReport:

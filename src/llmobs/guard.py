@@ -4,17 +4,30 @@ Keep the host out of our troubles: errors of ours are logged and counted, never 
 One distinct trouble gives at most one log line per interval, with the number of lines held back.
 """
 
+import asyncio
 import logging
+import math
 import os
+import signal
 import threading
 import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 from typing import Final
 
-__all__ = ["LOG_INTERVAL_SECONDS", "Troubles", "internal_errors", "raise_internal_errors"]
+import anyio
+
+__all__ = [
+    "LOG_INTERVAL_SECONDS",
+    "Troubles",
+    "comes_from_outside",
+    "foreign_code",
+    "internal_errors",
+    "raise_internal_errors",
+]
 
 LOG_INTERVAL_SECONDS: Final = 60.0
 """Seconds during which the same trouble is logged once."""
@@ -117,13 +130,73 @@ def internal_errors(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
-        if _strict:
+    except Exception as error:  # noqa: BLE001 - that is what it is for
+        _swallow(error, doing)
+
+
+@contextmanager
+def foreign_code(doing: str) -> Iterator[None]:
+    """
+    Like `internal_errors`, for blocks that run code of others in the pipeline: what it should not
+    raise (``CancelledError``, ``SystemExit``) costs its own work too, and neither task nor thread.
+
+    Args:
+        doing: What the block does, in a few words, for the log line.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if comes_from_outside(error):
             raise
-        _troubles.log(
-            f"internal:{doing}:{type(error).__name__}",
-            "llmobs: internal error while trying to %s: %r. The application is not affected.",
-            doing,
-            error,
-            level=logging.ERROR,
-        )
+        _swallow(error, doing)
+
+
+def _swallow(error: BaseException, doing: str) -> None:
+    if _strict and isinstance(error, Exception):
+        raise error
+    _troubles.log(
+        f"internal:{doing}:{type(error).__name__}",
+        "llmobs: internal error while trying to %s: %r. The application is not affected.",
+        doing,
+        error,
+        level=logging.ERROR,
+    )
+
+
+def comes_from_outside(error: BaseException) -> bool:
+    """
+    Tell whether *error*, seen where foreign code was called, is not that code's own: somebody
+    cancels this task, or a signal ends the program.
+    """
+    if isinstance(error, Exception):
+        return False
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(comes_from_outside, error.exceptions))
+    if isinstance(error, GeneratorExit) or type(error).__name__ in _CANCELLATIONS:
+        return isinstance(error, GeneratorExit) or _is_being_cancelled()
+    if threading.current_thread() is not threading.main_thread():
+        return False  # no signal handler runs here
+    if isinstance(error, KeyboardInterrupt):
+        # Event loops that handle Ctrl-C themselves do not raise it where the program happens to be.
+        return signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return _was_raised_by_signal_handler(error)
+
+
+_CANCELLATIONS: Final = frozenset({"CancelledError", "Cancelled"})
+"""Of asyncio (and concurrent.futures, an Exception), and of trio, which need not be installed."""
+
+
+def _is_being_cancelled() -> bool:
+    try:
+        if anyio.current_effective_deadline() == -math.inf:
+            return True
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop here; or trio's, which has no other cancellation
+        return False
+    return task is not None and task.cancelling() > 0
+
+
+def _was_raised_by_signal_handler(error: BaseException) -> bool:
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
+    return any(frame.f_code in codes for frame, _ in walk_tb(error.__traceback__))

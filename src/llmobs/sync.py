@@ -162,13 +162,6 @@ class Client(Recording):
             self._troubles.log("no-thread", "llmobs: cannot start a thread: %s", failure)
         return thread
 
-    async def _serve(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
-        async with anyio.create_task_group() as group:
-            await self._start(group)
-            ready()
-            await stop.wait()
-            await self._stop()
-
     def after_fork(self) -> None:
         """Start anew in a forked child, with a thread of its own."""
         super().after_fork()

@@ -36,7 +36,8 @@ class Pricing:
         if not self._loaded:
             self._loaded = True
             try:
-                await anyio.to_thread.run_sync(self._book.load)
+                # With a limiter of its own: the host may keep all threads of the common one busy.
+                await anyio.to_thread.run_sync(self._book.load, limiter=anyio.CapacityLimiter(1))
             except RuntimeError:  # the interpreter is ending and starts no more threads
                 self._book.load()
 

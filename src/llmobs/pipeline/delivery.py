@@ -17,7 +17,7 @@ from llmobs.errors import (
     SinkUnavailableError,
 )
 from llmobs.events import Event
-from llmobs.guard import Troubles
+from llmobs.guard import Troubles, comes_from_outside
 from llmobs.pipeline.buffer import Entry
 from llmobs.pipeline.shorten import shorten, size_of
 from llmobs.pipeline.sink import Batch, Sink
@@ -153,7 +153,9 @@ class Courier:
             return error
         except TimeoutError:
             return SinkUnavailableError(f"no answer within {self._timeout:g} s")
-        except Exception as error:  # noqa: BLE001 - a sink may be anybody's code
+        except BaseException as error:
+            if comes_from_outside(error):
+                raise
             self._troubles.log(
                 f"crash:{self.sink.name}:{type(error).__name__}",
                 "llmobs: %s: the sink has a bug",
@@ -194,7 +196,9 @@ class Courier:
             try:
                 with anyio.fail_after(CLOSE_SECONDS):
                     await self.sink.aclose()
-            except Exception as error:  # noqa: BLE001 - a sink may be anybody's code
+            except BaseException as error:
+                if comes_from_outside(error):
+                    raise
                 self._troubles.log(
                     f"close:{self.sink.name}",
                     "llmobs: %s did not close: %s: %s",

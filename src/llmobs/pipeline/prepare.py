@@ -16,7 +16,7 @@ import msgspec
 from llmobs.codec import AnyEvent
 from llmobs.context import Run
 from llmobs.events import ClientInfo, ErrorInfo, Event, PromptCallEvent, RunEvent
-from llmobs.guard import internal_errors
+from llmobs.guard import foreign_code
 from llmobs.pipeline.buffer import Entry
 from llmobs.pipeline.mend import mend
 from llmobs.pipeline.redaction import Redactor, Steps, finish
@@ -115,7 +115,8 @@ class Preparer:
     async def warm_up(self) -> None:
         """Do now what would be slow with the first event: load the price table."""
         if self._pricer is not None:
-            await self._pricer.load()
+            with foreign_code("load the price table"):
+                await self._pricer.load()
 
     async def prepare(self, entries: Sequence[Entry]) -> None:
         """Prepare the events of *entries* in place; those prepared before are left alone."""
@@ -123,7 +124,7 @@ class Preparer:
             self._lock = anyio.Lock()
         async with self._lock:
             if self._pricer is not None and any(self._pricer.wants(e.event) for e in entries):
-                await self._pricer.load()
+                await self.warm_up()
             slices = Slices()
             for entry in entries:
                 steps = self._steps(entry.first or entry)
@@ -147,13 +148,13 @@ class Preparer:
         complete, entry.complete = entry.complete, None
         if complete is not None:
             completed = False
-            with internal_errors("complete an event"):
+            with foreign_code("complete an event"):
                 yield from complete(event) or ()
                 completed = True
             if not completed:
                 event.warnings = (*event.warnings, "what was captured could not be read; left out")
         finished = False
-        with internal_errors("prepare an event"):
+        with foreign_code("prepare an event"):
             sanitise(event)
             if not self._keep_content:
                 strip_content(event)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from llmobs.guard import comes_from_outside
 from llmobs.pipeline._sensitive import Span, Steps, find_spans
 
 __all__ = ["FAILED", "Redactor", "Steps", "finish", "redact_text", "redacting"]
@@ -187,7 +188,9 @@ class Redactor:
                 new = self._extra(new)
             if not isinstance(new, str):
                 raise TypeError(new)  # counted like any other failure
-        except Exception:  # noqa: BLE001 - fails closed: the field goes, not the secret
+        except BaseException as error:
+            if comes_from_outside(error):
+                raise
             self.failures += 1
             return FAILED
         if new is text or new == text:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import anyio
 
 from llmobs.events import Event
-from llmobs.guard import Troubles, internal_errors
+from llmobs.guard import Troubles, foreign_code
 from llmobs.pipeline.buffer import Buffer, Entry
 from llmobs.pipeline.claim import Claim
 from llmobs.pipeline.prepare import Preparer
@@ -85,7 +85,7 @@ class Spiller:
         self._buffer.high_water = self._wakeup.set
         while True:
             # A bug of ours must not reach the host through its task group.
-            with internal_errors("keep events on disk"):
+            with foreign_code("keep events on disk"):
                 await self._run(self._wakeup, changed, is_due)
             await anyio.sleep(RETRY_SECONDS)
 

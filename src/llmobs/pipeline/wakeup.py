@@ -1,13 +1,13 @@
 """Wake a task from any thread, on asyncio and trio."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 
-__all__ = ["Wakeup", "call_soon_threadsafe", "inside_event_loop"]
+__all__ = ["Wakeup", "call_soon_threadsafe", "inside_event_loop", "start_task"]
 
 
 def call_soon_threadsafe() -> Callable[[Callable[[], Any]], None]:
@@ -26,6 +26,19 @@ def call_soon_threadsafe() -> Callable[[Callable[[], Any]], None]:
             schedule(callback)
 
     return call
+
+
+def start_task(function: Callable[[], Coroutine[Any, Any, None]]) -> object:
+    """
+    Run *function* in a task of the event loop running now that is nobody's child; hold on to what
+    is returned. The end of the loop cancels it. It must not raise.
+    """
+    native: Any = anyio.lowlevel.current_token().native_token
+    if hasattr(native, "create_task"):
+        return native.create_task(function(), name="llmobs")
+    from trio.lowlevel import spawn_system_task
+
+    return spawn_system_task(function, name="llmobs")
 
 
 def inside_event_loop() -> bool:

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import anyio
-import anyio.abc
 
 from llmobs.errors import LLMObsError, SinkError
 from llmobs.events import Event
-from llmobs.guard import Troubles, internal_errors
+from llmobs.guard import Troubles, foreign_code
 from llmobs.pipeline.buffer import Buffer, Entry
 from llmobs.pipeline.delivery import Courier, SinkCrashError
 from llmobs.pipeline.health import Health
@@ -87,6 +86,7 @@ class Worker:
         """Forget the event loop this ran in: after closing too, so that it can run in another."""
         self._wakeup: Wakeup | None = None
         self._scope: anyio.CancelScope | None = None
+        self._cancelled = False
         self._finished: anyio.Event | None = None
         self._stopping = False
         self._stopped: anyio.Event | None = None
@@ -98,19 +98,25 @@ class Worker:
         self._handled: list[Entry] = []
         self._replay_at = 0.0
         self._courier.reset()
+        self.buffer.put_back(self.buffer.in_flight())
         if self._spiller is not None:
             self._spiller.reset()
 
-    async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        """Work until `stop`; a cancelled host does not cut a delivery short, the deadline does."""
+    def listen(self) -> None:
+        """Before `run`, in its event loop: be woken by what comes from now on."""
         self._stopping = False
         self._stopped = None
         self._wakeup = Wakeup()
         self._finished = anyio.Event()
         self.buffer.wake = self._wake
-        task_status.started()
+
+    async def run(self) -> None:
+        """Work until `stop`; a cancelled host does not cut a delivery short, the deadline does."""
+        assert self._wakeup is not None and self._finished is not None
         try:
             with anyio.CancelScope(shield=True) as self._scope:
+                if self._cancelled:
+                    self._scope.cancel()
                 async with anyio.create_task_group() as group:
                     if self._spiller is not None:
                         group.start_soon(self._spiller.run, self._wakeup.set, self._is_due)
@@ -120,9 +126,15 @@ class Worker:
         finally:
             self._finished.set()
 
+    def cancel(self) -> None:
+        """End at once: the event loop is ending. What was not delivered stays queued."""
+        self._cancelled = True  # it may have yet to begin
+        if self._scope is not None:
+            self._scope.cancel()
+
     async def _work_guarded(self) -> bool:
         # A bug of ours must not reach the host through its task group, nor end delivery for good.
-        with internal_errors("deliver events"):
+        with foreign_code("deliver events"):
             await self._work()
             return True
         waiting = {entry.seq for entry in self.buffer.in_flight()}
