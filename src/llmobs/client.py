@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 import anyio
 
 from llmobs.codec import as_dict, identifier, texts
-from llmobs.context import Run, current_frame
+from llmobs.context import Run, innermost_frame
 from llmobs.errors import DeliveryError, DeliveryTimeoutError
 from llmobs.events import (
     AlertType,
@@ -273,7 +273,7 @@ class Recording:
 
     def _tracker(self, run_id: str) -> Tracker:
         run_id = identifier(run_id)
-        frame = current_frame()
+        frame = innermost_frame()
         if frame is not None:
             run = frame.run
             if run.run_id == run_id and isinstance(run, Tracker) and run.client is self:
@@ -310,7 +310,7 @@ class Recording:
             error, prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id,
             release, fields,
         )  # fmt: skip
-        if current_frame() is None:  # no run to ask for more
+        if innermost_frame() is None:  # no run to ask for more
             event.standalone = True
             self.record(event, None, size + OVERHEAD_BYTES, failed)
             return event.event_id
@@ -450,7 +450,7 @@ class Recording:
         response_embedding: Sequence[float] | None = None,
     ) -> str:
         """Record one call of a model in the current run, or in one of its own; see `Tracker.track`."""
-        frame = current_frame()
+        frame = innermost_frame()
         tracker = frame.run if frame is not None else None
         if not isinstance(tracker, Tracker) or tracker.client is not self:
             tracker = Tracker(self)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
-from llmobs.context import Frame, current_frame, leave_operation, set_frame
+from llmobs.context import Frame, current_frame, innermost_frame, inside, leave_operation, set_frame
 from llmobs.events import Event, Status
 from llmobs.fields import PromptCallFields
 from llmobs.ids import new_id
@@ -57,8 +57,9 @@ class Operation:
     def start(self) -> Self:
         """Begin: the clock runs from here, and events recorded from here are its children."""
         self.outer = outer = current_frame()
-        if outer is not None and outer.run is self._tracker and outer.event_id is not None:
-            self._fields.setdefault("parent_id", outer.event_id)
+        around = innermost_frame() if inside else outer
+        if around is not None and around.run is self._tracker and around.event_id is not None:
+            self._fields.setdefault("parent_id", around.event_id)
         set_frame(self)
         self.timestamp = datetime.now(UTC)
         self.start_time = time.perf_counter()

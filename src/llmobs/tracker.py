@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from llmobs.codec import identifier, snapshot, texts
-from llmobs.context import Entry, Run, current_frame
+from llmobs.context import Entry, Run, current_frame, innermost_frame, inside
 from llmobs.events import (
     AgentStepEvent,
     AlertType,
@@ -564,7 +564,7 @@ class Tracker(Run):
         complete: Complete | None = None,
     ) -> str:
         if event.parent_id is None:
-            frame = current_frame()
+            frame = innermost_frame() if inside else current_frame()
             if frame is not self and frame is not None and frame.run is self:
                 event.parent_id = frame.event_id
         elif not event.parent_id:  # of an operation that began in no other

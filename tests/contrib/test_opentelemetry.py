@@ -1,6 +1,7 @@
 """The span processor: spans of every convention, how they hang together, and what is left alone."""
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode, Tracer
 from llmobs import (
     AgentStepEvent,
     Client,
+    ErrorEvent,
     PromptCallEvent,
     RunEvent,
     ToolCallEvent,
+    current_tracker,
 )
 from llmobs.context import own_traffic
 from llmobs.contrib._spans.flat import read_json, unflatten
@@ -465,3 +468,159 @@ def test_duplicates_are_accounted_for() -> None:
     assert counted.dropped == {"duplicate": 1}
     assert counted.delivered == 2  # the call and the run
     assert counted.accepted == 3
+
+
+TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
+AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "agent"}
+
+
+@pytest.mark.parametrize("inside_a_run", [True, False])
+def test_what_is_recorded_inside_a_span_belongs_to_it(
+    events: CapturedEvents, tracer: Tracer, client: Client, inside_a_run: bool
+) -> None:
+    with (
+        client.run() if inside_a_run else nullcontext() as run,
+        tracer.start_as_current_span("agent", attributes=AGENT),
+    ):
+        with tracer.start_as_current_span("tool", attributes=TOOL):
+            current_tracker().log_error("in the tool")
+            with tracer.start_as_current_span("something"):
+                with current_tracker().agent_step("in something"):
+                    current_tracker().log_error("in the step")
+                current_tracker().log_error("in something")
+        current_tracker().log_error("in the agent")
+    current_tracker().log_error("afterwards")
+    [tool] = events.of(ToolCallEvent)
+    steps = {e.step_name: e for e in events.of(AgentStepEvent)}
+    agent, step = steps["agent"], steps["in something"]
+    parents = {e.error.message: e.parent_id for e in events.of(ErrorEvent)}
+    assert parents == {
+        "in the tool": tool.event_id,
+        "in the step": step.event_id,
+        "in something": tool.event_id,
+        "in the agent": agent.event_id,
+        "afterwards": None,
+    }
+    assert step.parent_id == tool.event_id
+    assert tool.parent_id == agent.event_id
+    [recorded] = events.of(RunEvent)
+    runs = [e.run_id for e in events if e.run_id != recorded.run_id]
+    assert len(runs) == 1, "only what came afterwards is elsewhere"
+    assert run is None or run.run_id == recorded.run_id
+
+
+def test_a_step_opened_around_a_span_ends_with_it_or_before(
+    events: CapturedEvents, tracer: Tracer, client: Client
+) -> None:
+    with client.run() as run:
+        step = run.agent_step("step").start()
+        with tracer.start_as_current_span("tool", attributes=TOOL):
+            step.end()
+            run.log_error("in the tool")
+    [tool] = events.of(ToolCallEvent)
+    [error] = events.of(ErrorEvent)
+    assert error.parent_id == tool.event_id
+
+
+@pytest.mark.parametrize("inside_a_run", [True, False])
+def test_two_processors_record_each_span_once(
+    events: CapturedEvents, provider: TracerProvider, client: Client, inside_a_run: bool
+) -> None:
+    provider.add_span_processor(LLMObsSpanProcessor(client))
+    tracer = provider.get_tracer("tests")
+    before = client.statistics().dropped.get("duplicate", 0)
+    with (
+        client.run() if inside_a_run else nullcontext(),
+        tracer.start_as_current_span("agent", attributes=AGENT),
+        tracer.start_as_current_span("tool", attributes=TOOL),
+    ):
+        one(tracer, TODAY)
+    [step], [tool] = events.of(AgentStepEvent), events.of(ToolCallEvent)
+    [call], [run] = events.of(PromptCallEvent), events.of(RunEvent)
+    assert (tool.parent_id, call.parent_id) == (step.event_id, tool.event_id)
+    assert {e.run_id for e in events} == {run.run_id}
+    assert (run.events, step.step_number) == (3, 1)
+    assert client.statistics().dropped["duplicate"] - before == 3
+
+
+def test_processors_of_two_clients_each_record(
+    events: CapturedEvents, provider: TracerProvider
+) -> None:
+    with Client(sink="memory:") as elsewhere:
+        provider.add_span_processor(LLMObsSpanProcessor(elsewhere))
+        one(provider.get_tracer("tests"), TODAY)
+        assert len(events.of(PromptCallEvent)) == len(events.of(RunEvent)) == 2
+        assert not elsewhere.statistics().dropped
+
+
+LITELLM = {
+    "completion": "chat",
+    "acompletion": "chat",
+    "embedding": "embeddings",
+    "aembedding": "embeddings",
+    "atext_completion": "text_completion",
+    "aresponses": "chat",
+    "image_generation": "image_generation",
+    "chat": "chat",
+}
+
+
+@pytest.mark.parametrize(("operation", "recorded"), LITELLM.items())
+@pytest.mark.parametrize("provider_name", ["gen_ai.system", "gen_ai.provider.name"])
+@pytest.mark.parametrize("model", ["gen_ai.request.model", "gen_ai.response.model"])
+def test_an_operation_no_convention_knows_is_a_call_if_a_model_was_asked(
+    events: CapturedEvents,
+    tracer: Tracer,
+    operation: str,
+    recorded: str,
+    provider_name: str,
+    model: str,
+) -> None:
+    one(tracer, {"gen_ai.operation.name": operation, provider_name: "openai", model: "gpt-4o"})
+    one(tracer, {"gen_ai.operation.name": "search_memory", provider_name: "openai"})
+    [call] = events.of(PromptCallEvent)
+    assert (call.operation, call.provider) == (recorded, "openai")
+    assert "gpt-4o" in (call.model, call.model_version)
+
+
+def many_messages(count: int) -> dict[str, str]:
+    found = {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "gpt-4o",
+        "llm.system": "openai",
+        "input.value": "{}",
+    }
+    for number in range(count):
+        found[f"llm.input_messages.{number}.message.role"] = "user"
+        found[f"llm.input_messages.{number}.message.content"] = f"message {number}"
+    return found
+
+
+def test_our_provider_has_no_limits(
+    events: CapturedEvents, tracer: Tracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one(tracer, many_messages(200), events=[("e", {"n": n}) for n in range(200)])
+    [call] = events.of(PromptCallEvent)
+    assert len(call.prompt) == 200
+    assert not call.warnings
+
+
+@pytest.mark.parametrize("at", ["the start", "the end"])
+def test_a_span_beyond_its_limits_is_recorded_and_says_so(
+    events: CapturedEvents, client: Client, at: str
+) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(LLMObsSpanProcessor(client))
+    given = many_messages(80)
+    first = given if at == "the start" else {k: given[k] for k in list(given)[:6]}
+    with provider.get_tracer("tests").start_as_current_span("span", attributes=first) as span:
+        span.set_attributes({**given, "llm.token_count.prompt": 5, "llm.token_count.completion": 2})
+    provider.shutdown()
+    [call] = events.of(PromptCallEvent)
+    assert (call.tokens_input, call.tokens_output) == (5, 2)
+    assert call.prompt[-1]["parts"][0]["content"] == "message 79"
+    [warning] = call.warnings
+    assert "attributes of the span dropped by OpenTelemetry's limits" in warning
+    if at == "the end":
+        assert (call.model, call.provider) == ("gpt-4o", "openai")
+        assert call.prompt[0]["parts"][0]["content"] == "message 0"

@@ -17,7 +17,6 @@ from __future__ import annotations
 import functools
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -25,6 +24,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 
 from llmobs.client import Recording
 from llmobs.context import current_frame, set_frame
+from llmobs.contrib._duplicate import count_duplicate
 from llmobs.contrib._langchain import calls
 from llmobs.contrib._langchain import messages as reading
 from llmobs.contrib._langchain.runs import MAX_OPEN, OpenRun, OpenRuns, Place
@@ -37,7 +37,6 @@ from llmobs.events import (
     ToolCallEvent,
 )
 from llmobs.guard import internal_errors
-from llmobs.ids import new_id
 from llmobs.operations import PromptCall, SeveralCalls, ToolCall
 
 __all__ = ["LLMObsCallbackHandler"]
@@ -382,7 +381,7 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
         place = self._where(parent_run_id)
         if self._runs.is_known(run_id, place):
             if kind is not None:
-                place.tracker.duplicate(kind(**_REQUIRED[kind], **_new(place)))
+                count_duplicate(place.tracker, kind)
             return None
         if place.is_own:
             place.tracker.name = _name(serialized, told, "langchain")
@@ -391,21 +390,6 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
             if thread is not None:
                 place.tracker.session_id = str(thread)
         return place
-
-
-_REQUIRED: Final[dict[type[Event], dict[str, Any]]] = {
-    AgentStepEvent: {"step_number": 0, "step_name": ""},
-    PromptCallEvent: {"model": ""},
-    ToolCallEvent: {"tool_name": ""},
-}
-
-
-def _new(place: Place) -> dict[str, Any]:
-    return {
-        "event_id": new_id(),
-        "run_id": place.tracker.run_id,
-        "timestamp": datetime.now(UTC),
-    }
 
 
 def _name(serialized: Any, told: Mapping[str, Any], default: str) -> str:

@@ -17,7 +17,9 @@ anybody but llmobs; for the other direction see the ``otlp`` sink.
 
 from __future__ import annotations
 
-from typing import Any
+import weakref
+from collections.abc import Callable
+from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -25,13 +27,15 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from llmobs.client import Recording
-from llmobs.context import Frame, own_traffic
+from llmobs.context import Frame, inside, own_traffic
+from llmobs.contrib._duplicate import count_duplicate
 from llmobs.contrib._once import Told, record_at, record_once
 from llmobs.contrib._spans.events import event_of
-from llmobs.contrib._spans.kinds import Kind, kind_of
+from llmobs.contrib._spans.kinds import Kind
+from llmobs.contrib._spans.limits import NO_LIMITS, Whole, losses, salvaged_kind
 from llmobs.contrib._spans.open import MAX_OPEN, OpenSpan, OpenSpans
 from llmobs.contrib._wire.watchers import watchers
-from llmobs.events import PromptCallEvent
+from llmobs.events import AgentStepEvent, Event, PromptCallEvent, ToolCallEvent
 from llmobs.guard import internal_errors
 from llmobs.sync import default_client
 from llmobs.tracker import Tracker
@@ -56,6 +60,8 @@ class LLMObsSpanProcessor(SpanProcessor):
         self._client = client
         self._spans = OpenSpans(self._new_run, max_open)
         watchers.add(self)
+        self._innermost = _weakly(self)
+        inside.append(self._innermost)
 
     def _new_run(self, trace_id: str) -> Tracker:
         tracker = Tracker(self._client or default_client(), trace_id)
@@ -75,14 +81,20 @@ class LLMObsSpanProcessor(SpanProcessor):
             entry = self._spans.end(span)
             if entry is None:
                 return
-            kind = kind_of(span.attributes)
+            kind = salvaged_kind(span, entry.given)
+            if not self._spans.is_first(entry):
+                if kind is not None:
+                    count_duplicate(entry.tracker, _EVENTS[kind])
+                return
             if kind is not None and entry.tracker.client.enabled:
                 self._record(entry, span, kind)
             if entry.is_own:
                 self._finish(entry, span)
 
     def _record(self, entry: OpenSpan, span: ReadableSpan, kind: Kind) -> None:
-        event, size, failed, complete = event_of(entry, span, kind)
+        whole: Any = Whole(span, entry.given) if span.dropped_attributes else span
+        event, size, failed, complete = event_of(entry, whole, kind)
+        event.warnings = (*event.warnings, *losses(span))
         tracker = entry.tracker
         if not isinstance(event, PromptCallEvent):
             record_at(tracker, event, size=size, failed=failed, complete=complete)
@@ -108,13 +120,45 @@ class LLMObsSpanProcessor(SpanProcessor):
         """Return where a call belongs that a transport records here; what doors at the wire ask."""
         return self._spans.place(trace.get_current_span().get_span_context().span_id, frame)
 
+    def innermost(self, frame: Frame | None) -> Frame | None:
+        """Return the span that is current inside *frame* as a frame, else *frame*."""
+        with internal_errors("find the current span"):
+            span_id = trace.get_current_span().get_span_context().span_id
+            return self._spans.innermost(span_id, frame)
+        return frame
+
     def shutdown(self) -> None:
         """Look no longer; the client is its owner's to close."""
         watchers.discard(self)
+        _discard(self._innermost)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Do nothing: what has ended is with the client; flush that."""
         return True
+
+
+def _weakly(processor: LLMObsSpanProcessor) -> Callable[[Frame | None], Frame | None]:
+    """Return its ``innermost`` without holding on to it: not everybody shuts down what they added."""
+    find = weakref.WeakMethod(processor.innermost)
+
+    def innermost(frame: Frame | None) -> Frame | None:
+        method = find()
+        return frame if method is None else method(frame)
+
+    weakref.finalize(processor, _discard, innermost)
+    return innermost
+
+
+def _discard(innermost: Callable[[Frame | None], Frame | None]) -> None:
+    if innermost in inside:
+        inside.remove(innermost)
+
+
+_EVENTS: Final[dict[Kind, type[Event]]] = {
+    Kind.CALL: PromptCallEvent,
+    Kind.TOOL: ToolCallEvent,
+    Kind.STEP: AgentStepEvent,
+}
 
 
 def tracer_provider(client: Recording | None = None) -> TracerProvider:
@@ -122,11 +166,12 @@ def tracer_provider(client: Recording | None = None) -> TracerProvider:
     Return a provider whose spans go to llmobs and nowhere else; the global provider is left alone.
 
     Give it to instrumentations (``instrument(tracer_provider=...)``) and to clients that trace themselves.
+    It has none of OpenTelemetry's limits (128 attributes by default, which eighty messages exceed).
 
     Args:
         client: Records what happens outside any run; by default the default client.
     """
     # llmobs samples by run; a sampler from the environment is meant for the application's own traces.
-    provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
+    provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False, span_limits=NO_LIMITS)
     provider.add_span_processor(LLMObsSpanProcessor(client))
     return provider

@@ -126,6 +126,7 @@ def trace(
     if recorder is None:
         recorder = outer.run.client if outer and isinstance(outer.run, Tracker) else NO_RECORDER
     run = Tracker(recorder, run_id)
+    run.standalone = True
     run.user_id = user_id
     run.tags = tuple(tags or ())
     entry = Entry(run)

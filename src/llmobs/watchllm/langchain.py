@@ -69,6 +69,7 @@ class WatchLLMCallbackHandler(LLMObsCallbackHandler):
         self.log_responses = log_responses
         hidden = {**({} if log_prompts else _PROMPTS), **({} if log_responses else _RESPONSES)}
         self._run = Tracker(_Recorder(client, self.metadata, hidden), self.run_id)
+        self._run.standalone = True  # no event of the run itself is sent
         self._run.user_id = user_id
         self._run.tags = tuple(self.tags)
 

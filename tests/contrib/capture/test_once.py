@@ -4,7 +4,8 @@ from contextvars import copy_context
 
 import httpx2
 
-from llmobs import Client, PromptCallEvent
+from llmobs import Client, PromptCallEvent, RunEvent
+from llmobs.sinks._otlp_ids import span_ids
 from llmobs.testing import CapturedEvents
 from tests.contrib.corpus import js
 
@@ -171,3 +172,16 @@ def test_a_redirect_within_a_block_is_no_attempt(
         http.post(URL, content=js(ASK), follow_redirects=True)
     [event] = events.of(PromptCallEvent)
     assert (event.server_address, event.tokens_input) == ("other.test", 3)
+
+
+def test_outside_any_run_a_call_has_no_parent_span_that_nobody_exports(
+    events: CapturedEvents, llmobs_client: Client
+) -> None:
+    with client_over(answering(WHOLE, headers=JSON), llmobs_client) as http:
+        ask(http)
+        with llmobs_client.run():
+            ask(http)
+    outside, inside = events.of(PromptCallEvent)
+    [run] = events.of(RunEvent)
+    assert span_ids(outside).parent_id == b""
+    assert span_ids(inside).parent_id == span_ids(run).span_id

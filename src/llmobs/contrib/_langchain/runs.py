@@ -10,7 +10,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from llmobs.client import Recording
 from llmobs.codec import snapshot, weigh
-from llmobs.context import Frame, current_frame, leave_operation, set_frame
+from llmobs.context import Frame, innermost_frame, leave_operation, set_frame
 from llmobs.contrib._once import Told, record_once
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
 from llmobs.forks import ForkLock
@@ -170,7 +170,7 @@ class OpenRuns:
     def place(self, parent_run_id: Any) -> Place:
         """Return where a run that begins here and now belongs."""
         parent = self._runs.get(parent_run_id)
-        frame = current_frame()
+        frame = innermost_frame()
         if parent is not None:
             if not self._is_inside(frame, parent.frame):
                 frame = parent.frame

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from llmobs import semconv
 from llmobs.contrib._spans.flat import read_json, unflatten
+from llmobs.contrib._spans.kinds import operation_of
 from llmobs.contrib._spans.usage import genai_usage
 from llmobs.contrib._wire import openai_chat
 from llmobs.contrib._wire.messages import message, text_part, tool_calls_of
@@ -44,7 +45,7 @@ def call(attributes: Attributes, events: SpanEvents, scope: str) -> Fields:
     fields: Fields = {
         "model": as_text(get(semconv.REQUEST_MODEL)),
         "model_version": as_text(get(semconv.RESPONSE_MODEL)),
-        "operation": as_text(get(semconv.OPERATION_NAME)),
+        "operation": operation_of(get(semconv.OPERATION_NAME)),
         "provider": as_text(get(semconv.PROVIDER_NAME)) or as_text(get(semconv.SYSTEM)),
         "session_id": as_text(get(semconv.CONVERSATION_ID)),
         "response_id": as_text(get(semconv.RESPONSE_ID)),

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from llmobs import semconv
 
-__all__ = ["INFERENCE_KIND", "Kind", "kind_of"]
+__all__ = ["INFERENCE_KIND", "Kind", "kind_of", "operation_of"]
 
 
 class Kind(Enum):
@@ -31,6 +31,15 @@ _OPERATIONS: Final = {
     semconv.INVOKE_WORKFLOW: Kind.STEP,
     semconv.PLAN: Kind.STEP,
 }
+_ALSO: Final = {
+    "completion": semconv.CHAT,
+    "responses": semconv.CHAT,
+    "messages": semconv.CHAT,
+    "anthropic_messages": semconv.CHAT,
+    "embedding": semconv.EMBEDDINGS,
+}
+"""Operations by the names of functions (LiteLLM's), where the convention has a word for them."""
+
 _INFERENCE: Final = {
     "LLM": Kind.CALL,
     "EMBEDDING": Kind.CALL,
@@ -45,13 +54,31 @@ _INFERENCE: Final = {
 }
 
 
+def operation_of(value: Any) -> str | None:
+    """Return the convention's word for an operation; LiteLLM's asynchronous functions begin with an *a*."""
+    if value is None or str(value) in _OPERATIONS:
+        return None if value is None else str(value)
+    name = str(value)
+    for known in (name, name.removeprefix("a")):
+        if known in _ALSO or known in _OPERATIONS:
+            return _ALSO.get(known, known)
+    return name
+
+
+def _unknown(attributes: Mapping[str, Any]) -> Kind | None:
+    """Return what a span is whose operation no convention knows: a call, if a model was asked."""
+    asked = semconv.REQUEST_MODEL in attributes or semconv.RESPONSE_MODEL in attributes
+    provider = semconv.PROVIDER_NAME in attributes or semconv.SYSTEM in attributes
+    return Kind.CALL if asked and provider else None
+
+
 def kind_of(attributes: Mapping[str, Any] | None) -> Kind | None:
     """Return what a span with *attributes* becomes, or None if it is about something else."""
     if not attributes:
         return None
     operation = attributes.get(semconv.OPERATION_NAME)
     if operation is not None:
-        return _OPERATIONS.get(str(operation))
+        return _OPERATIONS.get(str(operation)) or _unknown(attributes)
     inference = attributes.get(INFERENCE_KIND)
     if inference is not None:
         return _INFERENCE.get(str(inference).upper())

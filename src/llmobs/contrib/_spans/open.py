@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from llmobs.context import Frame, current_frame
@@ -41,6 +41,10 @@ class OpenSpan:
     block: PromptCall | None = None
     captured: Captured | None = None
     """What the block around it had captured when it began."""
+    table: OpenSpans | None = None
+    """Who records it: the first processor that was told of it."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Its attributes when it began."""
     seen: bool = False
     """Whether somebody records the call of a model that this contains, or is."""
 
@@ -71,6 +75,25 @@ class OpenSpan:
         while span is not None and kind_of(span.span.attributes) in (None, Kind.CALL):
             span.seen = True
             span = span.parent
+
+
+class Current:
+    """A span as a frame, for what an application records where it is current."""
+
+    is_run = False
+    left = False
+
+    def __init__(self, span: OpenSpan) -> None:
+        self.run = span.tracker
+        self.outer = span.frame
+        self._span = span
+
+    @property
+    def event_id(self) -> str | None:
+        """The event the span becomes, if its attributes say by now that it becomes one."""
+        if kind_of(self._span.span.attributes) is None:
+            return self._span.enclosing(None)
+        return self._span.event_id
 
 
 class _Inside:
@@ -123,14 +146,24 @@ class OpenSpans:
             tracker = known or self._new_run(f"{context.trace_id:032x}")
             if is_own:
                 tracker.name = span.name
-        entry = OpenSpan(span, tracker, parent, frame, opened, is_own, linked, new_id())
+        key = (tracker.client, context.trace_id, context.span_id)
+        first = _recorded.get(key)
+        if first is not None:  # another processor records it
+            with self._lock:
+                self._open[context.span_id] = first
+                _remember(self._traces, context.trace_id, first.tracker, MAX_TRACES)
+            return
+        entry = OpenSpan(span, tracker, parent, frame, opened, is_own, linked, new_id(), table=self)
+        if span.attributes:
+            entry.given = dict(span.attributes)
+        _recorded[key] = entry
         if type(frame) is PromptCall and opened:
             entry.block, entry.captured = frame, frame.captured
         with self._lock:
             self._open[context.span_id] = entry
             _remember(self._traces, context.trace_id, tracker, MAX_TRACES)
             if len(self._open) > self._limit:
-                self._open.popitem(last=False)
+                self._release(*self._open.popitem(last=False))
 
     def _known(self, trace_id: int, span: Any) -> tuple[Tracker | None, str | None]:
         """Return the run of the trace, or of one that *span* links to, and the linked event."""
@@ -147,14 +180,35 @@ class OpenSpans:
         span_id = span.get_span_context().span_id
         with self._lock:
             entry = self._open.pop(span_id, None)
+            if entry is not None:
+                self._release(span_id, entry)
             if entry is not None and kind_of(span.attributes) is not None:
                 _remember(self._events, span_id, entry.event_id, MAX_TRACES)
         return entry
 
+    def _release(self, span_id: int, entry: OpenSpan) -> None:
+        if entry.table is self:
+            trace_id = entry.span.get_span_context().trace_id
+            _recorded.pop((entry.tracker.client, trace_id, span_id), None)
+
+    def is_first(self, entry: OpenSpan) -> bool:
+        """Whether this is who records *entry*."""
+        return entry.table is self
+
+    def innermost(self, span_id: int, frame: Frame | None) -> Frame | None:
+        """Return the span as a frame, if it is current inside *frame*, the innermost one entered."""
+        entry = self._open.get(span_id)
+        if entry is None or entry.table is not self:
+            return frame
+        began = entry.frame
+        while began is not None and began.left:
+            began = began.outer
+        return Current(entry) if began is frame else frame
+
     def place(self, span_id: int, frame: Frame | None) -> Frame | None:
         """Return where a call belongs that a transport records inside a span, and note that it does."""
         entry = self._open.get(span_id)
-        if entry is None:
+        if entry is None or entry.table is not self:
             return frame
         entry.mark_seen()
         if frame is not None and (
@@ -164,6 +218,10 @@ class OpenSpans:
         kind = kind_of(entry.span.attributes)
         is_call = kind in (None, Kind.CALL)
         return _Inside(entry, entry.enclosing(kind) if is_call else entry.event_id)
+
+
+_recorded: dict[tuple[Any, int, int], OpenSpan] = {}
+"""What any processor records, by the client it goes to and the span's ids: each span once."""
 
 
 def _remember(known: OrderedDict[int, Any], key: int, value: Any, limit: int) -> None:

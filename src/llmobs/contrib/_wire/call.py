@@ -83,6 +83,7 @@ def begin(request: Any, options: Options) -> Call | None:
     run = None if frame is None else frame.run
     if not isinstance(run, Tracker):
         frame, run = None, Tracker(options.client or default_client())
+        run.standalone = True
     if not run.client.enabled:
         return None
     return Call(target, run, frame, mode, request, body, attempt, started)

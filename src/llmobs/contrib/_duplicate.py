@@ -1,0 +1,28 @@
+"""What one door is told of more than once."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from llmobs.events import AgentStepEvent, Event, PromptCallEvent, ToolCallEvent
+from llmobs.ids import new_id
+from llmobs.tracker import Tracker
+
+__all__ = ["count_duplicate"]
+
+_REQUIRED: Final[dict[type[Event], dict[str, Any]]] = {
+    AgentStepEvent: {"step_number": 0, "step_name": ""},
+    PromptCallEvent: {"model": ""},
+    ToolCallEvent: {"tool_name": ""},
+}
+
+
+def count_duplicate(tracker: Tracker, kind: type[Event]) -> None:
+    """Count an event of *kind* that was not made: the same was recorded already."""
+    tracker.duplicate(
+        kind(
+            event_id=new_id(),
+            run_id=tracker.run_id,
+            timestamp=datetime.now(UTC),
+            **_REQUIRED[kind],
+        )
+    )
