@@ -15,7 +15,7 @@ __all__ = [
     "CONVERSATION_ID", "COST_SOURCE", "COST_USD", "CREATE_AGENT", "DATA_SOURCE_ID",
     "DEPLOYMENT_ENVIRONMENT_NAME", "DETECTION_METHOD", "EMBEDDINGS", "ERRORS",
     "ERROR_CONTEXT_PREFIX", "ERROR_TYPE", "EVALUATION_EXPLANATION", "EVALUATION_NAME",
-    "EVALUATION_RESULT", "EVALUATION_SCORE_LABEL", "EVALUATION_SCORE_VALUE", "EVENT_ID",
+    "EVALUATION_RESULT", "EVALUATION_SCORE_LABEL", "EVALUATION_SCORE_VALUE", "EVENT_CONTENT", "EVENT_ID",
     "EXCEPTION", "EXCEPTION_MESSAGE", "EXCEPTION_STACKTRACE", "EXCEPTION_TYPE", "EXECUTE_TOOL",
     "GENAI_PREFIX", "GENERATE_CONTENT", "GROUND_TRUTH", "HOST_NAME", "HTTP_REQUEST_METHOD",
     "HTTP_REQUEST_RESEND_COUNT", "HTTP_RESPONSE_STATUS_CODE", "HTTP_ROUTE", "INFERENCE_DETAILS",
@@ -124,6 +124,8 @@ MESSAGE_EVENTS: Final = {
     "gen_ai.tool.message": "tool",
 }
 """Names of events, v1.28 to v1.36, and the role each speaks in."""
+EVENT_CONTENT: Final = "gen_ai.event.content"
+"""Attribute of those events that holds the whole body as JSON: how Azure's clients write it."""
 CHOICE: Final = "gen_ai.choice"
 """Name of the event that holds an answer, v1.28 to v1.36."""
 USAGE_PROMPT_TOKENS: Final = "gen_ai.usage.prompt_tokens"

@@ -37,7 +37,7 @@ from llmobs.events import (
     ToolCallEvent,
 )
 from llmobs.guard import internal_errors
-from llmobs.operations import PromptCall, SeveralCalls, ToolCall
+from llmobs.operations import AgentStep, PromptCall, SeveralCalls, ToolCall
 
 __all__ = ["LLMObsCallbackHandler"]
 
@@ -130,8 +130,13 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
             return
         if any(kind.__name__ == "GraphBubbleUp" for kind in type(error).__mro__):
             # How LangGraph interrupts a graph to ask a human, or hands over: nothing went wrong.
-            if run.operation is not None:
-                run.operation.context = {"interrupted": type(error).__name__}  # type: ignore[attr-defined]
+            about: dict[str, Any] = {"interrupted": type(error).__name__}
+            if error.args and error.args[0]:
+                about["asked"] = reading.plain(error.args[0])
+            if isinstance(run.operation, AgentStep):
+                run.operation.context = about
+            elif run.operation is not None:
+                run.operation.add(metadata=about)
             self._runs.end(run_id)
         else:
             self._runs.end(run_id, error)

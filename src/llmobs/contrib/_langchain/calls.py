@@ -13,6 +13,9 @@ from llmobs.providers import provider_name
 
 __all__ = ["answer", "is_content", "request"]
 
+CACHE: Final = "cache"
+"""``cost_source`` of an answer that came from the application's own cache."""
+
 _NOT_PARAMS: Final = frozenset(
     {
         "_type", "model", "model_name", "model_id", "engine", "messages", "stream", "streaming",
@@ -84,6 +87,7 @@ def answer(result: Any) -> Fields:
     said = []
     fields: Fields = {}
     usage: Fields = {}
+    cached: Fields = {}
     for generation in generations:
         info = as_dict(getattr(generation, "generation_info", None))
         found = getattr(generation, "message", None)
@@ -95,7 +99,11 @@ def answer(result: Any) -> Fields:
         else:
             said.append(message(found, finish_reason=reason or ""))
         told = _raw_usage(about.get("token_usage") or about.get("usage"), about)
-        usage = usage or _merged(_usage(getattr(found, "usage_metadata", None)), told)
+        counted = getattr(found, "usage_metadata", None)
+        usage = usage or _merged(_usage(counted), told)
+        if as_dict(counted).get("total_cost") == 0:
+            # How LangChain marks what came from its cache (`BaseChatModel._convert_cached_generations`).
+            cached = {"cost_usd": 0.0, "cost_source": CACHE}
         # LangChain numbers what has no id of the provider's with one of its own.
         own = as_text(getattr(found, "id", None)) or ""
         fields = {
@@ -112,7 +120,8 @@ def answer(result: Any) -> Fields:
     fields["response_id"] = fields.get("response_id") or as_text(output.get("id"))
     fields["response"] = said
     fields["tool_calls"] = tool_calls_of(said)
-    return {name: value for name, value in {**fields, **usage}.items() if value not in (None, [])}
+    told = {**fields, **usage, **cached}
+    return {name: value for name, value in told.items() if value not in (None, [])}
 
 
 def _finish(about: Fields) -> str | None:

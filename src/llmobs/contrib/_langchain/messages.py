@@ -140,5 +140,11 @@ def _plain(value: Any, depth: int) -> Any:
     if to_messages is not None:
         return messages(to_messages())
     if hasattr(value, "update") and hasattr(value, "goto"):  # LangGraph's Command
-        return {"update": _plain(value.update, depth + 1), "goto": _plain(value.goto, depth + 1)}
+        said = {name: getattr(value, name, None) for name in ("update", "resume", "goto", "graph")}
+        kept = {name: inner for name, inner in said.items() if inner is not None and inner != ()}
+        return _plain(kept, depth + 1)
+    if hasattr(value, "node") and hasattr(value, "arg"):  # LangGraph's Send
+        return {"node": value.node, "arg": _plain(value.arg, depth + 1)}
+    if type(value).__name__ == "Interrupt" and hasattr(value, "value"):
+        return {"value": _plain(value.value, depth + 1), "id": getattr(value, "id", None)}
     return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,7 +79,7 @@ def event_of(
         }
 
     def complete(event: Event) -> None:
-        for name, value in _read(span, kind).items():
+        for name, value in _read(span, kind, entry.given).items():
             if value is None or value in ("", [], {}):
                 continue
             if name not in _RUNS_OWN or getattr(event, name) is None:
@@ -89,11 +89,11 @@ def event_of(
     return event, size, status is not Status.SUCCESS, complete
 
 
-def _read(span: Any, kind: Kind) -> Fields:
+def _read(span: Any, kind: Kind, given: Mapping[str, Any]) -> Fields:
     attributes, events = span.attributes or {}, span.events
     if INFERENCE_KIND in attributes and semconv.OPERATION_NAME not in attributes:
         if kind is Kind.CALL:
-            return inference.call(attributes, events, span.start_time or 0)
+            return inference.call(attributes, events, span.start_time or 0, given)
         return inference.tool(attributes) if kind is Kind.TOOL else inference.step(attributes)
     if kind is Kind.CALL:
         scope = getattr(span.instrumentation_scope, "name", None)

@@ -39,8 +39,6 @@ def call(attributes: Attributes, events: SpanEvents, scope: str) -> Fields:
             details.update(event.attributes or {})
     prompt, response = _content({**details, **attributes}, events)
     reasons = get(semconv.RESPONSE_FINISH_REASONS) or get("anthropic.message.stop_reason")
-    if type(reasons) is str:
-        reasons = [reasons]
     first = get(semconv.RESPONSE_TIME_TO_FIRST_CHUNK)
     fields: Fields = {
         "model": as_text(get(semconv.REQUEST_MODEL)),
@@ -50,7 +48,7 @@ def call(attributes: Attributes, events: SpanEvents, scope: str) -> Fields:
         "session_id": as_text(get(semconv.CONVERSATION_ID)),
         "response_id": as_text(get(semconv.RESPONSE_ID)),
         "request_id": as_text(get("anthropic.request.id")),
-        "finish_reason": next((r for r in reasons or () if as_text(r)), None) or _said(response),
+        "finish_reason": first_reason(reasons) or _said(response),
         "http_status": get(semconv.HTTP_RESPONSE_STATUS_CODE),
         "server_address": as_text(get(semconv.SERVER_ADDRESS)),
         "service_tier": next(
@@ -79,6 +77,16 @@ def call(attributes: Attributes, events: SpanEvents, scope: str) -> Fields:
     return fields
 
 
+def first_reason(value: Any) -> str | None:
+    """Return why the model stopped: a text, a list of them, or either as JSON."""
+    if type(value) is str and value[:1] == '"':
+        value = value.strip('"')
+    found = read_json(value)
+    if type(found) in (list, tuple):
+        return next((reason for reason in found if as_text(reason)), None)
+    return as_text(found)
+
+
 def tool(attributes: Attributes) -> Fields:
     """Read the use of a tool, or a search; fields of `llmobs.events.ToolCallEvent`."""
     get = attributes.get
@@ -91,8 +99,9 @@ def tool(attributes: Attributes) -> Fields:
     return {
         "tool_name": as_text(get(semconv.TOOL_NAME)),
         "tool_id": as_text(get(semconv.TOOL_CALL_ID)),
-        "input": read_json(get(semconv.TOOL_CALL_ARGUMENTS)),
-        "output": read_json(get(semconv.TOOL_CALL_RESULT)),
+        # Pydantic AI's names before its third version.
+        "input": read_json(get(semconv.TOOL_CALL_ARGUMENTS, get("tool_arguments"))),
+        "output": read_json(get(semconv.TOOL_CALL_RESULT, get("tool_response"))),
     }
 
 
@@ -145,6 +154,7 @@ def _content(attributes: Attributes, events: SpanEvents) -> tuple[list[Json], li
     choices = [{"message": m, "finish_reason": m.get("finish_reason")} for m in said]
     for event in events:
         body = {name: read_json(value) for name, value in (event.attributes or {}).items()}
+        body |= as_dict(body.get(semconv.EVENT_CONTENT))
         if role := semconv.MESSAGE_EVENTS.get(event.name):
             asked.append({"role": role, **_event_body(body)})
         elif event.name == semconv.CHOICE:
@@ -195,7 +205,7 @@ def _openllmetry(found: Json) -> Json:
 def _event_body(body: Json) -> Json:
     known = ("role", "content", "tool_calls", "name")
     told = {name: body[name] for name in known if body.get(name) is not None}
-    return {**told, "tool_call_id": body.get("id")}
+    return {**told, "tool_call_id": body.get("tool_call_id") or body.get("id")}
 
 
 def _plain_messages(value: Any, role: str) -> list[Json]:

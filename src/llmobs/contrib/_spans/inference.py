@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from llmobs.contrib._spans.flat import read_json, unflatten
-from llmobs.contrib._spans.kinds import INFERENCE_KIND
+from llmobs.contrib._spans.genai import first_reason
+from llmobs.contrib._spans.kinds import INFERENCE_KIND, INFERENCE_MODEL
 from llmobs.contrib._spans.usage import inference_usage
 from llmobs.contrib._wire import openai_chat
-from llmobs.contrib._wire.messages import tool_calls_of
+from llmobs.contrib._wire.messages import tool_calls_of, uri_or_blob
 from llmobs.contrib._wire.wire import Fields, Json, as_dict, as_text
 
 __all__ = ["call", "step", "tool"]
@@ -18,19 +19,20 @@ _FIRST_TOKEN: Final = "First Token Stream Event"  # noqa: S105 - the name of an 
 _NOT_PARAMS: Final = frozenset({"model", "stream", "messages", "input"})
 
 
-def call(attributes: Attributes, events: Sequence[Any], start: int) -> Fields:
+def call(attributes: Attributes, events: Sequence[Any], start: int, given: Attributes) -> Fields:
     """
     Read a call of a model; fields of `llmobs.events.PromptCallEvent`.
 
     Args:
         start: When the span began, in nanoseconds since the epoch.
+        given: The attributes it began with: there the model's name is that of the one asked.
     """
     get = attributes.get
     params = as_dict(read_json(get("llm.invocation_parameters")))
     told = as_dict(read_json(get("input.value")))
     answered = as_dict(read_json(get("output.value")))
     embeds = str(get(INFERENCE_KIND)).upper() == "EMBEDDING"
-    finish = as_text(get("llm.finish_reason"))
+    finish = first_reason(get("llm.finish_reason"))
     said = [_message(each) for each in unflatten(attributes, "llm.output_messages")]
     response = openai_chat.WIRE.response(
         {"choices": [{"message": m, "finish_reason": finish} for m in said]}
@@ -52,8 +54,12 @@ def call(attributes: Attributes, events: Sequence[Any], start: int) -> Fields:
     ]
     kept = {name: value for name, value in params.items() if name not in _NOT_PARAMS}
     first = next((e.timestamp for e in events if e.name == _FIRST_TOKEN), None)
-    asked_model = as_text(params.get("model")) or as_text(told.get("model"))
-    answered_model = as_text(get("llm.model_name")) or as_text(get("embedding.model_name"))
+    asked_model = (
+        as_text(params.get("model"))
+        or as_text(told.get("model"))
+        or as_text(given.get(INFERENCE_MODEL))
+    )
+    answered_model = as_text(get(INFERENCE_MODEL)) or as_text(get("embedding.model_name"))
     return {
         "model": asked_model or answered_model,
         "model_version": answered_model,
@@ -85,7 +91,9 @@ def tool(attributes: Attributes) -> Fields:
         for prefix in ("retrieval.documents", "reranker.output_documents")
         for each in unflatten(attributes, prefix)
     ]
-    given = read_json(get("tool.parameters")) or read_json(get("input.value"))
+    given = read_json(get("input.value"))
+    if given is None:
+        given = _unless_schema(read_json(get("tool.parameters")))
     return {
         "tool_name": as_text(get("tool.name")),
         "tool_id": as_text(get("tool.id")) or as_text(get("tool_call.id")),
@@ -116,9 +124,11 @@ def _message(value: Any) -> Json:
     calls = [as_dict(as_dict(each).get("tool_call")) for each in _list(found.get("tool_calls"))]
     content: Any = found.get("content")
     if contents := _list(found.get("contents")):
-        content = [_content(as_dict(as_dict(each).get("message_content"))) for each in contents]
+        said = [_content(as_dict(as_dict(each).get("message_content"))) for each in contents]
+        content = [part for part in said if part is not None]
+    role = as_text(found.get("role")) or "assistant"
     return {
-        "role": as_text(found.get("role")) or "assistant",
+        "role": "assistant" if role in ("model", "agent") else role,
         "content": content,
         "name": found.get("name"),
         "tool_call_id": found.get("tool_call_id"),
@@ -126,11 +136,28 @@ def _message(value: Any) -> Json:
     }
 
 
-def _content(part: Json) -> Json:
-    if part.get("type") == "image":
-        url = as_dict(as_dict(part.get("image")).get("image")).get("url")
-        return {"type": "image_url", "image_url": {"url": url}}
-    return {"type": "text", "text": as_text(part.get("text")) or ""}
+def _content(part: Json) -> Json | None:
+    kind, text = as_text(part.get("type")) or "text", as_text(part.get("text")) or ""
+    if kind in ("image", "audio", "video", "document"):
+        inside = as_dict(as_dict(part.get(kind)).get(kind))
+        if kind == "document" and as_text(inside.get("content")):
+            return {"type": "text", "text": inside["content"]}
+        return uri_or_blob(kind, inside.get("url"))
+    if kind == "reasoning":
+        return {"type": "thinking", "thinking": text}
+    if kind == "tool_use":  # among the message's tool calls too
+        return None
+    return {"type": "text", "text": text}
+
+
+def _unless_schema(value: Any) -> Any:
+    """Return *value*, unless it says what arguments a tool takes instead of which it was given."""
+    if type(value) is not dict:
+        return value
+    if "properties" in value or "$schema" in value or "$defs" in value:
+        return None
+    described = value and all("type" in as_dict(inner) for inner in value.values())
+    return None if described else value
 
 
 def _list(value: Any) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from llmobs import semconv
 
-__all__ = ["INFERENCE_KIND", "Kind", "kind_of", "operation_of"]
+__all__ = ["INFERENCE_KIND", "INFERENCE_MODEL", "Kind", "kind_of", "operation_of"]
 
 
 class Kind(Enum):
@@ -18,6 +18,7 @@ class Kind(Enum):
 
 
 INFERENCE_KIND: Final = "openinference.span.kind"
+INFERENCE_MODEL: Final = "llm.model_name"
 
 _OPERATIONS: Final = {
     semconv.CHAT: Kind.CALL,
@@ -84,4 +85,6 @@ def kind_of(attributes: Mapping[str, Any] | None) -> Kind | None:
         return _INFERENCE.get(str(inference).upper())
     if semconv.SYSTEM in attributes and semconv.REQUEST_MODEL in attributes:
         return Kind.CALL  # before v1.29 calls of models were the only spans
+    if semconv.TOOL_NAME in attributes:
+        return Kind.TOOL  # Pydantic AI before its third version
     return None
