@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.language_models import FakeListChatModel, FakeListLLM
@@ -25,6 +26,9 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda, RunnableParallel
 from langchain_core.tools import ToolException, tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command, interrupt
 
 from llmobs import (
     AgentStepEvent,
@@ -789,3 +793,51 @@ def test_handlers_of_two_clients_each_record(
         assert ordered(names(events)) == ordered(CHAIN_SHAPE * 2)
         assert len({event.run_id for event in events}) == 2
         assert not elsewhere.statistics().dropped
+
+
+def test_answers_of_the_cache_cost_nothing(
+    events: CapturedEvents, handler: LLMObsCallbackHandler
+) -> None:
+    said = AIMessage(
+        content="fine",
+        usage_metadata={"input_tokens": 10, "output_tokens": 5, "total_tokens": 15},
+        response_metadata={"model_name": "gpt-4o"},
+    )
+    model = GenericFakeChatModel(messages=iter([said]), cache=InMemoryCache())
+    asyncio.run(model.ainvoke("hi", config=using(handler)))
+    model.invoke("hi", config=using(handler))
+    asked, cached = events.of(PromptCallEvent)
+    assert asked.cost_source != "cache"
+    assert (cached.cost_usd, cached.cost_source) == (0.0, "cache")
+    assert (cached.tokens_input, cached.tokens_output) == (10, 5)
+    assert cached.response == asked.response
+
+
+@pytest.mark.parametrize("in_a_tool", [False, True])
+def test_an_interrupt_tells_what_was_asked_and_what_was_answered(
+    events: CapturedEvents, handler: LLMObsCallbackHandler, in_a_tool: bool
+) -> None:
+    @tool
+    def confirm() -> str:
+        """Confirm."""
+        return str(interrupt({"question": "really?"}))
+
+    def ask(state: Any) -> Any:
+        return {"said": confirm.invoke({}) if in_a_tool else interrupt({"question": "really?"})}
+
+    graph: Any = StateGraph(dict)
+    graph.add_node("ask", ask)
+    graph.add_edge(START, "ask")
+    graph = graph.compile(checkpointer=InMemorySaver())
+    config = using(handler, configurable={"thread_id": "t"})
+    graph.invoke({"said": ""}, config)
+    graph.invoke(Command(resume={"answer": "yes"}), config)
+    steps = [e for e in events.of(AgentStepEvent) if e.step_name == "ask"]
+    assert steps[0].status == "success"
+    context: Any = steps[0].context
+    if in_a_tool:
+        context = events.of(ToolCallEvent)[0].metadata
+    assert context["interrupted"] == "GraphInterrupt"
+    assert [each["value"] for each in context["asked"]] == [{"question": "really?"}]
+    again = [e for e in events.of(AgentStepEvent) if e.step_name == "LangGraph"][1]
+    assert again.input_data == {"resume": {"answer": "yes"}}
