@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from importlib.metadata import version
 
 import pytest
 from genai_prices import Usage as TableUsage
@@ -19,7 +20,9 @@ from genai_prices.types import ModelInfo, TieredPrices
 
 from llmobs.pipeline import _price_table
 from llmobs.pipeline._price_table import Inquiry, _Tariff
+from llmobs.pipeline.cost import Pricing
 from llmobs.pipeline.pricing import Cost, Price, PriceBook, Usage, load_prices
+from tests.helpers import make_event
 
 AT = datetime(2026, 6, 15, 12, 30, tzinfo=UTC)
 
@@ -85,6 +88,12 @@ def asked(
             cache_read_tokens=usage.tokens_cached,
             cache_write_tokens=usage.tokens_cache_write,
             output_reasoning_tokens=usage.tokens_reasoning,
+            **usage.more,
+            **(
+                {"input_audio_seconds": usage.more["audio_seconds"]}
+                if "audio_seconds" in usage.more
+                else {}
+            ),
         ),
         model,
         provider_id=provider,
@@ -416,3 +425,242 @@ def test_wrong_prices_are_named(source: object, message: str) -> None:
     with pytest.raises(ValueError, match="prices") as caught:
         load_prices(source)  # type: ignore[arg-type]
     assert message in str(caught.value)
+
+
+# --- kinds of usage, and whose prices they have --------------------------------------------------
+
+
+FIREWORKS = "accounts/fireworks/models/gpt-oss-120b"
+SOUND = {"input_audio_tokens": 900, "output_audio_tokens": 450}
+KINDS = [
+    ("gpt-audio", "openai", Usage(1000, 500, more=SOUND)),
+    ("gpt-image-1", "openai", Usage(400, 1000, more={"input_text_tokens": 50, "input_image_tokens": 350})),
+    ("gpt-image-1.5", "openai", Usage(400, 1000, 100, more={
+        "input_image_tokens": 350, "output_image_tokens": 900, "cache_image_read_tokens": 100})),
+    ("gpt-4o-transcribe", "openai", Usage(300, 40, more={"input_audio_tokens": 280, "input_text_tokens": 20})),
+    ("whisper-1", "openai", Usage(0, 0, more={"audio_seconds": 61})),
+    ("whisper-large-v3", "groq", Usage(0, 0, more={"audio_seconds": 4})),
+    ("whisper-large-v3", "groq", Usage(0, 0, more={"audio_seconds": 40})),
+    ("tts-1-hd", "openai", Usage(0, 0, more={"input_characters": 700})),
+    ("gpt-5", "openai", Usage(900, 100, more={"web_searches": 2, "storage_searches": 3})),
+    ("claude-sonnet-4-5", "anthropic", Usage(3000, 9, 500, 1500, more={
+        "cache_write_1h_tokens": 1000, "cache_write_5m_tokens": 500})),
+    ("claude-sonnet-4-5", "anthropic", Usage(300_000, 9, 0, 1500, more={
+        "cache_write_1h_tokens": 1500, "web_searches": 4})),
+    ("claude-opus-4-1", "anthropic", Usage(10, 9, more={"web_searches": 1})),
+    ("gemini-2.5-flash", "gcp.gemini", Usage(1000, 99, 0, 0, 50, more={"input_audio_tokens": 500})),
+    ("gemini-2.5-flash", "gcp.gemini", Usage(1000, 9, 100, more={
+        "input_audio_tokens": 500, "cache_audio_read_tokens": 20})),
+    ("gemini-2.5-flash-image", "gcp.gemini", Usage(1000, 1290, more={"output_image_tokens": 1290})),
+    ("amazon.nova-sonic-v1:0", "aws.bedrock", Usage(1000, 500, more=SOUND)),
+    ("sonar-deep-research", "perplexity", Usage(33, 90_000, 0, 0, 70_000, more={
+        "output_citation_tokens": 10_000, "web_searches": 18})),
+    ("sonar", "perplexity", Usage(10, 20)),
+    ("voxtral-small-24b-2507", "mistral_ai", Usage(400, 20, more={"audio_seconds": 30})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "provider", "usage"), KINDS)
+def test_each_kind_has_the_tables_price(model: str, provider: str, usage: Usage) -> None:
+    book = PriceBook()
+    for factor in (1, 1, 2, 7):  # the second is answered from what is kept
+        plain = Usage(
+            usage.tokens_input * factor,
+            usage.tokens_output * factor,
+            usage.tokens_cached * factor,
+            usage.tokens_cache_write * factor,
+            usage.tokens_reasoning * factor,
+            {kind: count * factor for kind, count in usage.more.items()},
+        )
+        cost = book.cost(model, provider, plain, at=AT)
+        table = {"gcp.gemini": "google", "aws.bedrock": "aws", "mistral_ai": "mistral"}
+        assert cost is not None
+        assert cost.usd == asked(model, table.get(provider, provider), plain)
+        assert cost.version == f"genai-prices {version('genai_prices')}"
+
+
+def test_published_prices() -> None:
+    """Some of those, by hand from the price lists: the table is right about them."""
+    costs = [cost.usd for item in KINDS if (cost := PriceBook().cost(*item, at=AT))]
+    million, thousand = Decimal(1_000_000), Decimal(1_000)
+    assert costs[0] == Decimal("0.05835")
+    assert costs[4] == Decimal("0.006") * 61 / 60
+    assert costs[5] == Decimal("0.111") * 10 / 3600  # Groq charges ten seconds at least
+    assert (
+        costs[9]
+        == (1000 * 3 + 9 * 15 + 500 * Decimal("0.3") + 1000 * 6 + 500 * Decimal("3.75")) / million
+    )
+    assert costs[11] == (10 * 15 + 9 * 75) / million + 10 / thousand
+
+
+def test_what_has_no_price_is_named_and_the_rest_is_priced() -> None:
+    book = PriceBook({"own": Price(1, 1)})
+    plain = book.cost("gpt-4o", "openai", Usage(900, 100), at=AT)
+    more = {"code_executions": 1, "image_generations": 2, "input_text_tokens": 900}
+    partly = book.cost("gpt-4o", "openai", Usage(900, 100, more=more), at=AT)
+    assert plain is not None
+    assert partly is not None
+    assert partly.usd == plain.usd
+    assert partly.version == f"{plain.version} without code_executions, image_generations"
+    own = book.cost("own", None, Usage(900, 100, more={"web_searches": 1}))
+    assert own == Cost(Decimal("0.001"), "user without web_searches")
+
+
+def test_nothing_with_a_price_is_no_cost() -> None:
+    """Not zero: the model has prices, of other things."""
+    book = PriceBook()
+    assert book.cost("gpt-4o", "openai", Usage(0, 0, more={"audio_seconds": 9})) is None
+    assert book.cost("whisper-1", "openai", Usage(10, 20)) is None
+    assert book.cost("tts-1", "openai", Usage(10, 0)) is None
+
+
+def test_what_the_price_depends_on_is_not_guessed(caplog: pytest.LogCaptureFixture) -> None:
+    """Cached sound has a price of its own: how much of what was cached is sound must be told."""
+    usage = Usage(1000, 5, 100, more={"input_audio_tokens": 500})
+    book = PriceBook()
+    for _ in range(3):
+        assert book.cost("gemini-2.5-flash", "gcp.gemini", usage, at=AT) is None
+    [line] = caplog.messages
+    assert "cache_audio_read_tokens" in line
+
+
+def test_parts_larger_than_their_whole_have_no_cost() -> None:
+    book = PriceBook()
+    for wrong in (
+        Usage(100, 5, more={"input_audio_tokens": 101}),
+        Usage(100, 5, more={"output_audio_tokens": 6}),
+        Usage(0, 5, more={"input_audio_tokens": 1}),
+    ):
+        assert book.cost("gpt-audio", "openai", wrong, at=AT) is None
+        with pytest.raises(ValueError, match="exceed"):
+            asked("gpt-audio", "openai", wrong)
+    assert book.cost("gpt-audio", "openai", Usage(101, 5, more={"input_audio_tokens": 101}), at=AT)
+    written = {"cache_write_1h_tokens": 6, "cache_write_5m_tokens": 5}
+    assert (
+        book.cost("claude-opus-4-1", "anthropic", Usage(90, 5, 0, 5, more=written), at=AT) is None
+    )
+    # More text is cached than was sent: 900 of which 20 are sound, and only half is text.
+    mixed = {"input_audio_tokens": 500, "cache_audio_read_tokens": 20}
+    assert book.cost("gemini-2.5-flash", "google", Usage(1000, 5, 900, more=mixed), at=AT) is None
+    assert book.cost("gemini-2.5-flash", "google", Usage(1000, 5, 100, more=mixed), at=AT)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "10.1.2.3", "vllm.corp.example", "api.openai.com.evil.test"]
+)
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gpt-oss-120b", "openai/gpt-oss-120b", "gpt-oss:20b", "google/gemma-3-27b-it", "gpt-j-6b",
+        "meta-llama/Llama-3.3-70B-Instruct", "mistralai/Mistral-7B-Instruct-v0.3", "mistral-large",
+        "deepseek-ai/DeepSeek-R1", "deepseek-chat", "Qwen/Qwen3-32B", "moonshotai/Kimi-K2-Instruct",
+        "zai-org/GLM-4.6", "sonar", "grok-1", "my-claude", "not-gpt-4o",
+    ],
+)  # fmt: skip
+def test_a_server_of_ones_own_has_no_price(model: str, host: str) -> None:
+    for provider in ("openai", "anthropic", "ollama", "vllm", "lm_studio", None):
+        assert PriceBook().cost(model, provider, USAGES[1], at=AT, host=host) is None
+
+
+def test_weights_that_are_given_away_have_no_price_without_an_address() -> None:
+    for model in ("gpt-oss-120b", "openai/gpt-oss-20b", "gpt-oss:20b", "llama3:8b", "gemma3"):
+        for provider in ("openai", None, "", "ollama"):
+            assert PriceBook().cost(model, provider, USAGES[1], at=AT) is None
+    # Whoever serves them for money has a list.
+    for provider in ("groq", "together", "openrouter"):
+        assert PriceBook().cost("openai/gpt-oss-120b", provider, USAGES[1], at=AT), provider
+
+
+@pytest.mark.parametrize(
+    ("model", "known", "provider"),
+    [
+        ("claude-sonnet-4-5", "claude-sonnet-4-5", "anthropic"),
+        ("anthropic/claude-sonnet-4-5", "claude-sonnet-4-5", "anthropic"),
+        ("openrouter/anthropic/claude-sonnet-4-5", "claude-sonnet-4-5", "anthropic"),
+        ("us.anthropic.claude-sonnet-4-20250514-v1:0", "us.anthropic.claude-sonnet-4-20250514-v1:0", "aws"),
+        ("bedrock/us.anthropic.claude-sonnet-4-20250514-v1:0", "us.anthropic.claude-sonnet-4-20250514-v1:0", "aws"),
+        ("gemini-2.5-pro", "gemini-2.5-pro", "google"),
+        ("models/gemini-2.5-pro", "gemini-2.5-pro", "google"),
+        ("vertex_ai/gemini-2.5-pro", "gemini-2.5-pro", "google"),
+        ("gpt-4o", "gpt-4o", "openai"),
+        ("openai/gpt-4o", "gpt-4o", "openai"),
+        ("azure/gpt-4o", "gpt-4o", "azure"),
+        ("x-ai/grok-4", "grok-4", "x-ai"),
+        ("text-embedding-3-small", "text-embedding-3-small", "openai"),
+        ("amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0", "aws"),
+    ],
+)  # fmt: skip
+def test_behind_a_gateway_the_name_tells(model: str, known: str, provider: str) -> None:
+    usage = Usage(1000, 0) if "embedding" in model else USAGES[1]
+    for told in ("openai", "anthropic", "", None):
+        for host in ("localhost", "gateway.corp.example"):
+            cost = PriceBook().cost(model, told, usage, at=AT, host=host)
+            assert cost is not None
+            assert cost.usd == asked(known, provider, usage)
+            assert cost.version.endswith(" by the model's name")
+        cost = PriceBook().cost(model, told, usage, at=AT)
+        assert cost is not None
+        assert cost.usd == asked(known, provider, usage)
+
+
+@pytest.mark.parametrize(
+    ("model", "host", "known", "provider"),
+    [
+        ("gpt-4-1106", "x.openai.azure.com", "gpt-4-1106-preview", "azure"),
+        ("llama-3.3-70b-versatile", "api.groq.com", "llama-3.3-70b-versatile", "groq"),
+        ("openai/gpt-oss-120b", "openrouter.ai", "openai/gpt-oss-120b", "openrouter"),
+        (FIREWORKS, "api.fireworks.ai", FIREWORKS, "fireworks"),
+        ("glm-4.6", "api.z.ai", "glm-4.6", "zai"),
+        ("deepseek-chat", "api.deepseek.com", "deepseek-chat", "deepseek"),
+        ("models/gemini-2.5-pro", "generativelanguage.googleapis.com", "gemini-2.5-pro", "google"),
+        ("deepseek-ai/DeepSeek-V3:novita", "router.huggingface.co", "deepseek-ai/deepseek-v3", "huggingface_novita"),
+        ("gemini-2.5-pro", "europe-west1-aiplatform.googleapis.com", "gemini-2.5-pro", "google"),
+    ],
+)  # fmt: skip
+def test_the_address_tells_whose_prices(model: str, host: str, known: str, provider: str) -> None:
+    for told in ("openai", None):
+        told = "azure.ai.openai" if "azure" in host else told
+        cost = PriceBook().cost(model, told, USAGES[1], at=AT, host=host)
+        assert cost is not None
+        assert cost.usd == asked(known, provider, USAGES[1])
+        assert "name" not in cost.version
+
+
+def test_azure_answers_with_less_than_was_asked() -> None:
+    event = make_event(
+        model="gpt-4-1106", model_version="gpt-4", provider="azure.ai.openai",
+        server_address="x.openai.azure.com", tokens_input=1000, tokens_output=500, timestamp=AT,
+    )  # fmt: skip
+    Pricing().price(event)
+    usage = Usage(1000, 500)
+    assert event.cost_usd == float(asked("gpt-4-1106-preview", "azure", usage))
+    # A deployment's name tells nothing.
+    event = make_event(
+        model="gpt-4-ours", model_version="gpt-4", provider="azure.ai.openai",
+        server_address="x.openai.azure.com", tokens_input=1000, tokens_output=500, timestamp=AT,
+    )  # fmt: skip
+    Pricing().price(event)
+    assert event.cost_usd == float(asked("gpt-4", "azure", usage))
+
+
+def test_fast_mode_has_its_price() -> None:
+    found = 0
+    for model in get_snapshot().find_provider(None, "anthropic", None).models:
+        if any(variant.when == {"speed": "fast"} for variant in model.price_variants or ()):
+            cost = PriceBook().cost(model.id, "anthropic", USAGES[1], at=AT, service_tier="fast")
+            assert cost is not None
+            assert cost.usd == asked(model.id, "anthropic", USAGES[1], context={"speed": "fast"})
+            found += 1
+    assert found
+
+
+def test_whose_cost_it_is() -> None:
+    told = make_event(cost_usd=1.5, model="gpt-4o", provider="openai", tokens_input=5)
+    Pricing().price(told)
+    assert (told.cost_usd, told.cost_source) == (1.5, "caller")
+    charged = make_event(cost_usd=1.5, cost_source="provider", model="gpt-4o", tokens_input=5)
+    Pricing().price(charged)
+    assert (charged.cost_usd, charged.cost_source) == (1.5, "provider")
+    spoken = make_event(model="tts-1", provider="openai", usage={"input_characters": 1000})
+    Pricing().price(spoken)
+    assert spoken.cost_usd == 0.015

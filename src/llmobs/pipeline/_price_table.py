@@ -69,6 +69,23 @@ class _Tariff:
     """Kinds the table has no price for."""
     is_known: bool
     """Whether it has a price for any of them."""
+    inside: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Kinds with a price, the most special first, each with those that are parts of it."""
+
+    def check(self, counts: Counts) -> None:
+        """
+        Refuse what the table would: rates alone give any usage a cost.
+
+        Raises:
+            ValueError: The parts of a count are more than the whole.
+        """
+        rest: dict[str, int] = {}
+        for kind, parts in self.inside:
+            rest[kind] = counts[kind] - sum(rest[part] for part in parts)
+            if rest[kind] < 0:
+                raise ValueError(
+                    f"{kind} ({counts[kind]}) is less than {', '.join(parts)} together"
+                )
 
 
 class _Model:
@@ -118,6 +135,7 @@ class _Model:
             return None
         if tariff.rates is None:
             return self._ask(counts, at or datetime.now(UTC)), tariff.unpriced
+        tariff.check(counts)
         taken = counts.get("input_tokens", 0)
         rates = next(rates for rates in tariff.rates if taken > rates.above)
         return rates.of(counts), tariff.unpriced
@@ -137,7 +155,7 @@ class _Model:
         if is_known and not self._by_hour and not any("seconds" in kind for kind in kinds):
             thresholds = _thresholds(prices.values()) if "input_tokens" in kinds else []
             rates = _probe(lambda counts: self._ask(counts, at), kinds, thresholds)
-        return _Tariff(rates, () if not prices else unpriced, is_known)
+        return _Tariff(rates, () if not prices else unpriced, is_known, _inside(kinds, prices))
 
     def _ask(self, counts: Counts, at: datetime) -> Decimal:
         from genai_prices import Usage as TableUsage
@@ -174,6 +192,27 @@ def _unpriced(kinds: Iterable[str], prices: Mapping[str, Any]) -> tuple[str, ...
         kind
         for kind in kinds
         if not _is_part(kind) and (kind not in units or units[kind]["price_key"] not in prices)
+    )
+
+
+_PLAIN = frozenset(Usage(1, 1, 1, 1, 1).counts())
+"""Kinds whose sums `Usage.is_consistent` looks at."""
+
+
+def _inside(
+    kinds: tuple[str, ...], prices: Mapping[str, Any]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if _PLAIN.issuperset(kinds):
+        return ()
+    units = _units()
+    dimensions = {
+        kind: units[kind]["dimensions"].items()
+        for kind in kinds
+        if kind in units and units[kind]["price_key"] in prices
+    }
+    return tuple(
+        (kind, tuple(k for k, inner in dimensions.items() if own < inner))
+        for kind, own in sorted(dimensions.items(), key=lambda item: -len(item[1]))
     )
 
 
