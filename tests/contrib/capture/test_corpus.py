@@ -16,6 +16,7 @@ from tests.contrib.corpus import (
     cuts,
     js,
     long,
+    money,
     openai_chat,
     openai_responses,
     other,
@@ -28,6 +29,7 @@ CASES = [
     *other.CASES,
     *cuts.CASES,
     *long.CASES,
+    *money.CASES,
 ]
 
 
