@@ -39,7 +39,7 @@ def test_check_explains_each_failure(tmp_path: Path) -> None:
     good, bad, unknown = json.loads(out)["sinks"]
     assert code == 1
     assert (good["delivered"], bad["delivered"], unknown["delivered"]) == (True, False, False)
-    assert "cannot open the store" in bad["problem"]
+    assert "is not a directory" in bad["problem"]
     assert "path" in bad["advice"]
     assert "known schemes are" in unknown["problem"]
     assert "s3cret" not in out

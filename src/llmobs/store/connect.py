@@ -13,6 +13,7 @@ from llmobs.errors import (
 )
 from llmobs.paths import create, say_if_open
 from llmobs.store.schema import check_version, migrate, show_as_current
+from llmobs.store.values import decode_text
 
 __all__ = ["connect_reader", "connect_writer", "explain", "is_about_values"]
 
@@ -82,14 +83,17 @@ def connect_reader(path: Path) -> sqlite3.Connection:
             check_same_thread=False,
         )
         connection.row_factory = sqlite3.Row
+        connection.text_factory = decode_text
         if check_version(connection) == 0:
             raise StoreNotFoundError(f"{path} is a database, but not a store of llmobs")
         show_as_current(connection)
-    except (sqlite3.Error, LLMObsError) as error:
+    except (sqlite3.Error, UnicodeError, LLMObsError) as error:
         if connection is not None:
             connection.close()
         if isinstance(error, sqlite3.Error):
             raise explain(error, path) from error
+        if isinstance(error, UnicodeError):  # in the name of a table or a column
+            raise StoreCorruptError(f"{path} is damaged: {error}") from error
         raise
     return connection
 

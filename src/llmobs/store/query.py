@@ -10,11 +10,24 @@ __all__ = [
     "STORED",
     "SUMMARY",
     "UNPRICED",
+    "add_up",
     "conditions",
     "glob",
+    "number",
     "select_events",
     "where_clause",
 ]
+
+
+def number(column: str) -> str:
+    """Return SQL for *column*, NULL where no number stands in it."""
+    return f"iif(typeof({column}) IN ('integer', 'real'), {column}, NULL)"
+
+
+def add_up(column: str) -> str:
+    """Return SQL for the sum of whole numbers; ``sum()`` fails where it passes 64 bits."""
+    return f"CAST(total({number(column)}) AS INTEGER)"
+
 
 STORED: Final = "e.id, e.run_id, e.event_type, e.body"
 """Columns of a `StoredEvent`."""

@@ -1,24 +1,28 @@
 """Read the store: blocking and read-only, while applications write to it."""
 
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 
 from llmobs.codec import clean_text
+from llmobs.errors import StoreCorruptError
+from llmobs.events import Event
 from llmobs.store.connect import connect_reader, explain
 from llmobs.store.query import (
     KEYS,
     STORED,
     SUMMARY,
     UNPRICED,
+    add_up,
     conditions,
     glob,
+    number,
     select_events,
     where_clause,
 )
@@ -33,12 +37,14 @@ from llmobs.store.records import (
     StoredEvent,
     to_microseconds,
 )
+from llmobs.store.values import COERCE, as_text
 
 __all__ = ["Reader"]
 
 _EVERYTHING: Final = RunFilter()
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CANDIDATES: Final = 5
+_RUN: Final = {field.name: field.type for field in fields(RunSummary)}
+_COST: Final = tuple(field.type for field in fields(CostGroup))
 
 
 class Reader:
@@ -124,14 +130,14 @@ class Reader:
             ("substr(run_id, -length(?)) = ?", [text] * 2),
         ):
             query = f"SELECT run_id FROM runs WHERE {condition} ORDER BY started DESC LIMIT ?"  # noqa: S608
-            found = [row[0] for row in self._all(query, [*values, _CANDIDATES + 1])]
+            found = [as_text(row[0]) for row in self._all(query, [*values, _CANDIDATES + 1])]
             if len(found) > 1:
                 raise AmbiguousRunError(
                     f"several runs fit {text!r}: give more characters, or the whole id",
                     found[:_CANDIDATES],
                 )
             if found:
-                return str(found[0])
+                return found[0]
         raise RunNotFoundError(
             f"no run in {self._path} has an id that begins or ends with {text!r}"
         )
@@ -156,8 +162,8 @@ class Reader:
             " ORDER BY e.event_type <> 'run', e.timestamp, e.id LIMIT ?",
             [run_id, -1 if limit is None else limit],
         )
-        decoded = [StoredEvent(*row).decode() for row in rows]
-        events = sorted((e for e in decoded if e is not None), key=lambda event: event.timestamp)
+        decoded = [_stored(row).decode() for row in rows]
+        events = sorted((e for e in decoded if e is not None), key=_time)
         return RunDetail(summary, events, total, unreadable=len(decoded) - len(events))
 
     # Events.
@@ -165,12 +171,12 @@ class Reader:
     def tail(self, after: int, *, limit: int = 1000) -> list[StoredEvent]:
         """Return what was stored after the event with the number *after*, oldest first."""
         query = f"SELECT {STORED} FROM events e WHERE e.id > ? ORDER BY e.id LIMIT ?"  # noqa: S608
-        return [StoredEvent(*row) for row in self._all(query, [after, limit])]
+        return [_stored(row) for row in self._all(query, [after, limit])]
 
     def latest(self, count: int) -> list[StoredEvent]:
         """Return the *count* events stored last, oldest first."""
         query = f"SELECT {STORED} FROM events e ORDER BY e.id DESC LIMIT ?"  # noqa: S608
-        return [StoredEvent(*row) for row in reversed(self._all(query, [count]))]
+        return [_stored(row) for row in reversed(self._all(query, [count]))]
 
     def events(
         self, where: RunFilter = _EVERYTHING, *, types: Sequence[str] = ()
@@ -193,7 +199,7 @@ class Reader:
                 if not rows:
                     return
                 for row in rows:
-                    yield StoredEvent(*row)
+                    yield _stored(row)
         finally:  # an open cursor would keep this connection from seeing anything new
             with suppress(sqlite3.ProgrammingError):  # the connection is closed already
                 cursor.close()
@@ -223,14 +229,14 @@ class Reader:
             values.append(to_microseconds(where.since))
         order = "key" if by == "day" else "cost DESC NULLS LAST, calls DESC, key"
         rows = self._all(
-            f"SELECT {KEYS[by]} AS key, count(*) AS calls, sum(e.failed),"  # noqa: S608
-            " coalesce(sum(e.tokens_input), 0), coalesce(sum(e.tokens_output), 0),"
-            f" coalesce(sum(e.tokens_cached), 0), sum(e.cost_usd) AS cost,"
-            f" sum({UNPRICED}), avg(iif(e.failed, NULL, e.latency_ms))"
+            f"SELECT {KEYS[by]} AS key, count(*) AS calls, {add_up('e.failed')},"  # noqa: S608
+            f" {add_up('e.tokens_input')}, {add_up('e.tokens_output')},"
+            f" {add_up('e.tokens_cached')}, sum({number('e.cost_usd')}) AS cost,"
+            f" sum({UNPRICED}), avg(iif(e.failed, NULL, {number('e.latency_ms')}))"
             f" FROM events e{join}{where_clause(parts)} GROUP BY 1 ORDER BY {order}",
             values,
         )
-        return [CostGroup(*row) for row in rows]
+        return [CostGroup(*_coerced(_COST, row)) for row in rows]
 
     # The connection.
 
@@ -240,6 +246,8 @@ class Reader:
             yield
         except sqlite3.Error as error:
             raise explain(error, self._path) from error
+        except (MemoryError, OverflowError, UnicodeError) as error:  # damaged lengths and names
+            raise StoreCorruptError(f"{self._path} is damaged: {error!r}") from error
 
     def _execute(self, query: str, values: Sequence[Any]) -> sqlite3.Cursor:
         # Arguments of a command line may hold lone surrogates, which SQLite does not take.
@@ -256,8 +264,18 @@ class Reader:
         return int(self._all(query, values)[0][0])
 
 
+def _coerced(kinds: Iterable[Any], row: Iterable[Any]) -> Iterator[Any]:
+    return (COERCE[kind](value) for kind, value in zip(kinds, row, strict=True))
+
+
 def _summary(row: sqlite3.Row) -> RunSummary:
-    values = dict(row)
-    for column in ("started", "ended"):
-        values[column] = _EPOCH + timedelta(microseconds=values[column])
-    return RunSummary(**values)
+    return RunSummary(**{name: COERCE[_RUN[name]](row[name]) for name in row.keys()})  # noqa: SIM118
+
+
+def _stored(row: sqlite3.Row) -> StoredEvent:
+    return StoredEvent(row[0], *map(as_text, row[1:]))
+
+
+def _time(event: Event) -> datetime:
+    moment = event.timestamp
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

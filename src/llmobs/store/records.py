@@ -126,7 +126,7 @@ class StoredEvent(Struct, frozen=True, gc=False):
         """Return the event; None if the JSON is not one this llmobs can read."""
         try:
             return decode(self.body)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):  # nested without end
             return None
 
 
