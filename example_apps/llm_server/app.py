@@ -20,6 +20,7 @@ from . import (
     faults,
     headers,
     openai_chat,
+    openai_compaction,
     openai_other,
     openai_responses,
 )
@@ -51,6 +52,8 @@ class LLMServer:
         openai: dict[str, Answering] = {
             "/chat/completions": openai_chat.reply,
             "/responses": partial(openai_responses.reply, memory=self._conversations),
+            "/responses/compact": partial(openai_compaction.compact, memory=self._conversations),
+            "/responses/input_tokens": partial(openai_compaction.count, memory=self._conversations),
             "/completions": openai_other.completions,
             "/embeddings": openai_other.embeddings,
         }

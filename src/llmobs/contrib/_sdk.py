@@ -92,7 +92,16 @@ class Sdk:
         self._later.clear()
 
     def _http_client(self, client: Any) -> Any:
-        http_client = getattr(client, "_client", None)
-        if http_client is None:
-            raise TypeError(f"{type(client).__qualname__} is no client of the {self._name} package")
-        return http_client
+        # Not by the attribute alone: other SDKs keep an HTTP client there too, of another wire.
+        is_ours = any(
+            base.__name__ in _BASES and base.__module__.partition(".")[0] == self._name
+            for base in client.__class__.__mro__
+        )
+        if not is_ours:
+            what = client if isinstance(client, type) else client.__class__
+            raise TypeError(
+                f"{what.__module__}.{what.__qualname__} is no client of the {self._name} package; "
+                "llmobs.contrib.httpx.instrument() takes the HTTP client of any SDK whose wire is "
+                "OpenAI's or Anthropic's"
+            )
+        return client._client  # noqa: SLF001 - where the SDK's base class puts it

@@ -64,6 +64,58 @@ def test_only_http_clients() -> None:
         openai_door.instrument(object())
 
 
+class OtherSdk:
+    """Keeps its HTTP client where OpenAI's does, and speaks a wire of its own (Ollama, Groq, ...)."""
+
+    def __init__(self) -> None:
+        self._client = httpx2.Client(headers={"user-agent": "ollama-python/1.0 (x86_64)"})
+
+
+@pytest.mark.parametrize(
+    ("instrument", "make"),
+    [
+        (openai_door.instrument, OtherSdk),
+        (openai_door.instrument, lambda: anthropic.Anthropic(api_key="k")),
+        (openai_door.instrument, lambda: httpx2.Client()),
+        (openai_door.instrument, lambda: openai.OpenAI),
+        (openai_door.instrument, lambda: openai),
+        (openai_door.uninstrument, OtherSdk),
+        (anthropic_door.instrument, lambda: openai.OpenAI(api_key="k")),
+        (anthropic_door.instrument, lambda: openai.AsyncOpenAI(api_key="k")),
+        (door.instrument, lambda: openai.OpenAI(api_key="k")),
+        (door.instrument, lambda: OtherSdk()._client),
+        (door.instrument, lambda: httpx2.HTTPTransport()),
+    ],
+)
+def test_clients_of_another_wire_are_refused(instrument: Any, make: Any) -> None:
+    """Taken, they would record nothing, and nobody would notice."""
+    client = make()
+    with pytest.raises(TypeError, match=r"is no client of|is not read here"):
+        instrument(client)
+    inner = getattr(client, "_client", client)
+    assert not door.is_instrumented(inner)
+
+
+def test_subclasses_and_proxies_of_a_client_are_clients() -> None:
+    class Mine(openai.OpenAI):
+        pass
+
+    class Proxy:
+        def __init__(self, client: Any) -> None:
+            self._wrapped = client
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._wrapped, name)
+
+        @property
+        def __class__(self) -> Any:
+            return self._wrapped.__class__
+
+    for client in (Mine(api_key="k"), Proxy(openai.OpenAI(api_key="k"))):
+        assert openai_door.instrument(client) is client
+        assert door.is_instrumented(client._client)
+
+
 def test_a_transport_around_ours_records_once(
     events: CapturedEvents, llmobs_client: Client
 ) -> None:

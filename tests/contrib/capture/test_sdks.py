@@ -104,6 +104,29 @@ def test_openai_streamed(
         assert event.tokens_input is None  # nobody asked for it
 
 
+def test_a_conversation_compacted(
+    plain_gpt: openai.OpenAI, gpt: openai.OpenAI, events: CapturedEvents
+) -> None:
+    call = ("responses.compact", {"model": "gpt-5", "input": LONG, "instructions": "Be kind"})
+    [expected] = see(plain_gpt, call)
+    assert see(gpt, call) == [expected]
+    event = only(events)
+    assert (event.operation, event.model, event.status) == ("chat", "gpt-5", "success")
+    check_openai_usage(event, expected["usage"])
+    assert event.warnings == ()
+    assert "encrypted_content, " in str(event.response)
+    assert expected["output"][-1]["encrypted_content"] not in str(event.response)
+
+
+def test_counting_the_tokens_of_responses_spends_none(
+    gpt: openai.OpenAI, events: CapturedEvents
+) -> None:
+    counted = gpt.responses.input_tokens.count(model="gpt-5", input="Explain queues")
+    event = only(events)
+    assert (event.operation, event.tokens_input) == ("count_tokens", None)
+    assert event.response_metadata == {"input_tokens": counted.input_tokens}
+
+
 # The SDK leaves its async generators unfinished after [DONE], with and without us; trio minds.
 @pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

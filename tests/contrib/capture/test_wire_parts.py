@@ -12,7 +12,7 @@ from llmobs.contrib._wire.aws import FrameSplitter
 from llmobs.contrib._wire.body import Copy, clip, pieces
 from llmobs.contrib._wire.mention import LAST_EVENT, USAGE, Mention
 from llmobs.contrib._wire.partial import read_head, read_tail
-from llmobs.contrib._wire.recognise import recognise
+from llmobs.contrib._wire.recognise import _troubles, recognise
 from llmobs.contrib._wire.sse import EventSplitter, fields_of
 from tests.contrib.corpus import sse
 from tests.contrib.corpus.anthropic import EVENTS, frame
@@ -130,7 +130,8 @@ def test_a_copy_is_bounded_and_holds_both_ends(data: bytes, limit: int, size: in
     assert data.startswith(head)
     if copy.tail is None:
         assert head == data
-        assert copy.last_bytes == data[-512:]
+        assert data.endswith(copy.last_bytes)
+        assert len(copy.last_bytes) >= min(len(data), 512)
     else:
         assert data.endswith(copy.tail)
         assert len(head) == limit - limit // 8
@@ -167,6 +168,14 @@ def test_encodings_in_a_row_and_zstd() -> None:
         (b"/anthropic/v1/messages/count_tokens", "count_tokens"),
         (b"/v1/audio/transcriptions", "generate_content"),
         (b"/openai/deployments/x/embeddings?api-version=1", "embeddings"),
+        (b"/v1/agents/completions", "chat"),
+        (b"/v1/fim/completions", "text_completion"),
+        (b"/v1/responses/compact", "chat"),
+        (b"/v1/responses/input_tokens", "count_tokens"),
+        (b"/v1/responses/resp_1/cancel", None),
+        (b"/api/embed", "embeddings"),
+        (b"/api/embeddings", "embeddings"),
+        (b"/api/chat", None),
         (b"/v1/chat/completions/123", None),
         (b"/v1/messages/batches", None),
         (b"/v1/models", None),
@@ -220,3 +229,29 @@ def test_a_copy_finds_usage_wherever_it_stands(size: int, limit: int) -> None:
         copy.close()
         known = bytes(copy.rest) + b"".join(copy.chunks) + copy.usage + (copy.tail or b"")
         assert b'{"input_tokens":12}' in known or limit == 100
+
+
+@pytest.mark.parametrize(
+    ("host", "paths", "lines"),
+    [
+        ("generativelanguage.googleapis.com", ["/v1beta/models/gemini-9-a:generateContent"], 1),
+        ("api.mistral.ai", [f"/v1/conversations/conv{n}" for n in range(20)], 1),
+        ("api.mistral.ai", ["/v1/ocr", "/v1/classifications"], 2),
+        ("api.openai.com", [f"/v1/threads/thread_a{n}/runs" for n in range(20)], 1),
+        ("api.cohere.com", ["/v2/chat", "/v2/chat?x=1", "/v2/chat/"], 2),
+        ("api.openai.com", ["/v1/files", "/v1/uploads/u1/parts", "/v1/responses/r1/cancel"], 0),
+        ("api.openai.com", ["/v1/chat/completions", "/v1/responses/compact"], 0),
+        ("unknown.test", ["/v2/chat", "/api/chat"], 0),
+    ],
+)
+def test_traffic_that_nobody_reads_is_said_once(
+    host: str, paths: list[str], lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    recognise.cache_clear()
+    _troubles._seen.clear()
+    for _ in range(3):
+        for path in paths:
+            recognise("GET", host, path.encode())
+            recognise("POST", host, path.encode())
+    assert len(caplog.messages) == lines
+    assert all(f"https://{host}/v" in line for line in caplog.messages)

@@ -14,6 +14,7 @@ from llmobs.contrib._wire.wire import (
     Json,
     StreamEvent,
     Wire,
+    as_count,
     as_dict,
     as_list,
     as_text,
@@ -127,7 +128,7 @@ def _known_at_start(usage: Json) -> Json:
 
 def _count_response(body: Json) -> Fields:
     # Not usage: nothing was spent, and a run's totals must not contain it.
-    return {"response_metadata": {"input_tokens": body.get("input_tokens")}}
+    return {"response_metadata": {"input_tokens": as_count(body.get("input_tokens"))}}
 
 
 WIRE = Wire(_request, _response, _assemble, _is_content)

@@ -20,10 +20,10 @@ from llmobs.contrib._wire.wire import (
     as_text,
 )
 
-__all__ = ["WIRE", "common_response", "request_params"]
+__all__ = ["FIM", "WIRE", "common_response", "request_params"]
 
 _NOT_PARAMS = frozenset(
-    {"messages", "input", "prompt", "system", "instructions", "model", "stream"}
+    {"messages", "input", "prompt", "suffix", "system", "instructions", "model", "stream"}
 )
 
 
@@ -156,4 +156,11 @@ def _assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
     return body, bool(reasons) and all(reasons.values())
 
 
+def _fim_request(body: Json) -> Fields:
+    """Mistral's "fill in the middle": texts before and behind; answered as a chat is."""
+    asked = [text for name in ("prompt", "suffix") if (text := as_text(body.get(name)))]
+    return {**_request(body), "prompt": asked[0] if len(asked) == 1 else asked}
+
+
 WIRE = Wire(_request, _response, _assemble, _is_content)
+FIM = Wire(_fim_request, _response, _assemble, _is_content)

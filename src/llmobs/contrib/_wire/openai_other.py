@@ -69,8 +69,16 @@ def _completion_is_content(data: Json) -> bool:
     return any(as_text(as_dict(choice).get("text")) for choice in as_list(data.get("choices")))
 
 
+def _embedding_request(body: Json) -> Fields:
+    return _request(body, "input" if "input" in body else "prompt")  # Ollama's first one
+
+
 def _embedding_response(body: Json) -> Fields:
     data = as_list(body.get("data"))
+    if not data and ("embeddings" in body or "embedding" in body):  # Ollama's own two
+        vectors = as_list(body.get("embeddings")) or [body.get("embedding")]
+        data = [{"embedding": vector} for vector in vectors if vector]
+        body = {**body, "usage": {"prompt_tokens": body.get("prompt_eval_count")}}
     first = as_dict(data[0] if data else None).get("embedding")
     figures: Json = {"vectors": len(data)}
     if type(first) is list:
@@ -115,5 +123,5 @@ COMPLETIONS = Wire(
     _completion_assemble,
     _completion_is_content,
 )
-EMBEDDINGS = Wire(lambda body: _request(body, "input"), _embedding_response)
+EMBEDDINGS = Wire(_embedding_request, _embedding_response)
 MEDIA = Wire(_media_request, _media_response, _media_assemble, keeps_content=False)

@@ -9,9 +9,18 @@ from typing import Any
 
 from llmobs.contrib._wire.messages import message, parts, text_part, tool_call, tool_calls_of
 from llmobs.contrib._wire.openai_chat import common_response, request_params
-from llmobs.contrib._wire.wire import Fields, Json, StreamEvent, Wire, as_dict, as_list, as_text
+from llmobs.contrib._wire.wire import (
+    Fields,
+    Json,
+    StreamEvent,
+    Wire,
+    as_count,
+    as_dict,
+    as_list,
+    as_text,
+)
 
-__all__ = ["WIRE"]
+__all__ = ["COUNT", "WIRE"]
 
 _LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
@@ -158,4 +167,10 @@ def _finished(item: Json) -> Json:
     return {**whole, "content": content} if content else whole
 
 
+def _count_response(body: Json) -> Fields:
+    # Not usage: nothing was spent, and a run's totals must not contain it.
+    return {"response_metadata": {"input_tokens": as_count(body.get("input_tokens"))}}
+
+
 WIRE = Wire(_request, _response, _assemble, _is_content)
+COUNT = Wire(_request, _count_response)

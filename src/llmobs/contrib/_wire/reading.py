@@ -45,6 +45,7 @@ def read_exchange(exchange: Exchange, event: PromptCallEvent) -> None:
     """Set the fields of *event* that *exchange* tells; what is there and not told stays."""
     reader = _Reader(exchange)
     fields = reader.read()
+    fields["model"] = fields.get("model") or fields.get("model_version")  # Mistral's agents
     event.warnings = (*event.warnings, *fields.pop("warnings", ()), *reader.warnings)
     for name, value in fields.items():
         if value is not None and value != []:

@@ -1,5 +1,10 @@
-"""Which HTTP request is a call of a model, judged by method, host and path alone."""
+"""
+Which HTTP request is a call of a model, judged by method, host and path alone.
 
+What is sent to a provider and nobody here reads is said once, so that nobody believes it recorded.
+"""
+
+import math
 import re
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -7,6 +12,7 @@ from urllib.parse import unquote
 
 from llmobs.contrib._wire import anthropic_messages, openai_chat, openai_other, openai_responses
 from llmobs.contrib._wire.wire import Wire
+from llmobs.guard import Troubles
 from llmobs.providers import provider_of_host
 
 __all__ = ["Target", "recognise"]
@@ -34,8 +40,12 @@ _MEDIA = (
 _ROUTES: Final[tuple[_Route, ...]] = (
     # path, wire, operation, provider if the host is unknown, whether the path alone is proof
     (r"/chat/completions", openai_chat.WIRE, "chat", "openai", True),
-    (r"/responses", openai_responses.WIRE, "chat", "openai", False),
+    (r"/agents/completions", openai_chat.WIRE, "chat", "mistral_ai", False),
+    (r"/fim/completions", openai_chat.FIM, "text_completion", "mistral_ai", False),
+    (r"/responses(?:/compact)?", openai_responses.WIRE, "chat", "openai", False),
+    (r"/responses/input_tokens", openai_responses.COUNT, "count_tokens", "openai", False),
     (r"/completions", openai_other.COMPLETIONS, "text_completion", "openai", False),
+    (r"/api/embed(?:dings)?", openai_other.EMBEDDINGS, "embeddings", "ollama", False),
     (r"/embeddings", openai_other.EMBEDDINGS, "embeddings", "openai", False),
     (_MEDIA, openai_other.MEDIA, "generate_content", "openai", False),
     (r"/messages/count_tokens", anthropic_messages.COUNT, "count_tokens", "anthropic", False),
@@ -88,4 +98,28 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
             model, provider, certain = deployment[1], "azure.ai.openai", True
         known = provider_of_host(host)
         return Target(wire, operation, known or provider, host, model, certain or bool(known))
+    if provider := provider_of_host(host):
+        _say_unread(provider, host, path)
     return None
+
+
+_NO_MODEL = re.compile(
+    r".*/(?:files|uploads|vector_stores|containers|organizations?|moderations|oauth2?|token"
+    r"|fine[_-]?tuning|skills|libraries|connectors|workflows|observability)(?:/.*)?|.*/cancel/?"
+)
+"""Paths of providers behind which no model answers, or none that tells its tokens."""
+_NAMED = re.compile(r"/(?!v\d+(?:beta|alpha)?\d*(?:/|$))[^/:]*\d[^/:]*")
+_troubles = Troubles(math.inf)
+
+
+def _say_unread(provider: str, host: str, path: str) -> None:
+    if _NO_MODEL.fullmatch(path):
+        return
+    kind = _NAMED.sub("/*", path)[:200]  # ids and names of models make no new kind
+    _troubles.log(
+        f"unread:{host}:{kind}",
+        "llmobs: POST https://%s%s is not read: calls of this kind (%s) are not recorded.",
+        host,
+        kind,
+        provider,
+    )
