@@ -128,6 +128,8 @@ class LLMServer:
             raise WireError(429)
         if "stream-error" in asked and not content.get("stream"):
             raise WireError(500)
+        if "strict" in asked and "stream_options" in content:
+            raise WireError(422, "Extra inputs are not permitted: stream_options")
         if asked.status is None:
             return
         prompt = json.dumps([content.get(key) for key in ("messages", "input", "prompt", "model")])

@@ -27,6 +27,7 @@ SHAPES = frozenset(
         "split",
         "crlf",
         "comments",
+        "strict",
     }
 )
 """Every fault that is not a status."""

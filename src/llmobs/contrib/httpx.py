@@ -12,13 +12,21 @@ One call in another way than the client's::
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from llmobs.client import Recording
 from llmobs.contrib._wire.call import CAPTURE_HEADER, Call, CaptureContent, Options, begin
 from llmobs.contrib._wire.ending import Ending
-from llmobs.contrib._wire.filter import UsageFilter, with_usage_asked
+from llmobs.contrib._wire.filter import (
+    REFUSED,
+    Decoded,
+    Servers,
+    UsageFilter,
+    decoder,
+    with_usage_asked,
+)
 from llmobs.contrib._wire.streams import report, stream_class
 
 __all__ = [
@@ -61,7 +69,7 @@ class _Recording:
             call = begin(request, self.options)
             if call is not None:
                 request.extensions["llmobs"] = True
-                if self.options.include_usage:
+                if self.options.include_usage and request.url not in _refusing:
                     return call, _asking_for_usage(request)
         except Exception as error:  # noqa: BLE001 - reported; the host must not notice
             report(error)
@@ -77,11 +85,16 @@ class _Recording:
                 copy.take(response.content)
                 call.end(Ending.WHOLE)
                 return
+            stream = response.stream
             usage = None
-            if sent is not request and _is_plain_stream(response):
-                usage = UsageFilter()
+            if sent is not request and _is_stream(response):
+                stream = _without_encoding(response)
+                usage = None if stream is None else UsageFilter()
+                call.decoded = stream is not response.stream
             kind: Any = type(response.stream)
-            response.stream = stream_class(kind, self._is_async)(response.stream, call, copy, usage)
+            response.stream = stream_class(kind, self._is_async)(
+                stream or response.stream, call, copy, usage
+            )
         except Exception as error:  # noqa: BLE001 - reported; the host must not notice
             report(error)
 
@@ -118,6 +131,10 @@ class RecordingTransport(_Recording):
             return self.inner.handle_request(sent)
         try:
             response = self.inner.handle_request(sent)
+            if _refuses(request, sent, response):
+                response.close()
+                sent, response = request, self.inner.handle_request(request)
+                _asked_again(request, response)
         except BaseException as error:
             self._failed(call, request, error)
             raise
@@ -166,6 +183,10 @@ class AsyncRecordingTransport(_Recording):
             return await self.inner.handle_async_request(sent)
         try:
             response = await self.inner.handle_async_request(sent)
+            if _refuses(request, sent, response):
+                await response.aclose()
+                sent, response = request, await self.inner.handle_async_request(request)
+                _asked_again(request, response)
         except BaseException as error:
             self._failed(call, request, error)
             raise
@@ -204,11 +225,38 @@ def _asking_for_usage(request: Any) -> Any:
     )
 
 
-def _is_plain_stream(response: Any) -> bool:
+_refusing = Servers()
+
+
+def _refuses(request: Any, sent: Any, response: Any) -> bool:
+    """Whether the server may have refused what was asked beside the caller's own request."""
+    return sent is not request and response.status_code in REFUSED
+
+
+def _asked_again(request: Any, response: Any) -> None:
+    """Remember the server if the caller's own request is none it refuses."""
+    if response.status_code < 400:
+        _refusing.add(request.url)
+
+
+def _is_stream(response: Any) -> bool:
+    kind: str = response.headers.get("content-type", "")
+    return kind.startswith("text/event-stream")
+
+
+def _without_encoding(response: Any) -> Any:
+    """Return the body of *response* decoded, as it was asked for; None if that is not possible here."""
     headers = response.headers
-    kind: str = headers.get("content-type", "")
     encoding: str = headers.get("content-encoding", "identity")
-    return kind.startswith("text/event-stream") and encoding == "identity"
+    if encoding == "identity":
+        return response.stream
+    decode = decoder(encoding)
+    if decode is None:
+        return None
+    del headers["content-encoding"]
+    headers.pop("content-length", None)
+    library = sys.modules[type(response).__module__.partition(".")[0]]
+    return Decoded(response.stream, decode, library.DecodingError)
 
 
 # Clients.

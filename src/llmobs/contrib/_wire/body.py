@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from llmobs.contrib._wire.mention import LAST_EVENT, USAGE, Mention
 
-__all__ = ["MAX_MARKS", "Copy", "Piece", "clip", "pieces"]
+__all__ = ["MAX_MARKS", "Copy", "Piece", "clip", "decompressor", "pieces"]
 
 MAX_MARKS: Final = 4096
 """Pieces whose time of arrival is noted; the first token is among them."""
@@ -161,7 +161,7 @@ def pieces(copy: Copy, encodings: list[str]) -> tuple[list[Piece], str | None]:
     for encoding in reversed(encodings):
         if encoding in ("identity", ""):
             continue
-        decompress = _decompressor(encoding)
+        decompress = decompressor(encoding)
         if decompress is None:
             return [], f"the body is encoded as {encoding[:40]!r}, which cannot be read here"
         limit = copy.limit * MAX_EXPANSION
@@ -194,7 +194,8 @@ def _marked(copy: Copy) -> Iterator[Piece]:
         yield Piece(bytes(copy.rest[at : at + _SLICE]), time)
 
 
-def _decompressor(encoding: str) -> Callable[[bytes], bytes] | None:
+def decompressor(encoding: str) -> Callable[[bytes], bytes] | None:
+    """Return what decodes a body piece by piece; None for an encoding that cannot be read here."""
     if encoding in ("gzip", "x-gzip"):
         return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
     if encoding == "deflate":

@@ -2,15 +2,20 @@
 Asking OpenAI for the usage of a stream, and keeping the extra chunk that brings it from the caller.
 
 ``stream_options.include_usage`` makes one more chunk, with ``usage`` and no choices, come before
-``[DONE]`` (OpenAI API reference, "Chat", ``stream_options``).
+``[DONE]`` (OpenAI API reference, "Chat", ``stream_options``). Some servers refuse requests that hold
+it: those are sent again as they were, and their server is not asked again.
 """
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Final
 
 import msgspec
 
+from llmobs.contrib._wire.body import decompressor
 from llmobs.contrib._wire.sse import EventSplitter, fields_of
 from llmobs.contrib._wire.wire import as_dict
 
-__all__ = ["UsageFilter", "with_usage_asked"]
+__all__ = ["REFUSED", "Decoded", "Servers", "UsageFilter", "decoder", "with_usage_asked"]
 
 
 def with_usage_asked(body: bytes) -> bytes | None:
@@ -28,6 +33,78 @@ def with_usage_asked(body: bytes) -> bytes | None:
         return body[:start] + b'"stream_options":{"include_usage":true},' + body[start:]
     request["stream_options"] = {**as_dict(options), "include_usage": True}
     return msgspec.json.encode(request)
+
+
+REFUSED: Final = frozenset({400, 422})
+"""Statuses with which a server may refuse a request for a member it does not know."""
+
+
+class Servers:
+    """Addresses of servers that refuse to be asked; the oldest are forgotten."""
+
+    def __init__(self, size: int = 1024) -> None:
+        self._known: dict[str, None] = {}
+        self._size = size
+
+    def add(self, url: Any) -> None:
+        """Remember the server of *url*."""
+        self._known[self._key(url)] = None
+        if len(self._known) > self._size:
+            self._known.pop(next(iter(self._known)), None)
+
+    def __contains__(self, url: Any) -> bool:
+        return bool(self._known) and self._key(url) in self._known
+
+    @staticmethod
+    def _key(url: Any) -> str:
+        return f"{url.host}:{url.port}"
+
+
+def decoder(encoding: str) -> Callable[[bytes], bytes] | None:
+    """Return what decodes a ``content-encoding`` piece by piece; None if that is not possible here."""
+    names = [name for name in encoding.lower().replace(" ", "").split(",") if name != "identity"]
+    steps = [decompressor(name) for name in reversed(names)]
+    if not steps or None in steps:
+        return None
+
+    def decode(data: bytes) -> bytes:
+        for step in steps:
+            data = step(data)  # type: ignore[misc]
+        return data
+
+    return decode
+
+
+class Decoded:
+    """
+    A body without its content encoding, sync or async as the one it reads.
+
+    Args:
+        inner: The stream of a response.
+        decode: See :func:`decoder`.
+        error: What the client raises for a body that is not what its headers say.
+    """
+
+    def __init__(self, inner: Any, decode: Callable[[bytes], bytes], error: Any) -> None:
+        self._inner = inner
+        self._decode = decode
+        self._error = error
+        self.close = getattr(inner, "close", None)
+        self.aclose = getattr(inner, "aclose", None)
+
+    def _decoded(self, chunk: bytes) -> bytes:
+        try:
+            return self._decode(chunk)
+        except Exception as error:
+            raise self._error(str(error)) from error
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._inner:
+            yield self._decoded(chunk)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._inner:
+            yield self._decoded(chunk)
 
 
 class UsageFilter:
