@@ -98,8 +98,8 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
             model, provider, certain = deployment[1], "azure.ai.openai", True
         known = provider_of_host(host)
         return Target(wire, operation, known or provider, host, model, certain or bool(known))
-    if provider := provider_of_host(host):
-        _say_unread(provider, host, path)
+    if unread := provider_of_host(host):
+        _say_unread(unread, host, path)
     return None
 
 
