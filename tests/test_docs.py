@@ -23,6 +23,12 @@ def test_generated_pages_are_current() -> None:
         )
 
 
+def test_the_page_on_usage_is_current() -> None:
+    generate = runpy.run_path(str(ROOT / "docs" / "generate_usage.py"))
+    page = (ROOT / "docs" / "reference" / "usage.md").read_text()
+    assert page == generate["page"](), "usage.md is not current: run python docs/generate_usage.py"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):

@@ -9,9 +9,9 @@ import re
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["SELF_HOSTED", "is_known_host", "provider_name", "provider_of_host"]
+__all__ = ["HOSTS", "NAMES", "SELF_HOSTED", "provider_name", "provider_of_host"]
 
-_NAMES: Final[dict[str, str]] = {
+NAMES: Final[dict[str, str]] = {
     # name: other spellings, of which only letters and digits count
     "anthropic": "claude",
     "arcee": "arcee_ai",
@@ -61,17 +61,18 @@ _NAMES: Final[dict[str, str]] = {
     "together": "together_ai together_computer",
     "vllm": "hosted_vllm vllm_openai",
     "voyage_ai": "voyage",
-    "x_ai": "x xai grok",
+    "x_ai": "xai grok",
     "z_ai": "zai",
     "zhipu_ai": "zhipu bigmodel",
 }
+"""The names, and how others spell them."""
 
 SELF_HOSTED: Final = frozenset(
     {"llama_cpp", "lm_studio", "localai", "ollama", "sglang", "tgi", "vllm"}
 )
 """Servers that one runs oneself: what a call costs there, no price list knows."""
 
-_HOSTS: Final = (
+HOSTS: Final = (
     (r"(.*\.)?api\.openai\.com", "openai"),
     (r"api\.anthropic\.com", "anthropic"),
     (r".*\.openai\.azure\.(com|us|cn)|.*\.cognitiveservices\.azure\.(com|us)", "azure.ai.openai"),
@@ -116,6 +117,8 @@ _HOSTS: Final = (
     (r"api\.replicate\.com", "replicate"),
 )  # fmt: skip
 
+"""Where providers answer: patterns of host names."""
+
 # What SDKs name when they only know whose wire they speak: the address knows better.
 _WIRES: Final = frozenset({"openai", "anthropic"})
 # AI SDK and others append the interface: `openai.chat`, `google.generative-ai`.
@@ -130,10 +133,10 @@ def _folded(text: str) -> str:
 
 _SPELLINGS: Final = {
     _folded(spelling): name
-    for name, others in _NAMES.items()
+    for name, others in NAMES.items()
     for spelling in (name, *others.split())
 }
-_compiled: Final = tuple((re.compile(pattern), name) for pattern, name in _HOSTS)
+_compiled: Final = tuple((re.compile(pattern), name) for pattern, name in HOSTS)
 
 
 @lru_cache(maxsize=1024)
@@ -141,11 +144,6 @@ def provider_of_host(host: str) -> str | None:
     """Return the name of the provider behind *host* (without port), None if nobody knows it."""
     host = host.lower().rstrip(".")
     return next((name for pattern, name in _compiled if pattern.fullmatch(host)), None)
-
-
-def is_known_host(host: str) -> bool:
-    """Whether a provider is known to answer at *host*; false for gateways and one's own servers."""
-    return provider_of_host(host) is not None
 
 
 @lru_cache(maxsize=1024)

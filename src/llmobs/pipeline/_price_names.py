@@ -18,12 +18,12 @@ from llmobs.providers import SELF_HOSTED, provider_name, provider_of_host
 if TYPE_CHECKING:
     from genai_prices.types import Provider
 
-__all__ = ["BY_NAME", "Candidate", "candidates"]
+__all__ = ["BY_NAME", "TABLE_IDS", "Candidate", "candidates"]
 
 BY_NAME: Final = "by the model's name"
 """Added to where a price comes from if only the name told whose it is."""
 
-_TABLE_IDS: Final = {
+TABLE_IDS: Final = {
     # our name: the table's
     "aws.bedrock": "aws",
     "azure.ai.inference": "azure",
@@ -105,7 +105,7 @@ def candidates(
         if inner:
             yield Candidate(inner, f"huggingface_{router}")
     else:
-        yield from _spelled(model, _TABLE_IDS.get(name, name))
+        yield from _spelled(model, TABLE_IDS.get(name, name))
 
 
 def _serves(provider: Provider, host: str) -> bool:
