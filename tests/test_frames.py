@@ -2,7 +2,9 @@
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -201,6 +203,27 @@ def test_one_run_entered_by_two_tasks(llmobs_events: CapturedEvents, client: Cli
 
     assert asyncio.run(main()) == ["one", "two"]
     assert not shared._entries
+
+
+def test_one_run_entered_by_many_threads(llmobs_events: CapturedEvents, client: Client) -> None:
+    shared = client.run("shared")
+    gate = threading.Barrier(8)
+
+    def work(number: int) -> bool:
+        gate.wait()
+        for _ in range(200):
+            with client.run(f"own {number}") as own:
+                with shared:
+                    assert current_run() is shared
+                assert current_run() is own
+        return current_run() is None
+
+    with shared, ThreadPoolExecutor(8) as pool:
+        shared.log_error("once")
+        assert list(pool.map(work, range(8))) == [True] * 8
+        assert current_run() is shared
+    assert current_run() is None
+    assert [run.run_id for run in llmobs_events.of(RunEvent)] == ["shared"]
 
 
 def test_a_run_entered_twice_is_recorded_once_and_failed_if_either_did(

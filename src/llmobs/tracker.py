@@ -70,15 +70,16 @@ class Tracker(Run):
 
     # The run as a block.
 
-    _entries: tuple[Entry, ...] = ()
-    """Where it is entered: by several tasks at once, perhaps."""
+    _entries: Sequence[Entry] = ()
+    """Where it is entered: by several tasks or threads at once, perhaps."""
     _raised: BaseException | None = None
     """The first error that left one of several blocks."""
 
     def __enter__(self) -> Self:
         self.standalone = False
         self.left = False
-        self._entries = (*self._entries, Entry(self))
+        entry = Entry(self)
+        self.__dict__.setdefault("_entries", []).append(entry)  # one step: threads share it
         return self
 
     def __exit__(
@@ -87,20 +88,25 @@ class Tracker(Run):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        entries = self._entries
+        entries = self.__dict__.get("_entries")
         if not entries:
             return
-        here = next((entry for entry in reversed(entries) if entry.is_of_this_context()), None)
-        entry = here or entries[-1]
-        self._entries = tuple(other for other in entries if other is not entry)
-        if self._entries:  # somebody else is still inside
-            entry.leave(here is not None)
+        is_here, entry = False, entries[-1]
+        for each in reversed(entries):
+            if each.is_of_this_context():
+                is_here, entry = True, each
+                break
+        entries.remove(entry)
+        # Who takes the empty list away was the last one inside.
+        is_last = not entries and self.__dict__.pop("_entries", None) is not None
+        if is_last and not is_here:
+            self.left = True
+        entry.leave(is_here)
+        if is_last:
+            error, self._raised = error or self._raised, None
+            self.finish(error=error)
+        elif error is not None:
             self._raised = self._raised or error
-            return
-        self.left = here is None
-        entry.leave(here is not None)
-        error, self._raised = error or self._raised, None
-        self.finish(error=error)
 
     def finish(
         self,
