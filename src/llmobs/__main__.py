@@ -1,7 +1,7 @@
 """The command ``llmobs``, also as ``python -m llmobs``."""
 
 import sys
-from importlib import import_module
+from importlib.util import find_spec
 
 from llmobs.errors import MissingExtraError
 
@@ -11,11 +11,9 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line and exit; 2 if the extra ``cli`` is not installed."""
     for package in ("typer", "rich"):
-        try:
-            import_module(package)
-        except ImportError:
+        if find_spec(package) is None:
             sys.stderr.write(f"llmobs: {MissingExtraError(package, 'cli')}\n")
-            raise SystemExit(2) from None
+            raise SystemExit(2)
     from llmobs.cli.app import run
 
     run()

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from llmobs import AgentStepEvent, AssertionFailedEvent, ErrorInfo, ToolCallEvent
-from llmobs.cli.app import app
+from llmobs.cli.app import build
 from tests.support.stores import at, call, run, write_store
 
 CLI = Callable[..., Result]
@@ -62,7 +62,7 @@ def cli() -> CLI:
     runner = CliRunner()
 
     def invoke(*arguments: object, code: int = 0) -> Result:
-        result = runner.invoke(app, [str(argument) for argument in arguments])
+        result = runner.invoke(build(), [str(argument) for argument in arguments])
         assert result.exit_code == code, (result.output, result.exception)
         return result
 

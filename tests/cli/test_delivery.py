@@ -7,16 +7,19 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from llmobs.cli.app import app
+from llmobs.cli.app import build
+from llmobs.codec import encode
 from llmobs.pipeline.spool import Spool
 from llmobs.settings import Settings
 from llmobs.sinks import resolve
+from llmobs.store.writer import Writer
 from tests.helpers import make_event
+from tests.support.ports import free_ports
 from tests.support.scripted_server import Reply, ScriptedServer
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    done = CliRunner().invoke(app, arguments)
+    done = CliRunner().invoke(build(), arguments)
     return done.exit_code, done.stdout, done.stderr
 
 
@@ -26,10 +29,27 @@ def test_check_delivers_one_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     code, out, _ = run("check")
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()] == ["ok", "ok"]
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT name FROM events").fetchall() == [("llmobs-check",)]
+
+
+def test_check_leaves_nothing_where_it_can_be_taken_back(tmp_path: Path) -> None:
+    ours = make_event()
+    writer = Writer(tmp_path / "llmobs.db")
+    writer.write([ours])
+    writer.close()
+    (tmp_path / "runs.jsonl").write_bytes(encode(ours) + b"\n")
+    url = f"sqlite:///{tmp_path}/llmobs.db jsonl:///{tmp_path}/runs.jsonl memory:"
+    code, out, _ = run("check", "--sink", url, "--json")
+    assert code == 0
+    sqlite, jsonl, memory = json.loads(out)["sinks"]
+    assert sqlite["event_id"] is jsonl["event_id"] is None
+    assert len(memory["event_id"]) == 36
+    with sqlite3.connect(tmp_path / "llmobs.db") as connection:
+        assert connection.execute("SELECT run_id FROM events").fetchall() == [(ours.run_id,)]
+        assert connection.execute("SELECT run_id FROM runs").fetchall() == [(ours.run_id,)]
     connection.close()
-    assert "llmobs-check" in (tmp_path / "runs.jsonl").read_text()
+    assert (tmp_path / "runs.jsonl").read_bytes() == encode(ours) + b"\n"
+    code, out, _ = run("check", "--sink", "memory:")
+    assert "delivered in" in out and "as event 0" in out
 
 
 def test_check_explains_each_failure(tmp_path: Path) -> None:
@@ -40,15 +60,16 @@ def test_check_explains_each_failure(tmp_path: Path) -> None:
     assert code == 1
     assert (good["delivered"], bad["delivered"], unknown["delivered"]) == (True, False, False)
     assert "is not a directory" in bad["problem"]
-    assert "path" in bad["advice"]
+    assert "Correct the setting" in bad["advice"]
     assert "known schemes are" in unknown["problem"]
     assert "s3cret" not in out
 
 
 def test_check_prints_advice(tmp_path: Path) -> None:
-    code, out, _ = run("check", "--sink", f"jsonl:///{tmp_path}/none/x.jsonl", "--timeout", "0.3")
+    [port] = free_ports(1)
+    code, out, _ = run("check", "--sink", f"http://127.0.0.1:{port}/v1", "--timeout", "0.3")
     assert code == 1
-    assert out.startswith("failed  jsonl:///")
+    assert out.startswith("failed  http://127.0.0.1:")
     assert "Is the address right" in out
 
 
@@ -99,12 +120,13 @@ def test_spool_lists_and_sends(
 def test_spool_says_what_keeps_it_from_sending(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LLMOBS_SINK", f"jsonl:///{tmp_path}/none/x.jsonl")
+    [port] = free_ports(1)
+    monkeypatch.setenv("LLMOBS_SINK", f"http://127.0.0.1:{port}/v1")
     settings = Settings(spool_dir=tmp_path / "spool")
     Spool.of(resolve(settings.sink, settings)[0], settings).write([make_event()])
     code, out, err = run("spool", "--dir", str(tmp_path / "spool"), "--send", "--timeout", "0.5")
     assert code == 1
-    assert "cannot append" in err
+    assert "not everything could be sent: ConnectError" in err
     assert out.splitlines()[1].split()[1] == "1"
 
 
@@ -134,8 +156,10 @@ def test_export_to_a_dash_is_standard_output(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LLMOBS_SINK", "sqlite:///llmobs.db")
-    assert run("check")[0] == 0
+    writer = Writer(tmp_path / "llmobs.db")
+    writer.write([make_event(model="m")])
+    writer.close()
     code, out, _ = run("export", "-o", "-")
     assert code == 0
-    assert json.loads(out)["model"] == "llmobs-check"
+    assert json.loads(out)["model"] == "m"
     assert not (tmp_path / "-").exists()

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import typer.main
 
-from llmobs.cli.app import COMMANDS, app
+from llmobs.cli.app import COMMANDS, build
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/cli.md").read_text("utf-8")
 
 
 def test_every_command_has_a_heading() -> None:
     described = re.findall(r"^## llmobs (\w+)$", PAGE, re.MULTILINE)
-    assert described == [command.__name__ for command in COMMANDS]
+    assert described == list(COMMANDS)
 
 
 def test_every_option_is_described_and_exists() -> None:
     existing = {"--help", "--version"}
-    for name, command in typer.main.get_group(app).commands.items():
+    for name, command in typer.main.get_group(build()).commands.items():
         section = PAGE.partition(f"\n## llmobs {name}\n")[2].partition("\n## ")[0]
         for parameter in command.params:
             options = {*parameter.opts, *parameter.secondary_opts} - {"--help"}

@@ -1,39 +1,49 @@
-"""The commands, in the order ``llmobs --help`` shows them."""
+"""
+The commands, in the order ``llmobs --help`` shows them.
+
+Only the one that is asked for is imported: what they stand on takes up to a second to load.
+"""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
+from importlib import import_module
 from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Annotated, Any, Final
 
 import typer
 
-from llmobs.cli.check import check
-from llmobs.cli.cost import cost
-from llmobs.cli.export import export
 from llmobs.cli.output import ExitCode, abandon_stdout, complain
-from llmobs.cli.runs import runs
-from llmobs.cli.show import show
-from llmobs.cli.spool import spool
-from llmobs.cli.tail import tail
 from llmobs.errors import LLMObsError, StoreNotFoundError
-from llmobs.store.records import AmbiguousRunError, RunNotFoundError
 
-__all__ = ["COMMANDS", "app", "run"]
+__all__ = ["COMMANDS", "build", "run"]
 
-COMMANDS: Final[tuple[Callable[..., None], ...]] = (runs, show, tail, cost, export, check, spool)
+COMMANDS: Final = ("runs", "show", "tail", "cost", "export", "import", "check", "spool")
 """A command is a function in a file of its own: its name, its parameters, its docstring's help."""
 
-app = typer.Typer(
-    name="llmobs",
-    help="What your application asked its language models, and what came of it.",
-    no_args_is_help=True,
-    add_completion=False,
-    # Names and errors on the command line are not markup.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+_HELP: Final = {"help_option_names": ["-h", "--help"]}
+
+
+def build(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """Return the command line, with the commands *names* only."""
+    app = typer.Typer(
+        name="llmobs",
+        help="What your application asked its language models, and what came of it.",
+        no_args_is_help=True,
+        add_completion=False,
+        # Names and errors on the command line are not markup.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings=_HELP,
+    )
+    app.callback()(_options)
+    for name in names:
+        # A word of Python's own is no name for a function or a file.
+        own = f"{name}_" if name == "import" else name
+        command = getattr(import_module(f"llmobs.cli.{own}"), own)
+        app.command(name, context_settings=_HELP)(_guarded(command))
+    return app
 
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
@@ -49,24 +59,17 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(ExitCode.BROKEN_PIPE) from None
         except KeyboardInterrupt:
             raise typer.Exit(ExitCode.INTERRUPTED) from None
-        except AmbiguousRunError as error:
-            complain(str(error), *error.candidates)
-            raise typer.Exit(ExitCode.NO_SUCH_RUN) from None
-        except RunNotFoundError as error:
-            complain(str(error))
-            raise typer.Exit(ExitCode.NO_SUCH_RUN) from None
-        except StoreNotFoundError as error:
-            complain(str(error))
-            raise typer.Exit(ExitCode.NO_STORE) from None
         except (LLMObsError, OSError) as error:
-            complain(str(error))
-            raise typer.Exit(ExitCode.FAILED) from None
+            complain(str(error), *getattr(error, "candidates", ()))
+            raise typer.Exit(_code(error)) from None
 
     return guarded
 
 
-for _command in COMMANDS:
-    app.command()(_guarded(_command))
+def _code(error: Exception) -> ExitCode:
+    if isinstance(error, LookupError):  # no such run, or several
+        return ExitCode.NO_SUCH_RUN
+    return ExitCode.NO_STORE if isinstance(error, StoreNotFoundError) else ExitCode.FAILED
 
 
 def _show_version(wanted: bool) -> None:
@@ -75,7 +78,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     _version: Annotated[
         bool,
@@ -91,4 +93,6 @@ def run() -> None:
         # A terminal that cannot show a character must not end the command.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    app(prog_name="llmobs")
+    first = sys.argv[1] if len(sys.argv) > 1 else ""
+    wanted = [first] if first in COMMANDS else [] if first == "--version" else COMMANDS
+    build(wanted)(prog_name="llmobs")

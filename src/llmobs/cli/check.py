@@ -16,11 +16,13 @@ from llmobs.cli.options import JsonOption
 from llmobs.cli.output import ExitCode, console, notes, write_json
 from llmobs.cli.text import duration, visible
 from llmobs.client import AsyncClient
-from llmobs.errors import ConfigurationError, DeliveryError
+from llmobs.errors import ConfigurationError, DeliveryError, SinkUnavailableError
 from llmobs.events import PromptCallEvent
 from llmobs.ids import new_id
 from llmobs.settings import Settings
-from llmobs.sinks import safe_url
+from llmobs.sinks import resolve, safe_url
+from llmobs.sinks.jsonl import JSONLSink
+from llmobs.sinks.sqlite import SQLiteSink
 
 __all__ = ["check"]
 
@@ -36,6 +38,8 @@ class Verdict(msgspec.Struct):
     sink: str
     delivered: bool
     latency_ms: float
+    event_id: str | None = None
+    """The event, where it stays; None where it was taken back, or never came."""
     problem: str | None = None
     advice: str | None = None
 
@@ -45,7 +49,7 @@ def check(
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each sink.")] = 10.0,
     json: JsonOption = False,
 ) -> None:
-    """Send one event to each sink of the configuration, and explain what is wrong."""
+    """Send one event to each sink of the configuration, explain what is wrong, take it back where it can be."""
     settings = Settings() if sink is None else Settings(sink=sink)
     if not settings.enabled:
         raise ConfigurationError("enabled (LLMOBS_ENABLED) is false: nothing is recorded or sent")
@@ -76,15 +80,15 @@ def _quiet() -> Iterator[None]:
 
 
 async def _try(settings: Settings, url: str, timeout: float) -> Verdict:
-    started = time.perf_counter()
+    latency = 0.0
 
-    def verdict(problem: str | None = None, advice: str | None = None) -> Verdict:
-        latency = (time.perf_counter() - started) * 1000
-        return Verdict(safe_url(url), problem is None, latency, problem, advice)
+    def verdict(
+        problem: str | None = None, advice: str | None = None, event_id: str | None = None
+    ) -> Verdict:
+        return Verdict(safe_url(url), problem is None, latency, event_id, problem, advice)
 
     # The queue's own options do not matter here, and nothing of this may reach the spool.
     values: dict[str, Any] = {
-        "sink": url,
         "spool_dir": None,
         "overflow": "drop_oldest",
         "durability": "memory",
@@ -94,16 +98,26 @@ async def _try(settings: Settings, url: str, timeout: float) -> Verdict:
         "sample_rate": 1.0,
     }
     try:
-        client = AsyncClient(settings, **values)
+        [sink] = resolve(url, settings)
+        client = AsyncClient(settings, sink=sink, **values)
     except ConfigurationError as error:
         return verdict(str(error), "Correct the setting; nothing was sent.")
+    event = _event()
     async with client:
+        started = time.perf_counter()
         try:
-            await client.send(_event(), timeout)
+            await client.send(event, timeout)
         except DeliveryError as error:
             said = client.statistics().last_error or str(error)
             return verdict(said, _ADVICE.get(_reason(client, error)))
-    return verdict()
+        latency = (time.perf_counter() - started) * 1000
+        try:
+            if isinstance(sink, SQLiteSink | JSONLSink):
+                await sink.take_back(event.run_id)
+                return verdict()
+        except SinkUnavailableError:
+            pass  # it stays, and is named
+    return verdict(event_id=event.event_id)
 
 
 def _event() -> PromptCallEvent:
@@ -140,7 +154,9 @@ _ADVICE = {
 
 def _describe(verdict: Verdict) -> Text:
     if verdict.delivered:
-        return Text(f"ok      {visible(verdict.sink)}  delivered in {duration(verdict.latency_ms)}")
+        kept = f"as event {verdict.event_id}" if verdict.event_id else "and taken back"
+        took = duration(verdict.latency_ms)
+        return Text(f"ok      {visible(verdict.sink)}  delivered in {took} {kept}")
     lines = [f"failed  {visible(verdict.sink)}  {visible(verdict.problem or '')}"]
     if verdict.advice:
         lines.append(f"        {verdict.advice}")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from msgspec.structs import asdict
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,7 +21,7 @@ from llmobs.cli.options import (
     run_filter,
 )
 from llmobs.cli.output import console, notes, write_json
-from llmobs.cli.text import count, duration, money, one_line
+from llmobs.cli.text import count, duration, money, one_line, sum_of
 from llmobs.store.records import CostGroup
 
 __all__ = ["cost"]
@@ -62,7 +63,8 @@ def cost(
     if not groups:
         remarks.print("no calls of a model" + ("" if where == run_filter() else " like this"))
         return
-    console().print(_table(by, groups, total))
+    out = console()
+    out.print(_table(out, by, groups, total))
     if total.unpriced:
         unknown = [one_line(group.key or "-", 40) for group in groups if group.unpriced]
         named = f" ({', '.join(unknown[:3])}{', …' if len(unknown) > 3 else ''})"
@@ -87,20 +89,25 @@ def _total(groups: Sequence[CostGroup]) -> CostGroup:
         tokens_cached=sum(group.tokens_cached for group in groups),
         cost_usd=sum(known) if known else None,
         unpriced=sum(group.unpriced for group in groups),
+        uncounted=sum(group.uncounted for group in groups),
         latency_ms=None,
     )
 
 
-def _table(by: By, groups: Sequence[CostGroup], total: CostGroup) -> Table:
+def _table(out: Console, by: By, groups: Sequence[CostGroup], total: CostGroup) -> Table:
     table = Table(
-        box=None, padding=(0, 1, 0, 0), header_style="bold", show_footer=True, expand=True
+        box=None,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+        show_footer=True,
+        expand=out.is_terminal,
     )
     sums = {
         "calls": count(total.calls),
         "failed": count(total.failed),
-        "in": count(total.tokens_input),
+        "in": sum_of(total.tokens_input, total.uncounted),
         "cached": count(total.tokens_cached),
-        "out": count(total.tokens_output),
+        "out": sum_of(total.tokens_output, total.uncounted),
         "mean": "",
         "cost": money(total.cost_usd, total.unpriced),
     }
@@ -114,9 +121,9 @@ def _table(by: By, groups: Sequence[CostGroup], total: CostGroup) -> Table:
             Text(one_line(group.key or "-")),
             Text(count(group.calls)),
             Text(count(group.failed), style="red" if group.failed else "dim"),
-            Text(count(group.tokens_input)),
+            Text(sum_of(group.tokens_input, group.uncounted)),
             Text(count(group.tokens_cached)),
-            Text(count(group.tokens_output)),
+            Text(sum_of(group.tokens_output, group.uncounted)),
             Text(duration(group.latency_ms)),
             Text(money(group.cost_usd, group.unpriced)),
         )

@@ -85,7 +85,7 @@ def _figures_of_call(call: PromptCallEvent) -> list[str]:
         cached = f" ({count(call.tokens_cached)} cached)" if call.tokens_cached else ""
         thought = f" ({count(call.tokens_reasoning)} reasoning)" if call.tokens_reasoning else ""
         words.append(
-            f"{count(call.tokens_input or 0)} in{cached} + {count(call.tokens_output or 0)} out{thought}"
+            f"{count(call.tokens_input)} in{cached} + {count(call.tokens_output)} out{thought}"
         )
     if call.time_to_first_token_ms is not None:
         words.append(f"first token {duration(call.time_to_first_token_ms)}")

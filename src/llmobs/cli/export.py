@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, TextIO
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from llmobs.cli.options import (
     FailedOption,
@@ -20,6 +19,7 @@ from llmobs.cli.options import (
     StatusOption,
     StoreOption,
     UserOption,
+    named_run,
     open_store,
     run_filter,
     store_path,
@@ -51,7 +51,9 @@ def export(
     format: Annotated[
         Format | None, typer.Option(help="Default: by the file's name, else jsonl.")
     ] = None,
-    run: Annotated[str | None, typer.Option(metavar="RUN", help="Only this run.")] = None,
+    run: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Only this run; last is the latest.")
+    ] = None,
     type: Annotated[
         list[EventType] | None, typer.Option(help="Only events of this type; may be repeated.")
     ] = None,
@@ -73,7 +75,7 @@ def export(
     write = _write_csv if format is Format.CSV else _write_jsonl
     types = [kind.value for kind in type or ()]
     with open_store(store) as reader:
-        run_id = reader.resolve(run.strip().removeprefix("…")) if run else None
+        run_id = named_run(reader, run) if run else None
         where = run_filter(user, status, failed, model, name, since, run_id)
         total = reader.count_events(where, types=types)
         events = reader.events(where, types=types)
@@ -103,6 +105,14 @@ def _with_progress(
     if not shown or total < LONG or not remarks.is_terminal:
         yield from events
         return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (TextColumn("exporting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=remarks, transient=True) as progress:
         task = progress.add_task("", total=total)

@@ -12,7 +12,7 @@ from llmobs.errors import StoreNotFoundError
 from llmobs.events import Status
 from llmobs.sinks import path_of
 from llmobs.store.reader import Reader
-from llmobs.store.records import RunFilter
+from llmobs.store.records import RunFilter, RunNotFoundError
 
 __all__ = [
     "ClientRunOption",
@@ -24,6 +24,7 @@ __all__ = [
     "StatusOption",
     "StoreOption",
     "UserOption",
+    "named_run",
     "open_store",
     "run_filter",
     "store_path",
@@ -35,7 +36,7 @@ StoreOption = Annotated[
         "--store",
         metavar="PATH",
         show_default=False,
-        help="The SQLite file, or its URL. Default: the one LLMOBS_SINK names, else llmobs.db.",
+        help="The SQLite or JSON lines file, or its URL. Default: the one LLMOBS_SINK names, else llmobs.db.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
@@ -48,7 +49,21 @@ ClientRunOption = Annotated[
         "--client-run-id", metavar="ID", help="Only runs that an untrusted caller gave this id."
     ),
 ]
-StatusOption = Annotated[Status | None, typer.Option(help="Only runs that ended like this.")]
+
+
+def _status(text: str) -> str:
+    status = "success" if text.lower() == "ok" else text.lower()
+    if status not in list(Status):
+        raise typer.BadParameter(f"{text!r} is none of ok, {', '.join(Status)}")
+    return status
+
+
+StatusOption = Annotated[
+    str | None,
+    typer.Option(
+        parser=_status, metavar="STATUS", help=f"Only runs that ended so: ok, {', '.join(Status)}."
+    ),
+]
 FailedOption = Annotated[
     bool, typer.Option("--failed", help="Only runs that failed, or in which anything did.")
 ]
@@ -72,16 +87,17 @@ _DEFAULT: Final = "llmobs.db"
 
 def store_path(given: str | None) -> Path:
     """
-    Return the path of the store: the one given, else the first one that LLMOBS_SINK names.
+    Return the path of the store: the one given, else the first file that LLMOBS_SINK names.
 
     Raises:
-        ConfigurationError: A ``sqlite:`` URL has no path.
+        ConfigurationError: A ``sqlite:`` or ``jsonl:`` URL has no path.
     """
     # Settings would say the same, half a second later.
     named = [given] if given else os.environ.get("LLMOBS_SINK", "").split()
-    for url in named:
-        if url.lower().startswith("sqlite:"):
-            return Path(path_of(url, example="sqlite:///llmobs.db")).expanduser()
+    for kind in ("sqlite", "jsonl"):
+        for url in named:
+            if url.lower().startswith(f"{kind}:"):
+                return Path(path_of(url, example=f"{kind}:///llmobs.db")).expanduser()
     return Path(given or _DEFAULT).expanduser()
 
 
@@ -93,11 +109,42 @@ def open_store(given: str | None) -> Reader:
         StoreNotFoundError: There is none yet.
         StoreError: It is damaged, or from a newer llmobs.
     """
+    path = store_path(given)
     try:
-        return Reader(store_path(given))
+        if is_json_lines(path):
+            from llmobs.cli.lines import LinesReader
+
+            return LinesReader(path)
+        return Reader(path)
     except StoreNotFoundError as error:
         hint = "" if given else " with --store PATH or LLMOBS_SINK=sqlite:///PATH"
         raise StoreNotFoundError(f"{error}{hint}") from None
+
+
+def is_json_lines(path: Path) -> bool:
+    """Whether *path* holds JSON lines, and not a SQLite database."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip(b"\xef\xbb\xbf \r\n").startswith(b"{")
+    except OSError:
+        return False
+
+
+def named_run(reader: Reader, text: str) -> str:
+    """
+    Return the id of the run that the command line names: by its id or part of it, or as ``last``.
+
+    Raises:
+        RunNotFoundError: There is none.
+        AmbiguousRunError: There are several.
+    """
+    wanted = text.strip().removeprefix("…")
+    if wanted != "last":
+        return reader.resolve(wanted)
+    latest = reader.runs(1)
+    if not latest:
+        raise RunNotFoundError("the store has no runs yet")
+    return latest[0].run_id
 
 
 def since_time(text: str | None) -> datetime | None:
@@ -121,7 +168,7 @@ def since_time(text: str | None) -> datetime | None:
 
 def run_filter(
     user: str | None = None,
-    status: Status | None = None,
+    status: str | None = None,
     failed: bool = False,
     model: str | None = None,
     name: str | None = None,
@@ -134,7 +181,7 @@ def run_filter(
         run_id=run_id,
         client_run_id=client_run_id,
         user_id=user,
-        status=status.value if status else None,
+        status=status,
         failed=failed,
         model=model,
         name=name,

@@ -1,19 +1,26 @@
 """The way out: consoles that interpret nothing, JSON that no terminal obeys, complaints."""
 
 import os
-import re
 import sys
 from enum import IntEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-from rich.console import Console
-from rich.text import Text
+from llmobs.cli.text import escaped, visible
 
-from llmobs.cli.text import visible
-from llmobs.codec import encode
+if TYPE_CHECKING:
+    from rich.console import Console
 
-__all__ = ["ExitCode", "abandon_stdout", "complain", "console", "notes", "write_json", "write_line"]
+__all__ = [
+    "UNCUT",
+    "ExitCode",
+    "abandon_stdout",
+    "complain",
+    "console",
+    "notes",
+    "tame_json",
+    "write_json",
+    "write_line",
+]
 
 
 class ExitCode(IntEnum):
@@ -29,17 +36,29 @@ class ExitCode(IntEnum):
     BROKEN_PIPE = 141
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        raise  # to the one place that deals with it
+UNCUT: Final = 100_000
+"""Columns of what is no terminal: who reads a pipe wants lines as long as they are."""
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Return a console on standard output: no markup, no emoji codes, colours on terminals only."""
-    return _Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+def console(*, stderr: bool = False) -> "Console":
+    """
+    Return a console on standard output: no markup, no emoji codes, colours on terminals only.
+
+    ``COLUMNS`` says how wide it is; else the terminal does, and into a pipe nothing is cut.
+    """
+    from rich.console import Console
+
+    class Quiet(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # to the one place that deals with it
+
+    out = Quiet(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not out.is_terminal and "COLUMNS" not in os.environ:
+        out.width = UNCUT
+    return out
 
 
-def notes() -> Console:
+def notes() -> "Console":
     """Return a console on standard error, for what is not the answer: progress, remarks."""
     return console(stderr=True)
 
@@ -47,17 +66,15 @@ def notes() -> Console:
 def complain(message: str, *details: str) -> None:
     """Say on standard error what went wrong, details on lines of their own."""
     lines = [f"llmobs: {visible(message)}", *(f"  {visible(line)}" for line in details)]
-    notes().print(Text("\n".join(lines)), soft_wrap=True)
-
-
-# JSON escapes C0 controls by itself; these are legal in its strings, and some terminals obey them.
-_LEGAL_BUT_HOSTILE: Final = re.compile(
-    "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
-)
+    sys.stderr.write("\n".join(lines) + "\n")
 
 
 def write_json(value: Any, *, indent: bool = True) -> None:
     """Write *value* as JSON on standard output: indented, or on one line."""
+    import msgspec
+
+    from llmobs.codec import encode
+
     data = encode(value)
     write_line((msgspec.json.format(data, indent=2) if indent else data).decode())
 
@@ -68,8 +85,16 @@ def write_line(json: str) -> None:
 
 
 def tame_json(json: str) -> str:
-    """Return the same JSON value with characters that command a terminal as ``\\u`` escapes."""
-    return _LEGAL_BUT_HOSTILE.sub(lambda match: f"\\u{ord(match[0]):04x}", json)
+    """Return the same JSON value with characters that command or hide as ``\\u`` escapes."""
+    # They stand inside of strings only: outside, JSON has nothing but ASCII.
+    return escaped(json, _as_json)
+
+
+def _as_json(code: int) -> str:
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
 
 
 def abandon_stdout() -> None:

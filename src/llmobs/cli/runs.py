@@ -1,8 +1,10 @@
 """``llmobs runs``."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -19,14 +21,11 @@ from llmobs.cli.options import (
     open_store,
     run_filter,
 )
-from llmobs.cli.output import console, notes, write_json
-from llmobs.cli.text import count, duration, money, one_line, short_id
+from llmobs.cli.output import UNCUT, console, notes, write_json
+from llmobs.cli.text import count, duration, money, one_line, short_id, sum_of
 from llmobs.store.records import RunSummary
 
 __all__ = ["runs"]
-
-WIDE = 110
-"""Columns of a terminal that also has room for the user."""
 
 
 def runs(
@@ -55,35 +54,19 @@ def runs(
     if not found:
         notes().print("no runs" if total == 0 and where == run_filter() else "no runs like this")
         return
-    out.print(_table(found, wide=out.width >= WIDE))
+    out.print(_table(found, out))
     if total > len(found):
         notes().print(f"the latest {len(found)} of {total:,} runs; more with --limit", style="dim")
 
 
-def _table(found: list[RunSummary], *, wide: bool) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", expand=True)
-    table.add_column("run", no_wrap=True, style="cyan")
-    table.add_column("started UTC", no_wrap=True)
-    table.add_column("name", no_wrap=True, overflow="ellipsis", ratio=1)
-    if wide:
-        table.add_column("user", no_wrap=True, overflow="ellipsis", max_width=20)
-    table.add_column("status", no_wrap=True)
-    for title in ("time", "calls", "tokens", "cost"):
-        table.add_column(title, no_wrap=True, justify="right")
+def _table(found: list[RunSummary], out: Console) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", expand=out.is_terminal)
+    # Where there is little room, the name keeps it: it is what one looks for.
+    columns = [column for column in _COLUMNS if column.least <= out.width < column.most]
+    for column in columns:
+        table.add_column(column.title, no_wrap=True, **column.options)
     for run in found:
-        cells = [
-            Text(short_id(run.run_id)),
-            Text(f"{run.started:%m-%d %H:%M:%S}"),
-            Text(one_line(run.name or run.kind or "-")),
-            _status(run),
-            Text(duration(run.duration_ms)),
-            Text(count(run.calls)),
-            Text(count(run.tokens_input + run.tokens_output)),
-            Text(money(run.cost_usd, run.unpriced)),
-        ]
-        if wide:
-            cells.insert(3, Text(one_line(run.user_id or "")))
-        table.add_row(*cells)
+        table.add_row(*(column.cell(run) for column in columns))
     return table
 
 
@@ -94,3 +77,40 @@ def _status(run: RunSummary) -> Text:
         word += f" ✗{run.errors}"
     style = "red" if run.failed else "yellow" if run.errors else "green" if run.status else "dim"
     return Text(word, style=style)
+
+
+class _Column(NamedTuple):
+    title: str
+    cell: Callable[[RunSummary], Text]
+    least: int = 0
+    """Columns a terminal must have to have room for it,"""
+    most: int = UNCUT + 1
+    """and those from which another takes its place."""
+    options: dict[str, Any] = {"justify": "right"}  # noqa: RUF012 - a tuple's default
+
+
+_COLUMNS: Final = (
+    _Column("run", lambda run: Text(short_id(run.run_id)), options={"style": "cyan"}),
+    _Column("started UTC", lambda run: Text(f"{run.started:%m-%d %H:%M:%S}"), 76, options={}),
+    _Column("UTC", lambda run: Text(f"{run.started:%H:%M:%S}"), 48, 76, {}),
+    _Column(
+        "name",
+        lambda run: Text(one_line(run.name or run.kind or "-")),
+        options={"overflow": "ellipsis", "ratio": 1},
+    ),
+    _Column(
+        "user",
+        lambda run: Text(one_line(run.user_id or "", 20)),
+        110,
+        options={"overflow": "ellipsis"},
+    ),
+    _Column("status", _status, options={}),
+    _Column("time", lambda run: Text(duration(run.duration_ms)), 40),
+    _Column("calls", lambda run: Text(count(run.calls)), 72),
+    _Column(
+        "tokens",
+        lambda run: Text(sum_of(run.tokens_input + run.tokens_output, run.uncounted)),
+        66,
+    ),
+    _Column("cost", lambda run: Text(money(run.cost_usd, run.unpriced)), 52),
+)

@@ -8,12 +8,12 @@ from msgspec.structs import asdict
 from rich.text import Text
 
 from llmobs.cli.describe import error_line, error_of
-from llmobs.cli.options import JsonOption, StoreOption, open_store
+from llmobs.cli.options import JsonOption, StoreOption, named_run, open_store
 from llmobs.cli.output import console, notes, write_json
-from llmobs.cli.text import count, duration, moment, money, one_line
-from llmobs.cli.waterfall import Waterfall
+from llmobs.cli.text import duration, moment, money, one_line, sum_of
+from llmobs.cli.waterfall import Waterfall, end_of
 from llmobs.events import RunEvent
-from llmobs.store.records import RunDetail, RunNotFoundError, RunSummary
+from llmobs.store.records import RunDetail, RunSummary
 
 __all__ = ["show"]
 
@@ -37,13 +37,7 @@ def show(
 ) -> None:
     """Show one run as a tree: times, tokens, cost, errors, what was asked and answered."""
     with open_store(store) as reader:
-        wanted = run.strip().removeprefix("…")
-        if wanted == "last":
-            latest = reader.runs(1)
-            if not latest:
-                raise RunNotFoundError("the store has no runs yet")
-            wanted = latest[0].run_id
-        detail = reader.run(wanted, limit=None if json else limit)
+        detail = reader.run(named_run(reader, run), limit=None if json else limit)
     if json:
         write_json({"run": asdict(detail.summary), "events": detail.events})
         return
@@ -51,8 +45,10 @@ def show(
     for line in _heading(detail):
         out.print(line, soft_wrap=True)
     out.print()
-    summary = detail.summary
-    drawing = Waterfall(out, started=summary.started, total_ms=summary.duration_ms, full=full)
+    started = detail.summary.started
+    # What a request leaves to the background lasts longer than the request.
+    end = max([detail.summary.duration_ms, *(end_of(e, started) for e in detail.events)])
+    drawing = Waterfall(out, started=started, total_ms=end, full=full)
     drawing.draw(detail.events)
     if detail.unreadable:
         notes().print(f"{detail.unreadable} events cannot be read by this llmobs", style="yellow")
@@ -84,7 +80,8 @@ def _sums(run: RunSummary) -> Iterator[str]:
     yield duration(run.duration_ms)
     if run.calls:
         yield f"{run.calls} call{'s' if run.calls > 1 else ''}"
-        yield f"{count(run.tokens_input)} in + {count(run.tokens_output)} out"
+        tokens = (sum_of(n, run.uncounted) for n in (run.tokens_input, run.tokens_output))
+        yield "{} in + {} out".format(*tokens)
         yield f"cost {money(run.cost_usd, run.unpriced)}"
     if run.errors:
         yield f"{run.errors} failed"

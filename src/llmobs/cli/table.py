@@ -1,5 +1,6 @@
 """Events as flat rows, for CSV."""
 
+import re
 from typing import Any, Final
 
 from llmobs.cli.describe import error_of, text_of
@@ -36,7 +37,10 @@ COLUMNS: Final[tuple[str, ...]] = (
 )
 """The columns of a CSV export, in order."""
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = re.compile(
+    # Spreadsheets pass over spaces, quotes and what cannot be seen, and take fullwidth signs too.
+    r"""[\s"'\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r]"""
+)
 
 
 def flatten(event: Event) -> dict[str, Any]:
@@ -81,4 +85,4 @@ def _harmless(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = visible(value)
-    return f"'{text}" if value.startswith(_FORMULA) else text
+    return f"'{text}" if _FORMULA.match(value) else text

@@ -8,15 +8,21 @@ from rich.console import Console
 from rich.text import Text
 
 from llmobs.cli.describe import error_line, error_of, figures, title
+from llmobs.cli.lines import LinesReader
 from llmobs.cli.options import JsonOption, StoreOption, open_store
-from llmobs.cli.output import console, write_line
-from llmobs.cli.text import duration, short_id
+from llmobs.cli.output import complain, console, write_line
+from llmobs.cli.text import duration, one_line, short_id
+from llmobs.errors import StoreNotFoundError
+from llmobs.events import Event
+from llmobs.store.reader import Reader
 from llmobs.store.records import StoredEvent
 
 __all__ = ["tail"]
 
 POLL_SECONDS = 0.3
 """How often the store is asked for more: a query on its primary key."""
+_ABOUT = 30
+"""Columns for what an event is about."""
 
 
 def tail(
@@ -26,49 +32,82 @@ def tail(
         typer.Option("--lines", "-n", min=0, metavar="N", help="Begin with the last N events."),
     ] = 10,
     follow: Annotated[bool, typer.Option(help="Wait for more, until Ctrl-C.")] = True,
+    user: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only events of this user.")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only events that failed.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Show events as they are stored, one line each."""
     out = console()
-    with open_store(store) as reader:
+
+    def write(events: list[StoredEvent]) -> int | None:
+        for stored in events:
+            _write(out, stored, user, failed, json)
+        out.file.flush()
+        return events[-1].id if events else None
+
+    with _wait_for(store) if follow else open_store(store) as reader:
         events = reader.latest(max(lines, 1))
-        after = events[-1].id if events else 0
-        _write(out, events if lines else [], json)
+        after = write(events if lines else []) or (events[-1].id if events else 0)
         while follow:
-            events = reader.tail(after)
-            if events:
-                after = events[-1].id
-                _write(out, events, json)
+            if isinstance(reader, LinesReader):
+                reader.refresh()
+            if last := write(reader.tail(after)):
+                after = last
             else:
                 time.sleep(POLL_SECONDS)
 
 
-def _write(out: Console, events: list[StoredEvent], json: bool) -> None:
-    for stored in events:
-        if json:
-            write_line(stored.body)
-        else:
-            line = _line(stored)
-            if out.is_terminal:
-                line.truncate(out.width, overflow="ellipsis")
-            out.print(line, soft_wrap=True)
-    out.file.flush()
+def _wait_for(store: str | None) -> Reader:
+    """Open the store, as soon as there is one."""
+    said = False
+    while True:
+        try:
+            return open_store(store)
+        except StoreNotFoundError as error:
+            if not said:
+                complain(f"{error}; waiting for it")
+                said = True
+            time.sleep(POLL_SECONDS)
 
 
-def _line(stored: StoredEvent) -> Text:
+def _write(out: Console, stored: StoredEvent, user: str | None, failed: bool, json: bool) -> None:
     event = stored.decode()
-    if event is None:
-        return Text(f"event {stored.id} cannot be read by this llmobs", style="yellow")
-    words = [*figures(event)]
-    if (latency := getattr(event, "latency_ms", None)) is not None:
-        words.insert(0, duration(latency))
+    if (user is not None and getattr(event, "user_id", None) != user) or (
+        failed and not (event is not None and event.failed)
+    ):
+        return
+    if json:
+        write_line(stored.body)
+        return
+    line = Text(f"event {stored.id} cannot be read by this llmobs", style="yellow")
+    if event is not None:
+        line = _line(event)
+    if out.is_terminal:
+        line.truncate(out.width, overflow="ellipsis")
+    out.print(line, soft_wrap=True)
+
+
+def _line(event: Event) -> Text:
+    about = title(event)
+    about.truncate(_ABOUT, overflow="ellipsis", pad=True)
+    status = str(getattr(event, "status", "-"))
+    words = [word for word in figures(event) if word != status]
+    if event.user_id:
+        words.insert(0, one_line(event.user_id, 20))
     line = Text.assemble(
         (f"{event.timestamp:%H:%M:%S} ", "dim"),
         (f"{short_id(event.run_id):<9} ", "cyan"),
-        title(event),
-        "  ",
+        about,
+        (
+            f" {'ok' if status == 'success' else one_line(status, 9):<9}",
+            "red" if event.failed else "",
+        ),
+        f"{duration(getattr(event, 'latency_ms', None)):>9}  ",
         " · ".join(words),
     )
     if error := error_of(event):
         line.append(f"  ✗ {error_line(error)}", "red")
+    line.rstrip()
     return line

@@ -1,17 +1,31 @@
 """Text for terminals: hostile characters made visible, figures made short. All times are UTC."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from math import isfinite
 from typing import Final
 
-__all__ = ["count", "duration", "moment", "money", "one_line", "short_id", "visible"]
+__all__ = [
+    "count",
+    "escaped",
+    "duration",
+    "moment",
+    "money",
+    "one_line",
+    "short_id",
+    "sum_of",
+    "visible",
+]
 
 # Controls (C0 but line feed, DEL, C1: some terminals obey those too), line separators, marks and
-# overrides of writing direction, invisible tags, surrogates.
+# overrides of writing direction, letters and spaces that cannot be seen, tags, surrogates. Joiners
+# are part of scripts and of emoji; beside ASCII they only hide.
 _HOSTILE: Final = re.compile(
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
-    "\U000e0000-\U000e007f\ud800-\udfff]"
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff9-\ufffb"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff\ud800-\udfff]"
+    "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
 )
 _SPACES: Final = re.compile(r"\s+")
 _SHOWN_ID: Final = 8
@@ -20,12 +34,12 @@ _SHOWN_ID: Final = 8
 def visible(text: str) -> str:
     r"""Return *text* with characters that command a terminal written out, as ``\x1b``; lines stay."""
     text = text.replace("\r\n", "\n").replace("\t", "    ")
-    return _HOSTILE.sub(lambda match: _escaped(match[0]), text)
+    return escaped(text, lambda code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
 
 
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+def escaped(text: str, write: Callable[[int], str]) -> str:
+    """Return *text* with what *write* makes of each character that commands, misleads or hides."""
+    return _HOSTILE.sub(lambda match: write(ord(match[0])), text)
 
 
 def one_line(text: str, limit: int = 400) -> str:
@@ -61,13 +75,22 @@ def duration(milliseconds: float | None) -> str:
     return f"{minutes // 60}h {minutes % 60:02}m"
 
 
-def count(number: int) -> str:
-    """Return a number as ``9,999``, ``12.3k`` or ``4.56M``."""
+def count(number: int | None) -> str:
+    """Return a number as ``9,999``, ``12.3k`` or ``4.56M``; a question mark where it is not known."""
+    if number is None:
+        return "?"
     if abs(number) < 10_000:
         return f"{number:,}"
     if abs(number) < 999_950:
         return f"{number / 1000:.1f}k"
     return f"{number / 1_000_000:.2f}M"
+
+
+def sum_of(number: int, unknown: int) -> str:
+    """Return a sum as `count` does, to which *unknown* more numbers belong that nobody knows."""
+    if not unknown:
+        return count(number)
+    return f"≥{count(number)}" if number else "?"
 
 
 def money(usd: float | None, unpriced: int = 0) -> str:

@@ -1,9 +1,13 @@
 """A run as a drawing: the tree, when each part began, how long it took."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from math import isfinite
+from typing import Final
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
@@ -12,12 +16,35 @@ from llmobs.cli.text import duration, one_line, visible
 from llmobs.cli.tree import Node, nodes
 from llmobs.events import Event, RunEvent
 
-__all__ = ["Waterfall"]
+__all__ = ["Waterfall", "end_of"]
 
 _TIMES = 20
 """Columns for when it began and how long it took."""
 _SHOWN = 200
 """Characters of a prompt or answer shown unless all is asked for."""
+FULL_CHARACTERS: Final = 200_000
+"""Characters of a text shown at most: more nobody reads in a terminal."""
+
+
+def end_of(event: Event, started: datetime) -> float:
+    """Return when *event* ended, in milliseconds since *started*."""
+    latency = getattr(event, "latency_ms", None)
+    offset = (event.timestamp - started).total_seconds() * 1000
+    return offset + (latency if latency is not None and isfinite(latency) else 0.0)
+
+
+def _wrapped(text: str, width: int, style: str) -> Iterator[Text]:
+    for line in text.split("\n"):
+        if cell_len(line) <= width:
+            yield Text(line, style=style)
+            continue
+        # Words are kept whole where there are any; rich's own wrapping takes a minute for 10 MB.
+        for part in textwrap.wrap(line, width, replace_whitespace=False, drop_whitespace=False):
+            while cell_len(part) > width:  # characters that take two columns
+                fitting = set_cell_size(part, width).rstrip(" ") or part[:1]
+                yield Text(fitting, style=style)
+                part = part[len(fitting) :]
+            yield Text(part, style=style)
 
 
 class Waterfall:
@@ -44,8 +71,9 @@ class Waterfall:
     def draw(self, events: Sequence[Event]) -> None:
         """Print one block of lines per event; the run's own event is left to the heading."""
         for node in nodes([event for event in events if not isinstance(event, RunEvent)]):
-            for line in self._lines(node):
-                self._out.print(line, no_wrap=True, crop=True, overflow="ellipsis")
+            # At once: rich needs as long for a line as for many.
+            block = Text("\n").join(self._lines(node))
+            self._out.print(block, no_wrap=True, crop=True, overflow="ellipsis")
 
     def _lines(self, node: Node) -> Iterator[Text]:
         event = node.event
@@ -75,10 +103,14 @@ class Waterfall:
     def _below(self, indent: Text, sign: str, text: str, colour: str) -> Iterator[Text]:
         room = self._width - indent.cell_len - len(sign)
         if self._full:
-            lines = Text(visible(text), style=colour).wrap(self._out, max(room, 20))
+            left_out = len(text) - FULL_CHARACTERS
+            lines = _wrapped(visible(text[:FULL_CHARACTERS]), max(room, 20), colour)
+            if left_out > 0:
+                words = f"… {left_out:,} characters more: llmobs export has them"
+                lines = chain(lines, [Text(words, style="yellow")])
         else:
             shown = min(_SHOWN, 2 * room)
-            lines = Text(one_line(text, shown), style=colour).wrap(self._out, max(room, 20))
+            lines = iter(Text(one_line(text, shown), style=colour).wrap(self._out, max(room, 20)))
         for number, line in enumerate(lines):
             line.rstrip()
             yield Text.assemble(

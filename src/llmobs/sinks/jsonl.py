@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from llmobs.codec import encode
 from llmobs.errors import SinkUnavailableError
@@ -22,6 +22,9 @@ else:
     fcntl = _fcntl
 
 __all__ = ["JSONLSink"]
+
+LAST_BYTES: Final = 1024 * 1024
+"""How much of the file is looked at to take something back."""
 
 
 class JSONLSink:
@@ -82,6 +85,33 @@ class JSONLSink:
         lines, unwritten = await write_all(encode, batch.events)
         await self._thread.call(self._append, b"\n".join([*lines, b""]))
         refuse_unwritten(unwritten)
+
+    async def take_back(self, run_id: str) -> None:
+        """
+        Remove the lines of one run again, if they are among the last: for ``llmobs check``.
+
+        Raises:
+            SinkUnavailableError: Not now.
+        """
+        assert self._thread is not None
+        await self._thread.call(self._remove, run_id.encode())
+
+    def _remove(self, run_id: bytes) -> None:
+        try:
+            with open(self._path, "r+b") as file, _locked(file.fileno()):
+                start = max(0, file.seek(0, os.SEEK_END) - LAST_BYTES)
+                file.seek(start)
+                if start:
+                    file.readline()  # begins in the middle
+                start = file.tell()
+                lines = file.readlines()
+                file.seek(start)
+                file.writelines(line for line in lines if run_id not in line)
+                file.truncate()
+        except OSError as error:
+            raise SinkUnavailableError(
+                f"cannot change {self._path}: {error.strerror or error}"
+            ) from error
 
     def _append(self, data: bytes) -> None:
         try:

@@ -81,6 +81,16 @@ class SQLiteSink:
         assert self._thread is not None and self._writer is not None
         await self._thread.call(self._writer.write, batch.events)
 
+    async def take_back(self, run_id: str) -> None:
+        """
+        Remove everything of one run again: for ``llmobs check``.
+
+        Raises:
+            SinkUnavailableError: Not now.
+        """
+        assert self._thread is not None and self._writer is not None
+        await self._thread.call(self._writer.remove, run_id)
+
     async def aclose(self) -> None:
         """Close the file and end the thread."""
         if self._thread is not None and self._pid == os.getpid():

@@ -9,6 +9,7 @@ __all__ = [
     "KEYS",
     "STORED",
     "SUMMARY",
+    "UNCOUNTED",
     "UNPRICED",
     "add_up",
     "conditions",
@@ -38,11 +39,17 @@ UNPRICED: Final = (
 )
 """Whether a call was answered, and its cost is not known."""
 
-_COLUMNS = ", ".join(f"r.{name}" for name in RunSummary.__struct_fields__ if name != "unpriced")
-SUMMARY: Final = (
-    f"SELECT {_COLUMNS}, iif(r.calls = 0, 0, (SELECT count(*) FROM events e WHERE"  # noqa: S608
-    f" e.run_id = r.run_id AND e.event_type = 'prompt_call' AND {UNPRICED})) AS unpriced FROM runs r"
+UNCOUNTED: Final = "(NOT e.failed AND (e.tokens_input IS NULL OR e.tokens_output IS NULL))"
+"""Whether a call was answered, and its tokens are not known."""
+
+_COUNTED = {"unpriced": UNPRICED, "uncounted": UNCOUNTED}
+_COLUMNS = ", ".join(f"r.{name}" for name in RunSummary.__struct_fields__ if name not in _COUNTED)
+_COUNTS = ", ".join(
+    "iif(r.calls = 0, 0, (SELECT count(*) FROM events e WHERE e.run_id = r.run_id"  # noqa: S608
+    f" AND e.event_type = 'prompt_call' AND {condition})) AS {name}"
+    for name, condition in _COUNTED.items()
 )
+SUMMARY: Final = f"SELECT {_COLUMNS}, {_COUNTS} FROM runs r"  # noqa: S608
 """Selects what a `RunSummary` holds."""
 
 KEYS: Final[dict[GroupBy, str]] = {

@@ -18,6 +18,7 @@ from llmobs.store.query import (
     KEYS,
     STORED,
     SUMMARY,
+    UNCOUNTED,
     UNPRICED,
     add_up,
     conditions,
@@ -232,7 +233,7 @@ class Reader:
             f"SELECT {KEYS[by]} AS key, count(*) AS calls, {add_up('e.failed')},"  # noqa: S608
             f" {add_up('e.tokens_input')}, {add_up('e.tokens_output')},"
             f" {add_up('e.tokens_cached')}, sum({number('e.cost_usd')}) AS cost,"
-            f" sum({UNPRICED}), avg(iif(e.failed, NULL, {number('e.latency_ms')}))"
+            f" sum({UNPRICED}), sum({UNCOUNTED}), avg(iif(e.failed, NULL, {number('e.latency_ms')}))"
             f" FROM events e{join}{where_clause(parts)} GROUP BY 1 ORDER BY {order}",
             values,
         )

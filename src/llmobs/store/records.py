@@ -98,6 +98,8 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     """Sum of the known costs; None if none is known."""
     unpriced: int
     """Answered calls whose cost is not known."""
+    uncounted: int
+    """Answered calls whose tokens are not known, or not both."""
 
     @property
     def duration_ms(self) -> float:
@@ -157,6 +159,8 @@ class CostGroup(Struct, frozen=True):
     """Sum of the known costs; None if none is known."""
     unpriced: int
     """Answered calls whose cost is not known."""
+    uncounted: int
+    """Answered calls whose tokens are not known, or not both."""
     latency_ms: float | None
     """Mean of the calls that did not fail, milliseconds."""
 

@@ -99,6 +99,25 @@ class Writer:
             words = next(iter(refused.values()))
             raise SinkRejectedError(words, events=refused, delivered=True)
 
+    def remove(self, run_id: str) -> None:
+        """
+        Remove one run with all its events.
+
+        Raises:
+            SinkUnavailableError: Not now: locked, read-only.
+        """
+        with self._lock:
+            connection = self._connection or self._connect()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("DELETE FROM events WHERE run_id = ?", (run_id,))
+                connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise explain(error, self._path) from error
+
     def _connect(self) -> sqlite3.Connection:
         self._connection = connection = connect_writer(self._path)
         self._identity = self._found()

@@ -1,0 +1,101 @@
+"""``llmobs import``."""
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from llmobs.cli.options import JsonOption, StoreOption, store_path
+from llmobs.cli.output import ExitCode, notes, write_json
+from llmobs.cli.records import Lines
+from llmobs.cli.text import visible
+from llmobs.errors import StoreNotFoundError
+from llmobs.settings import Settings
+from llmobs.sinks.sqlite import SQLiteSink
+from llmobs.store.reader import Reader
+from llmobs.sync import Client
+from llmobs.told import OVERHEAD_BYTES
+
+__all__ = ["import_"]
+
+PATIENCE_SECONDS: Final = 600.0
+"""How long the last events may take to be written."""
+
+
+class Imported(msgspec.Struct):
+    """What became of the lines."""
+
+    events: int = 0
+    new: int = 0
+    """The others were in the store already."""
+    dropped: dict[str, int] = {}
+    """By reason; see docs/reference/drop-reasons.md."""
+    unreadable: int = 0
+    """Lines that are no event of this llmobs."""
+
+
+def import_(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="Files of JSON lines; - is standard input."),
+    ],
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Read events from JSON lines into a SQLite store, redacted and priced like all others."""
+    path = store_path(store)
+    # Whatever the application's own settings, everything that can be read arrives.
+    settings = Settings(
+        sink=SQLiteSink(path),
+        enabled=True,
+        sample_rate=1.0,
+        overflow="block",
+        durability="memory",
+        spool_dir=None,
+    )
+    before = _count(path)
+    result = Imported()
+    with Client(settings) as client:
+        with notes().status("importing") if notes().is_terminal else nullcontext():
+            for name in files:
+                _read(name, client, result)
+            client.flush(PATIENCE_SECONDS)
+        result.dropped = dict(client.statistics().dropped)
+    result.new = _count(path) - before
+    if json:
+        write_json(result)
+    else:
+        _say(result, path)
+    if result.unreadable or result.dropped:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _read(name: str, client: Client, result: Imported) -> None:
+    lines = Lines(sys.stdin.buffer if name == "-" else Path(name).expanduser())
+    for event, size in lines.read():
+        client.record(event, None, size + OVERHEAD_BYTES, event.failed)
+        result.events += 1
+    result.unreadable += lines.unreadable + lines.unfinished
+    lines.close()
+
+
+def _count(path: Path) -> int:
+    try:
+        with Reader(path) as reader:
+            return reader.count_events()
+    except StoreNotFoundError:
+        return 0
+
+
+def _say(result: Imported, path: Path) -> None:
+    known = result.events - result.new - sum(result.dropped.values())
+    words = [f"{result.new:,} events are new in {path}"]
+    if known > 0:
+        words.append(f"{known:,} were there already")
+    words += [f"{count:,} dropped: {reason}" for reason, count in result.dropped.items()]
+    if result.unreadable:
+        words.append(f"{result.unreadable:,} lines are no event of this llmobs")
+    sys.stdout.write(visible("; ".join(words)) + "\n")
