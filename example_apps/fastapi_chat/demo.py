@@ -7,6 +7,8 @@ is answering, and proves that the store has every event of every answer. Offline
 import argparse
 import asyncio
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,16 +86,24 @@ def _tour(out: Console, store: Path, proof: Proof) -> None:
         ["cost"],
     ):
         command = [*words, "--store", str(store)]
-        out.print(f"[bold]$ llmobs {' '.join(command)}[/]", soft_wrap=True)
+        out.print(f"[bold]$ {_llmobs()} {' '.join(command)}[/]", soft_wrap=True)
         # Its own process, as you would run it; this one's output must be out before.
         out.file.flush()
         subprocess.run([sys.executable, "-m", "llmobs", *command], check=True)
         out.print()
     out.print("[bold]Now you[/]: a run whole, what failed, everything as a table, what comes in")
     for more in ("show last --full", "runs --failed", "export -o events.csv", "tail"):
-        out.print(f"  llmobs {more} --store {store}", soft_wrap=True)
+        out.print(f"  {_llmobs()} {more} --store {store}", soft_wrap=True)
     out.print("The two lines that did it are in example_apps/fastapi_chat/app.py:")
     out.print("  add_middleware(LLMObsMiddleware) and instrument(AsyncOpenAI())")
+
+
+def _llmobs() -> str:
+    """The command as it can be typed here: by its path, unless the environment is active."""
+    installed = Path(sys.executable).with_name("llmobs")
+    if shutil.which("llmobs") == str(installed):
+        return "llmobs"
+    return os.path.relpath(installed)
 
 
 def _empty_store(folder: Path) -> Path:

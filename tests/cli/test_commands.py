@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from llmobs.codec import encode
 from tests.cli.conftest import CLI, parsed
-from tests.support.stores import call, write_store
+from tests.support.stores import call, run, write_store
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -126,14 +127,102 @@ class TestTail:
     def test_the_last_ones(self, cli: CLI) -> None:
         shown = lines_of(cli("tail", "--no-follow", "-n", "2").stdout)
         assert shown == [
-            "12:00:00 run-agent run POST /agent  1.00 s",
-            "12:01:00 run-chat  chat mine  30 ms · 5 in + 6 out · cost unknown",
+            "12:00:00 run-agent run POST /agent                ok          1.00 s",
+            f"12:01:00 run-chat  {'chat mine':<30} ok           30 ms  5 in + 6 out · cost unknown",
         ]
         assert cli("tail", "--no-follow", "-n", "0").stdout == ""
 
     def test_json_is_as_stored(self, cli: CLI) -> None:
         written = cli("tail", "--no-follow", "--json").stdout.splitlines()
         assert [json.loads(line)["run_id"] for line in written] == ["run-agent"] * 6 + ["run-chat"]
+
+    def test_of_a_user_and_of_what_failed(self, cli: CLI) -> None:
+        lines = lines_of(cli("tail", "--no-follow", "--user", "ann").stdout)
+        assert [line.split()[1] for line in lines] == ["run-agent"]
+        failed = [
+            json.loads(line)["event_type"]
+            for line in cli("tail", "--no-follow", "--failed", "--json").stdout.splitlines()
+        ]
+        assert failed == ["prompt_call", "assertion_failed"]
+
+
+class TestWidths:
+    @pytest.mark.parametrize("width", [40, 50, 60, 72, 80, 120, 200])
+    def test_the_name_has_room_in_every_terminal(
+        self, cli: CLI, monkeypatch: pytest.MonkeyPatch, width: int
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", str(width))
+        shown = cli("runs").stdout
+        assert "POST /agent" in shown
+        assert max(map(len, shown.splitlines())) <= width
+
+    def test_a_pipe_gets_everything(
+        self, cli: CLI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.delenv("COLUMNS")
+        name = "GET /a/very/long/route/" + "x" * 300
+        write_store(tmp_path / "other.db", [run("r", name=name, user_id="ann")])
+        shown = cli("runs", "--store", "other.db").stdout
+        assert name in shown and "ann" in shown
+
+
+class TestUnknown:
+    def test_tokens_that_are_not_known_are_no_zero(self, cli: CLI, tmp_path: Path) -> None:
+        events = [
+            call("none"),
+            call("part", tokens_input=7),
+            call("some", tokens_input=7, tokens_output=2),
+            call("some"),
+            call("failed", status="error"),
+        ]
+        write_store(tmp_path / "other.db", events)
+        runs = {run["run_id"]: run for run in parsed(cli("runs", "--store", "other.db", "--json"))}
+        assert {name: run["uncounted"] for name, run in runs.items()} == {
+            "none": 1, "part": 1, "some": 1, "failed": 0,
+        }  # fmt: skip
+        tokens = {line.split()[0]: line.split()[-2] for line in lines_of(
+            cli("runs", "--store", "other.db").stdout)}  # fmt: skip
+        assert tokens == {
+            "run": "tokens", "none": "?", "part": "≥7", "some": "≥9", "failed": "0",
+        }  # fmt: skip
+        assert "? in + ? out" in cli("show", "none", "--store", "other.db").stdout
+        assert "7 in + ? out" in cli("show", "part", "--store", "other.db").stdout
+        total = lines_of(cli("cost", "--store", "other.db").stdout)[-1].split()
+        assert total[3:6] == ["≥14", "0", "≥2"]
+
+
+class TestJSONLines:
+    def test_read_like_a_store(self, cli: CLI, store: Path, tmp_path: Path) -> None:
+        cli("export", "-o", "runs.jsonl")
+        for command in (["runs"], ["show", "last"], ["cost"], ["tail", "--no-follow"], ["export"]):
+            expected = cli(*command).stdout
+            assert cli(*command, "--store", "runs.jsonl").stdout == expected
+            assert cli(*command, "--store", "jsonl:///runs.jsonl").stdout == expected
+
+    def test_the_file_that_the_setting_names(
+        self, cli: CLI, store: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cli("export", "-o", "runs.jsonl")
+        expected = cli("runs").stdout
+        store.unlink()
+        monkeypatch.setenv("LLMOBS_SINK", "console: jsonl:///runs.jsonl")
+        assert cli("runs").stdout == expected
+
+    def test_imported_once_however_often(self, cli: CLI, tmp_path: Path) -> None:
+        cli("export", "-o", "runs.jsonl")
+        with (tmp_path / "runs.jsonl").open("a") as file:
+            file.write('{"event_type": "of tomorrow"}\nnot JSON\n\n{"cut o')
+        said = cli("import", "runs.jsonl", "--store", "new.db", code=1).stdout
+        assert said == "7 events are new in new.db; 3 lines are no event of this llmobs\n"
+        assert cli("runs", "--store", "new.db").stdout == cli("runs").stdout
+        again = parsed(cli("import", "runs.jsonl", "--store", "new.db", "--json", code=1))
+        assert again == {"events": 7, "new": 0, "dropped": {}, "unreadable": 3}
+
+    def test_what_is_imported_is_redacted(self, cli: CLI, tmp_path: Path) -> None:
+        line = encode(call("r", prompt="mail ann@example.com"))
+        (tmp_path / "foreign.jsonl").write_bytes(line)
+        cli("import", "foreign.jsonl", "--store", "new.db")
+        assert "mail [REDACTED_EMAIL]" in cli("show", "r", "--store", "new.db").stdout
 
 
 class TestCost:
@@ -160,6 +249,16 @@ class TestCost:
 
 
 class TestExport:
+    def test_of_the_last_run_and_by_the_short_word(self, cli: CLI) -> None:
+        assert '"run_id":"run-chat"' in cli("export", "--run", "last").stdout
+        ok = {
+            json.loads(line)["run_id"]
+            for line in cli("export", "--status", "ok").stdout.split("\n")
+            if line
+        }
+        assert ok == {"run-agent"}
+        assert "none of ok, success" in cli("runs", "--status", "fine", code=2).stderr
+
     def test_jsonl_is_exact(self, cli: CLI) -> None:
         events = [json.loads(line) for line in cli("export").stdout.splitlines()]
         assert len(events) == 7

@@ -136,11 +136,54 @@ class TestRuns:
 
 
 def test_a_spreadsheet_gets_no_formula(cli: CLI, tmp_path: Path) -> None:
-    for number, text in enumerate(['=HYPERLINK("x")', "+1", "-1", "@x", "\t=1"]):
-        write_store(tmp_path / "llmobs.db", [call(f"r{number}", prompt=text)])
-    rows = csv.DictReader(io.StringIO(cli("export", "--format", "csv").stdout))
-    inputs = [row["input"] for row in rows]
-    assert inputs == ['\'=HYPERLINK("x")', "'+1", "'-1", "'@x", "'    =1"]
+    before = ["", " ", "\t", "\r", "\n", '"', "'", "\u00a0", "\u200b", "\ufeff", ' "\u00a0']
+    formulas = [f"{b}{sign}1" for b in before for sign in "=+-@\uff1d\uff0b\uff0d\uff20"]
+    harmless = ["a=1", "5 - 3", "mail me @home", "é=", "'tis", '"quoted"', " plain"]
+    texts = [*formulas, *harmless]
+    write_store(tmp_path / "llmobs.db", [call("r", prompt=text) for text in texts])
+    rows = list(csv.DictReader(io.StringIO(cli("export", "--format", "csv").stdout)))
+    assert len(rows) == len(texts)
+    for text, row in zip(texts, rows, strict=True):
+        assert row["input"].startswith("'") == (text in formulas or text == "'tis"), text
+
+
+class TestWhatIsHidden:
+    def test_invisible_characters_are_written_out(self) -> None:
+        for character in "\u00ad\u034f\u115f\u180e\u200b\u2060\u2800\u3164\ufeff\uffa0":
+            assert visible(f"a{character}b") == f"a\\u{ord(character):04x}b".replace("u00ad", "xad")
+
+    def test_joiners_are_part_of_scripts_and_emoji_only(self) -> None:
+        assert visible("👩\u200d🔬 क\u200cष") == "👩\u200d🔬 क\u200cष"
+        assert visible("ad\u200dmin") == "ad\\u200dmin"
+
+    def test_json_keeps_its_value(self, cli: CLI, tmp_path: Path) -> None:
+        text = "a\u00ad\u200b\u3164\U000e0041\u202eb"
+        write_store(tmp_path / "llmobs.db", [call("r", prompt=text)])
+        written = cli("export").stdout
+        assert written.isascii()
+        assert json.loads(written)["prompt"] == text
+
+
+def test_what_makes_no_sense_is_one_line(
+    cli: CLI, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: object, *args: object, **options: object) -> None:
+        raise TypeError("a blob where a number was")
+
+    monkeypatch.setattr("llmobs.store.reader.Reader._all", broken)
+    result = cli("runs", code=1)
+    assert result.stderr == (
+        "llmobs: what was read makes no sense to this llmobs: TypeError: a blob where a number was\n"
+    )
+
+
+def test_a_text_of_ten_megabytes_is_shown_in_part(cli: CLI, tmp_path: Path) -> None:
+    texts = ["word " * 2_000_000, "x" * 10_000_000, "中" * 3_000_000, "line\n" * 2_000_000]
+    write_store(tmp_path / "llmobs.db", [call("r", prompt=text) for text in texts])
+    shown = cli("show", "r", "--full").stdout
+    assert shown.count("characters more: llmobs export has them") == len(texts)
+    assert len(shown) < 4_000_000
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 class TestText:

@@ -175,7 +175,7 @@ def test_the_demo_loses_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str
     out = capfd.readouterr().out
     assert "8 of 8 answers arrived whole" in out
     assert "nothing was lost" in out
-    assert "$ llmobs cost" in out
+    assert "/llmobs cost --store" in out or "$ llmobs cost --store" in out
     assert "first token" in out
     assert "\x1b" not in out
 

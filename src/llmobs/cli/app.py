@@ -62,6 +62,13 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
         except (LLMObsError, OSError) as error:
             complain(str(error), *getattr(error, "candidates", ()))
             raise typer.Exit(_code(error)) from None
+        except (typer.Exit, typer.Abort, typer.TyperException):
+            raise
+        except Exception as error:  # noqa: BLE001 - a store is a file that anybody may have changed
+            complain(
+                f"what was read makes no sense to this llmobs: {type(error).__name__}: {error}"
+            )
+            raise typer.Exit(ExitCode.FAILED) from None
 
     return guarded
 
