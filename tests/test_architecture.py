@@ -34,6 +34,8 @@ FLOORS = (
         "recorder",
         "fields",
         "told",
+        "joining",
+        "sightings",
         "operations",
         "tracker",
         "client",

@@ -44,8 +44,9 @@ from llmobs.pipeline.sampling import is_sampled
 from llmobs.pipeline.spiller import Spiller
 from llmobs.pipeline.spool import Spool
 from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, combine
-from llmobs.pipeline.wakeup import call_soon_threadsafe
+from llmobs.pipeline.wakeup import Wakeup, call_soon_threadsafe
 from llmobs.pipeline.worker import Worker
+from llmobs.sightings import settle_in_time, sightings
 from llmobs.told import OVERHEAD_BYTES, prompt_call
 from llmobs.tracker import ErrorLike, Tracker
 
@@ -92,6 +93,7 @@ class Recording:
             values = {name: getattr(settings, name) for name in settings.model_fields_set}
             settings = Settings(**{**values, **keywords})
         self.settings = settings
+        self._timer: Wakeup | None = None
         self.enabled = settings.enabled
         """False: nothing is recorded; no thread, no task, no file."""
         self._sample_rate = settings.sample_rate
@@ -176,6 +178,7 @@ class Recording:
         self._forget_loop()
 
     def _forget_loop(self) -> None:
+        self._timer = None
         for worker in self._workers:
             worker.buffer.wake = self._wake
             worker.reset()
@@ -226,6 +229,10 @@ class Recording:
         if run.sampled is None:
             run.sampled = is_sampled(run.run_id, self._sample_rate)
         return run.sampled
+
+    def expect(self) -> None:
+        """Look after what waits in `llmobs.sightings` for the end of a call: it must not wait for ever."""
+        (self._wake if self._timer is None else self._timer.set)()
 
     def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:
         """Count an event that is not to be delivered; what trackers call."""
@@ -463,7 +470,8 @@ class Recording:
 
     def statistics(self) -> Statistics:
         """Return the counters as they are now; with several sinks their sum, and each one's own."""
-        return combine({worker.sink.name: worker.statistics() for worker in self._workers})
+        waiting = sightings.waiting(self)
+        return combine({worker.sink.name: worker.statistics(waiting) for worker in self._workers})
 
     # Delivery, in the event loop that the workers run in.
 
@@ -473,6 +481,8 @@ class Recording:
             for worker in self._workers:
                 worker.listen()
                 group.start_soon(worker.run)
+            self._timer = Wakeup()
+            group.start_soon(settle_in_time, self, self._timer.wait)
             ready()
             try:
                 await stopping.wait()
@@ -481,14 +491,17 @@ class Recording:
                     worker.cancel()
                 raise
             await self._stop()
+            group.cancel_scope.cancel()
 
     async def _stop(self) -> None:
+        sightings.close(self)
         async with anyio.create_task_group() as group:
             for worker in self._workers:
                 group.start_soon(worker.stop, self.settings.shutdown_timeout)
 
     async def _flush(self, timeout: float | None) -> FlushReport:
         before = self.statistics()
+        sightings.settle(self)
         async with anyio.create_task_group() as group:
             for worker in self._workers:
                 group.start_soon(worker.flush, timeout)
@@ -579,6 +592,7 @@ class AsyncClient(Recording):
 
     def __del__(self) -> None:
         pending = sum(buffer.pending for buffer in getattr(self, "_buffers", ()))
+        pending += sightings.waiting(self)
         if pending:
             warnings.warn(
                 f"{pending} events were recorded with an AsyncClient that was never run",

@@ -6,23 +6,27 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
+from llmobs import joining
 from llmobs.context import Frame, current_frame, innermost_frame, inside, leave_operation, set_frame
-from llmobs.events import Event, Status
+from llmobs.events import Status
 from llmobs.fields import PromptCallFields
 from llmobs.ids import new_id
+from llmobs.joining import Sighting
+from llmobs.sightings import sightings
+from llmobs.told import prompt_call
 
 if TYPE_CHECKING:
     from llmobs.tracker import Tracker
 
 __all__ = [
     "AgentStep",
-    "Captured",
     "Operation",
     "PromptCall",
     "SeveralCalls",
     "ToolCall",
+    "sighting_around",
     "status_of",
 ]
 
@@ -101,32 +105,15 @@ class Operation:
         self.end(error)
 
 
-class Captured(Protocol):
-    """What a door that captures has seen of a call that a block records too: one call, one event."""
-
-    done: bool
-    """Whether it has ended."""
-    failed: bool
-    size: int
-    """Estimated bytes of what :meth:`fill` holds on to."""
-
-    def settle(self, write: Callable[[Any], object]) -> None:
-        """Call *write* with this, now or once the answer has ended: the block has."""
-
-    def separate(self) -> None:
-        """Record it as an event of its own: the block has another call now."""
-
-    def fill(self, event: Event) -> None:
-        """Add what was seen to the event of the block; runs in the pipeline."""
-
-
 class PromptCall(Operation):
     """One call of a model. Fill in the answer with :meth:`finish`, or by setting attributes."""
 
-    captured: Captured | None = None
-    """Set by a door that sees the call too; the event holds what either knows."""
+    door = "block"
+    """Who tells of it; see `llmobs.joining.Sighting`."""
     on_cancelled: Callable[[], object] | None = None
-    """Called when such a door saw it cancelled, for doors that may never be told of its end."""
+    """Called when another door saw it cancelled, for doors that may never be told of its end."""
+    _sighting: Sighting | None = None
+    _is_told = False
     response: Any = ""
     tokens_input: int | None = None
     tokens_output: int | None = None
@@ -167,37 +154,27 @@ class PromptCall(Operation):
         self.tokens_output = tokens_output
         self._fields.update(fields)
 
-    def told(self, error: BaseException | None = None) -> tuple[dict[str, Any], float]:
+    def enclose(self, sighting: Sighting | None = None) -> Sighting | None:
         """
-        End it without recording it, for a door whose call is part of another event.
+        Return what this tells of the call that begins inside it; None if it is over.
 
-        Returns the fields it would have recorded, and the milliseconds it took.
+        Args:
+            sighting: What another door sees of that call.
         """
-        self.ended = True
-        if error is not None:
-            self.status = status_of(error)
-        values = {
-            "prompt": self.prompt,
-            "model": self.model,
-            "response": self.response,
-            "tokens_input": self.tokens_input,
-            "tokens_output": self.tokens_output,
-        }
-        return {**self._fields, **values}, (time.perf_counter() - self.start_time) * 1000
+        with joining.lock:
+            mine = self._sighting
+            if mine is not None or self._is_told:
+                return mine
+            self._sighting = mine = Sighting(
+                self.door, self._tracker, event_id=self.event_id, started=self.start_time
+            )
+            mine.model = self.model
+            mine.on_cancelled = self.on_cancelled
+        sightings.begin(mine, sighting_around(self.outer, mine) if self.door != "block" else None)
+        return mine
 
     def _write(self, latency_ms: float, error: BaseException | None) -> None:
-        if self.captured is None:
-            self._log(latency_ms, error)
-            return
-
-        def write(captured: Captured) -> None:
-            self._fields["captured"] = captured
-            self._log(latency_ms, error)
-
-        self.captured.settle(write)
-
-    def _log(self, latency_ms: float, error: BaseException | None) -> None:
-        own = {
+        own: dict[str, Any] = {
             "prompt": self.prompt,
             "model": self.model,
             "response": self.response,
@@ -206,15 +183,39 @@ class PromptCall(Operation):
             "latency_ms": latency_ms,
             "status": self.status,
             "error": error,
+            **self._fields,
         }
-        self._tracker.log_prompt_call(**{**own, **self._fields})
+        with joining.lock:
+            self._is_told = True
+            sighting = self._sighting
+        if sighting is None:
+            self._tracker.log_prompt_call(**own)
+            return
+        given = [own.pop(name, None) for name in _TOLD]
+        told: Any = (*given, own)
+        event, size, failed = prompt_call(self._tracker.run_id, *told)
+        sightings.end(sighting, event, size, failed)
+
+
+_TOLD: Final = (
+    "prompt", "model", "response", "tokens_input", "tokens_output", "latency_ms", "status", "error",
+    "prompt_template_id", "model_version", "response_metadata", "tool_calls", "tags", "user_id",
+    "release",
+)  # fmt: skip
+"""What `llmobs.told.prompt_call` takes by place."""
+
+
+def sighting_around(frame: Frame | None, sighting: Sighting) -> Sighting | None:
+    """Return what *frame* sees of the call that *sighting* sees inside it, if it is about calls."""
+    enclose = getattr(frame, "enclose", None)
+    return None if enclose is None else enclose(sighting)
 
 
 class SeveralCalls:
     """
     A frame around several calls made at once, for a door that cannot tell which is which.
 
-    What another door sees of them, it records as if this were not there, and says so in `seen`.
+    What another door sees of them is not inside one of them: `llmobs.sightings` finds out which.
     """
 
     is_run = False
@@ -225,8 +226,6 @@ class SeveralCalls:
         self.outer = outer
         self.event_id = event_id
         """The parent of the calls."""
-        self.seen = 0
-        """Calls that another door records."""
 
 
 class AgentStep(Operation):

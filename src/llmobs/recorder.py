@@ -28,6 +28,9 @@ class Recorder(Protocol):
     def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:
         """Count *event* as dropped."""
 
+    def expect(self) -> None:
+        """Look after what waits in `llmobs.sightings` for the end of a call."""
+
 
 class _NoRecorder:
     enabled = False
@@ -37,6 +40,9 @@ class _NoRecorder:
 
     def refuse(self, *args: Any, **kwargs: Any) -> None:
         """Drop it."""
+
+    def expect(self) -> None:
+        """Do nothing."""
 
 
 NO_RECORDER: Final[Recorder] = _NoRecorder()

@@ -34,6 +34,7 @@ from llmobs.pipeline.delivery import CLOSE_SECONDS
 from llmobs.pipeline.statistics import DropReason, FlushReport
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.pipeline.worker import LAST_WRITE_SECONDS
+from llmobs.sightings import sightings
 from llmobs.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -226,6 +227,7 @@ class Client(Recording):
     def close(self) -> None:
         """Deliver what is queued, within ``shutdown_timeout``, and end the thread; safe to call twice."""
         limit = self.settings.shutdown_timeout + GRACE_SECONDS
+        sightings.close(self)
         if any(buffer.pending for buffer in self._buffers):
             self._ensure_started()
         with self._lock:

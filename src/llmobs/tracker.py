@@ -32,10 +32,11 @@ from llmobs.events import (
 )
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.ids import new_id
-from llmobs.operations import AgentStep, Captured, PromptCall, ToolCall, status_of
+from llmobs.operations import AgentStep, PromptCall, ToolCall, status_of
 from llmobs.pipeline.buffer import Complete
 from llmobs.pipeline.statistics import DropReason
 from llmobs.recorder import NO_RECORDER, Recorder
+from llmobs.sightings import sightings
 from llmobs.told import (
     OVERHEAD_BYTES,
     began,
@@ -126,30 +127,38 @@ class Tracker(Run):
             fields: Further fields of `llmobs.events.RunEvent`.
         """
         always = always or isinstance(error, Exception)
-        if not (self.recorded or always) or not self.client.enabled:
+        if not (self.recorded or always or sightings.has_calls(self)) or not self.client.enabled:
             return
         if latency_ms is None:
             latency_ms = (time.perf_counter() - self.started) * 1000
         if error is not None:
             fields.setdefault("status", status_of(error))
             fields["error"] = ErrorInfo.of(error)
-        own: dict[str, Any] = {
-            "event_id": new_id(),
-            "timestamp": self.timestamp,
-            "kind": self.kind,
-            "name": self.name,
-            "client_run_id": self.client_run_id,
-            "latency_ms": latency_ms,
-            "events": self.recorded,
-            "errors": self.failures,
-            "metadata": None if self.metadata is None else snapshot(self.metadata),
-            **fields,
-        }
-        set_aside_unknown(RunEvent, own)
-        event = RunEvent(run_id=self.run_id, **own)
-        recorded, failures = self.recorded, self.failures
-        self._record(event, 0, is_failure(event.status, error))
-        self.recorded, self.failures = recorded, failures
+        event_id, metadata = new_id(), None if self.metadata is None else snapshot(self.metadata)
+        failed = is_failure(fields.get("status", _SUCCESS), error)
+
+        def write(warning: str | None) -> None:
+            own: dict[str, Any] = {
+                "event_id": event_id,
+                "timestamp": self.timestamp,
+                "kind": self.kind,
+                "name": self.name,
+                "client_run_id": self.client_run_id,
+                "latency_ms": latency_ms,
+                "events": self.recorded,
+                "errors": self.failures,
+                "metadata": metadata,
+                **fields,
+            }
+            set_aside_unknown(RunEvent, own)
+            event = RunEvent(run_id=self.run_id, **own)
+            if warning is not None:
+                event.warnings = (*event.warnings, warning)
+            recorded, failures = self.recorded, self.failures
+            self._record(event, 0, failed)
+            self.recorded, self.failures = recorded, failures
+
+        sightings.when_settled(self, write)
 
     # Operations that time themselves.
 
@@ -255,17 +264,11 @@ class Tracker(Run):
             release: Overrides the run's.
             fields: See `llmobs.events.PromptCallEvent`.
         """
-        captured: Captured | None = None
-        if fields:
-            captured = fields.pop("captured", None)  # type: ignore[typeddict-item]
         event, size, failed = prompt_call(
             self.run_id, prompt, model, response, tokens_input, tokens_output, latency_ms, status,
             error, prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id,
             release, fields,
         )  # fmt: skip
-        if captured is not None:
-            size, failed = size + captured.size, failed or captured.failed
-            return self._record(event, size, failed, captured.fill)
         return self._record(event, size, failed)
 
     def log_agent_step(

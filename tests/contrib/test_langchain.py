@@ -520,11 +520,11 @@ def test_a_second_call_in_a_block_is_an_event_of_its_own(
         model = chat("one", "two")
         model.invoke("a", config=using(handler))
         model.invoke("b", config=using(handler))
-    second, first = events.of(PromptCallEvent)
-    assert first.event_id == call.event_id
+    first, last = events.of(PromptCallEvent)
+    assert last.event_id == call.event_id, "the last one is the block's, as with attempts"
+    assert last.response[0]["parts"][0]["content"] == "two"
+    assert first.parent_id == call.event_id
     assert first.response[0]["parts"][0]["content"] == "one"
-    assert second.parent_id == call.event_id
-    assert second.response[0]["parts"][0]["content"] == "two"
 
 
 def test_conversations_metadata_and_hidden_nodes(

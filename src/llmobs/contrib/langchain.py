@@ -206,10 +206,13 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
             if tag.startswith(_ATTEMPT) and tag.removeprefix(_ATTEMPT).isdigit():
                 fields["attempt"] = int(tag.removeprefix(_ATTEMPT))
         call = place.tracker.prompt_call(prompt=prompt, **fields)
+        call.door = "langchain"
+        call.on_cancelled = lambda: self._runs.end(run_id, CancelledError())
         frame, parent = place.frame, place.parent
         if type(frame) is PromptCall and (parent is None or frame is not parent.frame):
             # The application has a block of its own around this call.
-            run = OpenRun(place, call, frame, block=frame, captured=frame.captured)
+            call.outer = frame
+            run = OpenRun(place, call, frame)
         elif (kwargs.get("batch_size") or 1) > 1:
             several = frame if type(frame) is SeveralCalls else None
             if several is None:
@@ -221,7 +224,7 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
             run = OpenRun(place, call, several)
         else:
             run = OpenRun(place, call, call.start())
-        call.on_cancelled = lambda: self._runs.end(run_id, CancelledError())
+        call.enclose()
         self._runs.add(run_id, run)
 
     @_guarded

@@ -29,14 +29,14 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from llmobs.client import Recording
 from llmobs.context import Frame, inside, own_traffic
 from llmobs.contrib._duplicate import count_duplicate
-from llmobs.contrib._once import Told, record_at, record_once
 from llmobs.contrib._spans.events import event_of
 from llmobs.contrib._spans.kinds import Kind
 from llmobs.contrib._spans.limits import NO_LIMITS, Whole, losses, salvaged_kind
-from llmobs.contrib._spans.open import MAX_OPEN, OpenSpan, OpenSpans
+from llmobs.contrib._spans.open import MAX_OPEN, OpenSpan, OpenSpans, SpanSighting
 from llmobs.contrib._wire.watchers import watchers
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, ToolCallEvent
 from llmobs.guard import internal_errors
+from llmobs.sightings import sightings
 from llmobs.sync import default_client
 from llmobs.tracker import Tracker
 
@@ -88,6 +88,8 @@ class LLMObsSpanProcessor(SpanProcessor):
                 return
             if kind is not None and entry.tracker.client.enabled:
                 self._record(entry, span, kind)
+            else:
+                entry.forget()
             if entry.is_own:
                 self._finish(entry, span)
 
@@ -95,15 +97,17 @@ class LLMObsSpanProcessor(SpanProcessor):
         whole: Any = Whole(span, entry.given) if span.dropped_attributes else span
         event, size, failed, complete = event_of(entry, whole, kind)
         event.warnings = (*event.warnings, *losses(span))
-        tracker = entry.tracker
         if not isinstance(event, PromptCallEvent):
-            record_at(tracker, event, size=size, failed=failed, complete=complete)
-        elif entry.seen:
-            tracker.duplicate(event)
-        else:
-            told = Told(tracker, event, size=size, failed=failed, complete=complete)
-            record_once(tracker, told, entry.block, entry.captured)
-            entry.mark_seen()
+            entry.forget()
+            event.parent_id = event.parent_id or ""  # its place is not where it ends
+            entry.tracker.record(event, size=size, failed=failed, complete=complete)
+            return
+        entry.is_call = True
+        sighting = entry.sighting()
+        assert isinstance(sighting, SpanSighting)
+        if entry.inside:
+            sightings.adopt(sighting, entry.inside)
+        sighting.tell(event, size, failed, complete)
 
     def _finish(self, entry: OpenSpan, span: ReadableSpan) -> None:
         tracker = entry.tracker

@@ -413,11 +413,14 @@ class Worker:
         self._state = SinkState.CLOSED
         await self._courier.close()
 
-    def statistics(self) -> Statistics:
-        """Return the counters as they are now."""
+    def statistics(self, waiting: int = 0) -> Statistics:
+        """Return the counters as they are now; *waiting* events were accepted and are not queued yet."""
         error = self._health.error
+        counts = self.buffer.counts()
+        counts["accepted"] += waiting
+        counts["pending"] += waiting
         return Statistics(
-            **self.buffer.counts(),
+            **counts,
             replayed=self._replayed,
             retries=self._health.retries,
             state=self._state,

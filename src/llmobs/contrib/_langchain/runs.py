@@ -9,12 +9,10 @@ from typing import Any, Final
 from langchain_core.runnables.config import var_child_runnable_config
 
 from llmobs.client import Recording
-from llmobs.codec import snapshot, weigh
 from llmobs.context import Frame, innermost_frame, leave_operation, set_frame
-from llmobs.contrib._once import Told, record_once
-from llmobs.events import ErrorInfo, PromptCallEvent, Status
+from llmobs.events import Status
 from llmobs.forks import ForkLock
-from llmobs.operations import Operation, PromptCall, SeveralCalls
+from llmobs.operations import Operation, SeveralCalls
 from llmobs.sync import default_client
 from llmobs.tracker import Tracker
 
@@ -45,10 +43,6 @@ class OpenRun:
     """None if it is not recorded itself (hidden nodes)."""
     frame: Frame | None
     """What its children belong to."""
-    block: PromptCall | None = None
-    """The application's own block around this very call of a model."""
-    captured: Any = None
-    """What that block had captured when this began."""
     children: dict[Any, OpenRun] = field(default_factory=dict)
     """Those that have not ended."""
     ended: bool = False
@@ -58,10 +52,7 @@ class OpenRun:
         self.ended = True
         operation = self.operation
         if operation is not None and not operation.ended:
-            if self.block is not None and isinstance(operation, PromptCall):
-                told = _told(operation, error)
-                record_once(self.place.tracker, told, self.block, self.captured)
-            elif isinstance(self.frame, SeveralCalls):
+            if isinstance(self.frame, SeveralCalls):
                 self._end_one_of_several(self.frame, operation, error)
             else:
                 operation.end(error)
@@ -75,9 +66,6 @@ class OpenRun:
     ) -> None:
         several.left = True
         leave_operation(several)
-        if several.seen and isinstance(operation, PromptCall):
-            self.place.tracker.duplicate(_told(operation, error).event)
-            return
         operation.end(error)
 
 
@@ -119,28 +107,6 @@ class Within:
         while inner is not None and inner is not self._of:
             inner = inner.place.parent
         return inner is None
-
-
-def _told(operation: PromptCall, error: BaseException | None) -> Told:
-    """Return what *operation* would have recorded, for somebody else's event."""
-    values, latency_ms = operation.told(error)
-    prompt = values["prompt"] = snapshot(values["prompt"])
-    for name, value in values.items():
-        if type(value) in (dict, list):
-            values[name] = snapshot(value)
-    run = operation.run
-    assert isinstance(run, Tracker)
-    event = PromptCallEvent(
-        event_id=operation.event_id,
-        run_id=run.run_id,
-        timestamp=operation.timestamp,
-        latency_ms=latency_ms,
-        status=operation.status,
-        error=None if error is None else ErrorInfo.of(error),
-        **values,
-    )
-    size = weigh(prompt) + weigh(values.get("response"))
-    return Told(run, event, size=size, failed=event.failed)
 
 
 _recorded: dict[tuple[Any, Any], OpenRun] = {}

@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import perf_counter, time_ns
 from typing import Any, Final
 
+from llmobs import joining, semconv
 from llmobs.context import Frame, current_frame
-from llmobs.contrib._spans.kinds import Kind, kind_of
+from llmobs.contrib._spans.kinds import INFERENCE_MODEL, Kind, kind_of
+from llmobs.events import Event, PromptCallEvent
 from llmobs.forks import ForkLock
 from llmobs.ids import new_id
-from llmobs.operations import Captured, PromptCall, SeveralCalls
+from llmobs.joining import Sighting
+from llmobs.operations import PromptCall, SeveralCalls, sighting_around
+from llmobs.sightings import in_task, sightings
 from llmobs.tracker import Tracker
 
-__all__ = ["MAX_OPEN", "OpenSpan", "OpenSpans"]
+__all__ = ["MAX_OPEN", "OpenSpan", "OpenSpans", "SpanSighting"]
 
 MAX_OPEN: Final = 10_000
 """Spans held open at most; the oldest beyond are forgotten, as OpenTelemetry forgets spans never ended."""
+MAX_INSIDE: Final = 8
+"""Calls remembered of a span that may be about one of them."""
 MAX_TRACES: Final = 1_000
 """Traces, and spans that links may point to, remembered at most."""
 
@@ -39,14 +46,16 @@ class OpenSpan:
     """Event of a span it links to, if it has no parent."""
     event_id: str
     block: PromptCall | None = None
-    captured: Captured | None = None
-    """What the block around it had captured when it began."""
     table: OpenSpans | None = None
     """Who records it: the first processor that was told of it."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """Its attributes when it began."""
-    seen: bool = False
-    """Whether somebody records the call of a model that this contains, or is."""
+    started: float = field(default_factory=perf_counter)
+    inside: list[Sighting] = field(default_factory=list)
+    """Calls seen inside before it was known that this is about one."""
+    is_call: bool = False
+    """Whether its end told that it is about a call."""
+    _sighting: SpanSighting | None = None
 
     def enclosing(self, kind: Kind | None) -> str | None:
         """
@@ -69,12 +78,104 @@ class OpenSpan:
                 return span.event_id
         return None
 
-    def mark_seen(self) -> None:
-        """Note on this and what contains it, up to the next agent or tool, that a call is recorded."""
+    @property
+    def kind(self) -> Kind | None:
+        """What it becomes, as far as its attributes tell by now."""
+        return Kind.CALL if self.is_call else kind_of(self.span.attributes)
+
+    def sighting(self, inner: Sighting | None = None, *, nearest: bool = True) -> Sighting | None:
+        """
+        Return what this sees of the call that it is or that is inside; None if it is about another.
+
+        Args:
+            inner: A call inside, as another door sees it.
+            nearest: Whether nothing is between: then it may turn out to be a call at its end.
+        """
+        if self._sighting is not None:
+            return self._sighting
+        kind = self.kind
+        if kind not in (None, Kind.CALL):
+            return None
+        around: Sighting | None = None
+        if self.block is not None:
+            around = self.block.enclose(inner)
+        elif self.parent is not None and not self.opened_frame:
+            around = self.parent.sighting(inner, nearest=False)
+        if kind is None and not (nearest and self.span.kind.name in ("INTERNAL", "CLIENT")):
+            return around
+        made = SpanSighting(self)
+        with joining.lock:
+            if self._sighting is not None:
+                return self._sighting
+            self._sighting = made
+        sightings.begin(made, around)
+        return made
+
+    def note(self, inner: Sighting) -> None:
+        """Remember a call inside, for when this turns out to be that call."""
         span: OpenSpan | None = self
-        while span is not None and kind_of(span.span.attributes) in (None, Kind.CALL):
-            span.seen = True
+        while span is not None and (kind := span.kind) in (None, Kind.CALL):
+            if kind is None and len(span.inside) < MAX_INSIDE:
+                span.inside.append(inner)
             span = span.parent
+
+    def forget(self) -> None:
+        """Tell of no call: it is about something else, or never ended."""
+        if self._sighting is not None:
+            sightings.drop(self._sighting)
+
+
+class SpanSighting(Sighting):
+    """What a span sees of a call."""
+
+    __slots__ = ("_span", "complete")
+
+    def __init__(self, span: OpenSpan) -> None:
+        super().__init__(
+            "span",
+            span.tracker,
+            event_id=span.event_id,
+            is_home=not span.is_own or span.parent is not None,
+            started=span.started,
+        )
+        self.parent_id = span.enclosing(Kind.CALL)
+        self._span: OpenSpan | None = span
+        self.complete: Callable[[Event], object] | None = None
+        self.look()
+
+    def is_certain(self) -> bool:
+        """Whether the span says by now that it is about a call."""
+        return self._span is None or self._span.kind is Kind.CALL
+
+    def look(self) -> None:
+        """Read the model's name, once it is there."""
+        attributes = None if self._span is None else self._span.span.attributes
+        for name in (semconv.REQUEST_MODEL, INFERENCE_MODEL):
+            self.model = self.model or str((attributes or {}).get(name) or "")
+
+    def tell(
+        self, event: PromptCallEvent, size: int, failed: bool, complete: Callable[[Event], object]
+    ) -> None:
+        """Note that the span has ended; *complete* fills *event* later."""
+        assert self._span is not None
+        self.look()
+        attributes = self._span.span.attributes or {}
+        self.complete = complete
+        self.has_usage = any("usage" in key or "token_count" in key for key in attributes)
+        # Only in a task does it happen that a span ends before the stream it is about begins.
+        self.answered = self.has_usage or failed or not in_task()
+        self.response_id = str(attributes.get(semconv.RESPONSE_ID) or "") or None
+        self._span = None
+        sightings.end(self, event, size, failed)
+
+    def read(self, event: PromptCallEvent) -> None:
+        """Read the attributes; in the pipeline."""
+        if self.complete is not None:
+            self.complete(event)
+
+    def release(self) -> None:
+        """Let go of the span."""
+        self.complete = None
 
 
 class Current:
@@ -102,10 +203,19 @@ class _Inside:
     is_run = False
     left = False
 
-    def __init__(self, span: OpenSpan, event_id: str | None) -> None:
-        self.run = span.tracker
+    def __init__(self, span: OpenSpan, frame: Frame | None, event_id: str | None) -> None:
+        self.run = span.tracker if frame is None else frame.run
         self.outer = span.frame
         self.event_id = event_id
+        self._span = span
+        self._frame = frame
+
+    def enclose(self, sighting: Sighting) -> Sighting | None:
+        """Return what the span, or the block inside it, sees of the call that begins."""
+        self._span.note(sighting)
+        if self._frame is not None and self._frame is not self._span.block:
+            return sighting_around(self._frame, sighting)
+        return self._span.sighting(sighting)
 
 
 class OpenSpans:
@@ -158,12 +268,18 @@ class OpenSpans:
             entry.given = dict(span.attributes)
         _recorded[key] = entry
         if type(frame) is PromptCall and opened:
-            entry.block, entry.captured = frame, frame.captured
+            entry.block = frame
+        if span.start_time is not None:  # told of afterwards, perhaps
+            entry.started -= max(0.0, (time_ns() - span.start_time) / 1e9)
         with self._lock:
             self._open[context.span_id] = entry
             _remember(self._traces, context.trace_id, tracker, MAX_TRACES)
+            forgotten = None
             if len(self._open) > self._limit:
-                self._release(*self._open.popitem(last=False))
+                span_id, forgotten = self._open.popitem(last=False)
+                self._release(span_id, forgotten)
+        if forgotten is not None and forgotten.table is self:
+            forgotten.forget()
 
     def _known(self, trace_id: int, span: Any) -> tuple[Tracker | None, str | None]:
         """Return the run of the trace, or of one that *span* links to, and the linked event."""
@@ -206,18 +322,17 @@ class OpenSpans:
         return Current(entry) if began is frame else frame
 
     def place(self, span_id: int, frame: Frame | None) -> Frame | None:
-        """Return where a call belongs that a transport records inside a span, and note that it does."""
+        """Return where a call belongs that a transport records inside a span."""
         entry = self._open.get(span_id)
         if entry is None or entry.table is not self:
             return frame
-        entry.mark_seen()
         if frame is not None and (
             frame is not entry.frame or type(frame) in (PromptCall, SeveralCalls)
         ):
-            return frame
-        kind = kind_of(entry.span.attributes)
+            return _Inside(entry, frame, frame.event_id)
+        kind = entry.kind
         is_call = kind in (None, Kind.CALL)
-        return _Inside(entry, entry.enclosing(kind) if is_call else entry.event_id)
+        return _Inside(entry, None, entry.enclosing(kind) if is_call else entry.event_id)
 
 
 _recorded: dict[tuple[Any, int, int], OpenSpan] = {}

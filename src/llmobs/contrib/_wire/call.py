@@ -6,23 +6,24 @@ What happens while the host waits is here and kept short; what can wait is in `r
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+import re
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final, Literal, NamedTuple
 
 from llmobs.client import Recording
-from llmobs.context import Frame, current_frame, set_frame
+from llmobs.context import Frame, current_frame
 from llmobs.contrib._wire.body import Copy, clip
 from llmobs.contrib._wire.ending import Ending, status_at_end
-from llmobs.contrib._wire.merge import apply_policy, merge
+from llmobs.contrib._wire.merge import apply_policy
 from llmobs.contrib._wire.reading import Exchange, read_exchange
 from llmobs.contrib._wire.recognise import Target, recognise
 from llmobs.contrib._wire.watchers import place_of, watchers
-from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status
+from llmobs.events import ErrorInfo, PromptCallEvent, Status
 from llmobs.ids import new_id
-from llmobs.operations import PromptCall, SeveralCalls, status_of
+from llmobs.joining import Sighting
+from llmobs.operations import sighting_around, status_of
+from llmobs.sightings import sightings
 from llmobs.sync import default_client
 from llmobs.tracker import Tracker
 
@@ -89,13 +90,13 @@ def begin(request: Any, options: Options) -> Call | None:
     return Call(target, run, frame, mode, request, body, attempt, started)
 
 
-class Call:
+class Call(Sighting):
     """A call under way; ends once, with :meth:`end`."""
 
     __slots__ = (
-        "_attempt", "_error", "_form_model", "_frame", "_headers", "_http_status", "_limit", "_mode", "_request",
-        "_status", "_target", "_timestamp", "_tracker", "_write", "copy", "decoded", "done",
-        "ending", "failed", "latency_ms", "operation", "size", "started",
+        "_attempt", "_error", "_form_model", "_headers", "_http_status", "_limit", "_mode",
+        "_request", "_status", "_target", "_timestamp", "_warnings", "copy", "decoded", "done",
+        "ending", "latency_ms",
     )  # fmt: skip
 
     def __init__(
@@ -109,11 +110,12 @@ class Call:
         attempt: int,
         started: float,
     ) -> None:
+        super().__init__(
+            "wire", tracker, event_id=new_id(), is_home=frame is not None, started=started
+        )
         settings = getattr(tracker.client, "settings", None)
         self._limit: int = _DEFAULT_BYTES if settings is None else settings.capture_bytes
         self._target = target
-        self._tracker = tracker
-        self._frame = frame
         self._mode = mode
         self._request = None if body is None else clip(body, self._limit)
         self._form_model = _model_in_form(request) if body is None else None
@@ -123,20 +125,16 @@ class Call:
         self._error: ErrorInfo | None = None
         self._status = Status.SUCCESS
         self._timestamp = datetime.now(UTC)
-        self._write: Callable[[Call], object] | None = None
-        self.started = started
+        self._warnings: tuple[str, ...] = ()
+        self.model = target.model
         self.copy: Copy | None = None
         self.decoded = False
         self.done = False
-        self.failed = False
         self.latency_ms = 0.0
         self.ending = Ending.WHOLE
-        self.size = 0
-        self.operation: PromptCall | None = None
-        if type(frame) is PromptCall and not frame.ended:
-            self._join(frame)
-        elif type(frame) is SeveralCalls:
-            frame.seen += 1
+        if frame is not None:
+            self.parent_id = frame.event_id
+        sightings.begin(self, sighting_around(frame, self))
 
     # The request path.
 
@@ -152,15 +150,14 @@ class Call:
         """Record it, the first time."""
         if self.done:
             return
+        self.done = True
         self.latency_ms = (perf_counter() - self.started) * 1000
         self.ending = ending
         if self.copy is not None:
             self.copy.close()
         status = self._http_status
         if status is not None and 300 <= status < 400:
-            self.done = True  # a redirect: the client asks again, elsewhere
-            if self.operation is not None and self.operation.captured is self:
-                self.operation.captured = None
+            sightings.drop(self)  # a redirect: the client asks again, elsewhere
             return
         if error is not None:
             self._status = _status_of(error)
@@ -171,97 +168,45 @@ class Call:
             self._status = Status.ERROR
         elif self.copy is not None:
             self._status = status_at_end(self.copy, ending)
-        self.failed = self._status not in (Status.SUCCESS, Status.CANCELLED)
-        self.size = (self.copy.kept if self.copy is not None else 0) + 1024
+        failed = self._status not in (Status.SUCCESS, Status.CANCELLED)
+        self.has_usage = self._status is Status.SUCCESS
+        size = (self.copy.kept if self.copy is not None else 0) + 1024
         if self._request is not None:
-            self.size += len(self._request[0]) + len(self._request[1] or b"")
-        if self.operation is None:
-            self.done = True
-            self._record()
-        else:
-            with _joining:
-                self.done = True
-                write = self._write
-            if write is not None:
-                write(self)
-            elif self._status is Status.CANCELLED and self.operation.on_cancelled is not None:
-                self.operation.on_cancelled()
-
-    def _event(self) -> PromptCallEvent:
-        target = self._target
-        return PromptCallEvent(
-            event_id=new_id(),
-            run_id=self._tracker.run_id,
+            size += len(self._request[0]) + len(self._request[1] or b"")
+        event = PromptCallEvent(
+            event_id=self.event_id,
+            run_id=self.tracker.run_id,
+            parent_id=self.parent_id,
             timestamp=self._timestamp,
-            model=target.model,
-            operation=target.operation,
-            provider=target.provider,
-            server_address=target.host,
+            model=self._target.model,
+            operation=self._target.operation,
+            provider=self._target.provider,
+            server_address=self._target.host,
             latency_ms=self.latency_ms,
             status=self._status,
             attempt=self._attempt,
             http_status=self._http_status,
             error=self._error,
+            warnings=self._warnings,
         )
+        sightings.end(self, event, size, failed)
 
-    def _record(self) -> None:
-        event = self._event()
-        if self._frame is not None:
-            event.parent_id = self._frame.event_id
-        # The parent is the block of the request, wherever the answer was read.
-        here = current_frame()
-        set_frame(self._tracker)
-        try:
-            self._tracker.record(event, size=self.size, failed=self.failed, complete=self._complete)
-        finally:
-            set_frame(here)
+    # What the joining asks.
 
-    # One call, one event: what `tracker.prompt_call()` records too.
+    def look(self) -> None:
+        """Find the model in the request."""
+        if self._request is not None and (found := _MODEL.search(self._request[0])):
+            self.model = found[1].decode("utf-8", "replace")
 
-    def _join(self, operation: PromptCall) -> None:
-        with _joining:
-            if operation.ended:  # a task that outlives the block it was started in
-                return
-            before = operation.captured
-            operation.captured = self
-            self.operation = operation
-            if before is None:
-                return
-            if not before.done:  # two at once in one block: the first keeps it
-                operation.captured = before
-                self.operation = None
-                return
-        before.separate()  # an attempt that was retried
+    def cut(self, why: str) -> None:
+        """End it although its answer has not: what comes from now on is not kept."""
+        self._warnings = (*self._warnings, f"{why}: usage unknown")
+        if self.copy is not None:
+            self.copy = _so_far(self.copy)
+        self.end(Ending.CLOSED)
 
-    def separate(self) -> None:
-        """Record it as an event of its own: its block has another call now."""
-        self.operation = None
-        self._record()
-
-    def settle(self, write: Callable[[Call], object]) -> None:
-        """The operation has ended: let *write* record it with this, now or when the answer ends."""
-        with _joining:
-            self._write = write
-            done = self.done
-        if done:
-            write(self)
-
-    def fill(self, event: Event) -> None:
-        """Add what this saw to the event of the operation; runs in the pipeline."""
-        if isinstance(event, PromptCallEvent):
-            seen = self._event()
-            self._read(seen)
-            merge(event, seen)
-
-    # The pipeline.
-
-    def _complete(self, event: Event) -> None:
-        if isinstance(event, PromptCallEvent):
-            self._read(event)
-            if event.failed and not self.failed:
-                self._tracker.failures += 1
-
-    def _read(self, event: PromptCallEvent) -> None:
+    def read(self, event: PromptCallEvent) -> None:
+        """Read what passed; in the pipeline."""
         headers = {k.lower(): v for k, v in self._headers.items()} if self._headers else {}
         exchange = Exchange(
             target=self._target,
@@ -277,8 +222,27 @@ class Call:
         read_exchange(exchange, event)
         apply_policy(event, self._mode)
 
+    def limit(self, event: PromptCallEvent) -> None:
+        """What this call must not tell, nobody else does either."""
+        if self._mode != "full":
+            apply_policy(event, self._mode)
 
-_joining = threading.Lock()
+    def release(self) -> None:
+        """Let go of the copies."""
+        self.copy = self._request = self._headers = None
+
+
+_MODEL: Final = re.compile(rb'"model" ?: ?"([^"\\]{1,200})"')
+
+
+def _so_far(copy: Copy) -> Copy:
+    """Return what was kept until now: the stream goes on filling the one it has."""
+    kept = Copy(copy.limit)
+    kept.times = list(copy.times)
+    kept.chunks = copy.chunks[: len(kept.times)]
+    kept.rest += copy.rest
+    kept.room -= sum(map(len, kept.chunks)) + len(kept.rest)
+    return kept
 
 
 def _status_of(error: BaseException) -> Status:

@@ -1,14 +1,12 @@
-"""What of a captured call is kept (``capture_content``), and how it joins the event of a block."""
+"""What of a captured call is kept (``capture_content``)."""
 
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from llmobs.events import PromptCallEvent, Status
+from llmobs.events import PromptCallEvent
 from llmobs.pipeline.prepare import strip_content
 from llmobs.pipeline.redaction import Redactor
 
-__all__ = ["apply_policy", "merge"]
+__all__ = ["apply_policy"]
 
 _TEXTS: Final = ("prompt", "response", "tool_calls", "request_params", "response_metadata")
 
@@ -30,30 +28,3 @@ def apply_policy(event: PromptCallEvent, mode: str) -> None:
         if event.error is not None:
             event.error.message = redactor.value(event.error.message)
             event.error.stack = redactor.value(event.error.stack)
-
-
-_IDENTITY: Final = frozenset({"event_id", "run_id", "timestamp", "parent_id", "latency_ms"})
-
-
-def merge(told: PromptCallEvent, seen: PromptCallEvent) -> None:
-    """
-    Add to *told*, which the application recorded, what was *seen* of the same call on the wire.
-
-    What the application told stays; what it left open is filled in.
-    """
-    warnings = (*told.warnings, *seen.warnings)
-    failed_unseen = told.status == Status.SUCCESS and told.error is None
-    for field in msgspec.structs.fields(told):
-        name = field.name
-        if name in _IDENTITY or name in ("status", "error", "warnings"):
-            continue
-        default: Any = field.default
-        if getattr(told, name) in (default, None, "", (), []):
-            value = getattr(seen, name)
-            if value not in (default, None):
-                setattr(told, name, value)
-    if failed_unseen and seen.status != Status.SUCCESS:
-        told.status, told.error = seen.status, seen.error
-    # A block that ended before its stream did not see the last byte.
-    told.latency_ms = max(told.latency_ms or 0.0, seen.latency_ms or 0.0)
-    told.warnings = warnings

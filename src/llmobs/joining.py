@@ -1,0 +1,357 @@
+"""
+A call as one door sees it, which sightings are of the same call, and the one event they make.
+
+When it is decided is the business of `llmobs.sightings`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from time import perf_counter
+from typing import Any, Final
+
+import msgspec
+
+from llmobs.events import Event, PromptCallEvent, Status
+
+__all__ = [
+    "GRACE_SECONDS",
+    "Call",
+    "Sighting",
+    "calls_of",
+    "is_like",
+    "lock",
+    "may_be_same",
+    "renew_lock",
+    "warn",
+]
+
+GRACE_SECONDS: Final = 1.0
+"""How long a span that tells of no answer waits for the transport to begin."""
+
+_RANK: Final = {"block": 0, "langchain": 1, "wire": 2, "span": 3}
+"""Whose word counts more: what the application told, then what passed on the wire."""
+_IDENTITY: Final = frozenset({"event_id", "run_id", "timestamp", "parent_id"})
+_fields: Final = msgspec.structs.fields(PromptCallEvent)
+
+lock = threading.RLock()
+"""
+Guards all sightings. Re-entrant, for signal handlers and finalizers; what is not of this file or
+`llmobs.sightings` is called without it. Name it by its module: a forked child has another.
+"""
+
+
+def renew_lock() -> None:
+    """Take a new lock: in a forked child nobody would release the one another thread holds."""
+    global lock
+    lock = threading.RLock()
+
+
+class Sighting:
+    """
+    What one door sees of one call. Doors make one, `Sightings.begin` it and `Sightings.end` it.
+
+    Args:
+        door: ``block``, ``langchain``, ``wire`` or ``span``.
+        tracker: The run it belongs to (a `llmobs.tracker.Tracker`).
+        event_id: Of the event it becomes, should no other door go around it.
+        is_home: Whether the run was there; False: it was made for this call.
+        started: When it began (``time.perf_counter``); by default now.
+    """
+
+    __slots__ = (
+        "answered", "called", "door", "ended", "event", "event_id", "failed", "has_usage", "inner",
+        "is_container", "is_home", "is_read", "keys", "model", "on_cancelled", "order", "outer", "parent_id",
+        "response_id", "size", "started", "tracker",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        door: str,
+        tracker: Any,
+        *,
+        event_id: str,
+        is_home: bool = True,
+        started: float | None = None,
+    ) -> None:
+        self.door = door
+        self.tracker = tracker
+        self.event_id = event_id
+        self.parent_id: str | None = None
+        self.is_home = is_home
+        self.started = perf_counter() if started is None else started
+        self.ended: float | None = None
+        self.model = ""
+        """Asked for, as far as known."""
+        self.response_id: str | None = None
+        self.answered = True
+        """Whether it tells of an answer; if not, whoever saw that one may have begun later."""
+        self.has_usage = False
+        """Whether it tells of tokens, as far as can be said before it is read."""
+        self.event: PromptCallEvent | None = None
+        """What it becomes if nobody else saw the call; known at its end."""
+        self.size = 0
+        self.failed = False
+        self.outer: Sighting | None = None
+        """The block or span around it, which is the same call."""
+        self.inner: Sighting | None = None
+        self.is_container = False
+        """Whether several calls happened inside: then it is none itself."""
+        self.called: Call | None = None
+        """The event it is part of, once that is decided."""
+        self.on_cancelled: Callable[[], object] | None = None
+        """Called when what is inside was cancelled, for doors that may never be told of their end."""
+        self.is_read = False
+        self.order = 0
+        self.keys: tuple[Hashable, ...] = ()
+
+    @property
+    def root(self) -> Sighting:
+        """The outermost sighting of this call."""
+        root = self
+        while root.outer is not None:
+            root = root.outer
+        return root
+
+    @property
+    def parts(self) -> list[Sighting]:
+        """This and what is inside, outermost first."""
+        found = [self]
+        while (inner := found[-1].inner) is not None:
+            found.append(inner)
+        return found
+
+    @property
+    def is_done(self) -> bool:
+        """Whether this and all inside have ended."""
+        return all(part.ended is not None for part in self.parts)
+
+    # What doors may fill in.
+
+    def look(self) -> None:
+        """Find out :attr:`model` while it is under way, if that costs little."""
+
+    def read(self, event: PromptCallEvent) -> None:
+        """Fill :attr:`event` with what takes time to read; runs in the pipeline."""
+
+    def limit(self, event: PromptCallEvent) -> None:
+        """Take out what must not be kept of a call that no block told of."""
+
+    def is_certain(self) -> bool:
+        """Whether it is known to be a call; of some spans only their end tells."""
+        return True
+
+    def cut(self, why: str) -> None:
+        """End it now although it goes on; *why* belongs into its warnings."""
+
+    def release(self) -> None:
+        """Let go of what :meth:`read` needs."""
+
+
+class Call:
+    """The sightings of one call, on their way to being one event."""
+
+    def __init__(self, parts: list[Sighting], crowd: _Crowd | None = None) -> None:
+        self.parts = parts
+        self.root = parts[0]
+        self.model = next((part.model for part in parts if part.model), "")
+        self.keys = {key for part in parts for key in part.keys}
+        self.doors = {part.door for part in parts}
+        self.when = perf_counter()
+        self.is_read = False
+        """Whether the event has left: nothing can be added any more."""
+        self.has_usage = False
+        self._crowd = crowd
+        self._failed = any(part.failed for part in parts)
+        for part in parts:
+            part.called = self
+
+    def record(self) -> None:
+        """Hand it to the pipeline, in the run and at the place of the outermost sighting."""
+        root = self.root
+        event = root.event
+        if event is None:  # it is open still: what is inside takes its place
+            event = next(part.event for part in self.parts if part.event is not None)
+            event.event_id, event.run_id = root.event_id, root.tracker.run_id
+            event.parent_id = root.parent_id
+        event.parent_id = event.parent_id or ""  # the place of the call, not of its end
+        size = sum(part.size for part in self.parts)
+        root.tracker.record(event, size=size, failed=self._failed, complete=self.complete)
+
+    def add(self, more: list[Sighting]) -> bool:
+        """Add what another door tells late, unless the event has left; with the lock held."""
+        if not self.is_read:
+            self.parts += [part for part in more if part not in self.parts]
+        for part in more:
+            part.called = self
+        return not self.is_read
+
+    def complete(self, event: Event) -> None:
+        """Fill in what either knows; runs in the pipeline."""
+        assert isinstance(event, PromptCallEvent)
+        if self._crowd is not None:
+            self._crowd.pair()
+        with lock:
+            self.is_read = True
+            parts = sorted(self.parts, key=lambda part: _RANK[part.door])
+        known = [part for part in parts if part.event is not None]
+        for part in known:
+            _read(part)
+        _combine(event, [part.event for part in known if part.event is not None])
+        if self.root.door != "block":
+            for part in known:
+                part.limit(event)
+        self.has_usage = event.tokens_input is not None or event.tokens_output is not None
+        if event.failed and not self._failed:
+            self.root.tracker.failures += 1
+        for part in parts:  # the call may be remembered for a while
+            part.event = None
+            part.release()
+
+
+class _Crowd:
+    """Like calls at once, seen by two doors: who is whom is decided when answers can be read."""
+
+    def __init__(self, first: list[Sighting], second: list[Sighting]) -> None:
+        self._first, self._second = first, second
+        self._is_paired = False
+        longer = max(first, second, key=len)
+        roots = first + longer[len(first) :]
+        self.calls = [Call(root.parts, self) for root in roots]
+        for root, call in zip(second, self.calls, strict=False):
+            for part in root.parts:
+                part.called = call
+
+    def pair(self) -> None:
+        """Decide, before the first of the events leaves."""
+        if self._is_paired:
+            return
+        for root in self._first + self._second:
+            for part in root.parts:
+                _read(part)
+        left = list(self._second)
+        certain = self._match(left, {}, lambda one, other: _ids(one, other) == "same")
+        pairs = self._match(left, certain, lambda one, other: _ids(one, other) != "other")
+        ambiguous = len(self._first) > 1 or len(self._second) > 1
+        with lock:
+            if self._is_paired:
+                return
+            self._is_paired = True
+            for at, call in enumerate(self.calls):
+                if at >= len(self._first):
+                    call.parts = left.pop(0).parts
+                elif at in pairs:
+                    call.parts = self._first[at].parts + pairs[at].parts
+                    if ambiguous and at not in certain:
+                        warn(call.parts, "one of several like calls at once; paired by order")
+
+    def _match(
+        self, left: list[Sighting], pairs: dict[int, Sighting], fits: Callable[..., bool]
+    ) -> dict[int, Sighting]:
+        pairs = dict(pairs)
+        for at, root in enumerate(self._first):
+            found = None if at in pairs else next((o for o in left if fits(root, o)), None)
+            if found is not None:
+                pairs[at] = found
+                left.remove(found)
+        return pairs
+
+
+def calls_of(roots: list[Sighting]) -> list[Call]:
+    """Decide which of *roots*, all like each other, are one call."""
+    doors = sorted({root.door for root in roots})  # langchain, span, wire
+    if len(doors) == 1:
+        return [Call(root.parts) for root in roots]
+    first = [root for root in roots if root.door == doors[0]]
+    second = [root for root in roots if root.door == doors[-1]]
+    rest = [root for root in roots if root.door not in (doors[0], doors[-1])]
+    return _Crowd(first, second).calls + [Call(root.parts) for root in rest]
+
+
+def is_like(one: Sighting, other: Sighting, model: str = "") -> bool:
+    """Whether both may be the same call: by response id, else by model and time."""
+    ids = _ids(one, other)
+    if ids != "unknown":
+        return ids == "same"
+    mine = next((part.model for part in one.parts if part.model), "")
+    its = model or next((part.model for part in other.parts if part.model), "")
+    return _is_same_model(mine, its) and _begins_in(one, other) and _begins_in(other, one)
+
+
+def may_be_same(one: Sighting, other: Sighting) -> bool:
+    """Whether both may be the same call, seen by different doors; none of them goes around the other."""
+    doors = {part.door for part in one.parts}
+    return "block" not in (one.door, other.door) and (
+        doors.isdisjoint(part.door for part in other.parts) and is_like(one, other)
+    )
+
+
+def _ids(one: Sighting, other: Sighting) -> str:
+    mine = {part.response_id for part in one.parts} - {None}
+    its = {part.response_id for part in other.parts} - {None}
+    if not mine or not its:
+        return "unknown"
+    return "other" if mine.isdisjoint(its) else "same"
+
+
+def _is_same_model(one: str, other: str) -> bool:
+    """``openai/gpt-4o``, ``gpt-4o`` and ``gpt-4o-2024-08-06`` are one."""
+    one, other = one.rpartition("/")[2].lower(), other.rpartition("/")[2].lower()
+    return bool(one and other) and (one.startswith(other) or other.startswith(one))
+
+
+def _begins_in(one: Sighting, other: Sighting) -> bool:
+    ended = other.ended
+    if ended is None:
+        return True
+    return one.started <= ended + (0.0 if other.answered else GRACE_SECONDS)
+
+
+def _read(part: Sighting) -> None:
+    if part.event is not None and not part.is_read:
+        part.is_read = True
+        part.read(part.event)
+        part.response_id = part.response_id or part.event.response_id
+
+
+def warn(parts: list[Sighting], words: str) -> None:
+    """Say *words* in the event of *parts*."""
+    event = next(part.event for part in parts if part.event is not None)
+    event.warnings = (*event.warnings, words)
+
+
+def _combine(event: PromptCallEvent, told: Sequence[PromptCallEvent]) -> None:
+    """
+    Make *event* tell what any of *told* does.
+
+    Args:
+        event: One of *told*; it stays what and where it is.
+        told: The same call, as each door would tell of it. The first one's word counts most.
+    """
+    best = told[0]
+    for seen in told[1:]:
+        _add(best, seen)
+    if best is not event:
+        for field in _fields:
+            if field.name not in _IDENTITY:
+                setattr(event, field.name, getattr(best, field.name))
+
+
+def _add(told: PromptCallEvent, seen: PromptCallEvent) -> None:
+    warnings = (*told.warnings, *(each for each in seen.warnings if each not in told.warnings))
+    failed_unseen = told.status == Status.SUCCESS and told.error is None
+    for field in _fields:
+        name = field.name
+        if name in _IDENTITY or name in ("latency_ms", "status", "error", "warnings"):
+            continue
+        default: Any = field.default
+        if getattr(told, name) in (default, None, "", (), []):
+            value = getattr(seen, name)
+            if value not in (default, None):
+                setattr(told, name, value)
+    if failed_unseen and seen.status != Status.SUCCESS:
+        told.status, told.error = seen.status, seen.error
+    # A block that ended before its stream did not see the last byte.
+    told.latency_ms = max(told.latency_ms or 0.0, seen.latency_ms or 0.0)
+    told.warnings = warnings

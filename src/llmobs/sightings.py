@@ -1,0 +1,524 @@
+"""
+One call, one event: what several doors saw of one call of a model is joined here, and nowhere else.
+
+A `Sighting` is what one door saw of one call. Two rules say which belong together:
+
+- A call that happens inside a block, or inside the span of a call, is that call, seen twice. The
+  last attempt inside a block is the block's; earlier ones are events of their own.
+- Else, within one run or trace (outside any run: one task), the same response id, or the same model
+  at the same time. Never two of one door, each once. Several like ones are paired by response id, or
+  by order where that is unknown, which ``warnings`` say.
+
+What has to wait is counted as pending by its client, and bounded in number and age.
+
+Any thread, signal handler or finalizer may come here. The one lock is re-entrant, and what is not of
+this file is called without it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextlib import suppress
+from time import perf_counter
+from typing import Any, Final
+
+from llmobs import joining
+from llmobs.events import PromptCallEvent, Status
+from llmobs.guard import internal_errors
+from llmobs.joining import GRACE_SECONDS, Call, Sighting, calls_of, is_like, may_be_same, warn
+
+__all__ = [
+    "MAX_WAITING",
+    "OPEN_SECONDS",
+    "RUN_SECONDS",
+    "WAIT_SECONDS",
+    "Sighting",
+    "in_task",
+    "sightings",
+]
+
+MAX_WAITING: Final = 10_000
+"""Calls that may wait; beyond, the oldest is settled as it is."""
+WAIT_SECONDS: Final = 5.0
+"""How long a call that has ended waits for another door that may still be looking at it."""
+OPEN_SECONDS: Final = 3600.0
+"""How long a call waits for its answer, once its block has ended or its provider works in the background."""
+RUN_SECONDS: Final = 300.0
+"""How long the event of a run that has ended waits for calls in it that have not."""
+MAX_RECENT: Final = 256
+"""Settled calls that may still be told of by another door."""
+
+
+class _Held:
+    """What was accepted and waits: a call, or the event of a run that has ended."""
+
+    def __init__(
+        self, client: Any, seconds: float, root: Sighting | None, tracker: Any = None
+    ) -> None:
+        self.client = client
+        self.until = perf_counter() + seconds
+        self.root = root
+        self.tracker = tracker
+        self.write: Callable[[str | None], object] = lambda warning: None
+
+
+class Sightings:
+    """The table of calls that have begun and are not settled. There is one: `sightings`."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start from nothing: also in a forked child, as the parent settles what is open."""
+        joining.renew_lock()
+        self._doors: set[str] = set()
+        self._order = 0
+        self._open: OrderedDict[int, Sighting] = OrderedDict()
+        self._near: dict[Hashable, dict[str, dict[int, Sighting]]] = {}
+        """What is not settled, by run or task, and by door."""
+        self._held: OrderedDict[int, _Held] = OrderedDict()
+        self._recent: deque[Call] = deque(maxlen=MAX_RECENT)
+        self._awaited: dict[str, Sighting] = {}
+        self._fetched: OrderedDict[str, None] = OrderedDict()
+
+    # Doors.
+
+    def begin(self, sighting: Sighting, outer: Sighting | None = None) -> None:
+        """Note a call that begins, inside *outer*: a block, or the span of a call."""
+        apart = None
+        with joining.lock:
+            if sighting.door != "block":
+                self._doors.add(sighting.door)
+            self._order = sighting.order = self._order + 1
+            if outer is not None and outer.tracker.client is sighting.tracker.client:
+                apart = self._nest(sighting, outer)
+            if sighting.ended is None:
+                self._open[id(sighting)] = sighting
+                self._list(sighting)
+            if len(self._open) > MAX_WAITING:
+                # It is recorded at its end all the same, only not looked for by others.
+                self._unlist(self._open.popitem(last=False)[1])
+        if apart is not None:
+            self._advance(apart)
+
+    def end(self, sighting: Sighting, event: PromptCallEvent, size: int, failed: bool) -> None:
+        """
+        Note a call that has ended; it is recorded once everybody is done with it.
+
+        Args:
+            sighting: What a door saw of it.
+            event: What it becomes if nobody else saw it.
+            size: Estimated bytes of what it holds on to.
+            failed: Whether it failed.
+        """
+        with joining.lock:
+            if sighting.ended is not None:
+                return
+            sighting.event, sighting.size, sighting.failed = event, size, failed
+            sighting.ended = perf_counter()
+            self._open.pop(id(sighting), None)
+            outer = sighting.outer
+            tell = None
+            if outer is not None and outer.ended is None and event.status == Status.CANCELLED:
+                tell = outer.on_cancelled
+        if tell is not None:
+            tell()
+        self._advance(sighting.root)
+
+    def drop(self, sighting: Sighting) -> None:
+        """Forget what turned out to be no call: a redirect, a span about something else."""
+        with joining.lock:
+            outer, inner = sighting.outer, sighting.inner
+            if outer is not None:
+                outer.inner = inner
+            if inner is not None:
+                inner.outer = outer
+            sighting.outer = sighting.inner = None
+            self._forget(sighting)
+        for other in (inner, outer):
+            if other is not None:
+                self._advance(other.root)
+
+    def adopt(self, outer: Sighting, inside: list[Sighting]) -> None:
+        """Note that *outer*, which begins and ends now, is a call, and went around *inside*."""
+        with joining.lock:
+            if outer.inner is not None or outer.is_container:
+                return  # it was looked at while it happened
+            inside = [each for each in inside if not each.failed] or inside[-1:]
+            root = inside[0].root
+            if root is outer.root:
+                return
+            if len(inside) > 1:
+                outer.is_container = True
+            elif root.called is not None:
+                outer.called = root.called
+            elif root.door not in ("block", outer.door):
+                outer.inner, root.outer = root, outer
+
+    def _nest(self, sighting: Sighting, outer: Sighting) -> Sighting | None:
+        """Put *sighting* inside *outer*; returns what now is a call of its own, if anything."""
+        while (inner := outer.inner) and inner.ended is None and inner.door != sighting.door:
+            outer = inner
+        if outer.ended is not None or outer.called is not None or outer.is_container:
+            return None  # a task that outlives the block it was started in
+        if inner is None:
+            outer.inner, sighting.outer = sighting, outer
+            return None
+        if inner.door != sighting.door and sighting.started < (inner.ended or 0):
+            if sighting.door not in {part.door for part in inner.parts}:  # told of late
+                last = inner.parts[-1]
+                last.inner, sighting.outer = sighting, last
+            return None
+        if outer.door == "span" and not inner.failed:
+            outer.is_container = True
+            outer.inner = inner.outer = None
+            return inner
+        if inner.ended is None:
+            return None  # two at once in one block: the first keeps it
+        inner.outer = None  # an attempt that was retried
+        outer.inner, sighting.outer = sighting, outer
+        return inner
+
+    # The table.
+
+    def _list(self, sighting: Sighting) -> None:
+        if sighting.door == "block":
+            return
+        keys: list[Hashable] = [sighting.tracker.run_id] if sighting.is_home else []
+        if not sighting.is_home or sighting.door == "span":
+            keys.append(_place())
+        sighting.keys = tuple(keys)
+        for key in keys:
+            near = self._near.setdefault(key, {})
+            near.setdefault(sighting.door, {})[id(sighting)] = sighting
+
+    def _unlist(self, sighting: Sighting) -> None:
+        for key in sighting.keys:
+            near = self._near.get(key, {})
+            some = near.get(sighting.door, {})
+            some.pop(id(sighting), None)
+            if not some:
+                near.pop(sighting.door, None)
+            if not near:
+                self._near.pop(key, None)
+
+    def _forget(self, root: Sighting) -> None:
+        for part in root.parts:
+            self._held.pop(id(part), None)
+            self._open.pop(id(part), None)
+            self._unlist(part)
+
+    def _others(self, root: Sighting) -> Iterator[Sighting]:
+        """What other doors see where *root* happens."""
+        doors = {part.door for part in root.parts}
+        for key in {key for part in root.parts for key in part.keys}:
+            for door, some in list(self._near.get(key, {}).items()):
+                if door not in doors:
+                    yield from list(some.values())
+
+    def _crowd_of(self, root: Sighting) -> list[Sighting]:
+        """Return *root* and all that may be the same call, or that one may be, and so on; by order."""
+        with joining.lock:
+            others = {id(each): each for each in self._others(root)}
+        for other in [*root.parts, *others.values()]:
+            if not other.model:
+                with internal_errors("look at a call under way"):
+                    other.look()
+        with joining.lock:
+            crowd = [root]
+            for known in crowd:
+                for other in self._others(known):
+                    other = other.root
+                    if other.called is None and other not in crowd and may_be_same(known, other):
+                        crowd.append(other)
+        return sorted(crowd, key=lambda each: each.order)
+
+    # From sightings to events.
+
+    def _advance(self, root: Sighting) -> None:
+        """Settle *root* if everybody is done with it, or say that it waits."""
+        if not root.is_done:
+            # Whose block has ended was accepted; so was what a span goes on around.
+            if root.ended is not None:
+                self._hold(root, OPEN_SECONDS)
+            elif root.door == "span" and root.inner is not None and root.inner.is_done:
+                self._hold(root, WAIT_SECONDS)
+            return
+        if root.called is not None or root.is_container:
+            self._tell_late(root, root.called)
+            return
+        if root.door == "block" or len(self._doors) == 1:
+            self._settle([root])
+            return
+        crowd = self._crowd_of(root)
+        if len(crowd) > 1 and not all(each.is_done for each in crowd):
+            self._hold(root, WAIT_SECONDS)
+        elif len(crowd) == 1 and not root.answered and not root.inner and "wire" in self._doors:
+            self._hold(root, GRACE_SECONDS)
+        else:
+            self._settle(crowd)
+
+    def _settle(self, roots: list[Sighting]) -> None:
+        """Record *roots*: one call, or a crowd of like ones."""
+        late: Call | None = None
+        calls: list[Call] = []
+        with joining.lock:
+            roots = [root for root in roots if root.called is None]
+            if len(roots) == 1:
+                late = self._recorded(roots[0])
+            if late is None and roots:
+                calls = calls_of(roots)
+                if len(self._doors) > 1:
+                    self._recent += [call for call in calls if call.root.door != "block"]
+            for root in roots:
+                if root.is_done:
+                    self._forget(root)
+        if late is not None:
+            self._tell_late(roots[0], late)
+            return
+        for call in calls:
+            with internal_errors("record a call"):
+                call.record()
+        for root in roots:
+            self._release(root.tracker)
+
+    def _recorded(self, root: Sighting) -> Call | None:
+        """Return the call recorded lately that *root* saw too."""
+        if root.door == "block" or len(self._doors) == 1:
+            return None
+        doors = {part.door for part in root.parts}
+        keys = {key for part in root.parts for key in part.keys}
+        for call in self._recent:
+            if (
+                perf_counter() - call.when < WAIT_SECONDS
+                and doors.isdisjoint(call.doors)
+                and not keys.isdisjoint(call.keys)
+                and is_like(root, call.root, call.model)
+            ):
+                call.doors |= doors
+                return call
+        return None
+
+    def _tell_late(self, root: Sighting, call: Call | None) -> None:
+        """Settle a sighting whose call was recorded without it."""
+        event = root.event
+        assert event is not None
+        with joining.lock:
+            added = call is not None and call.add(root.parts)
+            self._forget(root)
+        if not added:
+            knows_more = any(part.has_usage for part in root.parts)
+            if call is not None and knows_more and not call.has_usage:
+                warn([root], f"the same call as {call.root.event_id}, whose event had left")
+                Call(root.parts).record()
+            else:
+                root.tracker.duplicate(event)
+        self._release(root.tracker)
+
+    # What waits.
+
+    def _hold(self, root: Sighting, seconds: float) -> None:
+        eldest = None
+        with joining.lock:
+            if root.called is not None:
+                return
+            if id(root) not in self._held:
+                self._held[id(root)] = _Held(root.tracker.client, seconds, root)
+            if len(self._held) > MAX_WAITING:
+                eldest = next(iter(self._held.values()))
+        if eldest is not None:
+            self._give_up(eldest, "too many calls wait for their end")
+        with internal_errors("wait for the end of a call"):
+            root.tracker.client.expect()
+
+    def waiting(self, client: Any) -> int:
+        """Return how many events of *client* were accepted and wait here."""
+        with joining.lock:
+            return sum(held.client is client for held in list(self._held.values()))
+
+    def next_deadline(self, client: Any) -> float | None:
+        """Return in how many seconds `expire` has something to do, or None."""
+        with joining.lock:
+            times = [held.until for held in list(self._held.values()) if held.client is client]
+        return max(0.0, min(times) - perf_counter()) if times else None
+
+    def expire(self, client: Any) -> None:
+        """Settle what of *client* has waited long enough."""
+        now = perf_counter()
+        for held in self._held_by(client):
+            if held.until <= now:
+                self._give_up(held, "its end was not seen in time")
+
+    def settle(self, client: Any) -> None:
+        """Settle the calls of *client* that are over, whoever may still look at them."""
+        for held in self._held_by(client):
+            if held.root is not None and held.root.parts[-1].ended is not None:
+                self._settle_now(held.root)
+
+    def close(self, client: Any) -> None:
+        """Settle everything of *client*, as far as known: it is being closed."""
+        why = "the client was closed before its end"
+        with joining.lock:
+            streams = [
+                part
+                for part in list(self._open.values())
+                if part.tracker.client is client
+                and all(each is part or each.ended is not None for each in part.root.parts)
+            ]
+        for part in streams:
+            with internal_errors("end a call"):
+                part.cut(why)
+        for held in self._held_by(client):
+            self._give_up(held, why)
+        for held in self._held_by(client):  # runs, of which calls were given up just now
+            self._give_up(held, why)
+
+    def _held_by(self, client: Any) -> list[_Held]:
+        with joining.lock:
+            return [held for held in list(self._held.values()) if held.client is client]
+
+    def _give_up(self, held: _Held, why: str) -> None:
+        root = held.root
+        if root is None:
+            self._write(held, f"{why}: calls in it had not ended, and are not in its totals")
+            return
+        for part in root.parts:
+            if part.ended is None:
+                with internal_errors("end a call"):
+                    part.cut(why)
+        self._settle_now(root)
+
+    def _settle_now(self, root: Sighting) -> None:
+        while root.ended is None and root.inner is not None and not root.is_certain():
+            with joining.lock:
+                self._held.pop(id(root), None)
+                inner, root.inner = root.inner, None
+                inner.outer = None
+            root = inner
+        if root.called is None and any(part.event is not None for part in root.parts):
+            crowd = [
+                each
+                for each in self._crowd_of(root)
+                # A span that is open goes around what has ended: its name and place are known.
+                if each.is_done or each is root or each.door == "span"
+            ]
+            self._settle(crowd)
+        with joining.lock:
+            self._held.pop(id(root), None)
+
+    # Runs: their own event must not leave before their totals are right.
+
+    def when_settled(self, tracker: Any, write: Callable[[str | None], object]) -> None:
+        """
+        Call *write* once the calls of a run that has ended are recorded.
+
+        Args:
+            tracker: The run.
+            write: Records the run; takes a warning, or None.
+        """
+        held = None
+        with joining.lock:
+            if self._has_open(tracker):
+                held = _Held(tracker.client, RUN_SECONDS, None, tracker)
+                held.write = write
+                self._held[id(held)] = held
+        if held is None:
+            write(None)
+            return
+        with internal_errors("wait for the end of a call"):
+            tracker.client.expect()
+
+    def has_calls(self, tracker: Any) -> bool:
+        """Whether calls of this run are not recorded yet."""
+        with joining.lock:
+            return self._has_open(tracker)
+
+    def _has_open(self, tracker: Any) -> bool:
+        near = self._near.get(tracker.run_id, {})
+        if any(each.tracker is tracker for some in near.values() for each in some.values()):
+            return True
+        return any(
+            held.root is not None and held.root.tracker is tracker for held in self._held.values()
+        )
+
+    def _release(self, tracker: Any) -> None:
+        with joining.lock:
+            due = [held for held in list(self._held.values()) if held.tracker is tracker]
+            if not due or self._has_open(tracker):
+                return
+        for held in due:
+            self._write(held, None)
+
+    def _write(self, held: _Held, warning: str | None) -> None:
+        with joining.lock:
+            if self._held.pop(id(held), None) is None:
+                return
+        held.write(warning)
+
+    # Answers that are fetched later: the provider works in the background.
+
+    def await_answer(self, sighting: Sighting, key: str) -> None:
+        """Hold *sighting*, which stays open, until the answer *key* is fetched."""
+        with joining.lock:
+            self._awaited[key] = sighting
+        self._hold(sighting.root, OPEN_SECONDS)
+
+    def take_awaited(self, key: str) -> Sighting | None:
+        """Return the call that waits for the answer *key*, which has come or will not."""
+        with joining.lock:
+            return self._awaited.pop(key, None)
+
+    def is_news(self, key: str) -> bool:
+        """Whether the answer *key* was not fetched before."""
+        with joining.lock:
+            news = key not in self._fetched
+            self._fetched[key] = None
+            self._fetched.move_to_end(key)
+            if len(self._fetched) > MAX_WAITING:
+                self._fetched.popitem(last=False)
+            return news
+
+
+sightings: Final = Sightings()
+
+
+async def settle_in_time(client: Any, wait: Callable[[float | None], Awaitable[object]]) -> None:
+    """
+    Settle what waits for too long; runs beside the workers of *client*.
+
+    Args:
+        client: Whose.
+        wait: Waits until something new waits, at most so many seconds.
+    """
+    while True:
+        await wait(sightings.next_deadline(client))
+        with internal_errors("settle calls"):
+            sightings.expire(client)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=sightings.reset)
+
+
+def _task() -> Any:
+    for name in ("asyncio", "trio.lowlevel"):
+        module = sys.modules.get(name)
+        if module is not None:
+            with suppress(RuntimeError):  # no loop runs here
+                if (task := module.current_task()) is not None:
+                    return task
+    return None
+
+
+def in_task() -> bool:
+    """Whether a task runs here, of asyncio or trio."""
+    return _task() is not None
+
+
+def _place() -> Hashable:
+    """Where code runs that no run of llmobs surrounds."""
+    return threading.get_ident(), id(_task())
