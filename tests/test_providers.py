@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmobs.providers import provider_name, provider_of_host
+from llmobs.providers import is_private, provider_name, provider_of_host
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,10 @@ from llmobs.providers import provider_name, provider_of_host
         ("api.cohere.com", "cohere"),
         ("openrouter.ai", "openrouter"),
         ("OpenRouter.AI.", "openrouter"),
+        ("api.openai.com:443", "openai"),
+        ("https://user:key@api.openai.com/v1/chat", "openai"),
+        ("http://localhost:8000/api.openai.com", None),
+        ("[::1]:8000", None),
         ("api.together.xyz", "together"),
         ("api.fireworks.ai", "fireworks"),
         ("api.cerebras.ai", "cerebras"),
@@ -77,3 +81,18 @@ def test_the_address_knows_better_than_the_wire() -> None:
     assert provider_name("openai", "localhost") == "openai"
     assert provider_name("azure.ai.openai", "api.openai.com") == "azure.ai.openai"
     assert provider_name("", "localhost") == ""
+
+
+def test_networks_of_ones_own() -> None:
+    for host in (
+        "localhost", "LOCALHOST:8000", "127.0.0.1", "10.0.0.7:80", "192.168.1.5", "[::1]:8000", "::1",
+        "http://vllm:8000/v1", "gpu.internal", "models.llm.svc.cluster.local", "fd00::1",
+    ):  # fmt: skip
+        assert is_private(host), host
+    for host in (
+        "api.groq.com",
+        "8.8.8.8",
+        "gateway.example.com:443",
+        "https://llm.example.org/v1",
+    ):
+        assert not is_private(host), host

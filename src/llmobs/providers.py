@@ -7,9 +7,10 @@ others it is the provider's own in the same style. A sum by provider would fall 
 
 import re
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Final
 
-__all__ = ["HOSTS", "NAMES", "SELF_HOSTED", "provider_name", "provider_of_host"]
+__all__ = ["HOSTS", "NAMES", "SELF_HOSTED", "is_private", "provider_name", "provider_of_host"]
 
 NAMES: Final[dict[str, str]] = {
     # name: other spellings, of which only letters and digits count
@@ -141,9 +142,35 @@ _compiled: Final = tuple((re.compile(pattern), name) for pattern, name in HOSTS)
 
 @lru_cache(maxsize=1024)
 def provider_of_host(host: str) -> str | None:
-    """Return the name of the provider behind *host* (without port), None if nobody knows it."""
-    host = host.lower().rstrip(".")
+    """
+    Return the name of the provider behind *host*, None if nobody knows it.
+
+    Args:
+        host: A host name, also with a port, or a URL.
+    """
+    host = _name_of(host)
     return next((name for pattern, name in _compiled if pattern.fullmatch(host)), None)
+
+
+def is_private(host: str) -> bool:
+    """Whether *host* is this machine, or a name or an address of a network of one's own."""
+    name = _name_of(host)
+    try:
+        address = ip_address(name.strip("[]"))
+    except ValueError:
+        return "." not in name or name.endswith(_PRIVATE_ENDS)
+    return address.is_private or address.is_loopback or address.is_link_local
+
+
+_PRIVATE_ENDS: Final = (".internal", ".lan", ".local", ".localhost", ".home.arpa")
+
+
+def _name_of(host: str) -> str:
+    if "://" in host:
+        host = host.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    if host.count(":") == 1 or host.startswith("["):  # more are an address of IPv6
+        host = re.sub(r":\d*$", "", host)
+    return host.lower().rstrip(".")
 
 
 @lru_cache(maxsize=1024)

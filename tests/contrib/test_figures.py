@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -551,3 +551,23 @@ def test_told_by_the_caller(call: Call, form: str, events: CapturedEvents, clien
         assert isinstance(event, PromptCallEvent)
         event.cost_source = "provider"  # it is the caller who says so
     check(event, call)
+
+
+def test_langchain_tells_where_it_asks(events: CapturedEvents, client: Client) -> None:
+    """A server of one's own behind a client of OpenAI has no price of OpenAI's."""
+
+    class Elsewhere(Told):
+        base_url: str = "http://localhost:8000/v1"
+
+        @classmethod
+        def is_lc_serializable(cls) -> bool:
+            return True
+
+    call = replace(CALLS[0], model="gpt-oss-120b")
+    handler = LLMObsCallbackHandler(client)
+    Elsewhere(call=call, provider="openai", base_url="https://10.0.0.7:8000/v1").invoke(
+        "x", config={"callbacks": [handler]}
+    )
+    event = events[0]
+    assert isinstance(event, PromptCallEvent)
+    assert (event.server_address, event.cost_usd) == ("10.0.0.7", None)

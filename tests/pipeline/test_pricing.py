@@ -502,6 +502,9 @@ def test_what_has_no_price_is_named_and_the_rest_is_priced() -> None:
     assert partly is not None
     assert partly.usd == plain.usd
     assert partly.version == f"{plain.version} without code_executions, image_generations"
+    many = book.cost("gpt-4o", "openai", Usage(9, 1, more={f"k{n}": 1 for n in range(9)}), at=AT)
+    assert many is not None
+    assert many.version == f"{plain.version} without k0, k1, k2, k3 and 5 more"
     own = book.cost("own", None, Usage(900, 100, more={"web_searches": 1}))
     assert own == Cost(Decimal("0.001"), "user without web_searches")
 
@@ -560,6 +563,9 @@ def test_parts_larger_than_their_whole_have_no_cost() -> None:
 def test_a_server_of_ones_own_has_no_price(model: str, host: str) -> None:
     for provider in ("openai", "anthropic", "ollama", "vllm", "lm_studio", None):
         assert PriceBook().cost(model, provider, USAGES[1], at=AT, host=host) is None
+    if host not in ("vllm.corp.example", "api.openai.com.evil.test"):  # whoever's client it is
+        for provider in ("deepseek", "mistral_ai", "groq", "gcp.gemini", "openrouter"):
+            assert PriceBook().cost(model, provider, USAGES[1], at=AT, host=host) is None
 
 
 def test_weights_that_are_given_away_have_no_price_without_an_address() -> None:

@@ -53,3 +53,45 @@ async def test_a_number_for_a_run_id_is_sampled_like_its_text() -> None:
     kept = [event.run_id for event in sink.events]
     assert 0 < len(kept) < 100
     assert all(kept.count(run_id) == 2 for run_id in kept)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "said"),
+    [
+        ({"web_searches": 3}, {"web_searches": 3}, ""),
+        ({"web_searches": "3", "audio_seconds": 2.6}, {"web_searches": 3, "audio_seconds": 3}, ""),
+        ({"a": 1, "b": -1, "c": True, "d": float("nan")}, {"a": 1}, "'b'=-1, 'c'=True, 'd'=nan"),
+        ({"a": 2**63, "B c": 1, 5: 1}, None, "'a'=9223372036854775808, 'B c'=1, 5=1"),
+        ({f"k{n}": n for n in range(70)}, {f"k{n}": n for n in range(64)}, "k64, k65"),
+        ({}, None, ""),
+        ([1], None, "usage=[1] does not map kinds to counts"),
+        ("x", None, "usage='x' does not map kinds to counts"),
+        (5, None, "usage=5 does not map kinds to counts"),
+    ],
+)
+def test_counts_by_kind_are_counts(given: Any, kept: Any, said: str) -> None:
+    for _ in range(2):  # the second time the types are known
+        event = make_event(usage=given)
+        sanitise(event)
+        assert event.usage == kept
+        assert said in "".join(event.warnings)
+        assert bool(event.warnings) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "name"),
+    [
+        ("google_genai", None, "gcp.gemini"),
+        ("openai", "openrouter.ai", "openrouter"),
+        (None, "api.groq.com", "groq"),
+        (None, "localhost", None),
+        ("", None, None),
+        (5, None, "5"),
+        ("x" * 10_000, None, "x" * 10_000),
+        ("openai", "y" * 10_000, "openai"),
+    ],
+)
+def test_a_provider_has_one_name(given: Any, host: Any, name: Any) -> None:
+    event = make_event(provider=given, server_address=host)
+    sanitise(event)
+    assert event.provider == name

@@ -1,7 +1,6 @@
 """One spelling per provider, and counts that are counts: what sums over calls are made of."""
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 from llmobs.codec import readable
@@ -13,19 +12,21 @@ __all__ = ["mend_figures"]
 _MAX_KINDS: Final = 64
 _MAX_COUNT: Final = 2**63 - 1  # as in `sanitise`
 _LONGEST_NAME: Final = 128
+_LONGEST_HOST: Final = 512
 _KIND: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def mend_figures(event: PromptCallEvent) -> None:
     """Mend ``provider`` and ``usage`` of *event* in place; what is no count is said in ``warnings``."""
     provider, host = event.provider, event.server_address
-    if (provider or host) and len(provider or "") <= _LONGEST_NAME:
-        name = provider_name(provider or "", host if host and len(host) < 256 else None)
-        event.provider = name or None
+    if host is not None and len(host) > _LONGEST_HOST:
+        host = None
+    if (host or provider is not None) and len(provider or "") <= _LONGEST_NAME:
+        event.provider = provider_name(provider or "", host) or None
     given: Any = event.usage
     if given is None:
         return
-    if not isinstance(given, Mapping):
+    if type(given) is not dict:  # capture makes plain ones of all others that are mappings
         event.usage = None
         words = f"usage={readable(given)[:200]} does not map kinds to counts; left out"
         event.warnings = (*event.warnings, words)
@@ -48,11 +49,13 @@ def mend_figures(event: PromptCallEvent) -> None:
 
 def _count(value: Any) -> int | None:
     if type(value) is not int:
+        if type(value) not in (float, str):
+            return None
         try:
             number = float(value)
-        except (TypeError, ValueError, OverflowError):
+        except (ValueError, OverflowError):
             return None
-        if isinstance(value, bool) or not 0 <= number <= _MAX_COUNT:
+        if not 0 <= number <= _MAX_COUNT:
             return None
         value = round(number)
     return value if 0 <= value <= _MAX_COUNT else None

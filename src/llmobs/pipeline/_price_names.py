@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmobs.providers import SELF_HOSTED, provider_name, provider_of_host
+from llmobs.providers import SELF_HOSTED, is_private, provider_name, provider_of_host
 
 if TYPE_CHECKING:
     from genai_prices.types import Provider
@@ -90,7 +90,7 @@ def candidates(
     if name in SELF_HOSTED:
         return
     served_by = provider_of_host(host) if host else None
-    if host and name in _WIRES and served_by is None:
+    if host and served_by is None and (name in _WIRES or is_private(host)):
         listed = next((each.id for each in providers if _serves(each, host)), None)
         if listed is not None:
             yield from _spelled(model, listed)

@@ -11,7 +11,7 @@ Only documented behaviour of the package is relied on, none of its private parts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo, Provider
 
-__all__ = ["Inquiry", "PriceTable"]
+__all__ = ["Inquiry", "PriceTable", "listed"]
 
 _REMEMBERED = 1_024  # models
+_NAMED = 4  # kinds without a price
 _PROBED = 128  # days and kinds of usage of one model
 
 Counts = Mapping[str, int]
@@ -271,6 +272,12 @@ def _probe(
     return tuple(reversed(found))
 
 
+def listed(kinds: Sequence[str]) -> str:
+    """Return *kinds* as words, a few at most: they are a part of where a cost comes from."""
+    more = f" and {len(kinds) - _NAMED} more" if len(kinds) > _NAMED else ""
+    return ", ".join(kinds[:_NAMED]) + more
+
+
 class PriceTable:
     """The installed price table; all of it is imported when the first one is made."""
 
@@ -314,7 +321,7 @@ class PriceTable:
         if found is None or priced is None:
             return None
         usd, unpriced = priced
-        return usd, f"{found[1]} without {', '.join(unpriced)}" if unpriced else found[1]
+        return usd, f"{found[1]} without {listed(unpriced)}" if unpriced else found[1]
 
     def _renew(self) -> None:
         from genai_prices.data_snapshot import DataSnapshot

@@ -17,7 +17,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from llmobs.forks import ForkLock
-from llmobs.pipeline._price_table import Inquiry, PriceTable
+from llmobs.pipeline._price_table import Inquiry, PriceTable, listed
 from llmobs.pipeline._usage import Usage
 
 __all__ = ["Cost", "Price", "PriceBook", "Usage", "load_prices"]
@@ -137,7 +137,7 @@ def _price(model: str, value: Any) -> Price:
 
 def _user_source(usage: Usage) -> str:
     fees = [kind for kind, count in usage.more.items() if count and not kind.endswith("_tokens")]
-    return f"user without {', '.join(fees)}" if fees else "user"
+    return f"user without {listed(fees)}" if fees else "user"
 
 
 class PriceBook:

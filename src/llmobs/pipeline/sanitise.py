@@ -7,7 +7,7 @@ about a microsecond.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from operator import attrgetter
 from types import NoneType
@@ -67,10 +67,6 @@ _OTHERS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
         lambda v: v is None or type(v) is dict,
         as_dict,
     ),
-    dict[str, int] | None: (
-        lambda v: v is None or (type(v) is dict and _are_counts(v.values())),
-        lambda v: _counts(v),
-    ),
     list[dict[str, Any]] | None: (
         lambda v: v is None or (type(v) is list and all(type(x) is dict for x in v)),
         lambda v: [as_dict(x) for x in (v if isinstance(v, list) else [v])],
@@ -84,18 +80,6 @@ _OTHERS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
     ClientInfo | None: (lambda v: v is None or type(v) is ClientInfo, lambda v: None),
     bool | None: (lambda v: v is None or type(v) is bool, lambda v: bool(v)),
 }
-
-
-def _are_counts(values: Iterable[Any]) -> bool:
-    return all(type(value) is int and 0 <= value <= MAX_COUNT for value in values)
-
-
-def _counts(value: Any) -> dict[str, int]:
-    counts = {name: _number(count) for name, count in as_dict(value).items()}
-    good = {name: round(n) for name, n in counts.items() if n is not None and 0 <= n <= MAX_COUNT}
-    if len(good) < len(counts):
-        raise ValueError
-    return good
 
 
 def _are_finite(values: list[Any]) -> bool:
@@ -144,8 +128,6 @@ def _mend_types(event: Event) -> None:
             if number is not None and not 0 <= number <= MAX_COUNT:
                 _mend_numbers(event, checks)
                 break
-        if type(event) is PromptCallEvent and event.usage is not None:
-            _mend_other(event, "usage", checks)
         return
     _mend_numbers(event, checks)
     for name in checks.texts:
@@ -154,7 +136,13 @@ def _mend_types(event: Event) -> None:
             # Enums of the caller become their value, anything else its text.
             setattr(event, name, text_of(value))
     for name in checks.others:
-        _mend_other(event, name, checks)
+        is_fine, mend = _OTHERS[checks.kinds[name]]
+        value = getattr(event, name)
+        try:
+            if not is_fine(value):
+                setattr(event, name, mend(value))
+        except Exception:  # noqa: BLE001 - foreign values; nothing may lose the event
+            _give_up(event, name, value, "what this field holds")
     for name, default in checks.never_none.items():
         if getattr(event, name) is None:
             setattr(event, name, default)
@@ -162,16 +150,6 @@ def _mend_types(event: Event) -> None:
         after = tuple(map(type, checks.get(event)))
         if after == shape:
             checks.well_formed.add(shape)
-
-
-def _mend_other(event: Event, name: str, checks: _Checks) -> None:
-    is_fine, mend = _OTHERS[checks.kinds[name]]
-    value = getattr(event, name)
-    try:
-        if not is_fine(value):
-            setattr(event, name, mend(value))
-    except Exception:  # noqa: BLE001 - foreign values; nothing may lose the event
-        _give_up(event, name, value, "what this field holds")
 
 
 def _unpack(event: Event) -> None:
