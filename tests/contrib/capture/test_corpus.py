@@ -1,6 +1,5 @@
 """Wire bytes → expected event, over a mock transport; whole, and in pieces of every kind."""
 
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,30 +10,11 @@ import pytest
 
 from llmobs import Client, PromptCallEvent
 from llmobs.contrib.httpx import RecordingTransport
-from llmobs.providers import NAMES, provider_name
 from llmobs.testing import capture_events
-from tests.contrib.corpus import (
-    Case,
-    anthropic,
-    cuts,
-    js,
-    long,
-    money,
-    openai_chat,
-    openai_responses,
-    other,
-)
+from tests.contrib.corpus import Case, js
+from tests.contrib.corpus.all import CASES, KINDS, table
 
 ROOT = Path(__file__).parents[3]
-CASES = [
-    *openai_chat.CASES,
-    *openai_responses.CASES,
-    *anthropic.CASES,
-    *other.CASES,
-    *cuts.CASES,
-    *long.CASES,
-    *money.CASES,
-]
 
 
 class Body(httpx2.SyncByteStream):
@@ -90,25 +70,22 @@ def test_corpus(case: Case, size: int) -> None:
     assert told(event, case.expect) == case.expect
     assert event.http_status == case.status
     assert event.latency_ms is not None
-    if event.stream and event.response and event.status == "success" and size != 1:
+    answered = any(message["parts"] for message in event.response or ())
+    if event.stream and answered and event.status == "success" and size != 1:
         assert event.time_to_first_token_ms is not None
         assert 0 < event.time_to_first_token_ms <= event.latency_ms
 
 
 def test_the_corpus_is_large_and_each_case_has_its_own_name() -> None:
-    assert len({(case.path, case.name) for case in CASES}) == len(CASES) >= 60
+    assert len({(case.path, case.name) for case in CASES}) == len(CASES) >= 200
 
 
-def test_the_corpus_holds_what_the_page_on_usage_says_is_told() -> None:
-    told = runpy.run_path(str(ROOT / "docs" / "generate_usage.py"))["TOLD"]
-    assert set(told) <= set(NAMES)
-    found: dict[str, set[str]] = {}
-    for case in CASES:
-        wire = "anthropic" if "/messages" in case.path else "openai"
-        provider = provider_name(case.expect.get("provider") or wire, case.host)
-        kinds = found.setdefault(provider, set())
-        kinds |= {name for name, value in case.expect.items() if value and "tokens_" in name}
-        kinds |= set(case.expect.get("usage") or ())
-        kinds |= {"cost"} if case.expect.get("cost_source") == "provider" else set()
-    missing = {name: set(words.split()) - found[name] for name, words in told.items()}
-    assert not {name: words for name, words in missing.items() if words}
+def test_every_kind_occurs_with_several_providers() -> None:
+    counts = table()
+    for kind in KINDS:
+        assert sum(bool(row[kind]) for row in counts.values()) >= 2, kind
+        assert counts["openai"][kind], kind
+        assert counts["anthropic"][kind], kind
+
+
+ROOT = Path(__file__).parents[3]

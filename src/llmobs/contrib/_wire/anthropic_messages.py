@@ -67,7 +67,9 @@ def _response(body: Json) -> Fields:
 def _is_content(data: Json) -> bool:
     if data.get("type") == "content_block_start":
         # Blocks that start empty are not content yet; a tool's name is.
-        return as_dict(data.get("content_block")).get("type") not in ("text", "thinking", None)
+        block = as_dict(data.get("content_block"))
+        kind = block.get("type")
+        return bool(block.get(kind)) if kind in ("text", "thinking") else kind is not None
     return data.get("type") == "content_block_delta"
 
 

@@ -2,12 +2,12 @@
 
 import re
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from llmobs.codec import encode
 from llmobs.contrib._wire import sse
 from llmobs.contrib._wire.body import Copy
-from llmobs.contrib._wire.wire import Json, as_dict, as_text, loads
+from llmobs.contrib._wire.wire import Json, as_dict, as_list, as_text, loads
 from llmobs.events import ErrorInfo, Status
 
 __all__ = ["Ending", "error_in", "status_at_end"]
@@ -94,9 +94,10 @@ def error_in(body: Json, name: str = "", *, strict: bool = True) -> ErrorInfo | 
     Return the error a body or an event of a stream reports, in any provider's words.
 
     OpenAI and Azure: ``error`` with message, type, code; Anthropic: ``error`` inside ``type:
-    error``; responses: ``response.error``, or the event itself; vLLM: flat; FastAPI: ``detail``.
+    error``; responses: ``response.error``, or the event itself; vLLM: flat; FastAPI: ``detail``;
+    OpenRouter: also in a choice; MiniMax: ``base_resp``.
     """
-    error = body.get("error")
+    error = body.get("error") or _error_of_choices(body)
     if error is None and body.get("type") == "response.failed":
         error = as_dict(body.get("response")).get("error")
     if error is None and (not strict or name == "error" or body.get("type") == "error"):
@@ -105,13 +106,24 @@ def error_in(body: Json, name: str = "", *, strict: bool = True) -> ErrorInfo | 
         return None
     if type(error) is not dict:
         return ErrorInfo(message=str(error)[:4000])
-    words = as_text(error.get("message")) or as_text(error.get("detail"))
+    words = next((w for name in _WORDS if (w := as_text(error.get(name)))), None)
     if words is None:
         words = encode(error)[:4000].decode("utf-8", "replace")
-    code = error.get("code")
+    code = error.get("code", error.get("status_code"))
     kind = as_text(error.get("type"))
     return ErrorInfo(
         message=words,
         type=None if kind == "error" else kind,
         code=None if code is None else str(code)[:200],
     )
+
+
+_WORDS: Final = ("message", "detail", "status_msg")
+
+
+def _error_of_choices(body: Json) -> Any:
+    for choice in as_list(body.get("choices")):
+        if error := as_dict(choice).get("error"):
+            return error
+    outcome = as_dict(body.get("base_resp"))
+    return outcome if outcome.get("status_code") else None

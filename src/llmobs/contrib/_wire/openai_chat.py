@@ -119,9 +119,14 @@ def _response(body: Json) -> Fields:
     }
 
 
+def _delta(choice: Json) -> Json:
+    """Perplexity's chunks hold the message so far beside the delta, some servers' instead of it."""
+    return as_dict(choice.get("delta") if "delta" in choice else choice.get("message"))
+
+
 def _is_content(data: Json) -> bool:
     for choice in as_list(data.get("choices")):
-        delta = as_dict(as_dict(choice).get("delta"))
+        delta = _delta(as_dict(choice))
         if any(value for key, value in delta.items() if key != "role"):
             return True
     return False
@@ -140,15 +145,15 @@ def _assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
     reasons: dict[int, Any] = {}
     for data in (event.data for event in events):
         body.update({key: data[key] for key in _OF_THE_ANSWER if data.get(key)})
-        usage = data.get("usage") or as_dict(data.get("x_groq")).get("usage")
-        if usage:
+        parts = [as_dict(choice) for choice in as_list(data.get("choices"))]
+        inside = [data, as_dict(data.get("x_groq")), *parts]  # Groq; in the choice: Moonshot
+        if usage := next((found["usage"] for found in inside if found.get("usage")), None):
             body["usage"] = usage
-        for part in map(as_dict, as_list(data.get("choices"))):
+        for part in parts:
             given = part.get("index")
             index = given if type(given) is int else 0
             reasons[index] = part.get("finish_reason") or reasons.get(index)
-            delta = part.get("delta") if "delta" in part else part.get("message")
-            messages.setdefault(index, Message()).add(as_dict(delta))
+            messages.setdefault(index, Message()).add(_delta(part))
     body["choices"] = [
         {"message": messages[index].whole(), "finish_reason": reasons[index]}
         for index in sorted(messages)

@@ -99,6 +99,8 @@ def _response(body: Json) -> Fields:
 
 def _is_content(data: Json) -> bool:
     kind = data.get("type")
+    if kind in _LAST:  # no piece came before
+        return bool(as_dict(data.get("response")).get("output"))
     return type(kind) is str and kind.endswith(".delta")
 
 
