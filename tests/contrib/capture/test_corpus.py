@@ -1,5 +1,6 @@
 """Wire bytes → expected event, over a mock transport; whole, and in pieces of every kind."""
 
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from llmobs import Client, PromptCallEvent
 from llmobs.contrib.httpx import RecordingTransport
+from llmobs.providers import NAMES, provider_name
 from llmobs.testing import capture_events
 from tests.contrib.corpus import Case, js
 from tests.contrib.corpus.all import CASES, KINDS, table
@@ -88,4 +90,16 @@ def test_every_kind_occurs_with_several_providers() -> None:
         assert counts["anthropic"][kind], kind
 
 
-ROOT = Path(__file__).parents[3]
+def test_the_corpus_holds_what_the_page_on_usage_says_is_told() -> None:
+    told = runpy.run_path(str(ROOT / "docs" / "generate_usage.py"))["TOLD"]
+    assert set(told) <= set(NAMES)
+    found: dict[str, set[str]] = {}
+    for case in CASES:
+        wire = "anthropic" if "/messages" in case.path else "openai"
+        provider = provider_name(case.expect.get("provider") or wire, case.host)
+        kinds = found.setdefault(provider, set())
+        kinds |= {name for name, value in case.expect.items() if value and "tokens_" in name}
+        kinds |= set(case.expect.get("usage") or ())
+        kinds |= {"cost"} if case.expect.get("cost_source") == "provider" else set()
+    missing = {name: set(words.split()) - found[name] for name, words in told.items()}
+    assert not {name: words for name, words in missing.items() if words}
