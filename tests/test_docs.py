@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+import llmobs
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = [ROOT / "README.md", *sorted((ROOT / "docs" / "how-to").glob("*.md"))]
@@ -77,5 +79,6 @@ def test_every_how_to_is_reachable_from_the_readme() -> None:
 def test_the_changelog_names_the_version_or_has_unreleased_changes() -> None:
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version is not None
+    assert version[1] == llmobs.__version__
     top = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert top[0] in ("Unreleased", version[1])

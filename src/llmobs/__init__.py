@@ -111,6 +111,9 @@ __all__ = [
     "run",
 ]
 
+__version__ = "0.1.0"
+"""As in pyproject.toml. Not read from the installed metadata: that blocks, and clients carry it."""
+
 # Loaded when first asked for: clients bring anyio, settings bring pydantic.
 _LATER = {
     "AgentStep": "operations",
@@ -137,10 +140,6 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f"llmobs.{_LATER[name]}"), name)
         globals()[name] = value
         return value
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("llmobs")
     raise AttributeError(f"module 'llmobs' has no attribute {name!r}")
 
 

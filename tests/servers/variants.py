@@ -7,7 +7,6 @@ What they do wrong, they do with the package's own parts: only the fact under te
 import atexit
 from typing import Any
 
-from llmobs.client import AsyncClient
 from llmobs.contrib.asgi import LLMObsMiddleware, Receive, Scope, Send
 from llmobs.sync import Client
 
@@ -15,8 +14,8 @@ from llmobs.sync import Client
 class WrapsTheLifespan(LLMObsMiddleware):
     """Fact 1: delivers after `lifespan.shutdown.complete` was sent, which is too late."""
 
-    async def _live(self, client: AsyncClient, scope: Scope, receive: Receive, send: Send) -> Any:
-        async with client:
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        async with self._build() as client:
             self._client = client
             await self.app(scope, receive, send)
 

@@ -7,6 +7,7 @@ connection lives in that connection's own objects.
 
 import logging
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Unpack
@@ -14,7 +15,7 @@ from typing import Any, Final, Unpack
 from llmobs.client import AsyncClient, Recording
 from llmobs.context import Frame, current_frame, set_frame
 from llmobs.contrib._asgi.connection import Connection
-from llmobs.contrib._asgi.lifespan import ClientLife, refuse, run_lifespan
+from llmobs.contrib._asgi.lifespan import ClientLife, in_thread, refuse, run_lifespan
 from llmobs.contrib._asgi.options import Exclusions, Trust, header_of, trust_of
 from llmobs.contrib._asgi.origin import (
     REQUEST_ID,
@@ -145,6 +146,7 @@ class LLMObsMiddleware:
         self._client = client
         self._owned: AsyncClient | None = None
         self._unattended: UnattendedClient | None = None
+        self._building = threading.Lock()
         self._problem: Exception | None = None
         try:
             self._header = header_of(header_name)
@@ -165,8 +167,10 @@ class LLMObsMiddleware:
     def _configure(self, client: Recording | None, settings: SettingsKeywords) -> None:
         if client is None:
             self._settings = Settings(**settings)
-            # Built now, so that a wrong setting stops the deployment and not the first request.
-            self._owned = AsyncClient(self._settings)
+            # Built now, so that a wrong setting stops the deployment and not the first request;
+            # but not in an event loop, as sinks look at files: then the lifespan does it.
+            if not inside_event_loop():
+                self._build()
         elif settings:
             raise ConfigurationError(
                 f"LLMObsMiddleware: give either client= or settings ({', '.join(settings)}), not both"
@@ -176,34 +180,45 @@ class LLMObsMiddleware:
                 f"client: {client!r:.80} is neither an llmobs.Client nor an llmobs.AsyncClient"
             )
 
+    def _build(self) -> AsyncClient:
+        with self._building:
+            if self._owned is None:
+                self._owned = AsyncClient(self._settings)
+            return self._owned
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         """Serve one connection, or the lifespan."""
         kind = scope["type"]
         if kind == "http" or kind == "websocket":
             if self._problem is not None:
                 # A server without a lifespan: the application serves, unobserved.
-                _troubles.log(
-                    "misconfigured",
-                    "llmobs: nothing is recorded: %s",
-                    self._problem,
-                    level=logging.ERROR,
-                )
+                self._say(self._problem)
             elif TRACKER_KEY not in scope and not (self._excluded and self._excluded.hold(scope)):
                 return await self._serve(scope, receive, send)
         elif kind == "lifespan" and LIFESPAN_KEY not in scope:
             if self._problem is not None:
                 await refuse(self._problem, receive, send)
-            if self._owned is not None:
+            if self._client is None:
                 scope[LIFESPAN_KEY] = self
-                return await self._live(self._owned, scope, receive, send)
+                return await self._live(scope, receive, send)
         return await self.app(scope, receive, send)
+
+    def _say(self, problem: Exception) -> None:
+        _troubles.log(
+            "misconfigured", "llmobs: nothing is recorded: %s", problem, level=logging.ERROR
+        )
 
     # One connection.
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> Any:
         try:
-            tracker = self._open(scope)
+            client = self._client or await self._client_without_lifespan()
+            tracker = self._open(client, scope)
             connection = Connection(tracker, scope, send, self._header)
+        except ConfigurationError as error:
+            self._problem = error
+            self._say(error)
+            return await self.app(scope, receive, send)
         except Exception:
             with internal_errors("open a run for a request"):
                 raise
@@ -225,8 +240,7 @@ class LLMObsMiddleware:
                     with internal_errors("deliver after a request"):
                         await unattended.drain(failed=connection.error is not None)
 
-    def _open(self, scope: Scope) -> Tracker:
-        client = self._client or self._client_without_lifespan()
+    def _open(self, client: Recording, scope: Scope) -> Tracker:
         headers = headers_of(scope)
         claimed = claimed_run_id(headers, self._id_headers)
         trusted = claimed is not None and is_trusted(self._trust, scope)
@@ -245,19 +259,27 @@ class LLMObsMiddleware:
 
     # The client's life.
 
-    def _client_without_lifespan(self) -> Recording:
-        if self._unattended is None:
+    async def _client_without_lifespan(self) -> Recording:
+        unattended = self._unattended
+        if unattended is None:
             _troubles.log(
                 "no-lifespan",
                 "llmobs: the server runs no lifespan; events are delivered from a thread, "
                 "and the request that ended last waits for them",
             )
-            self._unattended = UnattendedClient(self._settings, self)
-        return self._unattended.client
+            unattended = await in_thread(self._build_unattended)
+        return unattended.client
 
-    async def _live(self, client: AsyncClient, scope: Scope, receive: Receive, send: Send) -> Any:
-        life = ClientLife(client)
+    def _build_unattended(self) -> UnattendedClient:
+        with self._building:
+            if self._unattended is None:
+                self._unattended = UnattendedClient(self._settings, self)
+            return self._unattended
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> Any:
         try:
+            client = self._owned or await in_thread(self._build)
+            life = ClientLife(client)
             await life.start()
         except Exception as error:  # noqa: BLE001 - raised by `refuse`, once the server was told
             await refuse(error, receive, send)

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextvars import Context
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -11,13 +12,20 @@ import anyio.lowlevel
 from llmobs.client import AsyncClient
 from llmobs.contrib._asgi.protocol import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["ClientLife", "refuse", "run_lifespan"]
+__all__ = ["ClientLife", "in_thread", "refuse", "run_lifespan"]
+
+T = TypeVar("T")
 
 logger = logging.getLogger("llmobs")
 
 _STARTED: Final = "lifespan.startup.complete"
 _REFUSING: Final = ("django.core.handlers.asgi", "channels.routing")
 """Modules of applications that know no lifespan and say so with a ValueError."""
+
+
+async def in_thread(build: Callable[[], T]) -> T:
+    """Call *build*, which blocks, beside the event loop and beside the application's own threads."""
+    return await anyio.to_thread.run_sync(build, limiter=anyio.CapacityLimiter(1))
 
 
 class ClientLife:
