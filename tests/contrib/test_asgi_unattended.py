@@ -161,8 +161,11 @@ async def test_a_request_that_fails_is_not_held_up_by_a_sink_that_does_not_answe
 ) -> None:
     sink = HangingSink()
     middleware = LLMObsMiddleware(failing, sink=sink)
-    took = [await timed(middleware) for _ in range(3)]
-    assert max(took) < 0.8
+    sink.let_go = True
+    await timed(middleware)  # builds the client
+    sink.let_go = False
+    took = [await timed(middleware) for _ in range(5)]
+    assert sum(took) < 2
     lazy_client(middleware, lazily_started)
     sink.let_go = True
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Unpack
 from llmobs.client import AsyncClient, Recording
 from llmobs.context import Frame, current_frame, set_frame
 from llmobs.contrib._asgi.connection import Connection
-from llmobs.contrib._asgi.lifespan import ClientLife, in_thread, refuse, run_lifespan
+from llmobs.contrib._asgi.lifespan import in_thread, refuse, run_lifespan
 from llmobs.contrib._asgi.options import Exclusions, Trust, header_of, trust_of
 from llmobs.contrib._asgi.origin import (
     REQUEST_ID,
@@ -279,14 +279,12 @@ class LLMObsMiddleware:
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> Any:
         try:
             client = self._owned or await in_thread(self._build)
-            life = ClientLife(client)
-            await life.start()
+            await client.__aenter__()
         except Exception as error:  # noqa: BLE001 - raised by `refuse`, once the server was told
             await refuse(error, receive, send)
         self._client = client
         try:
-            return await run_lifespan(self.app, life, scope, receive, send)
+            return await run_lifespan(self.app, client, scope, receive, send)
         finally:
             # Servers go on without a lifespan that failed: later requests start lazily.
             self._client = None
-            await life.end()
