@@ -278,7 +278,9 @@ class LLMObsMiddleware:
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> Any:
         try:
-            client = self._owned or await in_thread(self._build)
+            client = self._owned
+            if client is None:
+                client = await in_thread(self._build)
             await client.__aenter__()
         except Exception as error:  # noqa: BLE001 - raised by `refuse`, once the server was told
             await refuse(error, receive, send)
