@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import anyio
 
@@ -94,7 +94,7 @@ async def _answer(receive: Receive, send: Send) -> None:
             return
 
 
-async def refuse(problem: Exception, receive: Receive, send: Send) -> None:
+async def refuse(problem: Exception, receive: Receive, send: Send) -> NoReturn:
     """
     Let the server refuse to start, with the words of *problem*.
 
