@@ -236,6 +236,9 @@ def bind_run(function: Callable[P, R]) -> Callable[P, R]:
         executor.submit(bind_run(work), item)
     """
     frame = current_frame()
+    taken_along: Callable[[], Frame] | None = getattr(frame, "taken_along", None)
+    if taken_along is not None:
+        frame = taken_along()
 
     def bound(*args: P.args, **kwargs: P.kwargs) -> R:
         previous = _frame.get()

@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 from uuid import uuid4
 
@@ -38,6 +39,7 @@ from llmobs import (
     PromptCallEvent,
     RunEvent,
     ToolCallEvent,
+    bind_run,
     current_run,
     current_tracker,
     observe,
@@ -841,3 +843,22 @@ def test_an_interrupt_tells_what_was_asked_and_what_was_answered(
     assert [each["value"] for each in context["asked"]] == [{"question": "really?"}]
     again = [e for e in events.of(AgentStepEvent) if e.step_name == "LangGraph"][1]
     assert again.input_data == {"resume": {"answer": "yes"}}
+
+
+@pytest.mark.parametrize("inside_a_run", [True, False])
+def test_threads_that_a_chain_starts_belong_to_it_if_bound(
+    events: CapturedEvents, handler: LLMObsCallbackHandler, client: Client, inside_a_run: bool
+) -> None:
+    def work() -> None:
+        current_tracker().log_error("in the thread")
+
+    def start(text: str) -> str:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(bind_run(work)).result()
+        return text
+
+    with client.run() if inside_a_run else nullcontext():
+        (RunnableLambda(str.upper) | RunnableLambda(start)).invoke("x", config=using(handler))
+    [error] = events.of(ErrorEvent)
+    [step] = [e for e in events.of(AgentStepEvent) if e.step_name == "start"]
+    assert (error.parent_id, error.run_id) == (step.event_id, step.run_id)

@@ -277,6 +277,21 @@ def test_azure_writes_the_body_as_one_attribute(
     assert call.finish_reason == "stop"
 
 
+def test_results_of_tools_by_pydantic_ais_name(
+    events: CapturedEvents, provider: TracerProvider
+) -> None:
+    part = {"type": "tool_call_response", "id": "c1", "name": "f", "result": "sunny"}
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "m",
+        "gen_ai.input.messages": json.dumps([{"role": "user", "parts": [part]}]),
+    }
+    record(provider, attributes)
+    [call] = events.of(PromptCallEvent)
+    expected = {"type": "tool_call_response", "id": "c1", "name": "f", "response": "sunny"}
+    assert call.prompt[0]["parts"] == [expected]
+
+
 def record(provider: TracerProvider, attributes: Any, events: Any = ()) -> None:
     tracer = provider.get_tracer("tests")
     with tracer.start_as_current_span("span", attributes=attributes) as span:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -69,6 +70,9 @@ class OpenRun:
         operation.end(error)
 
 
+_NOWHERE: Final[Any] = object()
+
+
 class Within:
     """
     A chain or a tool as a frame: current where LangChain runs the code of it, and nowhere else.
@@ -91,7 +95,13 @@ class Within:
         self.outer = operation.outer
         self._runs = runs
         self._of = of
-        self._outside = var_child_runnable_config.get()
+        self.outside = var_child_runnable_config.get()
+
+    def taken_along(self) -> Within:
+        """Return it for a thread that LangChain knows nothing of; what `llmobs.bind_run` asks for."""
+        other = copy(self)
+        other.outside = _NOWHERE
+        return other
 
     @property
     def left(self) -> bool:
@@ -99,8 +109,10 @@ class Within:
         if self._of.ended:
             return True
         here: Any = var_child_runnable_config.get()
-        if here is self._outside:
+        if here is self.outside:
             return True
+        if here is None:
+            return False
         inner = self._runs.get(getattr(here.get("callbacks"), "parent_run_id", None))
         if inner is None:  # this handler was not told of it
             return False

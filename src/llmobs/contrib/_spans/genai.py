@@ -187,6 +187,8 @@ def _messages(value: Any) -> list[Json]:
 
 def _light(part: Json) -> Json:
     light = {**part, "type": as_text(part.get("type")) or "unknown"}
+    if light["type"] == "tool_call_response" and "result" in light:  # Pydantic AI's name for it
+        light.setdefault("response", light.pop("result"))
     if light["type"] != "blob":
         return light
     content = as_text(part.get("content"))
