@@ -328,6 +328,19 @@ def test_updated_prices_are_used() -> None:
     assert book.cost("gpt-4o", "openai", USAGES[1]) == before
 
 
+def test_endless_unknown_models_do_not_storm_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    book = PriceBook()
+    for number in range(5_000):
+        book.cost(f"unknown-{number}", None, USAGES[1])
+    assert len(caplog.messages) == 21
+    book._troubles._seen = type(book._troubles._seen)(
+        (key, (-1e9, count)) for key, (_, count) in book._troubles._seen.items()
+    )  # as if a minute had passed
+    book.cost("one more", None, USAGES[1])
+    assert len(caplog.messages) == 22
+    assert "and 4979 more like this" in caplog.messages[-1]
+
+
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_price_table, "_REMEMBERED", 8)
     monkeypatch.setattr("llmobs.pipeline.pricing._REMEMBERED", 8)

@@ -17,6 +17,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from llmobs.forks import ForkLock
+from llmobs.guard import Troubles
 from llmobs.pipeline._price_table import Inquiry, PriceTable, listed
 from llmobs.pipeline._usage import Usage
 
@@ -26,6 +27,7 @@ logger = logging.getLogger("llmobs")
 
 _MILLION = Decimal(1_000_000)
 _REMEMBERED = 1_024  # models already complained about
+_NAMED = 20  # of these, how many by name
 _LONGEST_NAME = 256  # characters; longer is no model's name
 
 
@@ -158,6 +160,8 @@ class PriceBook:
         self._use_table = use_genai_prices
         self._table: PriceTable | None = None
         self._complaints: dict[str, None] = {}
+        self._named = 0
+        self._troubles = Troubles()
         # A child forked in the middle of an import waits for that import for ever.
         self._lock = ForkLock()
 
@@ -224,11 +228,14 @@ class PriceBook:
         return self._table
 
     def _complain(self, model: str, message: str) -> None:
-        """Log once per model; when too many are remembered, the oldest are forgotten."""
+        """Log once per model; of endless models the first by name, then only how many they are."""
         with self._lock:
             if model in self._complaints:
                 return
             if len(self._complaints) >= _REMEMBERED:
                 del self._complaints[next(iter(self._complaints))]
             self._complaints[model] = None
-        logger.warning(f"llmobs: {message}", model)  # noqa: G004
+            is_named = self._named < _NAMED
+            self._named += is_named
+        key, more = (f"{message}:{model}", "") if is_named else (message, ", as of many before")
+        self._troubles.log(key, f"llmobs: {message}{more}", model)
