@@ -99,7 +99,9 @@ def say_if_relative(url: str, path: Path) -> None:
     # /tmp/x.db with a slash too few would be written to ./tmp/x.db, and looked for in vain.
     if len(path.parts) < 2 or path.is_absolute() or path.parts[0].startswith("~"):
         return
-    if Path.cwd() != Path("/") and Path("/", path.parts[0]).is_dir():
+    if os.path.samefile(".", "/"):
+        return
+    if Path("/", path.parts[0]).is_dir():
         _troubles.log(
             f"relative:{url}",
             "llmobs: %s means %s; for /%s write four slashes: %s",

@@ -31,6 +31,7 @@ from llmobs.exits import exit_hook, flush_on_signals
 from llmobs.forks import ForkLock
 from llmobs.pipeline.buffer import Complete, Done
 from llmobs.pipeline.delivery import CLOSE_SECONDS
+from llmobs.pipeline.prepare import Preparer
 from llmobs.pipeline.statistics import DropReason, FlushReport
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.pipeline.worker import LAST_WRITE_SECONDS
@@ -140,6 +141,13 @@ class Client(Recording):
     _closing: _LoopThread | None = None
     _closed = False
     _starting = False
+
+    def _make_preparer(self) -> Preparer:
+        preparer = super()._make_preparer()
+        if self.settings.durability == "disk":
+            # It takes a second, for which the first events would wait in memory.
+            preparer.warm_up_now()
+        return preparer
 
     def _wake(self) -> None:
         # The first event starts the thread; until it listens, every event may come here.

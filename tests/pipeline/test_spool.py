@@ -19,11 +19,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmobs import AsyncClient, DeliveryError
+from llmobs import AsyncClient, Client, DeliveryError
 from llmobs.errors import SinkRejectedError, SinkTooLargeError, SinkUnavailableError
 from llmobs.ids import new_id
 from llmobs.pipeline.claim import Claim
 from llmobs.pipeline.prepare import Preparer
+from llmobs.pipeline.pricing import PriceBook
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.spool import LOST, Spool
 from llmobs.settings import Settings
@@ -655,6 +656,20 @@ async def test_write_ahead_puts_events_on_disk_first(tmp_path: Path) -> None:
         balance(client)
     assert sorted(sink.ids) == sorted(ids)
     assert list(tmp_path.rglob("*.jsonl")) == []
+
+
+def test_the_first_events_do_not_wait_in_memory_for_the_price_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[threading.Thread] = []
+    monkeypatch.setattr(PriceBook, "load", lambda _: loaded.append(threading.current_thread()))
+    with Client(sink="memory:", spool_dir=tmp_path, durability="disk") as client:
+        assert loaded == [threading.current_thread()]
+        client.log_prompt_call("r", "p", "m", "a", 1, 1)
+        assert client.flush().complete
+    assert len(loaded) == 1
+    with Client(sink="memory:", spool_dir=tmp_path):
+        assert len(loaded) == 1
 
 
 async def test_closing_waits_for_what_is_on_its_way_to_disk(

@@ -13,6 +13,7 @@ from llmobs import AsyncClient, Client, ConfigurationError
 from llmobs.codec import decode
 from llmobs.sinks.sqlite import SQLiteSink
 from llmobs.store.reader import Reader
+from llmobs.store.writer import Writer
 
 pytestmark = pytest.mark.anyio
 
@@ -241,3 +242,28 @@ async def test_a_store_that_goes_away_while_it_is_written_loses_nothing(
         event_id = client.log_error("r", "after")
         assert (await client.flush()).delivered == 1
     assert stored("sqlite", path) == [event_id]
+
+
+async def test_a_file_system_without_lasting_inodes_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "llmobs.db"
+    numbers = iter(range(1000))
+    monkeypatch.setattr(Writer, "_found", lambda _: (1, next(numbers)))
+    async with AsyncClient(sink=SQLiteSink(path)) as client:
+        ids = [client.log_error("r", "boom") for _ in range(3)]
+        assert (await client.flush()).delivered == 3
+        ids.append(client.log_error("r", "boom"))
+    assert sorted(stored("sqlite", path)) == sorted(ids)
+
+
+def test_a_working_directory_that_is_gone_is_a_wrong_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for url in ("sqlite:///llmobs.db", "jsonl:///tmp/runs.jsonl"):
+        with pytest.raises(ConfigurationError, match="No such file"):
+            Client(sink=url)

@@ -14,6 +14,7 @@ from llmobs.errors import SinkRejectedError
 from llmobs.events import Event, PromptCallEvent
 from llmobs.guard import raise_internal_errors
 from llmobs.pipeline.sink import Batch
+from llmobs.sinks.console import ConsoleSink
 from llmobs.sinks.jsonl import JSONLSink
 from llmobs.sinks.sqlite import SQLiteSink
 from llmobs.store.reader import Reader
@@ -74,6 +75,12 @@ async def test_a_row_that_cannot_be_bound_loses_only_that(
     name = next(iter(values))
     if values[name] is not None and name not in ("timestamp", "status"):
         assert any(name in words for words in kept.warnings), kept.warnings
+
+
+async def test_the_console_shows_what_it_can() -> None:
+    lines: list[str] = []
+    await ConsoleSink(lines.append).send(Batch([odd_event(values) for values in ODD]))
+    assert len(lines) == len(ODD)
 
 
 async def test_what_could_not_be_completed_leaves_with_what_is_known(tmp_path: Path) -> None:

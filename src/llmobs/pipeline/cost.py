@@ -41,6 +41,11 @@ class Pricing:
             except RuntimeError:  # the interpreter is ending and starts no more threads
                 self._book.load()
 
+    def load_now(self) -> None:
+        """Load the price table, once, in this thread."""
+        self._loaded = True
+        self._book.load()
+
     @staticmethod
     def wants(event: Any) -> bool:
         """Whether *event* is a call that could be priced."""

@@ -76,6 +76,9 @@ class Pricer(Protocol):
     async def load(self) -> None:
         """Do what is slow once (imports), before the first `price`."""
 
+    def load_now(self) -> None:
+        """The same, holding up the caller."""
+
     def wants(self, event: Event) -> bool:
         """Whether *event* is one to price."""
         ...
@@ -117,6 +120,12 @@ class Preparer:
         if self._pricer is not None:
             with foreign_code("load the price table"):
                 await self._pricer.load()
+
+    def warm_up_now(self) -> None:
+        """The same, holding up the caller."""
+        if self._pricer is not None:
+            with foreign_code("load the price table"):
+                self._pricer.load_now()
 
     async def prepare(self, entries: Sequence[Entry]) -> None:
         """Prepare the events of *entries* in place; those prepared before are left alone."""

@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any, Final, Self
 
 import msgspec
@@ -232,18 +231,18 @@ class Spool:
 
     def _look(self) -> list[tuple[str, int]]:
         """Return name and count of the waiting batches, oldest first; sweep the rest on the way."""
-        names = self._names()
-        for name in names:
+        files: set[str] = set()
+        with suppress(FileNotFoundError), os.scandir(self.directory) as entries:
+            files.update(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        for name in tuple(files):
             if _HIDDEN.fullmatch(name) or _RECEIPT.fullmatch(name):
-                with suppress(OSError):  # a directory of that name, or somebody else's file
-                    rescued = _sweep(self.directory / name)
-                    names = names | rescued
-        waiting = {name: match for name in names if (match := _NAME.fullmatch(name))}
-        self._newer &= waiting.keys()
+                with suppress(OSError):  # somebody else's
+                    files |= _sweep(self.directory / name)
+        self._newer &= files
         return sorted(
             (name, _count(match[2]))
-            for name, match in waiting.items()
-            if name not in self._newer and _is_file(self.directory / name)
+            for name in files - self._newer
+            if (match := _NAME.fullmatch(name))
         )
 
     def settled_by_others(self) -> dict[str, int]:
@@ -313,13 +312,6 @@ def _sync_names(directory: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
 
 
 def _sweep(path: Path) -> frozenset[str]:

@@ -105,8 +105,9 @@ def _from_url(url: str, settings: Any) -> Sink:
         factory = _from_entry_point(scheme)
     try:
         return cast(Sink, factory.from_url(url, settings))
-    # urlsplit raises ValueErrors for bad ports and brackets, pathlib RuntimeErrors for ~nobody.
-    except (ValueError, RuntimeError) as error:
+    # urlsplit raises ValueErrors for bad ports and brackets, pathlib RuntimeErrors for ~nobody and
+    # OSErrors where the working directory is gone.
+    except (ValueError, RuntimeError, OSError) as error:
         raise ConfigurationError(f"sink (LLMOBS_SINK) {safe_url(url)!r}: {error}") from None
 
 

@@ -13,6 +13,7 @@ from llmobs.events import (
     RunEvent,
     ToolCallEvent,
 )
+from llmobs.pipeline.mend import write_or_mend
 from llmobs.pipeline.sink import Batch
 from llmobs.printable import printable
 
@@ -47,7 +48,7 @@ class ConsoleSink:
     async def send(self, batch: Batch) -> None:
         """Write a line per event."""
         for event in batch.events:
-            self._write(describe(event))
+            self._write(write_or_mend(describe, event))
 
     async def aclose(self) -> None:
         """Nothing to release."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmobs.codec import clean_text, encode
-from llmobs.errors import SinkRejectedError, SinkUnavailableError, StoreCorruptError
+from llmobs.errors import SinkRejectedError, StoreCorruptError
 from llmobs.events import ErrorInfo, Event
 from llmobs.forks import ForkLock
 from llmobs.guard import Troubles
@@ -33,7 +33,7 @@ _UNLESS_THERE: Final = "ON CONFLICT (event_id) DO NOTHING"
 ROWS_AT_ONCE: Final = 32
 """Rows per statement: the interpreter's lock is given up and taken once per statement."""
 ATTEMPTS: Final = 3
-"""How often a batch is written to a store that goes away meanwhile."""
+"""How often a batch is written to a store that goes away each time, before that is not believed."""
 
 _NAMES: Final = {
     "prompt_call": "model",
@@ -71,6 +71,7 @@ class Writer:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
+        self._watches = True
         self._troubles = Troubles()
         self._lock = ForkLock(before_fork=self._disconnect)
         with self._lock:
@@ -93,8 +94,8 @@ class Writer:
                 refused = self._write(self._connection or self._connect(), events)
                 if not self._is_elsewhere():
                     break
-            else:
-                raise SinkUnavailableError(f"the store {self._path} is removed while it is written")
+            else:  # a file system that names one file differently each time
+                self._watches = False
         if refused:
             words = next(iter(refused.values()))
             raise SinkRejectedError(words, events=refused, delivered=True)
@@ -134,7 +135,7 @@ class Writer:
         return stat.st_dev, stat.st_ino
 
     def _is_elsewhere(self) -> bool:
-        return self._found() != self._identity
+        return self._watches and self._found() != self._identity
 
     def _leave(self, connection: sqlite3.Connection) -> None:
         self._troubles.log(
