@@ -31,6 +31,8 @@ _REASONS = frozenset(DropReason)
 WRITE_AHEAD_SECONDS: Final = 0.03
 """With ``durability="disk"``: from one write to the next. The promise is 0.1 s, and preparing and
 writing a batch take 10 to 40 ms of it."""
+WRITE_AHEAD_EVENTS: Final = 512
+"""Then also: events per write, about."""
 RETRY_SECONDS: Final = 1.0
 """Pause after the disk refused a write."""
 DISK_SECONDS: Final = 10.0
@@ -103,10 +105,18 @@ class Spiller:
                 await wakeup.wait(left)
             else:
                 self._last_write = time.monotonic()
-                kept = await self.keep(self._buffer.take())
+                kept = await self.keep(self._take())
                 changed()
                 if not kept:
                     await anyio.sleep(RETRY_SECONDS)
+
+    def _take(self) -> list[Entry]:
+        entries = self._buffer.take()
+        # Written ahead, all that waits goes at once: the sink's batches may be small, and syncing a
+        # file for each takes longer than writing it. What is more than a batch is split when sent.
+        while self.write_ahead and self._buffer.waiting and len(entries) < WRITE_AHEAD_EVENTS:
+            entries += self._buffer.take()
+        return entries
 
     @property
     def has_own(self) -> bool:
