@@ -57,16 +57,27 @@ def store(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cli() -> CLI:
-    """Run one command in this process."""
+def invoke() -> CLI:
+    """Run one command in this process, whatever comes of it."""
     runner = CliRunner()
+    app = build()
 
-    def invoke(*arguments: object, code: int = 0) -> Result:
-        result = runner.invoke(build(), [str(argument) for argument in arguments])
+    def run(*arguments: object) -> Result:
+        return runner.invoke(app, [str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture
+def cli(invoke: CLI) -> CLI:
+    """Run one command in this process, which ends with *code*."""
+
+    def run(*arguments: object, code: int = 0) -> Result:
+        result = invoke(*arguments)
         assert result.exit_code == code, (result.output, result.exception)
         return result
 
-    return invoke
+    return run
 
 
 def parsed(result: Result) -> Any:

@@ -1,6 +1,7 @@
 """Read the store: blocking and read-only, while applications write to it."""
 
 import sqlite3
+import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any, Final, Self
 from msgspec.structs import fields, replace
 
 from llmobs.codec import clean_text
-from llmobs.errors import StoreCorruptError
+from llmobs.errors import StoreCorruptError, StoreError
 from llmobs.events import Event
 from llmobs.store.connect import connect_reader, explain
 from llmobs.store.query import (
@@ -44,6 +45,8 @@ __all__ = ["Reader"]
 
 _EVERYTHING: Final = RunFilter()
 _CANDIDATES: Final = 5
+INSTRUCTIONS: Final = 1_000_000
+"""Of SQLite's machine, about 10 ms, between two looks at the clock."""
 _RUN: Final = {field.name: field.type for field in fields(RunSummary)}
 _COST: Final = tuple(field.type for field in fields(CostGroup))
 
@@ -54,16 +57,20 @@ class Reader:
 
     Args:
         path: The SQLite file.
+        time_limit: Seconds that one query may take: what stands in the place of a table may never end.
 
     Raises:
         StoreNotFoundError: There is none yet.
-        StoreError: It is damaged, or from a newer llmobs; so may every method.
+        StoreError: It is damaged, or from a newer llmobs, or takes too long; so may every method.
         SinkUnavailableError: It cannot be read now; so may every method.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, time_limit: float = 60.0) -> None:
         self._path = path
+        self._time_limit = time_limit
+        self._deadline = 0.0
         self._connection = connect_reader(path)
+        self._connection.set_progress_handler(self._is_overdue, INSTRUCTIONS)
 
     def __enter__(self) -> Self:
         return self
@@ -241,11 +248,19 @@ class Reader:
 
     # The connection.
 
+    def _is_overdue(self) -> bool:
+        return time.monotonic() > self._deadline
+
     @contextmanager
     def _reading(self) -> Iterator[None]:
+        self._deadline = time.monotonic() + self._time_limit
         try:
             yield
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+                raise StoreError(
+                    f"reading {self._path} took over {self._time_limit:g} s and was given up"
+                ) from error
             raise explain(error, self._path) from error
         except (MemoryError, OverflowError, UnicodeError) as error:  # damaged lengths and names
             raise StoreCorruptError(f"{self._path} is damaged: {error!r}") from error
