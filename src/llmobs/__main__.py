@@ -10,7 +10,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line and exit; 2 if the extra ``cli`` is not installed."""
-    for package in ("typer", "rich"):
+    for package in ("click", "rich"):
         if find_spec(package) is None:
             sys.stderr.write(f"llmobs: {MissingExtraError(package, 'cli')}\n")
             raise SystemExit(2)

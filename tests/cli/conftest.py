@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from click.testing import CliRunner, Result
 
 from llmobs import AgentStepEvent, AssertionFailedEvent, ErrorInfo, ToolCallEvent
-from llmobs.cli.app import build
+from llmobs.cli.app import llmobs
 from tests.support.stores import at, call, run, write_store
 
 CLI = Callable[..., Result]
@@ -60,10 +60,9 @@ def store(tmp_path: Path) -> Path:
 def invoke() -> CLI:
     """Run one command in this process, whatever comes of it."""
     runner = CliRunner()
-    app = build()
 
     def run(*arguments: object) -> Result:
-        return runner.invoke(app, [str(argument) for argument in arguments])
+        return runner.invoke(llmobs, [str(argument) for argument in arguments])
 
     return run
 

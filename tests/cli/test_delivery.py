@@ -5,9 +5,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from llmobs.cli.app import build
+from llmobs.cli.app import llmobs
 from llmobs.codec import encode
 from llmobs.pipeline.spool import Spool
 from llmobs.settings import Settings
@@ -19,7 +19,7 @@ from tests.support.scripted_server import Reply, ScriptedServer
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    done = CliRunner().invoke(build(), arguments)
+    done = CliRunner().invoke(llmobs, arguments)
     return done.exit_code, done.stdout, done.stderr
 
 

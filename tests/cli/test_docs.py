@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-import typer.main
+import click
 
-from llmobs.cli.app import COMMANDS, build
+from llmobs.cli.app import COMMANDS, llmobs
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/cli.md").read_text("utf-8")
 
@@ -17,7 +17,10 @@ def test_every_command_has_a_heading() -> None:
 
 def test_every_option_is_described_and_exists() -> None:
     existing = {"--help", "--version"}
-    for name, command in typer.main.get_group(build()).commands.items():
+    context = click.Context(llmobs)
+    for name in COMMANDS:
+        command = llmobs.get_command(context, name)
+        assert command is not None
         section = PAGE.partition(f"\n## llmobs {name}\n")[2].partition("\n## ")[0]
         for parameter in command.params:
             options = {*parameter.opts, *parameter.secondary_opts} - {"--help"}

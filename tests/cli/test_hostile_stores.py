@@ -43,7 +43,7 @@ def say(cli_result: object) -> None:
         "UPDATE events SET body = replace(hex(zeroblob(2000)), '0', '[')",
         "UPDATE events SET body = x'ff00fe'",
         "UPDATE events SET run_id = CAST(x'72ff' AS TEXT)",
-        "UPDATE runs SET run_id = CAST(x'72ff' AS TEXT), name = x'fffe'",
+        "UPDATE runs SET run_id = CAST(x'72ff' AS TEXT), name = x'fffe' WHERE run_id = 'run-chat'",
         "DROP TABLE runs",
         "ALTER TABLE events RENAME COLUMN body TO other",
     ],

@@ -44,7 +44,7 @@ def test_no_store_yet_is_one_line_and_no_traceback(tmp_path: Path) -> None:
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("missing", ["typer", "rich"])
+@pytest.mark.parametrize("missing", ["click", "rich"])
 def test_a_missing_extra_is_named_with_its_command(missing: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; from llmobs.__main__ import main; main()"
     result = subprocess.run(

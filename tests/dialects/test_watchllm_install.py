@@ -40,7 +40,7 @@ def test_the_pythons_it_runs_on() -> None:
 BARE = """
 import importlib.abc, sys
 extras = {"aiokafka", "cramjam", "opentelemetry", "genai_prices", "starlette", "uvicorn", "jinja2",
-          "typer", "rich", "openai", "anthropic", "langchain_core", "langchain", "requests", "httpx"}
+          "click", "rich", "openai", "anthropic", "langchain_core", "langchain", "requests", "httpx"}
 
 class Missing(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from llmobs.cli.app import build
+from llmobs.cli.app import llmobs
 from llmobs.pipeline.spool import Claim, batches_in
 from tests.processes import destinations
 from tests.processes.running import end, running, wait_for_family
@@ -50,7 +50,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     def run(env: dict[str, str], *options: str) -> int:
         for variable, value in env.items():
             monkeypatch.setenv(variable, value)
-        done = CliRunner().invoke(build(), ["spool", "--json", *options])
+        done = CliRunner().invoke(llmobs, ["spool", "--json", *options])
         assert done.exit_code == 0, done.output
         return sum(sink["events"] for sink in json.loads(done.stdout)["sinks"])
 

@@ -1,76 +1,59 @@
 """
 The commands, in the order ``llmobs --help`` shows them.
 
-Only the one that is asked for is imported: what they stand on takes up to a second to load.
+Built on click: Typer stands on pydantic since 0.29, which takes half a second to load. And only the
+command that is asked for is imported, with what it stands on.
 """
 
 import sys
-from collections.abc import Callable, Iterable
-from functools import wraps
 from importlib import import_module
 from importlib.metadata import version
 from io import TextIOWrapper
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-import typer
+import click
 
 from llmobs.cli.output import ExitCode, abandon_stdout, complain
 from llmobs.errors import LLMObsError, StoreNotFoundError
 
-__all__ = ["COMMANDS", "build", "run"]
+__all__ = ["COMMANDS", "llmobs", "run"]
 
 COMMANDS: Final = ("runs", "show", "tail", "cost", "export", "import", "check", "spool")
 """A command is a function in a file of its own: its name, its parameters, its docstring's help."""
 
-_HELP: Final = {"help_option_names": ["-h", "--help"]}
 
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
 
-def build(names: Iterable[str] = COMMANDS) -> typer.Typer:
-    """Return the command line, with the commands *names* only."""
-    app = typer.Typer(
-        name="llmobs",
-        help="What your application asked its language models, and what came of it.",
-        no_args_is_help=True,
-        add_completion=False,
-        # Names and errors on the command line are not markup.
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        context_settings=_HELP,
-    )
-    app.callback()(_options)
-    for name in names:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
         # A word of Python's own is no name for a function or a file.
-        own = f"{name}_" if name == "import" else name
-        command = getattr(import_module(f"llmobs.cli.{own}"), own)
-        app.command(name, context_settings=_HELP)(_guarded(command))
-    return app
+        name = f"{cmd_name}_" if cmd_name == "import" else cmd_name
+        command: click.Command = getattr(import_module(f"llmobs.cli.{name}"), name)
+        return command
 
-
-def _guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn what goes wrong into one clear line and an exit code."""
-
-    @wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> None:
+    def invoke(self, ctx: click.Context) -> Any:
+        """Turn what goes wrong into one clear line and an exit code."""
         try:
-            command(*args, **kwargs)
+            super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:  # `llmobs runs | head`: the reader has seen enough
             abandon_stdout()
-            raise typer.Exit(ExitCode.BROKEN_PIPE) from None
+            ctx.exit(ExitCode.BROKEN_PIPE)
         except KeyboardInterrupt:
-            raise typer.Exit(ExitCode.INTERRUPTED) from None
+            ctx.exit(ExitCode.INTERRUPTED)
         except (LLMObsError, OSError) as error:
             complain(str(error), *getattr(error, "candidates", ()))
-            raise typer.Exit(_code(error)) from None
-        except (typer.Exit, typer.Abort, typer.TyperException):
+            ctx.exit(_code(error))
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:  # noqa: BLE001 - a store is a file that anybody may have changed
             complain(
                 f"what was read makes no sense to this llmobs: {type(error).__name__}: {error}"
             )
-            raise typer.Exit(ExitCode.FAILED) from None
-
-    return guarded
+            ctx.exit(ExitCode.FAILED)
 
 
 def _code(error: Exception) -> ExitCode:
@@ -79,19 +62,19 @@ def _code(error: Exception) -> ExitCode:
     return ExitCode.NO_STORE if isinstance(error, StoreNotFoundError) else ExitCode.FAILED
 
 
-def _show_version(wanted: bool) -> None:
+def _show_version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
     if wanted:
-        typer.echo(f"llmobs {version('llmobs')}")
-        raise typer.Exit
+        click.echo(f"llmobs {version('llmobs')}")
+        ctx.exit()
 
 
-def _options(
-    _version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Say it, and exit."),
-    ] = False,
-) -> None:
-    pass
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    help="Say it, and exit.",
+)  # fmt: skip
+def llmobs() -> None:
+    """What your application asked its language models, and what came of it."""
 
 
 def run() -> None:
@@ -100,6 +83,4 @@ def run() -> None:
         # A terminal that cannot show a character must not end the command.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    first = sys.argv[1] if len(sys.argv) > 1 else ""
-    wanted = [first] if first in COMMANDS else [] if first == "--version" else COMMANDS
-    build(wanted)(prog_name="llmobs")
+    llmobs(prog_name="llmobs")

@@ -5,14 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
 import anyio
+import click
 import msgspec
-import typer
 from rich.text import Text
 
-from llmobs.cli.options import JsonOption
+from llmobs.cli.options import json_option
 from llmobs.cli.output import ExitCode, console, notes, write_json
 from llmobs.cli.text import duration, visible
 from llmobs.client import AsyncClient
@@ -25,11 +25,6 @@ from llmobs.sinks.jsonl import JSONLSink
 from llmobs.sinks.sqlite import SQLiteSink
 
 __all__ = ["check"]
-
-SinkOption = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="Check this sink. Default: those that LLMOBS_SINK names."),
-]
 
 
 class Verdict(msgspec.Struct):
@@ -44,11 +39,15 @@ class Verdict(msgspec.Struct):
     advice: str | None = None
 
 
-def check(
-    sink: SinkOption = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for each sink.")] = 10.0,
-    json: JsonOption = False,
-) -> None:
+@click.command()
+@click.option(
+    "--sink", metavar="URL", help="Check this sink. Default: those that LLMOBS_SINK names."
+)
+@click.option(
+    "--timeout", type=float, default=10.0, show_default=True, help="Seconds to wait for each sink."
+)
+@json_option
+def check(sink: str | None, timeout: float, json: bool) -> None:
     """Send one event to each sink of the configuration, explain what is wrong, take it back where it can be."""
     settings = Settings() if sink is None else Settings(sink=sink)
     if not settings.enabled:
@@ -64,7 +63,7 @@ def check(
         for verdict in verdicts:
             console().print(_describe(verdict), soft_wrap=True)
     if not all(verdict.delivered for verdict in verdicts):
-        raise typer.Exit(ExitCode.FAILED)
+        raise click.exceptions.Exit(ExitCode.FAILED)
 
 
 @contextmanager

@@ -1,61 +1,40 @@
 """``llmobs cost``."""
 
 from collections.abc import Sequence
-from enum import StrEnum
-from typing import Annotated
+from typing import Any, get_args
 
-import typer
+import click
 from msgspec.structs import asdict
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from llmobs.cli.options import (
-    JsonOption,
-    ModelOption,
-    NameOption,
-    SinceOption,
-    StoreOption,
-    UserOption,
-    open_store,
-    run_filter,
-)
+from llmobs.cli.options import filters, json_option, open_store, run_filter, store_option
 from llmobs.cli.output import console, notes, write_json
 from llmobs.cli.text import count, duration, money, one_line, sum_of
-from llmobs.store.records import CostGroup
+from llmobs.store.records import CostGroup, GroupBy
 
 __all__ = ["cost"]
 
 
-class By(StrEnum):
-    """What ``--by`` takes."""
-
-    MODEL = "model"
-    PROVIDER = "provider"
-    DAY = "day"
-    ROUTE = "route"
-
-
-def cost(
-    store: StoreOption = None,
-    by: Annotated[
-        By, typer.Option(help="Add up by model, provider, day (UTC) or route.")
-    ] = By.MODEL,
-    user: UserOption = None,
-    model: ModelOption = None,
-    name: NameOption = None,
-    since: SinceOption = None,
-    json: JsonOption = False,
-) -> None:
+@click.command()
+@store_option
+@click.option(
+    "--by", type=click.Choice(get_args(GroupBy)), default="model", show_default=True,
+    help="Add up by model, provider, day (UTC) or route.",
+)  # fmt: skip
+@filters("user", "model", "name", "since")
+@json_option
+def cost(store: str | None, by: GroupBy, json: bool, **which: Any) -> None:
     """Add up calls, tokens and cost, per model or otherwise."""
-    where = run_filter(user=user, model=model, name=name, since=since)
+    where = run_filter(**which)
     remarks = notes()
     with open_store(store) as reader:
         if remarks.is_terminal and not json:
             with remarks.status("adding up"):
-                groups = reader.cost(by.value, where)
+                groups = reader.cost(by, where)
         else:
-            groups = reader.cost(by.value, where)
+            groups = reader.cost(by, where)
     total = _total(groups)
     if json:
         write_json({"by": by, "groups": groups, "total": asdict(total) | {"key": None}})
@@ -94,7 +73,7 @@ def _total(groups: Sequence[CostGroup]) -> CostGroup:
     )
 
 
-def _table(out: Console, by: By, groups: Sequence[CostGroup], total: CostGroup) -> Table:
+def _table(out: Console, by: GroupBy, groups: Sequence[CostGroup], total: CostGroup) -> Table:
     table = Table(
         box=None,
         padding=(0, 1, 0, 0),
@@ -111,9 +90,7 @@ def _table(out: Console, by: By, groups: Sequence[CostGroup], total: CostGroup) 
         "mean": "",
         "cost": money(total.cost_usd, total.unpriced),
     }
-    table.add_column(
-        by.value, "total", no_wrap=True, overflow="ellipsis", ratio=1, footer_style="bold"
-    )
+    table.add_column(by, "total", no_wrap=True, overflow="ellipsis", ratio=1, footer_style="bold")
     for title, figure in sums.items():
         table.add_column(title, figure, justify="right", no_wrap=True, footer_style="bold")
     for group in groups:

@@ -3,27 +3,14 @@
 import csv
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Any, TextIO
 
-import typer
+import click
 
-from llmobs.cli.options import (
-    FailedOption,
-    ModelOption,
-    NameOption,
-    SinceOption,
-    StatusOption,
-    StoreOption,
-    UserOption,
-    named_run,
-    open_store,
-    run_filter,
-    store_path,
-)
+from llmobs.cli.options import filters, named_run, open_store, run_filter, store_option, store_path
 from llmobs.cli.output import notes, tame_json
 from llmobs.cli.table import COLUMNS, flatten
 from llmobs.events import EventType
@@ -35,48 +22,41 @@ LONG = 5_000
 """Events from which a progress bar is shown."""
 
 
-class Format(StrEnum):
-    """What ``--format`` takes."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
-
-
+@click.command()
+@store_option
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), metavar="FILE",
+    help="Default, and -: standard output.",
+)  # fmt: skip
+@click.option(
+    "--format", type=click.Choice(["jsonl", "csv"]), help="Default: by the file's name, else jsonl."
+)
+@click.option("--run", metavar="RUN", help="Only this run; last is the latest.")
+@click.option(
+    "--type", "types", type=click.Choice([kind.value for kind in EventType]), multiple=True,
+    help="Only events of this type; may be repeated.",
+)  # fmt: skip
+@filters("user", "status", "failed", "model", "name", "since")
 def export(
-    store: StoreOption = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Default, and -: standard output."),
-    ] = None,
-    format: Annotated[
-        Format | None, typer.Option(help="Default: by the file's name, else jsonl.")
-    ] = None,
-    run: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Only this run; last is the latest.")
-    ] = None,
-    type: Annotated[
-        list[EventType] | None, typer.Option(help="Only events of this type; may be repeated.")
-    ] = None,
-    user: UserOption = None,
-    status: StatusOption = None,
-    failed: FailedOption = False,
-    model: ModelOption = None,
-    name: NameOption = None,
-    since: SinceOption = None,
+    store: str | None,
+    output: Path | None,
+    format: str | None,
+    run: str | None,
+    types: Sequence[str],
+    **which: Any,
 ) -> None:
     """Write the events of runs: JSONL as they are stored, or CSV for spreadsheets."""
     if output == Path("-"):
         output = None
     if output is not None and _is_part_of(output, store_path(store)):
-        raise typer.BadParameter("that is the store itself", param_hint="--output")
+        raise click.BadParameter("that is the store itself", param_hint="--output")
     if format is None:
         by_name = output is not None and output.suffix.lower() == ".csv"
-        format = Format.CSV if by_name else Format.JSONL
-    write = _write_csv if format is Format.CSV else _write_jsonl
-    types = [kind.value for kind in type or ()]
+        format = "csv" if by_name else "jsonl"
+    write = _write_csv if format == "csv" else _write_jsonl
     with open_store(store) as reader:
         run_id = named_run(reader, run) if run else None
-        where = run_filter(user, status, failed, model, name, since, run_id)
+        where = run_filter(**which, run_id=run_id)
         total = reader.count_events(where, types=types)
         events = reader.events(where, types=types)
         with _target(output) as file:

@@ -1,14 +1,15 @@
 """``llmobs import``."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
+import click
 import msgspec
-import typer
 
-from llmobs.cli.options import JsonOption, StoreOption, store_path
+from llmobs.cli.options import json_option, store_option, store_path
 from llmobs.cli.output import ExitCode, notes, write_json
 from llmobs.cli.records import Lines
 from llmobs.cli.text import visible
@@ -37,15 +38,16 @@ class Imported(msgspec.Struct):
     """Lines that are no event of this llmobs."""
 
 
-def import_(
-    files: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE...", help="Files of JSON lines; - is standard input."),
-    ],
-    store: StoreOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Read events from JSON lines into a SQLite store, redacted and priced like all others."""
+@click.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@store_option
+@json_option
+def import_(files: Sequence[str], store: str | None, json: bool) -> None:
+    """
+    Read events from JSON lines into a SQLite store, redacted and priced like all others.
+
+    FILE may be - for standard input.
+    """
     path = store_path(store)
     # Whatever the application's own settings, everything that can be read arrives.
     settings = Settings(
@@ -70,7 +72,7 @@ def import_(
     else:
         _say(result, path)
     if result.unreadable or result.dropped:
-        raise typer.Exit(ExitCode.FAILED)
+        raise click.exceptions.Exit(ExitCode.FAILED)
 
 
 def _read(name: str, client: Client, result: Imported) -> None:

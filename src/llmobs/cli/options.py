@@ -2,11 +2,12 @@
 
 import os
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Any, Final, TypeVar
 
-import typer
+import click
 
 from llmobs.errors import StoreNotFoundError
 from llmobs.events import Status
@@ -15,70 +16,77 @@ from llmobs.store.reader import Reader
 from llmobs.store.records import RunFilter, RunNotFoundError
 
 __all__ = [
-    "ClientRunOption",
-    "FailedOption",
-    "JsonOption",
-    "ModelOption",
-    "NameOption",
-    "SinceOption",
-    "StatusOption",
-    "StoreOption",
-    "UserOption",
+    "filters",
+    "json_option",
+    "limit_option",
     "named_run",
     "open_store",
     "run_filter",
+    "store_option",
     "store_path",
 ]
 
-StoreOption = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        metavar="PATH",
-        show_default=False,
-        help="The SQLite or JSON lines file, or its URL. Default: the one LLMOBS_SINK names, else llmobs.db.",
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
-UserOption = Annotated[
-    str | None, typer.Option("--user", metavar="ID", help="Only runs of this user.")
-]
-ClientRunOption = Annotated[
-    str | None,
-    typer.Option(
-        "--client-run-id", metavar="ID", help="Only runs that an untrusted caller gave this id."
-    ),
-]
+F = TypeVar("F", bound=Callable[..., Any])
+
+store_option: Final = click.option(
+    "--store",
+    metavar="PATH",
+    help="The SQLite or JSON lines file, or its URL. Default: the one LLMOBS_SINK names, else llmobs.db.",
+)
+json_option: Final = click.option("--json", is_flag=True, help="Write JSON, for programs.")
 
 
-def _status(text: str) -> str:
+def limit_option(default: int, help: str) -> Callable[[F], F]:
+    """Return the option that bounds how much is shown."""
+    return click.option(
+        "--limit", "-n", type=click.IntRange(min=1), metavar="N", default=default,
+        show_default=True, help=help,
+    )  # fmt: skip
+
+
+def _status(ctx: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    if text is None:
+        return None
     status = "success" if text.lower() == "ok" else text.lower()
     if status not in list(Status):
-        raise typer.BadParameter(f"{text!r} is none of ok, {', '.join(Status)}")
+        raise click.BadParameter(f"{text!r} is none of ok, {', '.join(Status)}")
     return status
 
 
-StatusOption = Annotated[
-    str | None,
-    typer.Option(
-        parser=_status, metavar="STATUS", help=f"Only runs that ended so: ok, {', '.join(Status)}."
+_FILTERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "user": click.option("--user", metavar="ID", help="Only what this user asked for."),
+    "status": click.option(
+        "--status", metavar="STATUS", callback=_status,
+        help=f"Only runs that ended so: ok, {', '.join(Status)}.",
     ),
-]
-FailedOption = Annotated[
-    bool, typer.Option("--failed", help="Only runs that failed, or in which anything did.")
-]
-ModelOption = Annotated[
-    str | None,
-    typer.Option(metavar="MODEL", help="Only this model; * stands for any characters."),
-]
-NameOption = Annotated[
-    str | None,
-    typer.Option(metavar="TEXT", help="Only runs whose name (or route) contains this."),
-]
-SinceOption = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="Only since then: 30m, 2h, 7d, today, 2026-11-21T14:00."),
-]
+    "failed": click.option(
+        "--failed", is_flag=True, help="Only what failed, or in which anything did."
+    ),
+    "model": click.option(
+        "--model", metavar="MODEL", help="Only this model; * stands for any characters."
+    ),
+    "name": click.option(
+        "--name", metavar="TEXT", help="Only runs whose name (or route) contains this."
+    ),
+    "since": click.option(
+        "--since", metavar="TIME", help="Only since then: 30m, 2h, 7d, today, 2026-11-21T14:00."
+    ),
+    "client_run_id": click.option(
+        "--client-run-id", metavar="ID", help="Only runs that an untrusted caller gave this id."
+    ),
+}  # fmt: skip
+
+
+def filters(*names: str) -> Callable[[F], F]:
+    """Return the options *names* that choose among runs; see :func:`run_filter`."""
+
+    def add(command: F) -> F:
+        for name in reversed(names):
+            command = _FILTERS[name](command)
+        return command
+
+    return add
+
 
 _AGO: Final = re.compile(r"(\d{1,9})\s*([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -160,7 +168,7 @@ def since_time(text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"{text!r} is no time: write 30m, 2h, 7d, today, 2026-11-21 or 2026-11-21T14:00 (UTC)",
             param_hint="--since",
         ) from None

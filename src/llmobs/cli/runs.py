@@ -1,25 +1,20 @@
 """``llmobs runs``."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import typer
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from llmobs.cli.options import (
-    ClientRunOption,
-    FailedOption,
-    JsonOption,
-    ModelOption,
-    NameOption,
-    SinceOption,
-    StatusOption,
-    StoreOption,
-    UserOption,
+    filters,
+    json_option,
+    limit_option,
     open_store,
     run_filter,
+    store_option,
 )
 from llmobs.cli.output import UNCUT, console, notes, write_json
 from llmobs.cli.text import count, duration, money, one_line, short_id, sum_of
@@ -28,22 +23,14 @@ from llmobs.store.records import RunSummary
 __all__ = ["runs"]
 
 
-def runs(
-    store: StoreOption = None,
-    limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, metavar="N", help="How many at most.")
-    ] = 20,
-    user: UserOption = None,
-    status: StatusOption = None,
-    failed: FailedOption = False,
-    model: ModelOption = None,
-    name: NameOption = None,
-    since: SinceOption = None,
-    client_run_id: ClientRunOption = None,
-    json: JsonOption = False,
-) -> None:
+@click.command()
+@store_option
+@limit_option(20, "How many at most.")
+@filters("user", "status", "failed", "model", "name", "since", "client_run_id")
+@json_option
+def runs(store: str | None, limit: int, json: bool, **which: Any) -> None:
     """List runs, the latest first."""
-    where = run_filter(user, status, failed, model, name, since, client_run_id=client_run_id)
+    where = run_filter(**which)
     with open_store(store) as reader:
         found = reader.runs(limit, where=where)
         total = reader.count_runs(where)

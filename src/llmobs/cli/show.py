@@ -1,14 +1,13 @@
 """``llmobs show``."""
 
 from collections.abc import Iterator
-from typing import Annotated
 
-import typer
+import click
 from msgspec.structs import asdict
 from rich.text import Text
 
 from llmobs.cli.describe import error_line, error_of
-from llmobs.cli.options import JsonOption, StoreOption, named_run, open_store
+from llmobs.cli.options import json_option, limit_option, named_run, open_store, store_option
 from llmobs.cli.output import console, notes, write_json
 from llmobs.cli.text import duration, moment, money, one_line, sum_of
 from llmobs.cli.waterfall import Waterfall, end_of
@@ -18,24 +17,18 @@ from llmobs.store.records import RunDetail, RunSummary
 __all__ = ["show"]
 
 
-def show(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN",
-            help="Id of the run, or enough of its beginning or end; what its caller called it; or: last.",
-        ),
-    ],
-    store: StoreOption = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="Show texts whole, and stack traces.")
-    ] = False,
-    limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, metavar="N", help="How many events at most.")
-    ] = 500,
-    json: JsonOption = False,
-) -> None:
-    """Show one run as a tree: times, tokens, cost, errors, what was asked and answered."""
+@click.command()
+@click.argument("run", metavar="RUN")
+@store_option
+@click.option("--full", is_flag=True, help="Show texts whole, and stack traces.")
+@limit_option(500, "How many events at most.")
+@json_option
+def show(run: str, store: str | None, full: bool, limit: int, json: bool) -> None:
+    """
+    Show one run as a tree: times, tokens, cost, errors, what was asked and answered.
+
+    RUN is its id, or enough of the beginning or end; what its caller called it; or: last.
+    """
     with open_store(store) as reader:
         detail = reader.run(named_run(reader, run), limit=None if json else limit)
     if json:

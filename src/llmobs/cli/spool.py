@@ -4,15 +4,14 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
 import anyio
+import click
 import msgspec
-import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from llmobs.cli.options import JsonOption
+from llmobs.cli.options import json_option
 from llmobs.cli.output import ExitCode, complain, console, notes, write_json
 from llmobs.cli.text import count, moment, visible
 from llmobs.client import AsyncClient
@@ -34,15 +33,17 @@ class Waiting(msgspec.Struct):
     oldest: datetime | None
 
 
-def spool(
-    directory: Annotated[
-        Path | None,
-        typer.Option("--dir", metavar="PATH", help="The spool. Default: LLMOBS_SPOOL_DIR."),
-    ] = None,
-    send: Annotated[bool, typer.Option("--send", help="Send now what waits.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds that sending may take.")] = 60.0,
-    json: JsonOption = False,
-) -> None:
+@click.command()
+@click.option(
+    "--dir", "directory", type=click.Path(path_type=Path), metavar="PATH",
+    help="The spool. Default: LLMOBS_SPOOL_DIR.",
+)  # fmt: skip
+@click.option("--send", is_flag=True, help="Send now what waits.")
+@click.option(
+    "--timeout", type=float, default=60.0, show_default=True, help="Seconds that sending may take."
+)
+@json_option
+def spool(directory: Path | None, send: bool, timeout: float, json: bool) -> None:
     """List the events that wait on disk, by sink; with --send, deliver them."""
     settings = Settings() if directory is None else Settings(spool_dir=directory)
     if settings.spool_dir is None:
@@ -65,7 +66,7 @@ def spool(
         console().print(_table(waiting))
     if problem is not None:
         complain(f"not everything could be sent: {problem}")
-        raise typer.Exit(ExitCode.FAILED)
+        raise click.exceptions.Exit(ExitCode.FAILED)
 
 
 def _waiting(name: str, files: Sequence[SpoolFile]) -> Waiting:

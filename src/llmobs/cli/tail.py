@@ -1,15 +1,14 @@
 """``llmobs tail``."""
 
 import time
-from typing import Annotated
 
-import typer
+import click
 from rich.console import Console
 from rich.text import Text
 
 from llmobs.cli.describe import error_line, error_of, figures, title
 from llmobs.cli.lines import LinesReader
-from llmobs.cli.options import JsonOption, StoreOption, open_store
+from llmobs.cli.options import filters, json_option, open_store, store_option
 from llmobs.cli.output import complain, console, write_line
 from llmobs.cli.text import duration, one_line, short_id
 from llmobs.errors import StoreNotFoundError
@@ -25,18 +24,17 @@ _ABOUT = 30
 """Columns for what an event is about."""
 
 
+@click.command()
+@store_option
+@click.option(
+    "--lines", "-n", type=click.IntRange(min=0), metavar="N", default=10, show_default=True,
+    help="Begin with the last N events.",
+)  # fmt: skip
+@click.option("--follow/--no-follow", default=True, help="Wait for more, until Ctrl-C.")
+@filters("user", "failed")
+@json_option
 def tail(
-    store: StoreOption = None,
-    lines: Annotated[
-        int,
-        typer.Option("--lines", "-n", min=0, metavar="N", help="Begin with the last N events."),
-    ] = 10,
-    follow: Annotated[bool, typer.Option(help="Wait for more, until Ctrl-C.")] = True,
-    user: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only events of this user.")
-    ] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Only events that failed.")] = False,
-    json: JsonOption = False,
+    store: str | None, lines: int, follow: bool, user: str | None, failed: bool, json: bool
 ) -> None:
     """Show events as they are stored, one line each."""
     out = console()
