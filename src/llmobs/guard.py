@@ -4,7 +4,6 @@ Keep the host out of our troubles: errors of ours are logged and counted, never 
 One distinct trouble gives at most one log line per interval, with the number of lines held back.
 """
 
-import asyncio
 import logging
 import math
 import os
@@ -17,8 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
 from typing import Final
-
-import anyio
 
 __all__ = [
     "LOG_INTERVAL_SECONDS",
@@ -187,6 +184,10 @@ _CANCELLATIONS: Final = frozenset({"CancelledError", "Cancelled"})
 
 
 def _is_being_cancelled() -> bool:
+    import asyncio  # costs 50 ms, and is there where anything can be cancelled
+
+    import anyio
+
     try:
         if anyio.current_effective_deadline() == -math.inf:
             return True
