@@ -33,6 +33,14 @@ GRACE_SECONDS: Final = 1.0
 _RANK: Final = {"block": 0, "langchain": 1, "wire": 2, "span": 3}
 """Whose word counts more: what the application told, then what passed on the wire."""
 _IDENTITY: Final = frozenset({"event_id", "run_id", "timestamp", "parent_id"})
+_WHOLES: Final = {
+    "tokens_cached": ("tokens_input",),
+    "tokens_cache_write": ("tokens_input",),
+    "tokens_reasoning": ("tokens_output",),
+    "usage": ("tokens_input", "tokens_output"),
+    "cost_source": ("cost_usd",),
+}
+"""What only means something beside the figure it is about, which comes before it in the event."""
 _fields: Final = msgspec.structs.fields(PromptCallEvent)
 
 lock = threading.RLock()
@@ -344,6 +352,8 @@ def _add(told: PromptCallEvent, seen: PromptCallEvent) -> None:
     for field in _fields:
         name = field.name
         if name in _IDENTITY or name in ("latency_ms", "status", "error", "warnings"):
+            continue
+        if any(getattr(told, whole) != getattr(seen, whole) for whole in _WHOLES.get(name, ())):
             continue
         default: Any = field.default
         if getattr(told, name) in (default, None, "", (), []):

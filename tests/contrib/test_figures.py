@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import httpx2
 import pytest
 from genai_prices import Usage, calc_price
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -13,9 +14,10 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from opentelemetry.sdk.trace import TracerProvider
 
 from llmobs import Client, PromptCallEvent
+from llmobs.contrib.httpx import RecordingTransport
 from llmobs.contrib.langchain import LLMObsCallbackHandler
 from llmobs.pipeline.cost import Pricing
-from llmobs.testing import CapturedEvents
+from llmobs.testing import CapturedEvents, capture_events
 from tests.contrib.capture.test_corpus import record
 from tests.contrib.corpus import JSON, USER, Case, js
 
@@ -571,3 +573,43 @@ def test_langchain_tells_where_it_asks(events: CapturedEvents, client: Client) -
     event = events[0]
     assert isinstance(event, PromptCallEvent)
     assert (event.server_address, event.cost_usd) == ("10.0.0.7", None)
+
+
+def test_the_callers_cost_wins_over_the_providers(client: Client) -> None:
+    body = {"model": "m", "choices": [], "usage": {"prompt_tokens": 1, "cost": 0.5}}
+    mock = httpx2.MockTransport(lambda request: httpx2.Response(200, json=body))
+    told: list[dict[str, Any]] = [{}, {"cost_usd": 0.25}]
+    with (
+        capture_events() as events,
+        httpx2.Client(transport=RecordingTransport(mock, llmobs_client=client)) as http,
+        client.run() as run,
+    ):
+        for cost in told:
+            with run.prompt_call(model="m", prompt="x") as call:
+                http.post("https://openrouter.ai/api/v1/chat/completions", json={"model": "m"})
+                call.finish(response="y", **cost)
+    found = [(event.cost_usd, event.cost_source) for event in events.of(PromptCallEvent)]
+    assert found == [(0.5, "provider"), (0.25, "caller")]
+
+
+def test_parts_of_another_count_are_not_mixed_in(client: Client) -> None:
+    """A caller who counts otherwise than the provider: its parts would not fit."""
+    inside = {"cached_tokens": 900, "audio_tokens": 50}
+    told = {"prompt_tokens": 1000, "completion_tokens": 9, "prompt_tokens_details": inside}
+    body = {"model": "gpt-4o", "choices": [], "usage": told}
+    mock = httpx2.MockTransport(lambda request: httpx2.Response(200, json=body))
+    with (
+        capture_events() as events,
+        httpx2.Client(transport=RecordingTransport(mock, llmobs_client=client)) as http,
+        client.run() as run,
+    ):
+        for tokens in (None, 1000, 5):
+            with run.prompt_call(model="gpt-4o", prompt="x") as call:
+                http.post("https://api.openai.com/v1/chat/completions", json={"model": "gpt-4o"})
+                call.finish(response="y", tokens_input=tokens)
+    found = [
+        (event.tokens_input, event.tokens_cached, event.usage, event.cost_usd is not None)
+        for event in events.of(PromptCallEvent)
+    ]
+    sound = {"input_audio_tokens": 50}
+    assert found == [(1000, 900, sound, True), (1000, 900, sound, True), (5, None, None, True)]

@@ -583,3 +583,11 @@ def test_names_are_spelled_in_one_place_only() -> None:
     root = Path(llmobs.__file__).parent
     users = [path for path in root.rglob("*.py") if '"gen_ai.' in path.read_text()]
     assert [path.name for path in users] == ["semconv.py"]
+
+
+async def test_counts_by_kind(server: ScriptedServer) -> None:
+    usage = {"input_audio_tokens": 3, "cache_image_read_tokens": 2, "web_searches": 1}
+    found = attributes(await span_of(server, prompt_call(usage=usage)))
+    assert found["gen_ai.usage.audio.input_tokens"] == 3
+    assert found["gen_ai.usage.image.cache_read.input_tokens"] == 2
+    assert found["llmobs.usage.web_searches"] == 1
