@@ -69,6 +69,10 @@ class LLMServer:
             routes += [
                 self._route(prefix + path, item, Dialect.AZURE) for path, item in openai.items()
             ]
+        routes += [
+            Route("/v1/responses/{id}", self._retrieve, methods=["GET"]),
+            Route("/v1/responses/{id}/cancel", self._cancel, methods=["POST"]),
+        ]
         routes += [Route(path, self._models) for path in ("/v1/models", "/openai/v1/models")]
         return routes
 
@@ -77,6 +81,25 @@ class LLMServer:
             return await self._answer(request, answering, dialect)
 
         return Route(path, endpoint, methods=["POST"])
+
+    async def _retrieve(self, request: Request) -> Response:
+        streamed = request.query_params.get("stream") == "true"
+        try:
+            found = self._conversations.retrieve(request.path_params["id"], wait=streamed)
+        except WireError as error:
+            return JSONResponse(error.body(Dialect.OPENAI, "req"), error.status)
+        if not streamed:
+            return JSONResponse(found)
+        after = int(request.query_params.get("starting_after", -1))
+        told = [e for e in openai_responses.events(found) if e.data["sequence_number"] > after]  # type: ignore[index]
+        text = "".join(f"event: {e.name}\ndata: {json.dumps(e.data)}\n\n" for e in told)
+        return Response(text, media_type="text/event-stream")
+
+    async def _cancel(self, request: Request) -> Response:
+        try:
+            return JSONResponse(self._conversations.cancel(request.path_params["id"]))
+        except WireError as error:
+            return JSONResponse(error.body(Dialect.OPENAI, "req"), error.status)
 
     async def _models(self, request: Request) -> Response:
         return JSONResponse(openai_other.models(anthropic="anthropic-version" in request.headers))

@@ -22,6 +22,7 @@ class Memory:
 
     def __init__(self, size: int = 1000) -> None:
         self._items: OrderedDict[str, list[Json]] = OrderedDict()
+        self._jobs: OrderedDict[str, tuple[Json, int]] = OrderedDict()
         self._size = size
 
     def recall(self, response_id: str | None) -> list[Json]:
@@ -34,6 +35,35 @@ class Memory:
                 400, message, param="previous_response_id", code="previous_response_not_found"
             )
         return self._items[response_id]
+
+    def start(self, response: Json) -> Json:
+        """Work on *response* in the background; returns what the caller is told meanwhile."""
+        self._jobs[response["id"]] = (response, 0)
+        while len(self._jobs) > self._size:
+            self._jobs.popitem(last=False)
+        return _unfinished(response, "queued")
+
+    def retrieve(self, response_id: str, *, wait: bool = False) -> Json:
+        """
+        The response as it is now: `in_progress` when first asked for, then done.
+
+        Raises `WireError` 404 for an unknown id. `wait` is for streams, which tell it to the end.
+        """
+        response, asked = self._job(response_id)
+        self._jobs[response_id] = (response, asked + 1)
+        return response if asked or wait else _unfinished(response, "in_progress")
+
+    def cancel(self, response_id: str) -> Json:
+        """Call off what is worked on."""
+        response, _ = self._job(response_id)
+        cancelled = _unfinished(response, "cancelled")
+        self._jobs[response_id] = (cancelled, 1)
+        return cancelled
+
+    def _job(self, response_id: str) -> tuple[Json, int]:
+        if response_id not in self._jobs:
+            raise WireError(404, f"Response with id '{response_id}' not found.")
+        return self._jobs[response_id]
 
     def keep(self, response_id: str, items: list[Json]) -> None:
         """Remember the whole conversation under the id of its last response."""
@@ -60,9 +90,14 @@ def reply(body: Json, seed: str, memory: Memory) -> Reply:
     response = _response(body, seed, output, said_now, usage)
     if body.get("store") is not False:
         memory.keep(response["id"], items + output)
+    queued = memory.start(response) if body.get("background") else response
     if body.get("stream"):
         return Reply(list(events(response)), usage)
-    return Reply(response, usage)
+    return Reply(queued, usage)
+
+
+def _unfinished(response: Json, status: str) -> Json:
+    return {**response, "status": status, "output": [], "usage": None, "completed_at": None}
 
 
 def to_question(body: Json, items: list[Json]) -> Question:
@@ -160,7 +195,7 @@ def _response(body: Json, seed: str, output: list[Json], said: Answer, usage: Us
         "object": "response",
         "created_at": now,
         "status": "incomplete" if cut else "completed",
-        "background": False,
+        "background": body.get("background") is True,
         "completed_at": None if cut else now,
         "error": None,
         "incomplete_details": {"reason": "max_output_tokens"} if cut else None,

@@ -105,6 +105,15 @@ class Sightings:
         if apart is not None:
             self._advance(apart)
 
+    def nest(self, sighting: Sighting, outer: Sighting) -> None:
+        """Note that *sighting*, which began before, happens inside *outer*."""
+        apart = None
+        with joining.lock:
+            if sighting.outer is None and sighting.ended is None and outer.root is not sighting:
+                apart = self._nest(sighting, outer)
+        if apart is not None:
+            self._advance(apart)
+
     def end(self, sighting: Sighting, event: PromptCallEvent, size: int, failed: bool) -> None:
         """
         Note a call that has ended; it is recorded once everybody is done with it.
@@ -439,7 +448,13 @@ class Sightings:
 
     def _has_open(self, tracker: Any) -> bool:
         near = self._near.get(tracker.run_id, {})
-        if any(each.tracker is tracker for some in near.values() for each in some.values()):
+        if any(
+            each.tracker is tracker
+            # A span that has named no model yet is about something else, most likely.
+            and (each.door != "span" or each.model or each.inner or each.ended)
+            for some in near.values()
+            for each in some.values()
+        ):
             return True
         return any(
             held.root is not None and held.root.tracker is tracker for held in self._held.values()

@@ -91,8 +91,6 @@ class OpenSpan:
             inner: A call inside, as another door sees it.
             nearest: Whether nothing is between: then it may turn out to be a call at its end.
         """
-        if self._sighting is not None:
-            return self._sighting
         kind = self.kind
         if kind not in (None, Kind.CALL):
             return None
@@ -103,6 +101,10 @@ class OpenSpan:
             around = self.parent.sighting(inner, nearest=False)
         if kind is None and not (nearest and self.span.kind.name in ("INTERNAL", "CLIENT")):
             return around
+        if self._sighting is not None:
+            if around is not None and around is not self._sighting:
+                sightings.nest(self._sighting, around)
+            return self._sighting
         made = SpanSighting(self)
         with joining.lock:
             if self._sighting is not None:
@@ -110,6 +112,16 @@ class OpenSpan:
             self._sighting = made
         sightings.begin(made, around)
         return made
+
+    def watch(self) -> None:
+        """Look out for a call from the start: OpenInference's spans are not always current for theirs."""
+        scope = getattr(self.span, "instrumentation_scope", None)
+        if str(getattr(scope, "name", "")).startswith("openinference") and self.kind in (
+            None,
+            Kind.CALL,
+        ):
+            self._sighting = SpanSighting(self)
+            sightings.begin(self._sighting)
 
     def note(self, inner: Sighting) -> None:
         """Remember a call inside, for when this turns out to be that call."""
@@ -278,6 +290,7 @@ class OpenSpans:
             if len(self._open) > self._limit:
                 span_id, forgotten = self._open.popitem(last=False)
                 self._release(span_id, forgotten)
+        entry.watch()
         if forgotten is not None and forgotten.table is self:
             forgotten.forget()
 

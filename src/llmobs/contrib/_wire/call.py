@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from llmobs.client import Recording
 from llmobs.context import Frame, current_frame
+from llmobs.contrib._wire import openai_responses
 from llmobs.contrib._wire.body import Copy, clip
 from llmobs.contrib._wire.ending import Ending, status_at_end
 from llmobs.contrib._wire.merge import apply_policy
@@ -87,14 +88,15 @@ def begin(request: Any, options: Options) -> Call | None:
         run.standalone = True
     if not run.client.enabled:
         return None
-    return Call(target, run, frame, mode, request, body, attempt, started)
+    kind = Fetch if target.answer_id else Call
+    return kind(target, run, frame, mode, request, body, attempt, started)
 
 
 class Call(Sighting):
     """A call under way; ends once, with :meth:`end`."""
 
     __slots__ = (
-        "_attempt", "_error", "_form_model", "_headers", "_http_status", "_limit", "_mode",
+        "_answer", "_attempt", "_error", "_form_model", "_headers", "_http_status", "_limit", "_mode",
         "_request", "_status", "_target", "_timestamp", "_warnings", "copy", "decoded", "done",
         "ending", "latency_ms",
     )  # fmt: skip
@@ -134,6 +136,10 @@ class Call(Sighting):
         self.ending = Ending.WHOLE
         if frame is not None:
             self.parent_id = frame.event_id
+        self._answer: PromptCallEvent | None = None
+        self._begin(frame)
+
+    def _begin(self, frame: Frame | None) -> None:
         sightings.begin(self, sighting_around(frame, self))
 
     # The request path.
@@ -189,18 +195,61 @@ class Call(Sighting):
             error=self._error,
             warnings=self._warnings,
         )
-        sightings.end(self, event, size, failed)
+        self.size = size
+        self._end(event, failed)
+
+    def _end(self, event: PromptCallEvent, failed: bool) -> None:
+        if (
+            self._target.wire is openai_responses.WIRE
+            and self._request is not None
+            and not failed
+            and b'"background"' in self._request[0]
+            and _BACKGROUND.search(self._request[0])
+        ):
+            self.read(event)
+            if event.response_id and not _is_final(event):
+                # The provider works on: the call ends when its answer is fetched.
+                self.is_read = True
+                self._answer = event
+                sightings.await_answer(self, event.response_id)
+                return
+            self.is_read = True
+        sightings.end(self, event, self.size, failed)
+
+    def answered_by(self, answer: PromptCallEvent, size: int) -> None:
+        """End a call whose provider worked in the background: this is its answer."""
+        event = self._answer
+        assert event is not None
+        apply_policy(answer, self._mode)
+        for name in _ANSWER:
+            value = getattr(answer, name)
+            setattr(event, name, value if value is not None else getattr(event, name))
+        event.latency_ms = (perf_counter() - self.started) * 1000
+        self.has_usage = event.tokens_input is not None
+        sightings.end(self, event, self.size + size, event.failed)
 
     # What the joining asks.
 
     def look(self) -> None:
         """Find the model in the request."""
-        if self._request is not None and (found := _MODEL.search(self._request[0])):
+        if self._request is None:
+            return
+        body = self._request[0]
+        at = body.find(b'"model"')  # a pattern would take its time for a long body
+        if at >= 0 and (found := _MODEL.match(body, at)):
             self.model = found[1].decode("utf-8", "replace")
 
     def cut(self, why: str) -> None:
         """End it although its answer has not: what comes from now on is not kept."""
-        self._warnings = (*self._warnings, f"{why}: usage unknown")
+        words = f"{why}: usage unknown"
+        if self._answer is not None:
+            event = self._answer
+            sightings.take_awaited(event.response_id or "")
+            event.finish_reason = None
+            event.warnings = (*event.warnings, words)
+            sightings.end(self, event, self.size, False)
+            return
+        self._warnings = (*self._warnings, words)
         if self.copy is not None:
             self.copy = _so_far(self.copy)
         self.end(Ending.CLOSED)
@@ -230,6 +279,48 @@ class Call(Sighting):
     def release(self) -> None:
         """Let go of the copies."""
         self.copy = self._request = self._headers = None
+
+
+class Fetch(Call):
+    """A request for the answer of a call that was made before: it ends that call, and is none itself."""
+
+    __slots__ = ()
+
+    def _begin(self, frame: Frame | None) -> None:
+        pass
+
+    def _end(self, event: PromptCallEvent, failed: bool) -> None:
+        if failed and self._http_status != 200:
+            return
+        self.read(event)
+        self.is_read = True
+        if not _is_final(event):
+            return
+        key = self._target.answer_id
+        call = sightings.take_awaited(key)
+        news = sightings.is_news(key)
+        if isinstance(call, Call):
+            call.answered_by(event, self.size)
+        elif news and (event.response_metadata or {}).get("background"):
+            # Another process asked: its event has no usage, so that totals count it once.
+            event.latency_ms = None
+            sightings.begin(self)
+            sightings.end(self, event, self.size, event.failed)
+
+
+_BACKGROUND: Final = re.compile(rb'"background" ?: ?true')
+_ANSWER: Final = (
+    "response", "tool_calls", "tokens_input", "tokens_output", "tokens_cached", "tokens_cache_write",
+    "tokens_reasoning", "usage", "finish_reason", "status", "error", "model_version",
+    "service_tier", "response_metadata",
+)  # fmt: skip
+
+
+def _is_final(event: PromptCallEvent) -> bool:
+    """Whether the provider has done with a response; a stream that broke off says nothing of it."""
+    return event.finish_reason not in ("queued", "in_progress") and not (
+        event.stream and event.status != Status.SUCCESS and event.tokens_output is None
+    )
 
 
 _MODEL: Final = re.compile(rb'"model" ?: ?"([^"\\]{1,200})"')

@@ -87,7 +87,7 @@ def _response(body: Json) -> Fields:
         body.get("status")
     )
     answers = [message("assistant", said, finish_reason=finish or "")] if said else []
-    kept = ("previous_response_id", "conversation")
+    kept = ("previous_response_id", "conversation", "background")
     return {
         **common_response(body),
         "response": answers,

@@ -31,6 +31,8 @@ class Target(NamedTuple):
     """The model, where the path names it (Azure deployments, Bedrock, Vertex)."""
     certain: bool = True
     """False: only the body tells whether this is a call of a model."""
+    answer_id: str = ""
+    """If this fetches, or calls off, the answer of a call made before: that answer's id."""
 
 
 _Route = tuple[str, Wire, str, str, bool]
@@ -82,13 +84,27 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
     Return what the request calls, or None if it is not a call of a model.
 
     Args:
-        method: ``POST``; anything else is no call.
+        method: ``POST``, and ``GET`` where an answer is fetched; anything else is no call.
         host: Host name, lower case.
         raw_path: Path and query as sent.
     """
-    if method != "POST":
+    if method not in ("POST", "GET"):
         return None
     path = unquote(raw_path.partition(b"?")[0].decode("ascii", "replace"))
+    fetched = (_FETCHED if method == "GET" else _CALLED_OFF).fullmatch(path)
+    if fetched is not None:
+        provider = provider_of_host(host)
+        return Target(
+            openai_responses.WIRE,
+            "chat",
+            provider or "openai",
+            host,
+            "",
+            bool(provider),
+            fetched[1],
+        )
+    if method == "GET":
+        return None
     for pattern, (_, wire, operation, provider, certain) in _compiled:
         found = pattern.fullmatch(path)
         if found is None:
@@ -103,6 +119,9 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
     return None
 
 
+# OpenAI's API reference, "Get a model response" and "Cancel a response".
+_FETCHED = re.compile(r".*/responses/([^/]+)/?")
+_CALLED_OFF = re.compile(r".*/responses/([^/]+)/cancel/?")
 _NO_MODEL = re.compile(
     r".*/(?:files|uploads|vector_stores|containers|organizations?|moderations|oauth2?|token"
     r"|fine[_-]?tuning|skills|libraries|connectors|workflows|observability)(?:/.*)?|.*/cancel/?"
