@@ -253,10 +253,13 @@ def _without_encoding(response: Any) -> Any:
     decode = decoder(encoding)
     if decode is None:
         return None
+    # The response may be of a subclass of the application's own.
+    names = [base.__module__.partition(".")[0] for base in type(response).__mro__]
+    library = next((sys.modules.get(name) for name in names if name in ("httpx2", "httpx")), None)
+    body = Decoded(response.stream, decode, getattr(library, "DecodingError", ValueError))
     del headers["content-encoding"]
     headers.pop("content-length", None)
-    library = sys.modules[type(response).__module__.partition(".")[0]]
-    return Decoded(response.stream, decode, library.DecodingError)
+    return body
 
 
 # Clients.

@@ -97,6 +97,18 @@ def test_an_encoding_nobody_reads_passes(events: CapturedEvents, llmobs_client: 
         assert ask(http, stream=True) == b"uryyb"
 
 
+def test_responses_of_the_applications_own(events: CapturedEvents, llmobs_client: Client) -> None:
+    class Mine(httpx2.Response):
+        pass
+
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        headers = {**STREAM, "content-encoding": "gzip"}
+        return Mine(200, headers=headers, stream=stream_of(httpx2, [gzip.compress(BODY)]))
+
+    with client_over(httpx2.MockTransport(respond), llmobs_client, include_usage=True) as http:
+        assert http.post(URL, content=js({**ASK, "stream": True})).content == SHOWN
+
+
 class Strict:
     """A server that refuses *status* what it does not know; *good* says what else it takes."""
 

@@ -19,7 +19,7 @@ MAX_EXPANSION: Final = 8
 """A compressed body is read until it is this many times as long as what may be kept."""
 
 _LAST: Final = 4096
-_ENOUGH: Final = 1024
+_ENOUGH: Final = 512
 
 
 def clip(body: bytes, limit: int) -> tuple[bytes, bytes | None]:
@@ -125,7 +125,7 @@ class Copy:
 
     @property
     def last_bytes(self) -> bytes:
-        """The end of the body, a kilobyte or a few, to see how it ended; once closed."""
+        """The end of the body, half a kilobyte to four, to see how it ended; once closed."""
         if self.tail is not None:
             return self.tail[-_LAST:]
         last = bytes(self.rest[-_LAST:])

@@ -33,7 +33,9 @@ _END: Final = re.compile(
     rb'"(?:stop|finish)_reason"\s*:\s*"'
     rb'|"(?:image_generation\.completed|image_edit\.completed|speech\.audio\.done|transcript\.text\.done)"'
 )
-_EVENT: Final = re.compile(rb"(?:\A|[\r\n])(?:data:|event:|: )")
+_LINES: Final = (b"data:", b"event:", b": ")
+"""How lines of server-sent events begin; no line of JSON does."""
+_INNER_LINES: Final = (b"\ndata:", b"\rdata:", b"\nevent:", b"\n: ")
 
 
 def status_at_end(copy: Copy, ending: Ending) -> Status:
@@ -45,13 +47,17 @@ def status_at_end(copy: Copy, ending: Ending) -> Status:
     """
     last = copy.last_bytes
     # Searches for words find nothing nearly always, ten times faster than patterns do.
-    suspicious = b"rror" in last or b"failed" in last or b":exception-type" in last
-    is_stream = _EVENT.search(last) is not None
-    if suspicious and _brings_error(last, is_stream, is_all=len(last) == copy.total):
-        return Status.ERROR
-    if any(mark in last for mark in _END_MARKS):
-        return Status.SUCCESS
-    if not is_stream:  # or one very long event
+    if b"rror" in last or b"failed" in last:
+        if _brings_error(last, is_all=len(last) == copy.total):
+            return Status.ERROR
+    elif ending is Ending.WHOLE and last.endswith(b"}"):
+        return Status.SUCCESS  # JSON
+    for mark in _END_MARKS:
+        if mark in last:
+            return Status.SUCCESS
+    if not _is_stream(last):  # no server-sent events, or one very long one
+        if b":exception-type" in last:  # Amazon's
+            return Status.ERROR
         is_whole = ending is Ending.WHOLE or last.rstrip().endswith(b"}")
         return Status.SUCCESS if is_whole else Status.CANCELLED
     if _END.search(last):
@@ -62,12 +68,20 @@ def status_at_end(copy: Copy, ending: Ending) -> Status:
     return Status.CANCELLED if _is_readable(last) else Status.ERROR
 
 
-def _brings_error(last: bytes, is_stream: bool, is_all: bool) -> bool:
-    if not is_stream:
-        return b":exception-type" in last or (is_all and _is_error("", last))
+def _is_stream(last: bytes) -> bool:
+    return last.startswith(_LINES) or any(line in last for line in _INNER_LINES)
+
+
+def _brings_error(last: bytes, is_all: bool) -> bool:
+    if not _is_stream(last):
+        return is_all and _is_error("", last)
     splitter = sse.EventSplitter()
     events = [*splitter.feed(last), splitter.rest()]
-    return any(_is_error(*sse.fields_of(event)) for event in events)
+    return any(
+        _is_error(*sse.fields_of(event))
+        for event in events
+        if b"rror" in event or b"failed" in event
+    )
 
 
 def _is_error(name: str, text: bytes) -> bool:
