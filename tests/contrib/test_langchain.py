@@ -47,6 +47,7 @@ from llmobs import (
 from llmobs.context import current_frame
 from llmobs.contrib._langchain.calls import answer
 from llmobs.contrib._langchain.messages import message
+from llmobs.contrib._langchain.runs import _frames
 from llmobs.contrib.langchain import LLMObsCallbackHandler
 from llmobs.testing import CapturedEvents
 
@@ -862,3 +863,23 @@ def test_threads_that_a_chain_starts_belong_to_it_if_bound(
     [error] = events.of(ErrorEvent)
     [step] = [e for e in events.of(AgentStepEvent) if e.step_name == "start"]
     assert (error.parent_id, error.run_id) == (step.event_id, step.run_id)
+
+
+def test_what_another_handler_or_a_hidden_node_ends_leaves_the_frames_of_others(
+    events: CapturedEvents, handler: LLMObsCallbackHandler, client: Client
+) -> None:
+    other = LLMObsCallbackHandler(client)
+    root, hidden, call = uuid4(), uuid4(), uuid4()
+    for each in (handler, other):
+        each.on_chain_start({"name": "root"}, {}, run_id=root)
+    handler.on_chain_start({}, {}, run_id=hidden, parent_run_id=root, tags=["langsmith:hidden"])
+    handler.on_chain_end({}, run_id=hidden)
+    other.on_chain_end({}, run_id=root)
+    frame = handler._runs.get(root).frame  # type: ignore[union-attr]
+    assert frame in _frames
+    handler.on_tool_start({"name": "t"}, "x", run_id=call, parent_run_id=root)
+    handler.on_tool_end("y", run_id=call)
+    handler.on_chain_end({}, run_id=root)
+    assert names(events)[0] == ("t", "root")
+    assert frame not in _frames
+    assert len(handler._runs) == len(other._runs) == 0

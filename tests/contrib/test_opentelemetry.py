@@ -1,5 +1,6 @@
 """The span processor: spans of every convention, how they hang together, and what is left alone."""
 
+import gc
 import json
 from contextlib import nullcontext
 from typing import Any
@@ -18,7 +19,7 @@ from llmobs import (
     ToolCallEvent,
     current_tracker,
 )
-from llmobs.context import own_traffic
+from llmobs.context import inside, own_traffic
 from llmobs.contrib._spans.flat import read_json, unflatten
 from llmobs.contrib.opentelemetry import LLMObsSpanProcessor, tracer_provider
 from llmobs.testing import CapturedEvents, capture_events
@@ -623,3 +624,13 @@ def test_a_span_beyond_its_limits_is_recorded_and_says_so(
     if at == "the end":
         assert (call.model, call.provider) == ("gpt-4o", "openai")
         assert call.prompt[0]["parts"][0]["content"] == "message 0"
+
+
+def test_providers_that_go_hold_on_to_nothing(client: Client) -> None:
+    before = len(inside)
+    for _ in range(3):
+        provider = tracer_provider(client)
+        provider.get_tracer("tests").start_span("never ended", attributes=TOOL)
+        del provider
+    gc.collect()
+    assert len(inside) == before

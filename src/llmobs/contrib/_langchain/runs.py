@@ -6,6 +6,7 @@ from collections import OrderedDict
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
+from weakref import WeakSet, WeakValueDictionary
 
 from langchain_core.runnables.config import var_child_runnable_config
 
@@ -35,7 +36,7 @@ class Place:
     """Whether the tracker was made for it, and ends with it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class OpenRun:
     """One run of LangChain: a chain, a call of a model, a tool, a retriever."""
 
@@ -121,10 +122,10 @@ class Within:
         return inner is None
 
 
-_recorded: dict[tuple[Any, Any], OpenRun] = {}
+_recorded: WeakValueDictionary[tuple[Any, Any], OpenRun] = WeakValueDictionary()
 """What any handler records, by the client it goes to and LangChain's id: each run once."""
-_frames: set[int] = set()
-"""Ids of the frames of open runs, of any handler."""
+_frames: WeakSet[Frame] = WeakSet()
+"""The frames of open runs, of any handler."""
 
 
 class OpenRuns:
@@ -191,8 +192,12 @@ class OpenRuns:
         forgotten = None
         with self._lock:
             self._runs[run_id] = run
-            if run.operation is not None and type(run.frame) is not SeveralCalls:
-                _frames.add(id(run.frame))
+            if (
+                run.operation is not None
+                and run.frame is not None
+                and type(run.frame) is not SeveralCalls
+            ):
+                _frames.add(run.frame)
             if run.place.parent is not None:
                 run.place.parent.children[run_id] = run
             if len(self._runs) > self._limit:
@@ -204,7 +209,8 @@ class OpenRuns:
     def _forget(self, run_id: Any) -> OpenRun | None:
         run = self._runs.pop(run_id, None)
         if run is not None:
-            _frames.discard(id(run.frame))
+            if run.operation is not None and run.frame is not None:  # else it is another run's
+                _frames.discard(run.frame)
             key = (run.place.tracker.client, run_id)
             if _recorded.get(key) is run:
                 _recorded.pop(key, None)
@@ -239,7 +245,7 @@ class OpenRuns:
         Other frames of LangChain's do not count: a lazy chain begins its last step inside its first.
         """
         while frame is not None and frame is not outer:
-            if id(frame) in _frames:
+            if frame in _frames:
                 return False
             frame = frame.outer
         return frame is outer

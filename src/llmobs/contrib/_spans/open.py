@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter, time_ns
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from llmobs import joining, semconv
 from llmobs.context import Frame, current_frame
@@ -29,7 +30,7 @@ MAX_TRACES: Final = 1_000
 """Traces, and spans that links may point to, remembered at most."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class OpenSpan:
     """One span of OpenTelemetry."""
 
@@ -348,7 +349,7 @@ class OpenSpans:
         return _Inside(entry, None, entry.enclosing(kind) if is_call else entry.event_id)
 
 
-_recorded: dict[tuple[Any, int, int], OpenSpan] = {}
+_recorded: WeakValueDictionary[tuple[Any, int, int], OpenSpan] = WeakValueDictionary()
 """What any processor records, by the client it goes to and the span's ids: each span once."""
 
 
