@@ -6,10 +6,10 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constrai
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench docs clean constraints
+.PHONY: help demo test test-all check lint types bench docs clean constraints
 
 help: ## Say what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llmobs needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ...")'
@@ -30,8 +30,11 @@ $(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt
 demo: $(VENV)/.demo ## Run a chat app for half a minute, kill it, show that nothing was lost
 	@$(BIN)/python -m example_apps.fastapi_chat.demo
 
-test: $(VENV)/.dev ## Run every test
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+test: $(VENV)/.dev ## Run the tests of the core; of one room: make test ARGS=tests/cli
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not beyond" $(ARGS)
+
+test-all: $(VENV)/.dev ## Run the tests beyond the core: brokers of their own, outages, other languages
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m beyond $(ARGS)
 
 check: lint types ## Lint and types
 

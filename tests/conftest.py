@@ -10,6 +10,26 @@ from tests.helpers import note_threads
 
 pytest_plugins = ["tests.support.kafka_fixtures"]
 
+BEYOND_THE_CORE = (
+    "faults/",  # minutes of outages, kills and full disks
+    "sinks/test_kafka_security.py",  # brokers of their own, stopped, frozen and drowned
+    "sinks/test_otlp_receiver.py",  # OpenTelemetry's collector, built with Go
+    "support_tests/test_kafka_broker.py",
+    "support_tests/test_kafka_shared.py",
+    "processes/test_celery.py",
+    "dialects/test_sentinel_config.py::test_both_libraries",
+    "dialects/test_sentinel_names.py::test_a_consumer_passes_mypy_strict",
+    "dialects/test_watchllm_install.py",
+)
+"""What ``make test-all`` runs and ``make test`` does not: rooms that need more than pip and one broker, or minutes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what belongs to ``make test-all``."""
+    for item in items:
+        if item.nodeid.removeprefix("tests/").startswith(BEYOND_THE_CORE):
+            item.add_marker("beyond")
+
 
 def pytest_configure() -> None:
     """Take SIGINT again where the suite was started in the background: children inherit "ignored"."""
