@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from itertools import zip_longest
 from time import perf_counter
 from typing import Any, Final
 
@@ -224,12 +225,8 @@ class _Crowd:
     def __init__(self, first: list[Sighting], second: list[Sighting]) -> None:
         self._first, self._second = first, second
         self._is_paired = False
-        longer = max(first, second, key=len)
-        roots = first + longer[len(first) :]
-        self.calls = [Call(root.parts, self) for root in roots]
-        for root, call in zip(second, self.calls, strict=False):
-            for part in root.parts:
-                part.called = call
+        pairs = zip_longest((root.parts for root in first), (root.parts for root in second))
+        self.calls = [Call([*(one or ()), *(other or ())], self) for one, other in pairs]
 
     def pair(self) -> None:
         """Decide, before the first of the events leaves."""
@@ -253,6 +250,8 @@ class _Crowd:
                     call.parts = self._first[at].parts + pairs[at].parts
                     if ambiguous and at not in certain:
                         warn(call.parts, "one of several like calls at once; paired by order")
+        for root in left:  # its id is another's than all it was held for
+            Call(root.parts).record()
 
     def _match(
         self, left: list[Sighting], pairs: dict[int, Sighting], fits: Callable[..., bool]

@@ -409,12 +409,11 @@ class Sightings:
                 inner.outer = None
             root = inner
         if root.called is None and any(part.event is not None for part in root.parts):
-            crowd = [
-                each
-                for each in self._crowd_of(root)
-                # A span that is open goes around what has ended: its name and place are known.
-                if each.is_done or each is root or each.door == "span"
-            ]
+            crowd = self._crowd_of(root)
+            # A span that is open goes around what has ended: its name and place are known. With
+            # several it is not: then they stay apart, and what ends later is told late.
+            if len(crowd) != 2 or any(not each.is_done and each.door != "span" for each in crowd):
+                crowd = [each for each in crowd if each.is_done or each is root]
             self._settle(crowd)
         with joining.lock:
             self._held.pop(id(root), None)
