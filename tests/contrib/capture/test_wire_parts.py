@@ -172,7 +172,7 @@ def test_encodings_in_a_row_and_zstd() -> None:
         (b"/v1/fim/completions", "text_completion"),
         (b"/v1/responses/compact", "chat"),
         (b"/v1/responses/input_tokens", "count_tokens"),
-        (b"/v1/responses/resp_1/cancel", None),
+        (b"/v1/responses/resp_1/cancel", "chat"),
         (b"/api/embed", "embeddings"),
         (b"/api/embeddings", "embeddings"),
         (b"/api/chat", None),

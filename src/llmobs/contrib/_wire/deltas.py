@@ -188,8 +188,9 @@ class _Calls:
                 "type": call["type"],
                 call["type"]: {
                     "name": call["name"],
-                    "input" if call["type"] == "custom" else "arguments": call.get("object")
-                    or "".join(call["said"]),
+                    "input" if call["type"] == "custom" else "arguments": call["object"]
+                    if "object" in call
+                    else "".join(call["said"]),
                 },
             }
             for call in sorted(self._all, key=lambda call: call["place"])

@@ -10,7 +10,10 @@ from llmobs.contrib._wire.wire import loads
 __all__ = ["read_head", "read_tail"]
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[{}\[\],]', re.DOTALL)
-_BROKEN_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?\Z")
+_BROKEN_ESCAPE = re.compile(
+    # Also the first half of a surrogate pair, whose second half is cut off.
+    rb"(?<!\\)((?:\\\\)*)(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?|\\(?:u[0-9a-fA-F]{0,3})?)\Z"
+)
 _MEMBER = re.compile(rb',\s*"')
 MAX_TRIES: Final = 200
 """Places tried when looking for whole members at the end of an object."""

@@ -120,7 +120,7 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
 
 
 # OpenAI's API reference, "Get a model response" and "Cancel a response".
-_FETCHED = re.compile(r".*/responses/([^/]+)/?")
+_FETCHED = re.compile(r".*/responses/(?!(?:compact|input_tokens)/?$)([^/]+)/?")
 _CALLED_OFF = re.compile(r".*/responses/([^/]+)/cancel/?")
 _NO_MODEL = re.compile(
     r".*/(?:files|uploads|vector_stores|containers|organizations?|moderations|oauth2?|token"
