@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from operator import attrgetter
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from llmobs.codec import AnyEvent, as_dict, readable, text_of, texts
+from llmobs.codec import AnyEvent, as_dict, readable, snapshot, text_of, texts
 from llmobs.events import (
     AlertType,
     AssertionType,
@@ -32,8 +32,15 @@ from llmobs.pipeline._call_figures import mend_figures
 
 __all__ = ["sanitise"]
 
-MAX_COUNT = 2**63 - 1
-"""Largest count a store keeps (SQLite's INTEGER)."""
+MAX_COUNT: Final = 10**15
+"""Largest count that is believed: sums of thousands of them stay within 64 bits."""
+MAX_MILLISECONDS: Final = 10 * 366 * 86_400_000
+"""Longest time that is believed, ten years: what is longer is a moment in time, or other units."""
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+"""Moments outside are not believed: OTLP counts nanoseconds from 1970, ends of calendars overflow."""
+
+SECONDS_UNTIL_2200: Final = LATEST.timestamp()
 
 _REQUIRED = frozenset({"event_id", "run_id", "timestamp"})
 
@@ -69,7 +76,7 @@ _OTHERS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
     ),
     list[dict[str, Any]] | None: (
         lambda v: v is None or (type(v) is list and all(type(x) is dict for x in v)),
-        lambda v: [as_dict(x) for x in (v if isinstance(v, list) else [v])],
+        lambda v: [as_dict(x) for x in (v if type(v) is list else [v])],
     ),
     list[float] | None: (
         lambda v: v is None or (type(v) is list and _are_finite(v)),
@@ -78,7 +85,7 @@ _OTHERS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
     ErrorInfo | None: (lambda v: v is None or type(v) is ErrorInfo, lambda v: ErrorInfo.of(v)),
     ErrorInfo: (lambda v: type(v) is ErrorInfo, lambda v: ErrorInfo.of(v)),
     ClientInfo | None: (lambda v: v is None or type(v) is ClientInfo, lambda v: None),
-    bool | None: (lambda v: v is None or type(v) is bool, lambda v: bool(v)),
+    bool | None: (lambda v: v is None or type(v) is bool, lambda v: bool(snapshot(v))),
 }
 
 
@@ -125,7 +132,7 @@ def _mend_types(event: Event) -> None:
     shape = tuple(map(type, values))
     if shape in checks.well_formed:
         for number in values[: len(checks.counts) + len(checks.measures)]:
-            if number is not None and not 0 <= number <= MAX_COUNT:
+            if number is not None and not 0 <= number <= MAX_MILLISECONDS:
                 _mend_numbers(event, checks)
                 break
         return
@@ -154,8 +161,11 @@ def _mend_types(event: Event) -> None:
 
 def _unpack(event: Event) -> None:
     # What capture leaves for later: see `llmobs.told`.
-    if type(event.timestamp) is not datetime:
-        _mend_time(event, event.timestamp)
+    moment: Any = event.timestamp
+    if type(moment) is float and 0 < moment < SECONDS_UNTIL_2200:  # the clock's own reading
+        event.timestamp = datetime.fromtimestamp(moment, UTC)
+    elif type(moment) is not datetime or moment.tzinfo is not UTC or not 1970 <= moment.year < 2200:
+        _mend_time(event)
     if type(event.run_id) is not str:
         event.run_id = text_of(event.run_id)
     if type(event.event_id) is not str:
@@ -165,19 +175,36 @@ def _unpack(event: Event) -> None:
         event.tags = texts(tags)
 
 
-def _mend_time(event: Event, value: Any) -> None:
-    try:
-        if type(value) is float or type(value) is int:
-            event.timestamp = datetime.fromtimestamp(value, UTC)
-            return
-        if isinstance(value, str):
-            event.timestamp = datetime.fromisoformat(value)
-    except (ValueError, OverflowError, OSError):
-        pass
-    if not isinstance(event.timestamp, datetime):
+def _mend_time(event: Event) -> None:
+    value: Any = event.timestamp
+    moment = _moment(value)
+    if moment is None or not EARLIEST <= moment < LATEST:
         event.timestamp = datetime.now(UTC)
-        words = f"timestamp={readable(value)[:200]} is not a time; it is when the event was sent"
+        reason = "is not a time" if moment is None else "is not between the years 1970 and 2200"
+        words = f"timestamp={readable(value)[:200]} {reason}; it is when the event was sent"
         event.warnings = (*event.warnings, words)
+    else:
+        event.timestamp = moment
+
+
+def _moment(value: Any) -> datetime | None:
+    """Return *value* in UTC; naive times are local, numbers are seconds, or their thousandths, since 1970."""
+    try:
+        plain = value if type(value) is datetime else snapshot(value)
+        if type(plain) is float or type(plain) is int:
+            for _ in range(3):  # milliseconds, microseconds, nanoseconds
+                if abs(plain) >= SECONDS_UNTIL_5138:
+                    plain /= 1000
+            return datetime.fromtimestamp(plain, UTC)
+        if type(plain) is str:
+            plain = datetime.fromisoformat(plain)
+        return plain.astimezone(UTC) if type(plain) is datetime else None
+    except Exception:  # noqa: BLE001 - no time, the ends of the calendar, a time zone's own code
+        return None
+
+
+SECONDS_UNTIL_5138: Final = 1e11
+"""Numbers from here on are no seconds."""
 
 
 def _mend_numbers(event: Event, checks: _Checks) -> None:
@@ -192,21 +219,23 @@ def _mend_numbers(event: Event, checks: _Checks) -> None:
             setattr(event, name, round(number))
     for name in checks.measures:
         value = getattr(event, name)
-        if value is None or (type(value) in (int, float) and 0 <= value <= MAX_COUNT):
+        limit = MAX_MILLISECONDS if name.endswith("_ms") else MAX_COUNT
+        if value is None or (type(value) in (int, float) and 0 <= value <= limit):
             continue
         number = _number(value)
-        if number is None or not 0 <= number < math.inf:
-            _give_up(event, name, value, "a measure")
+        if number is None or not 0 <= number <= limit:
+            _give_up(event, name, value, "a measure" if limit == MAX_COUNT else "a time in ms")
         else:
             setattr(event, name, number)
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
+    plain = value if type(value) in (int, float) else snapshot(value)
+    if type(plain) not in (int, float, str):
         return None
     try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
+        number = float(plain)
+    except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 
