@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from llmobs import Client
+from llmobs.contrib.asgi import LLMObsMiddleware
 from llmobs.errors import ConfigurationError
 from llmobs.settings import Settings, SettingsKeywords
 
@@ -62,7 +63,8 @@ def test_a_bad_variable_is_named_with_what_would_be_right(
 
 def test_an_unknown_keyword_lists_the_known_ones() -> None:
     with pytest.raises(
-        ConfigurationError, match=r"sinks: no such setting; the settings are sink, api_key"
+        ConfigurationError,
+        match=r"sinks: no such setting, did you mean sink\?; the settings are sink, api_key",
     ):
         Settings(sinks="memory:")
 
@@ -108,3 +110,30 @@ def test_every_field_is_documented() -> None:
     for name in Settings.model_fields:
         after = source.split(f"    {name}: ", 1)[1]
         assert '"""' in after[:400], name
+
+
+def test_a_wrong_keyword_is_named_with_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match=r"^sample_rate=2: Input should be less than"):
+        Settings(sample_rate=2)
+    with pytest.raises(ConfigurationError, match="did you mean batch_size"):
+        Settings(batchsize=2)  # type: ignore[call-arg]
+    with pytest.raises(ConfigurationError) as caught:
+        Settings(sink="  ", api_key=["s3cret"])  # type: ignore[arg-type]
+    assert "s3cret" not in str(caught.value) and "environment" not in str(caught.value)
+
+
+def test_the_middleware_names_its_own_arguments_too() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"header_nam: .*did you mean header_name\?.*exclude"
+    ):
+        LLMObsMiddleware(None, header_nam="x")  # type: ignore[call-arg,arg-type]
+
+
+def test_unknown_variables_are_said_once_with_the_nearest_name(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("LLMOBS_SAMPEL_RATE", "0.5")
+    Settings()
+    Settings()
+    (line,) = [r.getMessage() for r in caplog.records if "SAMPEL" in r.getMessage()]
+    assert "did you mean LLMOBS_SAMPLE_RATE?" in line and "0.5" not in line

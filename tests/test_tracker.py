@@ -462,9 +462,11 @@ def test_unknown_keywords_become_warnings_and_raise_nothing(
             pass
         run.log_error(None)  # type: ignore[arg-type]
     said = [event.warnings for event in llmobs_events]
-    assert said[0] == ("tokens_inptu=3: there is no such field; left out",)
+    assert said[0] == (
+        "tokens_inptu=3: there is no such field, did you mean tokens_input?; left out",
+    )
     assert said[1] == ("nonsense=3: there is no such field; left out",)
-    assert said[2] == ("toolid=3: there is no such field; left out",)
+    assert said[2] == ("toolid=3: there is no such field, did you mean tool_id?; left out",)
     assert said[3] == ("nope=2: there is no such field; left out",)
     assert len(llmobs_events) == 6
 

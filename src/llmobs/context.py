@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from llmobs.codec import identifier
+from llmobs.printable import printable
 
 __all__ = ["Frame", "Run", "bind_run", "current_run", "own_traffic"]
 
@@ -100,9 +101,18 @@ class Run:
     """Whether its events are kept; None until first asked."""
 
     def __init__(self, run_id: str | None = None) -> None:
-        self.run_id = identifier(run_id)
+        self.run_id = run_id
         self.started = time.perf_counter()
         self.timestamp = datetime.now(UTC)
+
+    @property
+    def run_id(self) -> str:
+        """Its id; what is set here becomes a text without control characters."""
+        return self._run_id
+
+    @run_id.setter
+    def run_id(self, value: Any) -> None:
+        self._run_id = printable(identifier(value))
 
     @property
     def run(self) -> "Run":

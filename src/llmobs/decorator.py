@@ -2,13 +2,18 @@
 
 import functools
 import inspect
+import logging
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, ParamSpec, TypeVar, overload
 
+from llmobs.codec import snapshot
 from llmobs.context import Frame, current_frame, set_frame
 from llmobs.events import StepType
+from llmobs.guard import Troubles
 from llmobs.operations import AgentStep, Operation, ToolCall
+from llmobs.recorder import NO_RECORDER
 from llmobs.sync import current_tracker
+from llmobs.tracker import Tracker
 
 __all__ = ["observe"]
 
@@ -64,7 +69,7 @@ def observe(
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation:
             given = _arguments(signature, args, kwargs) if capture else None
-            tracker = current_tracker()
+            tracker = _tracker()
             if tool:
                 return tracker.tool_call(label, input=given)
             return tracker.agent_step(label, step_type or StepType.REASONING, input_data=given)
@@ -81,6 +86,17 @@ def observe(
 
     return decorate if function is None else decorate(function)
 
+
+def _tracker() -> Tracker:
+    # The application calls a function of its own: what is wrong with our settings is not its error.
+    try:
+        return current_tracker()
+    except Exception as error:  # noqa: BLE001 - a wrong setting, a missing extra, a sink's own
+        _troubles.log("observe", "llmobs: @observe records nothing: %s", error, level=logging.ERROR)
+        return Tracker(NO_RECORDER)
+
+
+_troubles = Troubles()
 
 Begin = Callable[[tuple[Any, ...], dict[str, Any]], Operation]
 Keep = Callable[[Operation, Any], None]
@@ -185,7 +201,7 @@ class _Stepwise:
 
     def note(self, value: Any) -> None:
         if len(self._values) < MAX_YIELDED:
-            self._values.append(value)
+            self._values.append(snapshot(value))
 
     def inside(self) -> "_Inside":
         return _Inside(self)

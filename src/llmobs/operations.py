@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from llmobs import joining
+from llmobs.codec import snapshot
 from llmobs.context import Frame, current_frame, innermost_frame, inside, leave_operation, set_frame
 from llmobs.events import Status
 from llmobs.fields import PromptCallFields
@@ -31,6 +32,15 @@ __all__ = [
 ]
 
 
+_KEPT = frozenset({"error", "timestamp", "captured"})
+"""Fields that are not to be copied: read when recorded, or not the caller's."""
+
+
+def as_given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *fields* with the values that they have now."""
+    return {name: v if name in _KEPT else snapshot(v) for name, v in fields.items()}
+
+
 class Operation:
     """
     A block inside a run. It becomes the parent of what is recorded inside, measures its own time,
@@ -51,7 +61,7 @@ class Operation:
 
     def __init__(self, tracker: Tracker, fields: dict[str, Any]) -> None:
         self.run = self._tracker = tracker
-        self._fields = fields
+        self._fields = as_given(fields)
         self.outer: Frame | None = None
         self.ended = False
         self.event_id = new_id()
@@ -87,8 +97,8 @@ class Operation:
         return self.event_id
 
     def add(self, **fields: Any) -> None:
-        """Add fields of its event; those set before are replaced."""
-        self._fields.update(fields)
+        """Add fields of its event, as they are now; those set before are replaced."""
+        self._fields.update(as_given(fields))
 
     def _write(self, latency_ms: float, error: BaseException | None) -> None:
         raise NotImplementedError
@@ -123,7 +133,7 @@ class PromptCall(Operation):
     ) -> None:
         super().__init__(tracker, fields)
         self.model = model
-        self.prompt = prompt
+        self.prompt = snapshot(prompt)  # what the block changes later is not what was given
 
     def first_token(self) -> None:
         """Note that the first piece of a streamed answer came; later calls change nothing."""
@@ -149,10 +159,10 @@ class PromptCall(Operation):
             tokens_output: Tokens of the answer, reasoning included.
             fields: See `llmobs.events.PromptCallEvent`.
         """
-        self.response = response
+        self.response = snapshot(response)
         self.tokens_input = tokens_input
         self.tokens_output = tokens_output
-        self._fields.update(fields)
+        self._fields.update(as_given(fields))
 
     def enclose(self, sighting: Sighting | None = None) -> Sighting | None:
         """
@@ -248,7 +258,7 @@ class AgentStep(Operation):
         super().__init__(tracker, fields)
         self.step_name = step_name
         self.step_type = step_type
-        self.input_data = input_data
+        self.input_data = snapshot(input_data)
         if step_number is None:
             step_number = tracker.steps = tracker.steps + 1
         self.step_number = step_number
@@ -285,7 +295,7 @@ class ToolCall(Operation):
     ) -> None:
         super().__init__(tracker, fields)
         self.tool_name = tool_name
-        self.input = input
+        self.input = snapshot(input)
         self.tool_id = tool_id
 
     def _write(self, latency_ms: float, error: BaseException | None) -> None:

@@ -6,10 +6,12 @@ Each is a keyword of ``Client``, ``AsyncClient`` and the middlewares, and an env
 import.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypedDict
+from typing import Annotated, Any, Final, Literal, Self, TypedDict
 
 from pydantic import (
     AliasChoices,
@@ -22,8 +24,12 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from llmobs.errors import ConfigurationError
+from llmobs.printable import one_line
+from llmobs.values import readable
 
-__all__ = ["Settings", "SettingsKeywords"]
+__all__ = ["Settings", "SettingsKeywords", "refuse_unknown"]
+
+logger = logging.getLogger("llmobs")
 
 ENV_PREFIX = "LLMOBS_"
 
@@ -135,14 +141,17 @@ class Settings(BaseSettings):
     """False: nothing is recorded; no thread, no task, no file."""
 
     def __init__(self, **values: Any) -> None:
+        refuse_unknown(values)
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ConfigurationError(_explain(error)) from None
+            raise ConfigurationError(_explain(error, values)) from None
         except SettingsError as error:
             raise ConfigurationError(
                 f"an environment variable {ENV_PREFIX}* is not readable: {error}"
             ) from None
+
+        _warn_of_unknown_variables()
 
     @field_validator("sink", mode="after")
     @classmethod
@@ -172,27 +181,78 @@ class Settings(BaseSettings):
         return self
 
 
-def _explain(error: ValidationError) -> str:
+_SECRET: Final = frozenset({"api_key", "sink"})
+"""Settings whose value no message may show; a sink's URL holds a key."""
+
+
+def refuse_unknown(keywords: Iterable[str], own: Iterable[str] = ()) -> None:
+    """
+    Check the names of keywords given to a client or a middleware.
+
+    Args:
+        keywords: Names given.
+        own: Names that the caller takes itself, beside the settings.
+
+    Raises:
+        ConfigurationError: There is no such setting; with the nearest name, and all there are.
+    """
+    known = [*own, *Settings.model_fields]
+    lines = [
+        f"{one_line(name)[:100]}: no such setting{_nearest(name, known)}; the settings are {', '.join(known)}"
+        for name in keywords
+        if name not in known and name != "_env_file"
+    ]
+    if lines:
+        raise ConfigurationError("; ".join(lines))
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # slow to import, and hardly ever needed
+
+    near = get_close_matches(name, list(known), n=1)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+_warned: set[str] = set()
+
+
+def _warn_of_unknown_variables() -> None:
+    """Log each variable ``LLMOBS_*`` that is no setting, once per process: a typing error is silent."""
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in list(os.environ):
+        upper = name.upper()
+        if upper.startswith(ENV_PREFIX) and upper not in known and upper not in _warned:
+            _warned.add(upper)
+            near = _nearest(upper, known)
+            logger.warning(
+                "llmobs: environment variable %s: no such setting%s", one_line(name), near
+            )
+
+
+def _explain(error: ValidationError, keywords: Mapping[str, Any]) -> str:
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
         name = str(problem["loc"][0]) if problem["loc"] else ""
         name = name.removeprefix(ENV_PREFIX).lower()
-        if problem["type"] == "extra_forbidden":
-            known = ", ".join(Settings.model_fields)
-            lines.append(f"{name}: no such setting; the settings are {known}")
-        elif name:
+        words = _words(problem["msg"])
+        if name:
             inner = "".join(f"[{part!r}]" for part in problem["loc"][1:] if isinstance(part, str))
-            lines.append(
-                f"{name}{inner} (environment variable {ENV_PREFIX}{name.upper()}): {problem['msg']}"
-            )
+            if name not in keywords:
+                lines.append(
+                    f"{name}{inner} (environment variable {ENV_PREFIX}{name.upper()}): {words}"
+                )
+            elif name in _SECRET or inner:
+                lines.append(f"{name}{inner}: {words}")
+            else:
+                lines.append(f"{name}={readable(keywords[name])[:100]}: {words}")
         else:
-            lines.append(_words(problem["msg"]))
+            lines.append(words)
     return "; ".join(lines)
 
 
 def _words(message: str) -> str:
     if message.startswith("Input should be a valid boolean"):
-        return "must be true or false"
+        return "must be a boolean: true or false"
     return message.removeprefix("Value error, ")
 
 

@@ -63,10 +63,14 @@ _starting = ForkLock()
 class _LoopThread:
     """Runs *serve* in a private loop until `stop`."""
 
+    has_ended = False
+    """Whether the thread is over, called or not."""
+
     def __init__(
         self, serve: Callable[[Callable[[], None], asyncio.Event], Coroutine[Any, Any, None]]
     ) -> None:
         self._ready = threading.Event()
+        self._waiting: dict[Future[Any], Coroutine[Any, Any, Any]] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._serve = serve
@@ -77,8 +81,20 @@ class _LoopThread:
         self._thread.start()
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=_Loop) as runner:
-            runner.run(self._main())
+        try:
+            with asyncio.Runner(loop_factory=_Loop) as runner:
+                runner.run(self._main())
+        finally:
+            self.has_ended = True
+            self._ready.set()
+            for future in list(self._waiting):
+                self._refuse(future)
+
+    def _refuse(self, future: Future[Any]) -> None:
+        if (coroutine := self._waiting.pop(future, None)) is not None:
+            with suppress(RuntimeError, ValueError):  # it runs, or waits for a loop that is no more
+                coroutine.close()
+            future.cancel()
 
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -91,11 +107,23 @@ class _LoopThread:
             self._ready.set()
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run *coroutine* in the loop."""
+        """Run *coroutine* in the loop; the future is cancelled if the loop has ended, or ends."""
         self._ready.wait()
-        assert self.loop is not None
-        # In a context of its own: the caller's may say that the event loop here is trio's.
-        return Context().run(asyncio.run_coroutine_threadsafe, coroutine, self.loop)
+        try:
+            if self.loop is None:
+                raise RuntimeError("the thread ended before its loop began")
+            # In a context of its own: the caller's may say that the event loop here is trio's.
+            future = Context().run(asyncio.run_coroutine_threadsafe, coroutine, self.loop)
+        except RuntimeError:  # the loop is closed
+            coroutine.close()
+            future = Future()
+            future.cancel()
+            return future
+        self._waiting[future] = coroutine
+        future.add_done_callback(lambda done: self._waiting.pop(done, None))
+        if self.has_ended:  # meanwhile
+            self._refuse(future)
+        return future
 
     def call(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run *coroutine* in the loop and wait for it."""
@@ -105,7 +133,8 @@ class _LoopThread:
         """Let *serve* end, and wait for the thread, at most *timeout* seconds; tell whether it ended."""
         if not self._ready.wait(timeout):
             return False
-        assert self.loop is not None and self._stop is not None
+        if self.loop is None or self._stop is None:  # it never came that far
+            return True
         with suppress(RuntimeError):  # the loop is closed already
             self.loop.call_soon_threadsafe(self._stop.set)
         self.join(timeout)
@@ -157,6 +186,9 @@ class Client(Recording):
     def _ensure_started(self) -> _LoopThread | None:
         failure: RuntimeError | None = None
         with self._lock:
+            if self._thread is not None and self._thread.has_ended and not self._starting:
+                self._forget_loop()  # something ended it under us: start anew
+                self._thread = None
             if self._thread is None and self.enabled and not self._closed and not self._starting:
                 self._starting = True  # whoever interrupts this in its thread leaves it to us
                 try:
@@ -225,7 +257,13 @@ class Client(Recording):
             DeliveryError: A sink refused it; the message has the sink's words.
         """
         if thread := self._ensure_started():
-            thread.call(self._send(event, self.settings.timeout if timeout is None else timeout))
+            limit = self.settings.timeout if timeout is None else timeout
+            try:
+                thread.call(self._send(event, limit))
+            except FutureCancelledError:
+                raise DeliveryError(
+                    "the client was closed meanwhile", reason=DropReason.CLOSED
+                ) from None
         elif self.enabled:
             self.refuse(event, None, DropReason.CLOSED)
             raise DeliveryError(

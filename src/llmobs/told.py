@@ -15,7 +15,9 @@ from typing import Any, Final
 from llmobs.codec import identifier, readable, take, texts
 from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status, is_failure
 from llmobs.fields import PromptCallFields
+from llmobs.guard import Troubles
 from llmobs.ids import new_id
+from llmobs.printable import one_line
 
 __all__ = [
     "OVERHEAD_BYTES",
@@ -107,12 +109,37 @@ def prompt_call(
 def set_aside_unknown(kind: type[Event], fields: dict[str, Any]) -> None:
     """Replace what no event of *kind* takes by warnings: recording never raises."""
     if unknown := fields.keys() - (set(kind.__struct_fields__) - _OURS):
-        warnings = tuple(_unknown(name, fields.pop(name)) for name in sorted(unknown))
+        warnings = tuple(_unknown(kind, name, fields.pop(name)) for name in sorted(unknown))
         fields["warnings"] = warnings
 
 
-def _unknown(name: str, value: Any) -> str:
-    return f"{name}={readable(value)[:200]}: there is no such field; left out"
+MAX_UNKNOWN: Final = 20
+"""Unknown names that are logged, once each; of further ones only their number, once a minute."""
+_troubles = Troubles()
+_said: dict[tuple[type[Event], str], str] = {}
+
+
+def _unknown(kind: type[Event], name: str, value: Any) -> str:
+    name = one_line(name)[:100]
+    words = _said.get((kind, name))
+    if words is None:
+        words = f"there is no such field{_did_you_mean(kind, name)}; left out"
+        if len(_said) < MAX_UNKNOWN:
+            _said[kind, name] = words
+            key, about = f"unknown-field:{name}", f"{kind.__name__}: {name}: {words}"
+        else:
+            key, about = "unknown-field", f"{kind.__name__}: {name}: {words}, like many before"
+        _troubles.log(key, "llmobs: %s (the event's warnings keep its value)", about)
+    return f"{name}={readable(value)[:200]}: {words}"
+
+
+def _did_you_mean(kind: type[Event], name: str) -> str:
+    from difflib import get_close_matches  # slow to import, and hardly ever needed
+
+    names = set(kind.__struct_fields__) - _OURS
+    near = get_close_matches(name, sorted(names), n=1)
+    near = near or sorted((n for n in names if len(name) > 3 and n.startswith(name[:9])), key=len)
+    return f", did you mean {near[0]}?" if near else ""
 
 
 def _set(event: PromptCallEvent, fields: Mapping[str, Any]) -> int:
@@ -120,7 +147,7 @@ def _set(event: PromptCallEvent, fields: Mapping[str, Any]) -> int:
     for name, value in fields.items():
         kind = type(value)
         if name not in _FIELDS:
-            event.warnings = (*event.warnings, _unknown(name, value))
+            event.warnings = (*event.warnings, _unknown(PromptCallEvent, name, value))
             continue
         if kind is float or kind is int or kind is bool:
             pass

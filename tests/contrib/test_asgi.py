@@ -281,7 +281,10 @@ async def test_an_id_the_application_sets_is_sent_only_if_it_may_be(
         await answering()(scope, receive, send)
 
     sent = await call(LLMObsMiddleware(app))
-    assert sent[0]["headers"] == ([(b"x-run-id", b"run-1")] if own == "run-1" else [])
+    recorded = llmobs_events[0].run_id  # of no text it is a new one
+    fit = [(b"x-run-id", recorded.encode())] if own in ("run-1", "") else []
+    assert sent[0]["headers"] == fit
+    assert recorded.isprintable() and (recorded == own or own not in ("run-1", "作業-1"))
 
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

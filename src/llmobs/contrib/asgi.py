@@ -31,7 +31,7 @@ from llmobs.contrib._asgi.unattended import UnattendedClient
 from llmobs.errors import ConfigurationError
 from llmobs.guard import Troubles, internal_errors
 from llmobs.pipeline.wakeup import inside_event_loop
-from llmobs.settings import Settings, SettingsKeywords
+from llmobs.settings import Settings, SettingsKeywords, refuse_unknown
 from llmobs.tracker import NO_RECORDER, Tracker
 
 __all__ = [
@@ -50,6 +50,7 @@ TRACKER_KEY: Final = "llmobs.tracker"
 LIFESPAN_KEY: Final = "llmobs.lifespan"
 
 _troubles = Troubles()
+_OWN = ("client", "header_name", "exclude", "record_empty", "trust_run_id")
 
 
 def tracker_of(connection: Any) -> Tracker | None:
@@ -166,6 +167,7 @@ class LLMObsMiddleware:
 
     def _configure(self, client: Recording | None, settings: SettingsKeywords) -> None:
         if client is None:
+            refuse_unknown(settings, own=_OWN)
             self._settings = Settings(**settings)
             # Built now, so that a wrong setting stops the deployment and not the first request;
             # but not in an event loop, as sinks look at files: then the lifespan does it.
