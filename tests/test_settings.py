@@ -80,7 +80,7 @@ def test_disk_settings_need_a_directory(wanted: dict[str, str], tmp_path: Path) 
     "wrong", [{"spool_dir": "~nobody-here/x"}, {"sink": "jsonl:///~nobody-here/x"}]
 )
 def test_a_home_that_is_not_there_is_a_wrong_setting(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match=f"{next(iter(wrong))} .*home directory"):
+    with pytest.raises(ConfigurationError, match=f"{next(iter(wrong))}.*home directory"):
         Client(**wrong)
 
 

@@ -16,6 +16,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
@@ -47,7 +48,7 @@ from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, comb
 from llmobs.pipeline.wakeup import Wakeup, call_soon_threadsafe
 from llmobs.pipeline.worker import Worker
 from llmobs.sightings import settle_in_time, sightings
-from llmobs.told import OVERHEAD_BYTES, prompt_call
+from llmobs.told import OVERHEAD_BYTES, cut_long, prompt_call
 from llmobs.tracker import ErrorLike, Tracker
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Recording:
         """False: nothing is recorded; no thread, no task, no file."""
         self._sample_rate = settings.sample_rate
         self._keep_errors = settings.always_keep_errors
+        self._large = settings.capture_bytes + OVERHEAD_BYTES
         self._troubles = Troubles(loggers=self.trouble_loggers)
         # Re-entrant, because a finalizer or a signal handler may record while it is held.
         self._lock = threading.RLock()
@@ -210,6 +212,8 @@ class Recording:
         if not self.enabled:
             return
         keep = self._sample_rate == 1.0 or self._keeps(event, run, failed)
+        if size > self._large:
+            complete = partial(cut_long, complete, self.settings.capture_bytes)
         first: Entry | None = None
         for buffer in self._buffers:
             if first is None:

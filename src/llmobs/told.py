@@ -7,12 +7,12 @@ datetime.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from sys import getsizeof
 from typing import Any, Final
 
-from llmobs.codec import identifier, readable, take, texts
+from llmobs.codec import identifier, readable, shorten, snapshot, take, texts
 from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status, is_failure
 from llmobs.fields import PromptCallFields
 from llmobs.guard import Troubles
@@ -22,6 +22,7 @@ from llmobs.printable import one_line
 __all__ = [
     "OVERHEAD_BYTES",
     "began",
+    "cut_long",
     "freeze",
     "prompt_call",
     "set_aside_unknown",
@@ -29,7 +30,6 @@ __all__ = [
 
 OVERHEAD_BYTES: Final = 900
 """Memory of an event beside its texts and containers, measured with tracemalloc."""
-_SCALARS = frozenset({str, int, float, bool, type(None)})
 _SUCCESS = Status.SUCCESS
 _OURS = frozenset({"run_id", "client", "warnings", "standalone"})
 _FIELDS = frozenset(PromptCallEvent.__struct_fields__) - _OURS
@@ -176,7 +176,20 @@ def freeze(fields: dict[str, Any]) -> int:
     for name, value in fields.items():
         if type(value) is str:
             size += getsizeof(value)
-        elif type(value) not in _SCALARS:
+        elif value is not None and type(value) is not int and type(value) is not float:
             fields[name], more = take(value)
             size += more
     return size
+
+
+def cut_long(
+    complete: Callable[[Event], Iterable[None] | None] | None, limit: int, event: Event
+) -> Iterator[None]:
+    """Complete *event*; then cut what a field holds above *limit* bytes: capture only held on to it."""
+    if complete is not None:
+        yield from complete(event) or ()
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        if type(value) in (str, dict, list):
+            setattr(event, name, shorten(snapshot(value), limit))
+        yield

@@ -53,6 +53,7 @@ ErrorLike = BaseException | Mapping[str, Any] | ErrorInfo | str
 E = TypeVar("E", bound=Event)
 
 _SUCCESS = Status.SUCCESS
+_NO_TAGS: tuple[str, ...] = ()
 
 
 class Tracker(Run):
@@ -591,8 +592,8 @@ class Tracker(Run):
             event.service_name = self.service_name
         if self.standalone:
             event.standalone = True
-        if self.tags:
-            event.tags = (*self.tags, *event.tags)
+        if (tags := self.tags) is not _NO_TAGS:  # set to anything, perhaps
+            event.tags = (*(tags if type(tags) is tuple else texts(tags)), *event.tags)
         self.recorded += 1
         if failed:
             self.failures += 1

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from llmobs.codec import AnyEvent, as_dict, readable, snapshot, text_of, texts
+from llmobs.codec import AnyEvent, as_dict, clean_text, readable, snapshot, text_of, texts
 from llmobs.events import (
     AlertType,
     AssertionType,
@@ -55,6 +55,8 @@ class _Checks(NamedTuple):
     never_none: Mapping[str, Any]
     """Their defaults."""
     kinds: Mapping[str, Any]
+    names: tuple[str, ...]
+    """All of them, in the order of their values."""
     get: Callable[[Event], tuple[Any, ...]]
     well_formed: set[tuple[type, ...]]
     """Combinations of value types found in order before: one look-up instead of forty checks."""
@@ -62,7 +64,6 @@ class _Checks(NamedTuple):
 
 MAX_SHAPES = 4096
 
-_are_text = frozenset({str}).issuperset
 _are_numbers = frozenset({int, float}).issuperset
 
 _OUR_TEXTS = frozenset(
@@ -111,8 +112,9 @@ def _checks_of(kind: type[Event]) -> _Checks:
         for f in msgspec.structs.fields(kind)
         if f.type in (int, float, str) and f.name not in _REQUIRED
     }
-    get = attrgetter(*counts, *measures, *words, *others)
-    return _Checks(counts, measures, words, others, never_none, fields, get, set())
+    names = (*counts, *measures, *words, *others)
+    get = attrgetter(*names)
+    return _Checks(counts, measures, words, others, never_none, fields, names, get, set())
 
 
 _CHECKS: dict[type[Event], _Checks] = {kind: _checks_of(kind) for kind in AnyEvent.__args__}
@@ -130,7 +132,14 @@ def _mend_types(event: Event) -> None:
     checks = _CHECKS[type(event)]
     values = checks.get(event)
     shape = tuple(map(type, values))
-    if shape in checks.well_formed:
+    try:
+        known = shape in checks.well_formed
+    except Exception:  # noqa: BLE001 - the class of a value cannot even be hashed
+        for name, value in zip(checks.names, values, strict=True):
+            setattr(event, name, snapshot(value))
+        values = checks.get(event)
+        shape, known = tuple(map(type, values)), False
+    if known:
         for number in values[: len(checks.counts) + len(checks.measures)]:
             if number is not None and not 0 <= number <= MAX_MILLISECONDS:
                 _mend_numbers(event, checks)
@@ -166,12 +175,12 @@ def _unpack(event: Event) -> None:
         event.timestamp = datetime.fromtimestamp(moment, UTC)
     elif type(moment) is not datetime or moment.tzinfo is not UTC or not 1970 <= moment.year < 2200:
         _mend_time(event)
-    if type(event.run_id) is not str:
-        event.run_id = text_of(event.run_id)
-    if type(event.event_id) is not str:
-        event.event_id = text_of(event.event_id)
+    if type(event.run_id) is not str or not event.run_id.isprintable():
+        event.run_id = clean_text(text_of(event.run_id))
+    if type(event.event_id) is not str or not event.event_id.isprintable():
+        event.event_id = clean_text(text_of(event.event_id))
     tags = event.tags
-    if tags and type(tags) is tuple and not _are_text(map(type, tags)):
+    if tags and type(tags) is tuple and not all(type(tag) is str for tag in tags):
         event.tags = texts(tags)
 
 
