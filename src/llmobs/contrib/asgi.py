@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, Unpack
 
 from llmobs.client import AsyncClient, Recording
@@ -47,10 +48,22 @@ __all__ = [
 
 TRACKER_KEY: Final = "llmobs.tracker"
 """Where a connection's scope carries its tracker."""
-LIFESPAN_KEY: Final = "llmobs.lifespan"
+
+# Not in the scope: applications may compare a lifespan's scope with what they expect.
+_living: ContextVar[Scope | None] = ContextVar("llmobs_lifespan", default=None)
 
 _troubles = Troubles()
 _OWN = ("client", "header_name", "exclude", "record_empty", "trust_run_id")
+
+
+def _is_lived(scope: Scope) -> bool:
+    """Tell whether a middleware of ours outside this one has this lifespan already."""
+    lived = _living.get()
+    if lived is None or lived is scope:
+        return lived is scope
+    # A middleware between may have copied the scope, but not the state in it.
+    state = scope.get("state")
+    return state is not None and state is lived.get("state")
 
 
 def tracker_of(connection: Any) -> Tracker | None:
@@ -152,7 +165,8 @@ class LLMObsMiddleware:
         try:
             self._header = header_of(header_name)
             self._id_headers = () if self._header is None else (self._header, REQUEST_ID)
-            self._excluded = Exclusions(exclude)
+            exclusions = Exclusions(exclude)
+            self._excludes = exclusions.hold if exclusions else None
             self._trust = trust_of(trust_run_id)
             if not isinstance(record_empty, bool):
                 raise ConfigurationError(f"record_empty: {record_empty!r:.80} is not True or False")
@@ -195,14 +209,18 @@ class LLMObsMiddleware:
             if self._problem is not None:
                 # A server without a lifespan: the application serves, unobserved.
                 self._say(self._problem)
-            elif TRACKER_KEY not in scope and not (self._excluded and self._excluded.hold(scope)):
+            elif TRACKER_KEY not in scope and not (self._excludes and self._excludes(scope)):
                 return await self._serve(scope, receive, send)
-        elif kind == "lifespan" and LIFESPAN_KEY not in scope:
+        elif kind == "lifespan" and not _is_lived(scope):
             if self._problem is not None:
                 await refuse(self._problem, receive, send)
             if self._client is None:
-                scope[LIFESPAN_KEY] = self
-                return await self._live(scope, receive, send)
+                outer = _living.get()
+                _living.set(scope)
+                try:
+                    return await self._live(scope, receive, send)
+                finally:
+                    _living.set(outer)
         return await self.app(scope, receive, send)
 
     def _say(self, problem: Exception) -> None:
@@ -244,7 +262,9 @@ class LLMObsMiddleware:
 
     def _open(self, client: Recording, scope: Scope) -> Tracker:
         headers = headers_of(scope)
-        claimed = claimed_run_id(headers, self._id_headers)
+        claimed = None
+        if self._header in headers or REQUEST_ID in headers:
+            claimed = claimed_run_id(headers, self._id_headers)
         trusted = claimed is not None and is_trusted(self._trust, scope)
         opentelemetry = sys.modules.get("opentelemetry.trace")
         kind = Tracker if opentelemetry is None else LateTracker
@@ -252,7 +272,8 @@ class LLMObsMiddleware:
         if claimed is not None and not trusted:
             tracker.client_run_id = claimed
         tracker.kind = scope["type"]
-        adopt_traceparent(tracker, headers)
+        if b"traceparent" in headers:
+            adopt_traceparent(tracker, headers)
         if isinstance(tracker, LateTracker):
             with internal_errors("read the active OpenTelemetry span"):
                 tracker.adopted = adopt_active_span(tracker, opentelemetry)
