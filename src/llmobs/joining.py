@@ -7,7 +7,7 @@ When it is decided is the business of `llmobs.sightings`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from time import perf_counter
 from typing import Any, Final
@@ -141,8 +141,9 @@ class Sighting:
     def look(self) -> None:
         """Find out :attr:`model` while it is under way, if that costs little."""
 
-    def read(self, event: PromptCallEvent) -> None:
-        """Fill :attr:`event` with what takes time to read; runs in the pipeline."""
+    def read(self, event: PromptCallEvent) -> Iterable[None] | None:
+        """Fill :attr:`event` with what takes time to read, in steps; runs in the pipeline."""
+        return None
 
     def limit(self, event: PromptCallEvent) -> None:
         """Take out what must not be kept of a call that no block told of."""
@@ -196,8 +197,8 @@ class Call:
             part.called = self
         return not self.is_read
 
-    def complete(self, event: Event) -> None:
-        """Fill in what either knows; runs in the pipeline."""
+    def complete(self, event: Event) -> Iterator[None]:
+        """Fill in what either knows, in steps; runs in the pipeline."""
         assert isinstance(event, PromptCallEvent)
         if self._crowd is not None:
             self._crowd.pair()
@@ -206,7 +207,7 @@ class Call:
             parts = sorted(self.parts, key=lambda part: _RANK[part.door])
         known = [part for part in parts if part.event is not None]
         for part in known:
-            _read(part)
+            yield from _read(part)
         _combine(event, [part.event for part in known if part.event is not None])
         if self.root.door != "block":
             for part in known:
@@ -234,7 +235,8 @@ class _Crowd:
             return
         for root in self._first + self._second:
             for part in root.parts:
-                _read(part)
+                for _ in _read(part):  # at once: others ask for the pairs too
+                    pass
         left = list(self._second)
         certain = self._match(left, {}, lambda one, other: _ids(one, other) == "same")
         pairs = self._match(left, certain, lambda one, other: _ids(one, other) != "other")
@@ -315,10 +317,10 @@ def _begins_in(one: Sighting, other: Sighting) -> bool:
     return one.started <= ended + (0.0 if other.answered else GRACE_SECONDS)
 
 
-def _read(part: Sighting) -> None:
+def _read(part: Sighting) -> Iterator[None]:
     if part.event is not None and not part.is_read:
         part.is_read = True
-        part.read(part.event)
+        yield from part.read(part.event) or ()
         part.response_id = part.response_id or part.event.response_id
 
 

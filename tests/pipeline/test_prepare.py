@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 
 from llmobs import AsyncClient
 from llmobs.codec import encode
+from llmobs.contrib.httpx import RecordingTransport
 from llmobs.events import Event, PromptCallEvent
 from llmobs.guard import raise_internal_errors
 from tests.helpers import ScriptedSink, make_event
@@ -106,3 +108,35 @@ async def test_what_cannot_be_completed_leaves_without_it() -> None:
     assert (found.prompt, found.tokens_input) == ("mail [REDACTED_EMAIL]", 7)
     assert found.warnings == ("what was captured could not be read; left out",)
     assert b"2023-11-14T22:13:20.5" in encode(found)
+
+
+@pytest.mark.parametrize(
+    ("path", "event"),
+    [
+        ("/v1/chat/completions", {"choices": [{"index": 0, "delta": {"content": "a word "}}]}),
+        (
+            "/v1/messages",
+            {"type": "content_block_delta", "index": 0,
+             "delta": {"type": "text_delta", "text": "a word "}},
+        ),
+        ("/v1/responses", {"type": "response.output_text.delta", "output_index": 0, "delta": "w "}),
+        ("/v1/completions", {"choices": [{"index": 0, "text": "a word "}]}),
+    ],
+)  # fmt: skip
+async def test_the_loop_comes_round_while_a_long_stream_is_read(path: str, event: Any) -> None:
+    body = b"".join(b"data: " + encode(event) + b"\n\n" for _ in range(5_000))
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        headers = {"content-type": "text/event-stream"}
+        return httpx2.Response(200, headers=headers, content=body)
+
+    sink = ScriptedSink()
+    async with AsyncClient(sink=sink, batch_size=1) as client:
+        transport = RecordingTransport(httpx2.MockTransport(answer), llmobs_client=client)
+        with httpx2.Client(transport=transport) as http:
+            http.post(f"https://api.openai.com{path}", json={"model": "m", "stream": True})
+        turns = await turns_until(sink, 1)
+    [found] = sink.events
+    assert isinstance(found, PromptCallEvent)
+    assert found.stream
+    assert turns > 20

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmobs.pipeline.redaction import FAILED, Redactor, Steps, finish, redact_text, redacting
+from llmobs.pipeline.redaction import FAILED, Redactor, redact_text, redacting
+from llmobs.pipeline.slices import Steps, finish
 
 TraceFunction = Callable[[FrameType, str, Any], Any]
 

@@ -11,9 +11,9 @@ from llmobs.pipeline._spans import (
     WORD,
     WORD_BACKWARDS,
     Span,
-    Steps,
     run_start,
 )
+from llmobs.pipeline.slices import Steps
 
 __all__ = ["find_cards"]
 

@@ -17,10 +17,10 @@ from llmobs.pipeline._spans import (
     RARE,
     TOKEN,
     Span,
-    Steps,
     follows_letter,
     run_end,
 )
+from llmobs.pipeline.slices import Steps
 
 __all__ = ["find_bearers", "find_keys"]
 

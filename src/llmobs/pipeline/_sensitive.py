@@ -16,9 +16,10 @@ from __future__ import annotations
 from llmobs.pipeline._find_cards import find_cards
 from llmobs.pipeline._find_emails import find_emails
 from llmobs.pipeline._find_secrets import find_bearers, find_keys
-from llmobs.pipeline._spans import FOUR_DIGITS, RARE, SYMBOLS, Span, Steps
+from llmobs.pipeline._spans import FOUR_DIGITS, RARE, SYMBOLS, Span
+from llmobs.pipeline.slices import Steps
 
-__all__ = ["Span", "Steps", "find_spans"]
+__all__ = ["Span", "find_spans"]
 
 _LOOKAHEAD = (
     25  # characters of the shortest card number, thirteen digits with gaps: the longest anchor

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
+
+from llmobs.pipeline.slices import Steps
 
 __all__ = [
     "ANCHORS_A_STEP",
@@ -20,7 +21,6 @@ __all__ = [
     "WORD",
     "WORD_BACKWARDS",
     "Span",
-    "Steps",
     "follows_letter",
     "run_end",
     "run_start",
@@ -30,10 +30,6 @@ EMAIL = "[REDACTED_EMAIL]"
 CARD = "[REDACTED_CC]"
 KEY = "[REDACTED_KEY]"
 TOKEN = "[REDACTED_TOKEN]"  # noqa: S105 - what stands in place of a token
-
-T = TypeVar("T")
-Steps = Generator[None, None, T]
-"""Work that can pause wherever it yields, and returns a ``T`` at the end."""
 
 ANCHORS_A_STEP = 32  # looked at without a pause: some 2 µs each, at worst
 LONGEST_RUN = 16_384  # characters matched by one call, which holds the interpreter

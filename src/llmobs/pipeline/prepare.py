@@ -19,9 +19,9 @@ from llmobs.events import ClientInfo, ErrorInfo, Event, PromptCallEvent, RunEven
 from llmobs.guard import foreign_code
 from llmobs.pipeline.buffer import Entry
 from llmobs.pipeline.mend import mend
-from llmobs.pipeline.redaction import Redactor, Steps, finish
+from llmobs.pipeline.redaction import Redactor
 from llmobs.pipeline.sanitise import sanitise
-from llmobs.pipeline.slices import Slices
+from llmobs.pipeline.slices import Slices, Steps, finish
 
 __all__ = ["Identity", "Preparer", "Pricer", "strip_content"]
 

@@ -7,14 +7,13 @@ What is found and how is in `llmobs.pipeline._sensitive`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 from llmobs.guard import comes_from_outside
-from llmobs.pipeline._sensitive import Span, Steps, find_spans
+from llmobs.pipeline._sensitive import Span, find_spans
+from llmobs.pipeline.slices import Steps, finish
 
-__all__ = ["FAILED", "Redactor", "Steps", "finish", "redact_text", "redacting"]
-
-T = TypeVar("T")
+__all__ = ["FAILED", "Redactor", "redact_text", "redacting"]
 
 FAILED = "[REDACTION_FAILED]"
 """What stands in place of a value that could not be redacted."""
@@ -57,16 +56,6 @@ def redacting(text: str, chunk: int = _CHUNK) -> Steps[str]:
         yield
         spans += yield from find_spans(text, low, min(low + chunk, length), resume)
     return (yield from _replace(text, spans)) if spans else text
-
-
-def finish(steps: Steps[T]) -> T:
-    """Do all *steps* at once, and return what comes of them."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
 
 
 def _replace(text: str, spans: list[Span]) -> Steps[str]:

@@ -4,17 +4,19 @@ interpreter being one for all, its threads.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Final, TypeVar
 
 import anyio.lowlevel
 
-__all__ = ["Slices", "gently", "give_way", "in_slices"]
+__all__ = ["Slices", "Steps", "finish", "gently", "give_way", "in_slices", "now_and_then"]
 
 SLICE_SECONDS: Final = 0.00025
 """How long one slice of work may hold the event loop."""
 SLICES_A_TURN: Final = 4
 """After so many slices, threads get their turn: it costs 50 µs, a tenth of all work if after each."""
+ITEMS_A_STEP: Final = 16
+"""Items of a loop, of some 10 µs each, between two pauses."""
 GENTLE_EVENTS: Final = 8
 """Events encoded or read at a stretch, about 0.1 ms."""
 GIVE_WAY_SECONDS: Final = 1e-6
@@ -22,6 +24,27 @@ GIVE_WAY_SECONDS: Final = 1e-6
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+Steps = Generator[None, None, T]
+"""Work that can pause wherever it yields, and returns a ``T`` at the end."""
+
+
+def finish(steps: Steps[T]) -> T:
+    """Do all *steps* at once, and return what comes of them."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def now_and_then(number: int) -> tuple[None, ...]:
+    """Return what to ``yield from`` after item *number* of a long loop: a pause, now and then."""
+    return _PAUSE if number % ITEMS_A_STEP == ITEMS_A_STEP - 1 else ()
+
+
+_PAUSE: Final = (None,)
 
 
 def give_way() -> None:

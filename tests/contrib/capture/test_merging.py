@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from llmobs.contrib._wire import anthropic_messages, openai_chat, openai_responses
 from llmobs.contrib._wire.wire import StreamEvent, Wire
+from llmobs.pipeline.slices import finish
 
 Json = dict[str, Any]
 Split = Callable[[str], list[str]]
@@ -34,7 +35,7 @@ def splits(draw: Any) -> Split:
 
 
 def read(wire: Wire, events: list[Json]) -> Json:
-    body, ended = wire.assemble([StreamEvent("", event, 0.0) for event in events])
+    body, ended = finish(wire.assemble([StreamEvent("", event, 0.0) for event in events]))
     assert ended
     return wire.response(body)
 
@@ -266,7 +267,7 @@ def test_responses_cut_off(items: list[tuple[str, str]], split: Split) -> None:
             if kind == "reasoning"
             else {**item, member: words}
         )
-    body, ended = openai_responses.WIRE.assemble([StreamEvent("", e, 0.0) for e in events])
+    body, ended = finish(openai_responses.WIRE.assemble([StreamEvent("", e, 0.0) for e in events]))
     whole = {"status": "incomplete", "output": output}
     assert not ended
     assert openai_responses.WIRE.response(body) == openai_responses.WIRE.response(whole)

@@ -20,6 +20,7 @@ from llmobs.contrib._wire.wire import (
     as_text,
     json_or_text,
 )
+from llmobs.pipeline.slices import Steps, now_and_then
 
 __all__ = ["COUNT", "WIRE"]
 
@@ -81,13 +82,14 @@ _DELTAS = {
 }
 
 
-def _assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
+def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
     body: Json = {}
     usage: Json = {}
     blocks: dict[Any, Json] = {}
     pieces: dict[tuple[Any, str], list[str]] = {}
     ended = False
-    for data in (event.data for event in events):
+    for number, data in enumerate(event.data for event in events):
+        yield from now_and_then(number)
         kind = data.get("type")
         if kind == "message_start":
             body = dict(as_dict(data.get("message")))

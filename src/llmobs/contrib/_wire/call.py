@@ -24,6 +24,7 @@ from llmobs.events import ErrorInfo, PromptCallEvent, Status
 from llmobs.ids import new_id
 from llmobs.joining import Sighting
 from llmobs.operations import sighting_around, status_of
+from llmobs.pipeline.slices import Steps, finish
 from llmobs.sightings import sightings
 from llmobs.sync import default_client
 from llmobs.tracker import Tracker
@@ -206,7 +207,7 @@ class Call(Sighting):
             and b'"background"' in self._request[0]
             and _BACKGROUND.search(self._request[0])
         ):
-            self.read(event)
+            finish(self.read(event))
             if event.response_id and not _is_final(event):
                 # The provider works on: the call ends when its answer is fetched.
                 self.is_read = True
@@ -254,7 +255,7 @@ class Call(Sighting):
             self.copy = _so_far(self.copy)
         self.end(Ending.CLOSED)
 
-    def read(self, event: PromptCallEvent) -> None:
+    def read(self, event: PromptCallEvent) -> Steps[None]:
         """Read what passed; in the pipeline."""
         headers = {k.lower(): v for k, v in self._headers.items()} if self._headers else {}
         exchange = Exchange(
@@ -268,7 +269,7 @@ class Call(Sighting):
             ending=self.ending,
             decoded=self.decoded,
         )
-        read_exchange(exchange, event)
+        yield from read_exchange(exchange, event)
         apply_policy(event, self._mode)
 
     def limit(self, event: PromptCallEvent) -> None:
@@ -292,7 +293,7 @@ class Fetch(Call):
     def _end(self, event: PromptCallEvent, failed: bool) -> None:
         if failed and self._http_status != 200:
             return
-        self.read(event)
+        finish(self.read(event))
         self.is_read = True
         if not _is_final(event):
             return

@@ -19,6 +19,7 @@ from llmobs.contrib._wire.wire import (
     as_list,
     as_text,
 )
+from llmobs.pipeline.slices import Steps, now_and_then
 
 __all__ = ["FIM", "WIRE", "common_response", "request_params"]
 
@@ -139,11 +140,12 @@ _OF_THE_ANSWER = (
 """Members of chunks that speak of the whole answer."""
 
 
-def _assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
+def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
     body: Json = {}
     messages: dict[int, Message] = {}
     reasons: dict[int, Any] = {}
-    for data in (event.data for event in events):
+    for number, data in enumerate(event.data for event in events):
+        yield from now_and_then(number)
         body.update({key: data[key] for key in _OF_THE_ANSWER if data.get(key)})
         parts = [as_dict(choice) for choice in as_list(data.get("choices"))]
         inside = [data, as_dict(data.get("x_groq")), *parts]  # Groq; in the choice: Moonshot

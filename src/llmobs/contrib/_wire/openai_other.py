@@ -6,6 +6,7 @@ from llmobs.contrib._wire.messages import message, text_part
 from llmobs.contrib._wire.openai_chat import common_response, request_params
 from llmobs.contrib._wire.usage import spoken_characters
 from llmobs.contrib._wire.wire import Fields, Json, StreamEvent, Wire, as_dict, as_list, as_text
+from llmobs.pipeline.slices import Steps, now_and_then
 
 __all__ = ["COMPLETIONS", "EMBEDDINGS", "MEDIA"]
 
@@ -47,10 +48,11 @@ def _completion_response(body: Json) -> Fields:
     }
 
 
-def _completion_assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
+def _completion_assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
     body: Json = {}
     choices: dict[Any, Json] = {}
-    for data in (event.data for event in events):
+    for number, data in enumerate(event.data for event in events):
+        yield from now_and_then(number)
         body.update({key: data[key] for key in ("id", "model", "usage") if data.get(key)})
         for part in map(as_dict, as_list(data.get("choices"))):
             index = part.get("index")
@@ -108,7 +110,8 @@ def _media_response(body: Json) -> Fields:
     return fields
 
 
-def _media_assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
+def _media_assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
+    yield from ()
     usage = [event.data["usage"] for event in events if event.data.get("usage")]
     ended = any(
         not event.is_whole or str(event.data.get("type")).endswith((".done", ".completed"))

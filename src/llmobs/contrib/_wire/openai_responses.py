@@ -19,6 +19,7 @@ from llmobs.contrib._wire.wire import (
     as_list,
     as_text,
 )
+from llmobs.pipeline.slices import Steps, now_and_then
 
 __all__ = ["COUNT", "WIRE"]
 
@@ -104,10 +105,11 @@ def _is_content(data: Json) -> bool:
     return type(kind) is str and kind.endswith(".delta")
 
 
-def _assemble(events: list[StreamEvent]) -> tuple[Json, bool]:
+def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
     body: Json = {}
     items: dict[Any, Json] = {}
-    for event in events:
+    for number, event in enumerate(events):
+        yield from now_and_then(number)
         data = event.data
         kind = data.get("type")
         if not event.is_whole:

@@ -16,6 +16,7 @@ from llmobs.contrib._wire.recognise import Target
 from llmobs.contrib._wire.wire import Fields, Json, StreamEvent, as_dict, loads
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
 from llmobs.media import without_media
+from llmobs.pipeline.slices import Steps, now_and_then
 
 __all__ = ["Ending", "Exchange", "read_exchange"]
 
@@ -41,10 +42,10 @@ class Exchange(NamedTuple):
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 
 
-def read_exchange(exchange: Exchange, event: PromptCallEvent) -> None:
+def read_exchange(exchange: Exchange, event: PromptCallEvent) -> Steps[None]:
     """Set the fields of *event* that *exchange* tells; what is there and not told stays."""
     reader = _Reader(exchange)
-    fields = reader.read()
+    fields = yield from reader.read()
     fields["model"] = fields.get("model") or fields.get("model_version")  # Mistral's agents
     event.warnings = (*event.warnings, *fields.pop("warnings", ()), *reader.warnings)
     for name, value in fields.items():
@@ -59,7 +60,7 @@ class _Reader:
         self.warnings: list[str] = []
         self._spoilt = False
 
-    def read(self) -> Fields:
+    def read(self) -> Steps[Fields]:
         exchange = self._exchange
         headers = exchange.headers
         fields: Fields = {}
@@ -74,9 +75,9 @@ class _Reader:
             return fields | self._failure(exchange.status)
         content_type = headers.get("content-type", "").lower()
         if content_type.startswith("text/event-stream"):
-            return fields | self._stream(sse.EventSplitter(), sse.fields_of)
+            return fields | (yield from self._stream(sse.EventSplitter(), sse.fields_of))
         if "eventstream" in content_type:
-            return fields | self._stream(aws.FrameSplitter(), aws.payload_of)
+            return fields | (yield from self._stream(aws.FrameSplitter(), aws.payload_of))
         if not self._wire.keeps_content and "json" not in content_type:
             return fields  # a picture or a sound
         return fields | self._whole()
@@ -156,12 +157,13 @@ class _Reader:
             "only its beginning" in w or "cannot be read" in w for w in self.warnings
         )
 
-    def _stream(self, splitter: Any, fields_of: Any) -> Fields:
+    def _stream(self, splitter: Any, fields_of: Any) -> Steps[Fields]:
         found, tail = self._pieces()
         events: list[StreamEvent] = []
         done = False
         for piece in found:
             for raw in splitter.feed(piece.data):
+                yield from now_and_then(len(events))
                 done |= self._take(events, raw, piece.time, fields_of)
         if tail is not None:
             raws = splitter.resume(tail)
@@ -176,14 +178,18 @@ class _Reader:
         assembled: Json = {}
         finished = False
         try:
-            assembled, finished = self._wire.assemble(events)
+            assembled, finished = yield from self._wire.assemble(events)
         except Exception:  # noqa: BLE001 - as in _understand
             self.warnings.append("response: events of an unexpected shape; not read")
         fields |= self._understand(self._wire.response, assembled, "response")
         fields["stream"] = True
         fields["time_to_first_token_ms"] = self._first_token(events)
         ended = done or finished
-        error = next((e for event in events if (e := error_in(event.data, event.name))), None)
+        error = None
+        for number, event in enumerate(events):
+            yield from now_and_then(number)
+            if error := error_in(event.data, event.name):
+                break
         if error is not None:
             fields |= {"status": Status.ERROR, "error": error}
         elif ended and self._exchange.ending is not Ending.FAILED:

@@ -6,6 +6,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from llmobs.pipeline.slices import Steps
+
 __all__ = [
     "Fields",
     "Json",
@@ -36,6 +38,11 @@ class StreamEvent(NamedTuple):
     """False: it was too long to be kept; what is known of it are figures."""
 
 
+def _nothing(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
+    yield from ()
+    return {}, True
+
+
 class Wire(NamedTuple):
     """One dialect. All functions are pure; they take what a provider sent, however odd."""
 
@@ -43,7 +50,7 @@ class Wire(NamedTuple):
     """Reads the body of a request."""
     response: Callable[[Json], Fields]
     """Reads the body of an answer."""
-    assemble: Callable[[list[StreamEvent]], tuple[Json, bool]] = lambda events: ({}, True)
+    assemble: Callable[[list[StreamEvent]], Steps[tuple[Json, bool]]] = _nothing
     """Makes of a stream the body that an unstreamed answer would have had; and says if it ended."""
     is_content: Callable[[Json], bool] = lambda data: False
     """Whether a stream's event carries a piece of the answer: the first makes the time to first token."""
