@@ -132,8 +132,8 @@ class _Calls:
 
     - The index says which call; without one, the id does, and without an id it is the last one.
     - A new id is a new call, whatever the index: some servers say 0 each time.
-    - A name begins a new call if the last one has all its arguments, or has another name and no
-      index tells them apart. The same name again is no news; another one goes on.
+    - A name begins a new call if the last one has all its arguments and this brings more, or has
+      another name and no index tells them apart. The same name again is no news; another one goes on.
     """
 
     def __init__(self) -> None:
@@ -179,7 +179,8 @@ class _Calls:
             return call
         if not has_index and name != call["name"]:
             return None
-        return None if _is_whole(call) else call
+        adds = said.get("arguments") or said.get("input")
+        return None if adds and _is_whole(call) else call
 
     def whole(self) -> list[Json]:
         return [
