@@ -1,39 +1,25 @@
 """
-Write the reference pages that are made from the code: settings, events, drop reasons.
+Write the reference pages that are made from the code: API, settings, events, drop reasons.
 
 Run ``python docs/generate.py`` after changing one; a test fails if a page is not current.
 """
 
-import ast
-import inspect
-import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-import llmobs
-from llmobs import Status, codec, events
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from docs.docstrings import attribute_docs, first_paragraph
+from docs.generate_api import api_page
+
+from llmobs import codec, events
 from llmobs.pipeline import statistics
 from llmobs.settings import Settings
 
 HERE = Path(__file__).parent / "reference"
-
-
-def attribute_docs(cls: type) -> dict[str, str]:
-    """Return the docstring below each attribute of *cls*."""
-    tree = ast.parse(inspect.getsource(cls)).body[0]
-    assert isinstance(tree, ast.ClassDef)
-    docs = {}
-    for node, after in zip(tree.body, [*tree.body[1:], None], strict=True):
-        target = getattr(node, "target", None) or (getattr(node, "targets", None) or [None])[0]
-        if (
-            isinstance(target, ast.Name)
-            and isinstance(after, ast.Expr)
-            and isinstance(after.value, ast.Constant)
-        ):
-            docs[target.id] = " ".join(str(after.value.value).split())
-    return docs
 
 
 def settings_page() -> str:
@@ -76,12 +62,13 @@ def events_page() -> str:
         lines += [
             f"## {kind.event_type}",
             "",
-            f"`{kind.__name__}`: {first_line(kind)}",
+            f"`{kind.__name__}`: {first_paragraph(kind)}",
             "",
             *fields_table(kind, common),
         ]
     lines += [
-        "## error",
+        MESSAGES,
+        "## error info",
         "",
         "`ErrorInfo`, in the field `error` of events:",
         "",
@@ -90,8 +77,45 @@ def events_page() -> str:
     return "\n".join(lines)
 
 
-def first_line(kind: type) -> str:
-    return (inspect.getdoc(kind) or "").split("\n")[0]
+MESSAGES = """\
+## Messages
+
+`prompt` and `response` of a `prompt_call` are text, or a list of messages. The doors (OpenAI, Anthropic, httpx,
+LangChain, OpenTelemetry) write messages of the OpenTelemetry GenAI conventions, whoever the provider is:
+
+```json
+[
+  {"role": "system", "parts": [{"type": "text", "content": "Be brief."}]},
+  {"role": "user", "parts": [{"type": "text", "content": "Weather in Rome?"}]},
+  {"role": "assistant", "parts": [
+    {"type": "tool_call", "id": "call_1", "name": "weather", "arguments": {"city": "Rome"}}]},
+  {"role": "tool", "parts": [{"type": "tool_call_response", "id": "call_1", "response": "rain"}]}
+]
+```
+
+| member | of | |
+|---|---|---|
+| `role` | message | system, developer, user, assistant or tool |
+| `parts` | message | what was said, in order |
+| `name` | message | who said it, if told |
+| `finish_reason` | message | of answers, if told |
+| `type` | part | one of those below; what the conventions have no word for keeps the provider's |
+
+| part | its members |
+|---|---|
+| `text`, `reasoning`, `refusal` | `content` |
+| `tool_call` | `id`, `name`, `arguments` (an object; text if it is no JSON) |
+| `tool_call_response` | `id`, `response`; `is_error` if the tool failed |
+| `blob` | `modality` (image, audio, …), `mime_type`, `size` in bytes; never the content |
+| `uri`, `file` | `modality`, `uri` or `file_id` |
+
+What an application tells itself (`log_prompt_call`, `prompt_call()`, `finish`) is kept as given: text, messages
+in the words of its provider (`role`, `content`, `tool_calls`), or any other JSON.
+
+`event.prompt_text` and `event.response_text` give the text of either form, a line for each part, without
+roles, reasoning, tools and pictures; so do `call.prompt_text` and `call.response_text` of a `prompt_call()` block.
+The tools that an answer asks for are in `tool_calls`, too.
+"""
 
 
 def fields_table(kind: Any, leave_out: set[str]) -> list[str]:
@@ -127,87 +151,6 @@ def drop_reasons_page() -> str:
             "",
         ]
     )
-
-
-API = {
-    "Clients": ["Client", "AsyncClient"],
-    "Runs and what happens in them": ["Tracker", "PromptCall", "AgentStep", "ToolCall"],
-    "Reports": ["FlushReport", "Statistics"],
-}
-FUNCTIONS = [
-    "run",
-    "current_run",
-    "current_tracker",
-    "default_client",
-    "bind_run",
-    "observe",
-    "flush_on_signals",
-]
-
-
-def api_page() -> str:
-    lines = [
-        "# API",
-        "",
-        "What `import llmobs` offers. See also [events](events.md) and [settings](settings.md).",
-        "",
-    ]
-    for title, names in API.items():
-        lines += [f"## {title}", ""]
-        for name in names:
-            lines += class_entry(name)
-    lines += ["## Functions", ""]
-    for name in FUNCTIONS:
-        lines += [f"### {name}", "", *callable_entry(name, getattr(llmobs, name))]
-    return "\n".join(lines)
-
-
-def class_entry(name: str) -> list[str]:
-    cls = getattr(llmobs, name)
-    lines = [f"### {name}", "", *prose(inspect.getdoc(cls) or "")]
-    for member in sorted(dir(cls)):
-        value = inspect.getattr_static(cls, member)
-        defined = any(
-            member in vars(base) for base in cls.__mro__ if base.__module__.startswith("llmobs")
-        )
-        if member.startswith("_") or not defined:
-            continue
-        if inspect.isfunction(value) and value.__doc__:
-            lines += [f"#### {name}.{member}", "", *callable_entry(member, value)]
-    return lines
-
-
-def callable_entry(name: str, value: Any) -> list[str]:
-    star = "async " if inspect.iscoroutinefunction(value) else ""
-    signature = inspect.signature(value)
-    parameters = [
-        parameter.replace(annotation=inspect.Parameter.empty)
-        for parameter in signature.parameters.values()
-        if parameter.name != "self"
-    ]
-    bare = signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
-    return [
-        "```",
-        f"{star}{name}{bare}".replace(str(Status.SUCCESS.__repr__()), "'success'"),
-        "```",
-        "",
-        *prose(inspect.getdoc(value) or ""),
-    ]
-
-
-def prose(text: str) -> list[str]:
-    # Google sections become lists; reST code quotes become Markdown's.
-    text = re.sub(r":\w+:`", "`", text.replace("``", "`").replace("::\n", ":\n"))
-    lines = []
-    for line in text.split("\n"):
-        if line in ("Args:", "Raises:"):
-            lines += [f"*{line[:-1]}*", ""]
-        elif line.startswith("    ") and not line.startswith("     ") and ":" in line:
-            head, _, rest = line.strip().partition(":")
-            lines.append(f"- `{head}`:{rest}")
-        else:
-            lines.append(line)
-    return [*lines, ""]
 
 
 PAGES = {

@@ -1,8 +1,11 @@
 """The documentation says what is true: pages are current, links lead somewhere, examples run."""
 
+import importlib
 import re
 import runpy
 import sys
+import tomllib
+from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +32,71 @@ def test_the_page_on_usage_is_current() -> None:
     generate = runpy.run_path(str(ROOT / "docs" / "generate_usage.py"))
     page = (ROOT / "docs" / "reference" / "usage.md").read_text()
     assert page == generate["page"](), "usage.md is not current: run python docs/generate_usage.py"
+
+
+API = (ROOT / "docs" / "reference" / "api.md").read_text()
+DESCRIBED = {
+    "llmobs": llmobs.__all__,
+    "llmobs.contrib.fastapi": None,
+    "llmobs.contrib.openai": None,
+    "llmobs.contrib.anthropic": None,
+    "llmobs.contrib.httpx": ["instrument", "uninstrument"],
+    "llmobs.contrib.langchain": None,
+    "llmobs.contrib.opentelemetry": None,
+    "llmobs.testing": None,
+}
+"""Modules with what the reference must have of them; None for all that they offer."""
+
+
+@pytest.mark.parametrize("module", DESCRIBED)
+def test_the_reference_has_all_that_is_public(module: str) -> None:
+    prefix = "" if module == "llmobs" else f"{module}."
+    for name in DESCRIBED[module] or importlib.import_module(module).__all__:
+        entry = re.search(
+            rf"^(### {prefix}{name}|\| (\[`{name}`\]|`{name}`).*)$", API, re.MULTILINE
+        )
+        assert entry, f"docs/generate_api.py leaves out {module}.{name}"
+
+
+def test_the_reference_has_the_fixture_values_and_fields() -> None:
+    assert "### llmobs_events" in API
+    for kind in (getattr(llmobs, name) for name in llmobs.__all__):
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            for each in kind:
+                assert re.search(rf"^\| `{each.name}` \| `{each.value}` \| \S.* \|$", API, re.M), (
+                    each
+                )
+    for report in (llmobs.FlushReport, llmobs.Statistics, llmobs.ErrorInfo, llmobs.ClientInfo):
+        entry = API.partition(f"### {report.__name__}\n")[2].partition("\n### ")[0]
+        for name in report.__struct_fields__:
+            assert re.search(rf"^\| `{name}` \| \S.* \|$", entry, re.MULTILINE), (report, name)
+
+
+def test_the_reference_hides_what_is_internal() -> None:
+    for name in ("after_fork", "enclose", "expect", "refuse", "drain", "_write"):
+        assert not re.search(rf"[.]{name}$|^{name}\(", API, re.MULTILINE), name
+
+
+def test_every_field_of_an_event_has_a_meaning() -> None:
+    page = (ROOT / "docs" / "reference" / "events.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \| [^|]+ \|  \|$", page, re.MULTILINE) == []
+
+
+UNBUILT = re.compile(
+    r"llmobs\.(contrib\.)?(django|server|viewer|dashboard)|contrib\.django|`\.django`|llmobs serve"
+    r"|own collector|with a viewer|llmobs\.(un)?instrument\(|\[serve\]",
+    re.IGNORECASE,
+)
+
+
+def test_nothing_is_promised_that_is_not_there() -> None:
+    sources = [*PAGES, *sorted((ROOT / "src").rglob("*.py")), ROOT / "pyproject.toml"]
+    for path in sources:
+        assert not UNBUILT.search(path.read_text()), path
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "django" not in project["keywords"]
+    for extra in re.findall(r"llmobs\[([\w,]+)\]", "".join(page.read_text() for page in PAGES)):
+        assert set(extra.split(",")) <= set(project["optional-dependencies"]), extra
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

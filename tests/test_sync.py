@@ -1,5 +1,6 @@
 """llmobs.sync: the client for threads and scripts."""
 
+import inspect
 import subprocess
 import sys
 import threading
@@ -165,3 +166,9 @@ def test_importing_is_cheap_and_brings_no_extra() -> None:
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[] 1"
+
+
+def test_the_module_s_run_takes_what_a_client_s_takes() -> None:
+    of_client = dict(inspect.signature(Client.run).parameters)
+    del of_client["self"]
+    assert list(inspect.signature(llmobs.run).parameters.values()) == list(of_client.values())

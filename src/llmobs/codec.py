@@ -2,7 +2,7 @@
 Values in and out: snapshots of what callers hand over (see `llmobs.values`), and JSON that never fails.
 
 The native JSON of an event is its struct, field by field, defaults left out, with ``event_type``
-as the tag. It is what the SQLite store, JSONL files, the spool and llmobs' own collector speak.
+as the tag. It is what the SQLite store, JSONL files, the spool and the HTTP sink's native wire speak.
 """
 
 from typing import Any

@@ -73,17 +73,27 @@ class Run:
     """Whether it is over for all who inherited it too; see `Entry`."""
     outer: Frame | None = None
     trace_id: str | None = None
+    """W3C trace id, if the run is part of a trace."""
     span_id: str | None = None
+    """W3C span id of what called it."""
     user_id: str | None = None
+    """On whose behalf."""
     session_id: str | None = None
+    """Conversation it belongs to."""
     client_run_id: str | None = None
     """The id that a caller who is not trusted gave it; it is not the run's."""
     release: str | None = None
+    """Version of the application."""
     service_name: str | None = None
+    """Service it runs in, if not the one of the settings."""
     tags: tuple[str, ...] = ()
+    """Carried by all its events."""
     metadata: dict[str, Any] | None = None
+    """Recorded with the run's own event."""
     kind: str = "job"
+    """``http``, ``websocket`` or ``job``."""
     name: str | None = None
+    """What it is: ``POST /chat/{id}``, or the name of a job."""
 
     steps: int = 0
     """Agent steps counted so far; numbers the next one."""
@@ -94,8 +104,11 @@ class Run:
     failures: int = 0
     """How many of them failed."""
     tokens_input: int = 0
+    """Sum of the known counts of its calls, once they are prepared."""
     tokens_output: int = 0
+    """As `tokens_input`."""
     cost_usd: float | None = None
+    """Sum of the known costs, US dollars; None if none is known."""
 
     sampled: bool | None = None
     """Whether its events are kept; None until first asked."""
@@ -103,7 +116,9 @@ class Run:
     def __init__(self, run_id: str | None = None) -> None:
         self.run_id = run_id
         self.started = time.perf_counter()
+        """When it began, by ``time.perf_counter``."""
         self.timestamp = datetime.now(UTC)
+        """When it began, UTC."""
 
     @property
     def run_id(self) -> str:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final
 from msgspec import Struct
 
 from llmobs.kinds import class_name
+from llmobs.messages import text_in
 from llmobs.values import snapshot, text_of
 
 __all__ = [
@@ -48,43 +49,66 @@ class EventType(StrEnum):
     """What happened."""
 
     PROMPT_CALL = "prompt_call"
+    """A call of a model: `PromptCallEvent`."""
     TOOL_CALL = "tool_call"
+    """An execution of a tool: `ToolCallEvent`."""
     AGENT_STEP = "agent_step"
+    """A step of an agent: `AgentStepEvent`."""
     ERROR = "error"
+    """An error of the application: `ErrorEvent`."""
     ASSERTION_FAILED = "assertion_failed"
+    """A check that failed: `AssertionFailedEvent`."""
     HALLUCINATION_DETECTED = "hallucination_detected"
+    """An answer found to be made up: `HallucinationDetectedEvent`."""
     COST_THRESHOLD_EXCEEDED = "cost_threshold_exceeded"
+    """WatchLLM's server's word for a `PERFORMANCE_ALERT`; no event of llmobs has it."""
     PERFORMANCE_ALERT = "performance_alert"
+    """A measure that crossed its threshold: `PerformanceAlertEvent`."""
     RUN = "run"
+    """A finished run: `RunEvent`."""
 
 
 class Status(StrEnum):
     """How it ended."""
 
     SUCCESS = "success"
+    """As wanted; the default."""
     ERROR = "error"
+    """It failed: an exception, an error of the provider, a 5xx."""
     TIMEOUT = "timeout"
+    """It failed because it took too long (``TimeoutError``)."""
     ASSERTION_FAILED = "assertion_failed"
+    """It came to an end, and a check on it failed."""
     WARNING = "warning"
+    """It came to an end, and something about it is not as wanted; no failure."""
     CANCELLED = "cancelled"
+    """Somebody stopped it: a cancelled task, a closed stream; no failure."""
 
 
 class StepType(StrEnum):
     """What an agent did in a step."""
 
     REASONING = "reasoning"
+    """It thought, or planned; the default."""
     TOOL_CALL = "tool_call"
+    """It used a tool."""
     VALIDATION = "validation"
+    """It checked something."""
     OUTPUT = "output"
+    """It put together what it answers."""
 
 
 class Severity(StrEnum):
     """How bad it is; members order by meaning, ``LOW < MEDIUM < HIGH < CRITICAL``."""
 
     LOW = "low"
+    """Worth a note."""
     MEDIUM = "medium"
+    """Worth a look; the default."""
     HIGH = "high"
+    """Users are concerned."""
     CRITICAL = "critical"
+    """At once."""
 
     @property
     def rank(self) -> int:
@@ -110,32 +134,44 @@ class AssertionType(StrEnum):
     """What kind of check failed."""
 
     RESPONSE_FORMAT = "response_format"
+    """The answer has not the form asked for."""
     CONTENT_FILTER = "content_filter"
+    """A filter of contents refused it."""
     SAFETY_CHECK = "safety_check"
+    """It is not safe to show."""
     CUSTOM = "custom"
+    """A check of your own; the default."""
 
 
 class DetectionMethod(StrEnum):
     """How a hallucination was found."""
 
     HEURISTIC = "heuristic"
+    """By rules; the default."""
     MODEL_ENSEMBLE = "model_ensemble"
+    """By asking several models."""
     GROUND_TRUTH_VERIFICATION = "ground_truth_verification"
+    """By comparing with what is known to be true."""
 
 
 class AlertType(StrEnum):
     """Which measure crossed its threshold."""
 
     COST_SPIKE = "cost_spike"
+    """Cost."""
     LATENCY_SPIKE = "latency_spike"
+    """Time; the default."""
     ERROR_RATE_SPIKE = "error_rate_spike"
+    """Share of failures."""
     TOKEN_LIMIT = "token_limit"  # noqa: S105 - the name of an alert
+    """Tokens."""
 
 
 class ClientInfo(Struct, frozen=True, omit_defaults=True, gc=False):
     """The process that recorded an event."""
 
     hostname: str | None = None
+    """Name of the machine."""
     sdk_version: str | None = None
     """Version of llmobs."""
     platform: str | None = None
@@ -269,16 +305,23 @@ class Event(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event
     span_id: str | None = None
     """W3C span id."""
     project_id: str | None = None
+    """Project it belongs to."""
     service_name: str | None = None
+    """Service that recorded it (``service.name``)."""
     environment: str | None = None
+    """production, staging, development, or your own word."""
     release: str | None = None
     """Version of the application."""
     user_id: str | None = None
+    """On whose behalf."""
     session_id: str | None = None
     """Conversation this run belongs to (``gen_ai.conversation.id``)."""
     tags: tuple[str, ...] = ()
+    """Words to find it by."""
     metadata: dict[str, Any] | None = None
+    """Anything else, as JSON."""
     client: ClientInfo | None = None
+    """The process that recorded it."""
     warnings: tuple[str, ...] = ()
     """What could not be recorded as given, in words."""
     standalone: bool = False
@@ -322,17 +365,23 @@ class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="pr
     latency_ms: float | None = None
     """From the request to the last byte of the answer."""
     status: str = Status.SUCCESS
+    """How it ended, mostly one of `Status`."""
     error: ErrorInfo | None = None
+    """What went wrong, if it failed."""
     prompt_template_id: str | None = None
+    """Your name of the template the prompt was made from."""
     model_version: str | None = None
     """Model that answered (``gen_ai.response.model``)."""
     response_metadata: dict[str, Any] | None = None
+    """What else is known of the answer: what applications add, and what has no field here."""
     tool_calls: list[dict[str, Any]] | None = None
+    """Tools the model asked for: ``id``, ``name`` and ``arguments`` of each."""
     operation: str = "chat"
     """``gen_ai.operation.name``: chat, text_completion, embeddings, generate_content."""
     provider: str | None = None
     """``gen_ai.provider.name``."""
     finish_reason: str | None = None
+    """Why the answer ended, in the provider's word: stop, length, tool_calls, end_turn."""
     cost_usd: float | None = None
     """None when no price is known; never guessed."""
     cost_source: str | None = None
@@ -348,6 +397,7 @@ class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="pr
     tokens_cache_write: int | None = None
     """Written to the provider's cache."""
     tokens_reasoning: int | None = None
+    """Written to think with; part of ``tokens_output``."""
     usage: dict[str, int] | None = None
     """
     Every other count, named as in ``genai-prices``. Parts of ``tokens_input``:
@@ -362,20 +412,43 @@ class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="pr
     time_to_first_token_ms: float | None = None
     """From the request to the first piece of content, for streams."""
     stream: bool | None = None
+    """Whether the answer came in pieces."""
     response_id: str | None = None
+    """The provider's id of the answer (``gen_ai.response.id``)."""
     request_id: str | None = None
     """The provider's id of the HTTP request."""
     http_status: int | None = None
+    """HTTP status of the answer."""
     attempt: int | None = None
     """1 for the first try, 2 for the SDK's first retry."""
     service_tier: str | None = None
+    """Tier the provider served it in; prices may depend on it."""
     server_address: str | None = None
+    """Host that was asked."""
     request_params: dict[str, Any] | None = None
     """Temperature and its like, tool definitions, response format."""
     prompt_embedding: list[float] | None = None
+    """Vector of the prompt, if the application tells it."""
     response_embedding: list[float] | None = None
+    """Vector of the answer, if the application tells it."""
     errors: tuple[str, ...] = ()
     """Error texts in the form LLM Sentinel takes."""
+
+    @property
+    def prompt_text(self) -> str:
+        """
+        The text of `prompt`: itself, or that of its messages, a line for each part; without roles,
+        tools and pictures. Empty if there is none.
+        """
+        return text_in(self.prompt)
+
+    @property
+    def response_text(self) -> str:
+        """
+        The text of `response`: itself, or that of its messages, a line for each part; without
+        reasoning and calls of tools. Empty if there is none.
+        """
+        return text_in(self.response)
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -396,11 +469,17 @@ class ToolCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="tool
     event_type: ClassVar[EventType] = EventType.TOOL_CALL
 
     tool_name: str = ""
+    """Which tool."""
     input: Any = None
+    """What it was given."""
     output: Any = None
+    """What it returned."""
     latency_ms: float | None = None
+    """How long it took."""
     status: str = Status.SUCCESS
+    """How it ended, mostly one of `Status`."""
     error: ErrorInfo | None = None
+    """What went wrong, if it failed."""
     tool_id: str | None = None
     """The model's id of this call (``gen_ai.tool.call.id``)."""
 
@@ -411,15 +490,25 @@ class AgentStepEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="age
     event_type: ClassVar[EventType] = EventType.AGENT_STEP
 
     step_number: int = 0
+    """Place among the steps of the run, from 1."""
     step_name: str = ""
+    """Which step."""
     step_type: str = StepType.REASONING
+    """What it did, mostly one of `StepType`."""
     input_data: Any = None
+    """What it was given."""
     output_data: Any = None
+    """What came of it."""
     latency_ms: float | None = None
+    """How long it took."""
     status: str = Status.SUCCESS
+    """How it ended, mostly one of `Status`."""
     reasoning: str | None = None
+    """Why it did what it did, in words."""
     context: dict[str, Any] | None = None
+    """Anything that helps to understand it."""
     error: ErrorInfo | None = None
+    """What went wrong, if it failed."""
 
 
 class ErrorEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="error"):
@@ -428,7 +517,9 @@ class ErrorEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="error")
     event_type: ClassVar[EventType] = EventType.ERROR
 
     error: ErrorInfo
+    """What went wrong."""
     context: dict[str, Any] | None = None
+    """Anything that helps to understand it."""
 
 
 class AssertionFailedEvent(
@@ -439,10 +530,15 @@ class AssertionFailedEvent(
     event_type: ClassVar[EventType] = EventType.ASSERTION_FAILED
 
     assertion_name: str = ""
+    """Which check."""
     assertion_type: str = AssertionType.CUSTOM
+    """What kind of check, mostly one of `AssertionType`."""
     expected: Any = None
+    """What the answer should have been."""
     actual: Any = None
+    """What it was."""
     severity: str = Severity.MEDIUM
+    """How bad it is, mostly one of `Severity`."""
 
     @property
     def failed(self) -> bool:
@@ -458,11 +554,15 @@ class HallucinationDetectedEvent(
     event_type: ClassVar[EventType] = EventType.HALLUCINATION_DETECTED
 
     detection_method: str = DetectionMethod.HEURISTIC
+    """How it was found, mostly one of `DetectionMethod`."""
     confidence_score: float | None = None
     """0 to 1."""
     flagged_content: str = ""
+    """The words that are made up."""
     ground_truth: str | None = None
+    """What is true."""
     recommendations: tuple[str, ...] = ()
+    """What to do about it."""
 
 
 class PerformanceAlertEvent(
@@ -473,10 +573,15 @@ class PerformanceAlertEvent(
     event_type: ClassVar[EventType] = EventType.PERFORMANCE_ALERT
 
     alert_type: str = AlertType.LATENCY_SPIKE
+    """Which measure, mostly one of `AlertType`."""
     threshold: float | None = None
+    """What it should not cross, in the unit of the measure."""
     actual_value: float | None = None
+    """What it was, in the same unit."""
     window_minutes: int | None = None
+    """Over how long it was measured."""
     affected_models: tuple[str, ...] = ()
+    """Models it is about."""
 
 
 class RunEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="run"):
@@ -491,19 +596,25 @@ class RunEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="run"):
     client_run_id: str | None = None
     """The id its caller sent with the request, where the application does not trust its callers."""
     method: str | None = None
+    """HTTP method of a request."""
     route: str | None = None
     """Template, not the path: it groups."""
     http_status: int | None = None
+    """HTTP status of the answer; of a WebSocket, 101 or that of its refusal."""
     latency_ms: float | None = None
     """Until the last byte of the body went out."""
     status: str = Status.SUCCESS
+    """How it ended, mostly one of `Status`."""
     error: ErrorInfo | None = None
+    """What ended it, if it failed."""
     events: int = 0
     """Events recorded under this run, this one not counted."""
     errors: int = 0
     """How many of them failed."""
     tokens_input: int = 0
+    """Sum of the known counts of its calls."""
     tokens_output: int = 0
+    """Sum of the known counts of its calls."""
     cost_usd: float | None = None
     """Sum of the known costs; None if none is known."""
 

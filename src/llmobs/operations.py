@@ -15,8 +15,10 @@ from llmobs.events import Status
 from llmobs.fields import PromptCallFields
 from llmobs.ids import new_id
 from llmobs.joining import Sighting
+from llmobs.messages import text_in
 from llmobs.sightings import sightings
 from llmobs.told import prompt_call
+from llmobs.values import snapshot
 
 if TYPE_CHECKING:
     from llmobs.tracker import Tracker
@@ -125,8 +127,11 @@ class PromptCall(Operation):
     _sighting: Sighting | None = None
     _is_told = False
     response: Any = ""
+    """The answer: text, or a list of messages."""
     tokens_input: int | None = None
+    """Tokens of the prompt, cached ones included; None while unknown."""
     tokens_output: int | None = None
+    """Tokens of the answer, reasoning included; None while unknown."""
 
     def __init__(
         self, tracker: Tracker, *, model: str, prompt: Any, fields: dict[str, Any]
@@ -134,6 +139,16 @@ class PromptCall(Operation):
         super().__init__(tracker, fields)
         self.model = model
         self.prompt = snapshot(prompt)  # what the block changes later is not what was given
+
+    @property
+    def prompt_text(self) -> str:
+        """The text of what is asked; see `llmobs.events.PromptCallEvent`."""
+        return text_in(snapshot(self.prompt))
+
+    @property
+    def response_text(self) -> str:
+        """The text of the answer told so far; see `llmobs.events.PromptCallEvent`."""
+        return text_in(snapshot(self.response))
 
     def first_token(self) -> None:
         """Note that the first piece of a streamed answer came; later calls change nothing."""

@@ -408,10 +408,21 @@ def run(
     session_id: str | None = None,
     tags: Sequence[str] = (),
     metadata: Mapping[str, Any] | None = None,
+    release: str | None = None,
+    trace_id: str | None = None,
+    span_id: str | None = None,
 ) -> Tracker:
     """Return a run of the default client; see `Client.run`."""
     return default_client().run(
-        run_id, name=name, user_id=user_id, session_id=session_id, tags=tags, metadata=metadata
+        run_id,
+        name=name,
+        user_id=user_id,
+        session_id=session_id,
+        tags=tags,
+        metadata=metadata,
+        release=release,
+        trace_id=trace_id,
+        span_id=span_id,
     )
 
 

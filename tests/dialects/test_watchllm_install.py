@@ -39,7 +39,7 @@ def test_the_pythons_it_runs_on() -> None:
 
 BARE = """
 import importlib.abc, sys
-extras = {"aiokafka", "cramjam", "opentelemetry", "genai_prices", "starlette", "uvicorn", "jinja2",
+extras = {"aiokafka", "cramjam", "opentelemetry", "genai_prices", "starlette", "uvicorn",
           "click", "rich", "openai", "anthropic", "langchain_core", "langchain", "requests", "httpx"}
 
 class Missing(importlib.abc.MetaPathFinder):

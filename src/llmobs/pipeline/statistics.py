@@ -45,10 +45,15 @@ class SinkState(StrEnum):
     """What a sink is doing."""
 
     IDLE = "idle"
+    """Nothing waits."""
     DELIVERING = "delivering"
+    """A batch is on its way."""
     RETRYING = "retrying"
+    """The last attempt failed; the next one waits for its time."""
     UNAUTHORIZED = "unauthorized"
+    """It refuses our key; tried again once a minute."""
     CLOSED = "closed"
+    """The client is closed."""
 
 
 class Statistics(Struct, frozen=True, kw_only=True):
@@ -73,6 +78,7 @@ class Statistics(Struct, frozen=True, kw_only=True):
     retries: int = 0
     """Delivery attempts beyond the first."""
     state: SinkState = SinkState.IDLE
+    """What the sink is doing; of several, the state furthest from idle."""
     last_error: str | None = None
     """What the sink said last, if it refused anything."""
     sinks: dict[str, "Statistics"] = field(default_factory=dict)
@@ -88,8 +94,11 @@ class FlushReport(Struct, frozen=True, kw_only=True):
     """What became of events between the call of ``flush()`` and its return."""
 
     delivered: int = 0
+    """Events the sinks confirmed."""
     spooled: int = 0
+    """Events that went to disk, less those that came back from it."""
     dropped: dict[str, int] = field(default_factory=dict)
+    """Events given up, by :class:`DropReason`."""
     pending: int = 0
     """Events still waiting: 0 unless the deadline passed or others kept recording."""
 

@@ -2,7 +2,7 @@
 What the answer to ``events/batch`` says about the events: kept, refused one by one, or not ours.
 
 The status does not tell: WatchLLM's server answers 200 when it refused events, and when the key
-is wrong. llmobs' own collector answers in the same form.
+is wrong.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""A sink that posts batches to an HTTP collector: WatchLLM's server, or llmobs' own."""
+"""A sink that posts batches to an HTTP collector: WatchLLM's server, or one of yours."""
 
 import os
 from collections.abc import Sequence
@@ -28,9 +28,8 @@ class HTTPSink:
     Posts batches as JSON to ``{base_url}/events/batch``, with the key as a bearer token.
 
     Two wires: ``watchllm`` is what WatchLLM's server takes (100 events and 1 MiB a request, no
-    compression; fields it does not know travel as metadata), and llmobs' own collector as well;
-    ``native`` is every field of every event, compressed, in batches of the client's size, for
-    llmobs' own collector.
+    compression; fields it does not know travel as metadata); ``native`` is every field of every
+    event, compressed, in batches of the client's size, for a collector of yours.
 
     Args:
         base_url: For instance ``https://collector.example/v1``.
