@@ -18,7 +18,6 @@ from llmobs.joining import Sighting
 from llmobs.messages import text_in
 from llmobs.sightings import sightings
 from llmobs.told import prompt_call
-from llmobs.values import snapshot
 
 if TYPE_CHECKING:
     from llmobs.tracker import Tracker
