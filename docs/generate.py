@@ -22,15 +22,61 @@ from llmobs.settings import Settings
 HERE = Path(__file__).parent / "reference"
 
 
+SETTINGS = """\
+Each is a keyword of `Client`, `AsyncClient` and the middlewares, and an environment variable `LLMOBS_<NAME>`. A wrong
+value raises `ConfigurationError`, which names it and what would be right.
+
+## Where values come from
+
+The first of these that has a value wins:
+
+1. the keyword;
+2. the `Settings` object given first: `Client(Settings(...))`;
+3. the environment variable `LLMOBS_<NAME>`, in any case; an empty one counts as not set. For `service_name` after
+   it `OTEL_SERVICE_NAME`;
+4. the default.
+
+The environment is read when a client is built: by `Client()` and `AsyncClient()`, by the middleware when the application
+starts, and by `llmobs.run()` and `llmobs.current_tracker()` outside any run when they are first called. Changes
+after that are not seen. A `Settings` object has read it already. Mappings are JSON:
+`LLMOBS_PRICES='{"my-model": {"input": 1, "output": 4}}'`.
+
+### .env files
+
+llmobs opens no `.env` file by itself: whoever starts the process puts it into the environment. That way other libraries and the
+command line see the same.
+
+| by | how |
+|---|---|
+| uvicorn | `uvicorn app:app --env-file .env` |
+| a shell | `set -a; . ./.env; set +a` |
+| Docker, Compose | `--env-file .env`, `env_file: .env` |
+| systemd | `EnvironmentFile=` |
+| Python | `load_dotenv()` of `python-dotenv`, before the client is built |
+
+Settings are read with pydantic-settings, so a file of LLMOBS variables and nothing else can be named as well. The
+environment wins over it:
+
+```python
+from pathlib import Path
+
+import llmobs
+
+Path("llmobs.env").write_text("LLMOBS_SERVICE_NAME=shop\\nLLMOBS_SINK=jsonl:///events.jsonl\\n")
+
+client = llmobs.Client(llmobs.Settings(_env_file="llmobs.env"))
+assert client.settings.service_name == "shop"
+client.close()
+```
+"""
+
+
 def settings_page() -> str:
     docs = attribute_docs(Settings)
     lines = [
         "# Settings",
         "",
-        "Each is a keyword of `Client`, `AsyncClient` and the middlewares, and an environment variable",
-        "`LLMOBS_<NAME>`; keywords win. A wrong value raises `ConfigurationError`, which names the",
-        "variable and what would be right.",
-        "",
+        SETTINGS,
     ]
     for name, field in Settings.model_fields.items():
         default = "none" if field.default is None else f"`{field.default!r}`"
