@@ -36,15 +36,15 @@ The first of these that has a value wins:
    it `OTEL_SERVICE_NAME`;
 4. the default.
 
-The environment is read when a client is built: by `Client()` and `AsyncClient()`, by the middleware when the application
-starts, and by `llmobs.run()` and `llmobs.current_tracker()` outside any run when they are first called. Changes
-after that are not seen. A `Settings` object has read it already. Mappings are JSON:
+The environment is read when a client is built: by `Client()` and `AsyncClient()`, by the middleware when the
+application starts, and by `llmobs.run()` and `llmobs.current_tracker()` outside any run when they are first called.
+Changes after that are not seen. A `Settings` object has read it already. Mappings are JSON:
 `LLMOBS_PRICES='{"my-model": {"input": 1, "output": 4}}'`.
 
 ### .env files
 
-llmobs opens no `.env` file by itself: whoever starts the process puts it into the environment. That way other libraries and the
-command line see the same.
+llmobs opens no `.env` file by itself: whoever starts the process puts it into the environment. That way other
+libraries and the command line see the same.
 
 | by | how |
 |---|---|
