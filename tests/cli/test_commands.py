@@ -293,3 +293,12 @@ class TestExport:
 
     def test_a_file_that_cannot_be_written(self, cli: CLI) -> None:
         assert "llmobs: " in cli("export", "-o", "no/such/folder/x.csv", code=1).stderr
+
+
+def test_a_pipe_gets_whole_texts_and_a_drawing_that_fits(
+    store: Path, invoke: CLI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    shown = invoke("show", "run-agent").stdout
+    assert max(map(len, shown.splitlines())) <= 160
+    assert "get_weather" in shown

@@ -20,6 +20,8 @@ __all__ = ["Waterfall", "end_of"]
 
 _TIMES = 20
 """Columns for when it began and how long it took."""
+_WIDEST: Final = 160
+"""Columns of the drawing at most; where there is more room, texts alone use it."""
 _SHOWN = 200
 """Characters of a prompt or answer shown unless all is asked for."""
 FULL_CHARACTERS: Final = 200_000
@@ -62,7 +64,9 @@ class Waterfall:
         self, out: Console, *, started: datetime, total_ms: float, full: bool = False
     ) -> None:
         self._width = max(60, out.width)
-        self._bar = max(12, (self._width - _TIMES) // 3)
+        drawn = min(self._width, _WIDEST)
+        self._bar = max(12, (drawn - _TIMES) // 3)
+        self._head = drawn - _TIMES - self._bar - 1
         self._out = out
         self._started = started
         self._total = total_ms if isfinite(total_ms) and total_ms > 0 else 1.0
@@ -80,7 +84,9 @@ class Waterfall:
         offset = (event.timestamp - self._started).total_seconds() * 1000
         latency = getattr(event, "latency_ms", None)
         head = Text.assemble((node.branch, "dim"), title(event))
-        head.truncate(self._width - _TIMES - self._bar - 1, overflow="ellipsis", pad=True)
+        if self._width <= _WIDEST:
+            head.truncate(self._head, overflow="ellipsis")
+        head.pad_right(max(self._head - head.cell_len, 0))
         times = f" {'+' + duration(offset):>9} {duration(latency):>9} "
         yield Text.assemble(head, (times, "dim"), self._bar_of(event, offset, latency))
         indent = Text(node.trunk, style="dim")
