@@ -22,6 +22,7 @@ __all__ = [
     "Sighting",
     "calls_of",
     "is_like",
+    "is_vague",
     "lock",
     "may_be_same",
     "renew_lock",
@@ -173,6 +174,7 @@ class Call:
         """Whether the event has left: nothing can be added any more."""
         self.has_usage = False
         self._crowd = crowd
+        self._late: list[Sighting] = []
         self._failed = any(part.failed for part in parts)
         for part in parts:
             part.called = self
@@ -192,7 +194,7 @@ class Call:
     def add(self, more: list[Sighting]) -> bool:
         """Add what another door tells late, unless the event has left; with the lock held."""
         if not self.is_read:
-            self.parts += [part for part in more if part not in self.parts]
+            self._late += [part for part in more if part not in self.parts]
         for part in more:
             part.called = self
         return not self.is_read
@@ -204,7 +206,7 @@ class Call:
             self._crowd.pair()
         with lock:
             self.is_read = True
-            parts = sorted(self.parts, key=lambda part: _RANK[part.door])
+            parts = sorted([*self.parts, *self._late], key=lambda part: _RANK[part.door])
         known = [part for part in parts if part.event is not None]
         for part in known:
             yield from _read(part)
@@ -288,12 +290,21 @@ def is_like(one: Sighting, other: Sighting, model: str = "") -> bool:
     return _is_same_model(mine, its) and _begins_in(one, other) and _begins_in(other, one)
 
 
+def is_vague(root: Sighting) -> bool:
+    """Whether it may turn out to be about any model: some spans tell of theirs only when they end."""
+    return root.door == "span" and root.ended is None and not any(p.model for p in root.parts)
+
+
 def may_be_same(one: Sighting, other: Sighting) -> bool:
     """Whether both may be the same call, seen by different doors; none of them goes around the other."""
     doors = {part.door for part in one.parts}
-    return "block" not in (one.door, other.door) and (
-        doors.isdisjoint(part.door for part in other.parts) and is_like(one, other)
-    )
+    if "block" in (one.door, other.door) or not doors.isdisjoint(p.door for p in other.parts):
+        return False
+    if one.tracker.client is not other.tracker.client:
+        return False  # each has its own ledger
+    if is_vague(one) or is_vague(other):
+        return _begins_in(one, other) and _begins_in(other, one)
+    return is_like(one, other)
 
 
 def _ids(one: Sighting, other: Sighting) -> str:

@@ -7,7 +7,8 @@ A `Sighting` is what one door saw of one call. Two rules say which belong togeth
   last attempt inside a block is the block's; earlier ones are events of their own.
 - Else, within one run or trace (outside any run: one task), the same response id, or the same model
   at the same time. Never two of one door, each once. Several like ones are paired by response id, or
-  by order where that is unknown, which ``warnings`` say.
+  by order where that is unknown, which ``warnings`` say. A span that names no model before its end may
+  be any of these until then: they wait for it, unless as many spans as calls have told of theirs.
 
 What has to wait is counted as pending by its client, and bounded in number and age.
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import suppress
 from time import perf_counter
@@ -29,7 +30,16 @@ from typing import Any, Final
 from llmobs import joining
 from llmobs.events import PromptCallEvent, Status
 from llmobs.guard import internal_errors
-from llmobs.joining import GRACE_SECONDS, Call, Sighting, calls_of, is_like, may_be_same, warn
+from llmobs.joining import (
+    GRACE_SECONDS,
+    Call,
+    Sighting,
+    calls_of,
+    is_like,
+    is_vague,
+    may_be_same,
+    warn,
+)
 
 __all__ = [
     "MAX_WAITING",
@@ -130,6 +140,7 @@ class Sightings:
             sighting.event, sighting.size, sighting.failed = event, size, failed
             sighting.ended = perf_counter()
             self._open.pop(id(sighting), None)
+            others = self._waiting_for(sighting)
             outer = sighting.outer
             tell = None
             if outer is not None and outer.ended is None and event.status == Status.CANCELLED:
@@ -137,6 +148,9 @@ class Sightings:
         if tell is not None:
             tell()
         self._advance(sighting.root)
+        for other in others:
+            if not may_be_same(sighting.root, other):
+                self._decide(other)
 
     def drop(self, sighting: Sighting) -> None:
         """Forget what turned out to be no call: a redirect, a span about something else."""
@@ -147,10 +161,13 @@ class Sightings:
             if inner is not None:
                 inner.outer = outer
             sighting.outer = sighting.inner = None
+            others = self._waiting_for(sighting)
             self._forget(sighting)
         for other in (inner, outer):
             if other is not None:
                 self._advance(other.root)
+        for other in others:
+            self._decide(other)
 
     def adopt(self, outer: Sighting, inside: list[Sighting]) -> None:
         """Note that *outer*, which begins and ends now, is a call, and went around *inside*."""
@@ -229,8 +246,21 @@ class Sightings:
                 if door not in doors:
                     yield from list(some.values())
 
-    def _crowd_of(self, root: Sighting) -> list[Sighting]:
-        """Return *root* and all that may be the same call, or that one may be, and so on; by order."""
+    def _waiting_for(self, sighting: Sighting) -> list[Sighting]:
+        """Return what may wait for *sighting*, which did not say what it is about until now."""
+        if sighting.door != "span":
+            return []
+        others = {id(o): o for o in self._others(sighting)}
+        return [o for at, o in others.items() if at in self._held and o.outer is None and o.is_done]
+
+    def _crowd_of(self, root: Sighting, *, stop: bool = False) -> list[Sighting]:
+        """
+        Return *root* and all that may be the same call, or that one may be, and so on; by order.
+
+        Args:
+            root: The outermost sighting of a call.
+            stop: Whether one under way is enough to know.
+        """
         with joining.lock:
             others = {id(each): each for each in self._others(root)}
         for other in [*root.parts, *others.values()]:
@@ -238,12 +268,20 @@ class Sightings:
                 with internal_errors("look at a call under way"):
                     other.look()
         with joining.lock:
+            found = {id(root): root}
             crowd = [root]
             for known in crowd:
+                if known is not root and is_vague(known):
+                    continue
                 for other in self._others(known):
                     other = other.root
-                    if other.called is None and other not in crowd and may_be_same(known, other):
+                    if other.called is not None or id(other) in found:
+                        continue
+                    if may_be_same(known, other):
+                        found[id(other)] = other
                         crowd.append(other)
+                        if stop and not other.is_done and not is_vague(other):
+                            return crowd
         return sorted(crowd, key=lambda each: each.order)
 
     # From sightings to events.
@@ -263,7 +301,15 @@ class Sightings:
         if root.door == "block" or len(self._doors) == 1:
             self._settle([root])
             return
-        crowd = self._crowd_of(root)
+        self._decide(root)
+
+    def _decide(self, root: Sighting) -> None:
+        """Settle *root*, which is done, unless somebody else may still tell of it."""
+        crowd = self._crowd_of(root, stop=True)
+        told = [each for each in crowd if not is_vague(each)]
+        doors = Counter(each.door for each in told)
+        if doors["span"] >= max(doors.values()):  # all have theirs
+            crowd = told
         if len(crowd) > 1 and not all(each.is_done for each in crowd):
             self._hold(root, WAIT_SECONDS)
         elif len(crowd) == 1 and not root.answered and not root.inner and "wire" in self._doors:
@@ -304,6 +350,7 @@ class Sightings:
         for call in self._recent:
             if (
                 perf_counter() - call.when < WAIT_SECONDS
+                and call.root.tracker.client is root.tracker.client
                 and doors.isdisjoint(call.doors)
                 and not keys.isdisjoint(call.keys)
                 and is_like(root, call.root, call.model)
@@ -410,6 +457,7 @@ class Sightings:
             root = inner
         if root.called is None and any(part.event is not None for part in root.parts):
             crowd = self._crowd_of(root)
+            crowd = [each for each in crowd if each is root or not is_vague(each)]
             # A span that is open goes around what has ended: its name and place are known. With
             # several it is not: then they stay apart, and what ends later is told late.
             if len(crowd) != 2 or any(not each.is_done and each.door != "span" for each in crowd):

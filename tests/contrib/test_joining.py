@@ -3,7 +3,8 @@ One call seen by several doors is one event: where nothing encloses it, by id, o
 
 LlamaIndex through OpenInference is the example: its package does not install beside our constraints, so
 its spans are made here as `openinference-instrumentation-llama-index` 4.6 makes them over
-`llama-index-llms-openai` 0.8: without attributes at first, never current, their ``end_time`` set by hand.
+`llama-index-llms-openai` 0.8: not current, without any attribute until they end, their ``end_time`` that
+of the return of the generator.
 """
 
 import asyncio
@@ -47,7 +48,6 @@ UNANSWERED = {k: ANSWERED[k] for k in ("openinference.span.kind", "llm.model_nam
 def llama_stream(provider: TracerProvider, http: httpx2.Client) -> None:
     """As `OpenAI.stream_chat` goes on: the request leaves when the caller asks for the first piece."""
     span = provider.get_tracer("openinference").start_span("OpenAI.stream_chat")
-    span.set_attribute("llm.model_name", "gpt-4o")
     end_time = time.time_ns()
     with http.stream("POST", URL, content=js(STREAM)) as response:
         response.read()

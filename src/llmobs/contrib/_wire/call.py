@@ -16,7 +16,7 @@ from llmobs.context import Frame, current_frame
 from llmobs.contrib._wire import openai_responses
 from llmobs.contrib._wire.body import Copy, clip
 from llmobs.contrib._wire.ending import Ending, status_at_end
-from llmobs.contrib._wire.merge import apply_policy
+from llmobs.contrib._wire.policy import apply_policy
 from llmobs.contrib._wire.reading import Exchange, read_exchange
 from llmobs.contrib._wire.recognise import Target, recognise
 from llmobs.contrib._wire.watchers import place_of, watchers

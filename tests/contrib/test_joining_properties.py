@@ -1,0 +1,249 @@
+"""Whatever doors see, in whatever order: no call is lost, told twice or invented, and the ledger is exact."""
+
+import os
+import threading
+from collections import Counter
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+
+from llmobs import Client, PromptCallEvent, RunEvent, joining
+from llmobs.ids import new_id
+from llmobs.joining import Sighting
+from llmobs.sightings import sightings
+from llmobs.tracker import Tracker
+from tests.support.polling import eventually
+
+FIELDS = {"langchain": "request_params", "span": "metadata", "wire": "response_metadata"}
+"""Where each door notes which call it saw: joining keeps what only one tells."""
+
+
+class Truth(NamedTuple):
+    """A call as it happened."""
+
+    number: int
+    model: str
+    place: int
+    """Which run; -1: outside any."""
+    knows_id: bool
+
+
+class Seen(Sighting):
+    """What one door sees of *truth*; ended when it is cut, as doors do."""
+
+    def __init__(self, door: str, truth: Truth, run: Tracker | None, client: Client) -> None:
+        tracker = run or Tracker(client)
+        tracker.standalone = run is None and door == "wire"
+        super().__init__(door, tracker, event_id=new_id(), is_home=run is not None)
+        self.truth = truth
+        self.has_usage = True
+        self.model = "" if door == "span" and truth.number % 2 else truth.model
+
+    def finish(self) -> None:
+        truth = self.truth
+        self.model = truth.model
+        self.response_id = f"r{truth.number}" if truth.knows_id else None
+        told: dict[str, Any] = {FIELDS[self.door]: {"call": truth.number}}
+        event = PromptCallEvent(
+            event_id=self.event_id, run_id=self.tracker.run_id, model=truth.model, tokens_input=1,
+            timestamp=datetime.now(UTC), response_id=self.response_id, cost_usd=0.0, **told,
+        )  # fmt: skip
+        sightings.end(self, event, 10, False)
+
+    def cut(self, why: str) -> None:
+        self.finish()
+
+
+def observe(client: Client) -> None:
+    counted = client.statistics()
+    assert counted.accepted == counted.delivered + sum(counted.dropped.values()) + counted.pending
+
+
+def delivered(client: Client) -> list[Any]:
+    return list(client._workers[0].sink.events)  # type: ignore[attr-defined]
+
+
+def seen_of(calls: list[PromptCallEvent]) -> Counter[tuple[str, int]]:
+    return Counter(
+        (door, told["call"])
+        for call in calls
+        for door, name in FIELDS.items()
+        if (told := getattr(call, name))
+    )
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_is_seen(seed: int) -> None:
+    random = Random(seed)
+    client = Client(sink="memory:")
+    runs = [client.run() for _ in range(2)]
+    truths = [
+        Truth(
+            number, random.choice(["gpt-4o", "o3"]), random.randrange(-1, 2), random.random() < 0.5
+        )
+        for number in range(random.randrange(9))
+    ]
+    todo = [
+        Seen(door, truth, None if truth.place < 0 else runs[truth.place], client)
+        for truth in truths
+        for door in random.sample(sorted(FIELDS), random.randint(1, 3))
+    ]
+    random.shuffle(todo)
+    disturbance = random.choice(["", "flush", "expire", "close"])
+    begun: list[Seen] = []
+    told: list[Seen] = []
+    nested = 0
+    while todo or any(each.ended is None for each in begun):
+        under_way = [each for each in begun if each.ended is None]
+        if todo and (not under_way or random.random() < 0.6):
+            new = todo.pop()
+            around = [
+                each
+                for each in under_way
+                if each.door == "span" != new.door and each.truth == new.truth
+            ]
+            outer = around[0] if around and random.random() < 0.5 else None
+            nested += outer is not None
+            sightings.begin(new, outer)
+            begun.append(new)
+            told.append(new)
+        else:
+            random.choice(under_way).finish()
+        if disturbance == "flush" and random.random() < 0.2:
+            client.flush(5)
+        if disturbance == "expire" and random.random() < 0.1:
+            for held in sightings._held_by(client):
+                held.until = 0.0
+            sightings.expire(client)
+        if disturbance == "close" and random.random() < 0.1:
+            break
+        observe(client)
+    for run in runs:
+        run.finish()
+    client.close()
+    observe(client)
+
+    assert sightings.waiting(client) == client.statistics().pending == 0
+    left = [*sightings._open.values(), *(each.root for each in sightings._held.values())]
+    left += [
+        o for near in sightings._near.values() for some in near.values() for o in some.values()
+    ]
+    assert not [each for each in left if each and each.tracker.client is client], "left behind"
+    events = delivered(client)
+    calls = [event for event in events if isinstance(event, PromptCallEvent)]
+    counted = client.statistics()
+    seen = seen_of(calls)
+    assert set(seen) <= {(each.door, each.truth.number) for each in told}, "invented"
+    assert max(seen.values(), default=1) == 1, "told twice"
+    # What one went around is dropped with it: one duplicate.
+    missing = len(told) - len(seen)
+    assert 0 <= missing - counted.dropped.get("duplicate", 0) <= nested, "lost"
+    assert {number for _, number in seen} == {each.truth.number for each in told} or (
+        counted.dropped
+    ), "lost"
+    assert len({event.event_id for event in events}) == len(events)
+    for call in calls:
+        [*numbers] = {number for _, number in seen_of([call])}
+        assert len({truths[number].model for number in numbers}) == 1, "other models"
+        places = {truths[number].place for number in numbers} - {-1}  # a span sees both
+        assert len(places) <= 1, "other runs"
+        if len(numbers) > 1:
+            assert not all(truths[number].knows_id for number in numbers)
+    for run in runs:
+        mine = [call for call in calls if call.run_id == run.run_id]
+        recorded = [e for e in events if isinstance(e, RunEvent) and e.run_id == run.run_id]
+        if mine:
+            assert [(e.tokens_input, e.events) for e in recorded] == [(len(mine), len(mine))]
+
+
+def test_threads_race_for_the_table() -> None:
+    client = Client(sink="memory:")
+    run = client.run()
+    start = threading.Barrier(6)
+
+    def see(door: str, first: int) -> None:
+        start.wait(10)
+        for number in range(first, first + 20):
+            one = Seen(door, Truth(number, "gpt-4o", 0, True), run, client)
+            sightings.begin(one)
+            one.finish()
+
+    threads = [
+        threading.Thread(target=see, args=(door, first)) for door in FIELDS for first in (0, 20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    run.finish()
+    client.close()
+    observe(client)
+    calls = [event for event in delivered(client) if isinstance(event, PromptCallEvent)]
+    seen = seen_of(calls)
+    assert {number for _, number in seen} == set(range(40))
+    assert max(seen.values()) == 1
+    assert len(seen) + client.statistics().dropped.get("duplicate", 0) == 120
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_child_starts_from_nothing_although_the_lock_was_held() -> None:
+    with Client(sink="memory:") as client:
+        run = client.run()
+        open_one = Seen("wire", Truth(0, "gpt-4o", 0, True), run, client)
+        sightings.begin(open_one)
+        held, release = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with joining.lock:
+                held.set()
+                release.wait(20)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert held.wait(10)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                free = joining.lock.acquire(timeout=5)
+                code = 0 if free and not sightings._open and not sightings._near else 2
+            finally:
+                os._exit(code)
+        release.set()
+        thread.join(10)
+        status: list[int] = []
+
+        def has_ended() -> bool:
+            pid, code = os.waitpid(child, os.WNOHANG)
+            if pid:
+                status.append(os.waitstatus_to_exitcode(code))
+            return bool(status)
+
+        eventually(has_ended)
+        assert status == [0]
+        open_one.finish()
+
+
+def test_a_signal_handler_records_while_its_thread_holds_the_lock() -> None:
+    client = Client(sink="memory:")
+    run = client.run()
+    done = threading.Event()
+
+    def interrupted() -> None:
+        with joining.lock:  # where the signal arrives
+            for door in FIELDS:
+                one = Seen(door, Truth(0, "gpt-4o", 0, True), run, client)
+                sightings.begin(one)
+                one.finish()
+        done.set()
+
+    threading.Thread(target=interrupted, daemon=True).start()
+    assert done.wait(10), "a deadlock"
+    run.finish()
+    client.close()
+    observe(client)
+    calls = [event for event in delivered(client) if isinstance(event, PromptCallEvent)]
+    assert {number for _, number in seen_of(calls)} == {0}
