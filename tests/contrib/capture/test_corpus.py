@@ -2,6 +2,7 @@
 
 import runpy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,15 @@ def test_the_corpus_holds_what_the_page_on_usage_says_is_told() -> None:
         kinds |= {"cost"} if case.expect.get("cost_source") == "provider" else set()
     missing = {name: set(words.split()) - found[name] for name, words in told.items()}
     assert not {name: words for name, words in missing.items() if words}
+
+
+LEFT = ("closed after 5 of the events: the input is known, the output is not",)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.name in LEFT], ids=lambda case: case.name)
+def test_who_leaves_in_the_middle_of_an_event_cancels(case: Case) -> None:
+    """Wherever the last piece that came was cut: the provider did nothing wrong."""
+    whole = case.body.rindex(b"event:")
+    for end in range(whole, len(case.body), 5):
+        event = record(replace(case, body=case.body[:end]), 0)
+        assert (event.status, event.error, event.warnings) == ("cancelled", None, ())

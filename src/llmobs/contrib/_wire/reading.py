@@ -173,7 +173,13 @@ class _Reader:
                 done |= self._take(events, raw, 0.0, fields_of)
         last = splitter.rest()
         if last.strip() and (tail is None or raws):
-            done |= self._take(events, last, found[-1].time if tail is None else 0.0, fields_of)
+            done |= self._take(
+                events,
+                last,
+                found[-1].time if tail is None else 0.0,
+                fields_of,
+                is_cut=self._exchange.ending is not Ending.WHOLE,
+            )
         fields: Fields = {"stream": True}
         assembled: Json = {}
         finished = False
@@ -203,10 +209,22 @@ class _Reader:
             fields |= _unreadable("the stream ended before the answer did", "incomplete_stream")
         return fields
 
-    def _take(self, events: list[StreamEvent], raw: bytes, time: float, fields_of: Any) -> bool:
-        """Read one event; says whether it is the mark that ends OpenAI's streams."""
+    def _take(
+        self,
+        events: list[StreamEvent],
+        raw: bytes,
+        time: float,
+        fields_of: Any,
+        *,
+        is_cut: bool = False,
+    ) -> bool:
+        """
+        Read one event; says whether it is the mark that ends OpenAI's streams.
+
+        *is_cut*: the client left in its middle, which is no fault of the provider's.
+        """
         name, text = fields_of(raw)
-        if fields_of is sse.fields_of and sse.is_foreign(raw):
+        if fields_of is sse.fields_of and sse.is_foreign(raw, is_cut=is_cut):
             self._spoil("bytes that are no event")
         if not text:
             return False
@@ -218,7 +236,7 @@ class _Reader:
             data = None
         if type(data) is dict:
             events.append(StreamEvent(name, data, time))
-        else:
+        elif not is_cut:
             self._spoil("an event is not JSON")
         return False
 

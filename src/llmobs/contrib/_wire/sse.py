@@ -61,10 +61,15 @@ def fields_of(event: bytes) -> tuple[str, bytes]:
     return name, b"\n".join(data)
 
 
-def is_foreign(event: bytes) -> bool:
-    """Return whether *event* holds a line that no server-sent event has."""
+def is_foreign(event: bytes, *, is_cut: bool = False) -> bool:
+    """Return whether *event*, of which the end may be cut, holds a line that no such event has."""
     known = (b"data", b"event", b"id", b"retry", b"")
-    return any(
-        line.removeprefix(b"\xef\xbb\xbf").partition(b":")[0] not in known
-        for line in _LINE_END.split(event)
+    *lines, last = (
+        line.removeprefix(b"\xef\xbb\xbf").partition(b":") for line in _LINE_END.split(event)
     )
+    if is_cut and not last[1]:
+        if not any(name.startswith(last[0]) for name in known):
+            return True
+    else:
+        lines.append(last)
+    return any(line[0] not in known for line in lines)
