@@ -147,6 +147,15 @@ def test_decode_says_what_is_wrong() -> None:
         decode(b"{")
 
 
+def test_a_long_collection_of_texts_is_cut_with_a_mark() -> None:
+    for values in (range(10**9), list(range(100_000)), set(range(100_000))):
+        found = texts(values)
+        assert len(found) <= 1_002
+        assert found[-1].endswith("items left out")
+    tags = [f"tag-{n}" for n in range(5_000)]
+    assert texts(tags) == tuple(tags)
+
+
 def test_texts() -> None:
     assert texts("one") == ("one",)
     assert texts(["a", 1, None]) == ("a", "1", "None")

@@ -49,6 +49,8 @@ CHARS_A_NODE: Final = 512
 """Characters, of a text that has to be made, that cost as much as a node."""
 COST_OF_OTHERS: Final = 3
 """Nodes that a value of another kind than JSON's costs more."""
+MAX_TEXTS: Final = 1_000
+"""Entries of a collection of texts (tags, models), unless it is a list of nothing else."""
 COST_OF_KEYS: Final = 20
 """Nodes that a key costs which is no text."""
 MAX_CHARS: Final = 16 * 1024 * 1024
@@ -111,10 +113,11 @@ def take(value: Any) -> tuple[Any, int]:
 class _Walk:
     """One value's budget, and what was seen of it."""
 
-    __slots__ = ("chars", "room", "seen", "size")
+    __slots__ = ("chars", "numbers_a_node", "room", "seen", "size")
 
-    def __init__(self) -> None:
-        self.room = MAX_NODES
+    def __init__(self, room: int = MAX_NODES, numbers_a_node: int = NUMBERS_A_NODE) -> None:
+        self.room = room
+        self.numbers_a_node = numbers_a_node
         self.chars = 0
         self.size = 0
         self.seen: dict[int, tuple[Any, Place | None]] = {}
@@ -186,8 +189,8 @@ class _Walk:
             copy = plain_numbers(copy[: MAX_FLOATS + 1]) or copy
         if _are(_are_numbers, copy):
             del self.seen[id(value)]  # cheap, and may well be repeated
-            del copy[NUMBERS_A_NODE * self.room + 1 :]
-            self.room -= len(copy) // NUMBERS_A_NODE
+            del copy[self.numbers_a_node * self.room + 1 :]
+            self.room -= len(copy) // self.numbers_a_node
         else:
             for index, item in enumerate(copy):
                 if self.room <= 0:
@@ -291,7 +294,11 @@ def texts(values: Any) -> tuple[str, ...]:
         return ()
     if type(values) is list and len(values) <= _FLAT and _are(_are_text, values):
         return tuple(values)
-    plain = snapshot(values)
+    try:
+        # Each is made a text, which is dear: there is no cheaper way for numbers here.
+        plain = _Walk(MAX_TEXTS, numbers_a_node=1).value(values, 0, None)
+    except Exception:  # noqa: BLE001 - as in `take`
+        plain = f"<{class_name(type(values))}>"
     if type(plain) is dict:
         plain = list(plain)
     return tuple(map(text_of, plain)) if type(plain) is list else (text_of(plain),)

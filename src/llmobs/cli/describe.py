@@ -1,6 +1,6 @@
 """What an event is, in words and figures: shared by ``show`` and ``tail``."""
 
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 from rich.text import Text
 
@@ -19,7 +19,16 @@ from llmobs.events import (
     ToolCallEvent,
 )
 
-__all__ = ["contents", "error_of", "error_line", "figures", "style", "text_of", "title"]
+__all__ = [
+    "contents",
+    "error_of",
+    "error_line",
+    "figures",
+    "style",
+    "text_of",
+    "title",
+    "warnings_of",
+]
 
 
 def title(event: Event) -> Text:
@@ -110,6 +119,19 @@ def error_line(error: ErrorInfo) -> str:
     """Return an error as one line."""
     kind = f"{error.type}: " if error.type and error.type not in error.message else ""
     return one_line(f"{kind}{error.message}", 300)
+
+
+MAX_WARNINGS: Final = 5
+"""Warnings of one event that are shown, unless all is asked for."""
+
+
+def warnings_of(event: Event, *, full: bool) -> list[str]:
+    """Return what could not be recorded as given, a line each, and how many lines are left out."""
+    shown = event.warnings if full else event.warnings[:MAX_WARNINGS]
+    words = [one_line(warning, 300) for warning in shown]
+    if left := len(event.warnings) - len(shown):
+        words.append(f"{left:,} warnings more: llmobs show --full has them")
+    return words
 
 
 def contents(event: Event, *, full: bool) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import click
 from msgspec.structs import asdict
 from rich.text import Text
 
-from llmobs.cli.describe import error_line, error_of
+from llmobs.cli.describe import error_line, error_of, warnings_of
 from llmobs.cli.options import json_option, limit_option, named_run, open_store, store_option
 from llmobs.cli.output import console, notes, write_json
 from llmobs.cli.text import duration, moment, money, one_line, sum_of
@@ -35,7 +35,7 @@ def show(run: str, store: str | None, full: bool, limit: int, json: bool) -> Non
         write_json({"run": asdict(detail.summary), "events": detail.events})
         return
     out = console()
-    for line in _heading(detail):
+    for line in _heading(detail, full):
         out.print(line, soft_wrap=True)
     out.print()
     started = detail.summary.started
@@ -52,7 +52,7 @@ def show(run: str, store: str | None, full: bool, limit: int, json: bool) -> Non
         )
 
 
-def _heading(detail: RunDetail) -> Iterator[Text]:
+def _heading(detail: RunDetail, full: bool) -> Iterator[Text]:
     run = detail.summary
     yield Text.assemble(("run ", "dim"), (one_line(run.run_id), "bold cyan"))
     outcome = " ".join(filter(None, (str(run.http_status or ""), run.status or "open")))
@@ -64,8 +64,11 @@ def _heading(detail: RunDetail) -> Iterator[Text]:
     if about := _about(detail):
         yield Text(about, style="dim")
     for event in detail.events:
-        if isinstance(event, RunEvent) and (error := error_of(event)):
-            yield Text(f"✗ {error_line(error)}", style="red")
+        if isinstance(event, RunEvent):
+            if error := error_of(event):
+                yield Text(f"✗ {error_line(error)}", style="red")
+            for warning in warnings_of(event, full=full):
+                yield Text(f"! {warning}", style="yellow")
 
 
 def _sums(run: RunSummary) -> Iterator[str]:

@@ -11,7 +11,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from llmobs.cli.describe import contents, error_line, error_of, figures, style, title
+from llmobs.cli.describe import contents, error_line, error_of, figures, style, title, warnings_of
 from llmobs.cli.text import duration, one_line, visible
 from llmobs.cli.tree import Node, nodes
 from llmobs.events import Event, RunEvent
@@ -98,6 +98,8 @@ class Waterfall:
                 yield from self._below(indent, "  ", error.stack.rstrip(), "dim")
         for sign, text in contents(event, full=self._full):
             yield from self._below(indent, f"{sign} ", text, "")
+        for warning in warnings_of(event, full=self._full):
+            yield from self._below(indent, "! ", warning, "yellow")
 
     def _bar_of(self, event: Event, offset: float, latency: float | None) -> Text:
         if latency is None or not isfinite(latency) or not isfinite(offset):
