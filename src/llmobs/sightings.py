@@ -43,6 +43,7 @@ from llmobs.joining import (
 
 __all__ = [
     "MAX_WAITING",
+    "MAX_WAITING_BYTES",
     "OPEN_SECONDS",
     "RUN_SECONDS",
     "WAIT_SECONDS",
@@ -53,6 +54,8 @@ __all__ = [
 
 MAX_WAITING: Final = 10_000
 """Calls that may wait; beyond, the oldest is settled as it is."""
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+"""What these hold on to, estimated; beyond, the oldest is settled as it is."""
 WAIT_SECONDS: Final = 5.0
 """How long a call that has ended waits for another door that may still be looking at it."""
 OPEN_SECONDS: Final = 3600.0
@@ -73,6 +76,7 @@ class _Held:
         self.until = perf_counter() + seconds
         self.root = root
         self.tracker = tracker
+        self.size = 0 if root is None else sum(part.size for part in root.parts)
         self.write: Callable[[str | None], object] = lambda warning: None
 
 
@@ -91,6 +95,7 @@ class Sightings:
         self._near: dict[Hashable, dict[str, dict[int, Sighting]]] = {}
         """What is not settled, by run or task, and by door."""
         self._held: OrderedDict[int, _Held] = OrderedDict()
+        self._held_bytes = 0
         self._recent: deque[Call] = deque(maxlen=MAX_RECENT)
         self._awaited: dict[str, Sighting] = {}
         self._fetched: OrderedDict[str, None] = OrderedDict()
@@ -234,7 +239,7 @@ class Sightings:
 
     def _forget(self, root: Sighting) -> None:
         for part in root.parts:
-            self._held.pop(id(part), None)
+            self._let_go(id(part))
             self._open.pop(id(part), None)
             self._unlist(part)
 
@@ -383,13 +388,20 @@ class Sightings:
             if root.called is not None:
                 return
             if id(root) not in self._held:
-                self._held[id(root)] = _Held(root.tracker.client, seconds, root)
-            if len(self._held) > MAX_WAITING:
+                held = self._held[id(root)] = _Held(root.tracker.client, seconds, root)
+                self._held_bytes += held.size
+            if len(self._held) > MAX_WAITING or self._held_bytes > MAX_WAITING_BYTES:
                 eldest = next(iter(self._held.values()))
         if eldest is not None:
             self._give_up(eldest, "too many calls wait for their end")
         with internal_errors("wait for the end of a call"):
             root.tracker.client.expect()
+
+    def _let_go(self, key: int) -> bool:
+        held = self._held.pop(key, None)
+        if held is not None:
+            self._held_bytes -= held.size
+        return held is not None
 
     def waiting(self, client: Any) -> int:
         """Return how many events of *client* were accepted and wait here."""
@@ -451,7 +463,7 @@ class Sightings:
     def _settle_now(self, root: Sighting) -> None:
         while root.ended is None and root.inner is not None and not root.is_certain():
             with joining.lock:
-                self._held.pop(id(root), None)
+                self._let_go(id(root))
                 inner, root.inner = root.inner, None
                 inner.outer = None
             root = inner
@@ -464,7 +476,7 @@ class Sightings:
                 crowd = [each for each in crowd if each.is_done or each is root]
             self._settle(crowd)
         with joining.lock:
-            self._held.pop(id(root), None)
+            self._let_go(id(root))
 
     # Runs: their own event must not leave before their totals are right.
 
@@ -517,7 +529,7 @@ class Sightings:
 
     def _write(self, held: _Held, warning: str | None) -> None:
         with joining.lock:
-            if self._held.pop(id(held), None) is None:
+            if not self._let_go(id(held)):
                 return
         held.write(warning)
 

@@ -158,6 +158,27 @@ def test_whatever_is_seen(seed: int) -> None:
             assert [(e.tokens_input, e.events) for e in recorded] == [(len(mine), len(mine))]
 
 
+def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(sink="memory:")
+    run = client.run()
+    span = Seen("span", Truth(99, "gpt-4o", 0, False), run, client)
+    sightings.begin(span)
+    before = sightings._held_bytes
+    monkeypatch.setattr("llmobs.sightings.MAX_WAITING_BYTES", before + 35)
+    for number in range(9):
+        one = Seen("wire", Truth(number, "gpt-4o", 0, False), run, client)
+        sightings.begin(one)
+        one.finish()
+    assert sightings.waiting(client) == 3, "ten bytes each"
+    assert sightings._held_bytes == before + 30
+    span.finish()
+    run.finish()
+    client.close()
+    assert sightings._held_bytes == before
+    observe(client)
+    assert len([event for event in delivered(client) if isinstance(event, PromptCallEvent)]) == 9
+
+
 def test_threads_race_for_the_table() -> None:
     client = Client(sink="memory:")
     run = client.run()
