@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from sys import getsizeof
 from typing import Any, Final
 
-from llmobs.codec import identifier, readable, shorten, snapshot, take, texts
+from llmobs.codec import identifier, readable, shorten, snapshot, take, texts, weigh
 from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status, is_failure
 from llmobs.fields import PromptCallFields
 from llmobs.guard import Troubles
 from llmobs.ids import new_id
 from llmobs.printable import one_line
+from llmobs.values import MAX_REPR
 
 __all__ = [
     "OVERHEAD_BYTES",
@@ -26,8 +27,14 @@ __all__ = [
     "freeze",
     "prompt_call",
     "set_aside_unknown",
+    "weigh_common",
+    "weigh_texts",
 ]
 
+SHORT: Final = 80
+"""Texts up to this length are in `OVERHEAD_BYTES` where weighing each would cost more than it says."""
+TAG_BYTES: Final = 60
+"""Memory of a tag beside its characters."""
 OVERHEAD_BYTES: Final = 900
 """Memory of an event beside its texts and containers, measured with tracemalloc."""
 _SUCCESS = Status.SUCCESS
@@ -94,6 +101,18 @@ def prompt_call(
             event.event_id = identifier(event.event_id)
     if error is not None:
         event.error = ErrorInfo.of(error)
+        size += weigh(event.error)
+    if (
+        prompt_template_id is not None
+        or model_version is not None
+        or user_id is not None
+        or release is not None
+        or type(model) is not str
+        or len(model) > SHORT
+    ):
+        size += weigh_texts(model, prompt_template_id, model_version, user_id, release)
+    if len(event.run_id) > SHORT:
+        size += weigh_texts(event.run_id)
     failed = (status is not _SUCCESS or error is not None) and is_failure(status, error)
     if response_metadata is not None:
         event.response_metadata, more = take(response_metadata)
@@ -103,7 +122,31 @@ def prompt_call(
         size += more
     if tags is not None:
         event.tags = tuple(tags) if type(tags) is list and len(tags) < 100 else texts(tags)
+        try:
+            size += sum(map(len, event.tags)) + TAG_BYTES * len(event.tags)
+        except TypeError:  # made texts later
+            size += weigh_texts(*event.tags)
     return event, size, failed
+
+
+def weigh_texts(*values: Any) -> int:
+    """Estimate the memory of short texts as the caller gave them: of any type, made texts later."""
+    size = 0
+    for value in values:
+        if type(value) is str:
+            size += weigh(value)
+        elif value is not None:
+            size += MAX_REPR
+    return size
+
+
+def weigh_common(event: Event) -> int:
+    """Estimate the memory of an event's tags, warnings and error: what may stand beside its content."""
+    size = weigh(event.tags) if event.tags else 0
+    if event.warnings:
+        size += weigh(event.warnings)
+    error = getattr(event, "error", None)
+    return size if error is None else size + weigh(error)
 
 
 def set_aside_unknown(kind: type[Event], fields: dict[str, Any]) -> None:
@@ -149,6 +192,7 @@ def _set(event: PromptCallEvent, fields: Mapping[str, Any]) -> int:
         kind = type(value)
         if name not in _FIELDS:
             event.warnings = (*event.warnings, _unknown(PromptCallEvent, name, value))
+            size += weigh(event.warnings[-1])
             continue
         if kind is float or kind is int or kind is bool:
             pass

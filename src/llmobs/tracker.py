@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from llmobs.codec import identifier, snapshot, texts
+from llmobs.codec import identifier, snapshot, take, texts, weigh
 from llmobs.context import Entry, Run, current_frame, innermost_frame, inside
 from llmobs.events import (
     AgentStepEvent,
@@ -43,6 +43,8 @@ from llmobs.told import (
     freeze,
     prompt_call,
     set_aside_unknown,
+    weigh_common,
+    weigh_texts,
 )
 
 __all__ = ["NO_RECORDER", "ErrorLike", "Recorder", "Tracker"]
@@ -155,8 +157,10 @@ class Tracker(Run):
             event = RunEvent(run_id=self.run_id, **own)
             if warning is not None:
                 event.warnings = (*event.warnings, warning)
+            size = weigh_common(event) + weigh_texts(event.name, event.route)
+            size += 0 if metadata is None else weigh(metadata)
             recorded, failures = self.recorded, self.failures
-            self._record(event, 0, failed)
+            self._record(event, size, failed)
             self.recorded, self.failures = recorded, failures
 
         sightings.when_settled(self, write)
@@ -541,6 +545,7 @@ class Tracker(Run):
             release=release,
             **own,
         )
+        size += weigh_common(event) + weigh_texts(user_id, release)
         return self._record(event, size, failed or is_failure(status, error))
 
     def record(
@@ -556,11 +561,23 @@ class Tracker(Run):
 
         Args:
             event: The event; fields it leaves open are taken from the run.
-            size: Estimated bytes of its texts and containers, and of what *complete* holds on to.
+            size: Estimated bytes of its content, and of what *complete* holds on to.
             failed: Whether it reports a failure.
             complete: Fills in the rest later, in the pipeline, off the caller's path.
         """
+        size += weigh_common(event)
+        size += weigh_texts(event.user_id, event.session_id, event.release, event.service_name)
         return self._record(event, size, failed, complete)
+
+    def _weigh_shared(self) -> int:
+        """Estimate the memory of what the events of this run share: the first one counts it."""
+        size = weigh_texts(
+            self.run_id, self.user_id, self.session_id, self.release, self.service_name
+        )
+        for value in (self.tags, self.metadata):  # set to anything, perhaps
+            if value is not None and value is not _NO_TAGS:
+                size += take(value)[1]
+        return size
 
     def duplicate(self, event: Event) -> None:
         """Count *event*, which another door records too, as dropped: one call, one event."""
@@ -594,6 +611,8 @@ class Tracker(Run):
             event.standalone = True
         if (tags := self.tags) is not _NO_TAGS:  # set to anything, perhaps
             event.tags = (*(tags if type(tags) is tuple else texts(tags)), *event.tags)
+        if not self.recorded:
+            size += self._weigh_shared()
         self.recorded += 1
         if failed:
             self.failures += 1

@@ -14,6 +14,8 @@ from sys import getsizeof
 from types import NoneType
 from typing import Any, Final
 
+import msgspec
+
 from llmobs.kinds import (
     MAX_FLOATS,
     MAX_ITEMS,
@@ -61,6 +63,7 @@ MAX_REPR: Final = 1_000
 _SCALARS = frozenset({str, int, float, bool, NoneType})
 _NUMBERS = frozenset({int, float, bool, NoneType})
 _PLAIN = frozenset({float, bool})
+_BYTES = frozenset({bytes, bytearray})
 _are_scalars = _SCALARS.issuperset
 _are_numbers = _NUMBERS.issuperset
 _are_text = frozenset({str}).issuperset
@@ -306,7 +309,7 @@ def texts(values: Any) -> tuple[str, ...]:
 
 def weigh(value: Any) -> int:
     """
-    Estimate the memory, in bytes, that a value made by :func:`snapshot` holds on to.
+    Estimate the memory, in bytes, that a value made by :func:`snapshot`, or a struct of such, holds on to.
 
     Exact for long text, which is what grows; containers count a round figure per entry.
     """
@@ -321,8 +324,11 @@ def weigh(value: Any) -> int:
         inner = value
         if _are(_are_numbers, value):
             return size
+    elif isinstance(value, msgspec.Struct):
+        inner = msgspec.structs.astuple(value)
+        size = 64 + 8 * len(inner)
     else:
-        return 32
+        return getsizeof(value) if type(value) in _BYTES else 32
     for item in inner:
         if type(item) is str:
             size += len(item) if item.isascii() else getsizeof(item)

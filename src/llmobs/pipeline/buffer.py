@@ -43,6 +43,8 @@ class Entry(Struct):
     """With several sinks: the first one's entry, which alone says what was done to their event."""
     prepared: bool = False
     """Whether the event is fit to leave: a mark of ours, as the event's fields are the caller's."""
+    completed: bool = False
+    """Whether `complete` made it another size."""
     seq: int = 0
 
 

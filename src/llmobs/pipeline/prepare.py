@@ -8,12 +8,12 @@ threads one. No thread is asked for help: it would hold the interpreter just the
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 import msgspec
 
-from llmobs.codec import AnyEvent
+from llmobs.codec import AnyEvent, weigh
 from llmobs.context import Run
 from llmobs.events import ClientInfo, ErrorInfo, Event, PromptCallEvent, RunEvent
 from llmobs.guard import foreign_code
@@ -24,6 +24,9 @@ from llmobs.pipeline.sanitise import sanitise
 from llmobs.pipeline.slices import Slices, Steps, finish
 
 __all__ = ["Identity", "Preparer", "Pricer", "strip_content"]
+
+OVERHEAD_BYTES: Final = 512
+"""Memory of an entry, and of an event's numbers."""
 
 _STRUCTURAL = frozenset(
     {
@@ -143,6 +146,8 @@ class Preparer:
                             await slices.rest()
                 finally:
                     finish(steps)  # what was begun is not begun again
+                if (entry.first or entry).completed:  # this one is in flight, in no queue's sum
+                    entry.size = OVERHEAD_BYTES + weigh(entry.event)
                 if time.perf_counter() > slices.end:
                     await slices.rest()
 
@@ -156,6 +161,7 @@ class Preparer:
         event = entry.event
         complete, entry.complete = entry.complete, None
         if complete is not None:
+            entry.completed = True
             completed = False
             with foreign_code("complete an event"):
                 yield from complete(event) or ()

@@ -18,6 +18,8 @@ MAX_TAIL: Final = 64 * 1024
 MAX_EXPANSION: Final = 8
 """A compressed body is read until it is this many times as long as what may be kept."""
 
+_CHUNK: Final = 90
+"""Memory of a piece beside its bytes: two objects, and a place in each list."""
 _LAST: Final = 4096
 _ENOUGH: Final = 512
 
@@ -63,6 +65,11 @@ class Copy:
         self.kept = 0
         """Bytes kept, once closed."""
 
+    @property
+    def weight(self) -> int:
+        """Estimated memory of what is kept; once closed."""
+        return self.kept + _CHUNK * len(self.chunks) + sum(len(m.found) for m in self._mentions)
+
     def overflow(self, chunk: bytes, room: int) -> int:
         """Keep what fits of a *chunk* longer than *room*, the rest in a ring; returns the room left."""
         if self._ring is None:
@@ -101,7 +108,9 @@ class Copy:
 
     def close(self) -> None:
         """Count, and let go of what the ring holds beyond its size: the body has ended."""
-        self.kept = self.limit - self._tail_room - self.room
+        # Counted, not remembered: a stream closed from outside has yet to say what room it left.
+        self.kept = sum(map(len, self.chunks)) + len(self.rest)
+        self.room = self.limit - self._tail_room - self.kept
         if self._ring is not None:
             ring = b"".join(self._ring)
             self.tail = ring[max(len(ring) - self._tail_room, 0) :]

@@ -39,6 +39,8 @@ CAPTURE_HEADER: Final = "x-llmobs-capture-content"
 _MARK: Final = "llmobs"
 """In ``request.extensions`` while a transport of ours handles the request: an inner one steps aside."""
 _DEFAULT_BYTES: Final = 1024 * 1024
+_OVERHEAD_BYTES: Final = 3 * 1024
+"""Memory of a call beside its bodies: itself, the heads of request and answer."""
 _HEADERS: Final = frozenset({b"x-stainless-retry-count", b"user-agent", CAPTURE_HEADER.encode()})
 _MODES: Final = frozenset({"full", "redacted", "metadata"})
 
@@ -177,7 +179,7 @@ class Call(Sighting):
             self._status = status_at_end(self.copy, ending)
         failed = self._status not in (Status.SUCCESS, Status.CANCELLED)
         self.has_usage = self._status is Status.SUCCESS
-        size = (self.copy.kept if self.copy is not None else 0) + 1024
+        size = (self.copy.weight if self.copy is not None else 0) + _OVERHEAD_BYTES
         if self._request is not None:
             size += len(self._request[0]) + len(self._request[1] or b"")
         event = PromptCallEvent(
