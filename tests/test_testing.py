@@ -1,8 +1,13 @@
 """llmobs.testing: what users test their applications with."""
 
+import time
+
+import pytest
+
 import llmobs
 from llmobs import PromptCallEvent
 from llmobs.testing import CapturedEvents
+from tests.helpers import llmobs_threads, make_event
 
 
 def test_the_fixture_collects_prepared_events(llmobs_events: CapturedEvents) -> None:
@@ -19,3 +24,23 @@ def test_the_fixture_collects_prepared_events(llmobs_events: CapturedEvents) -> 
 def test_a_client_that_is_off_records_nothing(llmobs_events: CapturedEvents) -> None:
     assert llmobs.Client(enabled=False).log_error("run-1", "boom")
     assert llmobs_events == []
+
+
+@pytest.mark.parametrize("sink", ["memory:", "memory: memory:", "http://127.0.0.1:9/v1"])
+def test_send_returns_at_once_and_starts_no_thread(
+    llmobs_events: CapturedEvents, sink: str
+) -> None:
+    client = llmobs.Client(sink=sink, timeout=5)
+    started = time.monotonic()
+    client.send(make_event(prompt="ann@example.com"))
+    assert time.monotonic() - started < 4
+    assert [call.prompt for call in llmobs_events.of(PromptCallEvent)] == ["[REDACTED_EMAIL]"]
+    assert llmobs_threads() == []
+
+
+@pytest.mark.anyio
+async def test_send_of_an_async_client(llmobs_events: CapturedEvents) -> None:
+    await llmobs.AsyncClient(sink="memory: memory:", timeout=5).send(make_event())
+    assert len(llmobs_events) == 1
+    await llmobs.AsyncClient(sink="memory:", enabled=False).send(make_event())
+    assert len(llmobs_events) == 1

@@ -8,7 +8,7 @@ fork the child starts its own.
 from __future__ import annotations
 
 import asyncio
-import socket
+import inspect
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -31,6 +31,7 @@ from llmobs.exits import exit_hook, flush_on_signals
 from llmobs.forks import ForkLock
 from llmobs.pipeline.buffer import Complete, Done
 from llmobs.pipeline.delivery import CLOSE_SECONDS
+from llmobs.pipeline.ownloop import OwnLoop
 from llmobs.pipeline.prepare import Preparer
 from llmobs.pipeline.statistics import DropReason, FlushReport
 from llmobs.pipeline.wakeup import call_soon_threadsafe
@@ -49,13 +50,6 @@ GRACE_SECONDS: Final = LAST_WRITE_SECONDS + CLOSE_SECONDS + 1.0
 """How much longer than its own deadlines the private loop may take: the rest goes to the spool, sinks close."""
 
 
-class _Loop(asyncio.SelectorEventLoop):
-    """An event loop that resolves host names in place: at exit its executor may start no thread."""
-
-    async def getaddrinfo(self, *args: Any, **kwargs: Any) -> Any:
-        return socket.getaddrinfo(*args, **kwargs)
-
-
 # A child forked while this thread imports would have half a module, and wait for the rest for ever.
 _starting = ForkLock()
 
@@ -69,24 +63,26 @@ class _LoopThread:
     def __init__(
         self, serve: Callable[[Callable[[], None], asyncio.Event], Coroutine[Any, Any, None]]
     ) -> None:
-        self._ready = threading.Event()
         self._waiting: dict[Future[Any], Coroutine[Any, Any, Any]] = {}
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
+        self._loop = OwnLoop()
+        self._stop, self._ready = asyncio.Event(), asyncio.Event()
         self._serve = serve
         # A daemon, or the interpreter would wait for it before `atexit` can stop it.
         self._thread = threading.Thread(
             target=Context().run, args=(self._run,), name="llmobs", daemon=True
         )
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self._loop.close()
+            raise
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=_Loop) as runner:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._main())
         finally:
             self.has_ended = True
-            self._ready.set()
             for future in list(self._waiting):
                 self._refuse(future)
 
@@ -97,8 +93,6 @@ class _LoopThread:
             future.cancel()
 
     async def _main(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
         with _starting:
             anyio.lowlevel.current_token()  # imports the backend
         try:
@@ -107,23 +101,31 @@ class _LoopThread:
             self._ready.set()
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run *coroutine* in the loop; the future is cancelled if the loop has ended, or ends."""
-        self._ready.wait()
+        """
+        Run *coroutine* in the loop as soon as it is ready; waits for nothing.
+
+        The future is cancelled if the loop has ended, or ends.
+        """
+        ours = self._when_ready(coroutine)
         try:
-            if self.loop is None:
-                raise RuntimeError("the thread ended before its loop began")
             # In a context of its own: the caller's may say that the event loop here is trio's.
-            future = Context().run(asyncio.run_coroutine_threadsafe, coroutine, self.loop)
+            future = Context().run(asyncio.run_coroutine_threadsafe, ours, self._loop)
         except RuntimeError:  # the loop is closed
+            ours.close()
             coroutine.close()
             future = Future()
             future.cancel()
             return future
-        self._waiting[future] = coroutine
+        self._waiting[future] = ours
+        future.add_done_callback(lambda _: _discard(coroutine))
         future.add_done_callback(lambda done: self._waiting.pop(done, None))
         if self.has_ended:  # meanwhile
             self._refuse(future)
         return future
+
+    async def _when_ready(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        await self._ready.wait()
+        return await coroutine
 
     def call(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run *coroutine* in the loop and wait for it."""
@@ -131,12 +133,8 @@ class _LoopThread:
 
     def stop(self, timeout: float) -> bool:
         """Let *serve* end, and wait for the thread, at most *timeout* seconds; tell whether it ended."""
-        if not self._ready.wait(timeout):
-            return False
-        if self.loop is None or self._stop is None:  # it never came that far
-            return True
         with suppress(RuntimeError):  # the loop is closed already
-            self.loop.call_soon_threadsafe(self._stop.set)
+            self._loop.call_soon_threadsafe(self._stop.set)
         self.join(timeout)
         return not self._thread.is_alive()
 
@@ -149,6 +147,11 @@ class _LoopThread:
     def is_this_thread(self) -> bool:
         """Whether the caller is inside the private loop."""
         return threading.current_thread() is self._thread
+
+
+def _discard(coroutine: Coroutine[Any, Any, Any]) -> None:
+    if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:  # it never began
+        coroutine.close()
 
 
 class Client(Recording):
@@ -303,7 +306,7 @@ class Client(Recording):
         if any(buffer.pending for buffer in self._buffers):
             stop = asyncio.Event()
             stop.set()
-            with asyncio.Runner(loop_factory=_Loop) as runner:
+            with asyncio.Runner(loop_factory=OwnLoop) as runner:
                 runner.run(self._serve(lambda: None, stop))
 
     def __enter__(self) -> Self:

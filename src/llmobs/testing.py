@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from typing import TypeVar
 from unittest.mock import patch
 
-from llmobs.client import Recording
+from llmobs.client import AsyncClient, Recording
 from llmobs.context import Run
 from llmobs.events import Event
 from llmobs.pipeline.buffer import Complete, Done, Entry
+from llmobs.sync import Client
 
 __all__ = ["CapturedEvents", "capture_events"]
 
@@ -54,7 +55,18 @@ def capture_events() -> Iterator[CapturedEvents]:
             self.preparer.prepare_now(Entry(event, size, run, complete, done, failed))
             captured.append(event)
             if done is not None:
-                done(None, None)
+                for _ in self._buffers:
+                    done(None, None)
 
-    with patch.object(Recording, "record", record):
+    def send(self: Recording, event: Event, timeout: float | None = None) -> None:
+        self.record(event, None, 0, event.failed)
+
+    async def send_async(self: Recording, event: Event, timeout: float | None = None) -> None:
+        self.record(event, None, 0, event.failed)
+
+    with (
+        patch.object(Recording, "record", record),
+        patch.object(Client, "send", send),
+        patch.object(AsyncClient, "send", send_async),
+    ):
         yield captured

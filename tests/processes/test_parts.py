@@ -11,6 +11,7 @@ import pytest
 
 import llmobs
 from llmobs import sync
+from llmobs.pipeline.ownloop import OwnLoop
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
 from tests.helpers import ScriptedSink, make_event
@@ -24,15 +25,24 @@ def log(client: Any, count: int = 1) -> None:
         client.log_prompt_call("run", "q", "m", "a")
 
 
-def test_the_private_loop_resolves_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fact 3: at exit there is no executor; here, none may be asked for."""
-    loop = sync._Loop()
+@pytest.mark.parametrize("threads_left", [True, False])
+def test_the_private_loop_needs_no_executor(
+    monkeypatch: pytest.MonkeyPatch, threads_left: bool
+) -> None:
+    """Fact 3: at exit there is none, and perhaps no thread; then names are resolved in place."""
+    loop = OwnLoop()
     monkeypatch.setattr(loop, "run_in_executor", lambda *args: pytest.fail("needs an executor"))
+    if not threads_left:
+        monkeypatch.setattr(threading.Thread, "start", _refuse)
     try:
         addresses = loop.run_until_complete(loop.getaddrinfo("localhost", 80))
     finally:
         loop.close()
     assert addresses
+
+
+def _refuse(thread: threading.Thread) -> None:
+    raise RuntimeError("can't create new thread at interpreter shutdown")
 
 
 def test_signals_are_for_the_main_thread() -> None:

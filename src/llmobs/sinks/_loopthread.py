@@ -6,7 +6,6 @@ megabyte takes tens of milliseconds. Ending the loop ends whatever still runs in
 """
 
 import asyncio
-import socket
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
@@ -15,6 +14,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import anyio
 
+from llmobs.pipeline.ownloop import OwnLoop
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 
 __all__ = ["CurrentLoop", "LoopThread", "Runner"]
@@ -133,15 +133,12 @@ class CurrentLoop:
         """Leave the loop to its owner."""
 
 
-class _Loop(asyncio.SelectorEventLoop):
-    """Resolves names and computes in place, needing no further thread; knows its connections."""
+class _Loop(OwnLoop):
+    """Computes in place, needing no further thread; knows its connections."""
 
     def __init__(self) -> None:
         super().__init__()
         self.transports: weakref.WeakSet[asyncio.WriteTransport] = weakref.WeakSet()
-
-    async def getaddrinfo(self, *args: Any, **kwargs: Any) -> Any:
-        return socket.getaddrinfo(*args, **kwargs)
 
     def run_in_executor(  # type: ignore[override] # typeshed's has a variadic type variable
         self, executor: Any, func: Callable[..., T], *args: Any
