@@ -6,6 +6,7 @@ nothing lost, nothing counted twice.
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -75,7 +76,10 @@ def test_every_lock_is_re_entrant() -> None:
     package = Path(llmobs.__file__).parent
     offenders = []
     for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        # `type(threading.Lock())` makes none to hold.
+        for node in ast.walk(
+            ast.parse(re.sub(r"type\(threading\.\w+\(\)\)", "type", path.read_text()))
+        ):
             if isinstance(node, ast.Call) and ast.unparse(node.func).removeprefix("threading.") in {
                 "Lock",
                 "Semaphore",

@@ -7,7 +7,6 @@ connection lives in that connection's own objects.
 
 import logging
 import sys
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,6 +29,7 @@ from llmobs.contrib._asgi.origin import (
 from llmobs.contrib._asgi.protocol import ASGIApp, Message, Receive, Scope, Send
 from llmobs.contrib._asgi.unattended import UnattendedClient
 from llmobs.errors import ConfigurationError
+from llmobs.forks import ForkLock
 from llmobs.guard import Troubles, internal_errors
 from llmobs.pipeline.wakeup import inside_event_loop
 from llmobs.settings import Settings, SettingsKeywords, refuse_unknown
@@ -160,7 +160,7 @@ class LLMObsMiddleware:
         self._client = client
         self._owned: AsyncClient | None = None
         self._unattended: UnattendedClient | None = None
-        self._building = threading.Lock()
+        self._building = ForkLock()
         self._problem: Exception | None = None
         try:
             self._header = header_of(header_name)
