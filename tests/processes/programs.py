@@ -18,7 +18,8 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import llmobs
-from llmobs import forks, sync
+from llmobs import forks
+from llmobs.pipeline.ownloop import OwnLoop
 from llmobs.pipeline.sink import Batch
 from llmobs.sinks.sqlite import SQLiteSink
 from tests.support.ledger import Ledger
@@ -288,7 +289,7 @@ def host_name_at_exit() -> None:
 @program
 def host_name_at_exit_wrong() -> None:
     """The same with asyncio's own look-up, which needs an executor."""
-    del sync._Loop.getaddrinfo
+    del OwnLoop.getaddrinfo
     host_name_at_exit()
 
 
