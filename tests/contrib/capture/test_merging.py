@@ -271,3 +271,24 @@ def test_responses_cut_off(items: list[tuple[str, str]], split: Split) -> None:
     whole = {"status": "incomplete", "output": output}
     assert not ended
     assert openai_responses.WIRE.response(body) == openai_responses.WIRE.response(whole)
+
+
+def test_calls_that_come_in_turns_and_all_say_index_0_are_told_apart_by_id() -> None:
+    names, halves = {"a": "f", "b": "g"}, {"a": ('{"x":', "1}"), "b": ('{"x":', "2}")}
+    deltas = [
+        {
+            "index": 0,
+            "id": id,
+            "type": "function",
+            "function": {"name": names[id], "arguments": halves[id][half]},
+        }
+        for half in (0, 1)
+        for id in ("a", "b")
+    ]
+    events = [{"choices": [{"index": 0, "delta": {"tool_calls": [each]}}]} for each in deltas]
+    events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]})
+    calls = read(openai_chat.WIRE, events)["tool_calls"]
+    assert [(each["name"], each["arguments"]) for each in calls] == [
+        ("f", {"x": 1}),
+        ("g", {"x": 2}),
+    ]

@@ -172,8 +172,10 @@ class _Calls:
             call = self._by_id[call_id]
         else:
             call = self._all[-1] if self._all else None
-        if call is None or (call_id and call["id"] and call_id != call["id"]):
+        if call is None:
             return None
+        if call_id and call["id"] and call_id != call["id"]:
+            return self._by_id.get(call_id)  # another one, maybe begun before
         name = as_text(said.get("name"))
         if not name or not call["name"] or (call_id and call_id == call["id"]):
             return call
