@@ -3,13 +3,14 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -192,19 +193,23 @@ async def test_a_full_spool_lets_its_oldest_go_and_counts_them(
 
 
 @contextmanager
-def bad_disk(kind: str) -> Iterator[Path]:
+def going_bad(kind: str) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """A disk, and what spoils it: a client is refused one that is bad from the start."""
+
+    def spoil() -> None:
+        if kind == "full":
+            rest = os.open(disk / "rest", os.O_CREAT | os.O_WRONLY)
+            with suppress(OSError):
+                while os.write(rest, bytes(4096)):
+                    pass
+            os.close(rest)
+        else:
+            remount = ["mount", "-o", "remount,ro", str(disk)]
+            subprocess.run(remount, check=True, capture_output=True, timeout=30)
+
     try:
         with small_disk(1) as disk:
-            if kind == "full":
-                rest = os.open(disk / "rest", os.O_CREAT | os.O_WRONLY)
-                with suppress(OSError):
-                    while os.write(rest, bytes(4096)):
-                        pass
-                os.close(rest)
-            else:
-                remount = ["mount", "-o", "remount,ro", str(disk)]
-                subprocess.run(remount, check=True, capture_output=True, timeout=30)
-            yield disk
+            yield disk, spoil
     except Unavailable as why:
         pytest.skip(str(why))
 
@@ -219,9 +224,10 @@ async def test_a_bad_disk_leaves_events_in_memory(
     kind: str,
     durability: str,
 ) -> None:
-    with bad_disk(kind) as disk:
+    with going_bad(kind) as (disk, spoil):
         proxy.refusing = True
         client = AsyncClient(**settings(proxy.address, disk / "s", durability=durability))
+        spoil()
         async with watching(client), client:
             ids = log(client, 50)
             await until(lambda: "cannot write to the spool" in caplog.text)
@@ -237,9 +243,10 @@ async def test_a_disk_that_recovers_takes_events_again(
     server: WatchLLMServer, proxy: FaultProxy, tmp_path: Path
 ) -> None:
     in_the_way = tmp_path / "spool"
-    in_the_way.write_text("a file where the directory should be")
     proxy.refusing = True
     client = AsyncClient(**settings(proxy.address, in_the_way))
+    shutil.rmtree(in_the_way, ignore_errors=True)
+    in_the_way.write_text("a file where the directory should be")
     async with watching(client), client:
         ids = log(client, 30)
         await until(lambda: client.statistics().retries > 5)
