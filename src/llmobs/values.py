@@ -39,6 +39,8 @@ __all__ = [
     "weigh",
 ]
 
+REPEATED_NODES: Final = 64
+"""A value as small as this is copied wherever it stands; a larger one once, and named where it stands again."""
 MAX_DEPTH: Final = 32
 """Levels of containers that are followed."""
 MAX_NODES: Final = 4_000
@@ -174,12 +176,17 @@ class _Walk:
         if known is not None:
             return self._text(f"<{class_name(type(value))}, see {_path(known[1])}>")
         self.seen[id(value)] = (value, place)  # with the value: its id is its own while it lives
+        room = self.room
         self.room -= 2
         if type(unfolded) is Items:
-            return self._items(value, unfolded, depth, place)
-        if type(unfolded) is Pairs:
-            return self._pairs(unfolded, depth, place)
-        return self.value(unfolded.value, depth, place)
+            copy: Any = self._items(value, unfolded, depth, place)
+        elif type(unfolded) is Pairs:
+            copy = self._pairs(unfolded, depth, place)
+        else:
+            copy = self.value(unfolded.value, depth, place)
+        if room - self.room <= REPEATED_NODES:
+            self.seen.pop(id(value), None)
+        return copy
 
     def _left_out(self, value: Any, unfolded: Any, depth: int) -> str:
         items = "" if type(unfolded) is Instead else f"{unfolded.total:,} items "
@@ -191,7 +198,7 @@ class _Walk:
         if not _are(_are_scalars, copy):
             copy = plain_numbers(copy[: MAX_FLOATS + 1]) or copy
         if _are(_are_numbers, copy):
-            del self.seen[id(value)]  # cheap, and may well be repeated
+            self.seen.pop(id(value), None)  # cheap, whatever its length
             del copy[self.numbers_a_node * self.room + 1 :]
             self.room -= len(copy) // self.numbers_a_node
         else:

@@ -160,7 +160,7 @@ async def test_it_is_refused_as_by_the_sync_client(black_hole: str) -> None:
 @pytest.mark.row("S035")
 async def test_what_is_refused_is_a_send_error(kafka: Kafka, kafka_topic: str) -> None:
     async with AsyncSentinelClient(
-        kafka.bootstrap, topic=kafka_topic, max_request_size=5000
+        kafka.bootstrap, topic=kafka_topic, max_request_size=500
     ) as client:
         with pytest.raises(SendError, match="max_request_size"):
             await client.track(**{**TRACKED, "prompt": "x" * 5000})
