@@ -25,10 +25,17 @@ LONG = [("module", 495, 30.0), ("default", 495, 30.0)]
 
 HERE = """
 from pathlib import Path
+
+from celery.signals import task_postrun
 from shop import app
 from tests.processes.celery_queue import use_folder
 
 use_folder(app, Path("queue"))
+
+
+@task_postrun.connect
+def note(task_id, **details):
+    Path(f"{task_id}.done").touch()
 """
 
 
@@ -113,8 +120,9 @@ def test_the_example_of_the_documentation(tmp_path: Path) -> None:
     with use_folder(Celery("sender"), queue) as sender:
         tasks = [sender.send_task("shop.summarise", ["a text"]).id for _ in range(2)]
     with worker(tmp_path, "shop_here", *PREFORK) as process:
-        eventually(lambda: not list(queue.glob("*.msg")), timeout=SECONDS, what="tasks taken")
-        process.send_signal(signal.SIGTERM)  # warm: what was taken is done first
+        # Done, not only taken: Celery gives back what no child has begun.
+        eventually(lambda: len(list(tmp_path.glob("*.done"))) == 2, timeout=SECONDS, what="tasks")
+        process.send_signal(signal.SIGTERM)
         process.wait(SECONDS)
     got = Arrivals.read(tmp_path / "ledger", tmp_path / "llmobs.db")
     assert sorted(got.stored.values()) == sorted(
