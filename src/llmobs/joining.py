@@ -119,7 +119,7 @@ class Sighting:
     @property
     def root(self) -> Sighting:
         """The outermost sighting of this call."""
-        root = self
+        root: Sighting = self
         while root.outer is not None:
             root = root.outer
         return root
@@ -127,7 +127,7 @@ class Sighting:
     @property
     def parts(self) -> list[Sighting]:
         """This and what is inside, outermost first."""
-        found = [self]
+        found: list[Sighting] = [self]
         while (inner := found[-1].inner) is not None:
             found.append(inner)
         return found

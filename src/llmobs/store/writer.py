@@ -87,6 +87,7 @@ class Writer:
             SinkTooLargeError: An event is larger than SQLite takes.
             SinkRejectedError: Events that cannot be stored in any form; the others are.
         """
+        refused: dict[str, str] = {}
         with self._lock:
             for _ in range(ATTEMPTS):
                 if self._connection is not None and self._is_elsewhere():

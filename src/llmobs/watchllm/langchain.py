@@ -139,6 +139,10 @@ class _Recorder:
         """Count an event that is not to be delivered."""
         self._client.refuse(event, run, reason)
 
+    def expect(self) -> None:
+        """Look after what waits for the end of a call."""
+        self._client.expect()
+
     def __getattr__(self, name: str) -> Any:
         # Captures ask a run's client for its settings.
         return getattr(self._client, name)

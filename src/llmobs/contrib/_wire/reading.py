@@ -165,6 +165,7 @@ class _Reader:
             for raw in splitter.feed(piece.data):
                 yield from now_and_then(len(events))
                 done |= self._take(events, raw, piece.time, fields_of)
+        raws: list[bytes] = []
         if tail is not None:
             raws = splitter.resume(tail)
             if not any(b'"usage"' in raw for raw in raws):

@@ -116,7 +116,7 @@ def _openai_tokens(usage: Json, body: Json, counts: _Counts) -> Fields:
     elif total is not None and total != (taken or 0) + (given or 0):
         beside = total - (taken or 0) - (given or 0)
         if given is not None and beside > 0 and beside == reasoning:
-            given += reasoning  # xAI counts reasoning beside the output, not inside
+            given += beside  # xAI counts reasoning beside the output, not inside
         elif given is not None and beside > 0 and not reasoning and _is_gemini(body):
             reasoning = beside  # Gemini's compatible endpoint does not even name it
             given += reasoning
