@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, ParamSpec, TypeVar, overload
 
-from llmobs.codec import snapshot
+from llmobs.codec import snapshot, text_of
 from llmobs.context import Frame, current_frame, set_frame
 from llmobs.events import StepType
 from llmobs.guard import Troubles
@@ -65,14 +65,16 @@ def observe(
 
     def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(target)
-        label = name or target.__qualname__
+        label = (None if name is None else text_of(name)) or target.__qualname__
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation:
             given = _arguments(signature, args, kwargs) if capture else None
             tracker = _tracker()
             if tool:
                 return tracker.tool_call(label, input=given)
-            return tracker.agent_step(label, step_type or StepType.REASONING, input_data=given)
+            return tracker.agent_step(
+                label, StepType.REASONING if step_type is None else step_type, input_data=given
+            )
 
         def keep(operation: Operation, result: Any) -> None:
             if not capture:

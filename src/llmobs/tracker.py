@@ -107,10 +107,10 @@ class Tracker(Run):
             self.left = True
         entry.leave(is_here)
         if is_last:
-            error, self._raised = error or self._raised, None
+            error, self._raised = self._raised if error is None else error, None
             self.finish(error=error)
         elif error is not None:
-            self._raised = self._raised or error
+            self._raised = error if self._raised is None else self._raised
 
     def finish(
         self,
@@ -129,7 +129,10 @@ class Tracker(Run):
             always: Record it even if nothing happened in it.
             fields: Further fields of `llmobs.events.RunEvent`.
         """
-        always = always or isinstance(error, Exception)
+        always = always is True or issubclass(type(error), Exception)
+        as_they_are = {n: fields.pop(n) for n in ("timestamp", "status") if n in fields}
+        size = freeze(fields)
+        fields |= as_they_are
         if not (self.recorded or always or sightings.has_calls(self)) or not self.client.enabled:
             return
         if latency_ms is None:
@@ -594,7 +597,8 @@ class Tracker(Run):
             frame = innermost_frame() if inside else current_frame()
             if frame is not self and frame is not None and frame.run is self:
                 event.parent_id = frame.event_id
-        elif not event.parent_id:  # of an operation that began in no other
+        elif type(event.parent_id) is str and not event.parent_id:
+            # Of an operation that began in no other.
             event.parent_id = None
         if event.trace_id is None:
             event.trace_id = self.trace_id

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 import llmobs
+from llmobs import watchllm
 from llmobs.codec import encode, readable, shorten, snapshot, take
 from llmobs.testing import CapturedEvents
+from llmobs.watchllm import WatchLLMClient
 from tests.helpers import ScriptedSink
 from tests.hostile.values import Model, Node, values
 
@@ -169,3 +171,33 @@ def test_a_long_text_is_cut_later_and_keeps_its_event() -> None:
     assert isinstance(event, llmobs.PromptCallEvent)
     assert len(event.prompt) < 1_100 and event.prompt.endswith("characters left out")
     assert (event.response, event.tokens_input) == ("short", 5)
+
+
+HOSTILE = ("raises", "attributes", "an array", "series", "text's child", "broken error")
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_no_value_is_asked_for_its_truth_or_its_class(
+    kind: str, llmobs_events: CapturedEvents
+) -> None:
+    value = values()[kind]
+    with llmobs.Client(sink="memory:") as client:
+        client.run().finish(error=value, always=value, parent_id=value)
+        client.run().tool_call("t").start().end(value)
+        client.log_prompt_call("r", "p", "m", "a", prompt_embedding=[value])
+        llmobs.observe(name=value, step_type=value)(lambda: 1)()
+        with watchllm.trace(tags=value):
+            llmobs.run().log_error("e")
+    with WatchLLMClient("key", "project", sample_rate=0.0) as watching:
+        watching.log_error(value, "e")
+        watching.log_hallucination_detection("r", "judge", 0.5, "f", recommendations=value)
+    assert len(llmobs_events) >= 6
+
+
+def test_a_run_ends_with_what_it_was_given(llmobs_events: CapturedEvents) -> None:
+    given: dict[Any, Any] = {(1, "a"): 2}
+    with llmobs.Client(sink="memory:") as client:
+        client.run().finish(always=True, metadata=given)
+    (event,) = llmobs_events
+    assert isinstance(event, llmobs.RunEvent)
+    assert event.metadata is not None and all(type(key) is str for key in event.metadata)

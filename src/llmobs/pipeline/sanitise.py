@@ -72,7 +72,7 @@ _OUR_TEXTS = frozenset(
 _OTHERS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
     tuple[str, ...]: (lambda v: type(v) is tuple, texts),
     dict[str, Any] | None: (
-        lambda v: v is None or type(v) is dict,
+        lambda v: v is None or (type(v) is dict and all(type(k) is str for k in v)),
         as_dict,
     ),
     list[dict[str, Any]] | None: (
@@ -95,7 +95,10 @@ def _are_finite(values: list[Any]) -> bool:
 
 
 def _finite(values: Any) -> list[float]:
-    numbers = [float(value) for value in values]
+    plain = snapshot(values)  # a value's own code is not asked
+    if type(plain) is not list:
+        raise ValueError
+    numbers = [float(value) for value in plain]
     if not _are_finite(numbers):
         raise ValueError
     return numbers

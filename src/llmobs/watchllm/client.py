@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, Self
 
 import anyio.lowlevel
 
+from llmobs.codec import text_of
 from llmobs.context import Run
 from llmobs.errors import ConfigurationError
 from llmobs.events import (
@@ -222,8 +223,8 @@ class WatchLLMClient(Client):
     ) -> str:
         """Record a made-up answer and return the id; see `Tracker.log_hallucination_detected`."""
         return self.log_hallucination_detected(
-            run_id, detection_method, confidence_score, flagged_content, recommendations or (),
-            ground_truth, tags, user_id, release,
+            run_id, detection_method, confidence_score, flagged_content,
+            () if recommendations is None else recommendations, ground_truth, tags, user_id, release,
         )  # fmt: skip
 
     def flush(self, timeout: float | None = None) -> FlushReport:
@@ -294,7 +295,7 @@ def _run_id(value: object) -> str:
     # UUIDs and numbers of a database are used as run ids; the server takes texts.
     if type(value) is str:
         return value
-    return "" if value is None else str(value)
+    return "" if value is None else text_of(value)
 
 
 def _is_in_event_loop() -> bool:

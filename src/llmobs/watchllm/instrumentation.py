@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final
 
+from llmobs.codec import texts
 from llmobs.context import Entry, current_frame, current_run
 from llmobs.forks import ForkLock
 from llmobs.ids import new_id
@@ -128,7 +129,7 @@ def trace(
     run = Tracker(recorder, run_id)
     run.standalone = True
     run.user_id = user_id
-    run.tags = tuple(tags or ())
+    run.tags = texts(tags)
     entry = Entry(run)
     try:
         yield run.run_id
