@@ -121,11 +121,8 @@ def prompt_call(
         event.tool_calls, more = take(tool_calls)
         size += more
     if tags is not None:
-        event.tags = tuple(tags) if type(tags) is list and len(tags) < 100 else texts(tags)
-        try:
-            size += sum(map(len, event.tags)) + TAG_BYTES * len(event.tags)
-        except TypeError:  # made texts later
-            size += weigh_texts(*event.tags)
+        event.tags = words = texts(tags)
+        size += sum(map(len, words)) + TAG_BYTES * len(words)
     return event, size, failed
 
 

@@ -130,8 +130,10 @@ class Tracker(Run):
             fields: Further fields of `llmobs.events.RunEvent`.
         """
         always = always is True or issubclass(type(error), Exception)
-        as_they_are = {n: fields.pop(n) for n in ("timestamp", "status") if n in fields}
-        size = freeze(fields)
+        as_they_are: dict[str, Any] = {
+            n: fields.pop(n) for n in ("timestamp", "status") if n in fields
+        }
+        freeze(fields)
         fields |= as_they_are
         if not (self.recorded or always or sightings.has_calls(self)) or not self.client.enabled:
             return

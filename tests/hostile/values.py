@@ -7,6 +7,7 @@ import itertools
 import re
 import threading
 import time
+import traceback
 import types
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -25,8 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 import llmobs
 
 RAISES = "broken on purpose"
-SLOW_SECONDS = 2.0
-"""What hostile code takes when it runs: far more than any call may."""
+ran: list[str] = []
+"""Code of values that ran although nobody may run it: in an application it could take for ever."""
 
 
 def _raise(*args: object, **kwargs: object) -> Any:
@@ -34,7 +35,7 @@ def _raise(*args: object, **kwargs: object) -> Any:
 
 
 def _sleep(*args: object, **kwargs: object) -> Any:
-    time.sleep(SLOW_SECONDS)
+    ran.append("".join(traceback.format_stack(limit=6)))
     raise RuntimeError(RAISES)
 
 
@@ -158,11 +159,23 @@ def _large() -> dict[str, Any]:
         "shared": shared,
         "deep": deep,
         "a huge number": 10**200_000,
+        "huge range": range(10**30),
+        "tree": _tree(),
     }
+
+
+def large() -> dict[str, Any]:
+    """Return the value of each kind that is dear to deliver; the same each time."""
+    return dict(_large())
 
 
 def values() -> dict[str, Any]:
     """Return the value of each kind."""
+    return small() | large()
+
+
+def small() -> dict[str, Any]:
+    """Return the value of each kind that is delivered at once."""
     cycle: dict[str, Any] = {"a": 1}
     cycle["self"] = [cycle]
     late = RuntimeError("outer")
@@ -177,7 +190,7 @@ def values() -> dict[str, Any]:
         "nan in a list": [1.0, float("nan")], "broken in a list": ["a", _hostile("B", _raise)],
         "tuple": (), "dict": {}, "int key": {1: 2}, "tuple key": {(1, "a"): 2},
         "broken in a dict": {"a": _hostile("B", _raise)}, "set": {1}, "frozenset": frozenset(),
-        "range": range(3), "huge range": range(10**30), "generator": (n for n in [1]),
+        "range": range(3), "generator": (n for n in [1]),
         "endless": itertools.count(), "mapping": Endless(), "object": object(), "type": object,
         "error class": Exception, "function": lambda: 1, "partial": partial(print, 1),
         "ellipsis": ..., "lock": threading.Lock(), "module": time, "pattern": re.compile("x"),
@@ -198,9 +211,9 @@ def values() -> dict[str, Any]:
         "enum": llmobs.Status.ERROR, "namedtuple": Point(1, 2), "namespace": types.SimpleNamespace(a=1),
         "proxy": types.MappingProxyType({"a": 1}), "deque": collections.deque([1]),
         "array": array.array("d", [1.0]), "counter": collections.Counter("ab"),
-        "user dict": collections.UserDict(a=1), "tree": _tree(), "cycle": cycle,
+        "user dict": collections.UserDict(a=1), "cycle": cycle,
         "model": Model(inner=[Model()], extra=1), "struct": Struct(), "numpy": np.zeros(3),
         "np.float32": np.float32(1.5), "np.datetime64": np.datetime64("2026-01-01"),
         "timestamp": pd.Timestamp("2026-01-01"), "nat": pd.NaT, "series": pd.Series([1.0]),
-        "error info": llmobs.ErrorInfo(message="m"), **_large(),
+        "error info": llmobs.ErrorInfo(message="m"),
     }  # fmt: skip

@@ -72,7 +72,7 @@ _OUR_TEXTS = frozenset(
 _OTHERS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
     tuple[str, ...]: (lambda v: type(v) is tuple, texts),
     dict[str, Any] | None: (
-        lambda v: v is None or (type(v) is dict and all(type(k) is str for k in v)),
+        lambda v: v is None or type(v) is dict,
         as_dict,
     ),
     list[dict[str, Any]] | None: (
@@ -86,6 +86,7 @@ _OTHERS: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
     ErrorInfo | None: (lambda v: v is None or type(v) is ErrorInfo, lambda v: ErrorInfo.of(v)),
     ErrorInfo: (lambda v: type(v) is ErrorInfo, lambda v: ErrorInfo.of(v)),
     ClientInfo | None: (lambda v: v is None or type(v) is ClientInfo, lambda v: None),
+    bool: (lambda v: type(v) is bool, lambda v: bool(snapshot(v))),
     bool | None: (lambda v: v is None or type(v) is bool, lambda v: bool(snapshot(v))),
 }
 
@@ -172,6 +173,9 @@ def _mend_types(event: Event) -> None:
 
 
 def _unpack(event: Event) -> None:
+    said = event.warnings  # first: what follows adds to them
+    if type(said) is not tuple or (said and not all(type(words) is str for words in said)):
+        event.warnings = texts(said)
     # What capture leaves for later: see `llmobs.told`.
     moment: Any = event.timestamp
     if type(moment) is float and 0 < moment < SECONDS_UNTIL_2200:  # the clock's own reading

@@ -1,0 +1,166 @@
+"""
+Every public method, every argument, every kind of value: returns in time, raises nothing, is readable
+in every sink, and the ledger is exact.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import llmobs
+from llmobs import watchllm
+from llmobs.operations import Operation
+from llmobs.testing import capture_events
+from llmobs.watchllm import WatchLLMClient
+from tests.hostile import doors
+from tests.hostile.doors import arguments_of, attributes_of, row, square
+from tests.hostile.sinks import write
+from tests.hostile.values import large, values
+
+SECONDS = 5.0
+"""CPU that no call may take: a hundred times what it does."""
+CALLS = 200_000
+"""Python calls within one call, for each argument: the budget of a value, whatever its size."""
+
+METHODS = [(owner, name) for owner, name in doors.methods() if owner is not llmobs.AsyncClient]
+IDS = [f"{owner.__name__}.{name}" for owner, name in METHODS]
+BLOCKS = {
+    llmobs.PromptCall: "prompt_call",
+    llmobs.AgentStep: "agent_step",
+    llmobs.ToolCall: "tool_call",
+}
+
+NAMED = {llmobs.PromptCall: "model", llmobs.AgentStep: "step_name", llmobs.ToolCall: "tool_name"}
+
+
+def begin(owner: type, client: llmobs.Client) -> Any:
+    """Return a new object of class *owner* that records with *client*."""
+    if not issubclass(owner, llmobs.Tracker | Operation):
+        return client
+    run = client.run()
+    if owner is llmobs.Tracker:
+        run.log_error("e")
+        return run
+    return getattr(run, BLOCKS[owner])(**{NAMED[owner]: "n"}).start()
+
+
+def end(thing: Any) -> None:
+    """End a run or a block that was begun, so that its events are recorded."""
+    if isinstance(thing, Operation):
+        thing.end()
+    elif isinstance(thing, llmobs.Tracker):
+        thing.log_error("e")
+        thing.finish()
+
+
+def in_time(call: Callable[..., Any], **arguments: Any) -> Any:
+    begun = time.thread_time()
+    result = call(**arguments)
+    assert time.thread_time() - begun < SECONDS
+    return result
+
+
+def attempt(owner: type, name: str, client: llmobs.Client, arguments: dict[str, Any]) -> None:
+    thing = begin(owner, client)
+    result = in_time(getattr(thing, name), **arguments)
+    if name.startswith("log_") or name in ("track", "end"):
+        assert type(result) is str
+    if isinstance(result, Operation):
+        result.start()
+    for each in (result, thing):
+        end(each)
+
+
+def test_there_are_seventy_kinds() -> None:
+    assert len(values()) >= 70
+
+
+def test_every_method_is_tried_or_excluded() -> None:
+    assert all(name.startswith("_") or name for name in doors.EXCLUDED)
+    known = {name for owner in doors.CLASSES for name in dir(owner)}
+    assert doors.EXCLUDED.keys() <= known
+    # What the asynchronous client records with are the same functions.
+    assert [name for owner, name in doors.methods() if owner is llmobs.AsyncClient] == []
+    found = doors.functions(llmobs) | doors.functions(watchllm)
+    assert found.keys() == doors.FUNCTIONS.keys() | doors.EXCLUDED_FUNCTIONS.keys()
+    assert len(METHODS) >= 30
+
+
+@pytest.mark.parametrize(("owner", "name"), METHODS, ids=IDS)
+def test_any_value_of_any_argument(owner: type, name: str, request: pytest.FixtureRequest) -> None:
+    client = request.getfixturevalue("watching" if owner is WatchLLMClient else "client")
+    is_thin = not issubclass(owner, llmobs.Tracker | Operation)  # it hands over to a tracker
+    for arguments in square(arguments_of(getattr(owner, name)), 4 if is_thin else 1):
+        attempt(owner, name, client, arguments)
+
+
+@pytest.mark.parametrize(("owner", "name"), METHODS, ids=IDS)
+def test_large_values_cost_no_more_than_their_budget(
+    owner: type, name: str, request: pytest.FixtureRequest
+) -> None:
+    client = request.getfixturevalue("watching" if owner is WatchLLMClient else "single")
+    names = arguments_of(getattr(owner, name))
+    arguments, count = row(names, large(), IDS.index(f"{owner.__name__}.{name}")), 0
+
+    def note(frame: object, event: str, arg: object) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(note)
+    try:
+        attempt(owner, name, client, arguments)
+    finally:
+        sys.setprofile(None)
+    assert count < CALLS * len(names)
+
+
+@pytest.mark.parametrize("owner", [llmobs.Tracker, *BLOCKS])
+def test_any_value_of_any_attribute(owner: type, client: llmobs.Client) -> None:
+    thing = begin(owner, client)
+    names = attributes_of(thing)
+    end(thing)
+    for given in square(names):
+        thing = begin(owner, client)
+        for name, value in given.items():
+            setattr(thing, name, value)
+        if isinstance(thing, llmobs.Tracker):
+            assert isinstance(thing.run_id, str) and thing.run_id.isprintable()
+            with thing, thing.agent_step("step"):
+                thing.log_prompt_call("p", "m", "r")
+        end(thing)
+
+
+def test_an_observed_function_takes_and_gives_anything(client: llmobs.Client) -> None:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return args[0]
+
+    def generator(value: Any) -> Iterator[Any]:
+        yield value
+
+    for given in square(["name", "step_type"]):  # the others are switches
+        step, steps = llmobs.observe(**given)(function), llmobs.observe(**given)(generator)
+        with client.run():
+            step(1)
+            list(steps(1))
+    step, steps = llmobs.observe(function), llmobs.observe(tool=True)(generator)
+    with client.run():
+        for value in values().values():
+            assert step(value, key=value) is value
+            assert [given is value for given in steps(value)] == [True]
+
+
+def test_the_functions_take_anything() -> None:
+    with capture_events() as captured:
+        for given in square(arguments_of(llmobs.run)):
+            with llmobs.run(**given) as run:
+                run.log_error("e")
+        for given in square(arguments_of(watchllm.trace)):
+            with watchllm.trace(**given) as run_id:
+                assert type(run_id) is str
+                llmobs.current_run()
+                llmobs.run().log_error("e")
+    for event in captured:
+        write(event)
