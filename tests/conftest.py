@@ -56,6 +56,12 @@ def threads_are_noted() -> None:
 
 
 @pytest.fixture(autouse=True)
+def unknown_names_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names of fields that do not exist are said once in a process: other tests name some too."""
+    monkeypatch.setattr("llmobs.told._said", {})
+
+
+@pytest.fixture(autouse=True)
 def internal_errors_surface() -> Iterator[None]:
     """An error that the guard would log in an application fails the test."""
     guard.raise_internal_errors(True)

@@ -22,12 +22,6 @@ QUIET: dict[str, Any] = {"flush_interval_seconds": 60, "max_queue_bytes": 1_000_
 
 
 @pytest.fixture(autouse=True)
-def unknown_names_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The names of fields that do not exist are said once in a process: other tests name some too."""
-    monkeypatch.setattr("llmobs.told._said", {})
-
-
-@pytest.fixture(autouse=True)
 def no_foreign_code_ran() -> Iterator[None]:
     """What a value would do when asked is not found out: it could take for ever."""
     values.ran.clear()
