@@ -135,6 +135,7 @@ def test_every_class_of_event_decodes_to_itself() -> None:
     for event in (
         ErrorEvent(**base, error=ErrorInfo.of(ValueError("boom"))),
         RunEvent(**base, events=3, cost_usd=0.5),
+        RunEvent(**base, parent_run_id="run-0", session_id="s1", weight=10.0),
         make_event(tags=("a", "b"), errors=("x",)),
     ):
         assert decode(encode(event)) == event

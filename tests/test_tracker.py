@@ -157,6 +157,7 @@ def test_with_blocks_time_themselves_and_nest(
     assert 0 <= call_event.time_to_first_token_ms <= call_event.latency_ms
     assert tool_event.output == ["found"]
     assert all(event.tags == ("beta",) and event.user_id == "u1" for event in llmobs_events)
+    assert all(event.weight == 1.0 for event in llmobs_events)
     assert (run_event.name, run_event.kind, run_event.events, run_event.errors) == (
         "job",
         "job",
@@ -474,7 +475,9 @@ def test_unknown_keywords_become_warnings_and_raise_nothing(
 def test_a_run_that_fails_is_recorded_even_if_nothing_else_was(
     client: llmobs.Client, llmobs_events: CapturedEvents
 ) -> None:
-    with pytest.raises(ValueError, match="boom"), client.run("r", name="nightly"):
+    with pytest.raises(ValueError, match="boom"), client.run("r", name="nightly") as run:
+        run.parent_run_id = "request-1"
         raise ValueError("boom")
     (event,) = llmobs_events.of(RunEvent)
+    assert event.parent_run_id == "request-1"
     assert (event.name, event.status, event.events) == ("nightly", "error", 0)

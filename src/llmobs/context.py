@@ -82,6 +82,8 @@ class Run:
     """Conversation it belongs to."""
     client_run_id: str | None = None
     """The id that a caller who is not trusted gave it; it is not the run's."""
+    parent_run_id: str | None = None
+    """Id of the run that started it, for instance of the request that enqueued a task."""
     release: str | None = None
     """Version of the application."""
     service_name: str | None = None

@@ -326,6 +326,11 @@ class Event(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event
     """What could not be recorded as given, in words."""
     standalone: bool = False
     """Recorded outside any open run: no event of the run itself will follow."""
+    weight: float = 1.0
+    """
+    How many like it this stands for: 1 for what is kept anyway, 10 if one in ten was kept. Sums
+    and averages weighted with it are those of everything that happened.
+    """
 
     @property
     def failed(self) -> bool:
@@ -595,6 +600,8 @@ class RunEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="run"):
     """``POST /chat/{id}`` for requests, the caller's name for jobs."""
     client_run_id: str | None = None
     """The id its caller sent with the request, where the application does not trust its callers."""
+    parent_run_id: str | None = None
+    """The run that started this one: the request that enqueued a task, a job that started another."""
     method: str | None = None
     """HTTP method of a request."""
     route: str | None = None

@@ -28,15 +28,16 @@ __all__ = [
     "REQUEST_TOP_K", "REQUEST_TOP_P", "RESPONSE_FINISH_REASONS", "RESPONSE_ID",
     "RESPONSE_METADATA_PREFIX", "RESPONSE_MODEL", "RESPONSE_TIME_TO_FIRST_CHUNK", "RETRIEVAL",
     "RETRIEVAL_DOCUMENTS", "RETRIEVAL_QUERY", "RUN_CLIENT_ID", "RUN_COST_USD", "RUN_ERRORS",
-    "RUN_EVENTS", "RUN_ID", "RUN_KIND", "RUN_TOKENS_INPUT", "RUN_TOKENS_OUTPUT", "SDK_LANGUAGE",
-    "SDK_NAME", "SDK_VERSION", "SERVER_ADDRESS", "SERVICE_NAME", "SERVICE_TIER", "SERVICE_VERSION",
-    "SESSION_ID", "SEVERITY", "STATUS", "STEP_NUMBER", "STEP_TYPE", "SYSTEM", "SYSTEM_INSTRUCTIONS",
+    "RUN_EVENTS", "RUN_ID", "RUN_KIND", "RUN_PARENT_ID", "RUN_TOKENS_INPUT", "RUN_TOKENS_OUTPUT",
+    "SDK_LANGUAGE", "SDK_NAME", "SDK_VERSION", "SERVER_ADDRESS", "SERVICE_NAME", "SERVICE_TIER",
+    "SERVICE_VERSION", "SESSION_ID", "SEVERITY", "STATUS", "STEP_NUMBER", "STEP_TYPE", "SYSTEM", "SYSTEM_INSTRUCTIONS",
     "TAGS", "TEXT_COMPLETION", "TOOL_CALL_ARGUMENTS", "TOOL_CALL_ID", "TOOL_CALL_RESULT",
     "TOOL_DEFINITIONS", "TOOL_DESCRIPTION", "TOOL_NAME", "USAGE_CACHE_CREATION",
     "USAGE_BY_KIND", "USAGE_CACHE_CREATION_FLAT", "USAGE_CACHE_READ", "USAGE_CACHE_READ_FLAT",
     "USAGE_CACHE_WRITE", "USAGE_CACHE_WRITE_FLAT", "USAGE_COMPLETION_TOKENS",
     "USAGE_DETAILS_PREFIX", "USAGE_INPUT_TOKENS", "USAGE_OTHER_PREFIX", "USAGE_OUTPUT_TOKENS",
-    "USAGE_PROMPT_TOKENS", "USAGE_REASONING", "USAGE_TOTAL_TOKENS", "USER_ID", "WARNINGS", "WORKFLOW_NAME",
+    "USAGE_PROMPT_TOKENS", "USAGE_REASONING", "USAGE_TOTAL_TOKENS", "USER_ID", "WARNINGS", "WEIGHT",
+    "WORKFLOW_NAME",
 ]  # fmt: skip
 
 # Operations and who serves them.
@@ -188,6 +189,8 @@ RUN_ID: Final = "llmobs.run.id"
 RUN_KIND: Final = "llmobs.run.kind"
 RUN_CLIENT_ID: Final = "llmobs.run.client_id"
 """The id that an untrusted caller gave the run."""
+RUN_PARENT_ID: Final = "llmobs.run.parent_id"
+"""The run that started the run."""
 RUN_EVENTS: Final = "llmobs.run.events"
 RUN_ERRORS: Final = "llmobs.run.errors"
 RUN_TOKENS_INPUT: Final = "llmobs.run.tokens_input"
@@ -198,6 +201,8 @@ PROJECT_ID: Final = "llmobs.project.id"
 STATUS: Final = "llmobs.status"
 TAGS: Final = "llmobs.tags"
 WARNINGS: Final = "llmobs.warnings"
+WEIGHT: Final = "llmobs.weight"
+"""How many like it an event stands for, where others were left out."""
 COST_USD: Final = "llmobs.cost_usd"
 COST_SOURCE: Final = "llmobs.cost_source"
 USAGE_OTHER_PREFIX: Final = "llmobs.usage."

@@ -152,6 +152,7 @@ class Tracker(Run):
                 "kind": self.kind,
                 "name": self.name,
                 "client_run_id": self.client_run_id,
+                "parent_run_id": self.parent_run_id,
                 "latency_ms": latency_ms,
                 "events": self.recorded,
                 "errors": self.failures,

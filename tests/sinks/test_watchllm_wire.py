@@ -157,6 +157,7 @@ _VALUES: dict[Any, st.SearchStrategy[Any]] = {
     str | None: st.none() | st.text(max_size=10),
     int: st.integers(0, 2**63 - 1),
     int | None: st.none() | st.integers(0, 2**63 - 1),
+    float: st.floats(0, allow_nan=False, allow_infinity=False),
     float | None: st.none() | st.floats(0, allow_nan=False, allow_infinity=False),
     bool | None: st.none() | st.booleans(),
     bool: st.booleans(),

@@ -104,6 +104,7 @@ def _common(event: Event) -> dict[str, Any]:
         names.STATUS: None if status is None else str(status),
         names.TAGS: event.tags or None,
         names.WARNINGS: event.warnings or None,
+        names.WEIGHT: None if event.weight == 1 else event.weight,
     }
     _flatten(attributes, names.METADATA_PREFIX, event.metadata)
     return attributes
@@ -164,6 +165,7 @@ def _run(event: RunEvent, record: Record) -> None:
     record.attributes |= {
         names.RUN_KIND: event.kind,
         names.RUN_CLIENT_ID: event.client_run_id,
+        names.RUN_PARENT_ID: event.parent_run_id,
         names.HTTP_REQUEST_METHOD: event.method,
         names.HTTP_ROUTE: event.route,
         names.HTTP_RESPONSE_STATUS_CODE: event.http_status,

@@ -63,6 +63,7 @@ _COMMON_EXTRAS = (
     "service_name",
     "metadata",
     "warnings",
+    "weight",
 )
 _CALL_EXTRAS = (
     "operation", "provider", "finish_reason", "cost_source", "tokens_cached", "tokens_cache_write",
@@ -70,10 +71,10 @@ _CALL_EXTRAS = (
     "http_status", "attempt", "service_tier", "server_address", "request_params", "errors",
     "usage",
 )  # fmt: skip
-_SAYS_NOTHING = {"service_name": "unknown_service"}
+_SAYS_NOTHING: Final = {"service_name": "unknown_service", "weight": 1.0}
 _RUN_EXTRAS = (
     "kind", "method", "route", "http_status", "events", "errors", "tokens_input", "tokens_output",
-    "cost_usd", "client_run_id",
+    "cost_usd", "client_run_id", "parent_run_id",
 )  # fmt: skip
 
 

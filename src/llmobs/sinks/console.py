@@ -67,6 +67,8 @@ def describe(event: Event) -> str:
         words += [event.name or event.kind, f"{event.events} events"]
         if event.client_run_id is not None:
             words.append(f"client run id {event.client_run_id}")
+        if event.parent_run_id is not None:
+            words.append(f"parent run {event.parent_run_id}")
     latency = getattr(event, "latency_ms", None)
     if latency is not None:
         words.append(f"{latency:.0f} ms")
