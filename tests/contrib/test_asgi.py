@@ -9,7 +9,7 @@ import pytest
 
 from llmobs import AsyncClient, ConfigurationError, current_run, current_tracker
 from llmobs.contrib import asgi
-from llmobs.contrib._asgi import origin
+from llmobs.contrib._web import origin
 from llmobs.contrib.asgi import LLMObsMiddleware, Receive, Scope, Send, run_of, tracker_of
 from llmobs.events import PromptCallEvent, RunEvent, Status
 from llmobs.guard import Troubles

@@ -6,7 +6,6 @@ connection lives in that connection's own objects.
 """
 
 import logging
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,18 +15,10 @@ from llmobs.client import AsyncClient, Recording
 from llmobs.context import Frame, current_frame, set_frame
 from llmobs.contrib._asgi.connection import Connection
 from llmobs.contrib._asgi.lifespan import in_thread, refuse, run_lifespan
-from llmobs.contrib._asgi.options import Exclusions, Trust, header_of, trust_of
-from llmobs.contrib._asgi.origin import (
-    REQUEST_ID,
-    LateTracker,
-    adopt_active_span,
-    adopt_traceparent,
-    claimed_run_id,
-    headers_of,
-    is_trusted,
-)
-from llmobs.contrib._asgi.protocol import ASGIApp, Message, Receive, Scope, Send
-from llmobs.contrib._asgi.unattended import UnattendedClient
+from llmobs.contrib._asgi.protocol import ASGIApp, Message, Receive, Scope, Send, headers_of
+from llmobs.contrib._web.options import Exclusions, Trust, header_of, switch_of, trust_of
+from llmobs.contrib._web.origin import Origin
+from llmobs.contrib._web.unattended import UnattendedClient
 from llmobs.errors import ConfigurationError
 from llmobs.forks import ForkLock
 from llmobs.guard import Troubles, internal_errors
@@ -163,14 +154,12 @@ class LLMObsMiddleware:
         self._building = ForkLock()
         self._problem: Exception | None = None
         try:
-            self._header = header_of(header_name)
-            self._id_headers = () if self._header is None else (self._header, REQUEST_ID)
-            exclusions = Exclusions(exclude)
-            self._excludes = exclusions.hold if exclusions else None
-            self._trust = trust_of(trust_run_id)
-            if not isinstance(record_empty, bool):
-                raise ConfigurationError(f"record_empty: {record_empty!r:.80} is not True or False")
-            self._record_empty = record_empty
+            header = header_of(header_name)
+            self._header = None if header is None else header.encode("ascii")
+            self._exclusions = Exclusions(exclude)
+            trust = trust_of(trust_run_id, "the scope")
+            self._origin = Origin(header, trust, str.encode)
+            self._record_empty = switch_of("record_empty", record_empty)
             self._configure(client, settings)
         except Exception as error:
             # Starlette builds its middleware inside the lifespan call; a server takes an exception
@@ -209,7 +198,7 @@ class LLMObsMiddleware:
             if self._problem is not None:
                 # A server without a lifespan: the application serves, unobserved.
                 self._say(self._problem)
-            elif TRACKER_KEY not in scope and not (self._excludes and self._excludes(scope)):
+            elif TRACKER_KEY not in scope and not self._is_excluded(scope):
                 return await self._serve(scope, receive, send)
         elif kind == "lifespan" and not _is_lived(scope):
             if self._problem is not None:
@@ -222,6 +211,11 @@ class LLMObsMiddleware:
                 finally:
                     _living.set(outer)
         return await self.app(scope, receive, send)
+
+    def _is_excluded(self, scope: Scope) -> bool:
+        return bool(self._exclusions) and self._exclusions.hold(
+            scope.get("path"), scope.get("root_path")
+        )
 
     def _say(self, problem: Exception) -> None:
         _troubles.log(
@@ -255,28 +249,13 @@ class LLMObsMiddleware:
             always = self._record_empty or connection.failed
             if tracker.recorded or always:
                 with internal_errors("record a request"):
-                    connection.finish(always)
+                    connection.record(always)
                 if (unattended := self._unattended) is not None and self._client is None:
                     with internal_errors("deliver after a request"):
                         await unattended.drain(failed=connection.error is not None)
 
     def _open(self, client: Recording, scope: Scope) -> Tracker:
-        headers = headers_of(scope)
-        claimed = None
-        if self._header in headers or REQUEST_ID in headers:
-            claimed = claimed_run_id(headers, self._id_headers)
-        trusted = claimed is not None and is_trusted(self._trust, scope)
-        opentelemetry = sys.modules.get("opentelemetry.trace")
-        kind = Tracker if opentelemetry is None else LateTracker
-        tracker = kind(client, claimed if trusted else None)
-        if claimed is not None and not trusted:
-            tracker.client_run_id = claimed
-        tracker.kind = scope["type"]
-        if b"traceparent" in headers:
-            adopt_traceparent(tracker, headers)
-        if isinstance(tracker, LateTracker):
-            with internal_errors("read the active OpenTelemetry span"):
-                tracker.adopted = adopt_active_span(tracker, opentelemetry)
+        tracker = self._origin.open(client, headers_of(scope), scope["type"], scope)
         scope[TRACKER_KEY] = tracker
         return tracker
 

@@ -1,1 +1,1 @@
-"""Parts of the door for ASGI applications: one connection, its route, its origin, the client's life."""
+"""Parts of the door for ASGI applications: one connection, its route, the client's lifespan."""

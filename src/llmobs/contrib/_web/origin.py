@@ -1,65 +1,90 @@
-"""Where a connection comes from: the run and the trace its caller names, and whether to believe it."""
+"""Where a request comes from: the run and the trace its caller names, and whether to believe it."""
 
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from llmobs.client import Recording
 from llmobs.context import Run
-from llmobs.contrib._asgi.options import Trust
-from llmobs.contrib._asgi.protocol import Scope
+from llmobs.contrib._web.options import Trust
 from llmobs.events import Event
 from llmobs.guard import Troubles, internal_errors
 from llmobs.ids import MAX_RUN_ID_LENGTH, is_valid_run_id, parse_traceparent
 from llmobs.tracker import Tracker
 
-__all__ = [
-    "REQUEST_ID",
-    "LateTracker",
-    "adopt_active_span",
-    "adopt_traceparent",
-    "claimed_run_id",
-    "headers_of",
-    "is_trusted",
-]
+__all__ = ["LateTracker", "Origin"]
 
-REQUEST_ID: Final = b"x-request-id"
-"""What proxies and other frameworks call it."""
+REQUEST_ID: Final = "x-request-id"
+"""What proxies and other frameworks call the run's id."""
 
 _troubles = Troubles()
 
 
-def headers_of(scope: Scope) -> dict[Any, Any]:
-    """Return the headers by name; what cannot be read as headers is left to the application."""
-    headers = scope.get("headers")
-    if headers is None:
-        return {}
-    try:
-        if type(headers) is not list and iter(headers) is headers:
-            # It can be read once: keep what we read for the application, as Starlette does.
-            headers = scope["headers"] = list(headers)
-        return dict(headers)
-    except (TypeError, ValueError):
-        return {}
+class Origin:
+    """
+    Opens runs for requests.
+
+    Args:
+        header: Name of the header that has a run's id, lower case; None to read none.
+        trust: Whether callers may name the run they belong to.
+        key: Spells a header's name as the headers that `open` is given do.
+    """
+
+    def __init__(self, header: str | None, trust: Trust, key: Callable[[str], Any]) -> None:
+        self._id_headers = () if header is None else (key(header), key(REQUEST_ID))
+        self._traceparent = key("traceparent")
+        self._trust = trust
+
+    def open(
+        self, client: Recording, headers: Mapping[Any, Any], kind: str, caller: Any
+    ) -> Tracker:
+        """
+        Return the run of a request.
+
+        Args:
+            client: Where its events go.
+            headers: By name; values are texts, or bytes.
+            kind: ``http`` or ``websocket``.
+            caller: What a function that tells whom to trust is given.
+        """
+        claimed = None
+        for name in self._id_headers:
+            if name in headers and (claimed := _run_id(headers[name])) is not None:
+                break
+        trusted = claimed is not None and _is_trusted(self._trust, caller)
+        opentelemetry = sys.modules.get("opentelemetry.trace")
+        tracker_class = Tracker if opentelemetry is None else LateTracker
+        tracker = tracker_class(client, claimed if trusted else None)
+        if claimed is not None and not trusted:
+            tracker.client_run_id = claimed
+        tracker.kind = kind
+        if self._traceparent in headers:
+            _adopt_traceparent(tracker, headers[self._traceparent])
+        if isinstance(tracker, LateTracker):
+            with internal_errors("read the active OpenTelemetry span"):
+                tracker.adopted = _adopt_active_span(tracker, opentelemetry)
+        return tracker
 
 
-def claimed_run_id(headers: Mapping[Any, Any], names: tuple[bytes, ...]) -> str | None:
-    """Return the first well-formed run id that the caller sent under one of *names*."""
-    for name in names:
-        value = headers.get(name)
-        if type(value) is bytes and len(value) <= MAX_RUN_ID_LENGTH:
-            text = value.decode("latin-1")
-            if is_valid_run_id(text):
-                return text
-    return None
+def _text(value: Any) -> str | None:
+    if type(value) is bytes:
+        return value.decode("latin-1")
+    return value if type(value) is str else None
 
 
-def is_trusted(trust: Trust, scope: Scope) -> bool:
-    """Tell whether this caller may name the run it belongs to."""
+def _run_id(value: Any) -> str | None:
+    if type(value) not in (bytes, str) or len(value) > MAX_RUN_ID_LENGTH:
+        return None
+    text = _text(value)
+    return text if text is not None and is_valid_run_id(text) else None
+
+
+def _is_trusted(trust: Trust, caller: Any) -> bool:
     if isinstance(trust, bool):
         return trust
     try:
-        verdict = trust(scope)
+        verdict = trust(caller)
     except Exception as error:  # noqa: BLE001 - the application's function: it fails closed
         _troubles.log(
             "trust-raised",
@@ -79,14 +104,14 @@ def is_trusted(trust: Trust, scope: Scope) -> bool:
     return verdict is True
 
 
-def adopt_traceparent(tracker: Run, headers: Mapping[Any, Any]) -> None:
+def _adopt_traceparent(tracker: Run, value: Any) -> None:
     """Put the run into the trace of a W3C ``traceparent`` header; it stays a run of its own."""
-    value = headers.get(b"traceparent")
-    if type(value) is bytes and (parent := parse_traceparent(value.decode("latin-1"))):
+    text = _text(value)
+    if text is not None and (parent := parse_traceparent(text)):
         tracker.trace_id, tracker.span_id = parent.trace_id, parent.span_id
 
 
-def adopt_active_span(tracker: Run, opentelemetry: Any) -> bool:
+def _adopt_active_span(tracker: Run, opentelemetry: Any) -> bool:
     """Put the run into the trace of the active OpenTelemetry span; tell whether there is one."""
     context = opentelemetry.get_current_span().get_span_context()
     if not context.is_valid:

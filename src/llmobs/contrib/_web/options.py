@@ -5,20 +5,19 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from llmobs.contrib._asgi.protocol import Scope
 from llmobs.errors import ConfigurationError
 
-__all__ = ["Exclusions", "Trust", "header_of", "trust_of"]
+__all__ = ["Exclusions", "Trust", "header_of", "is_async", "switch_of", "trust_of"]
 
-Trust = bool | Callable[[Scope], bool]
+Trust = bool | Callable[[Any], bool]
 
 # RFC 9110 §5.6.2: a field name is a token.
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
 
-def header_of(name: str | None) -> bytes | None:
+def header_of(name: str | None) -> str | None:
     """
-    Return a header's name as ASGI has it: lower case, bytes.
+    Return a header's name in lower case.
 
     Raises:
         ConfigurationError: It is no name of a header.
@@ -30,27 +29,44 @@ def header_of(name: str | None) -> bytes | None:
             f"header_name: {name!r:.80} is no name of an HTTP header; letters, digits and hyphens "
             "make one, for instance 'x-run-id', and None means no header at all"
         )
-    return name.lower().encode("ascii")
+    return name.lower()
 
 
-def trust_of(value: Trust) -> Trust:
+def switch_of(name: str, value: bool) -> bool:
+    """
+    Return *value*, which the option *name* has.
+
+    Raises:
+        ConfigurationError: It is neither True nor False.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}: {value!r:.80} is not True or False")
+    return value
+
+
+def trust_of(value: Trust, of: str) -> Trust:
     """
     Return *value* if it can tell whom to trust.
+
+    Args:
+        value: The option ``trust_run_id``.
+        of: What a function is given: ``the scope``.
 
     Raises:
         ConfigurationError: It cannot. A text like ``"false"`` would be true, and so would a coroutine.
     """
     if isinstance(value, bool):
         return value
-    if not callable(value) or _is_async(value):
+    if not callable(value) or is_async(value):
         raise ConfigurationError(
             f"trust_run_id: {value!r:.80} is neither True nor False, nor a plain function that takes "
-            "the scope and returns one of them"
+            f"{of} and returns one of them"
         )
     return value
 
 
-def _is_async(function: Any) -> bool:
+def is_async(function: Any) -> bool:
+    """Tell whether *function*, or the object that is called like one, returns a coroutine."""
     call = getattr(function, "__call__", None)  # noqa: B004 - the method, to look at
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
@@ -88,15 +104,13 @@ class Exclusions:
     def __bool__(self) -> bool:
         return bool(self._exact or self._prefixes)
 
-    def hold(self, scope: Scope) -> bool:
-        """Tell whether this connection is one of them, by its path with or without ``root_path``."""
-        path = scope.get("path")
+    def hold(self, path: Any, root: Any) -> bool:
+        """Tell whether a request is one of them, by its path with or without what it is mounted under."""
         if not isinstance(path, str):
             return False
         if self._has(path):
             return True
         # Servers that know where a proxy has put the application prefix every path with it.
-        root = scope.get("root_path") or ""
         return bool(root) and path.startswith(f"{root}/") and self._has(path[len(root) :])
 
     def _has(self, path: str) -> bool:

@@ -1,0 +1,1 @@
+"""What the doors for web applications decide about a run, without I/O; ASGI and Django drive it."""
