@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 import anyio
 
-from llmobs.codec import as_dict, identifier, take, texts
+from llmobs.codec import as_dict, identifier, take_event, texts
 from llmobs.context import Run, innermost_frame
 from llmobs.errors import DeliveryError, DeliveryTimeoutError
 from llmobs.events import (
@@ -523,7 +523,8 @@ class Recording:
             if len(outcomes) == len(self._workers):
                 schedule(settled.set)
 
-        self.record(event, None, OVERHEAD_BYTES + take(event)[1], event.failed, done=done)
+        mine, size = take_event(event)
+        self.record(mine, None, OVERHEAD_BYTES + size, mine.failed, done=done)
         for worker in self._workers:
             worker.hurry()
         with anyio.move_on_after(timeout):

@@ -5,19 +5,29 @@ The native JSON of an event is its struct, field by field, defaults left out, wi
 as the tag. It is what the SQLite store, JSONL files, the spool and the HTTP sink's native wire speak.
 """
 
+from copy import copy
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from llmobs.events import (
     AgentStepEvent,
+    AlertType,
     AssertionFailedEvent,
+    AssertionType,
+    ClientInfo,
+    DetectionMethod,
     ErrorEvent,
+    ErrorInfo,
     Event,
     HallucinationDetectedEvent,
     PerformanceAlertEvent,
     PromptCallEvent,
     RunEvent,
+    Severity,
+    Status,
+    StepType,
     ToolCallEvent,
 )
 from llmobs.ids import new_id
@@ -44,6 +54,7 @@ __all__ = [
     "shorten",
     "snapshot",
     "take",
+    "take_event",
     "text_of",
     "texts",
     "weigh",
@@ -120,6 +131,34 @@ def _mend(value: Any) -> Any:
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return str(value) if value.bit_length() < 4096 else hex(value)[:MAX_REPR]
     return value
+
+
+_KEPT = (
+    datetime, ClientInfo, Status, StepType, Severity, AssertionType, DetectionMethod, AlertType,
+)  # fmt: skip
+"""What is as it should be, and nobody can change. A tuple: not every class can be hashed."""
+
+
+def take_event(event: Event) -> tuple[Event, int]:
+    """
+    Return a copy of *event* that is a snapshot in every field, and the memory that it holds.
+
+    The caller may have filled it with anything, and goes on holding the original.
+    """
+    mine, total = copy(event), 0
+    for name in mine.__struct_fields__:
+        value = getattr(mine, name)
+        if name == "error" and value is not None:
+            value = ErrorInfo.of(value)
+            size = weigh(value)
+        elif any(type(value) is kind for kind in _KEPT):
+            size = 0
+        else:
+            value, size = take(value)
+        setattr(mine, name, value)
+        total += size
+    mine.event_id, mine.run_id = identifier(mine.event_id), identifier(mine.run_id)
+    return mine, total
 
 
 def identifier(value: Any) -> str:

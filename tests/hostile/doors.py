@@ -10,6 +10,7 @@ from typing import Any
 
 import llmobs
 from llmobs import watchllm
+from llmobs.codec import AnyEvent
 from llmobs.fields import CommonFields, PromptCallFields
 from llmobs.operations import Operation
 from llmobs.watchllm import WatchLLMClient
@@ -31,21 +32,24 @@ EXCLUDED: Mapping[str, str] = {
     "duplicate": _DOORS,
     "enclose": _DOORS,
     "from_env": _SETTINGS,
-    "send": "takes events that the application made itself: not held yet",
+    "send": "tried by the classes of events that it takes: EVENTS",
 }
 """Methods that are not tried, and why."""
+
+EVENTS: tuple[type[llmobs.Event], ...] = AnyEvent.__args__
+"""What an application may fill itself, and hand to `send`."""
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "llmobs.run": llmobs.run,
     "llmobs.observe": llmobs.observe,
     "watchllm.trace": watchllm.trace,
+    "watchllm.calculate_cost": watchllm.calculate_cost,
 }
 EXCLUDED_FUNCTIONS: Mapping[str, str] = {
     "llmobs.bind_run": "takes a function, and records nothing",
     "llmobs.flush_on_signals": "takes signals, and refuses others",
     "watchllm.auto_instrument": _SETTINGS,
     "watchllm.init": _SETTINGS,
-    "watchllm.calculate_cost": "computes, and records nothing",
 }
 
 ATTRIBUTES_EXCLUDED: Mapping[str, str] = {
@@ -64,7 +68,7 @@ ODD_FIELDS = ("no_such_field", "client", "warnings", "standalone", "\ud83d")
 
 
 def methods() -> Iterator[tuple[type, str]]:
-    """Yield each public method that takes arguments, with its class; inherited ones once."""
+    """Yield each public method that takes arguments, with its class; inherited ones once; and each event."""
     seen: set[Any] = set()
     for owner in CLASSES:
         for name, function in inspect.getmembers(owner, callable):
@@ -73,6 +77,8 @@ def methods() -> Iterator[tuple[type, str]]:
                 seen.add(key)
                 if arguments_of(function):
                     yield owner, name
+    for owner in EVENTS:
+        yield owner, "send"
 
 
 def functions(module: Any) -> dict[str, Callable[..., Any]]:

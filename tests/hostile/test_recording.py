@@ -6,12 +6,14 @@ in every sink, and the ledger is exact.
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 import llmobs
 from llmobs import watchllm
+from llmobs.errors import DeliveryTimeoutError
 from llmobs.operations import Operation
 from llmobs.testing import capture_events
 from llmobs.watchllm import WatchLLMClient
@@ -63,7 +65,16 @@ def in_time(call: Callable[..., Any], **arguments: Any) -> Any:
     return result
 
 
+def arguments(owner: type, name: str) -> list[str]:
+    """Return the names of what `attempt` fills."""
+    return arguments_of(owner if issubclass(owner, llmobs.Event) else getattr(owner, name))
+
+
 def attempt(owner: type, name: str, client: llmobs.Client, arguments: dict[str, Any]) -> None:
+    if issubclass(owner, llmobs.Event):
+        with suppress(DeliveryTimeoutError):  # it stays queued
+            in_time(client.send, event=owner(**arguments), timeout=0)
+        return
     thing = begin(owner, client)
     result = in_time(getattr(thing, name), **arguments)
     if name.startswith("log_") or name in ("track", "end"):
@@ -92,9 +103,9 @@ def test_every_method_is_tried_or_excluded() -> None:
 @pytest.mark.parametrize(("owner", "name"), METHODS, ids=IDS)
 def test_any_value_of_any_argument(owner: type, name: str, request: pytest.FixtureRequest) -> None:
     client = request.getfixturevalue("watching" if owner is WatchLLMClient else "client")
-    is_thin = not issubclass(owner, llmobs.Tracker | Operation)  # it hands over to a tracker
-    for arguments in square(arguments_of(getattr(owner, name)), 4 if is_thin else 1):
-        attempt(owner, name, client, arguments)
+    is_thin = issubclass(owner, llmobs.Client)  # it hands over to a tracker
+    for given in square(arguments(owner, name), 4 if is_thin else 1):
+        attempt(owner, name, client, given)
 
 
 @pytest.mark.parametrize(("owner", "name"), METHODS, ids=IDS)
@@ -102,8 +113,8 @@ def test_large_values_cost_no_more_than_their_budget(
     owner: type, name: str, request: pytest.FixtureRequest
 ) -> None:
     client = request.getfixturevalue("watching" if owner is WatchLLMClient else "single")
-    names = arguments_of(getattr(owner, name))
-    arguments, count = row(names, large(), IDS.index(f"{owner.__name__}.{name}")), 0
+    names = arguments(owner, name)
+    given, count = row(names, large(), IDS.index(f"{owner.__name__}.{name}")), 0
 
     def note(frame: object, event: str, arg: object) -> None:
         nonlocal count
@@ -111,7 +122,7 @@ def test_large_values_cost_no_more_than_their_budget(
 
     sys.setprofile(note)
     try:
-        attempt(owner, name, client, arguments)
+        attempt(owner, name, client, given)
     finally:
         sys.setprofile(None)
     assert count < CALLS * len(names)
@@ -157,6 +168,8 @@ def test_the_functions_take_anything() -> None:
         for given in square(arguments_of(llmobs.run)):
             with llmobs.run(**given) as run:
                 run.log_error("e")
+        for given in square(arguments_of(watchllm.calculate_cost)):
+            assert type(watchllm.calculate_cost(**given)) is float
         for given in square(arguments_of(watchllm.trace)):
             with watchllm.trace(**given) as run_id:
                 assert type(run_id) is str

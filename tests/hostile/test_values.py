@@ -13,6 +13,7 @@ import pytest
 import llmobs
 from llmobs import watchllm
 from llmobs.codec import encode, readable, shorten, snapshot, take
+from llmobs.sentinel import TelemetryEvent, ValidationError
 from llmobs.testing import CapturedEvents
 from llmobs.watchllm import WatchLLMClient
 from tests.helpers import ScriptedSink
@@ -201,3 +202,25 @@ def test_a_run_ends_with_what_it_was_given(llmobs_events: CapturedEvents) -> Non
     (event,) = llmobs_events
     assert isinstance(event, llmobs.RunEvent)
     assert event.metadata is not None and all(type(key) is str for key in event.metadata)
+
+
+@pytest.mark.parametrize("name", [*TelemetryEvent.__dataclass_fields__, "text", "tokens"])
+def test_sentinel_takes_a_value_or_says_what_is_wrong_with_it(name: str) -> None:
+    prompt, response = (
+        {"text": "p", "tokens": 1},
+        {"text": "a", "tokens": 1, "finish_reason": "stop"},
+    )
+    refused = 0
+    for value in values().values():
+        part = {name: value} if name in prompt else {}
+        fields = {
+            "service_name": "s", "model": "m", "latency_ms": 1.0, "cost_usd": 0.1,
+            "prompt": prompt | part, "response": response | part,
+        } | ({} if part else {name: value})  # fmt: skip
+        try:
+            event = TelemetryEvent.from_dict(fields)
+        except ValidationError:
+            refused += 1
+        else:
+            json.dumps(event.to_dict())
+    assert refused > 50

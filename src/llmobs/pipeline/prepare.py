@@ -201,7 +201,7 @@ class Preparer:
     def _redact(self, event: Event, redactor: Redactor) -> Steps[None]:
         for name in _REDACTED[type(event)]:
             value = getattr(event, name)
-            if value:
+            if value is not None:
                 clean = yield from redactor.steps(value)
                 if clean is not value:
                     setattr(event, name, tuple(clean) if isinstance(value, tuple) else clean)
@@ -213,13 +213,18 @@ class Preparer:
 
 
 def strip_content(event: Event) -> None:
-    """Remove all texts that hold content; of an error, its type and code stay."""
+    """
+    Remove all texts that hold content; of an error, its type and code stay.
+
+    Never raises: no value is asked anything, not even for its truth.
+    """
     for field in msgspec.structs.fields(event):
-        if field.name in _CONTENT and getattr(event, field.name):
+        if field.name in _CONTENT:
             setattr(event, field.name, field.default)
     error = getattr(event, "error", None)
     if error is not None:
-        kind, code = getattr(error, "type", None), getattr(error, "code", None)
+        known = (error.type, error.code) if type(error) is ErrorInfo else (None, None)
+        kind, code = (words if type(words) is str else None for words in known)
         event.error = ErrorInfo(message=kind or code or "error", type=kind, code=code)  # type: ignore[attr-defined]
 
 

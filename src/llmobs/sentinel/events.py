@@ -121,7 +121,7 @@ class TelemetryEvent:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TelemetryEvent):
             return NotImplemented
-        return _instant(self.timestamp) == _instant(other.timestamp) and all(
+        return self._instant() == other._instant() and all(
             getattr(self, name) == getattr(other, name) for name in _BESIDE_TIMESTAMP
         )
 
@@ -143,11 +143,14 @@ class TelemetryEvent:
         rules.measure("latency_ms", self.latency_ms)
         rules.measure("cost_usd", self.cost_usd)
         rules.instance_of(UUID, "event_id", self.event_id)
-        rules.instance_of(datetime, "timestamp", self.timestamp)
+        rules.moment("timestamp", self.timestamp)
         rules.optional_text("trace_id", self.trace_id)
         rules.optional_text("span_id", self.span_id)
         rules.metadata("metadata", self.metadata)
         rules.texts("errors", self.errors)
+
+    def _instant(self) -> datetime:
+        return rules.moment("timestamp", self.timestamp)
 
     def has_errors(self) -> bool:
         """Whether it holds any errors."""
@@ -163,7 +166,7 @@ class TelemetryEvent:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as the server's JSON has it; the timestamp in UTC, with exactly one ``Z``."""
-        timestamp = _instant(self.timestamp).replace(tzinfo=None).isoformat()
+        timestamp = datetime.isoformat(self._instant().replace(tzinfo=None))
         return {
             "event_id": str(self.event_id),
             "timestamp": f"{timestamp}Z",
@@ -190,38 +193,7 @@ class TelemetryEvent:
         Raises:
             ValidationError: A field is missing, or not what the server takes; names it.
         """
-        rules.instance_of(Mapping, "data", data)
-        fields: dict[str, Any] = {
-            name: _required(data, name)
-            for name in ("service_name", "model", "latency_ms", "cost_usd")
-        }
-        prompt = _required(data, "prompt")
-        rules.instance_of(Mapping, "prompt", prompt)
-        response = _required(data, "response")
-        rules.instance_of(Mapping, "response", response)
-        fields["prompt"] = PromptInfo(
-            text=_required(prompt, "text", "prompt."),
-            tokens=_required(prompt, "tokens", "prompt."),
-            embedding=prompt.get("embedding"),
-        )
-        fields["response"] = ResponseInfo(
-            text=_required(response, "text", "response."),
-            tokens=_required(response, "tokens", "response."),
-            finish_reason=_required(response, "finish_reason", "response."),
-            embedding=response.get("embedding"),
-        )
-        if data.get("event_id") is not None:
-            fields["event_id"] = _uuid(data["event_id"])
-        if data.get("timestamp") is not None:
-            fields["timestamp"] = _moment(data["timestamp"])
-        for name in ("trace_id", "span_id"):
-            fields[name] = data.get(name)
-        for name, kind in (("metadata", dict), ("errors", list)):
-            if data.get(name) is not None:
-                held = data[name]
-                # A copy, unless it is of a kind that `validate` will refuse in better words.
-                fields[name] = kind(held) if isinstance(held, kind) else held
-        return cls(**fields)
+        return cls(**_fields("data", data))
 
 
 _BESIDE_TIMESTAMP: Final = tuple(
@@ -229,8 +201,39 @@ _BESIDE_TIMESTAMP: Final = tuple(
 )
 
 
-def _instant(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+@rules.rule
+def _fields(about: str, data: Any) -> dict[str, Any]:
+    rules.instance_of(Mapping, about, data)
+    fields: dict[str, Any] = {
+        name: _required(data, name) for name in ("service_name", "model", "latency_ms", "cost_usd")
+    }
+    prompt = _required(data, "prompt")
+    rules.instance_of(Mapping, "prompt", prompt)
+    response = _required(data, "response")
+    rules.instance_of(Mapping, "response", response)
+    fields["prompt"] = PromptInfo(
+        text=_required(prompt, "text", "prompt."),
+        tokens=_required(prompt, "tokens", "prompt."),
+        embedding=prompt.get("embedding"),
+    )
+    fields["response"] = ResponseInfo(
+        text=_required(response, "text", "response."),
+        tokens=_required(response, "tokens", "response."),
+        finish_reason=_required(response, "finish_reason", "response."),
+        embedding=response.get("embedding"),
+    )
+    if data.get("event_id") is not None:
+        fields["event_id"] = _uuid(data["event_id"])
+    if data.get("timestamp") is not None:
+        fields["timestamp"] = _moment(data["timestamp"])
+    for name in ("trace_id", "span_id"):
+        fields[name] = data.get(name)
+    for name, kind in (("metadata", dict), ("errors", list)):
+        if data.get(name) is not None:
+            held = data[name]
+            # A copy, unless it is of a kind that `validate` will refuse in better words.
+            fields[name] = kind(held) if rules.is_a(held, kind) else held
+    return fields
 
 
 def _required(data: Mapping[str, Any], name: str, prefix: str = "") -> Any:
@@ -240,17 +243,18 @@ def _required(data: Mapping[str, Any], name: str, prefix: str = "") -> Any:
 
 
 def _uuid(value: Any) -> UUID:
-    if isinstance(value, UUID):
-        return value
+    if rules.is_a(value, UUID):
+        return value  # type: ignore[no-any-return]
+    rules.text("event_id", value)
     try:
         return UUID(value)
-    except (ValueError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise ValidationError(f"event_id must be a UUID, not {value!r:.50}", error) from None
 
 
 def _moment(value: Any) -> datetime:
-    if isinstance(value, datetime):
-        return value
+    if rules.is_a(value, datetime):
+        return value  # type: ignore[no-any-return]
     rules.text("timestamp", value)
     try:
         moment = datetime.fromisoformat(value)

@@ -6,7 +6,9 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
+from llmobs.codec import text_of
 from llmobs.pipeline.pricing import PriceBook, Usage
+from llmobs.pipeline.sanitise import MAX_COUNT
 
 __all__ = ["MODEL_PRICING", "calculate_cost"]
 
@@ -32,15 +34,20 @@ def _book() -> PriceBook:
 
 def calculate_cost(model: str, tokens_input: int, tokens_output: int) -> float:
     """
-    Return what a call costs in US dollars; 0.0 if no price of the model is known.
+    Return what a call costs in US dollars; 0.0 if that is not known, and for what are no counts.
 
     Args:
         model: The model's name, as the provider writes it.
         tokens_input: Tokens of the prompt.
         tokens_output: Tokens of the answer.
     """
-    cost = _cost(model, tokens_input, tokens_output)
+    cost = _cost(text_of(model), _count(tokens_input), _count(tokens_output))
     return 0.0 if cost is None else float(cost)
+
+
+def _count(value: int | None) -> int:
+    # What a price list counts in; asks no value for anything.
+    return value if type(value) is int and 0 <= value <= MAX_COUNT else 0
 
 
 def _cost(model: str, tokens_input: int, tokens_output: int) -> Decimal | None:
