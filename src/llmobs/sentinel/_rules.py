@@ -47,7 +47,7 @@ def rule(
     """Let *check*, of a value and its name, raise nothing but `ValidationError`."""
 
     @wraps(check)
-    def checked(name: str, value: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+    def checked(name: str, value: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return check(name, value, *args, **kwargs)
         except ValidationError:
