@@ -10,6 +10,7 @@ import os
 import ssl
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -69,7 +70,7 @@ class HTTPClient:
         self._timeout = timeout
         if client is not None and ca_file is not None:
             raise ConfigurationError("give either a client or a ca_file, not both")
-        # Loading certificates takes 20 ms: now, rather than in the event loop of a running server.
+        # Loading certificates takes 20 ms: now and once, rather than in the event loop of a running server.
         self._verify = None if client is not None else _trust(ca_file)
         self._given = client
         self._errors = _error_types(client)
@@ -258,7 +259,7 @@ def _secret_parts(value: str) -> Sequence[str]:
 
 def _trust(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext:
     if ca_file is None:
-        return httpx2.create_ssl_context()
+        return _default_trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
     try:
         return ssl.create_default_context(cafile=os.path.expanduser(os.fspath(ca_file)))
     except (OSError, ssl.SSLError) as error:
@@ -266,6 +267,12 @@ def _trust(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext:
         raise ConfigurationError(
             f"ca_file: {os.fspath(ca_file)} is not a readable PEM file of certificates ({words})"
         ) from None
+
+
+@cache
+def _default_trust(file: str | None, directory: str | None) -> ssl.SSLContext:
+    # What the two variables name is read by httpx2 itself: they are here as the key of the cache.
+    return httpx2.create_ssl_context()
 
 
 def _error_types(client: Any) -> tuple[type[BaseException], ...]:
