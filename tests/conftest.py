@@ -1,8 +1,10 @@
 """Fixtures for the whole suite: three event loops, and internal errors that surface."""
 
+import gc
 import signal
 from collections.abc import Iterator
 
+import hypothesis  # noqa: F401 - before anything is frozen: it looks for who refers to whom
 import pytest
 
 from llmobs import guard
@@ -29,6 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.removeprefix("tests/").startswith(BEYOND_THE_CORE):
             item.add_marker("beyond")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of the garbage collector's rounds: of SDKs it is a million objects."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure() -> None:
