@@ -52,6 +52,7 @@ DOORS = {
     ("contrib.starlette", "contrib.asgi"),
     ("contrib.fastapi", "contrib.asgi"),
     ("contrib.fastapi", "contrib.starlette"),
+    ("contrib.django", "contrib.asgi"),
     ("contrib.openai", "contrib.httpx"),
     ("contrib.anthropic", "contrib.httpx"),
     ("__main__", "cli"),

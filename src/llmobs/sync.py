@@ -42,7 +42,14 @@ from llmobs.tracker import Tracker
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Client", "current_tracker", "default_client", "flush_on_signals", "run"]
+__all__ = [
+    "Client",
+    "current_tracker",
+    "default_client",
+    "flush_on_signals",
+    "provide_default_client",
+    "run",
+]
 
 T = TypeVar("T")
 
@@ -380,14 +387,32 @@ _building: _Unbuilt | None = None
 _default_lock = ForkLock()
 
 
+_provider: Callable[[], Client] | None = None
+
+
+def provide_default_client(provider: Callable[[], Client] | None) -> None:
+    """
+    Let *provider* say, each time, which client this process has: a door for a framework that has settings.
+
+    Args:
+        provider: Returns the client; may raise `ConfigurationError`. None: as it was before.
+    """
+    global _provider
+    _provider = provider
+
+
 def default_client() -> Client:
     """
     Return the client of this process for code outside any run, made from the environment when first needed.
 
+    In a Django project it is the project's.
+
     Raises:
-        ConfigurationError: A variable ``LLMOBS_*`` is wrong.
+        ConfigurationError: A variable ``LLMOBS_*`` is wrong, or the project's settings are.
     """
     global _default, _building
+    if _provider is not None:
+        return _provider()
     if _default is None:
         with _default_lock:
             if _building is not None and _building.builder == threading.get_ident():

@@ -12,10 +12,11 @@ from contextvars import ContextVar
 from typing import Any, Final, Unpack
 
 from llmobs.client import AsyncClient, Recording
-from llmobs.context import Frame, current_frame, set_frame
+from llmobs.context import current_frame, set_frame
 from llmobs.contrib._asgi.connection import Connection
 from llmobs.contrib._asgi.lifespan import in_thread, refuse, run_lifespan
 from llmobs.contrib._asgi.protocol import ASGIApp, Message, Receive, Scope, Send, headers_of
+from llmobs.contrib._web.current import put_back
 from llmobs.contrib._web.options import Exclusions, Trust, header_of, switch_of, trust_of
 from llmobs.contrib._web.origin import Origin
 from llmobs.contrib._web.unattended import UnattendedClient
@@ -24,6 +25,7 @@ from llmobs.forks import ForkLock
 from llmobs.guard import Troubles, internal_errors
 from llmobs.pipeline.wakeup import inside_event_loop
 from llmobs.settings import Settings, SettingsKeywords, refuse_unknown
+from llmobs.sync import Client
 from llmobs.tracker import NO_RECORDER, Tracker
 
 __all__ = [
@@ -91,13 +93,7 @@ def run_of(connection: Any) -> Iterator[Tracker]:
     try:
         yield tracker
     finally:
-        _put_back(tracker, previous)
-
-
-def _put_back(tracker: Tracker, previous: Frame | None) -> None:
-    frame = current_frame()
-    if frame is not None and frame.run is tracker:  # itself, or an operation left open
-        set_frame(previous)
+        put_back(tracker, previous)
 
 
 def warn_of_missing_middleware(what: str) -> None:
@@ -245,7 +241,7 @@ class LLMObsMiddleware:
             connection.error = error
             raise
         finally:
-            _put_back(tracker, previous)
+            put_back(tracker, previous)
             always = self._record_empty or connection.failed
             if tracker.recorded or always:
                 with internal_errors("record a request"):
@@ -275,7 +271,8 @@ class LLMObsMiddleware:
     def _build_unattended(self) -> UnattendedClient:
         with self._building:
             if self._unattended is None:
-                self._unattended = UnattendedClient(self._settings, self)
+                self._unattended = UnattendedClient(Client(self._settings))
+                self._unattended.close_with(self)
             return self._unattended
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> Any:

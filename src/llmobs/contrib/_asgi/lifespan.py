@@ -2,11 +2,10 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import anyio
 
-from llmobs.client import AsyncClient
 from llmobs.contrib._asgi.protocol import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["in_thread", "refuse", "run_lifespan"]
@@ -20,13 +19,19 @@ _REFUSING: Final = ("django.core.handlers.asgi", "channels.routing")
 """Modules of applications that know no lifespan and say so with a ValueError."""
 
 
+class Entered(Protocol):
+    """What was entered at the start of a lifespan, and is left at its end."""
+
+    async def __aexit__(self, kind: None, error: None, trace: None) -> object: ...
+
+
 async def in_thread(build: Callable[[], T]) -> T:
     """Call *build*, which blocks, beside the event loop and beside the application's own threads."""
     return await anyio.to_thread.run_sync(build, limiter=anyio.CapacityLimiter(1))
 
 
 async def run_lifespan(
-    app: ASGIApp, client: AsyncClient, scope: Scope, receive: Receive, send: Send
+    app: ASGIApp, client: Entered, scope: Scope, receive: Receive, send: Send
 ) -> Any:
     """
     Run *app*'s lifespan, and leave *client*, which was entered, before the server hears of the end.

@@ -18,10 +18,9 @@ import anyio
 from llmobs.guard import internal_errors
 from llmobs.pipeline.statistics import SinkState, Statistics
 from llmobs.pipeline.wakeup import call_soon_threadsafe
-from llmobs.settings import Settings
 from llmobs.sync import Client
 
-__all__ = ["UnattendedClient"]
+__all__ = ["UnattendedClient", "close_aside"]
 
 FAILED_SECONDS: Final = 0.1
 """How long a request waits that failed: the framework has yet to answer it."""
@@ -49,19 +48,21 @@ class _Turn:
 
 class UnattendedClient:
     """
-    A sync client that lives as long as the middleware that made it.
+    A sync client, and the requests that wait for it.
 
     Args:
-        settings: What the client is configured with.
-        owner: When it goes (an application per test, say), the client is closed.
+        client: What delivers.
     """
 
-    def __init__(self, settings: Settings, owner: object) -> None:
-        self.client = Client(settings)
+    def __init__(self, client: Client) -> None:
+        self.client = client
         self._turn: _Turn | None = None
         self._settled = 0
         self._waiting_since: float | None = None
-        finalizer = weakref.finalize(owner, _close_aside, self.client)
+
+    def close_with(self, owner: object) -> None:
+        """Close the client when *owner* goes: an application per test, say."""
+        finalizer = weakref.finalize(owner, close_aside, self.client)
         finalizer.atexit = False  # the client's own exit hook is there for that
 
     async def drain(self, *, failed: bool) -> None:
@@ -123,7 +124,8 @@ def _settled(counts: Statistics) -> int:
     return counts.delivered + counts.total_dropped + counts.spooled
 
 
-def _close_aside(client: Client) -> None:
+def close_aside(client: Client) -> None:
+    """Deliver what *client* has, and end it, without waiting for that."""
     # In a thread, because a finalizer may run anywhere, the event loop included; and not one of
     # `threading`, whose locks the interrupted code may hold.
     with suppress(RuntimeError):  # the interpreter is ending: the exit hook closes it

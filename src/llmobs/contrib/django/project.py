@@ -1,0 +1,180 @@
+"""
+What ``settings.LLMOBS`` says, and the client of this process that it asks for.
+
+Read when needed and not before, and again when the setting is another one: ``override_settings``
+works. The environment fills what the setting leaves open.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, Final
+
+from django.conf import settings
+
+from llmobs.contrib._web.options import Exclusions, header_of, switch_of, trust_of
+from llmobs.contrib._web.origin import Origin
+from llmobs.contrib._web.unattended import UnattendedClient, close_aside
+from llmobs.errors import ConfigurationError
+from llmobs.forks import ForkLock
+from llmobs.guard import Troubles
+from llmobs.printable import one_line
+from llmobs.settings import Settings
+from llmobs.sync import Client
+
+__all__ = ["Options", "Project", "current_project", "project_client", "settings_of", "unknown_keys"]
+
+NAME: Final = "LLMOBS"
+OWN: Final = ("EXCLUDE", "HEADER_NAME", "RECORD_EMPTY", "TRUST_RUN_ID", "USER_ID")
+"""Keys that are the middleware's own; all others are fields of `llmobs.Settings` in capitals."""
+
+UserId = str | Callable[[Any], Any] | None
+
+_troubles = Troubles()
+
+
+def told() -> Any:
+    """Return the project's ``LLMOBS`` as it is now; an empty one if there is none."""
+    return getattr(settings, NAME, None)
+
+
+def unknown_keys(values: Any) -> Iterator[tuple[str, str]]:
+    """
+    Yield each key of ``LLMOBS`` that does not exist, with a hint.
+
+    Raises:
+        ConfigurationError: It is no mapping.
+    """
+    known = [*OWN, *(name.upper() for name in Settings.model_fields)]
+    for key in _mapping(values):
+        if key not in known:
+            text = one_line(str(key))[:100]
+            near = get_close_matches(text.upper(), known, n=1)
+            meant = f"Did you mean {near[0]!r}? " if near else ""
+            yield text, f"{meant}The keys are {', '.join(known)}."
+
+
+def _mapping(values: Any) -> Mapping[Any, Any]:
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(
+            f"{NAME} must be a dict, for instance {{'SINK': 'sqlite:///llmobs.db'}}, "
+            f"not {type(values).__name__}"
+        )
+    return values
+
+
+def settings_of(values: Any) -> Settings:
+    """
+    Return the client's settings: what *values* says, and the environment for the rest.
+
+    Raises:
+        ConfigurationError: A value is wrong.
+    """
+    given = {key.lower(): value for key, value in _mapping(values).items() if key not in OWN}
+    return Settings(**given)
+
+
+class Options:
+    """
+    What the middleware is told beside its client's settings.
+
+    Raises:
+        ConfigurationError: A value is wrong.
+    """
+
+    def __init__(self, values: Any) -> None:
+        given = _mapping(values)
+        header = header_of(given.get("HEADER_NAME", "x-run-id"))
+        self.header = header
+        self.exclude = given.get("EXCLUDE")
+        self.exclusions = Exclusions(self.exclude)
+        self.record_empty = switch_of("record_empty", given.get("RECORD_EMPTY", False))
+        self.user_id = _user_id_of(given.get("USER_ID"))
+        self.trust = trust_of(given.get("TRUST_RUN_ID", False), "the request")
+        self.origin = Origin(header, self.trust, _meta_key)
+
+
+def _meta_key(name: str) -> str:
+    return "HTTP_" + name.upper().replace("-", "_")
+
+
+def _user_id_of(value: Any) -> UserId:
+    if value is None or value == "pk" or callable(value):
+        found: UserId = value
+        return found
+    raise ConfigurationError(
+        f"user_id: {value!r:.80} is neither 'pk' nor a function that takes the request"
+    )
+
+
+class Project:
+    """
+    The settings as they were when it was made, and the client they ask for.
+
+    Args:
+        values: The project's ``LLMOBS``.
+    """
+
+    def __init__(self, values: Any) -> None:
+        self.told = values
+        self.problem: ConfigurationError | None = None
+        """What is wrong with the settings; then nothing is recorded."""
+        self.client: Client | None = None
+        self.options: Options | None = None
+        self.has_lifespan = False
+        """Whether a server's lifespan has the client; else, under ASGI, requests wait for it."""
+        self.unattended: UnattendedClient | None = None
+        try:
+            for key, hint in unknown_keys(values):
+                raise ConfigurationError(f"{NAME}[{key!r}]: no such setting. {hint}")
+            self.options = Options(values)
+            self.client = Client(settings_of(values))
+            self.unattended = UnattendedClient(self.client)
+        except ConfigurationError as error:
+            self.problem = error
+
+    def say(self) -> None:
+        """Log what is wrong, once in a while."""
+        _troubles.log(
+            "misconfigured",
+            "llmobs: nothing is recorded: %s",
+            self.problem,
+            level=logging.ERROR,
+        )
+
+
+_project: Project | None = None
+_building = ForkLock()
+
+
+def current_project() -> Project:
+    """Return the project's settings and client; made when first needed, and when the setting has changed."""
+    global _project
+    values = told()
+    project = _project
+    if project is not None and project.told is values:
+        return project
+    with _building:
+        before = _project
+        if before is not None and before.told is values:
+            return before
+        _project = project = Project(values)
+    if before is not None and before.client is not None:
+        close_aside(before.client)
+    return project
+
+
+def project_client() -> Client:
+    """
+    Return the client of this process.
+
+    Raises:
+        ConfigurationError: The settings are wrong.
+    """
+    project = current_project()
+    if project.client is None:
+        assert project.problem is not None
+        raise project.problem
+    return project.client

@@ -1,0 +1,109 @@
+"""One request of Django: its answer, its streamed body, its end."""
+
+import time
+from functools import partial
+from typing import Any
+
+from llmobs.context import current_frame, set_frame
+from llmobs.contrib._web.ending import Ending
+from llmobs.contrib.django.streaming import AsyncBody, Body
+from llmobs.guard import internal_errors
+from llmobs.sightings import sightings
+from llmobs.tracker import Tracker
+
+__all__ = ["Serving"]
+
+
+def _nothing() -> None:
+    """What stands for a closer in a response that was pickled, for a cache."""
+
+
+def _closer_from_cache() -> Any:
+    return _nothing
+
+
+class Serving(Ending):
+    """
+    What the middleware keeps about one request. It is the closer of the response.
+
+    Not of the request, whose life it shares: a reference back would keep both until the garbage
+    collector comes.
+
+    Args:
+        tracker: The request's run.
+        record_empty: Record it also if nothing happened in it.
+    """
+
+    __slots__ = ("_body", "_is_over", "_match", "_method", "_record_empty")
+
+    def __init__(self, tracker: Tracker, record_empty: bool) -> None:
+        super().__init__(tracker)
+        self._record_empty = record_empty
+        self._method: str | None = None
+        self._match: Any = None
+        self._body: Body | AsyncBody | None = None
+        self._is_over = False
+
+    def note(self, request: Any) -> None:
+        """Take from *request*, which was served, what the run's event says of it."""
+        self._method = request.method
+        self._match = request.resolver_match
+
+    def answer(self, response: Any, header: str | None) -> None:
+        """Put the run's id into *response*'s headers, and wait for its end."""
+        self.status = response.status_code
+        run_id = self.answered_id()
+        if header is not None and run_id is not None:
+            response.headers[header] = run_id
+        closers = response._resource_closers  # noqa: SLF001 - where Django itself puts them
+        if response.streaming:
+            self._watch(response)
+            closers[:] = [partial(self._inside, closer) for closer in closers]
+        closers.append(self)
+
+    def _watch(self, response: Any) -> None:
+        # Not by way of `streaming_content`: reading it wraps the iterator once more, and setting
+        # it makes a file's response forget its file.
+        kind = AsyncBody if response.is_async else Body
+        self._body = response._iterator = kind(response._iterator, self)  # noqa: SLF001
+
+    def _inside(self, closer: Any) -> None:
+        previous = current_frame()
+        set_frame(self.tracker)
+        try:
+            closer()
+        finally:
+            set_frame(previous)
+
+    def __call__(self) -> None:
+        """End the run: the response is closed."""
+        if self._is_over:
+            return
+        self._is_over = True
+        tracker, body = self.tracker, self._body
+        always = self._record_empty or self.failed
+        if always or tracker.recorded or sightings.has_calls(tracker):
+            if body is None or body.is_over or not body.began:
+                self.ended = time.perf_counter()  # else its client left
+            with internal_errors("record a request"):
+                self._record(always)
+        self.error = None  # its traceback holds the request
+
+    def _record(self, always: bool) -> None:
+        tracker, match, method, route = self.tracker, self._match, self._method, None
+        name = method or tracker.kind
+        if match is not None:  # else no URL took it
+            route = match.route or "/"
+            name = f"{name} /{route.removeprefix('/')}"
+            given = tracker.metadata or {}
+            if "view" not in given:
+                tracker.metadata = {**given, "view": match.view_name}
+        self.finish(always, method, route, name)
+
+    def __del__(self) -> None:
+        # Somebody outside has put another response in place of ours, or closes none.
+        with internal_errors("record a request that nobody closed"):
+            self()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _closer_from_cache, ()
