@@ -22,7 +22,7 @@ _REFUSING: Final = ("django.core.handlers.asgi", "channels.routing")
 class Entered(Protocol):
     """What was entered at the start of a lifespan, and is left at its end."""
 
-    async def __aexit__(self, kind: None, error: None, trace: None) -> object: ...
+    async def __aexit__(self, kind: None, error: None, trace: None, /) -> object: ...
 
 
 async def in_thread(build: Callable[[], T]) -> T:
