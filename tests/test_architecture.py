@@ -53,6 +53,7 @@ DOORS = {
     ("contrib.fastapi", "contrib.asgi"),
     ("contrib.fastapi", "contrib.starlette"),
     ("contrib.django", "contrib.asgi"),
+    ("contrib.django", "cli"),  # manage.py llmobs
     ("contrib.openai", "contrib.httpx"),
     ("contrib.anthropic", "contrib.httpx"),
     ("__main__", "cli"),
