@@ -27,6 +27,7 @@ INTERNAL = {
     "expect",
     "innermost",
     "place",
+    "process_view",
     "record",
     "refuse",
 }
@@ -66,6 +67,14 @@ DOORS = {
 `tracker_of` and `run_of` also in `llmobs.contrib.asgi`, for any ASGI application. See
 [middleware](middleware.md).""",
         ["LLMObsMiddleware", "TrackerDep", "get_tracker", "tracker_of", "run_of"],
+    ),
+    "llmobs.contrib.django": (
+        "For Django; see [how to set it up](../how-to/django.md).",
+        ["LLMObsMiddleware"],
+    ),
+    "llmobs.contrib.django.asgi": (
+        "For Django under ASGI servers.",
+        ["get_asgi_application", "observe"],
     ),
     "llmobs.contrib.openai": (
         "See [how to capture calls of the openai package](../how-to/capture-openai.md).",
