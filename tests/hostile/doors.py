@@ -113,14 +113,14 @@ def attributes_of(thing: object) -> list[str]:
     ]
 
 
-def square(names: list[str], step: int = 1) -> Iterator[dict[str, Any]]:
+def square(names: list[str], step: int = 1, first: int = 0) -> Iterator[dict[str, Any]]:
     """
     Yield arguments for one call after another: a Latin square of names and kinds.
 
     Each call gives every argument another kind; after all, every argument has had every kind, or
-    every *step*-th.
+    every *step*-th from the *first*.
     """
-    for shift in range(0, len(small()), step):
+    for shift in range(first, len(small()), step):
         yield row(names, small(), shift)
 
 

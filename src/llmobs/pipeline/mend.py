@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from llmobs.codec import identifier
+from llmobs.codec import fields_of, identifier
 from llmobs.errors import SinkRejectedError
 from llmobs.events import ErrorInfo, Event
 from llmobs.pipeline.slices import in_slices
@@ -84,7 +84,7 @@ def _plainer(event: Event) -> Iterator[Event]:
     mend(well_typed)
     yield well_typed
     bare = copy(well_typed)
-    for field in msgspec.structs.fields(bare):
+    for field in fields_of(type(bare)):
         if field.type not in _PLAIN:
             setattr(bare, field.name, _default(field))
     error = getattr(well_typed, "error", None)
@@ -97,7 +97,7 @@ def _plainer(event: Event) -> Iterator[Event]:
 
 def mend(event: Event) -> None:
     """Give every field of *event* a value of its declared type; says in ``warnings`` what was lost."""
-    for field in msgspec.structs.fields(event):
+    for field in fields_of(type(event)):
         value = getattr(event, field.name)
         if not _fits(value, field.type):
             setattr(event, field.name, _instead(field, value))

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import anyio
 import msgspec
 
-from llmobs.codec import AnyEvent, weigh
+from llmobs.codec import AnyEvent, fields_of, weigh
 from llmobs.context import Run
 from llmobs.events import ClientInfo, ErrorInfo, Event, PromptCallEvent, RunEvent
 from llmobs.guard import foreign_code
@@ -218,7 +218,7 @@ def strip_content(event: Event) -> None:
 
     Never raises: no value is asked anything, not even for its truth.
     """
-    for field in msgspec.structs.fields(event):
+    for field in fields_of(type(event)):
         if field.name in _CONTENT:
             setattr(event, field.name, field.default)
     error = getattr(event, "error", None)

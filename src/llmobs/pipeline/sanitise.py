@@ -15,7 +15,16 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from llmobs.codec import AnyEvent, as_dict, clean_text, readable, snapshot, text_of, texts
+from llmobs.codec import (
+    AnyEvent,
+    as_dict,
+    clean_text,
+    fields_of,
+    readable,
+    snapshot,
+    text_of,
+    texts,
+)
 from llmobs.events import (
     AlertType,
     AssertionType,
@@ -257,6 +266,6 @@ def _number(value: Any) -> float | None:
 
 
 def _give_up(event: Event, name: str, value: Any, wanted: str) -> None:
-    default = {f.name: f.default for f in msgspec.structs.fields(event)}.get(name)
+    default = {f.name: f.default for f in fields_of(type(event))}.get(name)
     setattr(event, name, None if default is msgspec.NODEFAULT else default)
     event.warnings = (*event.warnings, f"{name}={readable(value)[:200]} is not {wanted}; left out")
