@@ -35,6 +35,8 @@ SHORT: Final = 80
 """Texts up to this length are in `OVERHEAD_BYTES` where weighing each would cost more than it says."""
 TAG_BYTES: Final = 60
 """Memory of a tag beside its characters."""
+MAX_BITS: Final = 128
+"""Whole numbers up to this size are in `OVERHEAD_BYTES`."""
 OVERHEAD_BYTES: Final = 900
 """Memory of an event beside its texts and containers, measured with tracemalloc."""
 _SUCCESS = Status.SUCCESS
@@ -70,6 +72,17 @@ def prompt_call(
     now = time.time()
     if (type(latency_ms) is float or type(latency_ms) is int) and 0 < latency_ms < 1e9:
         now -= latency_ms / 1000
+    odd = 0
+    if (
+        type(tokens_input) is not int
+        or type(tokens_output) is not int
+        or tokens_input.bit_length() + tokens_output.bit_length() > MAX_BITS
+        or not (type(latency_ms) is float or latency_ms is None)
+    ):
+        tokens_input, more = _take_number(tokens_input)
+        tokens_output, odd = _take_number(tokens_output)
+        latency_ms, some = _take_number(latency_ms)
+        odd += more + some
     event = PromptCallEvent(
         event_id=new_id(),
         run_id=run_id if type(run_id) is str and run_id else identifier(run_id),
@@ -90,6 +103,7 @@ def prompt_call(
         size = len(prompt) if prompt.isascii() else getsizeof(prompt)
     else:
         event.prompt, size = take(prompt)
+    size += odd
     if type(response) is str:
         size += len(response) if response.isascii() else getsizeof(response)
     else:
@@ -109,8 +123,9 @@ def prompt_call(
         or release is not None
         or type(model) is not str
         or len(model) > SHORT
+        or type(status) is not Status
     ):
-        size += weigh_texts(model, prompt_template_id, model_version, user_id, release)
+        size += weigh_texts(model, status, prompt_template_id, model_version, user_id, release)
     if len(event.run_id) > SHORT:
         size += weigh_texts(event.run_id)
     failed = (status is not _SUCCESS or error is not None) and is_failure(status, error)
@@ -124,6 +139,13 @@ def prompt_call(
         event.tags = words = texts(tags)
         size += sum(map(len, words)) + TAG_BYTES * len(words)
     return event, size, failed
+
+
+def _take_number(value: Any) -> tuple[Any, int]:
+    kind = type(value)
+    if value is None or kind is float or (kind is int and value.bit_length() <= MAX_BITS):
+        return value, 0
+    return take(value)
 
 
 def weigh_texts(*values: Any) -> int:
@@ -142,7 +164,9 @@ def weigh_common(event: Event) -> int:
     size = weigh(event.tags) if event.tags else 0
     if event.warnings:
         size += weigh(event.warnings)
-    error = getattr(event, "error", None)
+    status, error = getattr(event, "status", None), getattr(event, "error", None)
+    if type(status) is not Status:
+        size += weigh_texts(status)
     return size if error is None else size + weigh(error)
 
 
@@ -191,7 +215,7 @@ def _set(event: PromptCallEvent, fields: Mapping[str, Any]) -> int:
             event.warnings = (*event.warnings, _unknown(PromptCallEvent, name, value))
             size += weigh(event.warnings[-1])
             continue
-        if kind is float or kind is int or kind is bool:
+        if kind is float or kind is bool or (kind is int and value.bit_length() <= MAX_BITS):
             pass
         elif kind is str:
             size += getsizeof(value)
@@ -218,8 +242,8 @@ def freeze(fields: dict[str, Any]) -> int:
     for name, value in fields.items():
         if type(value) is str:
             size += getsizeof(value)
-        elif value is not None and type(value) is not int and type(value) is not float:
-            fields[name], more = take(value)
+        else:
+            fields[name], more = _take_number(value)
             size += more
     return size
 
@@ -234,4 +258,9 @@ def cut_long(
         value = getattr(event, name)
         if type(value) in (str, dict, list):
             setattr(event, name, shorten(snapshot(value), limit))
+        elif type(value) is tuple:
+            setattr(event, name, shorten(texts(value), limit))
+        elif type(value) is ErrorInfo:
+            for part in ("message", "stack", "context"):
+                setattr(value, part, shorten(getattr(value, part), limit))
         yield

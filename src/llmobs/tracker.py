@@ -133,7 +133,7 @@ class Tracker(Run):
         as_they_are: dict[str, Any] = {
             n: fields.pop(n) for n in ("timestamp", "status") if n in fields
         }
-        freeze(fields)
+        own_size = freeze(fields)
         fields |= as_they_are
         if not (self.recorded or always or sightings.has_calls(self)) or not self.client.enabled:
             return
@@ -163,7 +163,7 @@ class Tracker(Run):
             event = RunEvent(run_id=self.run_id, **own)
             if warning is not None:
                 event.warnings = (*event.warnings, warning)
-            size = weigh_common(event) + weigh_texts(event.name, event.route)
+            size = own_size + weigh_common(event) + weigh_texts(event.name, event.route)
             size += 0 if metadata is None else weigh(metadata)
             recorded, failures = self.recorded, self.failures
             self._record(event, size, failed)
@@ -534,9 +534,9 @@ class Tracker(Run):
         own.update(fields)
         timestamp = own.pop("timestamp", None)
         event_id = identifier(own.pop("event_id", None))
-        size = freeze(own)
         if latency_ms is not None:
             own["latency_ms"] = latency_ms
+        size = freeze(own)
         if status is not None:
             own["status"] = status
         if error is not None:

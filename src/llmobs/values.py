@@ -8,7 +8,7 @@ look like, and which of their code runs, is in `llmobs.kinds`.
 
 import re
 import reprlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from sys import getsizeof
 from types import NoneType
@@ -57,6 +57,8 @@ MAX_TEXTS: Final = 1_000
 """Entries of a collection of texts (tags, models), unless it is a list of nothing else."""
 COST_OF_KEYS: Final = 20
 """Nodes that a key costs which is no text."""
+KEY_CHARS: Final = 32
+"""Characters of a key that the round figure for an entry holds."""
 MAX_CHARS: Final = 16 * 1024 * 1024
 """Characters of one value after which further texts are left out."""
 MAX_REPR: Final = 1_000
@@ -65,9 +67,10 @@ MAX_REPR: Final = 1_000
 _SCALARS = frozenset({str, int, float, bool, NoneType})
 _NUMBERS = frozenset({int, float, bool, NoneType})
 _PLAIN = frozenset({float, bool})
-_BYTES = frozenset({bytes, bytearray})
+_MEASURED = frozenset({bytes, bytearray, int})
 _are_scalars = _SCALARS.issuperset
 _are_numbers = _NUMBERS.issuperset
+_are_not_whole = frozenset({int}).isdisjoint
 _are_text = frozenset({str}).issuperset
 _FLAT = MAX_FLOATS
 """Flat collections up to this size need no budget: they are looked at without a Python loop."""
@@ -107,7 +110,7 @@ def take(value: Any) -> tuple[Any, int]:
                 if type(key) is not str:
                     break
             else:
-                return copy, size
+                return copy, size + _beyond(copy.values()) + _keys(copy)
         walk = _Walk()
         return walk.value(value, 0, None), walk.size
     except Exception:  # noqa: BLE001 - hostile metaclasses, another thread at work, no stack left
@@ -149,7 +152,7 @@ class _Walk:
             else:
                 if chars <= MAX_CHARS:
                     self.room -= 1 + count // 4
-                    self.size += size
+                    self.size += size + _beyond(copy.values()) + _keys(copy)
                     self.chars = chars
                     return copy
             return self._container(value, Pairs(list(copy.items()), count), depth, place)
@@ -201,6 +204,7 @@ class _Walk:
             self.seen.pop(id(value), None)  # cheap, whatever its length
             del copy[self.numbers_a_node * self.room + 1 :]
             self.room -= len(copy) // self.numbers_a_node
+            self.size += _beyond(copy)
         else:
             for index, item in enumerate(copy):
                 if self.room <= 0:
@@ -229,7 +233,7 @@ class _Walk:
                 copy[name] = item
             else:
                 copy[name] = self.value(item, depth + 1, (place, name))
-        self.size += 64 + 96 * len(copy)
+        self.size += 64 + 96 * len(copy) + _keys(copy)
         if left > 0:
             copy["..."] = self._text(f"{left:,} items left out")
         return copy
@@ -254,6 +258,18 @@ def _are(test: Callable[[Any], bool], values: Iterable[Any]) -> bool:
         return test(map(type, values))
     except Exception:  # noqa: BLE001 - a metaclass that cannot be hashed
         return False
+
+
+def _beyond(values: Iterable[Any]) -> int:
+    """Return the bytes of long whole numbers among *values* that the round figure leaves out."""
+    if _are(_are_not_whole, values):
+        return 0
+    return sum(value.bit_length() for value in values if type(value) is int) // 8
+
+
+def _keys(copy: Mapping[str, Any]) -> int:
+    """Return the bytes of keys so long that the round figure leaves them out."""
+    return 0 if sum(map(len, copy)) <= KEY_CHARS * len(copy) else sum(map(getsizeof, copy))
 
 
 def _path(place: Place | None) -> str:
@@ -324,18 +340,19 @@ def weigh(value: Any) -> int:
     if type(value) is str:
         return 49 + len(value) if value.isascii() else getsizeof(value)
     if type(value) is dict:
-        size = 64 + 96 * len(value)
         inner: Iterable[Any] = value.values()
+        size = 64 + 96 * len(value) + _beyond(inner) + _keys(value)
     elif type(value) is list or type(value) is tuple:
         size = 56 + 32 * len(value)
         inner = value
+        size += _beyond(value)
         if _are(_are_numbers, value):
             return size
     elif isinstance(value, msgspec.Struct):
         inner = msgspec.structs.astuple(value)
-        size = 64 + 8 * len(inner)
+        size = 64 + 8 * len(inner) + _beyond(inner)
     else:
-        return getsizeof(value) if type(value) in _BYTES else 32
+        return getsizeof(value) if type(value) in _MEASURED else 32
     for item in inner:
         if type(item) is str:
             size += len(item) if item.isascii() else getsizeof(item)

@@ -25,6 +25,10 @@ def text(n: int) -> str:
     return f"{n:06}" * (HEAVY // 6)
 
 
+def digits(n: int) -> int:
+    return n + (1 << (HEAVY * 8))
+
+
 def messages(n: int) -> list[dict[str, Any]]:
     return [{"role": "user", "content": text(n + i)[: HEAVY // 20]} for i in range(20)]
 
@@ -68,6 +72,13 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Callable[[int], Any]]]] = {
             "request_params": lambda n: {"k": text(n)},
             "prompt_embedding": lambda n: [n + i / 7 for i in range(3000)],
             "errors": lambda n: [text(n)],
+            "usage": lambda n: {text(n): 1},
+            "usage ": lambda n: {f"{text(n)[: HEAVY // 50]}{i}": i for i in range(50)},
+            "usage  ": lambda n: {"k": digits(n)},
+            "request_params ": lambda n: {"k": [digits(n + i) >> (HEAVY * 7) for i in range(8)]},
+            "latency_ms": text,
+            "tokens_input": text,
+            "status": text,
             **ERRORS,
         },
     ),
@@ -79,7 +90,8 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Callable[[int], Any]]]] = {
     ),
     "log_tool_call": (
         {"tool_name": "t", "input": None, "output": None},
-        {"tool_name": text, "input": messages, "output": text, "tool_id": text, **ERRORS},
+        {"tool_name": text, "input": messages, "output": text, "tool_id": text, **ERRORS}
+        | {"status": text, "latency_ms": text},
     ),
     "log_error": (
         {"error": "e"},
