@@ -48,10 +48,10 @@ def _client(path: Path, count: int, redact: bool) -> dict[str, float]:
 def _rows(path: Path, count: int, by_hand: bool) -> dict[str, float]:
     """Only the writing, of rows or events made before: in transactions of 512, as the client does."""
     from llmobs import AsyncClient
+    from llmobs.capture.tracker import Tracker
     from llmobs.codec import encode
     from llmobs.pipeline.buffer import Entry
     from llmobs.store import writer as store
-    from llmobs.tracker import Tracker
 
     client = AsyncClient(sink="memory:")
     taken: list[Entry] = []

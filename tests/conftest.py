@@ -66,7 +66,7 @@ def threads_are_noted() -> None:
 @pytest.fixture(autouse=True)
 def unknown_names_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """The names of fields that do not exist are said once in a process: other tests name some too."""
-    monkeypatch.setattr("llmobs.told._said", {})
+    monkeypatch.setattr("llmobs.capture.building._said", {})
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import llmobs
 from llmobs import AgentStepEvent, Client, ErrorEvent, RunEvent, Tracker, bind_run, current_run
+from llmobs.capture.operations import AgentStep
+from llmobs.capture.run import NO_RECORDER
 from llmobs.context import Entry, Frame, current_frame
-from llmobs.operations import AgentStep
-from llmobs.recorder import NO_RECORDER
 from llmobs.testing import CapturedEvents
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from llmobs.ids import is_valid_run_id, new_id, new_span_id, new_trace_id, parse_traceparent
+from llmobs.ids import is_valid_run_id, new_id, parse_traceparent
 
 
 def test_ids_are_uuid_version_7_of_the_rfc_variant() -> None:
@@ -48,9 +48,9 @@ def test_a_forked_child_draws_other_ids() -> None:
     assert theirs.isdisjoint({new_id()[-22:] for _ in range(64)})
 
 
-def test_trace_and_span_ids_have_the_lengths_of_w3c() -> None:
-    assert len(bytes.fromhex(new_trace_id())) == 16
-    assert len(bytes.fromhex(new_span_id())) == 8
+def test_an_id_of_a_moment_already_read_sorts_by_it() -> None:
+    assert new_id(1.7e9)[:8] == f"{int(1.7e12):012x}"[:8]
+    assert new_id(1.7e9) < new_id(1.7e9 + 0.001) < new_id()
 
 
 @pytest.mark.parametrize("value", ["a", "run-1", "A.b_c:d@e/f+g=h~i", "0" * 128])

@@ -1,10 +1,10 @@
-"""llmobs.tracker, llmobs.operations, llmobs.observe: what is recorded equals what happened."""
+"""llmobs.capture, llmobs.observe: what is recorded equals what happened."""
 
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_type_hints
 
 import anyio
 import pytest
@@ -22,6 +22,7 @@ from llmobs import (
     current_run,
     observe,
 )
+from llmobs.capture.operations import CommonFields, PromptCallFields
 from llmobs.client import Recording
 from llmobs.testing import CapturedEvents
 
@@ -104,7 +105,10 @@ def test_parameters_are_the_seeds(method: str, names: str) -> None:
     assert [name for name in own if name != "run_id"] == [p for p in parameters if p != "run_id"]
 
 
-@pytest.mark.parametrize("method", [name for name in dir(Tracker) if name.startswith("log_")])
+LOG_METHODS = [name for name in dir(Tracker) if name.startswith("log_")]
+
+
+@pytest.mark.parametrize("method", LOG_METHODS)
 def test_the_clients_twin_of_a_method_differs_by_the_run_id_only(method: str) -> None:
     ours = inspect.signature(getattr(Recording, method), eval_str=True).parameters
     theirs = inspect.signature(getattr(Tracker, method), eval_str=True).parameters
@@ -112,6 +116,71 @@ def test_the_clients_twin_of_a_method_differs_by_the_run_id_only(method: str) ->
     assert {
         k: (v.default, v.annotation) for k, v in ours.items() if k not in ("self", "run_id")
     } == {k: (v.default, v.annotation) for k, v in theirs.items() if k != "self"}
+
+
+def test_blocks_take_what_log_prompt_call_takes() -> None:
+    told = inspect.signature(Tracker.log_prompt_call, eval_str=True).parameters
+    measured = {
+        "tokens_input",
+        "tokens_output",
+        "latency_ms",
+        "status",
+        "error",
+        "event_id",
+        "timestamp",
+    }
+    optional = {k: v.annotation for k, v in told.items() if v.default is None and k not in measured}
+    assert get_type_hints(PromptCallFields) == optional
+    any_event = inspect.signature(Tracker.log_error, eval_str=True).parameters
+    assert set(get_type_hints(CommonFields)) == set(any_event) - {
+        "self", "error", "context", "event_id", "timestamp", "unknown",
+    }  # fmt: skip
+
+
+def test_every_method_takes_the_fields_that_all_events_have() -> None:
+    named = [set(inspect.signature(getattr(Tracker, name)).parameters) for name in LOG_METHODS]
+    assert all(names >= {*get_type_hints(CommonFields), "event_id", "timestamp"} for names in named)
+
+
+FURTHER: dict[str, Any] = {
+    name: kind
+    for name, kind in get_type_hints(PromptCallFields).items()
+    if name not in ("tags", "tool_calls")
+}
+
+
+@pytest.mark.parametrize("name", FURTHER)
+def test_a_block_and_a_call_tell_the_same(
+    name: str, client: llmobs.Client, llmobs_events: CapturedEvents
+) -> None:
+    of = str(FURTHER[name])
+    value: Any = (
+        {"a": 1} if "Mapping" in of else ["x", "y"] if "Sequence[str]" in of
+        else [0.5] if "Sequence" in of else "word" if "str" in of else True if "bool" in of else 7
+    )  # fmt: skip
+    given: dict[str, Any] = {"trace_id": "t", name: value}  # a span is one of its trace
+    with client.run() as run:
+        run.log_prompt_call("p", "m", "a", latency_ms=9.0, **given)
+        with run.prompt_call(model="m", prompt="p", **given) as block:
+            block.finish(response="a")
+        client.log_prompt_call("elsewhere", "p", "m", "a", latency_ms=9.0, **given)
+    told, block_event, outside = llmobs_events.of(llmobs.PromptCallEvent)
+    assert getattr(told, name) is not None
+    assert getattr(told, name) == getattr(block_event, name) == getattr(outside, name)
+    assert told.warnings == block_event.warnings == outside.warnings == ()
+
+
+def test_fields_of_an_event_that_are_no_parameters_are_recorded_and_others_warned_of(
+    client: llmobs.Client, llmobs_events: CapturedEvents
+) -> None:
+    odd: dict[str, Any] = {"attempt": 2, "cost_source": "mine", "no_such": "x", "client": "y"}
+    client.log_prompt_call("r", "p", "m", "a", cost_usd=0.5, **odd)
+    client.log_error("r", "e", **odd)
+    call, error = llmobs_events
+    assert isinstance(call, llmobs.PromptCallEvent)
+    assert (call.attempt, call.cost_source) == (2, "mine")
+    assert [words.partition("=")[0] for words in call.warnings] == ["no_such", "client"]
+    assert {words.partition("=")[0] for words in error.warnings} == set(odd)
 
 
 def test_a_told_event_began_its_latency_ago(

@@ -48,13 +48,13 @@ from llmobs.events import (
 )
 
 if TYPE_CHECKING:
+    from llmobs.capture.operations import AgentStep, PromptCall, ToolCall
+    from llmobs.capture.tracker import Tracker
     from llmobs.client import AsyncClient
     from llmobs.decorator import observe
-    from llmobs.operations import AgentStep, PromptCall, ToolCall
     from llmobs.pipeline.statistics import DropReason, FlushReport, SinkState, Statistics
     from llmobs.settings import Settings
     from llmobs.sync import Client, current_tracker, default_client, flush_on_signals, run
-    from llmobs.tracker import Tracker
 
 __all__ = [
     "AgentStep",
@@ -116,17 +116,17 @@ __version__ = "0.1.0"
 
 # Loaded when first asked for: clients bring anyio, settings bring pydantic.
 _LATER = {
-    "AgentStep": "operations",
+    "AgentStep": "capture.operations",
     "AsyncClient": "client",
     "Client": "sync",
     "DropReason": "pipeline.statistics",
     "FlushReport": "pipeline.statistics",
-    "PromptCall": "operations",
+    "PromptCall": "capture.operations",
     "Settings": "settings",
     "SinkState": "pipeline.statistics",
     "Statistics": "pipeline.statistics",
-    "ToolCall": "operations",
-    "Tracker": "tracker",
+    "ToolCall": "capture.operations",
+    "Tracker": "capture.tracker",
     "current_tracker": "sync",
     "default_client": "sync",
     "flush_on_signals": "sync",

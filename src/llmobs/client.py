@@ -22,20 +22,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 import anyio
 
-from llmobs.codec import as_dict, identifier, take_event, texts
-from llmobs.context import Run, innermost_frame
+from llmobs.capture.building import OVERHEAD_BYTES, cut_long
+from llmobs.capture.by_run import LogByRun
+from llmobs.capture.tracker import Tracker
+from llmobs.codec import as_dict, take_event, texts
+from llmobs.context import Run
 from llmobs.errors import DeliveryError, DeliveryTimeoutError
-from llmobs.events import (
-    AlertType,
-    AssertionType,
-    ClientInfo,
-    DetectionMethod,
-    Event,
-    Severity,
-    Status,
-    StepType,
-)
-from llmobs.fields import CommonFields, PromptCallFields
+from llmobs.events import ClientInfo, Event
 from llmobs.guard import Troubles
 from llmobs.pipeline.buffer import Buffer, Complete, Done, Entry
 from llmobs.pipeline.delivery import Courier
@@ -48,8 +41,6 @@ from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, comb
 from llmobs.pipeline.wakeup import Wakeup, call_soon_threadsafe
 from llmobs.pipeline.worker import Worker
 from llmobs.sightings import settle_in_time, sightings
-from llmobs.told import OVERHEAD_BYTES, cut_long, prompt_call
-from llmobs.tracker import ErrorLike, Tracker
 
 if TYPE_CHECKING:
     from llmobs.settings import Settings, SettingsKeywords
@@ -68,7 +59,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class Recording:
+class Recording(LogByRun):
     """
     What ``Client`` and ``AsyncClient`` share: they take the same keywords and record the same way.
 
@@ -281,196 +272,6 @@ class Recording:
         tracker.trace_id = trace_id
         tracker.span_id = span_id
         return tracker
-
-    def _tracker(self, run_id: str) -> Tracker:
-        run_id = identifier(run_id)
-        frame = innermost_frame()
-        if frame is not None:
-            run = frame.run
-            if run.run_id == run_id and isinstance(run, Tracker) and run.client is self:
-                return run
-        tracker = Tracker(self, run_id)
-        tracker.standalone = True
-        return tracker
-
-    # The seeds' calls: a tracker's methods with the run's id in front.
-
-    def log_prompt_call(
-        self,
-        run_id: str,
-        prompt: Any,
-        model: str,
-        response: Any,
-        tokens_input: int | None = None,
-        tokens_output: int | None = None,
-        latency_ms: float | None = None,
-        status: Status | str = Status.SUCCESS,
-        error: ErrorLike | None = None,
-        prompt_template_id: str | None = None,
-        model_version: str | None = None,
-        response_metadata: Mapping[str, Any] | None = None,
-        tool_calls: Sequence[Mapping[str, Any]] | None = None,
-        tags: Sequence[str] | None = None,
-        user_id: str | None = None,
-        release: str | None = None,
-        **fields: Unpack[PromptCallFields],
-    ) -> str:
-        """Record one call of a model in run *run_id*; see `Tracker.log_prompt_call`."""
-        event, size, failed = prompt_call(
-            run_id, prompt, model, response, tokens_input, tokens_output, latency_ms, status,
-            error, prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id,
-            release, fields,
-        )  # fmt: skip
-        if innermost_frame() is None:  # no run to ask for more
-            event.standalone = True
-            self.record(event, None, size + OVERHEAD_BYTES, failed)
-            return event.event_id
-        return self._tracker(event.run_id).record(event, size=size, failed=failed)
-
-    def log_agent_step(
-        self,
-        run_id: str,
-        step_number: int,
-        step_name: str,
-        step_type: StepType | str,
-        input_data: Any,
-        output_data: Any,
-        latency_ms: float | None = None,
-        status: Status | str = Status.SUCCESS,
-        reasoning: str | None = None,
-        context: Mapping[str, Any] | None = None,
-        error: ErrorLike | None = None,
-        tags: Sequence[str] | None = None,
-        user_id: str | None = None,
-        release: str | None = None,
-        **fields: Unpack[CommonFields],
-    ) -> str:
-        """Record one step of an agent in run *run_id*; see `Tracker.log_agent_step`."""
-        return self._tracker(run_id).log_agent_step(
-            step_number, step_name, step_type, input_data, output_data, latency_ms, status,
-            reasoning, context, error, tags, user_id, release, **fields,
-        )  # fmt: skip
-
-    def log_tool_call(
-        self,
-        run_id: str,
-        tool_name: str,
-        input: Any,
-        output: Any,
-        latency_ms: float | None = None,
-        status: Status | str = Status.SUCCESS,
-        error: ErrorLike | None = None,
-        tool_id: str | None = None,
-        tags: Sequence[str] | None = None,
-        user_id: str | None = None,
-        release: str | None = None,
-        **fields: Unpack[CommonFields],
-    ) -> str:
-        """Record one execution of a tool in run *run_id*; see `Tracker.log_tool_call`."""
-        return self._tracker(run_id).log_tool_call(
-            tool_name, input, output, latency_ms, status, error, tool_id, tags, user_id, release,
-            **fields,
-        )  # fmt: skip
-
-    def log_error(
-        self,
-        run_id: str,
-        error: ErrorLike,
-        context: Mapping[str, Any] | None = None,
-        tags: Sequence[str] | None = None,
-        user_id: str | None = None,
-        release: str | None = None,
-        **fields: Unpack[CommonFields],
-    ) -> str:
-        """Record an error of the application in run *run_id*; see `Tracker.log_error`."""
-        return self._tracker(run_id).log_error(error, context, tags, user_id, release, **fields)
-
-    def log_assertion_failed(
-        self,
-        run_id: str,
-        assertion_name: str,
-        assertion_type: AssertionType | str = AssertionType.CUSTOM,
-        expected: Any = None,
-        actual: Any = None,
-        severity: Severity | str = Severity.MEDIUM,
-        tags: Sequence[str] | None = None,
-        user_id: str | None = None,
-        release: str | None = None,
-        **fields: Unpack[CommonFields],
-    ) -> str:
-        """Record a failed check in run *run_id*; see `Tracker.log_assertion_failed`."""
-        return self._tracker(run_id).log_assertion_failed(
-            assertion_name, assertion_type, expected, actual, severity, tags, user_id, release,
-            **fields,
-        )  # fmt: skip
-
-    def log_hallucination_detected(
-        self,
-        run_id: str,
-        detection_method: DetectionMethod | str,
-        confidence_score: float,
-        flagged_content: str,
-        recommendations: Sequence[str] = (),
-        ground_truth: str | None = None,
-        tags: Sequence[str] | None = None,
-        user_id: str | None = None,
-        release: str | None = None,
-        **fields: Unpack[CommonFields],
-    ) -> str:
-        """Record a made-up answer in run *run_id*; see `Tracker.log_hallucination_detected`."""
-        return self._tracker(run_id).log_hallucination_detected(
-            detection_method, confidence_score, flagged_content, recommendations, ground_truth,
-            tags, user_id, release, **fields,
-        )  # fmt: skip
-
-    def log_performance_alert(
-        self,
-        run_id: str,
-        alert_type: AlertType | str,
-        threshold: float,
-        actual_value: float,
-        window_minutes: int,
-        affected_models: Sequence[str] = (),
-        tags: Sequence[str] | None = None,
-        user_id: str | None = None,
-        release: str | None = None,
-        **fields: Unpack[CommonFields],
-    ) -> str:
-        """Record a crossed threshold in run *run_id*; see `Tracker.log_performance_alert`."""
-        return self._tracker(run_id).log_performance_alert(
-            alert_type, threshold, actual_value, window_minutes, affected_models, tags, user_id,
-            release, **fields,
-        )  # fmt: skip
-
-    def track(
-        self,
-        service: str,
-        model: str,
-        prompt: Any,
-        response: Any,
-        latency_ms: float,
-        prompt_tokens: int,
-        completion_tokens: int,
-        cost_usd: float | None = None,
-        finish_reason: str = "stop",
-        trace_id: str | None = None,
-        span_id: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        errors: Sequence[str] | None = None,
-        prompt_embedding: Sequence[float] | None = None,
-        response_embedding: Sequence[float] | None = None,
-    ) -> str:
-        """Record one call of a model in the current run, or in one of its own; see `Tracker.track`."""
-        frame = innermost_frame()
-        tracker = frame.run if frame is not None else None
-        if not isinstance(tracker, Tracker) or tracker.client is not self:
-            tracker = Tracker(self)
-            tracker.standalone = True
-        return tracker.track(
-            service, model, prompt, response, latency_ms, prompt_tokens, completion_tokens,
-            cost_usd, finish_reason, trace_id, span_id, metadata, errors, prompt_embedding,
-            response_embedding,
-        )  # fmt: skip
 
     def statistics(self) -> Statistics:
         """Return the counters as they are now; with several sinks their sum, and each one's own."""

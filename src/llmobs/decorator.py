@@ -6,14 +6,14 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, ParamSpec, TypeVar, overload
 
+from llmobs.capture.operations import AgentStep, Operation, ToolCall
+from llmobs.capture.run import NO_RECORDER
+from llmobs.capture.tracker import Tracker
 from llmobs.codec import snapshot, text_of
 from llmobs.context import Frame, current_frame, set_frame
 from llmobs.events import StepType
 from llmobs.guard import Troubles
-from llmobs.operations import AgentStep, Operation, ToolCall
-from llmobs.recorder import NO_RECORDER
 from llmobs.sync import current_tracker
-from llmobs.tracker import Tracker
 
 __all__ = ["observe"]
 

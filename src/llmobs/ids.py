@@ -11,8 +11,6 @@ __all__ = [
     "Traceparent",
     "is_valid_run_id",
     "new_id",
-    "new_span_id",
-    "new_trace_id",
     "parse_traceparent",
 ]
 
@@ -43,35 +41,28 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_draw)
 
 
-def new_id() -> str:
+def new_id(now: float | None = None) -> str:
     """
     Return a new UUIDv7 as text: sorts by creation time, unique across threads and processes.
 
     Layout of RFC 9562 §5.7 with methods 1 and 3 of §6.2: 48 bits of Unix milliseconds, 12 bits of
     sub-millisecond time, 50 random bits drawn every 4,096 ids, 12 bits that count. Unique, but
     not secret: who knows one can guess its neighbours.
+
+    Args:
+        now: The clock's reading, if it was just read: ``time.time()``.
     """
     global _prefix
-    now = int(time.time() * 4_096_000)  # 4,096ths of a millisecond, exact in a float until 2039
+    ticks = int((time.time() if now is None else now) * 4_096_000)  # exact in a float until 2039
     known, prefix = _prefix
-    if known != now >> 12:
-        digits = f"{now >> 12:012x}"
+    if known != ticks >> 12:  # 4,096ths of a millisecond
+        digits = f"{ticks >> 12:012x}"
         prefix = f"{digits[:8]}-{digits[8:]}-7"
-        _prefix = (now >> 12, prefix)  # one assignment: threads see either pair, never half
+        _prefix = (ticks >> 12, prefix)  # one assignment: threads see either pair, never half
     number = next(_count) & 4095
     if not number:
         _draw()
-    return f"{prefix}{_HEX3[now & 4095]}-{_head}{_HEX3[number]}"
-
-
-def new_trace_id() -> str:
-    """Return a random W3C trace id: 32 lower-case hexadecimal digits."""
-    return os.urandom(16).hex()
-
-
-def new_span_id() -> str:
-    """Return a random W3C span id: 16 lower-case hexadecimal digits."""
-    return os.urandom(8).hex()
+    return f"{prefix}{_HEX3[ticks & 4095]}-{_head}{_HEX3[number]}"
 
 
 def is_valid_run_id(value: str) -> bool:

@@ -64,7 +64,7 @@ class Sighting:
 
     Args:
         door: ``block``, ``langchain``, ``wire`` or ``span``.
-        tracker: The run it belongs to (a `llmobs.tracker.Tracker`).
+        tracker: The run it belongs to (a `llmobs.capture.tracker.Tracker`).
         event_id: Of the event it becomes, should no other door go around it.
         is_home: Whether the run was there; False: it was made for this call.
         started: When it began (``time.perf_counter``); by default now.

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import anyio
 import anyio.lowlevel
 
+from llmobs.capture.tracker import Tracker
 from llmobs.client import Recording
 from llmobs.context import Run, current_run
 from llmobs.errors import DeliveryError
@@ -37,7 +38,6 @@ from llmobs.pipeline.statistics import DropReason, FlushReport
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.pipeline.worker import LAST_WRITE_SECONDS
 from llmobs.sightings import sightings
-from llmobs.tracker import Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

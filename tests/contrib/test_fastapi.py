@@ -19,12 +19,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocketDisconnect
 
 from llmobs import current_run, current_tracker
+from llmobs.capture.tracker import NO_RECORDER, Tracker
 from llmobs.contrib import asgi
 from llmobs.contrib.fastapi import LLMObsMiddleware, TrackerDep, get_tracker
 from llmobs.events import PromptCallEvent, RunEvent, Status
 from llmobs.guard import Troubles
 from llmobs.testing import CapturedEvents
-from llmobs.tracker import NO_RECORDER, Tracker
 
 
 @pytest.fixture(params=["asyncio", "trio"])

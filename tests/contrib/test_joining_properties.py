@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from llmobs import Client, PromptCallEvent, RunEvent, joining
+from llmobs.capture.tracker import Tracker
 from llmobs.ids import new_id
 from llmobs.joining import Sighting
 from llmobs.sightings import sightings
-from llmobs.tracker import Tracker
 from tests.support.polling import eventually
 
 FIELDS = {"langchain": "request_params", "span": "metadata", "wire": "response_metadata"}

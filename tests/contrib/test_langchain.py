@@ -153,7 +153,7 @@ def test_frames_do_not_pile_up_in_a_long_lived_task(
 
 
 def _alive() -> list[Any]:
-    from llmobs.operations import PromptCall
+    from llmobs.capture.operations import PromptCall
 
     # Not isinstance: it asks lazy objects (Django's settings) of other tests for their class.
     found = [each for each in gc.get_objects() if issubclass(type(each), PromptCall)]

@@ -10,9 +10,8 @@ from typing import Any
 
 import llmobs
 from llmobs import watchllm
+from llmobs.capture.operations import Operation
 from llmobs.codec import AnyEvent
-from llmobs.fields import CommonFields, PromptCallFields
-from llmobs.operations import Operation
 from llmobs.watchllm import WatchLLMClient
 from tests.hostile.values import small
 
@@ -93,8 +92,8 @@ def arguments_of(function: Callable[..., Any]) -> list[str]:
     names: list[str] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
-            is_common = "CommonFields" in str(parameter.annotation)
-            names += (CommonFields if is_common else PromptCallFields).__annotations__
+            names += inspect.signature(llmobs.Tracker.log_prompt_call).parameters
+            names.remove("self")
             names += ODD_FIELDS
         elif name != "self":
             names.append(name)

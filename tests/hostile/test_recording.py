@@ -13,8 +13,8 @@ import pytest
 
 import llmobs
 from llmobs import watchllm
+from llmobs.capture.operations import Operation
 from llmobs.errors import DeliveryTimeoutError
-from llmobs.operations import Operation
 from llmobs.testing import capture_events
 from llmobs.watchllm import WatchLLMClient
 from tests.hostile import doors

@@ -11,8 +11,8 @@ import anyio
 from fastapi import BackgroundTasks, FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 
+from llmobs.capture.tracker import Tracker
 from llmobs.contrib.fastapi import TrackerDep
-from llmobs.tracker import Tracker
 from tests.servers.variants import VARIANTS
 from tests.support.ledger import Ledger
 

@@ -9,10 +9,10 @@ from fastapi import Depends, FastAPI
 from starlette.middleware.base import BaseHTTPMiddleware
 
 from llmobs import current_tracker
+from llmobs.capture.tracker import Tracker
 from llmobs.client import Recording
 from llmobs.contrib.asgi import LLMObsMiddleware, tracker_of
 from llmobs.contrib.fastapi import TrackerDep
-from llmobs.tracker import Tracker
 
 _wrong_run: contextvars.ContextVar[Tracker | None] = contextvars.ContextVar("wrong", default=None)
 _wrong_count: contextvars.ContextVar[int] = contextvars.ContextVar("wrong_count", default=0)

@@ -9,6 +9,7 @@ from typing import Final
 import click
 import msgspec
 
+from llmobs.capture.building import OVERHEAD_BYTES
 from llmobs.cli.options import json_option, store_option, store_path
 from llmobs.cli.output import ExitCode, notes, write_json
 from llmobs.cli.records import Lines
@@ -18,7 +19,6 @@ from llmobs.settings import Settings
 from llmobs.sinks.sqlite import SQLiteSink
 from llmobs.store.reader import Reader
 from llmobs.sync import Client
-from llmobs.told import OVERHEAD_BYTES
 
 __all__ = ["import_"]
 

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from llmobs.capture.tracker import Tracker
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, ToolCallEvent
 from llmobs.ids import new_id
-from llmobs.tracker import Tracker
 
 __all__ = ["count_duplicate"]
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, Unpack
 
+from llmobs.capture.tracker import NO_RECORDER, Tracker
 from llmobs.client import AsyncClient, Recording
 from llmobs.context import current_frame, set_frame
 from llmobs.contrib._asgi.connection import Connection
@@ -26,7 +27,6 @@ from llmobs.guard import Troubles, internal_errors
 from llmobs.pipeline.wakeup import inside_event_loop
 from llmobs.settings import Settings, SettingsKeywords, refuse_unknown
 from llmobs.sync import Client
-from llmobs.tracker import NO_RECORDER, Tracker
 
 __all__ = [
     "ASGIApp",

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends
 
+from llmobs.capture.tracker import Tracker
 from llmobs.contrib.starlette import LLMObsMiddleware, get_tracker, run_of, tracker_of
-from llmobs.tracker import Tracker
 
 __all__ = ["LLMObsMiddleware", "TrackerDep", "get_tracker", "run_of", "tracker_of"]
 

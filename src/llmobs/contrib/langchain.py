@@ -22,6 +22,7 @@ from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 
+from llmobs.capture.operations import AgentStep, PromptCall, SeveralCalls, ToolCall
 from llmobs.client import Recording
 from llmobs.context import current_frame, set_frame
 from llmobs.contrib._duplicate import count_duplicate
@@ -37,7 +38,6 @@ from llmobs.events import (
     ToolCallEvent,
 )
 from llmobs.guard import internal_errors
-from llmobs.operations import AgentStep, PromptCall, SeveralCalls, ToolCall
 
 __all__ = ["LLMObsCallbackHandler"]
 

@@ -26,6 +26,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
+from llmobs.capture.tracker import Tracker
 from llmobs.client import Recording
 from llmobs.context import Frame, inside, own_traffic
 from llmobs.contrib._duplicate import count_duplicate
@@ -38,7 +39,6 @@ from llmobs.events import AgentStepEvent, Event, PromptCallEvent, ToolCallEvent
 from llmobs.guard import internal_errors
 from llmobs.sightings import sightings
 from llmobs.sync import default_client
-from llmobs.tracker import Tracker
 
 __all__ = ["LLMObsSpanProcessor", "tracer_provider"]
 

@@ -2,13 +2,13 @@
 
 from starlette.requests import HTTPConnection
 
+from llmobs.capture.tracker import NO_RECORDER, Tracker
 from llmobs.contrib.asgi import (
     LLMObsMiddleware,
     run_of,
     tracker_of,
     warn_of_missing_middleware,
 )
-from llmobs.tracker import NO_RECORDER, Tracker
 
 __all__ = ["LLMObsMiddleware", "get_tracker", "run_of", "tracker_of"]
 

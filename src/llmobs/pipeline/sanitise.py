@@ -185,7 +185,7 @@ def _unpack(event: Event) -> None:
     said = event.warnings  # first: what follows adds to them
     if type(said) is not tuple or (said and not all(type(words) is str for words in said)):
         event.warnings = texts(said)
-    # What capture leaves for later: see `llmobs.told`.
+    # What capture leaves for later: see `llmobs.capture`.
     moment: Any = event.timestamp
     if type(moment) is float and 0 < moment < SECONDS_UNTIL_2200:  # the clock's own reading
         event.timestamp = datetime.fromtimestamp(moment, UTC)

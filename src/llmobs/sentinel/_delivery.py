@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, Self
 
+from llmobs.capture.building import OVERHEAD_BYTES
 from llmobs.codec import weigh
 from llmobs.errors import ConfigurationError as LLMObsConfigurationError
 from llmobs.errors import DeliveryError, LLMObsError, SinkRejectedError, SinkUnauthorizedError
@@ -23,7 +24,6 @@ from llmobs.sentinel.exceptions import (
 )
 from llmobs.sinks.kafka import KafkaSink
 from llmobs.sync import Client
-from llmobs.told import OVERHEAD_BYTES
 
 __all__ = ["Delivery", "Receipt", "SentinelSink", "track_event"]
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, Self
 
 import anyio.lowlevel
 
+from llmobs.capture.log import ErrorLike, Log
 from llmobs.codec import text_of
 from llmobs.context import Run
 from llmobs.errors import ConfigurationError
@@ -27,7 +28,6 @@ from llmobs.pipeline.buffer import Complete, Done
 from llmobs.pipeline.statistics import FlushReport
 from llmobs.sinks import safe_url
 from llmobs.sync import Client
-from llmobs.tracker import ErrorLike, Tracker
 from llmobs.watchllm.sink import LoggingHTTPSink
 
 __all__ = ["EventType", "Severity", "Status", "StepType", "WatchLLMClient", "init"]
@@ -266,8 +266,8 @@ class WatchLLMClient(Client):
                 event.run_id,
             )
 
-    def _tracker(self, run_id: object) -> Tracker:
-        return super()._tracker(_run_id(run_id))
+    def _of(self, run_id: object) -> Log:
+        return super()._of(_run_id(run_id))
 
 
 def init(api_key: str, project_id: str, **kwargs: Any) -> WatchLLMClient:

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final
 
+from llmobs.capture.tracker import NO_RECORDER, Tracker
 from llmobs.codec import texts
 from llmobs.context import Entry, current_frame, current_run
 from llmobs.forks import ForkLock
 from llmobs.ids import new_id
-from llmobs.tracker import NO_RECORDER, Tracker
 from llmobs.watchllm.client import WatchLLMClient
 from llmobs.watchllm.costs import MODEL_PRICING, calculate_cost
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from llmobs.capture.tracker import Tracker
 from llmobs.client import Recording
 from llmobs.context import Run
 from llmobs.contrib._langchain.runs import Place
@@ -14,7 +15,6 @@ from llmobs.events import Event
 from llmobs.ids import new_id
 from llmobs.pipeline.buffer import Complete
 from llmobs.pipeline.statistics import DropReason
-from llmobs.tracker import Tracker
 
 __all__ = ["WatchLLMCallbackHandler", "create_callback_handler"]
 

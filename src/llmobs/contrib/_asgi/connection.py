@@ -4,10 +4,10 @@ import sys
 import time
 from collections.abc import Awaitable
 
+from llmobs.capture.tracker import Tracker
 from llmobs.contrib._asgi.protocol import Message, Scope, Send
 from llmobs.contrib._asgi.routes import route_of
 from llmobs.contrib._web.ending import Ending
-from llmobs.tracker import Tracker
 
 __all__ = ["Connection"]
 

@@ -10,13 +10,14 @@ from weakref import WeakSet, WeakValueDictionary
 
 from langchain_core.runnables.config import var_child_runnable_config
 
+from llmobs.capture.log import Log
+from llmobs.capture.operations import Operation, SeveralCalls
+from llmobs.capture.tracker import Tracker
 from llmobs.client import Recording
 from llmobs.context import Frame, innermost_frame, leave_operation, set_frame
 from llmobs.events import Status
 from llmobs.forks import ForkLock
-from llmobs.operations import Operation, SeveralCalls
 from llmobs.sync import default_client
-from llmobs.tracker import Tracker
 
 __all__ = ["MAX_OPEN", "OpenRun", "OpenRuns", "Place"]
 
@@ -91,7 +92,7 @@ class Within:
     is_run = False
 
     def __init__(self, runs: OpenRuns, of: OpenRun, operation: Operation) -> None:
-        self.run: Tracker = operation.run
+        self.run: Log = operation.run
         self.event_id: str | None = operation.event_id
         self.outer = operation.outer
         self._runs = runs

@@ -10,15 +10,15 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from llmobs import joining, semconv
+from llmobs.capture.operations import PromptCall, SeveralCalls, sighting_around
+from llmobs.capture.tracker import Tracker
 from llmobs.context import Frame, current_frame
 from llmobs.contrib._spans.kinds import INFERENCE_MODEL, Kind, kind_of
 from llmobs.events import Event, PromptCallEvent
 from llmobs.forks import ForkLock
 from llmobs.ids import new_id
 from llmobs.joining import Sighting
-from llmobs.operations import PromptCall, SeveralCalls, sighting_around
 from llmobs.sightings import in_task, sightings
-from llmobs.tracker import Tracker
 
 __all__ = ["MAX_OPEN", "OpenSpan", "OpenSpans", "SpanSighting"]
 

@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
+from llmobs.capture.tracker import Tracker
 from llmobs.contrib._web.origin import LateTracker
 from llmobs.events import Status
 from llmobs.ids import is_valid_run_id
-from llmobs.tracker import Tracker
 
 __all__ = ["Ending"]
 

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final, Literal, NamedTuple
 
+from llmobs.capture.operations import sighting_around, status_of
+from llmobs.capture.tracker import Tracker
 from llmobs.client import Recording
 from llmobs.context import Frame, current_frame
 from llmobs.contrib._wire import openai_responses
@@ -23,11 +25,9 @@ from llmobs.contrib._wire.watchers import place_of, watchers
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
 from llmobs.ids import new_id
 from llmobs.joining import Sighting
-from llmobs.operations import sighting_around, status_of
 from llmobs.pipeline.slices import Steps, finish
 from llmobs.sightings import sightings
 from llmobs.sync import default_client
-from llmobs.tracker import Tracker
 
 __all__ = ["CAPTURE_HEADER", "Call", "CaptureContent", "Options", "begin"]
 

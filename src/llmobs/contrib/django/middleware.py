@@ -8,6 +8,7 @@ from typing import Any, Final
 from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.core.signals import got_request_exception
 
+from llmobs.capture.tracker import NO_RECORDER, Tracker
 from llmobs.context import current_frame, set_frame
 from llmobs.contrib._web.current import put_back
 from llmobs.contrib._web.options import is_async
@@ -15,7 +16,6 @@ from llmobs.contrib.asgi import tracker_of
 from llmobs.contrib.django.project import current_project
 from llmobs.contrib.django.serving import Serving
 from llmobs.guard import Troubles, internal_errors
-from llmobs.tracker import NO_RECORDER, Tracker
 
 __all__ = ["LLMObsMiddleware"]
 

@@ -4,12 +4,12 @@ import time
 from functools import partial
 from typing import Any
 
+from llmobs.capture.tracker import Tracker
 from llmobs.context import current_frame, set_frame
 from llmobs.contrib._web.ending import Ending
 from llmobs.contrib.django.streaming import AsyncBody, Body
 from llmobs.guard import internal_errors
 from llmobs.sightings import sightings
-from llmobs.tracker import Tracker
 
 __all__ = ["Serving"]
 

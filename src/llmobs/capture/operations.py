@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 from llmobs import joining
+from llmobs.capture.building import as_given, build
+from llmobs.capture.log import Log
 from llmobs.codec import snapshot
 from llmobs.context import Frame, current_frame, innermost_frame, inside, leave_operation, set_frame
-from llmobs.events import Status
-from llmobs.fields import PromptCallFields
+from llmobs.events import AgentStepEvent, PromptCallEvent, Status, ToolCallEvent
 from llmobs.ids import new_id
 from llmobs.joining import Sighting
 from llmobs.messages import text_in
 from llmobs.sightings import sightings
-from llmobs.told import prompt_call
-
-if TYPE_CHECKING:
-    from llmobs.tracker import Tracker
 
 __all__ = [
     "AgentStep",
+    "CommonFields",
     "Operation",
     "PromptCall",
+    "PromptCallFields",
     "SeveralCalls",
     "ToolCall",
     "sighting_around",
@@ -33,13 +31,46 @@ __all__ = [
 ]
 
 
-_KEPT = frozenset({"error", "timestamp", "captured"})
-"""Fields that are not to be copied: read when recorded, or not the caller's."""
+class CommonFields(TypedDict, total=False):
+    """Optional keywords of blocks: what ``log_*`` takes for any event, but its id and its time."""
+
+    tags: Sequence[str] | None
+    user_id: str | None
+    release: str | None
+    parent_id: str | None
+    trace_id: str | None
+    span_id: str | None
+    session_id: str | None
+    service_name: str | None
+    metadata: Mapping[str, Any] | None
 
 
-def as_given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *fields* with the values that they have now."""
-    return {name: v if name in _KEPT else snapshot(v) for name, v in fields.items()}
+class PromptCallFields(CommonFields, total=False):
+    """Optional keywords of `PromptCall`; see `llmobs.events.PromptCallEvent`."""
+
+    prompt_template_id: str | None
+    model_version: str | None
+    response_metadata: Mapping[str, Any] | None
+    tool_calls: Sequence[Mapping[str, Any]] | None
+    operation: str | None
+    provider: str | None
+    finish_reason: str | None
+    cost_usd: float | None
+    tokens_cached: int | None
+    tokens_cache_write: int | None
+    tokens_reasoning: int | None
+    usage: Mapping[str, int] | None
+    time_to_first_token_ms: float | None
+    stream: bool | None
+    response_id: str | None
+    request_id: str | None
+    http_status: int | None
+    service_tier: str | None
+    server_address: str | None
+    request_params: Mapping[str, Any] | None
+    prompt_embedding: Sequence[float] | None
+    response_embedding: Sequence[float] | None
+    errors: Sequence[str] | None
 
 
 class Operation:
@@ -57,26 +88,27 @@ class Operation:
     """Whether it is current nowhere any more: it has ended, or a door knows that its work is done."""
     ended: bool
     """Whether it is over."""
-    run: Tracker
+    run: Log
     """The run it belongs to."""
 
-    def __init__(self, tracker: Tracker, fields: dict[str, Any]) -> None:
-        self.run = self._tracker = tracker
-        self._fields = as_given(fields)
+    def __init__(self, tracker: Log, fields: dict[str, Any]) -> None:
+        self.run = tracker
+        self._fields = as_given(fields) if fields else {}
         self.outer: Frame | None = None
         self.ended = False
         self.event_id = new_id()
         self.start_time = time.perf_counter()
-        self.timestamp = datetime.now(UTC)
+        """When it began, by ``time.perf_counter``."""
+        self._clock: float = time.time()
 
     def start(self) -> Self:
         """Begin: the clock runs from here, and events recorded from here are its children."""
         self.outer = outer = current_frame()
         around = innermost_frame() if inside else outer
-        if around is not None and around.run is self._tracker and around.event_id is not None:
+        if around is not None and around.run is self.run and around.event_id is not None:
             self._fields.setdefault("parent_id", around.event_id)
         set_frame(self)
-        self.timestamp = datetime.now(UTC)
+        self._clock = time.time()
         self.start_time = time.perf_counter()
         return self
 
@@ -92,16 +124,25 @@ class Operation:
         self._fields.setdefault("parent_id", "")
         if error is not None:
             self.status = status_of(error)
-        if self._tracker.client.enabled:
-            self._fields.update(event_id=self.event_id, timestamp=self.timestamp)
-            self._write(latency_ms, error)
+        if self.run.client.enabled:
+            self._write(
+                {
+                    "latency_ms": latency_ms,
+                    "status": self.status,
+                    "error": error,
+                    **self._fields,
+                    "event_id": self.event_id,
+                    "timestamp": self._clock,
+                }
+            )
         return self.event_id
 
     def add(self, **fields: Any) -> None:
         """Add fields of its event, as they are now; those set before are replaced."""
         self._fields.update(as_given(fields))
 
-    def _write(self, latency_ms: float, error: BaseException | None) -> None:
+    def _write(self, values: dict[str, Any]) -> None:
+        """Record its event, with *values* beside its own."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -132,9 +173,7 @@ class PromptCall(Operation):
     tokens_output: int | None = None
     """Tokens of the answer, reasoning included; None while unknown."""
 
-    def __init__(
-        self, tracker: Tracker, *, model: str, prompt: Any, fields: dict[str, Any]
-    ) -> None:
+    def __init__(self, tracker: Log, *, model: str, prompt: Any, fields: dict[str, Any]) -> None:
         super().__init__(tracker, fields)
         self.model = model
         self.prompt = snapshot(prompt)  # what the block changes later is not what was given
@@ -190,43 +229,30 @@ class PromptCall(Operation):
             if mine is not None or self._is_told:
                 return mine
             self._sighting = mine = Sighting(
-                self.door, self._tracker, event_id=self.event_id, started=self.start_time
+                self.door, self.run, event_id=self.event_id, started=self.start_time
             )
             mine.model = self.model
             mine.on_cancelled = self.on_cancelled
         sightings.begin(mine, sighting_around(self.outer, mine) if self.door != "block" else None)
         return mine
 
-    def _write(self, latency_ms: float, error: BaseException | None) -> None:
-        own: dict[str, Any] = {
+    def _write(self, values: dict[str, Any]) -> None:
+        values = {
             "prompt": self.prompt,
             "model": self.model,
             "response": self.response,
             "tokens_input": self.tokens_input,
             "tokens_output": self.tokens_output,
-            "latency_ms": latency_ms,
-            "status": self.status,
-            "error": error,
-            **self._fields,
+            **values,
         }
+        event, size, failed = build(PromptCallEvent, self.run.run_id, values)
         with joining.lock:
             self._is_told = True
             sighting = self._sighting
         if sighting is None:
-            self._tracker.log_prompt_call(**own)
-            return
-        given = [own.pop(name, None) for name in _TOLD]
-        told: Any = (*given, own)
-        event, size, failed = prompt_call(self._tracker.run_id, *told)
-        sightings.end(sighting, event, size, failed)
-
-
-_TOLD: Final = (
-    "prompt", "model", "response", "tokens_input", "tokens_output", "latency_ms", "status", "error",
-    "prompt_template_id", "model_version", "response_metadata", "tool_calls", "tags", "user_id",
-    "release",
-)  # fmt: skip
-"""What `llmobs.told.prompt_call` takes by place."""
+            self.run.record(event, size=size, failed=failed)
+        else:
+            sightings.end(sighting, event, size, failed)
 
 
 def sighting_around(frame: Frame | None, sighting: Sighting) -> Sighting | None:
@@ -245,7 +271,7 @@ class SeveralCalls:
     is_run = False
     left = False
 
-    def __init__(self, tracker: Tracker, outer: Frame | None, event_id: str | None) -> None:
+    def __init__(self, tracker: Log, outer: Frame | None, event_id: str | None) -> None:
         self.run = tracker
         self.outer = outer
         self.event_id = event_id
@@ -261,7 +287,7 @@ class AgentStep(Operation):
 
     def __init__(
         self,
-        tracker: Tracker,
+        tracker: Log,
         *,
         step_name: str,
         step_type: str,
@@ -277,20 +303,21 @@ class AgentStep(Operation):
             step_number = tracker.steps = tracker.steps + 1
         self.step_number = step_number
 
-    def _write(self, latency_ms: float, error: BaseException | None) -> None:
-        own = {
+    def _write(self, values: dict[str, Any]) -> None:
+        values = {
             "step_number": self.step_number,
             "step_name": self.step_name,
             "step_type": self.step_type,
             "input_data": self.input_data,
             "output_data": self.output_data,
-            "latency_ms": latency_ms,
-            "status": self.status,
             "reasoning": self.reasoning,
             "context": self.context,
-            "error": error,
+            **values,
         }
-        self._tracker.log_agent_step(**{**own, **self._fields})
+        number = self.step_number
+        self.run.steps = max(self.run.steps, number) if type(number) is int else self.run.steps
+        event, size, failed = build(AgentStepEvent, self.run.run_id, values)
+        self.run.record(event, size=size, failed=failed)
 
 
 class ToolCall(Operation):
@@ -300,7 +327,7 @@ class ToolCall(Operation):
 
     def __init__(
         self,
-        tracker: Tracker,
+        tracker: Log,
         *,
         tool_name: str,
         input: Any,
@@ -312,17 +339,16 @@ class ToolCall(Operation):
         self.input = snapshot(input)
         self.tool_id = tool_id
 
-    def _write(self, latency_ms: float, error: BaseException | None) -> None:
-        own = {
+    def _write(self, values: dict[str, Any]) -> None:
+        values = {
             "tool_name": self.tool_name,
             "input": self.input,
             "output": self.output,
-            "latency_ms": latency_ms,
-            "status": self.status,
-            "error": error,
             "tool_id": self.tool_id,
+            **values,
         }
-        self._tracker.log_tool_call(**{**own, **self._fields})
+        event, size, failed = build(ToolCallEvent, self.run.run_id, values)
+        self.run.record(event, size=size, failed=failed)
 
 
 def status_of(error: BaseException) -> Status:

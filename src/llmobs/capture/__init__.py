@@ -1,0 +1,1 @@
+"""Capture: from what an application tells to an event on its way; synchronous, in microseconds."""

@@ -1,0 +1,201 @@
+"""
+Events made of what callers tell: values as they are now, and the memory they take.
+
+What can wait waits for the pipeline: there `llmobs.pipeline.sanitise` makes each value what its
+field holds, and turns the clock's reading into a datetime.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from sys import getsizeof
+from typing import Any, Final, TypeVar
+
+from llmobs.codec import identifier, readable, shorten, snapshot, take, texts, weigh
+from llmobs.events import ErrorInfo, Event, Status, is_failure
+from llmobs.guard import Troubles
+from llmobs.ids import new_id
+from llmobs.printable import one_line
+from llmobs.values import MAX_REPR
+
+__all__ = [
+    "OVERHEAD_BYTES",
+    "as_given",
+    "began",
+    "build",
+    "cut_long",
+    "kept",
+    "set_more",
+    "weigh_common",
+    "weigh_texts",
+]
+
+OVERHEAD_BYTES: Final = 900
+"""Memory of an event beside its texts and containers, measured with tracemalloc."""
+
+E = TypeVar("E", bound=Event)
+
+_OURS: Final = frozenset({"run_id", "client", "warnings", "standalone"})
+"""Fields that no caller sets."""
+_SET_BY_CALLERS: Final[dict[type[Event], frozenset[str]]] = {}
+
+
+def _set_by_callers(kind: type[Event]) -> frozenset[str]:
+    names = _SET_BY_CALLERS.get(kind)
+    if names is None:
+        names = _SET_BY_CALLERS[kind] = frozenset(kind.__struct_fields__) - _OURS
+    return names
+
+
+def kept(value: Any, size: int) -> tuple[Any, int]:
+    """Return *value* as it is now, and *size* with its memory added."""
+    if type(value) is str:
+        return value, size + (49 + len(value) if value.isascii() else getsizeof(value))
+    if type(value) is datetime:
+        return value, size
+    value, more = take(value)
+    return value, size + more
+
+
+def as_given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *values* as they are now, for an event that comes later; what is an error is read then."""
+    return {
+        name: value if name == "error" or type(value) is datetime else snapshot(value)
+        for name, value in values.items()
+    }
+
+
+def build(kind: type[E], run_id: str, values: Mapping[str, Any]) -> tuple[E, int, bool]:
+    """
+    Return an event of *kind*; the size of its content, without what `RecordedRun.record` weighs; and
+    whether it reports a failure.
+
+    Args:
+        kind: The class of event.
+        run_id: The run it belongs to.
+        values: What its fields hold, by their names, of any types; None where a field has its
+            default. What is no field becomes a warning.
+    """
+    known = _set_by_callers(kind)
+    now = time.time()
+    size = 0
+    given: dict[str, Any] = {}
+    unknown: tuple[str, ...] = ()
+    for name, value in values.items():
+        of = type(value)
+        if value is None:
+            continue
+        if name not in known:
+            unknown = (*unknown, _unknown(kind, name, value))
+        elif name in _SPECIAL:
+            given[name] = _SPECIAL[name](value)
+        elif of is str:
+            given[name] = value
+            size += 49 + len(value) if value.isascii() else getsizeof(value)
+        elif of is float or of is bool or of is Status:
+            given[name] = value
+        else:
+            given[name], size = kept(value, size)
+    if "event_id" not in given:
+        given["event_id"] = new_id(now)
+    if "timestamp" not in given:
+        given["timestamp"] = began(now, values.get("latency_ms"))
+    event = kind(run_id=run_id, warnings=unknown, **given)
+    return event, size, is_failure(values.get("status"), values.get("error"))
+
+
+_SPECIAL: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "event_id": identifier,
+    "error": ErrorInfo.of,
+    "tags": texts,
+    # What `RecordedRun.record` weighs.
+    **dict.fromkeys(("user_id", "session_id", "release", "service_name"), snapshot),
+}
+"""Fields that are not kept as any value is."""
+
+
+def began(now: float, latency_ms: Any) -> Any:
+    """Return the clock's reading when something began that ended *now* and took *latency_ms*."""
+    if (type(latency_ms) is float or type(latency_ms) is int) and 0 < latency_ms < 1e9:
+        return now - latency_ms / 1000
+    return now
+
+
+def weigh_texts(*values: Any) -> int:
+    """Estimate the memory of short texts as the caller gave them: of any type, made texts later."""
+    size = 0
+    for value in values:
+        if type(value) is str:
+            size += weigh(value)
+        elif value is not None:
+            size += MAX_REPR
+    return size
+
+
+def weigh_common(event: Event) -> int:
+    """Estimate the memory of an event's tags, warnings and error: what may stand beside its content."""
+    size = weigh(event.tags) if event.tags else 0
+    if event.warnings:
+        size += weigh(event.warnings)
+    error = getattr(event, "error", None)
+    return size if error is None else size + weigh(error)
+
+
+def cut_long(
+    complete: Callable[[Event], Iterable[None] | None] | None, limit: int, event: Event
+) -> Iterator[None]:
+    """Complete *event*; then cut what a field holds above *limit* bytes: capture only held on to it."""
+    if complete is not None:
+        yield from complete(event) or ()
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        if type(value) in (str, dict, list):
+            setattr(event, name, shorten(snapshot(value), limit))
+        yield
+
+
+# Names that no event has: recording never raises.
+
+
+def set_more(event: Event, values: Mapping[str, Any]) -> int:
+    """Set fields of *event* by name; what is none becomes a warning. Returns their estimated size."""
+    size = 0
+    known = _set_by_callers(type(event))
+    for name, value in values.items():
+        if name in known:
+            value, size = kept(value, size)
+            setattr(event, name, value)
+        else:
+            event.warnings = (*event.warnings, _unknown(type(event), name, value))
+            size += weigh(event.warnings[-1])
+    return size
+
+
+MAX_UNKNOWN: Final = 20
+"""Unknown names that are logged, once each; of further ones only their number, once a minute."""
+_troubles = Troubles()
+_said: dict[tuple[type[Event], str], str] = {}
+
+
+def _unknown(kind: type[Event], name: str, value: Any) -> str:
+    name = one_line(name)[:100]
+    words = _said.get((kind, name))
+    if words is None:
+        if len(_said) < MAX_UNKNOWN:
+            words = f"there is no such field{_did_you_mean(kind, name)}; left out"
+            _said[kind, name] = words
+            key, about = f"unknown-field:{name}", f"{kind.__name__}: {name}: {words}"
+        else:  # without a search for the nearest: it takes a hundred microseconds
+            words = "there is no such field; left out"
+            key, about = "unknown-field", f"{kind.__name__}: {name}: {words}, like many before"
+        _troubles.log(key, "llmobs: %s (the event's warnings keep its value)", about)
+    return f"{name}={readable(value)[:200]}: {words}"
+
+
+def _did_you_mean(kind: type[Event], name: str) -> str:
+    from difflib import get_close_matches  # slow to import, and hardly ever needed
+
+    names = _set_by_callers(kind)
+    near = get_close_matches(name, sorted(names), n=1)
+    near = near or sorted((n for n in names if len(name) > 3 and n.startswith(name[:9])), key=len)
+    return f", did you mean {near[0]}?" if near else ""

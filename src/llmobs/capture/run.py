@@ -1,0 +1,139 @@
+"""A run that records: the one way of its events to the client."""
+
+from typing import Any, Final, Protocol
+
+from llmobs.capture.building import OVERHEAD_BYTES, weigh_common, weigh_texts
+from llmobs.codec import take, texts
+from llmobs.context import Run, current_frame, innermost_frame, inside
+from llmobs.events import Event
+from llmobs.pipeline.buffer import Complete
+from llmobs.pipeline.statistics import DropReason
+
+__all__ = ["NO_RECORDER", "RecordedRun", "Recorder"]
+
+_NO_TAGS: tuple[str, ...] = ()
+
+
+class Recorder(Protocol):
+    """The client, as a run sees it."""
+
+    enabled: bool
+
+    def record(
+        self,
+        event: Event,
+        run: Run | None,
+        size: int,
+        failed: bool,
+        complete: Complete | None = None,
+    ) -> None:
+        """Take in *event*, of *size* bytes; never raises."""
+
+    def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:
+        """Count *event* as dropped."""
+
+    def expect(self) -> None:
+        """Look after what waits in `llmobs.sightings` for the end of a call."""
+
+
+class _NoRecorder:
+    enabled = False
+
+    def record(self, *args: Any, **kwargs: Any) -> None:
+        """Drop it."""
+
+    def refuse(self, *args: Any, **kwargs: Any) -> None:
+        """Drop it."""
+
+    def expect(self) -> None:
+        """Do nothing."""
+
+
+NO_RECORDER: Final[Recorder] = _NoRecorder()
+"""Records nothing: what trackers hold where no client is at hand."""
+
+
+class RecordedRun(Run):
+    """
+    A run whose events go to a client.
+
+    Args:
+        client: Where they go.
+        run_id: The run's id; a new one by default.
+    """
+
+    def __init__(self, client: Recorder, run_id: str | None = None) -> None:
+        super().__init__(run_id)
+        self.client = client
+
+    def record(
+        self,
+        event: Event,
+        *,
+        size: int = 0,
+        failed: bool = False,
+        complete: Complete | None = None,
+    ) -> str:
+        """
+        Record an event made elsewhere, under this run: for blocks and for doors that capture.
+
+        Args:
+            event: The event; fields it leaves open are taken from the run.
+            size: Estimated bytes of its content, and of what *complete* holds on to.
+            failed: Whether it reports a failure.
+            complete: Fills in the rest later, in the pipeline, off the caller's path.
+        """
+        size += weigh_common(event)
+        size += weigh_texts(event.user_id, event.session_id, event.release, event.service_name)
+        return self._record(event, size, failed, complete)
+
+    def duplicate(self, event: Event) -> None:
+        """Count *event*, which another door records too, as dropped: one call, one event."""
+        self.client.refuse(event, self, DropReason.DUPLICATE)
+
+    def _record(
+        self,
+        event: Event,
+        size: int,
+        failed: bool,
+        complete: Complete | None = None,
+    ) -> str:
+        if event.parent_id is None:
+            frame = innermost_frame() if inside else current_frame()
+            if frame is not self and frame is not None and frame.run is self:
+                event.parent_id = frame.event_id
+        elif type(event.parent_id) is str and not event.parent_id:
+            # Of an operation that began in no other.
+            event.parent_id = None
+        if event.trace_id is None:
+            event.trace_id = self.trace_id
+            event.span_id = self.span_id
+        if event.user_id is None:
+            event.user_id = self.user_id
+        if event.session_id is None:
+            event.session_id = self.session_id
+        if event.release is None:
+            event.release = self.release
+        if event.service_name is None:
+            event.service_name = self.service_name
+        if self.standalone:
+            event.standalone = True
+        if (tags := self.tags) is not _NO_TAGS:  # set to anything, perhaps
+            event.tags = (*(tags if type(tags) is tuple else texts(tags)), *event.tags)
+        if not self.recorded:
+            size += self._weigh_shared()
+        self.recorded += 1
+        if failed:
+            self.failures += 1
+        self.client.record(event, self, size + OVERHEAD_BYTES, failed, complete)
+        return event.event_id
+
+    def _weigh_shared(self) -> int:
+        """Estimate the memory of what the events of this run share: the first one counts it."""
+        size = weigh_texts(
+            self.run_id, self.user_id, self.session_id, self.release, self.service_name
+        )
+        for value in (self.tags, self.metadata):  # set to anything, perhaps
+            if value is not None and value is not _NO_TAGS:
+                size += take(value)[1]
+        return size

@@ -1,0 +1,191 @@
+"""
+The handle of a run: everything an application records, it records through a tracker.
+
+All methods are synchronous, thread-safe, take microseconds and never raise because of what they
+are given; they return the id of the event.
+"""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from llmobs.capture.building import as_given, build
+from llmobs.capture.log import ErrorLike, Log
+from llmobs.capture.operations import (
+    AgentStep,
+    CommonFields,
+    PromptCall,
+    PromptCallFields,
+    ToolCall,
+    status_of,
+)
+from llmobs.capture.run import NO_RECORDER, Recorder
+from llmobs.codec import snapshot
+from llmobs.context import Entry
+from llmobs.events import ErrorInfo, RunEvent, StepType
+from llmobs.ids import new_id
+from llmobs.sightings import sightings
+
+__all__ = ["NO_RECORDER", "ErrorLike", "Recorder", "Tracker"]
+
+
+class Tracker(Log):
+    """
+    Records what happens in one run. Made by ``client.run()`` and the middlewares; as a context
+    manager it is the current run of the block and records the run itself at the end.
+
+    Args:
+        client: Where events go.
+        run_id: The run's id; a new one by default.
+    """
+
+    _entries: Sequence[Entry] = ()
+    """Where it is entered: by several tasks or threads at once, perhaps."""
+    _raised: BaseException | None = None
+    """The first error that left one of several blocks."""
+
+    def __enter__(self) -> Self:
+        self.standalone = False
+        self.left = False
+        entry = Entry(self)
+        self.__dict__.setdefault("_entries", []).append(entry)  # one step: threads share it
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        entries = self.__dict__.get("_entries")
+        if not entries:
+            return
+        is_here, entry = False, entries[-1]
+        for each in reversed(entries):
+            if each.is_of_this_context():
+                is_here, entry = True, each
+                break
+        entries.remove(entry)
+        # Who takes the empty list away was the last one inside.
+        is_last = not entries and self.__dict__.pop("_entries", None) is not None
+        if is_last and not is_here:
+            self.left = True
+        entry.leave(is_here)
+        if is_last:
+            error, self._raised = self._raised if error is None else error, None
+            self.finish(error=error)
+        elif error is not None:
+            self._raised = error if self._raised is None else self._raised
+
+    def finish(
+        self,
+        *,
+        error: BaseException | None = None,
+        latency_ms: float | None = None,
+        always: bool = False,
+        **fields: Any,
+    ) -> None:
+        """
+        Record the run itself, if it failed or anything was recorded in it.
+
+        Args:
+            error: What ended it, if it failed.
+            latency_ms: How long it took; by default until now.
+            always: Record it even if nothing happened in it.
+            fields: Further fields of `llmobs.events.RunEvent`.
+        """
+        always = always is True or issubclass(type(error), Exception)
+        if not (self.recorded or always or sightings.has_calls(self)) or not self.client.enabled:
+            return
+        if latency_ms is None:
+            latency_ms = (time.perf_counter() - self.started) * 1000
+        values: dict[str, Any] = {
+            "event_id": new_id(),
+            "timestamp": self.timestamp,
+            "latency_ms": latency_ms,
+            "metadata": None if self.metadata is None else snapshot(self.metadata),
+            "error": None if error is None else ErrorInfo.of(error),
+            "status": None if error is None else status_of(error),
+            **as_given(fields),
+        }
+
+        def write(warning: str | None) -> None:
+            of_run = {
+                "kind": self.kind,
+                "name": self.name,
+                "client_run_id": self.client_run_id,
+                "parent_run_id": self.parent_run_id,
+                "events": self.recorded,
+                "errors": self.failures,
+            }
+            event, size, failed = build(RunEvent, self.run_id, {**of_run, **values})
+            if warning is not None:
+                event.warnings = (*event.warnings, warning)
+            recorded, failures = self.recorded, self.failures
+            self.record(event, size=size, failed=failed)
+            self.recorded, self.failures = recorded, failures
+
+        sightings.when_settled(self, write)
+
+    # Operations that time themselves.
+
+    def prompt_call(
+        self, *, model: str, prompt: Any = "", **fields: Unpack[PromptCallFields]
+    ) -> PromptCall:
+        """
+        Return a block around one call of a model; it times itself and records what ends it.
+
+        Args:
+            model: The model asked.
+            prompt: Text, or the messages as given to the model.
+            fields: See `llmobs.events.PromptCallEvent`.
+        """
+        return PromptCall(self, model=model, prompt=prompt, fields=dict(fields))
+
+    def agent_step(
+        self,
+        step_name: str,
+        step_type: StepType | str = StepType.REASONING,
+        *,
+        input_data: Any = None,
+        step_number: int | None = None,
+        **fields: Unpack[CommonFields],
+    ) -> AgentStep:
+        """
+        Return a block around one step of an agent; what is recorded inside becomes its children.
+
+        Args:
+            step_name: What the step is called.
+            step_type: What the agent does in it.
+            input_data: What it starts from.
+            step_number: Counted within the run, from 1, unless given.
+        """
+        return AgentStep(
+            self,
+            step_name=step_name,
+            step_type=step_type,
+            input_data=input_data,
+            step_number=step_number,
+            fields=dict(fields),
+        )
+
+    def tool_call(
+        self,
+        tool_name: str,
+        *,
+        input: Any = None,
+        tool_id: str | None = None,
+        **fields: Unpack[CommonFields],
+    ) -> ToolCall:
+        """
+        Return a block around one execution of a tool.
+
+        Args:
+            tool_name: The tool's name.
+            input: Its arguments.
+            tool_id: The model's id of this call.
+        """
+        return ToolCall(
+            self, tool_name=tool_name, input=input, tool_id=tool_id, fields=dict(fields)
+        )
