@@ -151,6 +151,11 @@ def cut_long(
         value = getattr(event, name)
         if type(value) in (str, dict, list):
             setattr(event, name, shorten(snapshot(value), limit))
+        elif type(value) is tuple:
+            setattr(event, name, shorten(texts(value), limit))
+        elif type(value) is ErrorInfo:
+            for part in ("message", "stack", "context"):
+                setattr(value, part, shorten(getattr(value, part), limit))
         yield
 
 

@@ -44,6 +44,8 @@ ErrorLike = BaseException | Mapping[str, Any] | ErrorInfo | str
 
 SHORT: Final = 80
 """Texts up to this length are in `OVERHEAD_BYTES` where weighing each would cost more than it says."""
+MAX_BITS: Final = 128
+"""Whole numbers up to this size are in `OVERHEAD_BYTES`."""
 TAG_BYTES: Final = 60
 """Memory of a tag beside its characters."""
 _SUCCESS = Status.SUCCESS
@@ -187,9 +189,13 @@ class Log(RecordedRun):
             size += more
         if type(model) is not str or len(model) > SHORT:
             event.model, size = kept(model, size)
-        if type(tokens_input) is not int and tokens_input is not None:
+        if tokens_input is not None and (
+            type(tokens_input) is not int or tokens_input.bit_length() > MAX_BITS
+        ):
             event.tokens_input, size = kept(tokens_input, size)
-        if type(tokens_output) is not int and tokens_output is not None:
+        if tokens_output is not None and (
+            type(tokens_output) is not int or tokens_output.bit_length() > MAX_BITS
+        ):
             event.tokens_output, size = kept(tokens_output, size)
         if type(latency_ms) is not float and latency_ms is not None:
             event.latency_ms, size = kept(latency_ms, size)
