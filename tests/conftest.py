@@ -19,6 +19,9 @@ BEYOND_THE_CORE = (
     "support_tests/test_kafka_broker.py",
     "support_tests/test_kafka_shared.py",
     "processes/test_celery.py",
+    "servers/test_django.py",
+    "contrib/django/test_versions.py",  # an environment of its own
+    "contrib/django/test_runners.py",
     "dialects/test_sentinel_config.py::test_both_libraries",
     "dialects/test_sentinel_names.py::test_a_consumer_passes_mypy_strict",
     "dialects/test_watchllm_install.py",

@@ -34,8 +34,19 @@ NAMES = tuple(PINS)
 _WITH_THEM = ("uvicorn",)
 """What rows need beside a peer, in the version of ``constraints.txt``."""
 
-_BESIDE_OURS = {"asgi-correlation-id": "asgi-correlation-id==5.0.1"}
-"""Peers that share a process with us: of a middleware, microseconds count."""
+_BESIDE_OURS: dict[str, tuple[str, ...]] = {
+    "asgi-correlation-id": ("asgi-correlation-id==5.0.1",),
+    "django-structlog": (
+        "django-structlog==11.0.0", "structlog==26.1.0", "django-ipware==8.0.0",
+        "python-ipware==4.1.1",
+    ),
+    "opentelemetry-instrumentation-django": (
+        "opentelemetry-instrumentation-django==0.66b2",
+        "opentelemetry-instrumentation-wsgi==0.66b2",
+    ),
+    "sentry-sdk": ("sentry-sdk==2.75.0",),
+}  # fmt: skip
+"""Peers that share a process with us, and what they need: of a middleware, microseconds count."""
 
 
 class Peer(Protocol):
@@ -83,12 +94,12 @@ def python(name: str) -> str:
 
 
 def beside_ours(name: str) -> None:
-    """Make one package, without what it needs, importable in this process after all of ours."""
-    target = CACHE / "beside" / name
-    if not _is_current(target, [_BESIDE_OURS[name]]):
+    """Make one peer importable in this process, after all of ours."""
+    target, wanted = CACHE / "beside" / name, _BESIDE_OURS[name]
+    if not _is_current(target, wanted):
         _uv("pip", "install", "--no-deps", "--target", str(target), "--python", sys.executable,
-            _BESIDE_OURS[name])  # fmt: skip
-        _note(target, [_BESIDE_OURS[name]])
+            *wanted)  # fmt: skip
+        _note(target, wanted)
     sys.path.append(str(target))
 
 

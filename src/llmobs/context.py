@@ -180,6 +180,9 @@ def innermost_frame() -> Frame | None:
 set_frame = _frame.set
 """Make a run or operation (or None) the innermost one of this context."""
 
+frame_as_it_is = _frame.get
+"""Return what `set_frame` has set, left or not: to be set again as it is."""
+
 
 def leave_operation(operation: Frame) -> Frame | None:
     """Return what holds outside *operation*, which says that it is `left`; here it does from now on."""

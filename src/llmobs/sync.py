@@ -395,7 +395,7 @@ def provide_default_client(provider: Callable[[], Client] | None) -> None:
     Let *provider* say, each time, which client this process has: a door for a framework that has settings.
 
     Args:
-        provider: Returns the client; may raise `ConfigurationError`. None: as it was before.
+        provider: Returns the client. None: as it was before.
     """
     global _provider
     _provider = provider
@@ -408,7 +408,7 @@ def default_client() -> Client:
     In a Django project it is the project's.
 
     Raises:
-        ConfigurationError: A variable ``LLMOBS_*`` is wrong, or the project's settings are.
+        ConfigurationError: A variable ``LLMOBS_*`` is wrong.
     """
     global _default, _building
     if _provider is not None:

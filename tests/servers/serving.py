@@ -50,6 +50,28 @@ def command(server: str, port: int, app: str = APP) -> list[str]:
         case "gunicorn":
             own = ["gunicorn", app, "--bind", address, "--no-control-socket"]
             own += ["--worker-class", "uvicorn_worker.UvicornWorker"]
+        case "gunicorn-wsgi":
+            own = ["gunicorn", app, "--bind", address, "--no-control-socket"]
+        case "granian-wsgi":
+            own = [
+                "granian",
+                app,
+                "--interface",
+                "wsgi",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+            ]
+        case "daphne":
+            own = ["daphne", app, "-b", "127.0.0.1", "-p", str(port)]
+        case "runserver":
+            own = ["django", "runserver", address]
+        case "uwsgi":  # a program of its own, with this Python inside
+            own = ["--http-socket", address, "--module", app, "--master"]
+            own += ["--enable-threads", "--need-app", "--hook-master-start"]
+            own += ["unix_signal:15 gracefully_kill_them_all"]
+            return [str(Path(sys.executable).with_name("uwsgi")), *own, *options]
         case _:
             raise AssertionError(f"no such server: {name}")
     return [*PYTHON, *own, *options]
@@ -114,9 +136,13 @@ class Server:
                     self.pids.add(text.strip('"'))
 
     @contextmanager
-    def streams_in_flight(self) -> Iterator[None]:
-        """Inside the block, one stream from the loop and one from threads are half-way."""
-        begun = threading.Barrier(3, timeout=20)
+    def streams_in_flight(self, *paths: str) -> Iterator[None]:
+        """Inside the block, streams are half-way: by default one from the loop and one from threads."""
+        paths = paths or (
+            "/stream?chunks=12&pause=0.05",
+            "/sync-stream?chunks=12&pause=0.05",
+        )
+        begun = threading.Barrier(len(paths) + 1, timeout=20)
 
         def read(path: str) -> None:
             try:
@@ -131,7 +157,6 @@ class Server:
             except httpx2.HTTPError:
                 self.answered["cut off"] += 1  # a server may cut what takes too long
 
-        paths = ("/stream?chunks=12&pause=0.05", "/sync-stream?chunks=12&pause=0.05")
         threads = [threading.Thread(target=read, args=(path,), daemon=True) for path in paths]
         for thread in threads:
             thread.start()

@@ -20,6 +20,6 @@ def the_projects_own_client() -> Iterator[None]:
     sync.provide_default_client(project.project_client)
     yield
     sync.provide_default_client(None)
-    if (client := getattr(project._project, "client", None)) is not None:
-        client.close()
+    if project._project is not None:
+        project._project.client.close()
     project._project = None

@@ -34,7 +34,8 @@ class Connection(Ending):
         self._send = send
         self.send = self._send_http if tracker.kind == "http" else self._send_websocket
 
-    # Not coroutine functions: they return the server's own awaitable, which costs nothing per chunk.
+    # Not a coroutine function: it returns the server's own awaitable, which costs nothing per chunk.
+    # That of WebSockets is one: Channels runs it from threads, and asgiref warns where it is none.
 
     def _send_http(self, message: Message) -> Awaitable[None]:
         kind = message["type"]
@@ -47,7 +48,7 @@ class Connection(Ending):
             self.ended = time.perf_counter()
         return self._send(message)
 
-    def _send_websocket(self, message: Message) -> Awaitable[None]:
+    async def _send_websocket(self, message: Message) -> None:
         kind = message["type"]
         if kind == "websocket.accept":
             message = self._start(message, 101)
@@ -55,7 +56,7 @@ class Connection(Ending):
             message = self._start(message, message.get("status"))
         elif kind == "websocket.close" and self.status is None:
             self.status = 403  # what servers answer to a handshake that was closed, not accepted
-        return self._send(message)
+        await self._send(message)
 
     def _start(self, message: Message, status: int | None) -> Message:
         self.status = status

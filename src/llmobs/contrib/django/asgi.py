@@ -66,17 +66,14 @@ class _Observed:
                 await _deliver(failed)
 
     def _with_runs(self, project: Project) -> ASGIApp:
-        client, options = project.client, project.options
-        if client is None or options is None:
-            project.say()
-            return self._application
+        options = project.options
         known = self._websockets
         if known is None or known[0] is not project:
             known = self._websockets = (
                 project,
                 LLMObsMiddleware(
                     self._application,
-                    client=client,
+                    client=project.client,
                     header_name=options.header,
                     exclude=options.exclude,
                     record_empty=options.record_empty,
@@ -88,8 +85,7 @@ class _Observed:
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> Any:
         project = await in_thread(current_project)
-        if project.client is None:
-            assert project.problem is not None
+        if project.problem is not None:
             await refuse(project.problem, receive, send)
         project.client.__enter__()  # it may have been closed, by a lifespan before
         project.has_lifespan = True
@@ -103,7 +99,7 @@ class _Observed:
 
 async def _deliver(failed: bool) -> None:
     project = current_project()
-    if project.has_lifespan or project.unattended is None or not project.unattended.client.enabled:
+    if project.has_lifespan or not project.client.enabled:
         return
     _troubles.log(
         "no-lifespan",

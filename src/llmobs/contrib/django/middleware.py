@@ -86,14 +86,14 @@ class LLMObsMiddleware:
         """Return what is kept about *request*; None if it gets no run here."""
         if "llmobs" in request.__dict__:  # the middleware is there twice
             return None
-        with internal_errors("open a run for a request"):
+        try:
             outer = tracker_of(request)
             if outer is not None:  # an ASGI middleware of ours is outside, and ends the run
                 request.llmobs = outer
                 return None
             project = current_project()
             client, options = project.client, project.options
-            if client is None or options is None:
+            if project.problem is not None:
                 project.say()
             elif client.enabled and not (
                 options.exclusions
@@ -101,8 +101,11 @@ class LLMObsMiddleware:
             ):
                 tracker = options.origin.open(client, request.META, "http", request)
                 request.llmobs = tracker
-                serving = request.__dict__[SERVING] = Serving(tracker, options.record_empty)
+                serving = request.__dict__[SERVING] = Serving(tracker, options)
                 return serving
+        except Exception:
+            with internal_errors("open a run for a request"):
+                raise
         request.llmobs = Tracker(NO_RECORDER)
         return None
 
@@ -144,10 +147,8 @@ class LLMObsMiddleware:
 
 
 def _user_id_option(request: Any) -> Any:
-    if SERVING not in request.__dict__:
-        return None
-    options = current_project().options
-    return None if options is None else options.user_id
+    serving = request.__dict__.get(SERVING)
+    return None if serving is None else serving.options.user_id
 
 
 def _set_user_id(request: Any, user_id: Any) -> None:
@@ -165,10 +166,12 @@ def _complain_of_user_id(error: Exception) -> None:
 
 
 def _answer(serving: Serving, request: Any, response: Any) -> Any:
-    with internal_errors("answer a request"):
+    try:
         serving.note(request)
-        options = current_project().options
-        serving.answer(response, None if options is None else options.header)
+        serving.answer(response)
+    except Exception:
+        with internal_errors("answer a request"):
+            raise
     return response
 
 

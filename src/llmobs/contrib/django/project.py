@@ -120,20 +120,19 @@ class Project:
     def __init__(self, values: Any) -> None:
         self.told = values
         self.problem: ConfigurationError | None = None
-        """What is wrong with the settings; then nothing is recorded."""
-        self.client: Client | None = None
-        self.options: Options | None = None
+        """What is wrong with the settings; then nothing is recorded, and no request is stopped."""
         self.has_lifespan = False
         """Whether a server's lifespan has the client; else, under ASGI, requests wait for it."""
-        self.unattended: UnattendedClient | None = None
         try:
             for key, hint in unknown_keys(values):
                 raise ConfigurationError(f"{NAME}[{key!r}]: no such setting. {hint}")
             self.options = Options(values)
             self.client = Client(settings_of(values))
-            self.unattended = UnattendedClient(self.client)
         except ConfigurationError as error:
             self.problem = error
+            self.options = Options(None)
+            self.client = Client(Settings.model_construct(enabled=False))  # reads no environment
+        self.unattended = UnattendedClient(self.client)
 
     def say(self) -> None:
         """Log what is wrong, once in a while."""
@@ -161,20 +160,14 @@ def current_project() -> Project:
         if before is not None and before.told is values:
             return before
         _project = project = Project(values)
-    if before is not None and before.client is not None:
+    if before is not None:
         close_aside(before.client)
     return project
 
 
 def project_client() -> Client:
-    """
-    Return the client of this process.
-
-    Raises:
-        ConfigurationError: The settings are wrong.
-    """
+    """Return the client of this process; one that records nothing if the settings are wrong."""
     project = current_project()
-    if project.client is None:
-        assert project.problem is not None
-        raise project.problem
+    if project.problem is not None:
+        project.say()
     return project.client

@@ -7,7 +7,8 @@ from typing import Any
 from llmobs.capture.tracker import Tracker
 from llmobs.context import current_frame, set_frame
 from llmobs.contrib._web.ending import Ending
-from llmobs.contrib.django.streaming import AsyncBody, Body
+from llmobs.contrib.django.project import Options
+from llmobs.contrib.django.streaming import Progress, body, body_async
 from llmobs.guard import internal_errors
 from llmobs.sightings import sightings
 
@@ -31,17 +32,17 @@ class Serving(Ending):
 
     Args:
         tracker: The request's run.
-        record_empty: Record it also if nothing happened in it.
+        options: What the middleware is told.
     """
 
-    __slots__ = ("_body", "_is_over", "_match", "_method", "_record_empty")
+    __slots__ = ("_is_over", "_match", "_method", "_progress", "options")
 
-    def __init__(self, tracker: Tracker, record_empty: bool) -> None:
+    def __init__(self, tracker: Tracker, options: Options) -> None:
         super().__init__(tracker)
-        self._record_empty = record_empty
+        self.options = options
         self._method: str | None = None
         self._match: Any = None
-        self._body: Body | AsyncBody | None = None
+        self._progress: Progress | None = None
         self._is_over = False
 
     def note(self, request: Any) -> None:
@@ -49,10 +50,10 @@ class Serving(Ending):
         self._method = request.method
         self._match = request.resolver_match
 
-    def answer(self, response: Any, header: str | None) -> None:
+    def answer(self, response: Any) -> None:
         """Put the run's id into *response*'s headers, and wait for its end."""
         self.status = response.status_code
-        run_id = self.answered_id()
+        run_id, header = self.answered_id(), self.options.header
         if header is not None and run_id is not None:
             response.headers[header] = run_id
         closers = response._resource_closers  # noqa: SLF001 - where Django itself puts them
@@ -64,8 +65,9 @@ class Serving(Ending):
     def _watch(self, response: Any) -> None:
         # Not by way of `streaming_content`: reading it wraps the iterator once more, and setting
         # it makes a file's response forget its file.
-        kind = AsyncBody if response.is_async else Body
-        self._body = response._iterator = kind(response._iterator, self)  # noqa: SLF001
+        self._progress = progress = Progress()
+        chunks = body_async if response.is_async else body
+        response._iterator = chunks(response._iterator, self, progress)  # noqa: SLF001
 
     def _inside(self, closer: Any) -> None:
         previous = current_frame()
@@ -80,10 +82,10 @@ class Serving(Ending):
         if self._is_over:
             return
         self._is_over = True
-        tracker, body = self.tracker, self._body
-        always = self._record_empty or self.failed
+        tracker, progress = self.tracker, self._progress
+        always = self.options.record_empty or self.failed
         if always or tracker.recorded or sightings.has_calls(tracker):
-            if body is None or body.is_over or not body.began:
+            if progress is None or progress.is_over or not progress.began:
                 self.ended = time.perf_counter()  # else its client left
             with internal_errors("record a request"):
                 self._record(always)
@@ -102,8 +104,9 @@ class Serving(Ending):
 
     def __del__(self) -> None:
         # Somebody outside has put another response in place of ours, or closes none.
-        with internal_errors("record a request that nobody closed"):
-            self()
+        if not self._is_over:
+            with internal_errors("record a request that nobody closed"):
+                self()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _closer_from_cache, ()
