@@ -5,12 +5,19 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from stat import S_IMODE, S_ISDIR, S_ISREG
+from stat import S_IMODE, S_ISDIR, S_ISREG, S_ISVTX
 
 from llmobs.errors import ConfigurationError
 from llmobs.guard import Troubles
 
-__all__ = ["check_directory", "check_file", "create", "say_if_open", "say_if_relative"]
+__all__ = [
+    "check_directory",
+    "check_file",
+    "create",
+    "say_if_open",
+    "say_if_relative",
+    "say_if_shared",
+]
 
 _troubles = Troubles(math.inf)
 
@@ -91,6 +98,24 @@ def say_if_open(path: Path, what: str) -> None:
                 path,
                 mode,
                 path if S_ISDIR(found) else f"{path}*",
+            )
+
+
+def say_if_shared(path: Path) -> None:
+    """Warn, once per process, if another user may put files of their own into the directory *path*."""
+    with suppress(OSError):
+        found = path.stat()
+        is_shared = found.st_mode & 0o002 and not found.st_mode & S_ISVTX
+        if is_shared or found.st_uid not in (0, os.geteuid()):
+            _troubles.log(
+                f"shared:{path}",
+                "llmobs: other users of this machine may put a spool of theirs in place of ours in %s "
+                "(mode %04o, user %d), and read the prompts in it: make it this user's alone, "
+                "chmod o-w %s, or name another spool_dir",
+                path,
+                S_IMODE(found.st_mode),
+                found.st_uid,
+                path,
             )
 
 

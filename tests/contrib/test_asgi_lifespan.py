@@ -307,3 +307,16 @@ def test_a_test_client_raises_what_is_wrong_with_a_setting(backend: Any) -> None
         TestClient(app, backend=backend),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Content-Length", "transfer-encoding", "host", "connection", "content-type", "set-cookie",
+        "sec-websocket-accept", "access-control-allow-origin", "traceparent", "upgrade",
+    ],
+)  # fmt: skip
+async def test_a_header_that_means_something_else_is_refused(name: str) -> None:
+    middleware = LLMObsMiddleware(polite, header_name=name, sink="memory:")
+    with pytest.raises(ConfigurationError, match=f"header_name: '{name}' means something else"):
+        await Lifespan(middleware).run("startup")

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from llmobs import Client, current_tracker
+from llmobs.contrib._web.unattended import FAILED_SECONDS
 from llmobs.contrib.asgi import LLMObsMiddleware, Receive, Scope, Send
 from llmobs.errors import SinkUnavailableError
 from llmobs.pipeline.sink import Batch
@@ -168,6 +169,25 @@ async def test_a_request_that_fails_is_not_held_up_by_a_sink_that_does_not_answe
     assert sum(took) < 2
     lazy_client(middleware, lazily_started)
     sink.let_go = True
+
+
+async def test_a_socket_that_fails_is_closed_at_once_and_delivered_meanwhile(
+    lazily_started: list[Client],
+) -> None:
+    sink = HangingSink()
+    middleware = LLMObsMiddleware(failing, sink=sink, flush_interval_seconds=0.05)
+    with suppress(ValueError):
+        await call(
+            middleware, {"type": "websocket", "path": "/", "headers": []}
+        )  # builds the client
+    begin = time.perf_counter()
+    for _ in range(20):
+        with suppress(ValueError):
+            await call(middleware, {"type": "websocket", "path": "/", "headers": []})
+    assert time.perf_counter() - begin < 20 * FAILED_SECONDS / 2
+    lazy_client(middleware, lazily_started)
+    sink.let_go = True
+    await anyio.to_thread.run_sync(eventually, lambda: len(sink.events) == 42)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -341,6 +341,26 @@ def test_a_spool_open_to_everyone_is_said_once(
     assert caplog.text.count("every user of this machine can open the spool") == lines
 
 
+@pytest.mark.parametrize(("mode", "lines"), [(0o755, 0), (0o775, 0), (0o1777, 0), (0o777, 1)])
+def test_a_place_where_anybody_may_put_a_spool_is_said_once(
+    tmp_path: Path, mode: int, lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    tmp_path.chmod(mode)
+    spool = Spool(tmp_path, "x", 10**6)
+    spool.write([make_event()])
+    spool.write([make_event()])
+    assert caplog.text.count(f"a spool of theirs in place of ours in {tmp_path} (mode") == lines
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a directory to another user")
+def test_a_spool_of_another_user_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spool = Spool(tmp_path, "x", 10**6)
+    spool.directory.mkdir(0o700)
+    os.chown(spool.directory, 4711, 4711)
+    spool.write([make_event()])
+    assert f"in place of ours in {spool.directory} (mode 0700, user 4711)" in caplog.text
+
+
 def in_a_child(moment: Callable[[], object]) -> Callable[[], None]:
     """Fork a child that waits after *moment*, in the child; returns what ends it."""
     reader, writer = os.pipe()

@@ -20,7 +20,7 @@ from llmobs.contrib._asgi.protocol import ASGIApp, Message, Receive, Scope, Send
 from llmobs.contrib._web.current import put_back
 from llmobs.contrib._web.options import Exclusions, Trust, header_of, switch_of, trust_of
 from llmobs.contrib._web.origin import Origin
-from llmobs.contrib._web.unattended import UnattendedClient
+from llmobs.contrib._web.unattended import FAILED_SECONDS, UnattendedClient
 from llmobs.errors import ConfigurationError
 from llmobs.forks import ForkLock
 from llmobs.guard import Troubles, internal_errors
@@ -248,7 +248,10 @@ class LLMObsMiddleware:
                     connection.record(always)
                 if (unattended := self._unattended) is not None and self._client is None:
                     with internal_errors("deliver after a request"):
-                        await unattended.drain(failed=connection.error is not None)
+                        failed = connection.error is not None
+                        # The client of a socket sees it close only when the server hears of it.
+                        most = 0.0 if scope["type"] == "websocket" else FAILED_SECONDS
+                        await unattended.drain(failed=failed, most=most)
 
     def _open(self, client: Recording, scope: Scope) -> Tracker:
         tracker = self._origin.open(client, headers_of(scope), scope["type"], scope)

@@ -30,7 +30,7 @@ from llmobs.codec import encode
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event
 from llmobs.ids import new_id
-from llmobs.paths import check_directory, say_if_open
+from llmobs.paths import check_directory, say_if_open, say_if_shared
 from llmobs.pipeline.claim import HAS_LOCKS, Claim, NewerBatchError, lock, unlock
 from llmobs.pipeline.sink import Sink
 from llmobs.pipeline.slices import gently
@@ -168,6 +168,8 @@ class Spool:
         for folder in (self.directory.parent, self.directory):  # `parents` would ignore the mode
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         say_if_open(self.directory, "spool")
+        for folder in (self.directory.parent, self.directory):
+            say_if_shared(folder)
         evicted = self._make_room(len(data))
         name = f"{new_id()}-{len(events)}.jsonl"
         hidden = self.directory / f".{name}"

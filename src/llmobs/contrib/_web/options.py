@@ -14,6 +14,21 @@ Trust = bool | Callable[[Any], bool]
 # RFC 9110 §5.6.2: a field name is a token.
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
+# What answers or requests need for themselves: with a run's id in it they break, or mislead.
+_TAKEN: Final = frozenset(
+    {
+        "accept", "age", "allow", "alt-svc", "authorization", "cache-control", "clear-site-data",
+        "connection", "cookie", "date", "etag", "expect", "expires", "forwarded", "host", "keep-alive",
+        "last-modified", "link", "location", "origin", "pragma", "range", "referer", "refresh",
+        "retry-after", "server", "set-cookie", "strict-transport-security", "te", "traceparent",
+        "tracestate", "baggage", "trailer", "transfer-encoding", "upgrade", "user-agent", "vary", "via",
+        "www-authenticate",
+    }
+)  # fmt: skip
+_TAKEN_PREFIXES: Final = (
+    "accept-", "access-control-", "content-", "cross-origin-", "if-", "proxy-", "sec-", "x-forwarded-",
+)  # fmt: skip
+
 
 def header_of(name: str | None) -> str | None:
     """
@@ -29,7 +44,13 @@ def header_of(name: str | None) -> str | None:
             f"header_name: {name!r:.80} is no name of an HTTP header; letters, digits and hyphens "
             "make one, for instance 'x-run-id', and None means no header at all"
         )
-    return name.lower()
+    lower = name.lower()
+    if lower in _TAKEN or lower.startswith(_TAKEN_PREFIXES):
+        raise ConfigurationError(
+            f"header_name: {name!r:.80} means something else already, to servers, proxies or browsers; "
+            "take one of your own, for instance 'x-run-id', or None for no header at all"
+        )
+    return lower
 
 
 def switch_of(name: str, value: bool) -> bool:

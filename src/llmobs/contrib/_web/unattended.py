@@ -20,7 +20,7 @@ from llmobs.pipeline.statistics import SinkState, Statistics
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.sync import Client
 
-__all__ = ["UnattendedClient", "close_aside"]
+__all__ = ["FAILED_SECONDS", "UnattendedClient", "close_aside"]
 
 FAILED_SECONDS: Final = 0.1
 """How long a request waits that failed: the framework has yet to answer it."""
@@ -65,7 +65,7 @@ class UnattendedClient:
         finalizer = weakref.finalize(owner, close_aside, self.client)
         finalizer.atexit = False  # the client's own exit hook is there for that
 
-    async def drain(self, *, failed: bool) -> None:
+    async def drain(self, *, failed: bool, most: float = FAILED_SECONDS) -> None:
         """
         Wait until what was recorded is delivered, unless another request does that already.
 
@@ -74,10 +74,11 @@ class UnattendedClient:
 
         Args:
             failed: Whether the request has yet to be answered by the framework: then not for long.
+            most: Seconds to wait at most for one that failed; with 0 a thread delivers meanwhile.
         """
         limit = self.client.settings.shutdown_timeout
         if failed:
-            limit = min(limit, FAILED_SECONDS)
+            limit = min(limit, most)
             if self._is_worth_waiting(limit):
                 with anyio.CancelScope(shield=True):
                     await self._wait(limit)
