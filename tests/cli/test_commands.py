@@ -5,10 +5,13 @@ import io
 import json
 import re
 import stat
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from llmobs.cli.options import since_time
 from llmobs.codec import encode
 from tests.cli.conftest import CLI, parsed
 from tests.support.stores import call, run, write_store
@@ -63,9 +66,25 @@ class TestRuns:
         assert ids("-n", "1") == ["run-chat"]
         assert ids("--user", "ann") == ids("--failed") == ids("--name", "AGENT") == ["run-agent"]
         assert ids("--model", "gpt-*") == ids("--status", "success") == ["run-agent"]
-        assert ids("--since", "2026-11-21T12:00:30") == ["run-chat"]
+        assert ids("--since", "2026-11-21T12:00:30Z") == ["run-chat"]
         assert ids("--since", "2026-11-21T14:00:30+02:00") == ["run-chat"]
         assert ids("--user", "nobody") == []
+
+    def test_a_time_without_an_offset_is_local(
+        self, cli: CLI, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", "Etc/GMT+5")  # five hours behind
+            time.tzset()
+            try:
+                found = parsed(cli("runs", "--json", "--since", "2026-11-21T07:00:30"))
+                midnight = since_time("today")
+            finally:
+                patch.undo()
+                time.tzset()
+        assert [run["run_id"] for run in found] == ["run-chat"]
+        assert midnight is not None
+        assert (midnight.hour, midnight.minute, midnight.utcoffset()) == (5, 0, timedelta(0))
 
     def test_it_says_when_there_are_more_or_none(self, cli: CLI) -> None:
         assert "the latest 1 of 2 runs" in cli("runs", "-n", "1").stderr

@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from itertools import pairwise
 from types import FrameType
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmobs.pipeline import redaction
+from llmobs.pipeline._sensitive import Span
 from llmobs.pipeline.redaction import FAILED, Redactor, redact_text, redacting
 from llmobs.pipeline.slices import Steps, finish
 
@@ -346,3 +349,47 @@ def test_strings_found_clean_are_not_searched_again_unless_the_user_has_a_rule()
     assert strict.value(["later"]) == ["later"]
     words.add("later")
     assert strict.value(["later"]) == ["[GONE]"]
+
+
+def test_replacing_is_as_much_work_a_step_however_many_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    work = 0
+
+    class Counted(Span):
+        def __lt__(self, other: tuple[Any, ...]) -> bool:
+            nonlocal work
+            work += 1
+            return tuple.__lt__(self, other)
+
+        def __del__(self) -> None:
+            nonlocal work
+            work += 1
+
+    def find(text: str, low: int, high: int, resume: list[int]) -> Steps[list[Span]]:
+        return [Counted(*span) for span in (yield from redaction_finder(text, low, high, resume))]
+
+    redaction_finder = redaction.find_spans
+    text = "4111 1111 1111 1111\n" * 6_000
+    clean = redact_text(text)
+    monkeypatch.setattr(redaction, "find_spans", find)
+    redacted: list[str] = []
+
+    def run() -> Steps[None]:
+        redacted.append((yield from redacting(text, chunk=4_096)))
+
+    done = []
+    for _ in run():
+        done.append(work)
+    done.append(work)
+    assert redacted == [clean] == ["[REDACTED_CC]\n" * 6_000]
+    assert work > 10_000
+    assert max(after - before for before, after in pairwise([0, *done])) < 600
+
+
+def test_what_a_window_finds_before_its_start_is_put_in_order() -> None:
+    text = "".join(f"a{n}@example.com sk-{'a1B2' * 6} 4111 1111 1111 1111 " for n in range(40))
+    whole = redact_text(text)
+    assert whole.count("[REDACTED_") == 120
+    for chunk in (64, 100, 333):
+        assert finish(redacting(text, chunk=chunk)) == whole

@@ -69,7 +69,7 @@ class TestRuns:
             (RunFilter(name="AGENT"), {"b"}),
             (RunFilter(name="%"), set()),
             (RunFilter(since=at(10)), {"b", "c"}),
-            (RunFilter(since=at(10).replace(tzinfo=None)), {"b", "c"}),
+            (RunFilter(since=at(10).astimezone().replace(tzinfo=None)), {"b", "c"}),
             (RunFilter(run_id="c"), {"c"}),
             (RunFilter(run_id="c", user_id="ann"), set()),
             (RunFilter(user_id="\udcff"), set()),

@@ -163,13 +163,11 @@ def since_time(text: str | None) -> datetime | None:
     try:
         if match := _AGO.fullmatch(text.strip()):
             return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
-        if text == "today":
-            return now.replace(hour=0, minute=0, second=0, microsecond=0)
-        moment = datetime.fromisoformat(text)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        day = f"{now.astimezone():%Y-%m-%d}" if text == "today" else text
+        return datetime.fromisoformat(day).astimezone(UTC)  # without an offset it is local
     except (ValueError, OverflowError):
         raise click.BadParameter(
-            f"{text!r} is no time: write 30m, 2h, 7d, today, 2026-11-21 or 2026-11-21T14:00 (UTC)",
+            f"{text!r} is no time: write 30m, 2h, 7d, today, 2026-11-21 or 2026-11-21T14:00 (local; 14:00Z is UTC)",
             param_hint="--since",
         ) from None
 

@@ -6,6 +6,7 @@ What is found and how is in `llmobs.pipeline._sensitive`.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -51,27 +52,48 @@ def redacting(text: str, chunk: int = _CHUNK) -> Steps[str]:
     if length < _SHORTEST:
         return text
     resume = [0, 0, 0, 0]
-    spans = yield from find_spans(text, 0, min(chunk, length), resume)
-    for low in range(chunk, length, chunk):
-        yield
-        spans += yield from find_spans(text, low, min(low + chunk, length), resume)
+    spans: list[Span] = []
+    for low in range(0, length, chunk):
+        if low:
+            yield
+        found = yield from find_spans(text, low, min(low + chunk, length), resume)
+        if found:
+            if len(found) >= _MANY:
+                yield
+            _insert(spans, found)
     return (yield from _replace(text, spans)) if spans else text
 
 
+def _insert(spans: list[Span], found: list[Span]) -> None:
+    """Add what was *found* in one window to what windows before had, in order."""
+    # Sorting all of them at the end would be one long step. Few of a window begin before its start.
+    found.sort()
+    first = bisect(spans, found[0])
+    if first < len(spans):
+        found = sorted([*spans[first:], *found])
+        del spans[first:]
+    spans += found
+
+
 def _replace(text: str, spans: list[Span]) -> Steps[str]:
-    spans.sort()
+    """Return *text* with *spans*, in order, replaced; uses them up."""
+    parts: list[str] = []
     pieces: list[str] = []
     done = 0
-    for number, (start, end, token) in enumerate(spans):
-        if number % _MANY == _MANY - 1:
+    spans.reverse()
+    while spans:
+        start, end, token = spans.pop()  # all at once, letting go of them would be a long step
+        if len(spans) % _MANY == _MANY - 1:
+            parts.append("".join(pieces))
+            pieces.clear()
             yield
         if start >= done:
             pieces += text[done:start], token
             done = end
         elif end > done:  # overlaps the one before: both go
             done = end
-    pieces.append(text[done:])
-    return "".join(pieces)
+    parts += "".join(pieces), text[done:]
+    return "".join(parts)
 
 
 class Redactor:

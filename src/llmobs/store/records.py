@@ -61,7 +61,7 @@ class RunFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str | None = None
     """Only runs whose name (for requests: method and route) contains this, whatever the case."""
     since: datetime | None = None
-    """Only runs that began at this time or later; naive times are UTC."""
+    """Only runs that began at this time or later; naive times are local."""
 
 
 class RunSummary(Struct, frozen=True, kw_only=True):
@@ -166,10 +166,8 @@ class CostGroup(Struct, frozen=True):
 
 
 def to_microseconds(moment: datetime) -> int:
-    """Return the store's form of *moment*: microseconds since 1970; naive times are UTC."""
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    delta = moment - _EPOCH
+    """Return the store's form of *moment*: microseconds since 1970; naive times are local."""
+    delta = (moment if moment.tzinfo is not None else moment.astimezone(UTC)) - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
