@@ -50,7 +50,7 @@ def _rows(path: Path, count: int, by_hand: bool) -> dict[str, float]:
     from llmobs import AsyncClient
     from llmobs.capture.tracker import Tracker
     from llmobs.codec import encode
-    from llmobs.pipeline.buffer import Entry
+    from llmobs.pipeline.intake import Entry
     from llmobs.store import writer as store
 
     client = AsyncClient(sink="memory:")
@@ -65,7 +65,7 @@ def _rows(path: Path, count: int, by_hand: bool) -> dict[str, float]:
     for (run_id, *args), kwargs in calls(WARM + count):
         Tracker(Keep(), run_id).log_prompt_call(*args, **kwargs)
     for entry in taken:
-        client.preparer.prepare_now(entry)
+        client._pipeline.stages.pass_now(entry)
     events = [entry.event for entry in taken]
     batches = [events[at : at + 512] for at in range(0, len(events), 512)]
     writer = store.Writer(path)

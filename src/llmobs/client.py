@@ -15,7 +15,8 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
@@ -30,22 +31,27 @@ from llmobs.context import Run
 from llmobs.errors import DeliveryError, DeliveryTimeoutError
 from llmobs.events import ClientInfo, Event
 from llmobs.guard import Troubles
-from llmobs.pipeline.buffer import Buffer, Complete, Done, Entry
-from llmobs.pipeline.delivery import Courier
+from llmobs.pipeline.delivery import Delivery
+from llmobs.pipeline.disk_writer import WRITE_AHEAD_SECONDS, DiskWriter
+from llmobs.pipeline.intake import Complete, Entry, Intake
 from llmobs.pipeline.life import Life, Stopping
-from llmobs.pipeline.prepare import Identity, Preparer
+from llmobs.pipeline.outbox import Done, Outbox
+from llmobs.pipeline.pipeline import Pipeline
+from llmobs.pipeline.prepare import Complete as CompleteStage
+from llmobs.pipeline.prepare import Identity, Price, Redact
 from llmobs.pipeline.sampling import is_sampled
-from llmobs.pipeline.spiller import Spiller
 from llmobs.pipeline.spool import Spool
+from llmobs.pipeline.stages import Stage, Stages
 from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, combine
 from llmobs.pipeline.wakeup import Wakeup, call_soon_threadsafe
 from llmobs.pipeline.worker import Worker
 from llmobs.sightings import settle_in_time, sightings
 
 if TYPE_CHECKING:
+    from llmobs.pipeline.sink import Sink
     from llmobs.settings import Settings, SettingsKeywords
 
-__all__ = ["AsyncClient", "Recording"]
+__all__ = ["AsyncClient", "Recording", "collecting"]
 
 _clients: weakref.WeakSet[Recording] = weakref.WeakSet()
 
@@ -94,50 +100,65 @@ class Recording(LogByRun):
         self._troubles = Troubles(loggers=self.trouble_loggers)
         # Re-entrant, because a finalizer or a signal handler may record while it is held.
         self._lock = threading.RLock()
-        self._workers: list[Worker] = self._build() if settings.enabled else []
-        self._buffers = [worker.buffer for worker in self._workers]
+        self._pipeline: Pipeline | None = self._build() if settings.enabled else None
         _clients.add(self)
+        self.collect(_collector)
 
-    def _build(self) -> list[Worker]:
+    def _build(self) -> Pipeline:
         from llmobs.sinks import resolve
 
         settings = self.settings
-        self.preparer = preparer = self._make_preparer()
-        workers = []
-        for sink in resolve(settings.sink, settings):
-            buffer = Buffer(
-                max_events=settings.max_queue_events,
-                max_bytes=settings.max_queue_bytes,
-                overflow=settings.overflow,
-                block_timeout=settings.timeout,
-                batch_events=min(settings.batch_size, sink.max_batch_events or sys.maxsize),
-                batch_bytes=min(settings.batch_bytes, sink.max_batch_bytes or sys.maxsize),
-            )
-            buffer.wake = self._wake
-            courier = Courier(sink, timeout=settings.timeout, troubles=self._troubles)
-            spiller = None
-            if settings.spool_dir is not None:
-                spiller = Spiller(
-                    buffer,
-                    preparer,
-                    Spool.of(sink, settings),
-                    spill=settings.overflow == "spill",
-                    write_ahead=settings.durability == "disk",
-                    interval=settings.flush_interval_seconds,
-                    troubles=self._troubles,
-                )
-            worker = Worker(
-                buffer,
-                courier,
-                preparer,
-                spiller,
+        workers = [self._make_worker(sink) for sink in resolve(settings.sink, settings)]
+        intake = Intake(
+            [worker.outbox for worker in workers],
+            max_events=settings.max_queue_events,
+            max_bytes=settings.max_queue_bytes,
+            overflow=settings.overflow,
+            block_timeout=settings.timeout,
+        )
+        intake.wake = self._wake
+
+        def hurry() -> None:
+            for worker in workers:
+                worker.hurry()
+
+        interval, on_disk = settings.flush_interval_seconds, settings.durability == "disk"
+        stages = Stages(
+            intake,
+            self._make_stages(),
+            interval=min(interval, WRITE_AHEAD_SECONDS) if on_disk else interval,
+            at_once=on_disk,
+            hurried=hurry,
+        )
+        return Pipeline(intake, stages, workers)
+
+    def _make_worker(self, sink: Sink) -> Worker:
+        settings = self.settings
+        outbox = Outbox(
+            max_events=settings.max_queue_events,
+            max_bytes=settings.max_queue_bytes,
+            batch_events=min(settings.batch_size, sink.max_batch_events or sys.maxsize),
+            batch_bytes=min(settings.batch_bytes, sink.max_batch_bytes or sys.maxsize),
+        )
+        disk = None
+        if settings.spool_dir is not None:
+            disk = DiskWriter(
+                outbox,
+                Spool.of(sink, settings),
+                spill=settings.overflow == "spill",
+                write_ahead=settings.durability == "disk",
                 interval=settings.flush_interval_seconds,
                 troubles=self._troubles,
             )
-            workers.append(worker)
-        return workers
+        return Worker(
+            outbox,
+            Delivery(sink, timeout=settings.timeout, troubles=self._troubles),
+            disk,
+            interval=settings.flush_interval_seconds,
+            troubles=self._troubles,
+        )
 
-    def _make_preparer(self) -> Preparer:
+    def _make_stages(self) -> list[Stage]:
         from llmobs.pipeline.cost import Pricing
         from llmobs.pipeline.redaction import Redactor, redacting
 
@@ -146,37 +167,46 @@ class Recording(LogByRun):
         redactor = None
         if redact or settings.redactor is not None:
             redactor = Redactor(text=redacting if redact else None, extra=settings.redactor)
-        return Preparer(
-            Identity(
-                client=_client_info(),
-                project_id=settings.project_id,
-                service_name=settings.service_name,
-                environment=settings.environment,
-                release=settings.release,
-            ),
-            redactor=redactor,
-            pricer=Pricing(settings.prices),
-            keep_content=settings.capture_content != "metadata",
+        identity = Identity(
+            client=_client_info(),
+            project_id=settings.project_id,
+            service_name=settings.service_name,
+            environment=settings.environment,
+            release=settings.release,
         )
+        self._price = Price(Pricing(settings.prices))
+        return [
+            CompleteStage(identity),
+            Redact(redactor, keep_content=settings.capture_content != "metadata"),
+            self._price,
+        ]
+
+    def collect(self, collector: Callable[[Event], object] | None) -> None:
+        """
+        Put *collector* in the place of the sinks: it has each event at once, and no thread is started.
+
+        Args:
+            collector: Called in the recording thread with finished events; None puts the sinks back.
+        """
+        self._collector = collector
+        self._sample_rate = self.settings.sample_rate if collector is None else 1.0
 
     def _wake(self) -> None:
-        """Called by a buffer that has something, while no worker listens."""
+        """Called by the intake, when it has something and no stages listen."""
 
     def after_fork(self) -> None:
         """Start anew in a forked child; called by the interpreter's fork hook."""
         # The parent keeps what was queued; this process starts with its own sinks and no worker.
         self._lock = threading.RLock()
-        for worker in self._workers:
-            worker.after_fork()
+        if self._pipeline is not None:
+            self._pipeline.after_fork()
         self._forget_loop()
 
     def _forget_loop(self) -> None:
         self._timer = None
-        for worker in self._workers:
-            worker.buffer.wake = self._wake
-            worker.reset()
-        if self._workers:
-            self.preparer.reset()
+        if self._pipeline is not None:
+            self._pipeline.intake.wake = self._wake
+            self._pipeline.reset()
 
     # Capture.
 
@@ -200,21 +230,26 @@ class Recording(LogByRun):
             complete: Fills in the rest of the event later, in the pipeline, off the caller's path.
             done: Called once per sink when the event was delivered or given up.
         """
-        if not self.enabled:
+        pipeline = self._pipeline
+        if pipeline is None:
             return
-        keep = self._sample_rate == 1.0 or self._keeps(event, run, failed)
         if size > self._large:
             complete = partial(cut_long, complete, self.settings.capture_bytes)
-        first: Entry | None = None
-        for buffer in self._buffers:
-            if first is None:
-                first = entry = Entry(event, size, run, complete, done, failed)
-            else:
-                entry = Entry(event, size, run, None, done, failed, first)
-            if keep:
-                buffer.offer(entry)
-            else:
-                buffer.refuse(entry, DropReason.SAMPLED)
+        entry = Entry(event, size, run, complete, done, failed)
+        if self._collector is not None:
+            self._collect(pipeline, entry)
+        elif self._sample_rate == 1.0 or self._keeps(event, run, failed):
+            pipeline.intake.offer(entry)
+        else:
+            pipeline.intake.refuse(entry, DropReason.SAMPLED)
+
+    def _collect(self, pipeline: Pipeline, entry: Entry) -> None:
+        collector = self._collector
+        if pipeline.stages.pass_now(entry) and collector is not None:
+            collector(entry.event)
+        if entry.done is not None:
+            for _ in pipeline.workers:
+                entry.done(None, None)
 
     def _keeps(self, event: Event, run: Run | None, failed: bool) -> bool:
         if failed and self._keep_errors:
@@ -231,9 +266,8 @@ class Recording(LogByRun):
 
     def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:
         """Count an event that is not to be delivered; what trackers call."""
-        if self.enabled:
-            for buffer in self._buffers:
-                buffer.refuse(Entry(event, 0, run), reason)
+        if self._pipeline is not None:
+            self._pipeline.intake.refuse(Entry(event, 0, run), reason)
 
     def run(
         self,
@@ -275,45 +309,47 @@ class Recording(LogByRun):
 
     def statistics(self) -> Statistics:
         """Return the counters as they are now; with several sinks their sum, and each one's own."""
-        waiting = sightings.waiting(self)
-        return combine({worker.sink.name: worker.statistics(waiting) for worker in self._workers})
+        if self._pipeline is None:
+            return combine({})
+        return self._pipeline.statistics(sightings.waiting(self))
 
     # Delivery, in the event loop that the workers run in.
 
     async def _serve(self, ready: Callable[[], object], stopping: Stopping) -> None:
-        """Run the workers until *stopping*, then deliver what is left; cancelling it ends them."""
+        """Run the pipeline until *stopping*, then deliver what is left; cancelling it ends it."""
+        pipeline = self._pipeline
+        assert pipeline is not None
         async with anyio.create_task_group() as group:
-            for worker in self._workers:
-                worker.listen()
-                group.start_soon(worker.run)
+            pipeline.start(group)
             self._timer = Wakeup()
             group.start_soon(settle_in_time, self, self._timer.wait)
             ready()
             try:
                 await stopping.wait()
             except anyio.get_cancelled_exc_class():
-                for worker in self._workers:
-                    worker.cancel()
+                pipeline.cancel()
                 raise
             await self._stop()
             group.cancel_scope.cancel()
 
     async def _stop(self) -> None:
         sightings.close(self)
-        async with anyio.create_task_group() as group:
-            for worker in self._workers:
-                group.start_soon(worker.stop, self.settings.shutdown_timeout)
+        if self._pipeline is not None:
+            await self._pipeline.stop(self.settings.shutdown_timeout)
 
     async def _flush(self, timeout: float | None) -> FlushReport:
         before = self.statistics()
         sightings.settle(self)
-        async with anyio.create_task_group() as group:
-            for worker in self._workers:
-                group.start_soon(worker.flush, timeout)
+        if self._pipeline is not None:
+            await self._pipeline.flush(timeout)
         return FlushReport.between(before, self.statistics())
 
     async def _send(self, event: Event, timeout: float | None) -> None:
-        if not self.enabled:
+        pipeline = self._pipeline
+        if pipeline is None:
+            return
+        if self._collector is not None:
+            self.record(event, None, 0, event.failed)
             return
         outcomes: list[tuple[DropReason | None, str | None]] = []
         settled = anyio.Event()
@@ -321,13 +357,12 @@ class Recording(LogByRun):
 
         def done(reason: DropReason | None, words: str | None) -> None:
             outcomes.append((reason, words))
-            if len(outcomes) == len(self._workers):
+            if len(outcomes) == len(pipeline.workers):
                 schedule(settled.set)
 
         mine, size = take_event(event)
         self.record(mine, None, OVERHEAD_BYTES + size, mine.failed, done=done)
-        for worker in self._workers:
-            worker.hurry()
+        pipeline.hurry()
         with anyio.move_on_after(timeout):
             await settled.wait()
         if not settled.is_set():
@@ -337,6 +372,24 @@ class Recording(LogByRun):
         for reason, words in outcomes:
             if reason is not None:
                 raise DeliveryError(words or f"dropped: {reason}", reason=str(reason))
+
+
+_collector: Callable[[Event], object] | None = None
+
+
+@contextmanager
+def collecting(collector: Callable[[Event], object]) -> Iterator[None]:
+    """Put *collector* in the place of the sinks of every client of this process, also those made meanwhile."""
+    global _collector
+    before, _collector = _collector, collector
+    for client in list(_clients):
+        client.collect(collector)
+    try:
+        yield
+    finally:
+        _collector = before
+        for client in list(_clients):
+            client.collect(before)
 
 
 def _client_info() -> ClientInfo:
@@ -370,11 +423,10 @@ class AsyncClient(Recording):
     async def __aenter__(self) -> Self:
         if self._life is not None:
             raise RuntimeError("this AsyncClient is in use already; make another one")
-        if self._workers:
-            for worker in self._workers:
-                worker.buffer.reopen()
+        if self._pipeline is not None:
+            self._pipeline.intake.reopen()
             self._life = Life(self._serve, self._forget)
-            await self._life.start(self.preparer.warm_up)
+            await self._life.start(self._price.warm_up)
         return self
 
     async def __aexit__(
@@ -397,8 +449,8 @@ class AsyncClient(Recording):
         super().after_fork()
 
     def __del__(self) -> None:
-        pending = sum(buffer.pending for buffer in getattr(self, "_buffers", ()))
-        pending += sightings.waiting(self)
+        pipeline = getattr(self, "_pipeline", None)
+        pending = 0 if pipeline is None else pipeline.pending + sightings.waiting(self)
         if pending:
             warnings.warn(
                 f"{pending} events were recorded with an AsyncClient that was never run",

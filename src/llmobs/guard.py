@@ -12,15 +12,19 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from traceback import walk_tb
-from typing import Final
+from typing import Any, Final, TypeVar
 
 __all__ = [
     "LOG_INTERVAL_SECONDS",
+    "ForeignExitError",
     "Troubles",
     "comes_from_outside",
+    "contain",
+    "foreign_call",
     "foreign_code",
     "internal_errors",
     "raise_internal_errors",
@@ -33,6 +37,8 @@ MAX_DISTINCT: Final = 256
 """Distinct troubles remembered; the oldest is forgotten, so memory stays bounded."""
 
 logger = logging.getLogger("llmobs")
+
+T = TypeVar("T")
 
 _strict = False
 
@@ -148,8 +154,75 @@ def foreign_code(doing: str) -> Iterator[None]:
         _swallow(error, doing)
 
 
+@contextmanager
+def foreign_call(doing: str) -> Iterator[None]:
+    """
+    Like `foreign_code`, around what awaits nothing: nobody closes us there, so that a
+    ``GeneratorExit`` is the foreign code's own too.
+
+    Args:
+        doing: What the block does, in a few words, for the log line.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if comes_from_outside(error, can_be_closed=False):
+            raise
+        _swallow(error, doing)
+
+
+class ForeignExitError(Exception):
+    """A coroutine of others raised ``GeneratorExit``, which only its caller may."""
+
+
+class contain(Awaitable[T]):  # noqa: N801 - reads as what is done
+    """
+    Call and await foreign code, whose own ``GeneratorExit`` is an error like any other.
+
+    Event loops take one that comes out of a task for a task being closed: asyncio leaves it, trio
+    breaks down. From inside, it cannot be told from our own being closed, which is no error.
+
+    Args:
+        function: What to call; it returns something to await.
+        args: Its arguments.
+
+    Raises:
+        ForeignExitError: In the place of its ``GeneratorExit``.
+    """
+
+    def __init__(self, function: Callable[..., Awaitable[T]], *args: Any) -> None:
+        self._call = partial(function, *args)
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        inner: Any = None
+
+        def begin() -> Any:
+            nonlocal inner
+            inner = self._call().__await__()
+            return next(inner)
+
+        step: Callable[[], Any] = begin
+        while True:
+            try:
+                waits_for = step()
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            except GeneratorExit as error:
+                raise ForeignExitError("GeneratorExit") from error
+            try:
+                sent = yield waits_for
+            except GeneratorExit:  # ours: we are being closed
+                getattr(inner, "close", lambda: None)()
+                raise
+            except BaseException as error:  # noqa: BLE001 - meant for who waits there
+                step = partial(inner.throw, error)
+            else:
+                step = partial(next, inner) if sent is None else partial(inner.send, sent)
+
+
 def _swallow(error: BaseException, doing: str) -> None:
-    if _strict and isinstance(error, Exception):
+    if _strict and isinstance(error, Exception) and not isinstance(error, ForeignExitError):
         raise error
     _troubles.log(
         f"internal:{doing}:{type(error).__name__}",
@@ -160,17 +233,23 @@ def _swallow(error: BaseException, doing: str) -> None:
     )
 
 
-def comes_from_outside(error: BaseException) -> bool:
+def comes_from_outside(error: BaseException, *, can_be_closed: bool = True) -> bool:
     """
     Tell whether *error*, seen where foreign code was called, is not that code's own: somebody
-    cancels this task, or a signal ends the program.
+    cancels or closes this task, or a signal ends the program.
+
+    Args:
+        error: What was seen.
+        can_be_closed: Whether anything was awaited there outside `contain`.
     """
     if isinstance(error, Exception):
         return False
     if isinstance(error, BaseExceptionGroup):
-        return any(map(comes_from_outside, error.exceptions))
-    if isinstance(error, GeneratorExit) or type(error).__name__ in _CANCELLATIONS:
-        return isinstance(error, GeneratorExit) or _is_being_cancelled()
+        return any(comes_from_outside(e, can_be_closed=can_be_closed) for e in error.exceptions)
+    if isinstance(error, GeneratorExit):
+        return can_be_closed
+    if type(error).__name__ in _CANCELLATIONS:
+        return _is_being_cancelled()
     if threading.current_thread() is not threading.main_thread():
         return False  # no signal handler runs here
     if isinstance(error, KeyboardInterrupt):

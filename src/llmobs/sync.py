@@ -30,10 +30,12 @@ from llmobs.errors import DeliveryError
 from llmobs.events import Event
 from llmobs.exits import exit_hook, flush_on_signals
 from llmobs.forks import ForkLock
-from llmobs.pipeline.buffer import Complete, Done
 from llmobs.pipeline.delivery import CLOSE_SECONDS
+from llmobs.pipeline.intake import Complete
+from llmobs.pipeline.outbox import Done
 from llmobs.pipeline.ownloop import OwnLoop
-from llmobs.pipeline.prepare import Preparer
+from llmobs.pipeline.pipeline import LAST_STAGES_SECONDS
+from llmobs.pipeline.stages import Stage
 from llmobs.pipeline.statistics import DropReason, FlushReport
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.pipeline.worker import LAST_WRITE_SECONDS
@@ -53,7 +55,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-GRACE_SECONDS: Final = LAST_WRITE_SECONDS + CLOSE_SECONDS + 1.0
+GRACE_SECONDS: Final = LAST_STAGES_SECONDS + LAST_WRITE_SECONDS + CLOSE_SECONDS + 1.0
 """How much longer than its own deadlines the private loop may take: the rest goes to the spool, sinks close."""
 
 
@@ -181,12 +183,12 @@ class Client(Recording):
     _closed = False
     _starting = False
 
-    def _make_preparer(self) -> Preparer:
-        preparer = super()._make_preparer()
+    def _make_stages(self) -> list[Stage]:
+        stages = super()._make_stages()
         if self.settings.durability == "disk":
             # It takes a second, for which the first events would wait in memory.
-            preparer.warm_up_now()
-        return preparer
+            self._price.warm_up_now()
+        return stages
 
     def _wake(self) -> None:
         # The first event starts the thread; until it listens, every event may come here.
@@ -266,7 +268,9 @@ class Client(Recording):
             DeliveryTimeoutError: Not confirmed in time; the event stays queued.
             DeliveryError: A sink refused it; the message has the sink's words.
         """
-        if thread := self._ensure_started():
+        if self._collector is not None:
+            self.record(event, None, 0, event.failed)
+        elif thread := self._ensure_started():
             limit = self.settings.timeout if timeout is None else timeout
             try:
                 thread.call(self._send(event, limit))
@@ -284,7 +288,8 @@ class Client(Recording):
         """Deliver what is queued, within ``shutdown_timeout``, and end the thread; safe to call twice."""
         limit = self.settings.shutdown_timeout + GRACE_SECONDS
         sightings.close(self)
-        if any(buffer.pending for buffer in self._buffers):
+        pipeline = self._pipeline
+        if pipeline is not None and pipeline.pending:
             self._ensure_started()
         with self._lock:
             self._closed = True
@@ -303,14 +308,14 @@ class Client(Recording):
                 limit,
                 self.statistics().pending,
             )
-        for buffer in self._buffers:
-            buffer.close()
+        if pipeline is not None:
+            pipeline.intake.close()
         self._closing = None
         exit_hook.discard(self)
 
     def _deliver_here(self) -> None:
         # The first event came while the interpreter was exiting: no thread could be started.
-        if any(buffer.pending for buffer in self._buffers):
+        if self._pipeline is not None and self._pipeline.pending:
             stop = asyncio.Event()
             stop.set()
             with asyncio.Runner(loop_factory=OwnLoop) as runner:
@@ -319,9 +324,9 @@ class Client(Recording):
     def __enter__(self) -> Self:
         if self._closed:
             self._closed = False
-            for buffer in self._buffers:
-                buffer.reopen()
-                buffer.wake = self._wake
+            if self._pipeline is not None:
+                self._pipeline.intake.reopen()
+                self._pipeline.intake.wake = self._wake
         return self
 
     def __exit__(
@@ -344,7 +349,7 @@ class _Unbuilt(Client):
     def __init__(self) -> None:
         # No call of `Client`'s: it has no settings and no sinks.
         self.enabled = self._closed = True
-        self._workers, self._buffers = [], []
+        self._pipeline = self._collector = None
         self._lock = threading.RLock()
         self._client: Client | None = None
         self._calls: deque[Callable[[Client], None]] = deque()

@@ -8,13 +8,9 @@ With pytest, the fixture ``llmobs_events`` is there once llmobs is installed; el
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
-from unittest.mock import patch
 
-from llmobs.client import AsyncClient, Recording
-from llmobs.context import Run
+from llmobs.client import collecting
 from llmobs.events import Event
-from llmobs.pipeline.buffer import Complete, Done, Entry
-from llmobs.sync import Client
 
 __all__ = ["CapturedEvents", "capture_events"]
 
@@ -41,32 +37,5 @@ def capture_events() -> Iterator[CapturedEvents]:
     Works whatever client the application made, middlewares' included; sampling does not apply.
     """
     captured = CapturedEvents()
-
-    def record(
-        self: Recording,
-        event: Event,
-        run: Run | None,
-        size: int,
-        failed: bool,
-        complete: Complete | None = None,
-        done: Done | None = None,
-    ) -> None:
-        if self.enabled:
-            self.preparer.prepare_now(Entry(event, size, run, complete, done, failed))
-            captured.append(event)
-            if done is not None:
-                for _ in self._buffers:
-                    done(None, None)
-
-    def send(self: Recording, event: Event, timeout: float | None = None) -> None:
-        self.record(event, None, 0, event.failed)
-
-    async def send_async(self: Recording, event: Event, timeout: float | None = None) -> None:
-        self.record(event, None, 0, event.failed)
-
-    with (
-        patch.object(Recording, "record", record),
-        patch.object(Client, "send", send),
-        patch.object(AsyncClient, "send", send_async),
-    ):
+    with collecting(captured.append):
         yield captured

@@ -147,7 +147,7 @@ def test_what_a_block_waits_for_is_counted_and_closing_settles_it() -> None:
         response.close()
     counted = client.statistics()
     assert (counted.accepted, counted.delivered, counted.pending) == (1, 1, 0)
-    [event] = client._workers[0].sink.events  # type: ignore[attr-defined]
+    [event] = client._pipeline.workers[0].sink.events  # type: ignore[attr-defined]
     assert (event.event_id, event.prompt, event.status) == (block.event_id, "told", "cancelled")
     assert "usage unknown" in str(event.warnings)
 

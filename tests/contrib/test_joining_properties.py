@@ -62,7 +62,7 @@ def observe(client: Client) -> None:
 
 
 def delivered(client: Client) -> list[Any]:
-    return list(client._workers[0].sink.events)  # type: ignore[attr-defined]
+    return list(client._pipeline.workers[0].sink.events)  # type: ignore[attr-defined]
 
 
 def seen_of(calls: list[PromptCallEvent]) -> Counter[tuple[str, int]]:

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.faults
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmobs.pipeline.health.backoff", lambda attempt, retry_after=None: 0.02)
-    monkeypatch.setattr("llmobs.pipeline.spiller.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("llmobs.pipeline.disk_writer.RETRY_SECONDS", 0.05)
 
 
 def settings(address: str, spool: Path, **more: Any) -> dict[str, Any]:

@@ -36,8 +36,8 @@ OUTCOMES = (
 class WhimsicalSink(ScriptedSink):
     """Treats each attempt as the next outcome says; afterwards, takes everything."""
 
-    def __init__(self, outcomes: list[str]) -> None:
-        super().__init__()
+    def __init__(self, outcomes: list[str], name: str = "whimsical") -> None:
+        super().__init__(name=name)
         self.outcomes = list(outcomes)
 
     async def send(self, batch: Batch) -> None:
@@ -62,9 +62,11 @@ class WhimsicalSink(ScriptedSink):
 
 
 def balance(statistics: Statistics) -> None:
-    assert statistics.accepted == (
-        statistics.delivered + statistics.total_dropped + statistics.spooled + statistics.pending
-    ), statistics
+    """Per sink and in sum."""
+    for each in (statistics, *statistics.sinks.values()):
+        assert each.accepted == (
+            each.delivered + each.total_dropped + each.spooled + each.pending
+        ), statistics
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +77,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 scenarios = st.fixed_dictionaries(
     {
-        "outcomes": st.lists(st.sampled_from(OUTCOMES), max_size=12),
+        "sinks": st.lists(st.lists(st.sampled_from(OUTCOMES), max_size=12), min_size=1, max_size=3),
         "bursts": st.lists(st.integers(0, 40), min_size=1, max_size=5),
         "overflow": st.sampled_from(["drop_oldest", "drop_newest", "block"]),
         "max_queue_events": st.integers(1, 60),
@@ -89,11 +91,13 @@ scenarios = st.fixed_dictionaries(
 )
 
 
-async def live_through(scenario: dict[str, Any]) -> tuple[Statistics, WhimsicalSink, int]:
-    sink = WhimsicalSink(scenario["outcomes"])
+async def live_through(scenario: dict[str, Any]) -> tuple[Statistics, list[WhimsicalSink], int]:
+    sinks = [
+        WhimsicalSink(outcomes, name=f"sink{n}") for n, outcomes in enumerate(scenario["sinks"])
+    ]
     recorded = 0
     client = AsyncClient(
-        sink=sink,
+        sink=sinks,
         flush_interval_seconds=0.001,
         timeout=0.05,
         **{
@@ -123,7 +127,7 @@ async def live_through(scenario: dict[str, Any]) -> tuple[Statistics, WhimsicalS
                 balance(client.statistics())
             if scenario["cancel"]:
                 scope.cancel()
-    return client.statistics(), sink, recorded
+    return client.statistics(), sinks, recorded
 
 
 @settings(
@@ -132,18 +136,19 @@ async def live_through(scenario: dict[str, Any]) -> tuple[Statistics, WhimsicalS
 @given(scenarios)
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_every_event_is_accounted_for(backend: str, scenario: dict[str, Any]) -> None:
-    statistics, sink, recorded = anyio.run(live_through, scenario, backend=backend)
+    statistics, sinks, recorded = anyio.run(live_through, scenario, backend=backend)
     balance(statistics)
-    assert statistics.accepted == recorded
+    assert statistics.accepted == recorded * len(sinks)
     assert statistics.pending == 0
-    assert len(sink.ids) == len(set(sink.ids))
-    assert len(sink.ids) >= statistics.delivered
-    if (
-        not scenario["outcomes"]
-        and scenario["shutdown_timeout"] > 1
-        and scenario["sample_rate"] == 1
-    ):
-        assert set(statistics.dropped) <= {"queue_full"}
+    each = statistics.sinks or {sinks[0].name: statistics}
+    for sink, outcomes in zip(sinks, scenario["sinks"], strict=True):
+        mine = each[sink.name]
+        assert mine.accepted == recorded
+        assert len(sink.ids) == len(set(sink.ids))
+        assert len(sink.ids) >= mine.delivered
+        healthy = not outcomes and scenario["shutdown_timeout"] > 1
+        if healthy and scenario["sample_rate"] == 1:
+            assert set(mine.dropped) <= {"queue_full"}
 
 
 def test_threads_recording_while_the_client_closes_lose_nothing() -> None:

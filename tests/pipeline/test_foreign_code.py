@@ -19,7 +19,7 @@ from tests.helpers import ScriptedSink, make_event
 pytestmark = pytest.mark.anyio
 
 # An error that is an Exception too surfaces in our own tests; see test_worker for those of sinks.
-STRANGE = [asyncio.CancelledError, SystemExit, KeyboardInterrupt, BaseException]
+STRANGE = [asyncio.CancelledError, SystemExit, KeyboardInterrupt, GeneratorExit, BaseException]
 SECONDS = 10
 
 

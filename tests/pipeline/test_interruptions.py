@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 KNOWN = {
     "llmobs.sync._default_lock",
     "llmobs.guard.Troubles._lock",
-    "llmobs.pipeline.buffer.Buffer._lock",
-    "llmobs.pipeline.buffer.Buffer._room",
+    "llmobs.pipeline.intake.Intake._lock",
+    "llmobs.pipeline.intake.Intake._room",
     "llmobs.sync.Client._lock",
     "llmobs.contrib._langchain.runs.OpenRuns._lock",
     "llmobs.contrib._spans.open.OpenSpans._lock",

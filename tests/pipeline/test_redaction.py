@@ -259,7 +259,7 @@ def test_an_unchanged_value_is_the_same_object() -> None:
     value = {"a": ["x", ("y", {"z": 1.5})], 2: None, "b": b"john@example.com", "e": {}, "f": []}
     redactor = Redactor()
     assert redactor.value(value) is value
-    assert (redactor.hits, redactor.failures) == (0, 0)
+    assert redactor.failures == 0
 
 
 def test_strings_anywhere_are_redacted_and_the_input_stays() -> None:
@@ -282,7 +282,6 @@ def test_strings_anywhere_are_redacted_and_the_input_stays() -> None:
     assert list(result) == ["list", "[REDACTED_EMAIL]", "[REDACTED_EMAIL] 2", "same"]
     assert result["same"] is same
     assert json.dumps(value) == before
-    assert redactor.hits == 5
 
 
 def test_extra_rules_see_the_redacted_text() -> None:
@@ -303,7 +302,7 @@ def test_a_raising_rule_costs_the_string_and_nothing_else() -> None:
         "b": ["good", FAILED],
         FAILED: 1,
     }
-    assert (redactor.hits, redactor.failures) == (0, 3)
+    assert redactor.failures == 3
 
 
 def test_deep_and_circular_values_end() -> None:

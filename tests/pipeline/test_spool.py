@@ -23,9 +23,10 @@ from llmobs import AsyncClient, Client, DeliveryError
 from llmobs.errors import SinkRejectedError, SinkTooLargeError, SinkUnavailableError
 from llmobs.ids import new_id
 from llmobs.pipeline.claim import Claim
-from llmobs.pipeline.prepare import Preparer
+from llmobs.pipeline.prepare import Redact
 from llmobs.pipeline.pricing import PriceBook
 from llmobs.pipeline.sink import Batch
+from llmobs.pipeline.slices import Slices
 from llmobs.pipeline.spool import LOST, Spool
 from llmobs.settings import Settings
 from llmobs.sinks import resolve
@@ -695,15 +696,15 @@ def test_the_first_events_do_not_wait_in_memory_for_the_price_table(
 async def test_closing_waits_for_what_is_on_its_way_to_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepare = Preparer.prepare
+    redact = Redact.run
     begun = anyio.Event()
 
-    async def slowly(self: Preparer, entries: Any) -> None:
+    async def slowly(self: Redact, entries: Any, slices: Slices) -> None:
         begun.set()
         await anyio.sleep(0.1)
-        await prepare(self, entries)
+        await redact(self, entries, slices)
 
-    monkeypatch.setattr(Preparer, "prepare", slowly)
+    monkeypatch.setattr(Redact, "run", slowly)
     sink = ScriptedSink()
     async with AsyncClient(sink=sink, spool_dir=tmp_path, durability="disk") as client:
         ids = log(client, 3)
@@ -762,7 +763,7 @@ async def test_an_unwritable_spool_falls_back_to_memory_with_one_warning(
 async def test_what_a_slow_disk_took_too_late_is_counted_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmobs.pipeline.spiller.DISK_SECONDS", 0.05)
+    monkeypatch.setattr("llmobs.pipeline.disk_writer.DISK_SECONDS", 0.05)
     write, waits = Spool.write, [threading.Event()]
 
     def slow(spool: Spool, events: Any) -> Any:

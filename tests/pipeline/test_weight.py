@@ -12,6 +12,7 @@ import pytest
 from llmobs import AsyncClient, ErrorInfo, Status
 from llmobs.contrib.httpx import instrument
 from llmobs.events import Event
+from llmobs.pipeline.slices import Slices
 from tests.helpers import ScriptedSink, make_event
 
 pytestmark = pytest.mark.anyio
@@ -122,9 +123,8 @@ CASES = [
 def ratio(client: AsyncClient, record: Callable[[int], object]) -> float:
     """Return what *record*, called some times, weighs over what it makes the client hold."""
     record(0)  # what is made once
-    (buffer,) = client._buffers
     gc.collect()
-    before = buffer.counts()["queue_bytes"]
+    before = client.statistics().queue_bytes
     tracemalloc.start()
     try:
         for number in range(1, AGAIN + 1):
@@ -134,7 +134,7 @@ def ratio(client: AsyncClient, record: Callable[[int], object]) -> float:
     finally:
         tracemalloc.stop()
     assert held > AGAIN * HEAVY / 2, "the caller keeps nothing: what is measured is the client's"
-    return float((buffer.counts()["queue_bytes"] - before) / held)
+    return float((client.statistics().queue_bytes - before) / held)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def client() -> Iterator[AsyncClient]:
     """A client that is never run, one for all: making it takes longer than a test."""
     client = _idle()
     yield client
-    client._buffers[0].reset()
+    client._pipeline.intake.reset()
 
 
 @cache
@@ -243,14 +243,14 @@ async def test_what_complete_added_is_weighed_when_it_goes_back_to_the_queue() -
         event.prompt = text(1)  # type: ignore[attr-defined]
 
     client = AsyncClient(sink=Down(), flush_interval_seconds=0.001)
-    (buffer,) = client._buffers
+    intake, stages = client._pipeline.intake, client._pipeline.stages
     client.record(make_event(status=Status.SUCCESS), None, 10, False, complete)
-    (entry,) = taken = buffer.take()
-    await client.preparer.prepare(taken)
+    (entry,) = taken = intake.next_batch()
+    await stages.stages[0].run(taken, Slices())
     assert HEAVY < entry.size < 1.5 * HEAVY
-    buffer.put_back(taken)
-    assert buffer.counts()["queue_bytes"] == entry.size
-    buffer.reset()
+    intake.requeue_all()
+    assert client.statistics().queue_bytes == entry.size
+    intake.reset()
 
 
 def test_the_bound_holds_end_to_end() -> None:
@@ -267,4 +267,4 @@ def test_the_bound_holds_end_to_end() -> None:
     finally:
         tracemalloc.stop()
     assert held < 1.5 * 20 * HEAVY
-    client._buffers[0].reset()
+    client._pipeline.intake.reset()

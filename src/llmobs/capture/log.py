@@ -35,7 +35,7 @@ from llmobs.events import (
     is_failure,
 )
 from llmobs.ids import new_id
-from llmobs.pipeline.buffer import Complete
+from llmobs.pipeline.intake import Complete
 
 __all__ = ["ErrorLike", "Log", "Unopened"]
 

@@ -6,7 +6,7 @@ from llmobs.capture.building import OVERHEAD_BYTES, weigh_common, weigh_texts
 from llmobs.codec import take, texts
 from llmobs.context import Run, current_frame, innermost_frame, inside
 from llmobs.events import Event
-from llmobs.pipeline.buffer import Complete
+from llmobs.pipeline.intake import Complete
 from llmobs.pipeline.statistics import DropReason
 
 __all__ = ["NO_RECORDER", "RecordedRun", "Recorder"]

@@ -17,14 +17,14 @@ from llmobs.errors import (
     SinkUnavailableError,
 )
 from llmobs.events import Event
-from llmobs.guard import Troubles, comes_from_outside
-from llmobs.pipeline.buffer import Entry
+from llmobs.guard import Troubles, comes_from_outside, contain
+from llmobs.pipeline.outbox import Entry
 from llmobs.pipeline.shorten import shorten, size_of
 from llmobs.pipeline.sink import Batch, Sink
 from llmobs.pipeline.statistics import DropReason
 from llmobs.printable import one_line
 
-__all__ = ["CLOSE_SECONDS", "Courier", "Settle", "SinkCrashError"]
+__all__ = ["CLOSE_SECONDS", "Acknowledge", "Delivery", "SinkCrashError"]
 
 CLOSE_SECONDS: Final = 5.0
 """How long a sink may take to close."""
@@ -34,7 +34,7 @@ MARGIN: Final = 0.9
 """Part of a known limit that a shortened event fills: sinks write events each in their own way."""
 
 
-class Settle(Protocol):
+class Acknowledge(Protocol):
     """Takes note of what became of events: delivered, or dropped for *reason* in the sink's *words*."""
 
     def __call__(
@@ -47,7 +47,7 @@ class SinkCrashError(LLMObsError):
     """A sink raised something that is not one of our errors: a bug of its own."""
 
 
-class Courier:
+class Delivery:
     """
     Args:
         sink: Where events go.
@@ -67,14 +67,14 @@ class Courier:
         """and the one that waits to be taken."""
 
     async def deliver(
-        self, entries: list[Entry], settle: Settle, *, isolate: bool = False
+        self, entries: list[Entry], acknowledge: Acknowledge, *, isolate: bool = False
     ) -> tuple[list[Entry], LLMObsError | None]:
         """
-        Deliver *entries*, each settled as it turns out; return those to try again, and why.
+        Deliver *entries*, each acknowledged as it turns out; return those to try again, and why.
 
         Args:
             entries: What to deliver.
-            settle: Told of each that is.
+            acknowledge: Told of each that is.
             isolate: Find the events that make the sink crash, and give up those only.
         """
         parcels = [entries]
@@ -84,7 +84,7 @@ class Courier:
             error = await self._attempt(parcel)
             if error is None:
                 self._learn(parcel)
-                settle(parcel)
+                acknowledge(parcel)
             elif isinstance(error, SinkTooLargeError) or (
                 isolate and isinstance(error, SinkCrashError)
             ):
@@ -96,9 +96,9 @@ class Courier:
                 ):
                     parcels.insert(0, parcel)  # last: a sink may know the others as they were
                 else:
-                    self._give_up(parcel, error, settle)
+                    self._give_up(parcel, error, acknowledge)
             elif isinstance(error, SinkError) and not error.retriable:
-                if rest := self._leave_out_refused(parcel, error, settle):
+                if rest := self._leave_out_refused(parcel, error, acknowledge):
                     parcels.append(rest)
             else:
                 return [entry for left in (parcel, *reversed(parcels)) for entry in left], error
@@ -129,9 +129,9 @@ class Courier:
             self._fits = size_of(self._short)
             self._short = None
 
-    def _give_up(self, parcel: list[Entry], error: LLMObsError, settle: Settle) -> None:
+    def _give_up(self, parcel: list[Entry], error: LLMObsError, acknowledge: Acknowledge) -> None:
         if isinstance(error, SinkCrashError):  # logged when it crashed
-            settle(parcel, DropReason.INTERNAL, str(error))
+            acknowledge(parcel, DropReason.INTERNAL, str(error))
             return
         self._troubles.log(
             f"too_large:{self.sink.name}",
@@ -139,16 +139,17 @@ class Courier:
             self.sink.name,
             error,
         )
-        settle(parcel, DropReason.TOO_LARGE, str(error))
+        acknowledge(parcel, DropReason.TOO_LARGE, str(error))
 
     async def _attempt(self, entries: Sequence[Entry]) -> LLMObsError | None:
         try:
             with anyio.fail_after(self._timeout):
                 if not self._opened:
                     self._touched = True
-                    await self.sink.open()
+                    await contain(self.sink.open)
                     self._opened = True
-                await self.sink.send(Batch([entry.event for entry in entries]))
+                batch = Batch([entry.event for entry in entries])
+                await contain(self.sink.send, batch)
         except LLMObsError as error:
             return error
         except TimeoutError:
@@ -167,7 +168,7 @@ class Courier:
         return None
 
     def _leave_out_refused(
-        self, entries: list[Entry], error: SinkError, settle: Settle
+        self, entries: list[Entry], error: SinkError, acknowledge: Acknowledge
     ) -> list[Entry]:
         named = error.events if isinstance(error, SinkRejectedError) else {}
         refused = [entry for entry in entries if entry.event.event_id in named] or entries
@@ -181,11 +182,11 @@ class Courier:
         )
         for entry in refused:
             words = named.get(entry.event.event_id, str(error))
-            settle([entry], DropReason.REJECTED, words)
+            acknowledge([entry], DropReason.REJECTED, words)
         gone = {entry.event.event_id for entry in refused}
         rest = [entry for entry in entries if entry.event.event_id not in gone]
         if rest and isinstance(error, SinkRejectedError) and error.delivered:
-            settle(rest)
+            acknowledge(rest)
             return []
         return rest
 
@@ -195,7 +196,7 @@ class Courier:
             self._touched = self._opened = False
             try:
                 with anyio.fail_after(CLOSE_SECONDS):
-                    await self.sink.aclose()
+                    await contain(self.sink.aclose)
             except BaseException as error:
                 if comes_from_outside(error):
                     raise

@@ -1,29 +1,27 @@
 """
-Make events fit to leave: complete, well-formed, redacted and priced, in that order, once each.
+The stages that make events fit to leave: complete and well-formed, redacted, priced.
 
-Runs before anything can reach a disk or a wire, off the request path, and in slices that also end
-inside an event, so that the host never waits long: its event loop a quarter of a millisecond, its
-threads one. No thread is asked for help: it would hold the interpreter just the same.
+They run before anything can reach a disk or a wire, off the request path.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
-import anyio
 import msgspec
 
 from llmobs.codec import AnyEvent, fields_of, weigh
 from llmobs.context import Run
 from llmobs.events import ClientInfo, ErrorInfo, Event, PromptCallEvent, RunEvent
-from llmobs.guard import foreign_code
-from llmobs.pipeline.buffer import Entry
+from llmobs.guard import contain, foreign_call, foreign_code
+from llmobs.pipeline.intake import Entry
 from llmobs.pipeline.mend import mend
 from llmobs.pipeline.redaction import Redactor
 from llmobs.pipeline.sanitise import sanitise
-from llmobs.pipeline.slices import Slices, Steps, finish
+from llmobs.pipeline.slices import Slices, Steps
+from llmobs.pipeline.stages import Steadily
 
-__all__ = ["Identity", "Preparer", "Pricer", "strip_content"]
+__all__ = ["Complete", "Identity", "Price", "Pricer", "Redact", "strip_content"]
 
 OVERHEAD_BYTES: Final = 512
 """Memory of an entry, and of an event's numbers."""
@@ -90,101 +88,33 @@ class Pricer(Protocol):
         """Set ``cost_usd`` and ``cost_source`` if the price is known and the caller gave none."""
 
 
-class Preparer:
+class Complete(Steadily):
     """
+    Fill in what was captured off the request path, mend what is not of its type, and say who records.
+
     Args:
         identity: Fills what events leave open.
-        redactor: Applied to every text; None leaves texts alone.
-        pricer: Prices prompt calls; None leaves costs alone.
-        keep_content: False removes all texts (``capture_content="metadata"``).
+        weight: How many like it each event stands for that was recorded here.
     """
 
-    def __init__(
-        self,
-        identity: Identity,
-        *,
-        redactor: Redactor | None,
-        pricer: Pricer | None,
-        keep_content: bool = True,
-    ) -> None:
+    def __init__(self, identity: Identity, weight: float = 1.0) -> None:
         self._identity = identity
-        self._redactor = redactor
-        self._pricer = pricer
-        self._keep_content = keep_content
-        # Several sinks share an event: the first pipeline to reach it prepares it for all.
-        self._lock: anyio.Lock | None = None
+        self._weight = weight
 
-    def reset(self) -> None:
-        """Forget the event loop this ran in, and whoever held the lock there."""
-        self._lock = None
-
-    async def warm_up(self) -> None:
-        """Do now what would be slow with the first event: load the price table."""
-        if self._pricer is not None:
-            with foreign_code("load the price table"):
-                await self._pricer.load()
-
-    def warm_up_now(self) -> None:
-        """The same, holding up the caller."""
-        if self._pricer is not None:
-            with foreign_code("load the price table"):
-                self._pricer.load_now()
-
-    async def prepare(self, entries: Sequence[Entry]) -> None:
-        """Prepare the events of *entries* in place; those prepared before are left alone."""
-        if self._lock is None:
-            self._lock = anyio.Lock()
-        async with self._lock:
-            if self._pricer is not None and any(self._pricer.wants(e.event) for e in entries):
-                await self.warm_up()
-            slices = Slices()
-            for entry in entries:
-                steps = self._steps(entry.first or entry)
-                try:
-                    for _ in steps:
-                        if time.perf_counter() > slices.end:
-                            await slices.rest()
-                finally:
-                    finish(steps)  # what was begun is not begun again
-                if (entry.first or entry).completed:  # this one is in flight, in no queue's sum
-                    entry.size = OVERHEAD_BYTES + weigh(entry.event)
-                if time.perf_counter() > slices.end:
-                    await slices.rest()
-
-    def prepare_now(self, entry: Entry) -> None:
-        """Prepare one event in place, without a pause. Never raises."""
-        finish(self._steps(entry.first or entry))
-
-    def _steps(self, entry: Entry) -> Steps[None]:
-        if entry.prepared:
-            return
+    def steps(self, entry: Entry) -> Steps[None]:
+        """See `Steadily`."""
         event = entry.event
         complete, entry.complete = entry.complete, None
         if complete is not None:
-            entry.completed = True
             completed = False
-            with foreign_code("complete an event"):
+            with foreign_call("complete an event"):
                 yield from complete(event) or ()
                 completed = True
             if not completed:
                 event.warnings = (*event.warnings, "what was captured could not be read; left out")
-        finished = False
-        with foreign_code("prepare an event"):
+            entry.size = OVERHEAD_BYTES + weigh(event)
+        with failing_closed(event, "mend an event"):
             sanitise(event)
-            if not self._keep_content:
-                strip_content(event)
-            elif self._redactor is not None:
-                yield from self._redact(event, self._redactor)
-            if self._pricer is not None and type(event) is PromptCallEvent:
-                self._pricer.price(event)
-            if entry.run is not None:
-                _add_up(event, entry.run)
-            finished = True
-        if not finished:
-            # Fail closed: what could not be redacted does not leave, the rest does.
-            strip_content(event)
-            mend(event)
-            event.warnings = (*event.warnings, "the content could not be prepared; left out")
         identity = self._identity
         if event.project_id is None:
             event.project_id = identity.project_id
@@ -196,20 +126,107 @@ class Preparer:
             event.release = identity.release
         if event.client is None:  # else another process recorded it
             event.client = identity.client
-        entry.prepared = True
+            if self._weight != 1.0:
+                event.weight *= self._weight
 
-    def _redact(self, event: Event, redactor: Redactor) -> Steps[None]:
+
+class Redact(Steadily):
+    """
+    Take out what may not leave.
+
+    Args:
+        redactor: Applied to every text; None leaves texts alone.
+        keep_content: False removes all texts (``capture_content="metadata"``).
+    """
+
+    def __init__(self, redactor: Redactor | None, *, keep_content: bool = True) -> None:
+        self._redactor = redactor
+        self._keep_content = keep_content
+
+    def steps(self, entry: Entry) -> Steps[None]:
+        """See `Steadily`."""
+        yield from self.redact(entry.event)
+
+    def redact(self, event: Event, before: Event | None = None) -> Steps[None]:
+        """
+        Redact *event* in place, in steps.
+
+        Args:
+            event: What may hold anything.
+            before: The same when it was redacted last: what has not changed since is left alone.
+        """
+        with failing_closed(event, "redact an event"):
+            if not self._keep_content:
+                strip_content(event)
+            elif self._redactor is not None:
+                yield from self._redact(event, before, self._redactor)
+
+    def _redact(self, event: Event, before: Event | None, redactor: Redactor) -> Steps[None]:
         for name in _REDACTED[type(event)]:
             value = getattr(event, name)
-            if value is not None:
+            if value is not None and (before is None or value != getattr(before, name, None)):
                 clean = yield from redactor.steps(value)
                 if clean is not value:
                     setattr(event, name, tuple(clean) if isinstance(value, tuple) else clean)
         error = getattr(event, "error", None)
-        if type(error) is ErrorInfo:
+        if type(error) is ErrorInfo and (before is None or error != getattr(before, "error", None)):
             error.message = yield from redactor.steps(error.message)
             error.stack = yield from redactor.steps(error.stack)
             error.context = yield from redactor.steps(error.context)
+
+
+class Price(Steadily):
+    """
+    Say what calls cost, and add up what a run used.
+
+    Args:
+        pricer: Prices prompt calls; None leaves costs alone.
+    """
+
+    def __init__(self, pricer: Pricer | None) -> None:
+        self._pricer = pricer
+
+    async def warm_up(self) -> None:
+        """Do now what would be slow with the first event: load the price table."""
+        if self._pricer is not None:
+            with foreign_code("load the price table"):
+                await contain(self._pricer.load)
+
+    def warm_up_now(self) -> None:
+        """The same, holding up the caller."""
+        if self._pricer is not None:
+            with foreign_call("load the price table"):
+                self._pricer.load_now()
+
+    async def run(self, entries: Sequence[Entry], slices: Slices) -> None:
+        """See `Stage`."""
+        if self._pricer is not None and any(self._pricer.wants(e.event) for e in entries):
+            await self.warm_up()
+        await super().run(entries, slices)
+
+    def steps(self, entry: Entry) -> Steps[None]:
+        """See `Steadily`."""
+        event = entry.event
+        if self._pricer is not None and type(event) is PromptCallEvent:
+            with foreign_call("price an event"):
+                self._pricer.price(event)
+        if entry.run is not None:
+            with foreign_call("add up a run"):
+                _add_up(event, entry.run)
+        yield from ()
+
+
+@contextmanager
+def failing_closed(event: Event, doing: str) -> Iterator[None]:
+    """If the block fails, *event* leaves without its content: what was not redacted stays here."""
+    finished = False
+    with foreign_call(doing):
+        yield
+        finished = True
+    if not finished:
+        strip_content(event)
+        mend(event)
+        event.warnings = (*event.warnings, "the content could not be prepared; left out")
 
 
 def strip_content(event: Event) -> None:

@@ -103,7 +103,7 @@ class Redactor:
     None leaves strings to the other. Should either raise or not return a string, the whole string
     is replaced by `FAILED`.
 
-    One redactor serves one pipeline task; its counters are not locked.
+    One redactor serves one pipeline task; its counter is not locked.
     """
 
     def __init__(
@@ -117,8 +117,6 @@ class Redactor:
         # Names, tags and keys come again with every event: those in which nothing was found need
         # no second look. The user's own rule may change its mind, so with one nothing is kept.
         self._clean: set[str] = set()
-        self.hits = 0
-        """Strings that were changed, failures excluded."""
         self.failures = 0
         """Strings replaced because a rule raised, and containers nested too deeply."""
 
@@ -200,7 +198,7 @@ class Redactor:
             if not isinstance(new, str):
                 raise TypeError(new)  # counted like any other failure
         except BaseException as error:
-            if comes_from_outside(error):
+            if comes_from_outside(error, can_be_closed=False):
                 raise
             self.failures += 1
             return FAILED
@@ -210,7 +208,6 @@ class Redactor:
                     self._clean.clear()
                 self._clean.add(text)
             return text
-        self.hits += 1
         return new
 
 

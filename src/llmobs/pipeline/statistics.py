@@ -35,6 +35,8 @@ class DropReason(StrEnum):
     """Evicted from the full spool, or not written to it."""
     SPOOLED = "spooled"
     """Not a loss: what ``send()`` says when its event went to the spool. Never counted."""
+    STAGE = "stage"
+    """A stage of yours dropped it; those that give a reason of their own are counted under that."""
     DUPLICATE = "duplicate"
     """Another door recorded the same call, and knows more of it."""
     INTERNAL = "internal"
@@ -64,7 +66,7 @@ class Statistics(Struct, frozen=True, kw_only=True):
     delivered: int = 0
     """Events the sink confirmed."""
     dropped: dict[str, int] = field(default_factory=dict)
-    """Events given up, by :class:`DropReason`."""
+    """Events given up, by :class:`DropReason`, or by the reason that a stage of yours gave."""
     spooled: int = 0
     """Events on disk, waiting to be replayed."""
     pending: int = 0

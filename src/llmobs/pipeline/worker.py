@@ -1,7 +1,7 @@
 """
-The one task of a sink: batch, prepare, deliver, retry, account. Only its owner ends it.
+The one task of a sink: batch, deliver, retry, account. Only its owner ends it.
 
-It drains what is due before it sleeps, which makes the buffer's edge-triggered wake-ups safe.
+It drains what is due before it sleeps, and each hand-over to its outbox wakes it.
 """
 
 import logging
@@ -14,12 +14,11 @@ import anyio
 from llmobs.errors import LLMObsError, SinkError
 from llmobs.events import Event
 from llmobs.guard import Troubles, foreign_code
-from llmobs.pipeline.buffer import Buffer, Entry
-from llmobs.pipeline.delivery import Courier, SinkCrashError
+from llmobs.pipeline.delivery import Delivery, SinkCrashError
+from llmobs.pipeline.disk_writer import DiskWriter
 from llmobs.pipeline.health import Health
-from llmobs.pipeline.prepare import Preparer
-from llmobs.pipeline.spiller import Spiller
-from llmobs.pipeline.statistics import DropReason, SinkState, Statistics
+from llmobs.pipeline.outbox import Entry, Outbox
+from llmobs.pipeline.statistics import DropReason, SinkState
 from llmobs.pipeline.wakeup import Wakeup
 
 __all__ = ["LAST_WRITE_SECONDS", "Worker"]
@@ -42,44 +41,41 @@ LAST_WRITE_SECONDS: Final = 10.0
 
 class Worker:
     """
-    Moves events from a buffer to a sink.
+    Moves events from an outbox to a sink.
 
     Args:
-        buffer: Where events wait.
-        courier: Takes them to the sink.
-        preparer: Makes them fit to leave.
-        spiller: Keeps on disk what cannot be delivered now; None keeps it in memory.
+        outbox: Where events wait.
+        delivery: Takes them to the sink.
+        disk: Writes to the spool what cannot be delivered now; None keeps it in memory.
         interval: Seconds a first event waits for company.
         troubles: Where trouble is logged.
     """
 
     def __init__(
         self,
-        buffer: Buffer,
-        courier: Courier,
-        preparer: Preparer,
-        spiller: Spiller | None,
+        outbox: Outbox,
+        delivery: Delivery,
+        disk: DiskWriter | None,
         *,
         interval: float,
         troubles: Troubles,
     ) -> None:
-        self.buffer = buffer
-        self.sink = courier.sink
-        self._courier = courier
-        self._preparer = preparer
-        self._spiller = spiller
+        self.outbox = outbox
+        self.sink = delivery.sink
+        self.disk = disk
+        self._delivery = delivery
         self._interval = interval
         self._troubles = troubles
         self.after_fork()
 
     def after_fork(self) -> None:
         """Start from nothing: on construction, and in a forked child."""
-        self._state = SinkState.IDLE
-        self._replayed = 0
-        self._health = Health()
-        self.buffer.reset()
-        if self._spiller is not None:
-            self._spiller.after_fork()
+        self.state = SinkState.IDLE
+        self.replayed = 0
+        """Events delivered from the spool."""
+        self.health = Health()
+        if self.disk is not None:
+            self.disk.after_fork()
         self.reset()
 
     def reset(self) -> None:
@@ -87,44 +83,42 @@ class Worker:
         self._wakeup: Wakeup | None = None
         self._scope: anyio.CancelScope | None = None
         self._cancelled = False
-        self._finished: anyio.Event | None = None
-        self._stopping = False
-        self._stopped: anyio.Event | None = None
+        self.finished: anyio.Event | None = None
+        self._stopping = self._no_more = False
         self._hurry_seq = 0
         self._hurries = 0
         self._flushes: list[tuple[int, anyio.Event]] = []
-        self._health.succeeded()
+        self.health.succeeded()
         self._down = False
         self._handled: list[Entry] = []
         self._replay_at = 0.0
-        self._courier.reset()
-        self.buffer.put_back(self.buffer.in_flight())
-        if self._spiller is not None:
-            self._spiller.reset()
+        self._delivery.reset()
+        self.outbox.requeue(self.outbox.in_flight())
+        if self.disk is not None:
+            self.disk.reset()
 
     def listen(self) -> None:
         """Before `run`, in its event loop: be woken by what comes from now on."""
-        self._stopping = False
-        self._stopped = None
+        self._stopping = self._no_more = self._cancelled = False
         self._wakeup = Wakeup()
-        self._finished = anyio.Event()
-        self.buffer.wake = self._wake
+        self.finished = anyio.Event()
+        self.outbox.wake = self._wake
 
     async def run(self) -> None:
         """Work until `stop`; a cancelled host does not cut a delivery short, the deadline does."""
-        assert self._wakeup is not None and self._finished is not None
+        assert self._wakeup is not None and self.finished is not None
         try:
             with anyio.CancelScope(shield=True) as self._scope:
                 if self._cancelled:
                     self._scope.cancel()
                 async with anyio.create_task_group() as group:
-                    if self._spiller is not None:
-                        group.start_soon(self._spiller.run, self._wakeup.set, self._is_due)
+                    if self.disk is not None:
+                        group.start_soon(self.disk.run, self._wakeup.set, self._is_due)
                     while not await self._work_guarded():
                         pass
                     group.cancel_scope.cancel()
         finally:
-            self._finished.set()
+            self.finished.set()
 
     def cancel(self) -> None:
         """End at once: the event loop is ending. What was not delivered stays queued."""
@@ -137,34 +131,33 @@ class Worker:
         with foreign_code("deliver events"):
             await self._work()
             return True
-        waiting = {entry.seq for entry in self.buffer.in_flight()}
-        mine = [entry for entry in self._handled if entry.seq in waiting]
-        self.buffer.settle(mine, DropReason.INTERNAL)
+        in_flight = {entry.seq for entry in self.outbox.in_flight()}
+        mine = [entry for entry in self._handled if entry.seq in in_flight]
+        self.outbox.acknowledge(mine, DropReason.INTERNAL)
         await anyio.sleep(AFTER_BUG_SECONDS)
         return False
 
     def _wake(self) -> None:
         assert self._wakeup is not None
         self._wakeup.set()
-        if self._spiller is not None and (self._down or self._spiller.write_ahead):
-            self._spiller.nudge()
+        if self.disk is not None:
+            self.disk.nudge()
 
     @property
     def _writes_ahead(self) -> bool:
-        return self._spiller is not None and self._spiller.writes_ahead
+        return self.disk is not None and self.disk.writes_ahead
 
     @property
     def _has_waiting(self) -> bool:
-        return bool(self.buffer.waiting) and not self._writes_ahead
+        return bool(self.outbox.waiting) and not self._writes_ahead
 
     async def _work(self) -> None:
         assert self._wakeup is not None
-        buffer = self.buffer
         while True:
             self._announce_flushes()
             if self._down:
                 if self._stopping:
-                    return
+                    return  # what is left goes to disk
                 await self._pause()
                 await self._replay()
             elif self._has_waiting:
@@ -178,41 +171,32 @@ class Worker:
                 if self._down or self._has_waiting:
                     continue
                 self._announce_flushes()
-                if self._stopping and buffer.close_if_empty():
+                if self._no_more and not self.outbox.pending:
                     return
-                self._state = SinkState.IDLE
+                self.state = SinkState.IDLE
                 replay_seconds = FLUSH_SECONDS if self._flushes else REPLAY_SECONDS
-                await self._wakeup.wait(None if self._spiller is None else replay_seconds)
+                await self._wakeup.wait(None if self.disk is None else replay_seconds)
 
     async def _deliver_due(self, *, once: bool = False) -> None:
         """
-        Deliver a batch, and what is due after it: each is prepared while the sink has the one before.
+        Deliver a batch, and what is due after it.
 
         Args:
             once: One batch only: under steady load there is always another.
         """
-        self._handled = entries = self.buffer.take()
-        await self._preparer.prepare(entries)
-        while entries:
-            self._state = SinkState.DELIVERING
-            following: list[Entry] = []
-            async with anyio.create_task_group() as group:
-                if self._is_due() and not once and not self._should_replay():
-                    following = self.buffer.take()
-                    self._handled = [*entries, *following]
-                    group.start_soon(self._preparer.prepare, following)
-                await self._deliver(entries)
-            entries = following
-            if self._down:
-                self.buffer.put_back(entries)
+        while entries := self.outbox.next_batch():
+            self.state = SinkState.DELIVERING
+            self._handled = entries
+            await self._deliver(entries)
+            if self._down or once or not self._is_due() or self._should_replay():
                 return
 
     def _is_due(self) -> bool:
-        return self._stopping or self.buffer.is_due() or self.buffer.is_waiting(self._hurry_seq)
+        return self._stopping or self.outbox.is_due() or self.outbox.is_waiting(self._hurry_seq)
 
     async def _linger(self) -> None:
         assert self._wakeup is not None
-        deadline = time.monotonic() + self._interval
+        deadline = self.outbox.since + self._interval
         while (left := deadline - time.monotonic()) > 0 and not self._is_due():
             await self._wakeup.wait(left)
 
@@ -220,14 +204,16 @@ class Worker:
         crashes = 0
         while True:
             isolate = crashes + 1 == MAX_CRASHES
-            entries, error = await self._courier.deliver(entries, self._settle, isolate=isolate)
+            entries, error = await self._delivery.deliver(
+                entries, self._acknowledge, isolate=isolate
+            )
             if error is None:
                 return
-            self._health.failed(error)
+            self.health.failed(error)
             if isinstance(error, SinkCrashError):
                 crashes += 1
-            elif self._spiller and self._health.is_down:
-                if await self._spiller.keep(entries):
+            elif self.disk and self.health.is_down:
+                if await self.disk.write(entries):
                     self._set_down(True)
                 else:
                     await self._pause()  # they are back in the queue
@@ -235,31 +221,31 @@ class Worker:
             await self._pause()
 
     def _should_replay(self) -> bool:
-        if self._spiller is None:
+        if self.disk is None:
             return False
-        awaited = bool(self._flushes) and self._spiller.has_own
+        awaited = bool(self._flushes) and self.disk.has_own
         return awaited or time.monotonic() >= self._replay_at
 
     async def _replay(self) -> None:
         """Deliver what is on disk, until it is empty or the sink fails; new events do not wait for it."""
         self._replay_at = time.monotonic() + REPLAY_SECONDS
-        if self._spiller is None:
+        if self.disk is None:
             return
-        await self._spiller.reconcile()
-        while (claimed := await self._spiller.claim()) is not None:
+        await self.disk.reconcile()
+        while (claimed := await self.disk.claim()) is not None:
             claim, events = claimed
             outcomes: list[tuple[int, DropReason | None]] = []
             try:
                 error = await self._deliver_from_disk(events, outcomes)
             except BaseException:
-                self._spiller.release(claim)
+                self.disk.release(claim)
                 raise
             if error is not None:
-                self._spiller.release(claim)
+                self.disk.release(claim)
                 self._set_down(True)
                 return
-            await self._spiller.finish(claim, outcomes)
-            self._replayed += sum(count for count, reason in outcomes if reason is None)
+            await self.disk.finish(claim, outcomes)
+            self.replayed += sum(count for count, reason in outcomes if reason is None)
             self._set_down(False)
             self._announce_flushes()
             if self._has_waiting and self._is_due():
@@ -273,43 +259,43 @@ class Worker:
     async def _deliver_from_disk(
         self, events: list[Event], outcomes: list[tuple[int, DropReason | None]]
     ) -> LLMObsError | None:
-        def settle(
+        def acknowledge(
             entries: Sequence[Entry], reason: DropReason | None = None, words: str | None = None
         ) -> None:
             outcomes.append((len(entries), reason))
             if reason is None:
-                self._health.succeeded()
+                self.health.succeeded()
 
         if not events:  # all of it is damaged
             return None
-        self._state = SinkState.DELIVERING
+        self.state = SinkState.DELIVERING
         entries = [Entry(event, 0) for event in events]
-        _, error = await self._courier.deliver(entries, settle, isolate=True)
+        _, error = await self._delivery.deliver(entries, acknowledge, isolate=True)
         if error is not None:
-            self._health.failed(error)
+            self.health.failed(error)
         return error
 
     def _set_down(self, down: bool) -> None:
         self._down = down
-        if self._spiller is not None:
-            self._spiller.set_down(down)
+        if self.disk is not None:
+            self.disk.set_down(down)
 
     async def _pause(self) -> None:
         """Wait before the next attempt; a flush or a stop that comes meanwhile cuts it short."""
         assert self._wakeup is not None
-        health = self._health
+        health = self.health
         if health.is_hopeless and self._stopping and self._scope is not None:
             self._scope.cancel()
-        self._state = health.state
+        self.state = health.state
         seconds = health.pause()
-        counts = self.buffer.counts()
+        pending, spooled = self.outbox.pending, self.outbox.spooled
         self._troubles.log(
             f"deliver:{self.sink.name}:{type(health.error).__name__}",
             "llmobs: %s: delivery failed: %s; %d events wait%s, next attempt %s",
             self.sink.name,
             health.error,
-            counts["pending"],
-            f", {counts['spooled']} on disk" if counts["spooled"] else "",
+            pending,
+            f", {spooled} on disk" if spooled else "",
             f"in {seconds:.1f} s" if seconds >= SOON_SECONDS else "at once",
             level=logging.ERROR if health.is_hopeless else logging.WARNING,
         )
@@ -323,12 +309,12 @@ class Worker:
             if self._hurries != hurries:
                 deadline = min(deadline, start + EARLY_SECONDS)
 
-    def _settle(
+    def _acknowledge(
         self, entries: Sequence[Entry], reason: DropReason | None = None, words: str | None = None
     ) -> None:
-        self.buffer.settle(entries, reason, words)
+        self.outbox.acknowledge(entries, reason, words)
         if reason is None:
-            self._health.succeeded()
+            self.health.succeeded()
         self._announce_flushes()
 
     def _announce_flushes(self) -> None:
@@ -341,88 +327,70 @@ class Worker:
         self._flushes = waiting
 
     def _is_flushed(self, seq: int) -> bool:
-        on_disk = self._spiller is not None and self._spiller.has_own and self._health.error is None
-        return self.buffer.is_settled(seq) and not on_disk
+        on_disk = self.disk is not None and self.disk.has_own and self.health.error is None
+        return self.outbox.is_done(seq) and not on_disk
 
     def hurry(self) -> None:
         """Deliver what waits now without waiting for company."""
-        self._hurry_seq = self.buffer.last_seq
+        self._hurry_seq = self.outbox.last_seq
         self._hurries += 1
-        self.buffer.wake()
+        self.outbox.wake()
 
-    async def flush(self, timeout: float | None) -> None:
-        """Wait until what was recorded before this call is settled, at most *timeout* seconds."""
-        seq = self.buffer.last_seq
-        if self._finished is None or self._finished.is_set():
+    async def flush(self) -> None:
+        """Wait until what was handed over before this call is delivered or given up."""
+        seq = self.outbox.last_seq
+        if self.finished is None or self.finished.is_set():
             return  # nobody works
         if not self._is_flushed(seq):
             done = anyio.Event()
             self._flushes.append((seq, done))
             self.hurry()
-            with anyio.move_on_after(timeout):
-                await done.wait()
+            await done.wait()
 
-    async def stop(self, timeout: float) -> None:
-        """
-        Deliver what is left within *timeout* seconds; keep the rest on disk, or count it as dropped.
-
-        Whoever calls it meanwhile or later waits for the first.
-        """
-        if self._stopped is not None:
-            await self._stopped.wait()
-            return
-        self._stopped = anyio.Event()
-        try:
-            await self._stop(timeout)
-        finally:
-            self._stopped.set()
-
-    async def _stop(self, timeout: float) -> None:
+    def hasten(self) -> None:
+        """Deliver what comes from now on at once: the end is near."""
         self._stopping = True
-        if self._finished is not None:
-            self.buffer.wake()
-            with anyio.move_on_after(timeout):
-                await self._finished.wait()
-            if self._scope is not None:
-                self._scope.cancel()
-            await self._finished.wait()
-        self.buffer.close()
-        if self._spiller is not None:
+        self.outbox.wake()
+
+    def end_of_input(self) -> None:
+        """Nothing will be handed over any more: finish, and set `finished`."""
+        self._no_more = True
+        self.outbox.wake()
+
+    @property
+    def reason(self) -> DropReason:
+        """Why what is left now is given up."""
+        error = self.health.error
+        return DropReason(error.reason) if isinstance(error, SinkError) else DropReason.SHUTDOWN
+
+    async def close(self, lost: int, timeout: float) -> None:
+        """
+        After `finished`: keep on disk what is left, or count it as dropped; close the sink.
+
+        Args:
+            lost: Events that the stages could not finish in time.
+            timeout: Seconds that there were.
+        """
+        if self.disk is not None:
             with anyio.move_on_after(LAST_WRITE_SECONDS):
-                left = self.buffer.in_flight() or self.buffer.take()
-                while left and await self._spiller.keep(left):
-                    left = self.buffer.take()  # batch by batch: they are sent as they were written
-            self._spiller.close()
-        if left := self.buffer.take_all():
-            reason = DropReason.SHUTDOWN
-            error = self._health.error
-            if isinstance(error, SinkError):
-                reason = DropReason(error.reason)
-            self.buffer.settle(left, reason, "the client was closed")
+                left = self.outbox.in_flight() or self.outbox.next_batch()
+                while left and await self.disk.write(left):
+                    left = self.outbox.next_batch()  # batch by batch, as they are sent
+            self.disk.close()
+        left = self.outbox.take_all()
+        if left:
+            self.outbox.acknowledge(left, self.reason, "the client was closed")
+        if lost + len(left):
             self._troubles.log(
                 f"shutdown:{self.sink.name}",
                 "llmobs: %s: %d events were not delivered; closing %s (%s)",
                 self.sink.name,
-                len(left),
+                lost + len(left),
                 "does not wait for what only a hand can mend"
-                if self._health.is_hopeless
+                if self.health.is_hopeless
                 else f"waits {timeout:.1f} s for them",
-                error or "out of time",
+                self.health.error or "out of time",
             )
         self._announce_flushes()
-        self._state = SinkState.CLOSED
-        await self._courier.close()
-
-    def statistics(self, waiting: int = 0) -> Statistics:
-        """Return the counters as they are now; *waiting* events were accepted and are not queued yet."""
-        error = self._health.error
-        counts = self.buffer.counts()
-        counts["accepted"] += waiting
-        counts["pending"] += waiting
-        return Statistics(
-            **counts,
-            replayed=self._replayed,
-            retries=self._health.retries,
-            state=self._state,
-            last_error=None if error is None else str(error),
-        )
+        self.state = SinkState.CLOSED
+        await self._delivery.close()

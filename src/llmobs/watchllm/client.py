@@ -24,7 +24,8 @@ from llmobs.events import (
     Status,
     StepType,
 )
-from llmobs.pipeline.buffer import Complete, Done
+from llmobs.pipeline.intake import Complete
+from llmobs.pipeline.outbox import Done
 from llmobs.pipeline.statistics import FlushReport
 from llmobs.sinks import safe_url
 from llmobs.sync import Client

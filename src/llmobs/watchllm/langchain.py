@@ -13,7 +13,7 @@ from llmobs.contrib._langchain.runs import Place
 from llmobs.contrib.langchain import LLMObsCallbackHandler
 from llmobs.events import Event
 from llmobs.ids import new_id
-from llmobs.pipeline.buffer import Complete
+from llmobs.pipeline.intake import Complete
 from llmobs.pipeline.statistics import DropReason
 
 __all__ = ["WatchLLMCallbackHandler", "create_callback_handler"]

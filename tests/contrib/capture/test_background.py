@@ -121,7 +121,7 @@ def test_one_that_is_never_fetched_ends_as_usage_unknown(llm_server: str, how: s
         client.close()
     counted = client.statistics()
     assert (counted.accepted, counted.delivered, counted.pending) == (2, 2, 0)
-    call, run = client._workers[0].sink.events  # type: ignore[attr-defined]
+    call, run = client._pipeline.workers[0].sink.events  # type: ignore[attr-defined]
     assert "usage unknown" in call.warnings[0]
     assert call.tokens_output is None
     assert run.events == 1

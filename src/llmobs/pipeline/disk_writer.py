@@ -14,15 +14,14 @@ import anyio
 
 from llmobs.events import Event
 from llmobs.guard import Troubles, foreign_code
-from llmobs.pipeline.buffer import Buffer, Entry
 from llmobs.pipeline.claim import Claim
-from llmobs.pipeline.prepare import Preparer
+from llmobs.pipeline.outbox import Entry, Outbox
 from llmobs.pipeline.spool import DELIVERED, LOST, BatchTooLargeError, Evicted, Spool
 from llmobs.pipeline.statistics import DropReason
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.pipeline.wakeup import Wakeup
 
-__all__ = ["Spiller"]
+__all__ = ["DiskWriter"]
 
 T = TypeVar("T")
 
@@ -39,11 +38,10 @@ DISK_SECONDS: Final = 10.0
 """After so long without an answer the disk counts as broken; a network disk may hang for ever."""
 
 
-class Spiller:
+class DiskWriter:
     """
     Args:
-        buffer: Where events wait.
-        preparer: Redacts before anything reaches the disk.
+        outbox: Where events wait.
         spool: Where they go.
         spill: Also when the queue is half full (``overflow="spill"``).
         write_ahead: Always, at once (``durability="disk"``).
@@ -53,8 +51,7 @@ class Spiller:
 
     def __init__(
         self,
-        buffer: Buffer,
-        preparer: Preparer,
+        outbox: Outbox,
         spool: Spool,
         *,
         spill: bool,
@@ -64,10 +61,9 @@ class Spiller:
     ) -> None:
         self.spool = spool
         self.write_ahead = write_ahead
-        self._buffer = buffer
-        self._preparer = preparer
+        self._outbox = outbox
         self._spill = spill
-        self._interval = min(interval, WRITE_AHEAD_SECONDS) if write_ahead else interval
+        self._interval = 0.0 if write_ahead else interval
         self._last_write = -math.inf
         self._troubles = troubles
         self._thread: BlockingThread | None = None
@@ -85,7 +81,6 @@ class Spiller:
             is_due: Whether what waits may not wait for company.
         """
         self._wakeup = Wakeup()
-        self._buffer.high_water = self._wakeup.set
         while True:
             # A bug of ours must not reach the host through its task group.
             with foreign_code("keep events on disk"):
@@ -96,26 +91,26 @@ class Spiller:
         self, wakeup: Wakeup, changed: Callable[[], object], is_due: Callable[[], bool]
     ) -> None:
         while True:
-            if not (self._should_spill() and self._buffer.waiting):
+            if not (self._should_spill() and self._outbox.waiting):
                 await wakeup.wait()
             # A file for each event would be many, and each is a delivery of its own later.
             elif (left := self._last_write + self._interval - time.monotonic()) > 0 and not (
-                is_due() or self._buffer.is_half_full
+                is_due() or self._outbox.is_half_full
             ):
                 await wakeup.wait(left)
             else:
                 self._last_write = time.monotonic()
-                kept = await self.keep(self._take())
+                written = await self.write(self._next())
                 changed()
-                if not kept:
+                if not written:
                     await anyio.sleep(RETRY_SECONDS)
 
-    def _take(self) -> list[Entry]:
-        entries = self._buffer.take()
+    def _next(self) -> list[Entry]:
+        entries = self._outbox.next_batch()
         # Written ahead, all that waits goes at once: the sink's batches may be small, and syncing a
         # file for each takes longer than writing it. What is more than a batch is split when sent.
-        while self.write_ahead and self._buffer.waiting and len(entries) < WRITE_AHEAD_EVENTS:
-            entries += self._buffer.take()
+        while self.write_ahead and self._outbox.waiting and len(entries) < WRITE_AHEAD_EVENTS:
+            entries += self._outbox.next_batch()
         return entries
 
     @property
@@ -129,7 +124,7 @@ class Spiller:
         return self.write_ahead and not self._is_broken
 
     def _should_spill(self) -> bool:
-        return self.write_ahead or self._sink_is_down or (self._spill and self._buffer.is_half_full)
+        return self.write_ahead or self._sink_is_down or (self._spill and self._outbox.is_half_full)
 
     def set_down(self, down: bool) -> None:
         """Say whether the sink is down; while it is, whatever waits goes to disk."""
@@ -141,9 +136,8 @@ class Spiller:
         if self._wakeup is not None:
             self._wakeup.set()
 
-    async def keep(self, entries: Sequence[Entry]) -> bool:
+    async def write(self, entries: Sequence[Entry]) -> bool:
         """Write events in flight to disk; what the disk refuses goes back to the queue."""
-        await self._preparer.prepare(entries)
         parcels = [entries]
         while parcels:
             parcel = parcels.pop()
@@ -153,12 +147,12 @@ class Spiller:
                 if middle := len(parcel) // 2:
                     parcels += parcel[middle:], parcel[:middle]
                 else:
-                    self._buffer.settle(parcel, DropReason.SPOOL_FULL, "larger than the spool")
+                    self._outbox.acknowledge(parcel, DropReason.SPOOL_FULL, "larger than the spool")
                     self._say_full(1)
             except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
                 self._is_broken = True
                 left = [entry for some in (parcel, *reversed(parcels)) for entry in some]
-                self._buffer.put_back(left)
+                self._outbox.requeue(left)
                 self._say("write to", error, "; events wait in memory")
                 return False
             else:
@@ -166,7 +160,7 @@ class Spiller:
                 # Here and not in the thread: what it writes after we gave up waiting stays in
                 # memory for our ledger, and its batch on disk is nobody's.
                 self.spool.own.add(name)
-                self._buffer.settle_on_disk(parcel)
+                self._outbox.acknowledge_on_disk(parcel)
                 self._account_for_evicted(gone)
         return True
 
@@ -174,7 +168,7 @@ class Spiller:
         for file, was_ours in gone:
             if was_ours:  # others find a receipt
                 self.spool.own.discard(file.path.name)
-                self._buffer.settle_from_disk(file.events, DropReason.SPOOL_FULL)
+                self._outbox.acknowledge_from_disk(file.events, DropReason.SPOOL_FULL)
         if gone:
             self._say_full(sum(file.events for file, _ in gone))
 
@@ -224,7 +218,7 @@ class Spiller:
             return
         if lost := told.pop(LOST, 0):
             self._say("find all of", f"{lost} events are gone without a trace")
-            self._buffer.settle_from_disk(lost, DropReason.INTERNAL)
+            self._outbox.acknowledge_from_disk(lost, DropReason.INTERNAL)
         self._account(told)
 
     def _account(self, told: Mapping[str, int]) -> None:
@@ -232,7 +226,7 @@ class Spiller:
             reason = None
             if outcome != DELIVERED:  # another version may know reasons that we do not
                 reason = DropReason(outcome) if outcome in _REASONS else DropReason.INTERNAL
-            self._buffer.settle_from_disk(count, reason)
+            self._outbox.acknowledge_from_disk(count, reason)
 
     def _say(self, doing: str, error: object, then: str = "") -> None:
         self._troubles.log(
@@ -273,7 +267,6 @@ class Spiller:
             self._thread.stop()
             self._thread = None
         self._wakeup = None
-        self._buffer.high_water = None
 
     def reset(self) -> None:
         """Forget the thread and the event loop this ran in."""
