@@ -116,14 +116,21 @@ def locks() -> list[tuple[str, Any]]:
     for name, owner in owners:
         for attribute, value in members(owner):
             if isinstance(value, _LOCKS):
-                found[id(value)] = (f"{name}.{attribute}", value)
+                full = f"{name}.{attribute}"  # one lock may have two owners
+                found[full, id(value)] = (full, value)
     return list(found.values())
+
+
+def expect_progress() -> None:
+    """End the program with all tracebacks if nothing happens from now on, however busy the machine is."""
+    faulthandler.dump_traceback_later(SECONDS, exit=True)
 
 
 def with_each_lock(interrupt: Callable[[], None]) -> list[str]:
     names = []
     for name, lock in locks():
         print("holding", name, file=sys.stderr)
+        expect_progress()
         with lock:
             interrupt()
         names.append(name)
@@ -163,6 +170,8 @@ def everywhere(interruption: Callable[[], None], work: Callable[[], None]) -> in
         if event == "line" and seen[place] < 3:
             seen[place] += 1
             times += 1
+            if times % 100 == 0:
+                expect_progress()
             interruption()  # not traced itself
         return trace
 
@@ -175,7 +184,7 @@ def everywhere(interruption: Callable[[], None], work: Callable[[], None]) -> in
 
 
 def main(mode: str) -> None:
-    faulthandler.dump_traceback_later(SECONDS, exit=True)
+    expect_progress()
     application = Application()
     report: dict[str, Any] = {}
     if mode == "everywhere":
@@ -195,6 +204,7 @@ def main(mode: str) -> None:
         application.prices.cost("m", None, Usage(1, 1))
         interrupt = by_signal if mode == "signals" else by_finalizer
         report["locks"] = with_each_lock(interrupt(application))
+    expect_progress()
     report.update(application.counts())
     print(json.dumps(report))
 

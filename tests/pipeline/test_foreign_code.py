@@ -159,7 +159,7 @@ PROGRAM = """
         {before}
         async with AsyncClient(sink=Sink(), shutdown_timeout=1) as client:
             client.log_error("r", "boom")
-            report = await client.flush(5)
+            report = await client.flush(60)
             print("delivered", report.delivered, flush=True)
             await anyio.sleep(5)
         print("left", flush=True)
@@ -171,7 +171,7 @@ PROGRAM = """
 def ended(action: str, run: str, before: str = "pass") -> subprocess.CompletedProcess[str]:
     program = textwrap.dedent(PROGRAM).format(action=action, run=run, before=before)
     return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
     )
 
 

@@ -22,6 +22,7 @@ KNOWN = {
     "llmobs.guard.Troubles._lock",
     "llmobs.pipeline.intake.Intake._lock",
     "llmobs.pipeline.intake.Intake._room",
+    "llmobs.pipeline.outbox.Outbox._lock",
     "llmobs.sync.Client._lock",
     "llmobs.contrib._langchain.runs.OpenRuns._lock",
     "llmobs.contrib._spans.open.OpenSpans._lock",
@@ -40,7 +41,7 @@ def run(mode: str, tmp_path: Path) -> Any:
         env={**os.environ, "PYTHONPATH": str(ROOT), "LLMOBS_SINK": "memory:"},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=600,  # the program ends itself when it stands still
         check=False,
     )
     assert ended.returncode == 0, ended.stderr[-6000:]

@@ -71,6 +71,7 @@ class DiskWriter:
         self._sink_is_down = False
         self._is_broken = False
         self._hangs = False
+        self._lock: anyio.Lock | None = None
 
     async def run(self, changed: Callable[[], object], is_due: Callable[[], bool]) -> None:
         """
@@ -138,6 +139,16 @@ class DiskWriter:
 
     async def write(self, entries: Sequence[Entry]) -> bool:
         """Write events in flight to disk; what the disk refuses goes back to the queue."""
+        async with self._accounts():
+            return await self._write(entries)
+
+    def _accounts(self) -> anyio.Lock:
+        # What a write let go is gone from the disk before it is accounted for: nobody may look between.
+        if self._lock is None:
+            self._lock = anyio.Lock()
+        return self._lock
+
+    async def _write(self, entries: Sequence[Entry]) -> bool:
         parcels = [entries]
         while parcels:
             parcel = parcels.pop()
@@ -209,8 +220,11 @@ class DiskWriter:
 
     async def reconcile(self) -> None:
         """Account for batches of ours that other processes settled."""
-        if not self.has_own:
-            return
+        if self.has_own:
+            async with self._accounts():
+                await self._reconcile()
+
+    async def _reconcile(self) -> None:
         try:
             told = await self._call(self.spool.settled_by_others)
         except (OSError, RuntimeError) as error:
@@ -272,6 +286,7 @@ class DiskWriter:
         """Forget the thread and the event loop this ran in."""
         self._thread = None
         self._wakeup = None
+        self._lock = None
         self._sink_is_down = self._is_broken = self._hangs = False
 
     def after_fork(self) -> None:
