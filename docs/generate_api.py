@@ -48,6 +48,7 @@ GROUPS = {
     "Clients": ["Client", "AsyncClient", "default_client", "flush_on_signals", "Settings"],
     "Runs": ["run", "current_tracker", "current_run", "bind_run", "observe", "Tracker", "Run"],
     "What happens in runs": ["PromptCall", "AgentStep", "ToolCall"],
+    "Stages": ["Stage", "Drop"],
     "Reports": ["FlushReport", "Statistics", "SinkState", "DropReason"],
     "Words": [
         "EventType",

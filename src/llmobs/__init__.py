@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from llmobs.client import AsyncClient
     from llmobs.decorator import observe
     from llmobs.pipeline.statistics import DropReason, FlushReport, SinkState, Statistics
+    from llmobs.policy import Drop, Stage
     from llmobs.settings import Settings
     from llmobs.sync import Client, current_tracker, default_client, flush_on_signals, run
 
@@ -69,6 +70,7 @@ __all__ = [
     "DeliveryError",
     "DeliveryTimeoutError",
     "DetectionMethod",
+    "Drop",
     "DropReason",
     "ErrorEvent",
     "ErrorInfo",
@@ -92,6 +94,7 @@ __all__ = [
     "SinkTooLargeError",
     "SinkUnauthorizedError",
     "SinkUnavailableError",
+    "Stage",
     "Statistics",
     "Status",
     "StepType",
@@ -119,11 +122,13 @@ _LATER = {
     "AgentStep": "capture.operations",
     "AsyncClient": "client",
     "Client": "sync",
+    "Drop": "policy",
     "DropReason": "pipeline.statistics",
     "FlushReport": "pipeline.statistics",
     "PromptCall": "capture.operations",
     "Settings": "settings",
     "SinkState": "pipeline.statistics",
+    "Stage": "policy",
     "Statistics": "pipeline.statistics",
     "ToolCall": "capture.operations",
     "Tracker": "capture.tracker",

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
-import socket
-import sys
 import threading
 import warnings
 import weakref
@@ -23,32 +20,25 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 import anyio
 
+from llmobs.build import build
 from llmobs.capture.building import OVERHEAD_BYTES, cut_long
 from llmobs.capture.by_run import LogByRun
 from llmobs.capture.tracker import Tracker
 from llmobs.codec import as_dict, take_event, texts
 from llmobs.context import Run
 from llmobs.errors import DeliveryError, DeliveryTimeoutError
-from llmobs.events import ClientInfo, Event
+from llmobs.events import Event
 from llmobs.guard import Troubles
-from llmobs.pipeline.delivery import Delivery
-from llmobs.pipeline.disk_writer import WRITE_AHEAD_SECONDS, DiskWriter
-from llmobs.pipeline.intake import Complete, Entry, Intake
+from llmobs.pipeline.intake import Complete, Entry
 from llmobs.pipeline.life import Life, Stopping
-from llmobs.pipeline.outbox import Done, Outbox
+from llmobs.pipeline.outbox import Done
 from llmobs.pipeline.pipeline import Pipeline
-from llmobs.pipeline.prepare import Complete as CompleteStage
-from llmobs.pipeline.prepare import Identity, Price, Redact
 from llmobs.pipeline.sampling import is_sampled
-from llmobs.pipeline.spool import Spool
-from llmobs.pipeline.stages import Stage, Stages
 from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, combine
 from llmobs.pipeline.wakeup import Wakeup, call_soon_threadsafe
-from llmobs.pipeline.worker import Worker
 from llmobs.sightings import settle_in_time, sightings
 
 if TYPE_CHECKING:
-    from llmobs.pipeline.sink import Sink
     from llmobs.settings import Settings, SettingsKeywords
 
 __all__ = ["AsyncClient", "Recording", "collecting"]
@@ -95,7 +85,6 @@ class Recording(LogByRun):
         self.enabled = settings.enabled
         """False: nothing is recorded; no thread, no task, no file."""
         self._sample_rate = settings.sample_rate
-        self._keep_errors = settings.always_keep_errors
         self._large = settings.capture_bytes + OVERHEAD_BYTES
         self._troubles = Troubles(loggers=self.trouble_loggers)
         # Re-entrant, because a finalizer or a signal handler may record while it is held.
@@ -105,81 +94,7 @@ class Recording(LogByRun):
         self.collect(_collector)
 
     def _build(self) -> Pipeline:
-        from llmobs.sinks import resolve
-
-        settings = self.settings
-        workers = [self._make_worker(sink) for sink in resolve(settings.sink, settings)]
-        intake = Intake(
-            [worker.outbox for worker in workers],
-            max_events=settings.max_queue_events,
-            max_bytes=settings.max_queue_bytes,
-            overflow=settings.overflow,
-            block_timeout=settings.timeout,
-        )
-        intake.wake = self._wake
-
-        def hurry() -> None:
-            for worker in workers:
-                worker.hurry()
-
-        interval, on_disk = settings.flush_interval_seconds, settings.durability == "disk"
-        stages = Stages(
-            intake,
-            self._make_stages(),
-            interval=min(interval, WRITE_AHEAD_SECONDS) if on_disk else interval,
-            at_once=on_disk,
-            hurried=hurry,
-        )
-        return Pipeline(intake, stages, workers)
-
-    def _make_worker(self, sink: Sink) -> Worker:
-        settings = self.settings
-        outbox = Outbox(
-            max_events=settings.max_queue_events,
-            max_bytes=settings.max_queue_bytes,
-            batch_events=min(settings.batch_size, sink.max_batch_events or sys.maxsize),
-            batch_bytes=min(settings.batch_bytes, sink.max_batch_bytes or sys.maxsize),
-        )
-        disk = None
-        if settings.spool_dir is not None:
-            disk = DiskWriter(
-                outbox,
-                Spool.of(sink, settings),
-                spill=settings.overflow == "spill",
-                write_ahead=settings.durability == "disk",
-                interval=settings.flush_interval_seconds,
-                troubles=self._troubles,
-            )
-        return Worker(
-            outbox,
-            Delivery(sink, timeout=settings.timeout, troubles=self._troubles),
-            disk,
-            interval=settings.flush_interval_seconds,
-            troubles=self._troubles,
-        )
-
-    def _make_stages(self) -> list[Stage]:
-        from llmobs.pipeline.cost import Pricing
-        from llmobs.pipeline.redaction import Redactor, redacting
-
-        settings = self.settings
-        redact = settings.redact_pii or settings.capture_content == "redacted"
-        redactor = None
-        if redact or settings.redactor is not None:
-            redactor = Redactor(text=redacting if redact else None, extra=settings.redactor)
-        identity = Identity(
-            client=_client_info(),
-            project_id=settings.project_id,
-            service_name=settings.service_name,
-            environment=settings.environment,
-            release=settings.release,
-        )
-        self._price = Price(Pricing(settings.prices))
-        return [
-            CompleteStage(identity),
-            Redact(redactor, keep_content=settings.capture_content != "metadata"),
-            self._price,
-        ]
+        return build(self.settings, self._troubles, wake=self._wake)
 
     def collect(self, collector: Callable[[Event], object] | None) -> None:
         """
@@ -252,8 +167,6 @@ class Recording(LogByRun):
                 entry.done(None, None)
 
     def _keeps(self, event: Event, run: Run | None, failed: bool) -> bool:
-        if failed and self._keep_errors:
-            return True
         if run is None:
             return is_sampled(event.run_id, self._sample_rate)
         if run.sampled is None:
@@ -392,16 +305,6 @@ def collecting(collector: Callable[[Event], object]) -> Iterator[None]:
             client.collect(before)
 
 
-def _client_info() -> ClientInfo:
-    from llmobs import __version__
-
-    return ClientInfo(
-        hostname=socket.gethostname(),
-        sdk_version=__version__,
-        platform=f"python {platform.python_version()} {sys.platform}",
-    )
-
-
 class AsyncClient(Recording):
     """
     A client that delivers in the caller's event loop, on asyncio or trio.
@@ -426,7 +329,7 @@ class AsyncClient(Recording):
         if self._pipeline is not None:
             self._pipeline.intake.reopen()
             self._life = Life(self._serve, self._forget)
-            await self._life.start(self._price.warm_up)
+            await self._life.start(self._pipeline.price.warm_up)
         return self
 
     async def __aexit__(

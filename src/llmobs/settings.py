@@ -24,6 +24,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from llmobs.errors import ConfigurationError
+from llmobs.events import Event
+from llmobs.policy import Drop, Judge, Rules, Stage
 from llmobs.printable import one_line
 from llmobs.values import readable
 
@@ -86,8 +88,24 @@ class Settings(BaseSettings):
     sample_rate: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 1.0
     """Share of runs to keep, 0 to 1. All events of a run are kept, or none."""
 
-    always_keep_errors: bool = False
-    """Keep events that report failures even when their run is not sampled."""
+    tail_sampling: str | Callable[..., Any] | None = None
+    """
+    Which runs to keep once they are over: any of ``errors``, ``slow>5s``, ``cost>0.05`` (US dollars),
+    and ``rate=0.1`` of the rest, separated by commas; or a function of a run's events that returns
+    whether to keep it, or the share of runs like it to keep. None keeps all.
+    """
+
+    tail_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
+    """Bytes of events that may wait for ``tail_sampling``; beyond, the run that waits longest is kept."""
+
+    tail_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
+    """Seconds a run may wait for ``tail_sampling``; one that is not over by then is kept."""
+
+    stages: Sequence[Any] = ()
+    """
+    Your own functions of an event, in order, that may change it or drop it (`llmobs.Stage`,
+    `llmobs.Drop`); they see it before redaction. A keyword only.
+    """
 
     redact_pii: bool = True
     """Replace e-mail addresses, card numbers, API keys and tokens before anything is stored or sent."""
@@ -161,6 +179,20 @@ class Settings(BaseSettings):
         if isinstance(value, Sequence) and not value:
             raise ValueError("must name at least one sink")
         return value
+
+    @field_validator("tail_sampling", mode="after")
+    @classmethod
+    def _tail_rules_are_readable(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return Rules.parse(value)
+        return value
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _stages_can_be_called(cls, value: Any) -> Any:
+        if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+            raise ValueError("must be a list of functions, each of one event")
+        return tuple(Stage.of(stage) for stage in value)
 
     @field_validator("spool_dir", mode="after")
     @classmethod
@@ -266,7 +298,10 @@ class SettingsKeywords(TypedDict, total=False):
     environment: str
     release: str | None
     sample_rate: float
-    always_keep_errors: bool
+    tail_sampling: str | Judge | None
+    tail_bytes: int
+    tail_seconds: float
+    stages: Sequence[Stage | Callable[[Event], Event | Drop | None]]
     redact_pii: bool
     redactor: Callable[[str], str] | None
     capture_content: CaptureContent

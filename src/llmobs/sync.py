@@ -34,8 +34,7 @@ from llmobs.pipeline.delivery import CLOSE_SECONDS
 from llmobs.pipeline.intake import Complete
 from llmobs.pipeline.outbox import Done
 from llmobs.pipeline.ownloop import OwnLoop
-from llmobs.pipeline.pipeline import LAST_STAGES_SECONDS
-from llmobs.pipeline.stages import Stage
+from llmobs.pipeline.pipeline import LAST_STAGES_SECONDS, Pipeline
 from llmobs.pipeline.statistics import DropReason, FlushReport
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.pipeline.worker import LAST_WRITE_SECONDS
@@ -183,12 +182,12 @@ class Client(Recording):
     _closed = False
     _starting = False
 
-    def _make_stages(self) -> list[Stage]:
-        stages = super()._make_stages()
+    def _build(self) -> Pipeline:
+        pipeline = super()._build()
         if self.settings.durability == "disk":
             # It takes a second, for which the first events would wait in memory.
-            self._price.warm_up_now()
-        return stages
+            pipeline.price.warm_up_now()
+        return pipeline
 
     def _wake(self) -> None:
         # The first event starts the thread; until it listens, every event may come here.

@@ -415,10 +415,15 @@ async def test_sampling_keeps_or_drops_whole_runs() -> None:
 
 async def test_errors_are_kept_when_asked() -> None:
     sink = ScriptedSink()
-    async with AsyncClient(sink=sink, sample_rate=0, always_keep_errors=True) as client:
+    async with AsyncClient(
+        sink=sink, tail_sampling="errors", tail_seconds=0.01, flush_interval_seconds=0.001
+    ) as client:
         log(client, 5)
-        client.log_error("r", "boom")
-        log(client, 1, error="bad")
+        client.log_error("r1", "boom")
+        client.log_prompt_call("r2", "p", "m", "a", error="bad")
+        with anyio.fail_after(20):
+            while client.statistics().pending:
+                await anyio.sleep(0.005)
     assert [str(event.event_type) for event in sink.events] == ["error", "prompt_call"]
 
 

@@ -100,6 +100,8 @@ class Intake:
         self._refused = 0
         self._closed = False
         self.dropped: dict[str, int] = dict.fromkeys(DropReason, 0)
+        self.stage_failures = 0
+        """Events that went on without what a stage of the application's would have done to them."""
         for outbox in self.outboxes:
             outbox.reset(self._lock)
             outbox.changed = self._changed
@@ -335,6 +337,11 @@ class Intake:
             outbox.drop(gone, DropReason.QUEUE_FULL, outcomes)
         return True
 
+    def count_stage_failures(self, count: int) -> None:
+        """Count *count* events that went on as they were."""
+        with self._lock:
+            self.stage_failures += count
+
     def give_up(self, reasons: Sequence[DropReason]) -> int:
         """Drop all that is here, for each outbox's own reason; return how many events that was."""
         outcomes: list[Outcome] = []
@@ -395,6 +402,7 @@ class Intake:
                 "delivered": outbox.delivered,
                 "dropped": dropped,
                 "spooled": outbox.spooled,
+                "stage_failures": self.stage_failures,
                 "pending": self.pending + outbox.pending,
                 "queue_events": len(self._line) + len(outbox.line),
                 "queue_bytes": self._line.bytes + outbox.line.bytes,

@@ -10,6 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from llmobs.pipeline.intake import Intake
+from llmobs.pipeline.prepare import Price
 from llmobs.pipeline.stages import Stages
 from llmobs.pipeline.statistics import Statistics, combine
 from llmobs.pipeline.worker import Worker
@@ -26,12 +27,16 @@ class Pipeline:
         intake: Where events enter.
         stages: What they pass through.
         workers: Who delivers them, one per sink.
+        price: The stage that loads its table before it is needed.
     """
 
-    def __init__(self, intake: Intake, stages: Stages, workers: Sequence[Worker]) -> None:
+    def __init__(
+        self, intake: Intake, stages: Stages, workers: Sequence[Worker], price: Price
+    ) -> None:
         self.intake = intake
         self.stages = stages
         self.workers = workers
+        self.price = price
         self._stopped: anyio.Event | None = None
 
     @property

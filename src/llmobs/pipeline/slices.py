@@ -74,6 +74,10 @@ class Slices:
         self.end = time.perf_counter() + SLICE_SECONDS
         """When to `rest`, on the clock ``time.perf_counter``."""
 
+    def is_over(self) -> bool:
+        """Whether to `rest` now."""
+        return time.perf_counter() > self.end
+
     async def rest(self) -> None:
         """Let other tasks run, and in turn other threads; begin the next slice."""
         self._rests += 1

@@ -17,6 +17,7 @@ from llmobs.guard import foreign_code
 from llmobs.pipeline.intake import Entry, Intake
 from llmobs.pipeline.slices import Slices, Steps, finish
 from llmobs.pipeline.statistics import DropReason
+from llmobs.pipeline.tail import TailSampler
 from llmobs.pipeline.wakeup import Wakeup
 
 __all__ = ["Stage", "Stages", "Steadily"]
@@ -78,6 +79,7 @@ class Stages:
     Args:
         intake: Where events come from, and who hands them over.
         stages: What is done to each, in this order.
+        tail: Holds what they have finished until its run is decided; None holds nothing.
         interval: Seconds a first event waits for company.
         at_once: A first event does not wait; further ones do, for that long after it.
         hurried: Called when what was handed over is to leave at once.
@@ -88,12 +90,14 @@ class Stages:
         intake: Intake,
         stages: Sequence[Stage],
         *,
+        tail: TailSampler | None = None,
         interval: float,
         at_once: bool,
         hurried: Callable[[], object],
     ) -> None:
         self.intake = intake
         self.stages = stages
+        self._tail = tail
         self._interval = interval
         self._at_once = at_once
         self._hurried = hurried
@@ -116,6 +120,8 @@ class Stages:
         self._hurry_seq = 0
         self._flushes: list[tuple[int, anyio.Event]] = []
         self.intake.requeue_all()
+        if self._tail is not None:
+            self._tail.reset()
         for stage in self.stages:
             stage.reset()
 
@@ -157,10 +163,13 @@ class Stages:
         intake = self.intake
         while True:
             if not intake.waiting:
+                await self._decide()
                 self._announce_flushes()
-                if self._stopping and intake.close_if_empty():
-                    return
-                await self._wakeup.wait()
+                if self._stopping:
+                    self._keep_undecided()
+                    if intake.close_if_empty():
+                        return
+                await self._wakeup.wait(self._tail.next_deadline() if self._tail else None)
                 continue
             since = time.monotonic()
             await self._linger(since)
@@ -191,7 +200,10 @@ class Stages:
             end = len(self.stages)
             finished = [e for e in entries if e.stage == end or e.drop is not None]
             unfinished = [e for e in entries if e.stage < end and e.drop is None]
+            if self._tail is not None:
+                finished = self._tail.sift(finished)
             self.intake.finish_batch(finished, unfinished, since)
+        await self._decide()
         if self._stopping or any(entry.seq <= hurry for entry in entries):
             self._hurried()
         self._announce_flushes()
@@ -202,6 +214,14 @@ class Stages:
             due = [e for e in entries if e.stage == number and e.drop is None]
             if due:
                 await stage.run(due, slices)
+
+    async def _decide(self) -> None:
+        if self._tail is not None and (gone := await self._tail.decide()):
+            self.intake.release(gone, time.monotonic())
+
+    def _keep_undecided(self) -> None:
+        if self._tail is not None and (gone := self._tail.keep_all()):
+            self.intake.release(gone, time.monotonic())
 
     def pass_now(self, entry: Entry) -> bool:
         """Take one event through the stages without a pause; tell whether it is to be kept."""
@@ -231,6 +251,7 @@ class Stages:
             if self.intake.is_waiting(seq):
                 waiting.append((seq, event))
             else:
+                self._keep_undecided()
                 event.set()
         self._flushes = waiting
 

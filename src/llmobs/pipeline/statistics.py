@@ -77,6 +77,8 @@ class Statistics(Struct, frozen=True, kw_only=True):
     """Estimated memory of the queued ones."""
     replayed: int = 0
     """Events delivered from the spool, those of earlier and other processes included."""
+    stage_failures: int = 0
+    """Events that went on without what one of your ``stages`` would have done, as it failed or took too long."""
     retries: int = 0
     """Delivery attempts beyond the first."""
     state: SinkState = SinkState.IDLE
@@ -147,6 +149,7 @@ def combine(parts: dict[str, Statistics]) -> Statistics:
         queue_events=total("queue_events"),
         queue_bytes=total("queue_bytes"),
         replayed=total("replayed"),
+        stage_failures=max(part.stage_failures for part in parts.values()) if parts else 0,
         retries=total("retries"),
         state=states[-1].state if states else SinkState.IDLE,
         last_error=errors[-1] if errors else None,

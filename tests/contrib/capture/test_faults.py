@@ -14,10 +14,12 @@ from llmobs import Client, PromptCallEvent
 from llmobs.contrib import httpx as door
 from llmobs.contrib import openai as openai_door
 from llmobs.contrib.httpx import RecordingTransport
+from llmobs.sightings import sightings
 from llmobs.sinks.memory import MemorySink
 from llmobs.testing import CapturedEvents
 from tests.contrib.corpus import js, sse
 from tests.contrib.corpus.openai_chat import chunk, said
+from tests.helpers import poll
 
 from .scenarios import ANTHROPIC, OPENAI, see, see_async, streamed
 
@@ -254,12 +256,14 @@ def test_a_bomb_in_gzip(events: CapturedEvents, llmobs_client: Client) -> None:
 
 
 class Keeping:
-    """A client that samples no run, and keeps errors; what it delivered is in ``events``."""
+    """A client that keeps runs with errors alone; what it delivered is in ``events``."""
 
     def __init__(self, llm_server: str) -> None:
         sink = MemorySink()
         self.events = sink.events
-        self.client = Client(sink=sink, sample_rate=0.0, always_keep_errors=True)
+        self.client = Client(
+            sink=sink, tail_sampling="errors", tail_seconds=0.01, flush_interval_seconds=0.01
+        )
         self.gpt = openai.OpenAI(base_url=f"{llm_server}/v1", api_key="any", max_retries=0)
         self.claude = anthropic.Anthropic(base_url=llm_server, api_key="any", max_retries=0)
         for sdk in (self.gpt, self.claude):
@@ -267,7 +271,8 @@ class Keeping:
 
     def see(self, call: tuple[str, dict[str, Any]], stop_after: int | None = None) -> list[Any]:
         see(self.claude if call[0].startswith("messages") else self.gpt, call, stop_after)
-        self.client.flush()
+        sightings.settle(self.client)
+        poll(lambda: self.client.statistics().pending == 0)  # a flush would keep everything
         return [event.status for event in self.events if isinstance(event, PromptCallEvent)]
 
 
@@ -283,7 +288,7 @@ def keeping(llm_server: str) -> Iterator[Keeping]:
 def test_what_fails_in_a_stream_is_kept_of_a_run_that_is_not(
     name: str, fault: str, keeping: Keeping
 ) -> None:
-    """``always_keep_errors`` decides when the answer ends, before it is read."""
+    """It is decided by what the answer turns out to be once it is read."""
     keeping.events.clear()
     assert keeping.see(CALLS[name]) == []
     assert keeping.see(faulty(CALLS[name], fault)) == ["error"]

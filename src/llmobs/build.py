@@ -1,0 +1,166 @@
+"""A client's pipeline, built from its settings."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from llmobs.events import ClientInfo
+from llmobs.guard import Troubles
+from llmobs.pipeline.delivery import Delivery
+from llmobs.pipeline.disk_writer import WRITE_AHEAD_SECONDS, DiskWriter
+from llmobs.pipeline.intake import Intake
+from llmobs.pipeline.outbox import Outbox
+from llmobs.pipeline.pipeline import Pipeline
+from llmobs.pipeline.prepare import Complete, Identity, Price, Redact
+from llmobs.pipeline.spool import Spool
+from llmobs.pipeline.stages import Stages
+from llmobs.pipeline.tail import TailSampler
+from llmobs.pipeline.user_code import UserCode
+from llmobs.pipeline.user_stages import UserStage
+from llmobs.pipeline.worker import Worker
+
+if TYPE_CHECKING:
+    from llmobs.pipeline.sink import Sink
+    from llmobs.settings import Settings
+
+__all__ = ["build"]
+
+
+def build(settings: Settings, troubles: Troubles, *, wake: Callable[[], object]) -> Pipeline:
+    """
+    Return the pipeline that *settings* describe; nothing runs yet.
+
+    Args:
+        settings: Of the client.
+        troubles: Where trouble is logged.
+        wake: Called when something was recorded and nothing runs.
+
+    Raises:
+        ConfigurationError: A sink cannot be built, or the spool's directory cannot be written.
+    """
+    from llmobs.sinks import resolve
+
+    workers = [_worker(sink, settings, troubles) for sink in resolve(settings.sink, settings)]
+    intake = Intake(
+        [worker.outbox for worker in workers],
+        max_events=settings.max_queue_events,
+        max_bytes=settings.max_queue_bytes,
+        overflow=settings.overflow,
+        block_timeout=settings.timeout,
+    )
+    intake.wake = wake
+    price = _price(settings)
+    redact = _redact(settings)
+
+    def hurry() -> None:
+        for worker in workers:
+            worker.hurry()
+
+    interval, on_disk = settings.flush_interval_seconds, settings.durability == "disk"
+    stages = Stages(
+        intake,
+        [
+            _complete(settings),
+            *_of_users(settings, intake, troubles),
+            redact,
+            price,
+            *_of_users(settings, intake, troubles, after=redact),
+        ],
+        tail=_tail(settings, troubles),
+        interval=min(interval, WRITE_AHEAD_SECONDS) if on_disk else interval,
+        at_once=on_disk,
+        hurried=hurry,
+    )
+    return Pipeline(intake, stages, workers, price)
+
+
+def _worker(sink: Sink, settings: Settings, troubles: Troubles) -> Worker:
+    outbox = Outbox(
+        max_events=settings.max_queue_events,
+        max_bytes=settings.max_queue_bytes,
+        batch_events=min(settings.batch_size, sink.max_batch_events or sys.maxsize),
+        batch_bytes=min(settings.batch_bytes, sink.max_batch_bytes or sys.maxsize),
+    )
+    disk = None
+    if settings.spool_dir is not None:
+        disk = DiskWriter(
+            outbox,
+            Spool.of(sink, settings),
+            spill=settings.overflow == "spill",
+            write_ahead=settings.durability == "disk",
+            interval=settings.flush_interval_seconds,
+            troubles=troubles,
+        )
+    return Worker(
+        outbox,
+        Delivery(sink, timeout=settings.timeout, troubles=troubles),
+        disk,
+        interval=settings.flush_interval_seconds,
+        troubles=troubles,
+    )
+
+
+def _complete(settings: Settings) -> Complete:
+    from llmobs import __version__
+
+    identity = Identity(
+        client=ClientInfo(
+            hostname=socket.gethostname(),
+            sdk_version=__version__,
+            platform=f"python {platform.python_version()} {sys.platform}",
+        ),
+        project_id=settings.project_id,
+        service_name=settings.service_name,
+        environment=settings.environment,
+        release=settings.release,
+    )
+    return Complete(identity, 1 / settings.sample_rate if settings.sample_rate else 1.0)
+
+
+def _redact(settings: Settings) -> Redact:
+    from llmobs.pipeline.redaction import Redactor, redacting
+
+    redacts = settings.redact_pii or settings.capture_content == "redacted"
+    redactor = None
+    if redacts or settings.redactor is not None:
+        redactor = Redactor(text=redacting if redacts else None, extra=settings.redactor)
+    return Redact(redactor, keep_content=settings.capture_content != "metadata")
+
+
+def _price(settings: Settings) -> Price:
+    from llmobs.pipeline.cost import Pricing
+
+    return Price(Pricing(settings.prices))
+
+
+def _of_users(
+    settings: Settings, intake: Intake, troubles: Troubles, *, after: Redact | None = None
+) -> list[UserStage]:
+    return [
+        UserStage(
+            stage.function,
+            UserCode(),
+            count_failures=intake.count_stage_failures,
+            redact=after,
+            troubles=troubles,
+        )
+        for stage in settings.stages
+        if stage.after_redaction is (after is not None)
+    ]
+
+
+def _tail(settings: Settings, troubles: Troubles) -> TailSampler | None:
+    if settings.tail_sampling is None:
+        return None
+    return TailSampler(
+        settings.tail_sampling,  # type: ignore[arg-type] # what was a text is `Rules` now
+        max_bytes=settings.tail_bytes,
+        seconds=settings.tail_seconds,
+        sample_rate=settings.sample_rate,
+        code=UserCode(),
+        troubles=troubles,
+    )
