@@ -19,6 +19,21 @@ BEYOND_THE_CORE = (
     "support_tests/test_kafka_broker.py",
     "support_tests/test_kafka_shared.py",
     "processes/test_celery.py",
+    # Every way to end, on every destination, under every server: the core has each of them once.
+    "processes/test_destinations.py",
+    "processes/test_spooled.py",
+    "servers/test_signals.py::test_everything_recorded_arrives[hypercorn",
+    "servers/test_signals.py::test_everything_recorded_arrives[granian",
+    "servers/test_signals.py::test_everything_recorded_arrives[uvicorn --loop",
+    "servers/test_start.py::test_a_wrong_setting_stops_the_start_with_its_words[hypercorn",
+    "servers/test_start.py::test_a_wrong_setting_stops_the_start_with_its_words[granian",
+    # Heavy SDKs; the core has their wires, in tests/contrib/capture/test_corpus.py.
+    "contrib/capture/test_sdks.py",
+    "contrib/capture/test_faults.py",
+    "contrib/test_joining.py",
+    "contrib/test_langchain_real.py",
+    "contrib/test_opentelemetry_real.py",
+    "example_apps/test_langchain_worker.py",
     "servers/test_django.py",
     "contrib/django/test_versions.py",  # an environment of its own
     "contrib/django/test_runners.py",
