@@ -9,7 +9,7 @@ WORKERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check lint types bench docs clean constraints
+.PHONY: help demo test test-all check lint types instructions bench docs clean constraints
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -39,7 +39,7 @@ test: $(VENV)/.dev ## Run the tests of the core; of one room: make test ARGS=tes
 test-all: $(VENV)/.dev ## Run the tests beyond the core: brokers of their own, outages, other languages
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m beyond $(ARGS)
 
-check: lint types ## Lint and types
+check: lint types instructions ## Lint, types, and what capture costs its caller in instructions
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
@@ -48,6 +48,9 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/pyright
+
+instructions: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.instructions
 
 bench: $(VENV)/.dev ## Measure against the budgets and beside peers (quiet machine, about half an hour)
 	@$(BIN)/python -m benchmarks

@@ -23,10 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 
-from benchmarks.harness import ROOT
+from benchmarks import PYTHON, ROOT
 
-PYTHON = "BENCHMARKS_PYTHON"
-"""Environment variable with our interpreter, for samples that run with a peer's."""
 _MARKER = re.compile(rb"event-[a-j]{6,};")
 _COUNT = "/benchmarks/count"
 

@@ -19,16 +19,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from benchmarks import PYTHON, ROOT, peers
+
 if TYPE_CHECKING:  # samples of peers run in environments without it
     from rich.console import Console
-
-ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".cache" / "benchmarks"
-"""Throw-away files: peers, virtual environments, stores. Ignored by git."""
 
 SECONDS_PER_SAMPLE = 180
 PEER_ROUNDS = 3
@@ -140,8 +137,6 @@ def interleave(module: str, variants: Sequence[str], *, rounds: int, quick: bool
     A variant named as a peer runs with the interpreter of that peer's environment, in the first
     rounds. One that cannot run here (a package is missing) is left out, and said on the terminal.
     """
-    from benchmarks import peers
-
     samples = Samples()
     missing: set[str] = set()
     for number in range(rounds):
@@ -170,8 +165,6 @@ class NotMeasuredError(RuntimeError):
 
 def _run(python: str, module: str, variant: str, quick: bool) -> dict[str, float]:
     """One sample, in a group of processes that ends with it."""
-    from benchmarks.collector import PYTHON
-
     process = subprocess.Popen(
         [python, "-m", "benchmarks.harness", module, variant, str(int(quick))],
         cwd=ROOT,

@@ -8,7 +8,8 @@ import sys
 import time
 import venv
 
-from benchmarks.harness import CACHE, ROOT, Budget, Result, Samples, console
+from benchmarks import CACHE, ROOT
+from benchmarks.harness import Budget, Result, Samples, console
 
 TITLE = "Import time and base install"
 _PROGRAMS = {

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from http.client import HTTPConnection
 from typing import Any
 
-from benchmarks import peers
+from benchmarks import ROOT, peers
 from benchmarks.collector import collector
-from benchmarks.harness import ROOT, Budget, Result, interleave
+from benchmarks.harness import Budget, Result, interleave
 from benchmarks.workload import calls
 
 TITLE = "1,000 queued events, then the end of the process: events that arrive"

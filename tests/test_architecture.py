@@ -129,6 +129,29 @@ def test_imports_point_down(module: str, path: Path) -> None:
             assert (theirs, their_place) < (mine, place), f"{module} imports upwards: {name}"
 
 
+@pytest.mark.parametrize("root", [ROOT, ROOT.parent.parent / "benchmarks"], ids=lambda r: r.name)
+def test_no_modules_import_each_other(root: Path) -> None:
+    """Nor for types alone; but for the roof, which everything may ask for the version."""
+    found = {
+        ".".join((root.name, *path.relative_to(root).with_suffix("").parts)): path
+        for path in root.rglob("*.py")
+    }
+    found = {name.removesuffix(".__init__"): path for name, path in found.items()}
+    left = {name: {*_imported(path)} & {*found} - {name, "llmobs"} for name, path in found.items()}
+    while free := {name for name, imported in left.items() if not imported}:
+        left = {name: of - free for name, of in left.items() if name not in free}
+    assert not left, f"in a circle, or above one: {sorted(left)}"
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
 def test_the_roof_shows_floors_zero_one_and_four() -> None:
     assert not any(
         name.split(".")[0] in FLOORS[LOWEST_DOOR] for name in imports(ROOT / "__init__.py")

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.harness import CACHE, ROOT
+from benchmarks import CACHE, ROOT
 
 PINS: dict[str, tuple[str, ...]] = {
     "opentelemetry": (

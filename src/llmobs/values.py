@@ -59,6 +59,8 @@ COST_OF_KEYS: Final = 20
 """Nodes that a key costs which is no text."""
 KEY_CHARS: Final = 32
 """Characters of a key that the round figure for an entry holds."""
+MAX_WORD: Final = 2**63
+"""Whole numbers below it are held by the round figure for an entry."""
 MAX_CHARS: Final = 16 * 1024 * 1024
 """Characters of one value after which further texts are left out."""
 MAX_REPR: Final = 1_000
@@ -103,14 +105,19 @@ def take(value: Any) -> tuple[Any, int]:
             copy = value.copy()  # at once: another thread may be changing the original
             size = 64 + 96 * len(copy)
             for key, item in copy.items():
-                if type(item) is str:
-                    size += len(item) if item.isascii() else getsizeof(item)
-                elif type(item) not in _SCALARS:
-                    break
                 if type(key) is not str:
                     break
+                if len(key) > KEY_CHARS:
+                    size += getsizeof(key)
+                if type(item) is str:
+                    size += len(item) if item.isascii() else getsizeof(item)
+                elif type(item) is int:
+                    if not -MAX_WORD < item < MAX_WORD:
+                        size += item.bit_length() // 8
+                elif item is not None and type(item) not in _PLAIN:
+                    break
             else:
-                return copy, size + _beyond(copy.values()) + _keys(copy)
+                return copy, size
         walk = _Walk()
         return walk.value(value, 0, None), walk.size
     except Exception:  # noqa: BLE001 - hostile metaclasses, another thread at work, no stack left
@@ -316,7 +323,7 @@ def texts(values: Any) -> tuple[str, ...]:
 
     Iterators are not used up: they may be the caller's, and may not end.
     """
-    if values is None:
+    if values is None or (type(values) is tuple and not values):
         return ()
     if type(values) is list and len(values) <= _FLAT and _are(_are_text, values):
         return tuple(values)

@@ -229,7 +229,9 @@ class Log(RecordedRun):
         if finish_reason is not None:
             event.finish_reason, size = kept(finish_reason, size)
         if cost_usd is not None:
-            event.cost_usd, size = kept(cost_usd, size)
+            if type(cost_usd) is not float:
+                cost_usd, size = kept(cost_usd, size)
+            event.cost_usd = cost_usd
         if tokens_cached is not None:
             event.tokens_cached, size = kept(tokens_cached, size)
         if tokens_cache_write is not None:
@@ -271,7 +273,8 @@ class Log(RecordedRun):
         if service_name is not None:
             event.service_name, size = kept(service_name, size)
         if metadata is not None:
-            event.metadata, size = kept(metadata, size)
+            event.metadata, more = take(metadata)
+            size += more
         if timestamp is not None:
             event.timestamp, size = kept(timestamp, size)
         if unknown:

@@ -12,8 +12,7 @@ from llmobs.errors import DeliveryError, LLMObsError, SinkRejectedError, SinkUna
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.statistics import DropReason
 from llmobs.sentinel._mapping import to_prompt_call
-from llmobs.sentinel._producers import sink_options
-from llmobs.sentinel.config import SentinelConfig
+from llmobs.sentinel.config import SentinelConfig, sink_options
 from llmobs.sentinel.events import PromptInfo, ResponseInfo, TelemetryEvent
 from llmobs.sentinel.exceptions import (
     ConfigurationError,
