@@ -50,6 +50,7 @@ __all__ = [
     "clean_text",
     "decode",
     "encode",
+    "encode_strictly",
     "fields_of",
     "identifier",
     "readable",
@@ -111,6 +112,16 @@ def encode(value: Any) -> bytes:
         if tag is not None:
             plain = {"event_type": str(tag), **_without_defaults(value, plain)}
         return _encoder.encode(plain)
+
+
+def encode_strictly(value: Any) -> bytes:
+    """
+    Return *value* as `encode` does.
+
+    Raises:
+        Exception: JSON cannot hold it as it is, where `encode` would replace something.
+    """
+    return _encoder.encode(value)
 
 
 def decode(data: bytes | str) -> AnyEvent:

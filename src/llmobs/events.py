@@ -346,7 +346,7 @@ def is_failure(status: Any, error: Any = None) -> bool:
     if not issubclass(type(status), str):
         return error is not None
     if type(status) is not str:
-        status = text_of(status)
+        status = status._value_ if type(status) is Status else text_of(status)
     if status == Status.CANCELLED:  # somebody changed their mind; nothing broke
         return False
     return status in _FAILURES or error is not None

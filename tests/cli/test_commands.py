@@ -42,7 +42,7 @@ class TestRuns:
             "11-21",
             "12:01:00",
             "-",
-            "-",
+            "running",
             "30",
             "ms",
             "1",
@@ -249,9 +249,9 @@ class TestCost:
         result = cli("cost")
         table = [line.split() for line in lines_of(result.stdout)]
         assert table == [
-            ["model", "calls", "failed", "in", "cached", "out", "mean", "cost"],
-            ["gpt-4o", "1", "0", "1,200", "1,024", "45", "450", "ms", "$0.001200"],
-            ["mine", "2", "1", "5", "0", "6", "30", "ms", "unknown"],
+            ["model", "calls", "failed", "in", "cached", "out", "p50", "p95", "cost"],
+            ["gpt-4o", "1", "0", "1,200", "1,024", "45", "450", "ms", "450", "ms", "$0.001200"],
+            ["mine", "2", "1", "5", "0", "6", "30", "ms", "30", "ms", "unknown"],
             ["total", "3", "1", "1,205", "1,024", "51", "≥$0.001200"],
         ]
         assert "1 of 3 calls (mine)" in result.stderr

@@ -40,12 +40,14 @@ def say(cli_result: object) -> None:
         "UPDATE runs SET started = 'yesterday', tokens_input = x'00', latency_ms = 'x'",
         "UPDATE runs SET started = 9223372036854775807, ended = -9223372036854775807",
         "UPDATE events SET timestamp = 9223372036854775807, latency_ms = 1.7e308",
-        "UPDATE events SET body = replace(hex(zeroblob(2000)), '0', '[')",
-        "UPDATE events SET body = x'ff00fe'",
+        "UPDATE bodies SET body = replace(hex(zeroblob(2000)), '0', '[')",
+        "UPDATE bodies SET body = x'ff00fe'",
+        "UPDATE bodies SET body = '{\"prompt\": [\x01AAAAAAAAAAA]}'",
+        "UPDATE rollups SET calls = 'x', latencies = x'ffff0000ffff', hour = 'noon'",
         "UPDATE events SET run_id = CAST(x'72ff' AS TEXT)",
         "UPDATE runs SET run_id = CAST(x'72ff' AS TEXT), name = x'fffe' WHERE run_id = 'run-chat'",
         "DROP TABLE runs",
-        "ALTER TABLE events RENAME COLUMN body TO other",
+        "ALTER TABLE bodies RENAME COLUMN body TO other",
     ],
 )
 def test_rows_that_make_no_sense(
@@ -60,7 +62,8 @@ def test_some_rows_do_not_hide_the_others(invoke: CLI, tmp_path: Path, command: 
     path = write_store(tmp_path / "llmobs.db", [call("good", model="gpt-4o"), call("bad", 1)])
     damage(
         path,
-        "UPDATE events SET body = x'ff', latency_ms = 'x', tokens_input = 'y' WHERE run_id = 'bad'",
+        "UPDATE events SET latency_ms = 'x', tokens_input = 'y' WHERE run_id = 'bad'",
+        "UPDATE bodies SET body = x'ff' WHERE id = 2",
         "UPDATE runs SET latency_ms = 1.7e18, ended = 'z' WHERE run_id = 'bad'",
     )
     result = invoke(*(["show", "good"] if command[0] == "show" else command))

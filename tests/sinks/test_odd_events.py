@@ -161,7 +161,7 @@ async def test_what_cannot_be_encoded_is_plainer_or_refused_alone(
             raise RecursionError
         return codec.encode(event)
 
-    for place in ("llmobs.sinks.jsonl.encode", "llmobs.store.writer.encode"):
+    for place in ("llmobs.sinks.jsonl.encode", "llmobs.store.pieces.encode"):
         monkeypatch.setattr(place, encode)
     path = tmp_path / "x"
     events = [

@@ -111,7 +111,7 @@ class TestOneRun:
     def test_a_body_that_cannot_be_read_is_counted(self, tmp_path: Path) -> None:
         path = write_store(tmp_path / "llmobs.db", [call("r1"), call("r1", 1)])
         with sqlite3.connect(path) as connection:
-            connection.execute('UPDATE events SET body = \'{"event_type": "new"}\' WHERE id = 1')
+            connection.execute('UPDATE bodies SET body = \'{"event_type": "new"}\' WHERE id = 1')
         connection.close()
         with Reader(path) as reader:
             detail = reader.run("r1")

@@ -18,7 +18,7 @@ from llmobs.errors import LLMObsError, StoreNotFoundError
 
 __all__ = ["COMMANDS", "llmobs", "run"]
 
-COMMANDS: Final = ("runs", "show", "tail", "cost", "export", "import", "check", "spool")
+COMMANDS: Final = ("runs", "show", "tail", "cost", "export", "import", "check", "spool", "store")
 """A command is a function in a file of its own: its name, its parameters, its docstring's help."""
 
 

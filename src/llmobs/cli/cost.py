@@ -1,7 +1,8 @@
 """``llmobs cost``."""
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from contextlib import nullcontext
+from typing import Any, Final, get_args
 
 import click
 from msgspec.structs import asdict
@@ -21,21 +22,25 @@ __all__ = ["cost"]
 @store_option
 @click.option(
     "--by", type=click.Choice(get_args(GroupBy)), default="model", show_default=True,
-    help="Add up by model, provider, day (UTC) or route.",
+    help="What to add up by; days are UTC.",
 )  # fmt: skip
-@filters("user", "model", "name", "since")
+@filters("user", "session", "tag", "model", "name", "since", "until")
 @json_option
 def cost(store: str | None, by: GroupBy, json: bool, **which: Any) -> None:
-    """Add up calls, tokens and cost, per model or otherwise."""
+    """
+    Add up calls, tokens, cost and times, per model or otherwise.
+
+    p50 and p95 are how long half, and 95 of 100, of the calls took at most that did not fail. A call
+    with several tags counts for each of them, in the total once.
+    """
     where = run_filter(**which)
     remarks = notes()
     with open_store(store) as reader:
-        if remarks.is_terminal and not json:
-            with remarks.status("adding up"):
-                groups = reader.cost(by, where)
-        else:
+        quiet = json or not remarks.is_terminal
+        with nullcontext() if quiet else remarks.status("adding up"):
             groups = reader.cost(by, where)
-    total = _total(groups)
+            # By another key each call is in one group only.
+            total = _total(reader.cost("model", where) if by == "tag" else groups)
     if json:
         write_json({"by": by, "groups": groups, "total": asdict(total) | {"key": None}})
         return
@@ -44,6 +49,12 @@ def cost(store: str | None, by: GroupBy, json: bool, **which: Any) -> None:
         return
     out = console()
     out.print(_table(out, by, groups, total))
+    if total.calls and total.estimated_calls != total.calls:
+        remarks.print(
+            f"these are the calls that were kept; with their weights about"
+            f" {count(round(total.estimated_calls))} calls, {money(total.estimated_cost_usd)}",
+            style="dim",
+        )
     if total.unpriced:
         unknown = [one_line(group.key or "-", 40) for group in groups if group.unpriced]
         named = f" ({', '.join(unknown[:3])}{', …' if len(unknown) > 3 else ''})"
@@ -58,19 +69,22 @@ def cost(store: str | None, by: GroupBy, json: bool, **which: Any) -> None:
 
 
 def _total(groups: Sequence[CostGroup]) -> CostGroup:
-    known = [group.cost_usd for group in groups if group.cost_usd is not None]
-    return CostGroup(
-        key="total",
-        calls=sum(group.calls for group in groups),
-        failed=sum(group.failed for group in groups),
-        tokens_input=sum(group.tokens_input for group in groups),
-        tokens_output=sum(group.tokens_output for group in groups),
-        tokens_cached=sum(group.tokens_cached for group in groups),
-        cost_usd=sum(known) if known else None,
-        unpriced=sum(group.unpriced for group in groups),
-        uncounted=sum(group.uncounted for group in groups),
-        latency_ms=None,
-    )
+    """Return the sum of *groups*, without what cannot be added up: means and percentiles."""
+
+    def add(name: str) -> Any:
+        known = [value for group in groups if (value := getattr(group, name)) is not None]
+        return sum(known) if known or not name.endswith("_usd") else None
+
+    sums = {name: add(name) for name in CostGroup.__struct_fields__ if name in _ADDED}
+    rest = dict.fromkeys(CostGroup.__struct_fields__)
+    return CostGroup(**{**rest, **sums, "key": "total"})
+
+
+_ADDED: Final = (
+    "calls", "failed", "tokens_input", "tokens_output", "tokens_cached", "tokens_cache_write",
+    "tokens_reasoning", "cost_usd", "unpriced", "uncounted", "estimated_calls",
+    "estimated_cost_usd",
+)  # fmt: skip
 
 
 def _table(out: Console, by: GroupBy, groups: Sequence[CostGroup], total: CostGroup) -> Table:
@@ -87,7 +101,8 @@ def _table(out: Console, by: GroupBy, groups: Sequence[CostGroup], total: CostGr
         "in": sum_of(total.tokens_input, total.uncounted),
         "cached": count(total.tokens_cached),
         "out": sum_of(total.tokens_output, total.uncounted),
-        "mean": "",
+        "p50": "",
+        "p95": "",
         "cost": money(total.cost_usd, total.unpriced),
     }
     table.add_column(by, "total", no_wrap=True, overflow="ellipsis", ratio=1, footer_style="bold")
@@ -101,7 +116,8 @@ def _table(out: Console, by: GroupBy, groups: Sequence[CostGroup], total: CostGr
             Text(sum_of(group.tokens_input, group.uncounted)),
             Text(count(group.tokens_cached)),
             Text(sum_of(group.tokens_output, group.uncounted)),
-            Text(duration(group.latency_ms)),
+            Text(duration(group.latency_p50_ms)),
+            Text(duration(group.latency_p95_ms)),
             Text(money(group.cost_usd, group.unpriced)),
         )
     return table

@@ -36,7 +36,7 @@ LONG = 5_000
     "--type", "types", type=click.Choice([kind.value for kind in EventType]), multiple=True,
     help="Only events of this type; may be repeated.",
 )  # fmt: skip
-@filters("user", "status", "failed", "model", "name", "since")
+@filters("user", "session", "tag", "status", "failed", "model", "name", "since", "until")
 def export(
     store: str | None,
     output: Path | None,

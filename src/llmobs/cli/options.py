@@ -55,6 +55,8 @@ def _status(ctx: click.Context, option: click.Parameter, text: str | None) -> st
 
 _FILTERS: Final[dict[str, Callable[[Any], Any]]] = {
     "user": click.option("--user", metavar="ID", help="Only what this user asked for."),
+    "session": click.option("--session", metavar="ID", help="Only this session (conversation)."),
+    "tag": click.option("--tag", metavar="TAG", help="Only what carries this tag."),
     "status": click.option(
         "--status", metavar="STATUS", callback=_status,
         help=f"Only runs that ended so: ok, {', '.join(Status)}.",
@@ -71,6 +73,9 @@ _FILTERS: Final[dict[str, Callable[[Any], Any]]] = {
     "since": click.option(
         "--since", metavar="TIME", help="Only since then: 30m, 2h, 7d, today, 2026-11-21T14:00."
     ),
+    "until": click.option("--until", metavar="TIME", help="Only before then; as --since."),
+    "parent": click.option("--parent", metavar="RUN", help="Only runs that this run started."),
+    "trace": click.option("--trace", metavar="ID", help="Only runs of this W3C trace."),
     "client_run_id": click.option(
         "--client-run-id", metavar="ID", help="Only runs that an untrusted caller gave this id."
     ),
@@ -155,8 +160,8 @@ def named_run(reader: Reader, text: str) -> str:
     return latest[0].run_id
 
 
-def since_time(text: str | None) -> datetime | None:
-    """Read the option ``--since``."""
+def time_of(text: str | None, option: str) -> datetime | None:
+    """Read the options ``--since`` and ``--until``."""
     if text is None:
         return None
     now = datetime.now(UTC)
@@ -168,28 +173,38 @@ def since_time(text: str | None) -> datetime | None:
     except (ValueError, OverflowError):
         raise click.BadParameter(
             f"{text!r} is no time: write 30m, 2h, 7d, today, 2026-11-21 or 2026-11-21T14:00 (local; 14:00Z is UTC)",
-            param_hint="--since",
+            param_hint=option,
         ) from None
 
 
 def run_filter(
     user: str | None = None,
+    session: str | None = None,
+    tag: str | None = None,
     status: str | None = None,
     failed: bool = False,
     model: str | None = None,
     name: str | None = None,
     since: str | None = None,
+    until: str | None = None,
     run_id: str | None = None,
     client_run_id: str | None = None,
+    parent: str | None = None,
+    trace: str | None = None,
 ) -> RunFilter:
     """Return what the options of a command say about runs."""
     return RunFilter(
         run_id=run_id,
         client_run_id=client_run_id,
+        parent_run_id=parent,
+        trace_id=trace,
         user_id=user,
+        session_id=session,
+        tag=tag,
         status=status,
         failed=failed,
         model=model,
         name=name,
-        since=since_time(since),
+        since=time_of(since, "--since"),
+        until=time_of(until, "--until"),
     )

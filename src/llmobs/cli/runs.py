@@ -26,7 +26,10 @@ __all__ = ["runs"]
 @click.command()
 @store_option
 @limit_option(20, "How many at most.")
-@filters("user", "status", "failed", "model", "name", "since", "client_run_id")
+@filters(
+    "user", "session", "tag", "status", "failed", "model", "name", "since", "until", "parent", "trace",
+    "client_run_id",
+)  # fmt: skip
 @json_option
 def runs(store: str | None, limit: int, json: bool, **which: Any) -> None:
     """List runs, the latest first."""
@@ -58,7 +61,7 @@ def _table(found: list[RunSummary], out: Console) -> Table:
 
 
 def _status(run: RunSummary) -> Text:
-    status = "ok" if run.status == "success" else run.status or "-"
+    status = "ok" if run.status == "success" else run.status or ("running" if run.running else "-")
     word = str(run.http_status) if run.http_status else one_line(status, 16)
     if run.errors:
         word += f" ✗{run.errors}"

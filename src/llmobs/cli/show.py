@@ -12,7 +12,7 @@ from llmobs.cli.output import console, notes, write_json
 from llmobs.cli.text import duration, moment, money, one_line, sum_of
 from llmobs.cli.waterfall import Waterfall, end_of
 from llmobs.events import RunEvent
-from llmobs.store.records import RunDetail, RunSummary
+from llmobs.store.records import MAX_CHILDREN, RunDetail, RunSummary
 
 __all__ = ["show"]
 
@@ -32,7 +32,8 @@ def show(run: str, store: str | None, full: bool, limit: int, json: bool) -> Non
     with open_store(store) as reader:
         detail = reader.run(named_run(reader, run), limit=None if json else limit)
     if json:
-        write_json({"run": asdict(detail.summary), "events": detail.events})
+        children = [asdict(child) for child in detail.children]
+        write_json({"run": asdict(detail.summary), "children": children, "events": detail.events})
         return
     out = console()
     for line in _heading(detail, full):
@@ -55,7 +56,11 @@ def show(run: str, store: str | None, full: bool, limit: int, json: bool) -> Non
 def _heading(detail: RunDetail, full: bool) -> Iterator[Text]:
     run = detail.summary
     yield Text.assemble(("run ", "dim"), (one_line(run.run_id), "bold cyan"))
-    outcome = " ".join(filter(None, (str(run.http_status or ""), run.status or "open")))
+    outcome = " ".join(
+        filter(
+            None, (str(run.http_status or ""), run.status or ("running" if run.running else "open"))
+        )
+    )
     yield Text.assemble(
         (f"{one_line(run.name or run.kind or 'job')}  ", "bold"),
         (one_line(outcome), "red" if run.failed else "green" if run.status else "yellow"),
@@ -63,6 +68,21 @@ def _heading(detail: RunDetail, full: bool) -> Iterator[Text]:
     yield Text(" · ".join(_sums(run)))
     if about := _about(detail):
         yield Text(about, style="dim")
+    if run.parent_run_id:
+        yield Text.assemble(("parent run ", "dim"), (one_line(run.parent_run_id), "cyan"))
+    if detail.children:
+        yield Text("child runs", style="dim")
+    for child in detail.children:
+        status = child.status or ("running" if child.running else "open")
+        yield Text.assemble(
+            "  ",
+            (one_line(child.run_id), "cyan"),
+            f"  {one_line(child.name or child.kind or 'job', 60)}  ",
+            (one_line(status), "red" if child.failed else "green" if child.status else "yellow"),
+            f"  {duration(child.duration_ms)}",
+        )
+    if len(detail.children) == MAX_CHILDREN:
+        yield Text(f"  more with llmobs runs --parent {one_line(run.run_id)}", style="dim")
     for event in detail.events:
         if isinstance(event, RunEvent):
             if error := error_of(event):
@@ -92,7 +112,12 @@ def _about(detail: RunDetail) -> str:
         "service": run.service_name if run.service_name != "unknown_service" else None,
         "environment": run.environment,
         "project": run.project_id if run.project_id != "default" else None,
-        "tags": " ".join(dict.fromkeys(tag for event in detail.events for tag in event.tags)),
-        "trace": next((event.trace_id for event in detail.events if event.trace_id), None),
+        "release": run.release,
+        "tags": " ".join(
+            dict.fromkeys((*run.tags, *(tag for event in detail.events for tag in event.tags)))
+        ),
+        "trace": run.trace_id
+        or next((event.trace_id for event in detail.events if event.trace_id), None),
+        "stands for": f"{run.weight:g} runs" if run.weight != 1 else None,
     }
     return " · ".join(f"{name} {one_line(value, 60)}" for name, value in values.items() if value)

@@ -7,7 +7,7 @@ SQLite connections like to stay in one thread. So blocking sinks keep one thread
 
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import anyio
@@ -28,9 +28,12 @@ class BlockingThread:
 
     Args:
         name: Thread name, seen in debuggers.
+        idle: Called while there is no job; returns the seconds until it wants to be called again.
+            Not called in place.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, idle: Callable[[], float] | None = None) -> None:
+        self._idle = idle
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         # A daemon: whoever forgets to close must not hang the interpreter's exit.
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -46,8 +49,18 @@ class BlockingThread:
         return not self._running or self._thread.is_alive()
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._next()) is not None:
             job()
+
+    def _next(self) -> Callable[[], None] | None:
+        if self._idle is None:
+            return self._jobs.get()
+        pause = 0.0  # first the jobs that are there
+        while True:
+            try:
+                return self._jobs.get(timeout=pause)
+            except Empty:
+                pause = self._idle()
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run ``function(*args)`` in the thread; if the caller is cancelled, it still runs to its end."""

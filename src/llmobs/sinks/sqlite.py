@@ -1,16 +1,24 @@
 """The default sink: a SQLite file that several processes may share."""
 
 import os
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
+from llmobs.errors import ConfigurationError, LLMObsError
+from llmobs.guard import Troubles
 from llmobs.paths import check_directory, check_file
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.sinks import parse_options, path_of
+from llmobs.store.records import Keep
 from llmobs.store.writer import Writer
 
 __all__ = ["SQLiteSink"]
+
+TIDY_SECONDS: Final = 60.0
+"""Between two looks whether there is something to tidy."""
 
 _inherited: list[object] = []
 
@@ -20,17 +28,38 @@ class SQLiteSink:
     Writes batches in one transaction each, from one thread of its own; write-ahead logging lets
     others read and other processes write meanwhile. ``event_id`` is unique: redelivery is harmless.
 
+    Between batches it looks after the store, in steps of some milliseconds: what an older llmobs wrote
+    gets this one's form, and runs go that are not to be kept any more; sums by the hour stay.
+
     Args:
         path: The file, created with mode 0600 if missing, as are its parent directories.
+        keep_days: For how many days runs are kept after they ended. None, the default: for ever.
+        keep_bytes: How large the file may become before the oldest runs go. None, the default: as
+            large as it likes.
 
     Raises:
-        ConfigurationError: It cannot be written or made there.
+        ConfigurationError: It cannot be written or made there, or a limit is not above zero.
     """
 
     max_batch_events: int | None = None
     max_batch_bytes: int | None = None
 
-    def __init__(self, path: str | os.PathLike[str] = "llmobs.db") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = "llmobs.db",
+        *,
+        keep_days: float | None = None,
+        keep_bytes: int | None = None,
+    ) -> None:
+        for name, value in (("keep_days", keep_days), ("keep_bytes", keep_bytes)):
+            if value is not None and not value > 0:
+                raise ConfigurationError(
+                    f"{name} must be above 0, not {value}; leave it out to keep all"
+                )
+        self._keep_days = keep_days
+        self._keep_bytes = keep_bytes
+        self._tidy_at = 0.0
+        self._troubles = Troubles()
         self._path = Path(path).expanduser().absolute()  # whatever the working directory becomes
         check_file(self._path)
         check_directory(self._path.parent)  # the write-ahead log lies beside it
@@ -42,9 +71,9 @@ class SQLiteSink:
 
     @classmethod
     def from_url(cls, url: str, settings: Any) -> Self:
-        """Build one for ``sqlite:///path``."""
-        parse_options(url, {})
-        return cls(path_of(url, example="sqlite:///llmobs.db"))
+        """Build one for ``sqlite:///path?keep_days=30``."""
+        options = parse_options(url, {"keep_days": float, "keep_bytes": int})
+        return cls(path_of(url, example="sqlite:///llmobs.db"), **options)
 
     async def open(self) -> None:
         """
@@ -59,7 +88,7 @@ class SQLiteSink:
             _inherited.append((self._thread, self._writer))
             self._thread = self._writer = None
             self._pid = os.getpid()
-        thread = self._thread or BlockingThread("llmobs-sqlite")
+        thread = self._thread or BlockingThread("llmobs-sqlite", idle=self._tidy)
         try:
             self._writer = await thread.call(Writer, self._path)
         except BaseException:
@@ -79,7 +108,36 @@ class SQLiteSink:
             SinkRejectedError: Events that cannot be stored in any form; the others are.
         """
         assert self._thread is not None and self._writer is not None
-        await self._thread.call(self._writer.write, batch.events)
+        await self._thread.call(self._write, self._writer, batch)
+
+    def _write(self, writer: Writer, batch: Batch) -> None:
+        writer.write(batch.events)
+        self._tidy()  # else never, where batches follow each other without a pause
+
+    def _tidy(self) -> float:
+        """Do a step of housekeeping if one is due; return the seconds until the next one may be."""
+        begun = time.monotonic()
+        writer = self._writer
+        if writer is None or begun < self._tidy_at:
+            return max(self._tidy_at - begun, 0.01)
+        more = False
+        try:
+            more = writer.adopt()
+            if not more and not (self._keep_days is None and self._keep_bytes is None):
+                since = None
+                if self._keep_days is not None:
+                    since = datetime.now(UTC) - timedelta(days=self._keep_days)
+                more = writer.prune(Keep(since=since, bytes=self._keep_bytes))
+        except LLMObsError:
+            pass  # locked by somebody, the disk is full: what is written next meets it too, and says so
+        except Exception as error:  # noqa: BLE001 - the thread is there for the events
+            self._troubles.log(
+                "tidy", "llmobs: cannot look after the store %s: %r", self._path, error
+            )
+        # A fifth of the time at most: events come first.
+        rest = 4 * (time.monotonic() - begun) if more else TIDY_SECONDS
+        self._tidy_at = time.monotonic() + rest
+        return rest
 
     async def take_back(self, run_id: str) -> None:
         """

@@ -17,6 +17,10 @@ from llmobs.store.values import decode_text
 
 __all__ = ["connect_reader", "connect_writer", "explain", "is_about_values"]
 
+PAGE_BYTES: Final = 16_384
+"""Of new files: an event of some kilobytes fits a page, where 4 KB ones chain several."""
+LOG_BYTES: Final = 16_000_000
+"""Of the write-ahead log, before it is copied back into the file: that waits for the disk."""
 BUSY_SECONDS: Final = 10.0
 """How long a process waits for another one's transaction."""
 
@@ -46,11 +50,15 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise SinkUnavailableError(f"cannot open the store {path}: {error}") from error
     try:
+        # Of new files only: neither can be changed later under write-ahead logging.
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         # Safe against crashes of the process; a power cut may lose the last transactions.
         connection.execute("PRAGMA synchronous = NORMAL")
-        # Copying the log back into the file waits for the disk: every 16 MB instead of every 4.
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        (page,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_BYTES // page}")
+        connection.execute("PRAGMA secure_delete = ON")
         migrate(connection)
     except sqlite3.Error as error:
         connection.close()

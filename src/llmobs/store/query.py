@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from llmobs.store.records import GroupBy, RunFilter, RunSummary, to_microseconds
+from llmobs.store.records import RunFilter, RunSummary, to_microseconds
 
 __all__ = [
-    "KEYS",
     "STORED",
     "SUMMARY",
     "UNCOUNTED",
     "UNPRICED",
+    "WITH_BODIES",
     "add_up",
     "conditions",
     "glob",
@@ -30,8 +30,10 @@ def add_up(column: str) -> str:
     return f"CAST(total({number(column)}) AS INTEGER)"
 
 
-STORED: Final = "e.id, e.run_id, e.event_type, e.body"
-"""Columns of a `StoredEvent`."""
+STORED: Final = "e.id, e.run_id, e.event_type, coalesce(b.body, e.body)"
+"""Columns of a `StoredEvent`, of `WITH_BODIES`."""
+WITH_BODIES: Final = "events e LEFT JOIN bodies b ON b.id = e.id"
+"""Bodies of rows that an older llmobs wrote may still stand in ``events``."""
 
 # A failed call without usage (refused, cut off) has no cost anybody could know; an answered one has.
 UNPRICED: Final = (
@@ -42,28 +44,25 @@ UNPRICED: Final = (
 UNCOUNTED: Final = "(NOT e.failed AND (e.tokens_input IS NULL OR e.tokens_output IS NULL))"
 """Whether a call was answered, and its tokens are not known."""
 
-_COUNTED = {"unpriced": UNPRICED, "uncounted": UNCOUNTED}
-_COLUMNS = ", ".join(f"r.{name}" for name in RunSummary.__struct_fields__ if name not in _COUNTED)
-_COUNTS = ", ".join(
-    "iif(r.calls = 0, 0, (SELECT count(*) FROM events e WHERE e.run_id = r.run_id"  # noqa: S608
-    f" AND e.event_type = 'prompt_call' AND {condition})) AS {name}"
-    for name, condition in _COUNTED.items()
-)
-SUMMARY: Final = f"SELECT {_COLUMNS}, {_COUNTS} FROM runs r"  # noqa: S608
-"""Selects what a `RunSummary` holds."""
-
-KEYS: Final[dict[GroupBy, str]] = {
-    "model": "nullif(e.name, '')",
-    "provider": "e.provider",
-    "day": "date(e.timestamp / 1000000, 'unixepoch')",
-    "route": "r.name",
+_COUNTED = {
+    name: "iif(r.calls = 0, 0, (SELECT count(*) FROM events e WHERE e.run_id = r.run_id"  # noqa: S608
+    f" AND e.event_type = 'prompt_call' AND {condition}))"
+    for name, condition in {"unpriced": UNPRICED, "uncounted": UNCOUNTED}.items()
 }
-"""What a call is grouped by."""
-
+_MADE: Final = {"running": "(r.status IS NULL AND r.standalone = 0)", **_COUNTED}
+_COLUMNS = ", ".join(
+    f"{_MADE[name]} AS {name}" if name in _MADE else f"r.{name}"
+    for name in RunSummary.__struct_fields__
+)
+SUMMARY: Final = f"SELECT {_COLUMNS} FROM runs r"  # noqa: S608
+"""Selects what a `RunSummary` holds."""
 
 _ASKED: Final = (
     "EXISTS (SELECT 1 FROM events m WHERE m.run_id = r.run_id"
     " AND m.event_type = 'prompt_call' AND m.name GLOB ?)"
+)
+_TAGGED: Final = (
+    "iif(json_valid(r.tags), EXISTS (SELECT 1 FROM json_each(r.tags) t WHERE t.value = ?), 0)"
 )
 
 
@@ -74,7 +73,8 @@ def select_events(what: str, where: RunFilter, types: Sequence[str]) -> tuple[st
     if types:
         parts.append(f"e.event_type IN ({', '.join('?' * len(types))})")
         values.extend(types)
-    return f"SELECT {what} FROM events e{join}{where_clause(parts)}", values  # noqa: S608
+    source = WITH_BODIES if what == STORED else "events e"
+    return f"SELECT {what} FROM {source}{join}{where_clause(parts)}", values  # noqa: S608
 
 
 def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
@@ -82,10 +82,16 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
     tests: list[tuple[str, Any]] = [
         ("r.run_id = ?", where.run_id),
         ("r.client_run_id = ?", where.client_run_id),
+        ("r.parent_run_id = ?", where.parent_run_id),
+        ("r.trace_id = ?", where.trace_id),
         ("r.user_id = ?", where.user_id),
+        ("r.session_id = ?", where.session_id),
+        (_TAGGED, where.tag),
         ("r.status = ?", where.status),
         ("instr(lower(r.name), lower(?)) > 0", where.name),
         ("r.started >= ?", where.since and to_microseconds(where.since)),
+        ("r.ended < ?", where.ended_before and to_microseconds(where.ended_before)),
+        ("r.started < ?", where.until and to_microseconds(where.until)),
         (_ASKED, where.model and glob(where.model)),
     ]
     parts = [condition for condition, value in tests if value is not None]

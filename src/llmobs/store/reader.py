@@ -2,33 +2,31 @@
 
 import sqlite3
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from msgspec.structs import fields, replace
+from msgspec.structs import fields
 
 from llmobs.codec import clean_text
 from llmobs.errors import StoreCorruptError, StoreError
 from llmobs.events import Event
 from llmobs.store.connect import connect_reader, explain
+from llmobs.store.cost import add_up_calls, bucket
+from llmobs.store.pieces import put_together, unpack
 from llmobs.store.query import (
-    KEYS,
     STORED,
     SUMMARY,
-    UNCOUNTED,
-    UNPRICED,
-    add_up,
+    WITH_BODIES,
     conditions,
-    glob,
-    number,
     select_events,
     where_clause,
 )
 from llmobs.store.records import (
+    MAX_CHILDREN,
     AmbiguousRunError,
     CostGroup,
     GroupBy,
@@ -37,9 +35,9 @@ from llmobs.store.records import (
     RunNotFoundError,
     RunSummary,
     StoredEvent,
-    to_microseconds,
+    StoreInfo,
 )
-from llmobs.store.values import COERCE, as_text
+from llmobs.store.values import COERCE, as_moment, as_text
 
 __all__ = ["Reader"]
 
@@ -47,8 +45,9 @@ _EVERYTHING: Final = RunFilter()
 _CANDIDATES: Final = 5
 INSTRUCTIONS: Final = 1_000_000
 """Of SQLite's machine, about 10 ms, between two looks at the clock."""
+PIECES: Final = 1_000
+"""Parts of messages that are remembered while events are read: the next event has most of them too."""
 _RUN: Final = {field.name: field.type for field in fields(RunSummary)}
-_COST: Final = tuple(field.type for field in fields(CostGroup))
 
 
 class Reader:
@@ -71,6 +70,8 @@ class Reader:
         self._deadline = 0.0
         self._connection = connect_reader(path)
         self._connection.set_progress_handler(self._is_overdue, INSTRUCTIONS)
+        self._connection.create_function("bucket", 1, bucket, deterministic=True)
+        self._pieces: dict[int, bytes | None] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -166,25 +167,31 @@ class Reader:
         summary = _summary(self._all(f"{SUMMARY} WHERE r.run_id = ?", [run_id])[0])
         total = self._number("SELECT count(*) FROM events WHERE run_id = ?", [run_id])
         rows = self._all(
-            f"SELECT {STORED} FROM events e WHERE e.run_id = ?"  # noqa: S608
+            f"SELECT {STORED} FROM {WITH_BODIES} WHERE e.run_id = ?"  # noqa: S608
             " ORDER BY e.event_type <> 'run', e.timestamp, e.id LIMIT ?",
             [run_id, -1 if limit is None else limit],
         )
-        decoded = [_stored(row).decode() for row in rows]
+        decoded = [self._stored(row).decode() for row in rows]
         events = sorted((e for e in decoded if e is not None), key=_time)
-        return RunDetail(summary, events, total, unreadable=len(decoded) - len(events))
+        return RunDetail(
+            summary,
+            events,
+            total,
+            unreadable=len(decoded) - len(events),
+            children=self.runs(MAX_CHILDREN, where=RunFilter(parent_run_id=run_id)),
+        )
 
     # Events.
 
     def tail(self, after: int, *, limit: int = 1000) -> list[StoredEvent]:
         """Return what was stored after the event with the number *after*, oldest first."""
-        query = f"SELECT {STORED} FROM events e WHERE e.id > ? ORDER BY e.id LIMIT ?"  # noqa: S608
-        return [_stored(row) for row in self._all(query, [after, limit])]
+        query = f"SELECT {STORED} FROM {WITH_BODIES} WHERE e.id > ? ORDER BY e.id LIMIT ?"  # noqa: S608
+        return [self._stored(row) for row in self._all(query, [after, limit])]
 
     def latest(self, count: int) -> list[StoredEvent]:
         """Return the *count* events stored last, oldest first."""
-        query = f"SELECT {STORED} FROM events e ORDER BY e.id DESC LIMIT ?"  # noqa: S608
-        return [_stored(row) for row in reversed(self._all(query, [count]))]
+        query = f"SELECT {STORED} FROM {WITH_BODIES} ORDER BY e.id DESC LIMIT ?"  # noqa: S608
+        return [self._stored(row) for row in reversed(self._all(query, [count]))]
 
     def events(
         self, where: RunFilter = _EVERYTHING, *, types: Sequence[str] = ()
@@ -207,7 +214,7 @@ class Reader:
                 if not rows:
                     return
                 for row in rows:
-                    yield _stored(row)
+                    yield self._stored(row)
         finally:  # an open cursor would keep this connection from seeing anything new
             with suppress(sqlite3.ProgrammingError):  # the connection is closed already
                 cursor.close()
@@ -224,29 +231,73 @@ class Reader:
 
         Args:
             by: What a group is.
-            where: Of which runs; ``model`` and ``since`` choose among their calls.
+            where: Of which runs; ``model``, ``since`` and ``until`` choose among their calls.
         """
-        parts, values = conditions(replace(where, model=None, since=None))
-        join = " LEFT JOIN runs r ON r.run_id = e.run_id" if parts or by == "route" else ""
-        parts.append("e.event_type = 'prompt_call'")
-        if where.model is not None:
-            parts.append("e.name GLOB ?")
-            values.append(glob(where.model))
-        if where.since is not None:
-            parts.append("e.timestamp >= ?")
-            values.append(to_microseconds(where.since))
-        order = "key" if by == "day" else "cost DESC NULLS LAST, calls DESC, key"
-        rows = self._all(
-            f"SELECT {KEYS[by]} AS key, count(*) AS calls, {add_up('e.failed')},"  # noqa: S608
-            f" {add_up('e.tokens_input')}, {add_up('e.tokens_output')},"
-            f" {add_up('e.tokens_cached')}, sum({number('e.cost_usd')}) AS cost,"
-            f" sum({UNPRICED}), sum({UNCOUNTED}), avg(iif(e.failed, NULL, {number('e.latency_ms')}))"
-            f" FROM events e{join}{where_clause(parts)} GROUP BY 1 ORDER BY {order}",
-            values,
+        groups = [
+            CostGroup.of(key, sums)
+            for key, sums in add_up_calls(self._all, by, where).items()
+            if sums["calls"] > 0
+        ]
+        if by == "day":
+            return sorted(groups, key=lambda group: group.key or "")
+        return sorted(
+            groups,
+            key=lambda g: (
+                g.cost_usd is None,
+                -(g.cost_usd or 0),
+                -g.calls,
+                g.key is not None,
+                g.key or "",
+            ),
         )
-        return [CostGroup(*_coerced(_COST, row)) for row in rows]
+
+    # The store itself.
+
+    def info(self) -> StoreInfo:
+        """Return what the store is and holds."""
+        pages, free, size, version = (
+            self._number(f"PRAGMA {name}", ())
+            for name in ("page_count", "freelist_count", "page_size", "user_version")
+        )
+        oldest, latest = self._all("SELECT min(started), max(started) FROM runs", ())[0]
+        hours, first = (0, None)
+        if version >= 3:
+            hours, first = self._all("SELECT count(DISTINCT hour), min(hour) FROM rollups", ())[0]
+        before = self._all("SELECT value FROM store WHERE name = 'rows_before'", ())
+        return StoreInfo(
+            path=str(self._path),
+            version=version,
+            bytes=pages * size,
+            free_bytes=free * size,
+            page_bytes=size,
+            runs=self.count_runs(),
+            events=self.count_events(),
+            pieces=self._number("SELECT count(*) FROM pieces", ()),
+            oldest=None if oldest is None else as_moment(oldest),
+            latest=None if latest is None else as_moment(latest),
+            hours=hours,
+            sums_from=None if first is None else as_moment(first * 3_600_000_000),
+            to_adopt=self._number(
+                "SELECT count(*) FROM events WHERE id >= ? AND body <> ''", [before[0][0]]
+            )
+            if before
+            else 0,
+        )
 
     # The connection.
+
+    def _stored(self, row: sqlite3.Row) -> StoredEvent:
+        number, run_id, event_type, body = row
+        body = put_together(as_text(body), self._piece)
+        return StoredEvent(number, as_text(run_id), as_text(event_type), body)
+
+    def _piece(self, number: int) -> bytes | None:
+        if number not in self._pieces:
+            found = self._all("SELECT data FROM pieces WHERE hash = ?", [number])
+            if len(self._pieces) >= PIECES:
+                self._pieces.clear()
+            self._pieces[number] = unpack(found[0][0]) if found else None
+        return self._pieces[number]
 
     def _is_overdue(self) -> bool:
         return time.monotonic() > self._deadline
@@ -280,16 +331,8 @@ class Reader:
         return int(self._all(query, values)[0][0])
 
 
-def _coerced(kinds: Iterable[Any], row: Iterable[Any]) -> Iterator[Any]:
-    return (COERCE[kind](value) for kind, value in zip(kinds, row, strict=True))
-
-
 def _summary(row: sqlite3.Row) -> RunSummary:
     return RunSummary(**{name: COERCE[_RUN[name]](row[name]) for name in row.keys()})  # noqa: SIM118
-
-
-def _stored(row: sqlite3.Row) -> StoredEvent:
-    return StoredEvent(row[0], *map(as_text, row[1:]))
 
 
 def _time(event: Event) -> datetime:

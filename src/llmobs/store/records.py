@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal, Self
 
 import msgspec
 from msgspec import Struct
@@ -10,20 +10,30 @@ from msgspec import Struct
 from llmobs.codec import AnyEvent, decode
 from llmobs.errors import LLMObsError
 from llmobs.events import is_failure
+from llmobs.store.rollups import Sums
 
 __all__ = [
+    "MAX_CHILDREN",
     "AmbiguousRunError",
     "CostGroup",
     "GroupBy",
+    "Keep",
     "RunDetail",
     "RunFilter",
     "RunNotFoundError",
     "RunSummary",
+    "StoreInfo",
     "StoredEvent",
 ]
 
-GroupBy = Literal["model", "provider", "day", "route"]
+GroupBy = Literal[
+    "model", "provider", "day", "route", "release", "service", "user", "session", "tag"
+]
 """What costs can be added up by."""
+
+
+MAX_CHILDREN: Final = 20
+"""Runs started by a run that are named with it."""
 
 
 class RunNotFoundError(LLMObsError, LookupError):
@@ -51,7 +61,14 @@ class RunFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Exactly this one."""
     client_run_id: str | None = None
     """Only runs that an untrusted caller gave exactly this id."""
+    parent_run_id: str | None = None
+    """Only runs that this one started."""
+    trace_id: str | None = None
+    """Only runs that are part of this W3C trace."""
     user_id: str | None = None
+    session_id: str | None = None
+    tag: str | None = None
+    """Only runs that carry exactly this tag."""
     status: str | None = None
     """How the run itself ended; see `llmobs.Status`."""
     failed: bool = False
@@ -62,6 +79,19 @@ class RunFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Only runs whose name (for requests: method and route) contains this, whatever the case."""
     since: datetime | None = None
     """Only runs that began at this time or later; naive times are local."""
+    ended_before: datetime | None = None
+    """Only runs that ended before this time; naive times are local."""
+    until: datetime | None = None
+    """Only runs that began before this time; naive times are local."""
+
+
+class Keep(Struct, frozen=True, kw_only=True):
+    """What a store keeps of runs; hourly sums are always kept."""
+
+    since: datetime | None = None
+    """Runs that ended at this time or later; naive times are local. None: all."""
+    bytes: int | None = None
+    """Only as many of the latest runs as fit into a file of this size. None: all."""
 
 
 class RunSummary(Struct, frozen=True, kw_only=True):
@@ -86,6 +116,15 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     session_id: str | None
     client_run_id: str | None
     """The id that an untrusted caller gave the run; others may have given the same."""
+    parent_run_id: str | None
+    """The run that started it."""
+    trace_id: str | None
+    release: str | None
+    tags: tuple[str, ...]
+    weight: float
+    """How many like it it stands for, where sampling left others out."""
+    running: bool
+    """Whether it has begun, and its own event, which ends it, has not come yet."""
     events: int
     """The run's own event is not counted."""
     calls: int
@@ -142,19 +181,25 @@ class RunDetail(Struct, frozen=True):
     """Events in the store, the run's own included; more than `events` if a limit was set."""
     unreadable: int = 0
     """Events left out because their JSON cannot be read."""
+    children: Sequence[RunSummary] = ()
+    """Runs that this one started, the latest first; `MAX_CHILDREN` at most."""
 
 
 class CostGroup(Struct, frozen=True):
     """Calls of a model, added up."""
 
     key: str | None
-    """The model, provider, day (``2026-11-21``) or run name; None where it is not known."""
+    """The model, provider, day (``2026-11-21``), run name, …; None where it is not known."""
     calls: int
     failed: int
     tokens_input: int
     tokens_output: int
     tokens_cached: int
     """Part of ``tokens_input``."""
+    tokens_cache_write: int
+    """Part of ``tokens_input``."""
+    tokens_reasoning: int
+    """Part of ``tokens_output``."""
     cost_usd: float | None
     """Sum of the known costs; None if none is known."""
     unpriced: int
@@ -163,6 +208,74 @@ class CostGroup(Struct, frozen=True):
     """Answered calls whose tokens are not known, or not both."""
     latency_ms: float | None
     """Mean of the calls that did not fail, milliseconds."""
+    latency_p50_ms: float | None
+    """Half of them took no longer; as all percentiles right to 2 percent."""
+    latency_p95_ms: float | None
+    latency_p99_ms: float | None
+    time_to_first_token_p50_ms: float | None
+    """Of those that were streamed."""
+    time_to_first_token_p95_ms: float | None
+    estimated_calls: float
+    """How many calls there were if each stands for as many as its weight says."""
+    estimated_cost_usd: float | None
+    """What these cost."""
+
+    @classmethod
+    def of(cls, key: str | None, sums: Sums) -> Self:
+        """Describe *sums*."""
+        timed, priced = sums["timed"], sums["priced"]
+        mean = sums["latency_micro"] / timed / 1000 if timed else None
+
+        def latency(share: float) -> float | None:
+            return mean if timed == 1 else sums.latencies.percentile(share)
+
+        return cls(
+            key=key,
+            calls=sums["calls"],
+            failed=sums["failed"],
+            tokens_input=sums["tokens_input"],
+            tokens_output=sums["tokens_output"],
+            tokens_cached=sums["tokens_cached"],
+            tokens_cache_write=sums["tokens_cache_write"],
+            tokens_reasoning=sums["tokens_reasoning"],
+            cost_usd=sums["cost_nano"] / 1e9 if priced else None,
+            unpriced=sums["unpriced"],
+            uncounted=sums["uncounted"],
+            latency_ms=mean,
+            latency_p50_ms=latency(0.5),
+            latency_p95_ms=latency(0.95),
+            latency_p99_ms=latency(0.99),
+            time_to_first_token_p50_ms=sums.first_tokens.percentile(0.5),
+            time_to_first_token_p95_ms=sums.first_tokens.percentile(0.95),
+            estimated_calls=sums["weight_micro"] / 1e6,
+            estimated_cost_usd=sums["weighted_cost_nano"] / 1e9 if priced else None,
+        )
+
+
+class StoreInfo(Struct, frozen=True):
+    """What a store is and holds."""
+
+    path: str
+    version: int
+    """Of its schema."""
+    bytes: int
+    """Of the file, without its write-ahead log."""
+    free_bytes: int
+    """Of these, not in use."""
+    page_bytes: int
+    runs: int
+    events: int
+    pieces: int
+    """Parts of messages that are stored once."""
+    oldest: datetime | None
+    """When the oldest run began, UTC."""
+    latest: datetime | None
+    hours: int
+    """Hours for which there are sums of calls."""
+    sums_from: datetime | None
+    """The first of these; they outlive the runs."""
+    to_adopt: int
+    """Rows that an older llmobs wrote and that are still in its form, at most."""
 
 
 def to_microseconds(moment: datetime) -> int:

@@ -12,9 +12,8 @@ from llmobs.errors import StoreVersionError
 
 __all__ = ["VERSION", "check_version", "migrate", "show_as_current"]
 
-# `events` keeps what lists and charts need as columns and the whole event as JSON in `body`.
-# `runs` is kept by a trigger, which fires for rows that were really inserted: redelivering an
-# event changes neither table.
+# `events` keeps what lists and charts need as columns. `runs` and `rollups` are added up by the writer
+# from the rows that were really inserted: redelivering an event changes nothing.
 _MIGRATIONS: Final = (
     """
     CREATE TABLE events (
@@ -149,6 +148,127 @@ _MIGRATIONS: Final = (
             cost_usd = iif(excluded.cost_usd IS NULL, cost_usd, coalesce(cost_usd, 0) + excluded.cost_usd);
     END;
     """,
+    # Bodies, parts of messages, sums by the hour. Nothing is moved here: a store of many gigabytes is
+    # changed in a moment, what it holds moves in small steps (`llmobs.store.upkeep`), and processes
+    # that still run the version before go on writing rows with a body, which the trigger adds up.
+    """
+    ALTER TABLE events ADD COLUMN release TEXT;
+    ALTER TABLE events ADD COLUMN tokens_cache_write INTEGER;  -- of the input
+    ALTER TABLE events ADD COLUMN tokens_reasoning INTEGER;    -- of the output
+    ALTER TABLE events ADD COLUMN weight REAL NOT NULL DEFAULT 1;
+    ALTER TABLE events ADD COLUMN fingerprint TEXT;            -- what errors of one cause share
+    ALTER TABLE events ADD COLUMN booked INTEGER NOT NULL DEFAULT 0;  -- in rollups, if a call
+
+    -- Native JSON; lists and sums never read it. events.body is empty once it is here.
+    CREATE TABLE bodies (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
+    -- Members of message lists by their hash; see pieces.py.
+    CREATE TABLE pieces (hash INTEGER PRIMARY KEY, data NOT NULL);
+    CREATE TABLE run_pieces (
+        run_id TEXT NOT NULL, hash INTEGER NOT NULL, PRIMARY KEY (run_id, hash)
+    ) WITHOUT ROWID;
+    CREATE INDEX run_pieces_by_hash ON run_pieces (hash);
+
+    -- Checks and ratings: failed assertions, hallucinations; later what people and models think.
+    CREATE TABLE evaluations (
+        id INTEGER PRIMARY KEY,          -- of the event
+        run_id TEXT NOT NULL,
+        subject TEXT,                    -- event_id of what was looked at
+        name TEXT,
+        score REAL,
+        label TEXT,
+        explanation TEXT
+    );
+    CREATE INDEX evaluations_by_run ON evaluations (run_id);
+
+    ALTER TABLE runs ADD COLUMN parent_run_id TEXT;
+    ALTER TABLE runs ADD COLUMN trace_id TEXT;
+    ALTER TABLE runs ADD COLUMN release TEXT;
+    ALTER TABLE runs ADD COLUMN tags TEXT;                     -- JSON array
+    ALTER TABLE runs ADD COLUMN weight REAL NOT NULL DEFAULT 1;
+    ALTER TABLE runs ADD COLUMN standalone INTEGER;            -- 1: no event of its own will come
+    ALTER TABLE runs ADD COLUMN booked_as TEXT;                -- route under which its calls are in rollups
+    CREATE INDEX runs_by_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL;
+    CREATE INDEX runs_by_trace ON runs (trace_id) WHERE trace_id IS NOT NULL;
+
+    -- Calls of models by the hour; see rollups.py for what the columns count.
+    CREATE TABLE rollups (
+        hour INTEGER NOT NULL,           -- since 1970
+        model TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        route TEXT NOT NULL,             -- name of the run; empty until the run's own event has come
+        release TEXT NOT NULL,
+        project TEXT NOT NULL,
+        calls INTEGER NOT NULL,
+        failed INTEGER NOT NULL,
+        weight_micro INTEGER NOT NULL,
+        tokens_input INTEGER NOT NULL,
+        tokens_output INTEGER NOT NULL,
+        tokens_cached INTEGER NOT NULL,
+        tokens_cache_write INTEGER NOT NULL,
+        tokens_reasoning INTEGER NOT NULL,
+        priced INTEGER NOT NULL,
+        cost_nano INTEGER NOT NULL,
+        weighted_cost_nano INTEGER NOT NULL,
+        unpriced INTEGER NOT NULL,
+        uncounted INTEGER NOT NULL,
+        timed INTEGER NOT NULL,
+        latency_micro INTEGER NOT NULL,
+        latencies BLOB,
+        first_tokens BLOB,
+        PRIMARY KEY (hour, model, provider, route, release, project)
+    ) WITHOUT ROWID;
+
+    -- What this store knows of itself: salt, rows_before (first row whose body may still be in
+    -- events), pruned_to (microseconds; what began before may have been counted and removed).
+    CREATE TABLE store (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+    INSERT INTO store VALUES ('salt', randomblob(16));
+    INSERT INTO store SELECT 'rows_before', id FROM events ORDER BY id LIMIT 1;
+
+    DROP TRIGGER events_add_up;
+    CREATE TRIGGER events_add_up AFTER INSERT ON events WHEN new.body <> '' BEGIN
+        INSERT INTO store VALUES ('rows_before', new.id)
+            ON CONFLICT (name) DO UPDATE SET value = min(value, excluded.value);
+        INSERT INTO runs (
+            run_id, started, ended, name, kind, status, http_status, latency_ms, project_id,
+            service_name, environment, user_id, session_id, events, calls, errors, tokens_input,
+            tokens_output, cost_usd, client_run_id
+        ) VALUES (
+            new.run_id,
+            new.timestamp,
+            new.timestamp + CAST(1000 * coalesce(new.latency_ms, 0) AS INTEGER),
+            iif(new.event_type = 'run', new.name, NULL),
+            iif(new.event_type = 'run', coalesce(json_extract(new.body, '$.kind'), 'job'), NULL),
+            iif(new.event_type = 'run', new.status, NULL),
+            iif(new.event_type = 'run', new.http_status, NULL),
+            iif(new.event_type = 'run', new.latency_ms, NULL),
+            new.project_id, new.service_name, new.environment, new.user_id, new.session_id,
+            new.event_type <> 'run',
+            new.event_type = 'prompt_call',
+            new.event_type <> 'run' AND new.failed,
+            iif(new.event_type = 'prompt_call', coalesce(new.tokens_input, 0), 0),
+            iif(new.event_type = 'prompt_call', coalesce(new.tokens_output, 0), 0),
+            iif(new.event_type = 'prompt_call', new.cost_usd, NULL),
+            iif(new.event_type = 'run', json_extract(new.body, '$.client_run_id'), NULL)
+        )
+        ON CONFLICT (run_id) DO UPDATE SET
+            started = min(started, excluded.started),
+            ended = max(ended, excluded.ended),
+            name = coalesce(excluded.name, name),
+            kind = coalesce(excluded.kind, kind),
+            status = coalesce(excluded.status, status),
+            http_status = coalesce(excluded.http_status, http_status),
+            latency_ms = coalesce(excluded.latency_ms, latency_ms),
+            user_id = coalesce(excluded.user_id, user_id),
+            session_id = coalesce(excluded.session_id, session_id),
+            client_run_id = coalesce(excluded.client_run_id, client_run_id),
+            events = events + excluded.events,
+            calls = calls + excluded.calls,
+            errors = errors + excluded.errors,
+            tokens_input = tokens_input + excluded.tokens_input,
+            tokens_output = tokens_output + excluded.tokens_output,
+            cost_usd = iif(excluded.cost_usd IS NULL, cost_usd, coalesce(cost_usd, 0) + excluded.cost_usd);
+    END;
+    """,
 )
 
 VERSION: Final = len(_MIGRATIONS)
@@ -173,11 +293,35 @@ def check_version(connection: sqlite3.Connection) -> int:
 
 def show_as_current(connection: sqlite3.Connection) -> None:
     """Let an older store, which readers leave as it is, look like one of this version."""
-    if check_version(connection) < 2:
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute(
-            "CREATE TEMP VIEW runs AS SELECT *, NULL AS client_run_id FROM main.runs"
-        )
+    version = check_version(connection)
+    if not 0 < version < VERSION:
+        return
+    connection.execute("PRAGMA temp_store = MEMORY")
+    for view, columns in _LATER_COLUMNS.items():
+        later = columns[version - 1]
+        connection.execute(f"CREATE TEMP VIEW {view} AS SELECT *, {later} FROM main.{view}")  # noqa: S608
+    # What is in no table of the file is in these, which are empty.
+    for table in (
+        "bodies (id INTEGER PRIMARY KEY, body)",
+        "pieces (hash INTEGER PRIMARY KEY, data)",
+    ):
+        connection.execute(f"CREATE TEMP TABLE {table}")
+    connection.execute("CREATE TEMP TABLE store AS SELECT 'rows_before' AS name, 1 AS value")
+
+
+_OF_EVENTS: Final = (
+    "NULL AS release, NULL AS tokens_cache_write, NULL AS tokens_reasoning, 1.0 AS weight,"
+    " NULL AS fingerprint, 0 AS booked"
+)
+_OF_RUNS: Final = (
+    "NULL AS parent_run_id, NULL AS trace_id, NULL AS release, NULL AS tags, 1.0 AS weight,"
+    " NULL AS standalone, NULL AS booked_as"
+)
+_LATER_COLUMNS: Final = {
+    "events": (_OF_EVENTS, _OF_EVENTS),
+    "runs": (f"NULL AS client_run_id, {_OF_RUNS}", _OF_RUNS),
+}
+"""What tables of the versions 1 and 2 lack."""
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -192,10 +336,14 @@ def migrate(connection: sqlite3.Connection) -> None:
         return
     connection.execute("BEGIN EXCLUSIVE")
     try:
-        for number in range(check_version(connection), VERSION):
+        version = check_version(connection)
+        is_new = version == 0
+        for number in range(version, VERSION):
             for statement in _statements(_MIGRATIONS[number]):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number + 1}")
+        if is_new:  # nobody writes as older versions do
+            connection.execute("DROP TRIGGER events_add_up")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")

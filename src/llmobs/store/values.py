@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, Final
 
-__all__ = ["COERCE", "as_moment", "as_text", "decode_text"]
+import msgspec
+
+__all__ = ["COERCE", "as_moment", "as_text", "as_texts", "decode_text"]
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -49,6 +51,14 @@ def as_number(value: Any) -> float | None:
     return value if type(value) in (int, float) and isfinite(value) else None
 
 
+def as_texts(value: Any) -> tuple[str, ...]:
+    """Return the texts in the JSON array *value*; none for what is no such array."""
+    try:
+        return msgspec.json.decode(as_text(value), type=tuple[str, ...])
+    except (msgspec.MsgspecError, RecursionError):
+        return ()
+
+
 COERCE: Final[dict[Any, Callable[[Any], Any]]] = {
     datetime: as_moment,
     str: as_text,
@@ -56,5 +66,8 @@ COERCE: Final[dict[Any, Callable[[Any], Any]]] = {
     int: lambda value: as_integer(value) or 0,
     int | None: as_integer,
     float | None: as_number,
+    float: lambda value: as_number(value) or 0.0,
+    bool: lambda value: value not in (0, None),
+    tuple[str, ...]: as_texts,
 }
 """How to make a value of a record's field out of a column's, by the field's type."""

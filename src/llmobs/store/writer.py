@@ -2,50 +2,57 @@
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from itertools import chain, islice
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, NamedTuple, Self, TypeVar
 
-from llmobs.codec import clean_text, encode
-from llmobs.errors import SinkRejectedError, StoreCorruptError
-from llmobs.events import ErrorInfo, Event
+from llmobs.errors import LLMObsError, SinkRejectedError, StoreCorruptError
+from llmobs.events import Event
 from llmobs.forks import ForkLock
 from llmobs.guard import Troubles
 from llmobs.pipeline.mend import write_or_mend
 from llmobs.store.connect import connect_writer, explain, is_about_values
+from llmobs.store.insert import Inserted, add_up, insert, prepared, probe
+from llmobs.store.records import Keep
+from llmobs.store.schema import check_version
+from llmobs.store.upkeep import adopt, compact, erase, give_back, hours_of, prune, recount
 
 __all__ = ["Writer"]
 
-_COLUMNS: Final = (
-    "event_id, run_id, event_type, timestamp, parent_id, trace_id, project_id, service_name, "
-    "environment, user_id, session_id, name, provider, status, failed, http_status, latency_ms, "
-    "time_to_first_token_ms, tokens_input, tokens_output, tokens_cached, cost_usd, error, body"
-)
-_WIDTH: Final = len(_COLUMNS.split(","))
-_ROW: Final = f"({', '.join('?' * _WIDTH)})"
-_INSERT: Final = f"INSERT INTO events ({_COLUMNS}) VALUES"
-# Not "OR IGNORE": that would pass over a row that lacks something, as if it were stored.
-_UNLESS_THERE: Final = "ON CONFLICT (event_id) DO NOTHING"
+T = TypeVar("T")
 
 ROWS_AT_ONCE: Final = 32
 """Rows per statement: the interpreter's lock is given up and taken once per statement."""
 ATTEMPTS: Final = 3
 """How often a batch is written to a store that goes away each time, before that is not believed."""
+NEVER: Final = -(2**63)
+"""Before all times."""
 
-_NAMES: Final = {
-    "prompt_call": "model",
-    "tool_call": "tool_name",
-    "agent_step": "step_name",
-    "assertion_failed": "assertion_name",
-    "hallucination_detected": "detection_method",
-    "performance_alert": "alert_type",
-    "run": "name",
-}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+
+class State(NamedTuple):
+    """What a transaction has to know of the store."""
+
+    next_id: int
+    """Number of the next event."""
+    salt: bytes
+    pruned_to: int
+    """Calls of runs that are gone, up to here, may have been counted before; microseconds."""
+
+    @classmethod
+    def read(cls, connection: sqlite3.Connection) -> Self:
+        """Read it."""
+        (last,) = connection.execute("SELECT max(id) FROM events").fetchone()
+        known = dict(connection.execute("SELECT name, value FROM store"))
+        pruned_to = known.get("pruned_to")
+        salt = known.get("salt")
+        return cls(
+            (last or 0) + 1,
+            salt if type(salt) is bytes else b"",
+            pruned_to if type(pruned_to) is int else NEVER,
+        )
 
 
 class Writer:
@@ -103,22 +110,97 @@ class Writer:
 
     def remove(self, run_id: str) -> None:
         """
-        Remove one run with all its events.
+        Remove one run with all its events, as if it had never been: from the hourly sums too.
 
         Raises:
             SinkUnavailableError: Not now: locked, read-only.
         """
+        self.erase([run_id])
+
+    def erase(self, run_ids: Iterable[str]) -> int:
+        """
+        Remove runs as if they had never been, a few at a time; return how many there were.
+
+        Raises:
+            SinkUnavailableError: Not now: locked, read-only.
+        """
+        return sum(self._transaction(partial(erase, run_id=run_id)) for run_id in run_ids)
+
+    def prune(self, keep: Keep) -> bool:
+        """
+        Remove some of the oldest runs that *keep* does not keep; hourly sums stay.
+
+        Returns:
+            Whether there are more.
+
+        Raises:
+            SinkUnavailableError: Not now: locked, read-only.
+        """
+        return self._transaction(partial(prune, keep=keep), tidy=True)
+
+    def adopt(self) -> bool:
+        """
+        Bring some of what an older llmobs wrote into this version's form; see `llmobs.store.upkeep`.
+
+        Returns:
+            Whether there is more.
+
+        Raises:
+            SinkUnavailableError: Not now: locked, read-only.
+        """
+        return self._transaction(adopt)
+
+    def rebuild(self) -> Iterator[int]:
+        """
+        Count the hourly sums again from the calls that are there, an hour at a time.
+
+        What was counted of calls that have been removed since is gone then.
+
+        Yields:
+            How many hours are still to come.
+
+        Raises:
+            SinkUnavailableError: Not now: locked, read-only.
+        """
+        while self._transaction(adopt):
+            pass
+        hours = self._transaction(hours_of)
+        for left, hour in zip(reversed(range(len(hours))), hours, strict=True):
+            self._transaction(partial(recount, hour=hour))
+            yield left
+
+    def compact(self) -> None:
+        """
+        Write the file anew, without free space, in pages of this version's size.
+
+        Raises:
+            SinkUnavailableError: Somebody else has it open, or the disk is full.
+        """
+        with self._lock:
+            connection = self._connection or self._connect()
+            try:
+                compact(connection)
+            except sqlite3.Error as error:
+                raise explain(error, self._path) from error
+            finally:
+                self._disconnect()
+
+    def _transaction(self, step: Callable[[sqlite3.Connection], T], *, tidy: bool = False) -> T:
         with self._lock:
             connection = self._connection or self._connect()
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                connection.execute("DELETE FROM events WHERE run_id = ?", (run_id,))
-                connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
+                check_version(connection)
+                result = step(connection)
                 connection.execute("COMMIT")
+                if tidy:
+                    give_back(connection)
+                return result
             except sqlite3.Error as error:
-                with suppress(sqlite3.Error):
+                raise self._explain(error) from error
+            finally:
+                if connection.in_transaction:
                     connection.execute("ROLLBACK")
-                raise explain(error, self._path) from error
 
     def _connect(self) -> sqlite3.Connection:
         self._connection = connection = connect_writer(self._path)
@@ -156,46 +238,67 @@ class Writer:
         """Return the ids of events that cannot be stored, with the reason."""
         refused: dict[str, str] = {}
         waiting = iter(events)
+        new: list[Inserted] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
+            check_version(connection)  # another process may have changed it meanwhile
+            state = State.read(connection)
+            next_id = state.next_id
             # Encoded a few at a time: all in one go would hold the interpreter, and with it the
             # host's event loop, for some milliseconds.
             while some := list(islice(waiting, ROWS_AT_ONCE)):
                 try:
-                    _insert(connection, some)
+                    new += _insert(connection, some, next_id, state)
                 except Exception as error:
                     if not is_about_values(error):
                         raise
-                    for event in some:
-                        self._insert_alone(connection, event, refused)
+                    for offset, event in enumerate(some):
+                        new += self._insert_alone(
+                            connection, event, next_id + offset, state, refused
+                        )
+                next_id += len(some)
+            if new:
+                add_up(connection, new, first=state.next_id)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise explain(error, self._path) from error
+            raise self._explain(error) from error
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         return refused
 
+    def _explain(self, error: sqlite3.Error) -> LLMObsError:
+        """Return what is wrong where no value can be: SQLite's general error is then about tables."""
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+            return StoreCorruptError(
+                f"{self._path} has not the tables of a store any more ({error}): "
+                "move it away, a new one is then made"
+            )
+        return explain(error, self._path)
+
     def _insert_alone(
-        self, connection: sqlite3.Connection, event: Event, refused: dict[str, str]
-    ) -> None:
+        self,
+        connection: sqlite3.Connection,
+        event: Event,
+        id: int,
+        state: State,
+        refused: dict[str, str],
+    ) -> list[Inserted]:
         try:
-            write_or_mend(lambda event: _insert(connection, [event]), event)
+            return write_or_mend(lambda event: _insert(connection, [event], id, state), event)
         except Exception as error:
             if not is_about_values(error):
                 raise
             self._check_tables(connection)
             refused[event.event_id] = f"cannot be stored: {type(error).__name__}: {error}"
+            return []
 
     def _check_tables(self, connection: sqlite3.Connection) -> None:
-        # Compiled, not run: that fails where a table, a column or what the trigger uses is gone.
+        # Compiled, not run: that fails where a table or a column is gone.
         try:
-            connection.execute(f"EXPLAIN {_INSERT} {_ROW}", [None] * _WIDTH).close()
+            probe(connection)
         except sqlite3.OperationalError as error:
-            raise StoreCorruptError(
-                f"{self._path} has not the tables of a store any more ({error}): "
-                "move it away, a new one is then made"
-            ) from error
+            raise self._explain(error) from error
 
     def close(self) -> None:
         """Close the connection; SQLite folds the write-ahead log back into the file."""
@@ -208,45 +311,16 @@ class Writer:
             connection.close()
 
 
-def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> None:
-    rows = [_row(event, encode(event)) for event in events]
-    statement = f"{_INSERT} {', '.join([_ROW] * len(rows))} {_UNLESS_THERE}"
-    try:
-        connection.execute(statement, list(chain.from_iterable(rows)))
-    except UnicodeEncodeError:  # lone surrogates in a name; bodies are clean already
-        connection.execute(statement, list(map(_clean, chain.from_iterable(rows))))
+def _insert(
+    connection: sqlite3.Connection, events: Sequence[Event], first: int, state: State
+) -> list[Inserted]:
+    some = prepared(events, first, state.pruned_to)
+    if state.pruned_to is not NEVER:
+        some = [one if one.row.booked else _if_known(connection, one) for one in some]
+    return insert(connection, some, state.salt)
 
 
-def _clean(value: Any) -> Any:
-    return clean_text(value) if isinstance(value, str) else value
-
-
-def _row(event: Event, body: bytes) -> tuple[Any, ...]:
-    kind = event.event_type.value
-    error = getattr(event, "error", None)
-    return (
-        event.event_id,
-        event.run_id,
-        kind,
-        (event.timestamp - _EPOCH) // _MICROSECOND,
-        event.parent_id,
-        event.trace_id,
-        event.project_id,
-        event.service_name,
-        event.environment,
-        event.user_id,
-        event.session_id,
-        getattr(event, _NAMES[kind]) if kind in _NAMES else None,
-        getattr(event, "provider", None),
-        getattr(event, "status", None),
-        event.failed,
-        getattr(event, "http_status", None),
-        getattr(event, "latency_ms", None),
-        getattr(event, "time_to_first_token_ms", None),
-        getattr(event, "tokens_input", None),
-        getattr(event, "tokens_output", None),
-        getattr(event, "tokens_cached", None),
-        getattr(event, "cost_usd", None),
-        f"{error.type or 'error'}: {error.message}"[:300] if type(error) is ErrorInfo else None,
-        body.decode(),
-    )
+def _if_known(connection: sqlite3.Connection, one: Inserted) -> Inserted:
+    query = "SELECT 1 FROM runs WHERE run_id = ?"
+    known = connection.execute(query, (one.row.run_id,)).fetchone()
+    return one._replace(row=one.row._replace(booked=True)) if known else one

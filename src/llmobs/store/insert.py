@@ -1,0 +1,432 @@
+"""Insert events: rows, bodies and pieces, and what they add to runs and hourly sums."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from llmobs.codec import clean_text, encode, text_of
+from llmobs.events import (
+    AssertionFailedEvent,
+    Event,
+    HallucinationDetectedEvent,
+    RunEvent,
+)
+from llmobs.store.pieces import Piece, pack, take_apart, unpack
+from llmobs.store.rollups import COUNTS, Key, Sums
+from llmobs.store.rows import COLUMNS, WIDTH, Row, clean_row, row_of
+
+__all__ = [
+    "Booking",
+    "Inserted",
+    "add_up",
+    "calls_of",
+    "insert",
+    "keep_pieces",
+    "prepared",
+    "probe",
+]
+
+_PLACES: Final = f"({', '.join('?' * WIDTH)}, '')"
+_INSERT: Final = f"INSERT INTO events ({', '.join(COLUMNS)}, body) VALUES"
+# Not "OR IGNORE": that would pass over a row that lacks something, as if it were stored.
+_UNLESS_THERE: Final = "ON CONFLICT (event_id) DO NOTHING"
+MICROSECONDS_PER_HOUR: Final = 3_600_000_000
+_MAX: Final = 2**63 - 1
+MAX_TAGS: Final = 100
+"""Tags of one run that are kept to find it by."""
+_AT_ONCE: Final = 500
+"""Values bound to one statement; SQLite takes some thousands."""
+
+
+class Inserted(NamedTuple):
+    """An event that is new in the store, and what its run learns from it."""
+
+    row: Row
+    event: Event
+    tags: Sequence[str]
+
+
+def probe(connection: sqlite3.Connection) -> None:
+    """
+    Compile what `insert` runs.
+
+    Raises:
+        sqlite3.OperationalError: A table or a column is gone.
+    """
+    connection.execute(f"EXPLAIN {_INSERT} {_PLACES}", [None] * WIDTH).close()
+    connection.execute("EXPLAIN INSERT INTO bodies VALUES (?, ?)", [None] * 2).close()
+
+
+def prepared(events: Iterable[Event], first: int, booked_from: int) -> list[Inserted]:
+    """Return *events* as rows numbered from *first*; calls up to *booked_from* are not to be booked."""
+    return [
+        Inserted(row_of(event, number, booked_from), event, _tags(event.tags))
+        for number, event in enumerate(events, first)
+    ]
+
+
+def insert(connection: sqlite3.Connection, some: list[Inserted], salt: bytes) -> list[Inserted]:
+    """
+    Insert *some*; return those whose id was not there yet.
+
+    Raises:
+        Exception: What SQLite, or an event's own values, raise; then nothing of them is there.
+    """
+    first, last = some[0].row.id, some[-1].row.id
+    try:
+        bodies: list[Any] = []
+        for one in some:
+            bodies += (one.row.id, _body(connection, one, salt))
+        statement = f"{_INSERT} {', '.join([_PLACES] * len(some))} {_UNLESS_THERE}"
+        try:
+            done = connection.execute(statement, list(chain.from_iterable(one.row for one in some)))
+        except UnicodeEncodeError:  # lone surrogates in a name; bodies are clean already
+            some = [one._replace(row=clean_row(one.row)) for one in some]
+            done = connection.execute(statement, list(chain.from_iterable(one.row for one in some)))
+        if done.rowcount != len(some):
+            there = connection.execute(
+                "SELECT id FROM events WHERE id BETWEEN ? AND ?", (first, last)
+            )
+            new = {number for (number,) in there}
+            some = [one for one in some if one.row.id in new]
+            pairs = zip(bodies[::2], bodies[1::2], strict=True)
+            bodies = [value for pair in pairs if pair[0] in new for value in pair]
+        if some:
+            places = ", ".join(["(?, ?)"] * len(some))
+            connection.execute(f"INSERT INTO bodies VALUES {places}", bodies)  # noqa: S608
+    except BaseException:
+        if connection.in_transaction:
+            for table in ("events", "bodies"):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE id BETWEEN ? AND ?",  # noqa: S608
+                    (first, last),
+                )
+        raise
+    return some
+
+
+def _body(connection: sqlite3.Connection, one: Inserted, salt: bytes) -> str:
+    body, pieces = take_apart(one.event, salt)
+    if pieces and not keep_pieces(connection, one.row.run_id, pieces):
+        return encode(one.event).decode()
+    return body
+
+
+def keep_pieces(connection: sqlite3.Connection, run_id: Any, pieces: Sequence[Piece]) -> bool:
+    """Store *pieces* of a run; False if another content has the hash of one of them."""
+    run_id = clean_text(text_of(run_id))
+    for piece in pieces:
+        found = connection.execute(
+            "SELECT data FROM pieces WHERE hash = ?", (piece.hash,)
+        ).fetchone()
+        if found is None:
+            connection.execute("INSERT INTO pieces VALUES (?, ?)", (piece.hash, pack(piece.data)))
+        elif unpack(found[0]) != piece.data:
+            return False
+    connection.executemany(
+        "INSERT INTO run_pieces VALUES (?, ?) ON CONFLICT DO NOTHING",
+        {(run_id, piece.hash) for piece in pieces},
+    )
+    return True
+
+
+# What rows add to their runs.
+
+_RUN: Final = (
+    "run_id", "started", "ended", "name", "kind", "status", "http_status", "latency_ms",
+    "project_id", "service_name", "environment", "user_id", "session_id", "client_run_id",
+    "parent_run_id", "trace_id", "release", "tags", "weight", "standalone", "booked_as", "events",
+    "calls", "errors", "tokens_input", "tokens_output", "cost_usd",
+)  # fmt: skip
+_RUN_PLACES: Final = f"({', '.join('?' * len(_RUN))})"
+_LAST: Final = (
+    "name", "kind", "status", "http_status", "latency_ms", "user_id", "session_id",
+    "client_run_id", "parent_run_id", "tags", "booked_as",
+)  # fmt: skip
+"""What is known last holds."""
+_FIRST: Final = ("project_id", "service_name", "environment", "trace_id", "release")
+"""What is known first holds."""
+_SUMS: Final = ("events", "calls", "errors", "tokens_input", "tokens_output")
+_UPSERT: Final = ", ".join(
+    [
+        "started = min(started, excluded.started)",
+        "ended = max(ended, excluded.ended)",
+        "weight = max(weight, excluded.weight)",
+        "standalone = min(coalesce(standalone, excluded.standalone), excluded.standalone)",
+        *(f"{name} = coalesce(excluded.{name}, {name})" for name in _LAST),
+        *(f"{name} = coalesce({name}, excluded.{name})" for name in _FIRST),
+        *(f"{name} = {name} + excluded.{name}" for name in _SUMS),
+        "cost_usd = coalesce(cost_usd + excluded.cost_usd, cost_usd, excluded.cost_usd)",
+    ]
+)
+
+
+_columns_of: Final[Callable[[Any], tuple[Any, ...]]] = attrgetter(*_RUN)
+
+
+class _Run:
+    """What the rows of one run add to it."""
+
+    __slots__ = (*_RUN, "rows")
+
+    def __init__(self, row: Row) -> None:
+        self.run_id = row.run_id
+        self.started = self.ended = row.timestamp
+        self.name: Any = None
+        self.kind: Any = None
+        self.status: Any = None
+        self.http_status: Any = None
+        self.latency_ms: Any = None
+        self.client_run_id: Any = None
+        self.parent_run_id: Any = None
+        self.project_id = row.project_id
+        self.service_name = row.service_name
+        self.environment = row.environment
+        self.release = row.release
+        self.trace_id = row.trace_id
+        self.user_id = row.user_id
+        self.session_id = row.session_id
+        self.tags: Any = ()
+        self.weight = row.weight
+        self.standalone: Any = 1
+        self.booked_as: Any = None
+        self.events = self.calls = self.errors = 0
+        self.tokens_input: Any = 0
+        self.tokens_output: Any = 0
+        self.cost_usd: Any = None
+        self.rows: list[Row] = []
+
+    def add(self, one: Inserted, counted: bool) -> None:
+        row, event, tags = one
+        moment = row.timestamp
+        if moment < self.started:
+            self.started = moment
+        took = row.latency_ms
+        if (type(took) is float or type(took) is int) and took > 0:  # not of what is no number
+            moment = min(moment + int(min(1000 * took, _MAX)), _MAX)
+        if moment > self.ended:
+            self.ended = moment
+        if row.user_id is not None:
+            self.user_id = row.user_id
+        if row.session_id is not None:
+            self.session_id = row.session_id
+        if self.trace_id is None:
+            self.trace_id = row.trace_id
+        if self.release is None:
+            self.release = row.release
+        if tags and tags is not self.tags and tags != self.tags:
+            self.tags = (*self.tags, *(tag for tag in tags if tag not in self.tags))
+        if event.standalone is not True:
+            self.standalone = 0
+        if row.weight != self.weight and type(row.weight) in (int, float):
+            self.weight = max(self.weight, row.weight) if type(self.weight) in (int, float) else 1
+        if type(event) is RunEvent:
+            self.standalone = 0
+            self.name = row.name if row.name is not None else self.name
+            self.kind = _text(event.kind)
+            self.status, self.http_status = row.status, row.http_status
+            self.latency_ms = row.latency_ms
+            self.client_run_id = _text(event.client_run_id) or self.client_run_id
+            self.parent_run_id = _text(event.parent_run_id) or self.parent_run_id
+            return
+        is_call = row.event_type == "prompt_call"
+        if is_call and row.booked:
+            self.rows.append(row)
+        if not counted:
+            return
+        self.events += 1
+        if row.failed:
+            self.errors += 1
+        if is_call:
+            self.calls += 1
+            if type(row.tokens_input) is int:
+                self.tokens_input += row.tokens_input
+            if type(row.tokens_output) is int:
+                self.tokens_output += row.tokens_output
+            cost = row.cost_usd
+            if type(cost) is float or type(cost) is int:
+                self.cost_usd = cost if self.cost_usd is None else self.cost_usd + cost
+
+    def bound(self) -> tuple[Any, ...]:
+        """Return its columns as SQLite takes them."""
+        self.tags = encode(self.tags[:MAX_TAGS]).decode() if self.tags else None
+        for name in ("tokens_input", "tokens_output", "cost_usd"):
+            value = getattr(self, name)
+            if type(value) is int and value > _MAX:
+                setattr(self, name, float(value))
+        return _columns_of(self)
+
+
+def add_up(
+    connection: sqlite3.Connection,
+    new: Sequence[Inserted],
+    *,
+    first: int,
+    counted: bool = True,
+) -> None:
+    """
+    Add *new* to runs and hourly sums.
+
+    Args:
+        connection: In a transaction.
+        new: What was inserted.
+        first: Rows from this number on are among *new*, those before are booked already.
+        counted: Whether to count them in their runs; False if a trigger did.
+    """
+    runs: dict[Any, _Run] = {}
+    for one in new:
+        run = runs.get(one.row.run_id)
+        if run is None:
+            run = runs[one.row.run_id] = _Run(one.row)
+        run.add(one, counted)
+    known = _known(connection, list(runs))
+    booking = Booking()
+    for run_id, run in runs.items():
+        before = ""
+        if (found := known.get(run_id)) is not None:
+            before, tags = found[0] or "", _stored_tags(found[1])
+            if tags:
+                run.tags = (*tags, *(tag for tag in run.tags if tag not in tags))
+        route = before if run.name is None else text_of(run.name)
+        run.booked_as = route or None
+        if route != before:
+            for row in calls_of(connection, run_id, first):
+                booking.take_off(row, before)
+                booking.add(row, route)
+        for row in run.rows:
+            booking.add(row, route)
+    _save_runs(connection, list(runs.values()))
+    booking.save(connection)
+    _evaluate(connection, new)
+
+
+def _known(connection: sqlite3.Connection, ids: Sequence[Any]) -> dict[Any, tuple[Any, Any]]:
+    known = {}
+    for at in range(0, len(ids), _AT_ONCE):
+        some = ids[at : at + _AT_ONCE]
+        query = f"SELECT run_id, booked_as, tags FROM runs WHERE run_id IN ({', '.join('?' * len(some))})"  # noqa: S608
+        for run_id, booked_as, tags in connection.execute(query, some):
+            known[run_id] = (booked_as, tags)
+    return known
+
+
+def _save_runs(connection: sqlite3.Connection, runs: Sequence[_Run]) -> None:
+    for at in range(0, len(runs), 32):
+        some = runs[at : at + 32]
+        connection.execute(
+            f"INSERT INTO runs ({', '.join(_RUN)}) VALUES {', '.join([_RUN_PLACES] * len(some))}"  # noqa: S608
+            f" ON CONFLICT (run_id) DO UPDATE SET {_UPSERT}",
+            list(chain.from_iterable(run.bound() for run in some)),
+        )
+
+
+def calls_of(connection: sqlite3.Connection, run_id: Any, before: int = _MAX) -> Iterator[Row]:
+    """Yield the booked calls of a run, those with numbers under *before*."""
+    query = (
+        f"SELECT {', '.join(COLUMNS)} FROM events WHERE run_id = ? AND id < ?"  # noqa: S608
+        " AND event_type = 'prompt_call' AND booked = 1"
+    )
+    for values in connection.execute(query, (run_id, before)).fetchall():
+        yield Row(*values)
+
+
+# Hourly sums.
+
+_KEY: Final = ", ".join(Key._fields)
+_STORED: Final = f"{', '.join(COUNTS)}, latencies, first_tokens"
+_SAME: Final = " AND ".join(f"{name} = ?" for name in Key._fields)
+
+
+class Booking:
+    """Calls on their way into the sums of their hours, and out of them."""
+
+    def __init__(self) -> None:
+        self._added: dict[tuple[Any, ...], list[Row]] = {}
+        self._taken_off: dict[tuple[Any, ...], list[Row]] = {}
+
+    def add(self, row: Row, route: str) -> None:
+        """Count a call of a run with this name."""
+        self._added.setdefault(_key(row, route), []).append(row)
+
+    def take_off(self, row: Row, route: str) -> None:
+        """Count it no longer."""
+        self._taken_off.setdefault(_key(row, route), []).append(row)
+
+    def save(self, connection: sqlite3.Connection) -> None:
+        """Change the stored sums; those that become empty go."""
+        for key in self._added.keys() | self._taken_off.keys():
+            found = connection.execute(
+                f"SELECT {_STORED} FROM rollups WHERE {_SAME}",  # noqa: S608
+                key,
+            ).fetchone()
+            sums = Sums() if found is None else Sums.stored(found[:-2], *found[-2:])
+            sums.add(self._added.get(key, ()))
+            sums.add(self._taken_off.get(key, ()), -1)
+            if sums["calls"] <= 0:
+                connection.execute(f"DELETE FROM rollups WHERE {_SAME}", key)  # noqa: S608
+                continue
+            values = (*key, *sums.counts, sums.latencies.to_bytes(), sums.first_tokens.to_bytes())
+            connection.execute(
+                f"INSERT OR REPLACE INTO rollups ({_KEY}, {_STORED}) VALUES ({', '.join('?' * len(values))})",  # noqa: S608
+                [float(v) if type(v) is int and v > _MAX else v for v in values],
+            )
+
+
+def _key(row: Row, route: str) -> tuple[Any, ...]:
+    model, provider, release, project = row.name, row.provider, row.release, row.project_id
+    return (
+        row.timestamp // MICROSECONDS_PER_HOUR,
+        model if type(model) is str else _word(model),
+        provider if type(provider) is str else _word(provider),
+        route,
+        release if type(release) is str else _word(release),
+        project if type(project) is str else _word(project),
+    )
+
+
+# Ratings.
+
+
+def _evaluate(connection: sqlite3.Connection, new: Sequence[Inserted]) -> None:
+    for row, event, _ in new:
+        if type(event) is AssertionFailedEvent:
+            found: tuple[Any, ...] = (None, "failed", _text(event.severity))
+        elif type(event) is HallucinationDetectedEvent:
+            score = event.confidence_score
+            found = (score if type(score) in (int, float) else None, "hallucination", None)
+        else:
+            continue
+        connection.execute(
+            "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (row.id, row.run_id, row.parent_id, row.name, *found),
+        )
+
+
+_are_texts = frozenset({str}).issuperset
+
+
+def _tags(tags: Any) -> Sequence[str]:
+    if type(tags) is not tuple:
+        return ()
+    return tags if _are_texts(map(type, tags)) else [tag for tag in tags if type(tag) is str]
+
+
+def _stored_tags(text: Any) -> tuple[str, ...]:
+    try:
+        return msgspec.json.decode(text, type=tuple[str, ...]) if text else ()
+    except (msgspec.MsgspecError, TypeError):
+        return ()
+
+
+def _text(value: Any) -> str | None:
+    if value is None or type(value) is str:
+        return value
+    return clean_text(text_of(value))
+
+
+def _word(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,236 @@
+"""
+What a store needs beside being written: each function is one short transaction's worth of work.
+
+An older store is *adopted*: the rows whose body still stands in ``events``, whoever wrote them, get
+their new columns, their body moves to its table, and their calls are booked by the hour.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from llmobs.codec import decode
+from llmobs.store.connect import PAGE_BYTES
+from llmobs.store.insert import MICROSECONDS_PER_HOUR as HOUR
+from llmobs.store.insert import Booking, Inserted, add_up, calls_of, keep_pieces, prepared
+from llmobs.store.pieces import put_together, take_apart
+from llmobs.store.records import Keep, to_microseconds
+from llmobs.store.rows import COLUMNS, Row
+
+__all__ = ["adopt", "compact", "erase", "give_back", "hours_of", "prune", "recount"]
+
+ROWS: Final = 200
+"""Rows adopted in one step: some ten milliseconds."""
+EVENTS: Final = 1_000
+"""Events removed in one step, about."""
+RUNS: Final = 50
+"""Runs removed in one step, at most."""
+PAGES: Final = 256
+"""Pages given back to the file system in one step."""
+
+MOMENTS: Final = (-(2**63), 2**63 - 1)
+"""The first and the last that a column can hold."""
+
+_LATER: Final = (
+    "release", "tokens_cache_write", "tokens_reasoning", "weight", "fingerprint", "booked"
+)  # fmt: skip
+"""Columns that rows of older versions lack."""
+
+
+def adopt(connection: sqlite3.Connection) -> bool:
+    """Bring some rows of an older version into this one's form; return whether there are more."""
+    found = connection.execute("SELECT value FROM store WHERE name = 'rows_before'").fetchone()
+    if found is None:
+        return False
+    rows = connection.execute(
+        "SELECT id, run_id, body, booked FROM events WHERE id >= ? AND body <> ''"
+        " ORDER BY id LIMIT ?",
+        (found[0], ROWS),
+    ).fetchall()
+    (salt,) = connection.execute("SELECT value FROM store WHERE name = 'salt'").fetchone()
+    new: list[Inserted] = []
+    for id, run_id, body, booked in rows:
+        one = _read(id, body, MOMENTS[1] if booked else MOMENTS[0])
+        text = body
+        if one is not None:
+            new.append(one)
+            text = _slimmer(connection, one, run_id, body, salt)
+        connection.execute("INSERT OR REPLACE INTO bodies VALUES (?, ?)", (id, text))
+        connection.execute("UPDATE events SET body = '' WHERE id = ?", (id,))
+    add_up(connection, new, first=MOMENTS[1], counted=False)
+    places = ", ".join(
+        f"{name} = max({name}, ?)" if name == "booked" else f"{name} = ?" for name in _LATER
+    )
+    connection.executemany(
+        f"UPDATE events SET {places} WHERE id = ?",  # noqa: S608
+        [(*(getattr(one.row, name) for name in _LATER), one.row.id) for one in new],
+    )
+    if len(rows) == ROWS:
+        connection.execute(
+            "UPDATE store SET value = ? WHERE name = 'rows_before'", (rows[-1][0] + 1,)
+        )
+        return True
+    connection.execute("DELETE FROM store WHERE name = 'rows_before'")
+    return False
+
+
+def _read(id: int, body: Any, booked_from: int) -> Inserted | None:
+    try:
+        (one,) = prepared([decode(body)], id, booked_from)
+    except (msgspec.MsgspecError, RecursionError, TypeError, ValueError):
+        return None  # damaged, or of a version in between: it stays as it is
+    return one
+
+
+def _slimmer(
+    connection: sqlite3.Connection, one: Inserted, run_id: Any, body: Any, salt: bytes
+) -> Any:
+    text, pieces = take_apart(one.event, salt)
+    content = {piece.hash: piece.data for piece in pieces}
+    # To the byte, or not at all.
+    same = bool(pieces) and put_together(text, content.get) == body
+    return text if same and keep_pieces(connection, run_id, pieces) else body
+
+
+def erase(connection: sqlite3.Connection, run_id: str) -> int:
+    """Remove a run as if it had never been; return how many there were of it, 0 or 1."""
+    found = connection.execute("SELECT booked_as FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+    booking = Booking()
+    for row in calls_of(connection, run_id):
+        booking.take_off(row, (found[0] if found else None) or "")
+    booking.save(connection)
+    _remove(connection, run_id, -1)
+    return 0 if found is None else 1
+
+
+def _remove(connection: sqlite3.Connection, run_id: Any, limit: int) -> tuple[int, int | None]:
+    """Remove up to *limit* events of a run, with the last of them the run; return how many, and their latest time."""
+    rows = connection.execute(
+        "SELECT id, timestamp FROM events WHERE run_id = ? ORDER BY timestamp LIMIT ?",
+        (run_id, limit),
+    ).fetchall()
+    ids = [(id,) for id, _ in rows]
+    for table in ("bodies", "evaluations", "events"):
+        connection.executemany(f"DELETE FROM {table} WHERE id = ?", ids)  # noqa: S608
+    if limit < 0 or len(rows) < limit:
+        connection.execute(
+            "DELETE FROM pieces WHERE hash IN (SELECT hash FROM run_pieces WHERE run_id = ?1)"
+            " AND NOT EXISTS (SELECT 1 FROM run_pieces o WHERE o.hash = pieces.hash AND o.run_id <> ?1)",
+            (run_id,),
+        )
+        connection.execute("DELETE FROM run_pieces WHERE run_id = ?", (run_id,))
+        connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
+    return len(rows), max((moment for _, moment in rows), default=None)
+
+
+def prune(connection: sqlite3.Connection, keep: Keep) -> bool:
+    """Remove some of the oldest runs that *keep* does not keep; return whether there may be more."""
+    oldest = _oldest(connection, keep)
+    room, latest = EVENTS, None
+    for run_id in oldest:
+        removed, moment = _remove(connection, run_id, room)
+        if moment is not None:
+            latest = moment if latest is None else max(latest, moment)
+        room -= removed
+        if room <= 0:
+            break
+    if latest is not None:
+        connection.execute(
+            "INSERT INTO store VALUES ('pruned_to', ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+            (latest,),
+        )
+    return bool(oldest)
+
+
+def _oldest(connection: sqlite3.Connection, keep: Keep) -> list[Any]:
+    if keep.since is not None:
+        moment = to_microseconds(keep.since)
+        found = connection.execute(
+            "SELECT run_id FROM runs WHERE started < ?1 AND ended < ?1 ORDER BY started LIMIT ?2",
+            (moment, RUNS),
+        ).fetchall()
+        if found:
+            return [run_id for (run_id,) in found]
+    if keep.bytes is not None and used_bytes(connection) > keep.bytes:
+        query = "SELECT run_id FROM runs ORDER BY started LIMIT ?"
+        return [run_id for (run_id,) in connection.execute(query, (RUNS,))]
+    return []
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Return how much of the file is in use."""
+    pages, free, size = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
+
+
+def give_back(connection: sqlite3.Connection) -> None:
+    """Give some free pages back to the file system, where the store was made so that it can."""
+    connection.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
+
+
+def hours_of(connection: sqlite3.Connection) -> list[int]:
+    """Return every hour in which there are calls, or sums."""
+    found = {hour for (hour,) in connection.execute("SELECT DISTINCT hour FROM rollups")}
+    # By leaps in the index: all calls of the last year lie in some thousand hours.
+    moment = MOMENTS[0]
+    leap = "SELECT timestamp FROM events WHERE timestamp >= ? ORDER BY timestamp LIMIT 1"
+    while (row := connection.execute(leap, (moment,)).fetchone()) is not None:
+        if type(row[0]) is not int:
+            break
+        hour = row[0] // HOUR
+        found.add(hour)
+        moment = (hour + 1) * HOUR
+        if moment > MOMENTS[1]:
+            break
+    return sorted(hour for hour in found if type(hour) is int)
+
+
+def recount(connection: sqlite3.Connection, hour: int) -> None:
+    """Replace the sums of an hour by those of its calls."""
+    span = (max(hour * HOUR, MOMENTS[0]), min((hour + 1) * HOUR, MOMENTS[1]))
+    calls = "timestamp >= ? AND timestamp < ? AND event_type = 'prompt_call'"
+    booking = Booking()
+    columns = ", ".join(f"e.{name}" for name in COLUMNS)
+    query = f"SELECT {columns}, r.booked_as FROM events e LEFT JOIN runs r ON r.run_id = e.run_id WHERE {calls}"  # noqa: S608
+    for *values, route in connection.execute(query, span):
+        booking.add(Row(*values), route or "")
+    connection.execute("DELETE FROM rollups WHERE hour = ?", (hour,))
+    connection.execute(f"UPDATE events SET booked = 1 WHERE {calls} AND booked = 0", span)  # noqa: S608
+    booking.save(connection)
+
+
+def compact(connection: sqlite3.Connection) -> None:
+    """
+    Write the file anew, with the page size and the means to give space back that new stores have.
+
+    Raises:
+        sqlite3.OperationalError: Somebody else has it open.
+    """
+    while _adopt_alone(connection, adopt):
+        pass
+    (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+    if mode != "delete":
+        raise sqlite3.OperationalError("database is locked")
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("VACUUM")
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _adopt_alone(
+    connection: sqlite3.Connection, step: Callable[[sqlite3.Connection], bool]
+) -> bool:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        more = step(connection)
+        connection.execute("COMMIT")
+        return more
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

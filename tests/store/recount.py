@@ -1,0 +1,51 @@
+"""The hourly sums of a store, as stored and as its events say."""
+
+import sqlite3
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from llmobs.codec import decode
+from llmobs.events import PromptCallEvent, RunEvent
+from llmobs.store.pieces import put_together, unpack
+from llmobs.store.rollups import COUNTS, Sums
+
+
+def hourly_sums(path: Path) -> dict[tuple[Any, ...], Any]:
+    """Return what is stored, by hour, model, provider, route, release and project."""
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT * FROM rollups").fetchall()
+    connection.close()
+    return {row[:6]: row[6:] for row in rows}
+
+
+def recounted(path: Path) -> dict[tuple[Any, ...], Any]:
+    """Return what should be stored: counted from the bodies, one event after the other."""
+    connection = sqlite3.connect(path)
+    pieces = dict(connection.execute("SELECT hash, data FROM pieces"))
+    stored = connection.execute(
+        "SELECT coalesce(b.body, e.body) FROM events e LEFT JOIN bodies b ON b.id = e.id ORDER BY e.id"
+    ).fetchall()
+    connection.close()
+    events = [decode(put_together(body, lambda n: unpack(pieces[n]))) for (body,) in stored]
+    routes = {e.run_id: e.name for e in events if isinstance(e, RunEvent) and e.name}
+    sums: dict[tuple[Any, ...], Sums] = defaultdict(Sums)
+    for event in events:
+        if isinstance(event, PromptCallEvent):
+            key = (
+                int(event.timestamp.timestamp() // 3600),
+                event.model,
+                event.provider or "",
+                routes.get(event.run_id, ""),
+                event.release or "",
+                event.project_id or "",
+            )
+            sums[key].add([event])
+    return {
+        key: (
+            *(one[name] for name in COUNTS),
+            one.latencies.to_bytes(),
+            one.first_tokens.to_bytes(),
+        )
+        for key, one in sums.items()
+    }

@@ -1,0 +1,220 @@
+"""Hourly sums: the same as a recount, whatever happened; percentiles within two percent."""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmobs import ErrorInfo, Event
+from llmobs.store.cost import _from_calls, _group, _Span
+from llmobs.store.reader import Reader
+from llmobs.store.records import CostGroup, Keep, RunFilter
+from llmobs.store.rollups import Histogram, Sums
+from llmobs.store.writer import Writer
+from tests.store.recount import hourly_sums, recounted
+from tests.support.stores import START, at, call, run, write_store
+
+RUNS = [f"r{n}" for n in range(4)]
+
+calls = st.builds(
+    lambda run_id, hours, number, fields: call(run_id, hours * 1800 + 1, event_id=f"{run_id}-{number}", **fields),
+    st.sampled_from(RUNS),
+    st.integers(0, 4),
+    st.integers(0, 3),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "model": st.sampled_from(["gpt-4o", "claude", ""]),
+            "provider": st.sampled_from(["openai", None]),
+            "release": st.sampled_from(["1", "2", None]),
+            "cost_usd": st.sampled_from([None, 0.1, 0.00123, 1e9]),
+            "tokens_input": st.sampled_from([None, 0, 17]),
+            "tokens_output": st.sampled_from([None, 5]),
+            "tokens_cached": st.sampled_from([None, 3]),
+            "latency_ms": st.sampled_from([None, 0.0, 12.5, 1e12]),
+            "time_to_first_token_ms": st.sampled_from([None, 3.0]),
+            "weight": st.sampled_from([1.0, 10.0, 6.5]),
+            "status": st.sampled_from(["success", "error"]),
+        },
+    ),
+)  # fmt: skip
+# One event of its own per run, and none of two names: which of two comes last, no recount can tell.
+ends = st.sampled_from(RUNS).map(lambda r: run(r, 0, event_id=f"{r}-end", name=f"POST /{r}"))
+steps = st.lists(
+    st.tuples(st.just("write"), st.lists(calls | ends, max_size=6))
+    | st.tuples(st.just("erase"), st.sampled_from(RUNS))
+    | st.tuples(st.just("rebuild"), st.none()),
+    max_size=6,
+)
+
+
+@settings(deadline=None, max_examples=20)
+@given(steps=steps)
+def test_they_equal_a_recount_after_any_order_of_inserts_duplicates_and_erasures(
+    tmp_path_factory: pytest.TempPathFactory, steps: Sequence[tuple[str, Any]]
+) -> None:
+    path = tmp_path_factory.mktemp("sums") / "x.db"
+    writer = Writer(path)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA synchronous = OFF")
+    for kind, what in steps:
+        if kind == "write":
+            writer.write(what)
+        elif kind == "erase":
+            writer.erase([what])
+        else:
+            assert list(writer.rebuild()) is not None
+    connection.close()
+    writer.close()
+    assert hourly_sums(path) == recounted(path)
+    check_against_calls(path)
+
+
+def check_against_calls(path: Path) -> None:
+    """The sums say of whole hours what the calls say."""
+    with Reader(path) as reader:
+        for by in ("model", "day", "route"):
+            groups: dict[str | None, Sums] = {}
+            _from_calls(reader._all, by, RunFilter(), _Span(None, None), groups)  # type: ignore[arg-type]
+            summed = {g.key: g for g in reader.cost(by)}  # type: ignore[arg-type]
+            assert summed.keys() == groups.keys()
+            for key in groups:
+                found, one = summed[key], _group(groups, key)
+                assert (found.calls, found.failed, found.unpriced, found.uncounted) == tuple(
+                    one[name] for name in ("calls", "failed", "unpriced", "uncounted")
+                )
+                assert found.latency_p95_ms == CostGroup.of(key, one).latency_p95_ms
+                assert found.time_to_first_token_p50_ms == one.first_tokens.percentile(0.5)
+
+
+@given(st.lists(st.floats(0.02, 1e7), min_size=1), st.sampled_from([0.5, 0.95, 0.99]))
+def test_percentiles_are_right_to_two_percent(times: list[float], share: float) -> None:
+    histogram = Histogram()
+    for time in times:
+        histogram.add(time)
+    exact = sorted(times)[max(0, -int(-len(times) * share // 1) - 1)]
+    assert histogram.percentile(share) == pytest.approx(exact, rel=0.02)
+    assert Histogram.stored(histogram.to_bytes()).counts == histogram.counts
+    assert len(histogram) == len(times)
+
+
+def test_no_times_have_no_percentile() -> None:
+    assert Histogram().percentile(0.5) is None
+    assert Histogram.stored(None).counts == Histogram.stored(b"x").counts == 0
+
+
+def test_an_event_counts_once_in_its_own_hour_however_late_and_often(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    writer = Writer(path)
+    early = call("r1", 0, cost_usd=1.0)
+    writer.write([call("r2", 3 * 3600), call("r2", 3 * 3600 + 1)])
+    writer.write([early, early])
+    writer.write([early])
+    writer.close()
+    sums = {key[0]: counts[0] for key, counts in hourly_sums(path).items()}
+    noon = int(START.timestamp() // 3600)
+    assert sums == {noon: 1, noon + 3: 2}
+
+
+def test_the_route_is_booked_when_the_runs_event_comes(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    writer = Writer(path)
+    writer.write([call("r1", 0, cost_usd=0.25), call("r1", 3700)])
+    assert {key[3] for key in hourly_sums(path)} == {""}
+    writer.write([run("r1", 0, name="POST /chat")])
+    assert {key[3] for key in hourly_sums(path)} == {"POST /chat"}
+    writer.write([call("r1", 7300)])
+    writer.close()
+    assert {key[3]: counts[0] for key, counts in hourly_sums(path).items()} == {"POST /chat": 1}
+    assert len(hourly_sums(path)) == 3
+    with Reader(path) as reader:
+        ((group),) = reader.cost("route")
+    assert (group.key, group.calls, group.cost_usd) == ("POST /chat", 3, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "calls"),
+    [
+        (None, None, 6),
+        (1800, None, 5),
+        (1800, 7200, 2),
+        (3600, 7200, 1),
+        (3600.5, 7300, 1),
+        (1800, 1900, 1),
+        (1801, 1802, 0),
+        (None, 10_800, 4),
+        (0, 1801, 2),
+    ],
+)
+def test_parts_of_hours_are_exact(
+    tmp_path: Path, since: float | None, until: float | None, calls: int
+) -> None:
+    moments = (0, 1800, 3600, 7250, 10_800, 14_000)
+    path = write_store(tmp_path / "x.db", [call("r", moment) for moment in moments])
+    where = RunFilter(
+        since=None if since is None else at(since), until=None if until is None else at(until)
+    )
+    with Reader(path) as reader:
+        for by in ("model", "day", "user"):
+            assert sum(group.calls for group in reader.cost(by, where)) == calls  # type: ignore[arg-type]
+
+
+def test_sums_outlive_runs_that_are_pruned_and_not_those_that_are_erased(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    old = [call(f"old{n}", n, cost_usd=1.0) for n in range(5)]
+    events: list[Event] = [*old, call("new", 86_400, cost_usd=10.0)]
+    writer = Writer(path)
+    writer.write(events)
+    assert writer.erase(["old0", "unknown"]) == 1
+    while writer.prune(Keep(since=START + timedelta(hours=1))):
+        pass
+    with Reader(path) as reader:
+        assert [r.run_id for r in reader.runs()] == ["new"]
+        assert reader.count_events() == 1
+        assert [g.cost_usd for g in reader.cost("day")] == [4.0, 10.0]
+    # Delivered once more, late: they are there again, and not counted twice.
+    writer.write(old[1:])
+    with Reader(path) as reader:
+        assert reader.count_runs() == 5
+        assert [g.cost_usd for g in reader.cost("day")] == [4.0, 10.0]
+    writer.erase(["old1"])
+    with Reader(path) as reader:
+        assert [g.cost_usd for g in reader.cost("day")] == [4.0, 10.0]
+    for _ in writer.rebuild():
+        pass
+    with Reader(path) as reader:
+        assert [g.cost_usd for g in reader.cost("day")] == [3.0, 10.0]
+    writer.close()
+    assert hourly_sums(path) == recounted(path)
+
+
+def test_weighted_sums_are_those_of_all(tmp_path: Path) -> None:
+    path = write_store(
+        tmp_path / "x.db",
+        [call("a", 0, weight=10.0, cost_usd=0.5), call("b", 1, cost_usd=2.0, status="error")],
+    )
+    with Reader(path) as reader:
+        (group,) = reader.cost()
+        (by_user,) = reader.cost("user")
+        assert {r.run_id: r.weight for r in reader.runs()} == {"a": 10.0, "b": 1.0}
+    for one in (group, by_user):
+        assert (one.calls, one.cost_usd) == (2, 2.5)
+        assert (one.estimated_calls, one.estimated_cost_usd) == (11, 7.0)
+
+
+def test_errors_of_one_cause_share_a_fingerprint(tmp_path: Path) -> None:
+    errors = [
+        ErrorInfo("request 17 timed out after 2.5 s", "TimeoutError"),
+        ErrorInfo("request 4711 timed out after 30 s", "TimeoutError"),
+        ErrorInfo("no such user 'ann'", "KeyError"),
+    ]
+    path = write_store(tmp_path / "x.db", [call("r", error=error) for error in errors])
+    connection = sqlite3.connect(path)
+    found = [row[0] for row in connection.execute("SELECT fingerprint FROM events ORDER BY id")]
+    connection.close()
+    assert found[0] == found[1] != found[2]
