@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from llmobs.cli.options import since_time
+from llmobs.cli.options import time_of
 from llmobs.codec import encode
 from tests.cli.conftest import CLI, parsed
 from tests.support.stores import call, run, write_store
@@ -78,7 +78,7 @@ class TestRuns:
             time.tzset()
             try:
                 found = parsed(cli("runs", "--json", "--since", "2026-11-21T07:00:30"))
-                midnight = since_time("today")
+                midnight = time_of("today", "--since")
             finally:
                 patch.undo()
                 time.tzset()
