@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import llmobs
 from llmobs import AsyncClient, Client, ErrorInfo, Settings
 from llmobs.codec import decode
 from llmobs.errors import (
+    ConfigurationError,
     SinkUnavailableError,
     StoreCorruptError,
     StoreNotFoundError,
@@ -98,6 +99,26 @@ async def test_redelivery_changes_nothing(tmp_path: Path) -> None:
     assert rows(tmp_path / "a.db", "SELECT * FROM runs WHERE run_id = 'run-1'") == before
     sums = "SELECT tokens_input, tokens_output, cost_usd FROM runs WHERE run_id = 'run-1'"
     assert rows(tmp_path / "a.db", sums) == [(1000, 200, 50.0)]
+
+
+async def test_runs_that_are_too_old_go_while_others_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    sink = resolve(f"sqlite:///{path}?keep_days=30", Settings())[0]
+    assert isinstance(sink, SQLiteSink)
+    await sink.open()
+    old = datetime.now(UTC) - timedelta(days=31)
+    await sink.send(Batch([make_event(run_id="old", timestamp=old, cost_usd=2.0)]))
+    sink._tidy_at = 0.0
+    await sink.send(Batch([make_event(run_id="new", cost_usd=1.0)]))
+    await sink.aclose()
+    assert rows(path, "SELECT run_id FROM runs") == [("new",)]
+    assert rows(path, "SELECT sum(cost_nano) FROM rollups") == [(3_000_000_000,)]
+
+
+@pytest.mark.parametrize("option", ["keep_days=0", "keep_bytes=-1", "keep_days=x", "keep=1"])
+async def test_what_cannot_be_kept_is_said(tmp_path: Path, option: str) -> None:
+    with pytest.raises(ConfigurationError, match=option.partition("=")[0]):
+        resolve(f"sqlite:///{tmp_path}/a.db?{option}", Settings())
 
 
 WRITER = """

@@ -127,18 +127,22 @@ def _from_sums(
         parts.append("instr(lower(route), lower(?)) > 0")
         values.append(where.name)
     key, clause = _BY_HOUR[by], where_clause(parts)
-    counts = ", ".join(add_up(name) for name in COUNTS)
+    counts = ", ".join(f"total({name})" for name in COUNTS)  # of what is no number: 0
     for found, *sums in rows(f"SELECT {key}, {counts} FROM rollups{clause} GROUP BY 1", values):  # noqa: S608
         _group(groups, found).merge(Sums.stored(sums, None, None))
-    # In Python: a histogram is one large number, and adding it one instruction or so.
-    for found, latencies, first_tokens in rows(
-        f"SELECT {key}, latencies, first_tokens FROM rollups{clause}",  # noqa: S608
-        values,
-    ):
-        one = _group(groups, found)
-        one.latencies.counts += Histogram.stored(latencies).counts
-        if first_tokens is not None:
-            one.first_tokens.counts += Histogram.stored(first_tokens).counts
+    # In Python, where a histogram is one large number: those that begin at one bucket first.
+    latencies: dict[tuple[Any, bytes], int] = {}
+    first_tokens: dict[tuple[Any, bytes], int] = {}
+    for found, *both in rows(f"SELECT {key}, latencies, first_tokens FROM rollups{clause}", values):  # noqa: S608
+        for data, times in zip(both, (latencies, first_tokens), strict=True):
+            if type(data) is bytes:
+                place = (found, data[:2])
+                times[place] = times.get(place, 0) + int.from_bytes(data[2:], "little")
+    for name, times in (("latencies", latencies), ("first_tokens", first_tokens)):
+        for (found, first), total in times.items():
+            length = (total.bit_length() + 7) // 8
+            histogram: Histogram = getattr(_group(groups, found), name)
+            histogram.counts += Histogram.stored(first + total.to_bytes(length, "little")).counts
 
 
 def _from_calls(

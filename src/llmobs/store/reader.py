@@ -37,7 +37,7 @@ from llmobs.store.records import (
     StoredEvent,
     StoreInfo,
 )
-from llmobs.store.values import COERCE, as_moment, as_text
+from llmobs.store.values import COERCE, as_integer, as_moment, as_text
 
 __all__ = ["Reader"]
 
@@ -275,8 +275,10 @@ class Reader:
             pieces=self._number("SELECT count(*) FROM pieces", ()),
             oldest=None if oldest is None else as_moment(oldest),
             latest=None if latest is None else as_moment(latest),
-            hours=hours,
-            sums_from=None if first is None else as_moment(first * 3_600_000_000),
+            hours=int(hours),
+            sums_from=None
+            if first is None
+            else as_moment((as_integer(first) or 0) * 3_600_000_000),
             to_adopt=self._number(
                 "SELECT count(*) FROM events WHERE id >= ? AND body <> ''", [before[0][0]]
             )

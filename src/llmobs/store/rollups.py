@@ -178,7 +178,7 @@ class Sums:
                 uncounted += 1
             took = call.latency_ms
             micro = None if took is None else _scaled(took, 1e3, MAX_MICRO)
-            if micro is not None:
+            if took is not None and micro is not None:
                 timed += 1
                 micros += micro
                 bucket = bucket_of(took)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["COERCE", "as_moment", "as_text", "as_texts", "decode_text"]
+__all__ = ["COERCE", "as_integer", "as_moment", "as_number", "as_text", "as_texts", "decode_text"]
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
