@@ -16,6 +16,7 @@ from llmobs import (
     ToolCallEvent,
 )
 from llmobs.store import schema
+from llmobs.store.engine import ReadsStore, WritesStore
 from llmobs.store.reader import Reader
 from llmobs.store.records import AmbiguousRunError, RunFilter, RunNotFoundError
 from llmobs.store.writer import Writer
@@ -24,6 +25,16 @@ from tests.support.stores import START, at, call, run, write_store
 
 def store(tmp_path: Path, *events: Event) -> Reader:
     return Reader(write_store(tmp_path / "llmobs.db", events))
+
+
+def test_reader_and_writer_do_what_a_store_must(tmp_path: Path) -> None:
+    writer: WritesStore = Writer(tmp_path / "x.db")
+    reader: ReadsStore = Reader(tmp_path / "x.db")
+    for made, wanted in ((writer, WritesStore), (reader, ReadsStore)):
+        public = {name for name in dir(type(made)) if not name.startswith("_")}
+        assert public == {name for name in vars(wanted) if not name.startswith("_")}
+    reader.close()
+    writer.close()
 
 
 class TestRuns:

@@ -12,6 +12,7 @@ from llmobs.paths import check_directory, check_file
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.sinks import parse_options, path_of
+from llmobs.store.engine import WritesStore
 from llmobs.store.records import Keep
 from llmobs.store.writer import Writer
 
@@ -66,7 +67,7 @@ class SQLiteSink:
         self.name = f"sqlite:{self._path.name}"
         self.address = str(self._path)
         self._thread: BlockingThread | None = None
-        self._writer: Writer | None = None
+        self._writer: WritesStore | None = None
         self._pid = os.getpid()
 
     @classmethod
@@ -110,7 +111,7 @@ class SQLiteSink:
         assert self._thread is not None and self._writer is not None
         await self._thread.call(self._write, self._writer, batch)
 
-    def _write(self, writer: Writer, batch: Batch) -> None:
+    def _write(self, writer: WritesStore, batch: Batch) -> None:
         writer.write(batch.events)
         self._tidy()  # else never, where batches follow each other without a pause
 
