@@ -179,6 +179,7 @@ def use_test(names: dict[str, Any], events: CapturedEvents) -> None:
 
 
 def use_retention(names: dict[str, Any], events: CapturedEvents) -> None:
+    assert names["forget"](Path("llmobs.db"), "user-456") == 1
     with sqlite3.connect("llmobs.db") as connection:
         left = [
             connection.execute(f"SELECT DISTINCT run_id FROM {table}").fetchall()
