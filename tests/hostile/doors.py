@@ -31,6 +31,7 @@ EXCLUDED: Mapping[str, str] = {
     "duplicate": _DOORS,
     "enclose": _DOORS,
     "from_env": _SETTINGS,
+    "collect": "takes a function of a test",
     "send": "tried by the classes of events that it takes: EVENTS",
 }
 """Methods that are not tried, and why."""

@@ -147,10 +147,11 @@ def test_a_thread_that_does_not_end_is_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It waits for something that never comes: what a fork at the wrong moment may leave behind."""
-    release = threading.Event()
+    release, sending = threading.Event(), threading.Event()
 
     class Stuck(ScriptedSink):
         async def send(self, batch: Batch) -> None:
+            sending.set()
             release.wait(20)  # the private loop itself
 
     monkeypatch.setattr(sync, "GRACE_SECONDS", 0.1)
@@ -158,6 +159,8 @@ def test_a_thread_that_does_not_end_is_told(
     log(client, 3)
     thread = client._thread
     assert thread is not None
+    threading.Thread(target=client.flush, args=(20,)).start()
+    assert sending.wait(20)
     client.close()
     release.set()
     thread.join(10)
