@@ -9,13 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import llmobs
-from llmobs import AsyncClient, Statistics
+from llmobs import AsyncClient, Drop, Statistics
 from llmobs.errors import (
     SinkRejectedError,
     SinkTooLargeError,
     SinkUnauthorizedError,
     SinkUnavailableError,
 )
+from llmobs.events import Event
 from llmobs.pipeline.sink import Batch
 from tests.helpers import ScriptedSink
 
@@ -75,6 +76,16 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmobs.pipeline.health.UNAUTHORIZED_PAUSE", 0.001)
 
 
+def drop_some(event: Event) -> Event | Drop:
+    return Drop("unwanted") if event.event_id[-1] in "02468ace" else event
+
+
+def fail_at_some(event: Event) -> Event:
+    if event.event_id[-1] in "02468ace":
+        raise ZeroDivisionError("bug")
+    return event
+
+
 scenarios = st.fixed_dictionaries(
     {
         "sinks": st.lists(st.lists(st.sampled_from(OUTCOMES), max_size=12), min_size=1, max_size=3),
@@ -85,6 +96,8 @@ scenarios = st.fixed_dictionaries(
         "sample_rate": st.sampled_from([1.0, 0.5]),
         "errors": st.integers(1, 5),
         "flush": st.booleans(),
+        "stage": st.sampled_from([None, drop_some, fail_at_some]),
+        "tail_sampling": st.sampled_from([None, "errors,rate=0.5"]),
         "cancel": st.booleans(),
         "shutdown_timeout": st.sampled_from([0.0, 0.1, 5.0]),
     }
@@ -100,6 +113,7 @@ async def live_through(scenario: dict[str, Any]) -> tuple[Statistics, list[Whims
         sink=sinks,
         flush_interval_seconds=0.001,
         timeout=0.05,
+        stages=[scenario["stage"]] if scenario["stage"] else [],
         **{
             name: scenario[name]
             for name in (
@@ -107,6 +121,7 @@ async def live_through(scenario: dict[str, Any]) -> tuple[Statistics, list[Whims
                 "max_queue_events",
                 "batch_size",
                 "sample_rate",
+                "tail_sampling",
                 "shutdown_timeout",
             )
         },
@@ -148,7 +163,7 @@ def test_every_event_is_accounted_for(backend: str, scenario: dict[str, Any]) ->
         assert len(sink.ids) >= mine.delivered
         healthy = not outcomes and scenario["shutdown_timeout"] > 1
         if healthy and scenario["sample_rate"] == 1:
-            assert set(mine.dropped) <= {"queue_full"}
+            assert set(mine.dropped) <= {"queue_full", "sampled", "unwanted"}
 
 
 def test_threads_recording_while_the_client_closes_lose_nothing() -> None:

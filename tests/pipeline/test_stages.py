@@ -8,10 +8,10 @@ from typing import Any
 import anyio
 import pytest
 
-from llmobs import AsyncClient, ConfigurationError, Drop, PromptCallEvent, Stage
+from llmobs import AsyncClient, Client, ConfigurationError, Drop, PromptCallEvent, Stage
 from llmobs.events import Event, RunEvent
 from llmobs.testing import capture_events
-from tests.helpers import ScriptedSink, make_event
+from tests.helpers import ScriptedSink, llmobs_threads, make_event, poll
 
 pytestmark = pytest.mark.anyio
 MAIL = "ann@example.com"
@@ -53,8 +53,6 @@ async def test_stages_before_redaction_see_what_was_recorded_and_those_after_it_
     def look(event: Event) -> None:
         seen.append((getattr(event, "prompt", None), getattr(event, "cost_usd", None)))
 
-    with capture_events():
-        pass
     sink = ScriptedSink()
     async with AsyncClient(sink=sink, stages=[look, Stage(look, after_redaction=True)]) as client:
         client.log_prompt_call("r", MAIL, "gpt-4o", "a", 1000, 1000)
@@ -170,6 +168,17 @@ async def test_a_slow_stage_leaves_the_event_loop_free() -> None:
                 turns += 1
                 await anyio.sleep(0.001)
     assert turns > 10
+
+
+def test_closing_ends_the_threads() -> None:
+    with Client(
+        sink=ScriptedSink(), stages=[lambda _: None], tail_sampling=lambda _: True
+    ) as client:
+        with client.run() as run:
+            run.log_error("boom")
+        client.flush(20)
+        assert "llmobs-stages" in llmobs_threads()
+    poll(lambda: not llmobs_threads(), what="no thread of ours")
 
 
 def test_the_test_tools_run_them_too() -> None:

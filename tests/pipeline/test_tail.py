@@ -54,6 +54,11 @@ def test_what_is_no_rule_is_refused_by_name(text: str) -> None:
         Client(sink="memory:", tail_sampling=text)
 
 
+def test_what_promises_the_disk_holds_nothing_in_memory(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"tail_sampling .* durability='disk'"):
+        Client(sink="memory:", tail_sampling="errors", durability="disk", spool_dir=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("events", "kept"),
     [

@@ -120,6 +120,9 @@ class Stages:
         self._hurry_seq = 0
         self._flushes: list[tuple[int, anyio.Event]] = []
         self.intake.requeue_all()
+        self._end_threads()
+
+    def _end_threads(self) -> None:
         if self._tail is not None:
             self._tail.reset()
         for stage in self.stages:
@@ -142,6 +145,7 @@ class Stages:
                 while not await self._work_guarded():
                     pass
         finally:
+            self._end_threads()
             self.finished.set()
 
     def cancel(self) -> None:

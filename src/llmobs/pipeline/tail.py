@@ -78,7 +78,8 @@ class TailSampler:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what is held: it is back in the intake, or the parent's."""
+        """Forget what is held: it is back in the intake, or the parent's; end the thread."""
+        self._code.close()
         self._runs: OrderedDict[str, _Run] = OrderedDict()
         self._bytes = 0
         self._over: list[_Run] = []
