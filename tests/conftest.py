@@ -35,7 +35,6 @@ BEYOND_THE_CORE = (
     "contrib/test_opentelemetry_real.py",
     "example_apps/test_langchain_worker.py",
     "servers/test_django.py",
-    "contrib/django/test_versions.py",  # an environment of its own
     "contrib/django/test_runners.py",
     "dialects/test_sentinel_config.py::test_both_libraries",
     "dialects/test_sentinel_names.py::test_a_consumer_passes_mypy_strict",
