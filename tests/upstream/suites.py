@@ -1,5 +1,5 @@
 """
-Run the suites of Starlette, FastAPI and Uvicorn bare and with the middleware around every application.
+Run the suites of Starlette, FastAPI, Uvicorn and Django bare and with the middleware around every application.
 
 ``python -m tests.upstream.suites [NAME …] [-- PYTEST ARGUMENTS]`` fetches the source distributions of
 the versions installed here, makes an environment for each in ``.cache/suites``, and prints what
@@ -7,6 +7,7 @@ differs. It needs a package index and some minutes; ``make test`` does not run i
 """
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -41,7 +42,23 @@ SUITES = {
     "starlette": Suite("starlette", ("-e", ".[full]", "--group", "dev")),
     "fastapi": Suite("fastapi", ("-e", ".[all]", "--group", "tests"), ("--timeout", "60")),
     "uvicorn": Suite("uvicorn", ("-e", ".[standard]", "--group", "dev"), ("-o", "addopts=-rxXs")),
+    "django": Suite("django", ("-e", ".")),
 }
+DJANGO = [
+    "handlers",
+    "middleware",
+    "asgi",
+    "wsgi",
+    "async",
+    "requests_tests",
+    "responses",
+    "test_client",
+    "servers",
+    "csrf_tests",
+    "sessions_tests",
+    "auth_tests",
+]
+"""The rooms of Django's suite in which requests are served."""
 COLUMNS = {"bare": None, "with": "header", "silent": "silent"}
 
 
@@ -65,8 +82,29 @@ def prepare(suite: Suite) -> None:
     ready.touch()
 
 
+def run_django(suite: Suite, column: str, more: list[str]) -> dict[str, str]:
+    """As `run`, for Django's suite, which has a runner of its own."""
+    how = COLUMNS[column]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(HERE), "."))}
+    if how is not None:
+        environment["LLMOBS_AROUND"] = how
+    command = (str(suite.python), "runtests.py", "--parallel", "1", "-v", "2", "--settings",
+               "test_sqlite" if how is None else "around_django", *(more or DJANGO))  # fmt: skip
+    ended = subprocess.run(
+        command, cwd=suite.folder / "tests", env=environment, capture_output=True, text=True
+    )
+    said = ended.stdout + ended.stderr
+    (suite.folder / ".suite" / f"{column}.log").write_text(said)
+    outcomes = dict.fromkeys(re.findall(r"^test\w* \(([\w.]+)\)", said, re.MULTILINE), "passed")
+    for test in re.findall(r"^(?:FAIL|ERROR): \w+ \(([\w.]+)\)", said, re.MULTILINE):
+        outcomes[test] = "failure"
+    return outcomes
+
+
 def run(suite: Suite, column: str, more: list[str]) -> dict[str, str]:
     """Run the suite, and return each test's outcome."""
+    if suite.name == "django":
+        return run_django(suite, column, more)
     report = suite.folder / ".suite" / f"{column}.xml"
     report.unlink(missing_ok=True)
     how = COLUMNS[column]
