@@ -36,6 +36,7 @@ BEYOND_THE_CORE = (
     "example_apps/test_langchain_worker.py",
     "servers/test_django.py",
     "contrib/django/test_runners.py",
+    "contrib/django/test_versions.py",  # an environment of its own
     "dialects/test_sentinel_config.py::test_both_libraries",
     "dialects/test_sentinel_names.py::test_a_consumer_passes_mypy_strict",
     "dialects/test_watchllm_install.py",

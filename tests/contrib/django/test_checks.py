@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, run_checks
 from django.test import override_settings
 
 from llmobs.contrib.django import LLMObsMiddleware
+from llmobs.guard import Troubles
 from tests.contrib.django.site import SETTINGS
 from tests.servers.serving import ROOT
 
@@ -105,6 +106,16 @@ def test_what_is_wrong_with_the_installation(settings: Any, code: str) -> None:
 
     with override_settings(**settings):  # type: ignore[arg-type]
         assert the(list(check_installation()))[0] == f"llmobs.{code}"
+
+
+def test_the_middleware_says_that_its_app_is_missing(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the app is missing its checks are not run, as `manage.py check` imports no middleware."""
+    monkeypatch.setattr("llmobs.contrib.django.middleware._troubles", Troubles())
+    with override_settings(INSTALLED_APPS=SETTINGS["INSTALLED_APPS"][:-1]):
+        LLMObsMiddleware(lambda request: None)
+    assert "missing in INSTALLED_APPS" in caplog.text
 
 
 def test_a_misspelt_key_stops_manage_py_check() -> None:

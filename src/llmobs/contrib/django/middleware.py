@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.apps import apps
 from django.core.signals import got_request_exception
 
 from llmobs.capture.tracker import NO_RECORDER, Tracker
@@ -13,6 +14,7 @@ from llmobs.context import current_frame, set_frame
 from llmobs.contrib._web.current import put_back
 from llmobs.contrib._web.options import is_async
 from llmobs.contrib.asgi import tracker_of
+from llmobs.contrib.django.checks import APP, register_checks
 from llmobs.contrib.django.project import current_project
 from llmobs.contrib.django.serving import Serving
 from llmobs.guard import Troubles, internal_errors
@@ -46,6 +48,15 @@ class LLMObsMiddleware:
             markcoroutinefunction(self)
             self.process_view = self._process_view_async  # type: ignore[assignment,method-assign]
         got_request_exception.connect(_note_exception, dispatch_uid="llmobs")
+        if not apps.is_installed(APP):
+            # `manage.py check` imports no middleware: where the app is missing, nobody else says so.
+            register_checks()
+            _troubles.log(
+                "no-app",
+                "llmobs: %r is missing in INSTALLED_APPS: there are no system checks, and code "
+                "outside requests has the environment's settings",
+                APP,
+            )
         # Now, while nobody waits: a client takes its time to build, and starts nothing yet.
         current_project()
 
