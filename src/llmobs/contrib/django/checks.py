@@ -6,14 +6,13 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
-from llmobs.contrib.django.project import NAME, Options, settings_of, told, unknown_keys
+from llmobs.contrib.django.project import APP, NAME, Options, settings_of, told, unknown_keys
 from llmobs.errors import ConfigurationError
 from llmobs.sinks import resolve
 from llmobs.sinks.memory import MemorySink
 
 __all__ = ["check_installation", "check_settings", "register_checks"]
 
-APP: Final = "llmobs.contrib.django"
 MIDDLEWARES: Final = (f"{APP}.LLMObsMiddleware", f"{APP}.middleware.LLMObsMiddleware")
 
 

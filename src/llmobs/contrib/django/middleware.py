@@ -14,8 +14,7 @@ from llmobs.context import current_frame, set_frame
 from llmobs.contrib._web.current import put_back
 from llmobs.contrib._web.options import is_async
 from llmobs.contrib.asgi import tracker_of
-from llmobs.contrib.django.checks import APP, register_checks
-from llmobs.contrib.django.project import current_project
+from llmobs.contrib.django.project import APP, current_project
 from llmobs.contrib.django.serving import Serving
 from llmobs.guard import Troubles, internal_errors
 
@@ -50,7 +49,6 @@ class LLMObsMiddleware:
         got_request_exception.connect(_note_exception, dispatch_uid="llmobs")
         if not apps.is_installed(APP):
             # `manage.py check` imports no middleware: where the app is missing, nobody else says so.
-            register_checks()
             _troubles.log(
                 "no-app",
                 "llmobs: %r is missing in INSTALLED_APPS: there are no system checks, and code "

@@ -24,6 +24,7 @@ from llmobs.sync import Client
 
 __all__ = ["Options", "Project", "current_project", "project_client", "settings_of", "unknown_keys"]
 
+APP: Final = "llmobs.contrib.django"
 NAME: Final = "LLMOBS"
 OWN: Final = ("EXCLUDE", "HEADER_NAME", "RECORD_EMPTY", "TRUST_RUN_ID", "USER_ID")
 """Keys that are the middleware's own; all others are fields of `llmobs.Settings` in capitals."""
