@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import hypothesis  # noqa: F401 - before anything is frozen: it looks for who refers to whom
 import pytest
+from blockbuster import blockbuster_ctx
 
 from llmobs import guard
 from tests.helpers import note_threads
@@ -85,6 +86,50 @@ def threads_are_noted() -> None:
 def unknown_names_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """The names of fields that do not exist are said once in a process: other tests name some too."""
     monkeypatch.setattr("llmobs.capture.building._said", {})
+
+
+MAY_BLOCK = (
+    # A microsecond's sleep, so that threads have their turn: see there.
+    ("llmobs/pipeline/slices.py", {"give_way"}),
+    # Where the store and the spool are, and whether they can be written: some ten looks at the disk
+    # of a microsecond each, once, so that a wrong setting is said where it is made.
+    ("llmobs/client.py", {"_build"}),
+    # Test tools prepare each event at once; clients load the prices in a thread.
+    ("llmobs/testing.py", {"record"}),
+    # What applications under our middleware do is theirs.
+    ("/mimetypes.py", {"init"}),
+)
+"""What blocks the event loop on purpose, and why that is right: file and functions."""
+
+
+UNDER_BLOCKBUSTER = (
+    "tests/contrib/test_asgi.py",
+    "tests/contrib/test_asgi_lifespan.py",
+    "tests/contrib/test_asgi_unattended.py",
+    "tests/contrib/test_fastapi.py",
+    "tests/contrib/test_mcp.py",
+    "tests/test_sync.py",
+    "tests/test_testing.py",
+    "tests/test_tracker.py",
+)
+"""Where nothing else may. Not yet everywhere: tests of sinks and stores build them, and look at files, in the loop."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def blocking_calls_fail(request: pytest.FixtureRequest) -> Iterator[None]:
+    """
+    What blocks asyncio's event loop inside llmobs fails the test, as in the suites of anyio and Starlette.
+
+    Once for a module, since patching takes twenty milliseconds.
+    """
+    if request.node.nodeid not in UNDER_BLOCKBUSTER:
+        yield
+        return
+    with blockbuster_ctx("llmobs") as blockbuster:
+        for function in blockbuster.functions.values():
+            for file, functions in MAY_BLOCK:
+                function.can_block_in(file, functions)
+        yield
 
 
 @pytest.fixture(autouse=True)

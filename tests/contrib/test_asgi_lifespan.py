@@ -1,9 +1,8 @@
 """The client's life: through the lifespan, and when the lifespan goes wrong."""
 
 import logging
-from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +22,6 @@ from tests.helpers import ScriptedSink
 from tests.support.asgi import Lifespan, call
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def blocking_calls_fail() -> Iterator[None]:
-    """What blocks asyncio's event loop inside llmobs fails the test, as in Starlette's own suite."""
-    if find_spec("blockbuster") is None:  # an environment from before it was a dependency
-        yield
-        return
-    from blockbuster import blockbuster_ctx
-
-    with blockbuster_ctx("llmobs"):
-        yield
 
 
 async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
