@@ -122,7 +122,7 @@ def main() -> int:
         return 0
     if shutil.which("valgrind") is None or sys.version_info[:2] != PYTHON:
         wanted = ".".join(map(str, PYTHON))
-        sys.stdout.write(f"instructions: not counted, which takes valgrind and Python {wanted}")
+        sys.stdout.write(f"instructions: not counted, which takes valgrind and Python {wanted}\n")
         return 0
     found = count()
     if "--set" in sys.argv:
