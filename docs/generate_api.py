@@ -97,6 +97,18 @@ DOORS = {
         "See [OpenTelemetry in](../how-to/opentelemetry.md).",
         ["tracer_provider", "LLMObsSpanProcessor"],
     ),
+    **{
+        f"llmobs.contrib.{name}": ("See [record tasks of a queue](../how-to/workers.md).", names)
+        for name, names in {
+            "celery": ["instrument", "uninstrument"],
+            "dramatiq": ["LLMObsMiddleware"],
+            "taskiq": ["LLMObsMiddleware"],
+            "arq": ["instrument", "job_serializer"],
+            "rq": ["LLMObsJob", "LLMObsWorker", "LLMObsSimpleWorker"],
+            "django_tasks": ["LLMObsBackend"],
+            "procrastinate": ["instrument"],
+        }.items()
+    },
     "llmobs.testing": (
         "See [test your application](../how-to/test-your-app.md).",
         ["capture_events", "CapturedEvents"],

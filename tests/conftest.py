@@ -14,12 +14,12 @@ from tests.helpers import note_threads
 pytest_plugins = ["tests.support.kafka_fixtures"]
 
 BEYOND_THE_CORE = (
+    "workers/",  # Redis and PostgreSQL from Debian, workers that end in every way
     "faults/",  # minutes of outages, kills and full disks
     "sinks/test_kafka_security.py",  # brokers of their own, stopped, frozen and drowned
     "sinks/test_otlp_receiver.py",  # OpenTelemetry's collector, built with Go
     "support_tests/test_kafka_broker.py",
     "support_tests/test_kafka_shared.py",
-    "processes/test_celery.py",
     # Every way to end, on every destination, under every server: the core has each of them once.
     "processes/test_destinations.py",
     "processes/test_spooled.py",

@@ -39,6 +39,13 @@ DESCRIBED = {
     "llmobs.contrib.httpx": ["instrument", "uninstrument"],
     "llmobs.contrib.langchain": None,
     "llmobs.contrib.opentelemetry": None,
+    "llmobs.contrib.celery": None,
+    "llmobs.contrib.dramatiq": None,
+    "llmobs.contrib.taskiq": None,
+    "llmobs.contrib.arq": None,
+    "llmobs.contrib.rq": ["LLMObsJob", "LLMObsWorker", "LLMObsSimpleWorker"],
+    "llmobs.contrib.django_tasks": ["LLMObsBackend"],
+    "llmobs.contrib.procrastinate": None,
     "llmobs.testing": None,
 }
 """Modules with what the reference must have of them; None for all that they offer."""

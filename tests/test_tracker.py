@@ -550,3 +550,13 @@ def test_a_run_that_fails_is_recorded_even_if_nothing_else_was(
     (event,) = llmobs_events.of(RunEvent)
     assert event.parent_run_id == "request-1"
     assert (event.name, event.status, event.events) == ("nightly", "error", 0)
+
+
+def test_a_run_names_the_run_that_started_it(llmobs_events: CapturedEvents) -> None:
+    with (
+        llmobs.run("outer") as outer,
+        llmobs.run("inner", parent=outer),
+        llmobs.run(parent="inner"),
+    ):
+        llmobs.current_tracker().log_error("noted")
+    assert [event.parent_run_id for event in llmobs_events.of(RunEvent)] == ["inner"]

@@ -194,6 +194,7 @@ class Recording(LogByRun):
         release: str | None = None,
         trace_id: str | None = None,
         span_id: str | None = None,
+        parent: Run | str | None = None,
     ) -> Tracker:
         """
         Return a run's tracker: use it as a context manager, and it is the current run inside.
@@ -208,6 +209,7 @@ class Recording(LogByRun):
             release: Version of the application.
             trace_id: W3C trace id, to join a trace; else sinks that need one derive it from the run's id.
             span_id: W3C span id of the caller.
+            parent: The run that started this one, or its id: a job's that another one started.
         """
         tracker = Tracker(self, run_id)
         tracker.name = name
@@ -218,6 +220,7 @@ class Recording(LogByRun):
         tracker.release = release
         tracker.trace_id = trace_id
         tracker.span_id = span_id
+        tracker.parent_run_id = parent.run_id if isinstance(parent, Run) else parent
         return tracker
 
     def statistics(self) -> Statistics:

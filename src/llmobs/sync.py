@@ -443,6 +443,7 @@ def run(
     release: str | None = None,
     trace_id: str | None = None,
     span_id: str | None = None,
+    parent: Run | str | None = None,
 ) -> Tracker:
     """Return a run of the default client; see `Client.run`."""
     return default_client().run(
@@ -455,6 +456,7 @@ def run(
         release=release,
         trace_id=trace_id,
         span_id=span_id,
+        parent=parent,
     )
 
 

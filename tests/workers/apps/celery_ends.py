@@ -1,22 +1,20 @@
-"""A Celery application whose tasks record: `celery --app tests.processes.celery_app worker`."""
+"""A Celery application without the door, whose tasks record: `celery --app tests.workers.apps.celery_ends worker`."""
 
 import os
 import time
 from functools import cache
-from pathlib import Path
 
 from celery import Celery
 from celery.signals import worker_process_shutdown
 
 import llmobs
 from llmobs.exits import ExitHook
-from tests.processes.celery_queue import use_folder
 from tests.processes.programs import log
 
 if "TEST_WRONG" in os.environ:
     ExitHook._register_with_celery = lambda self: None  # type: ignore[method-assign]
 
-app = use_folder(Celery("tests"), Path(os.environ["TEST_QUEUE"]))
+app = Celery("tests", broker=os.environ["TEST_REDIS"])
 module_client = llmobs.Client()
 log(10, module_client)  # its thread and its store exist before the fork
 

@@ -1,0 +1,20 @@
+"""Tasks in dramatiq."""
+
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+
+from llmobs.contrib.dramatiq import LLMObsMiddleware
+from tests.workers.apps import shop
+
+broker = RedisBroker(url=shop.REDIS)
+broker.add_middleware(LLMObsMiddleware())
+dramatiq.set_broker(broker)
+
+record = dramatiq.actor(shop.record)
+flaky = dramatiq.actor(shop.flaky, max_retries=1, min_backoff=1)
+broken = dramatiq.actor(shop.broken, max_retries=0)
+long = dramatiq.actor(shop.long, max_retries=0)
+
+if __name__ == "__main__":
+    tasks = {"record": record, "flaky": flaky, "broken": broken, "long": long}
+    shop.send({name: task.send for name, task in tasks.items()})

@@ -1,0 +1,153 @@
+"""Workers that are killed: what a disk holds arrives later, and who watches says what may be lost."""
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+import llmobs
+from tests.support.arrivals import Arrivals, Note
+from tests.workers.queues import (
+    ARQ,
+    CELERY,
+    DJANGO,
+    DRAMATIQ,
+    PROCRASTINATE,
+    RQ,
+    SECONDS,
+    TASKIQ,
+    Queue,
+    Site,
+)
+from tests.workers.test_runs import run_events, site
+
+__all__ = ["site"]
+
+pytestmark = pytest.mark.timeout(300)
+
+FORKS = ("--worker-class", "llmobs.contrib.rq.LLMObsWorker")
+PREFORK = ("--pool", "prefork", "--concurrency", "1")
+KILLED = [
+    (CELERY, PREFORK),
+    (DRAMATIQ, ("--processes", "1", "--threads", "1")),
+    (TASKIQ, ("--workers", "1")),
+    (ARQ, ()),
+    (RQ, FORKS),
+    (DJANGO, ()),
+    (PROCRASTINATE, ()),
+]
+
+
+def arrivals(site: Site) -> Arrivals:
+    return Arrivals.read(site.folder / "ledger", site.folder / "llmobs.db")
+
+
+def wait_for_task(site: Site) -> int:
+    """Wait until a task has recorded and works on; return its process."""
+    site.wait_for(lambda: site.done, "a task that works on")
+    return int(site.done[0].removeprefix("long "))
+
+
+def on_disk(site: Site, spool: Path) -> bool:
+    """Tell whether all that was noted is in the spool or in the store."""
+    held = b"".join(path.read_bytes() for path in spool.rglob("*.jsonl"))
+    return all(each.encode() in held for each in arrivals(site).lost)
+
+
+@pytest.mark.parametrize(("queue", "options"), KILLED, ids=[str(queue) for queue, _ in KILLED])
+def test_the_disk_keeps_what_a_killed_worker_recorded(
+    site: Site, queue: Queue, options: tuple[str, ...], note_row: Note
+) -> None:
+    spool = site.folder / "spool"
+    disk = {"LLMOBS_DURABILITY": "disk", "LLMOBS_SPOOL_DIR": str(spool)}
+    site.send("long")
+    with site.worker(*options, **disk) as process:
+        pid = wait_for_task(site)
+        site.wait_for(lambda: on_disk(site, spool), "the spool")
+        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)  # rq's children are in groups of their own
+        code = process.wait(SECONDS)
+    sink = f"sqlite:///{site.folder / 'llmobs.db'}"
+    with llmobs.Client(sink=sink, spool_dir=spool) as client:
+        client.log_error("the next process", "and its first event")
+        site.wait_for(lambda: client.flush() and not arrivals(site).lost, "the replay")
+    got = arrivals(site)
+    note_row(queue.name, "SIGKILL, durability=disk", code, got)
+    assert len(got.recorded) == 2  # the sender's, and the task's
+
+
+LOST = [
+    (CELERY, "hard limit", (*PREFORK, "--time-limit", "1"), "TimeLimitExceeded"),
+    (CELERY, "child killed", PREFORK, "WorkerLostError"),
+    (RQ, "child killed", FORKS, "HorseKilledError"),
+]
+
+
+@pytest.mark.parametrize(
+    ("queue", "how", "options", "error"), LOST, ids=[f"{q} {h}" for q, h, _, _ in LOST]
+)
+def test_who_watches_says_what_may_be_lost(
+    site: Site, queue: Queue, how: str, options: tuple[str, ...], error: str, note_row: Note
+) -> None:
+    site.send("long")
+    with site.worker(*options) as process:
+        pid = wait_for_task(site)
+        if how == "child killed":
+            os.kill(pid, signal.SIGKILL)
+        said = ("Hard time limit", "WorkerLost", "Work horse killed")
+        site.wait_for(lambda: any(words in site.errors for words in said), "the parent's notice")
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(SECONDS)
+    got = arrivals(site)
+    note_row(queue.name, f"{how}, memory only", code, got)
+    if how == "child killed":  # a hard limit sends SIGTERM first: what was recorded may arrive
+        assert len(got.lost) == 1
+    (run,) = [run for run in run_events(site.folder) if run["run_id"] != "request-1"]
+    assert run["error"]["type"].endswith(error)
+    assert (run["parent_run_id"], run["user_id"]) == ("request-1", "u1")
+    assert run["metadata"].keys() == {"task_id", "attempt", "lost"}
+
+
+def test_arq_cancels_at_once_and_the_cancelled_attempt_arrives(
+    redis: str, tmp_path: Path, note_row: Note
+) -> None:
+    site = Site(ARQ, tmp_path, redis)
+    site.send("long")
+    with site.worker() as process:
+        wait_for_task(site)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(SECONDS)
+    got = arrivals(site)
+    note_row("arq", "SIGTERM in a job", code, got)
+    assert not got.lost
+    assert run_events(tmp_path)[-1]["status"] == "cancelled"
+
+
+def test_celerys_cold_shutdown_delivers(redis: str, tmp_path: Path, note_row: Note) -> None:
+    site = Site(CELERY, tmp_path, redis)
+    site.send("long")
+    with site.worker(*PREFORK) as process:
+        wait_for_task(site)
+        process.send_signal(signal.SIGQUIT)
+        code = process.wait(SECONDS)
+    got = arrivals(site)
+    note_row("celery", "SIGQUIT in a task (cold)", code, got)
+    assert not got.lost, site.errors
+
+
+def test_procrastinate_gives_up_on_a_job_in_time(
+    postgres: str, tmp_path: Path, note_row: Note
+) -> None:
+    site = Site(PROCRASTINATE, tmp_path, postgres)
+    site.send("long")
+    with site.worker("--shutdown-graceful-timeout", "0.5") as process:
+        wait_for_task(site)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(SECONDS)
+    got = arrivals(site)
+    note_row("procrastinate", "SIGTERM in a job", code, got)
+    assert not got.lost, site.errors
+    assert run_events(tmp_path)[-1]["status"] == "cancelled"

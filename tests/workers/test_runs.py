@@ -1,0 +1,87 @@
+"""Every queue's tasks are runs, linked to the one that sent them, and arrive however the worker ends."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.arrivals import Arrivals, Note
+from tests.workers.queues import (
+    ARQ,
+    CELERY,
+    DJANGO,
+    DRAMATIQ,
+    PROCRASTINATE,
+    RECORDS,
+    RQ,
+    TASKIQ,
+    Queue,
+    Site,
+)
+
+pytestmark = pytest.mark.timeout(300)
+
+WAYS = [
+    (CELERY, "prefork, SIGTERM", ("--pool", "prefork", "--concurrency", "2")),
+    (CELERY, "threads, SIGTERM", ("--pool", "threads", "--concurrency", "2")),
+    (CELERY, "max_tasks_per_child=1", ("--concurrency", "2", "--max-tasks-per-child", "1")),
+    (DRAMATIQ, "prefork and threads, SIGTERM", ("--processes", "2", "--threads", "2")),
+    (TASKIQ, "prefork and threads, SIGTERM", ("--workers", "2")),
+    (TASKIQ, "max_tasks_per_child=1", ("--workers", "2", "--max-tasks-per-child", "1")),
+    (ARQ, "one process, SIGTERM", ()),
+    (RQ, "a fork per job, SIGTERM", ("--worker-class", "llmobs.contrib.rq.LLMObsWorker")),
+    (RQ, "no fork, SIGTERM", ("--worker-class", "llmobs.contrib.rq.LLMObsSimpleWorker")),
+    (DJANGO, "one process, SIGTERM", ()),
+    (PROCRASTINATE, "one process and threads, SIGTERM", ("--concurrency", "2")),
+]
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
+    queue: Queue = request.getfixturevalue("queue")
+    broker = request.getfixturevalue(queue.broker) if queue.broker else ""
+    return Site(queue, tmp_path, broker)
+
+
+def run_events(folder: Path) -> list[dict[str, Any]]:
+    """Return the runs' own events, in the order of their beginning."""
+    connection = sqlite3.connect(folder / "llmobs.db")
+    try:
+        rows = connection.execute(
+            "SELECT body FROM events WHERE event_type = 'run' ORDER BY timestamp"
+        )
+        return [json.loads(body) for (body,) in rows]
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(("queue", "how", "options"), WAYS, ids=[f"{q} {h}" for q, h, _ in WAYS])
+def test_tasks_are_linked_runs_and_all_arrive(
+    site: Site, queue: Queue, how: str, options: tuple[str, ...], note_row: Note
+) -> None:
+    site.send("all")
+    code = site.work(RECORDS + (2 if queue.retries else 1), *options)
+    got = Arrivals.read(site.folder / "ledger", site.folder / "llmobs.db")
+    note_row(queue.name, how, code, got)
+    assert code == 0, site.errors
+    assert not got.lost, site.errors
+    runs = [run for run in run_events(site.folder) if run["run_id"] != "request-1"]
+    for run in runs:
+        assert (run["parent_run_id"], run["user_id"], run["session_id"]) == (
+            "request-1",
+            "u1",
+            "s1",
+        )
+    by_task = {name: [r for r in runs if r["name"].endswith(name)] for name in ("record", "broken")}
+    assert len({run["run_id"] for run in by_task["record"]}) == len(by_task["record"]) == RECORDS
+    assert all(got.stored[event][0] != "run" for event in got.recorded)
+    (broken,) = by_task["broken"]
+    assert (broken["status"], broken["error"]["type"]) == ("error", "ValueError")
+    if queue.retries:
+        first, second = [run for run in runs if run["name"].endswith("flaky")]
+        assert first["run_id"] == second["run_id"]
+        assert (first["status"], first["error"]["type"]) == ("error", "OSError")
+        assert "error" not in second
+        assert [run["metadata"]["attempt"] for run in (first, second)] == [1, 2]
