@@ -213,13 +213,11 @@ class Recording(LogByRun):
         """
         tracker = Tracker(self, run_id)
         tracker.name = name
-        tracker.user_id = user_id
-        tracker.session_id = session_id
+        tracker.user_id, tracker.session_id = user_id, session_id
         tracker.tags = texts(tags)
         tracker.metadata = None if metadata is None else as_dict(metadata)
         tracker.release = release
-        tracker.trace_id = trace_id
-        tracker.span_id = span_id
+        tracker.trace_id, tracker.span_id = trace_id, span_id
         tracker.parent_run_id = parent.run_id if isinstance(parent, Run) else parent
         return tracker
 
