@@ -1,13 +1,15 @@
 """The queues: how their tasks are sent and their workers started."""
 
+import fcntl
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.processes.running import started
+from tests.processes.running import ROOT, started
 from tests.support.polling import eventually
 
 RECORDS = 10
@@ -31,6 +33,8 @@ class Queue:
     broker: str = "redis"
     """``redis``, ``postgres``, or nothing."""
     retries: bool = True
+    packages: tuple[str, ...] = ()
+    """What it cannot share with the other libraries."""
     env: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -45,7 +49,12 @@ CELERY = Queue(
 )  # fmt: skip
 DRAMATIQ = Queue("dramatiq", "dramatiq_app", ("dramatiq", f"{APPS}.dramatiq_app"))
 TASKIQ = Queue("taskiq", "taskiq_app", ("taskiq", "worker", f"{APPS}.taskiq_app:broker"))
-ARQ = Queue("arq", "arq_app", ("arq", f"{APPS}.arq_app.WorkerSettings"))
+ARQ = Queue(
+    "arq",
+    "arq_app",
+    ("arq", f"{APPS}.arq_app.WorkerSettings"),
+    packages=("redis[hiredis]<6",),  # with newer ones it does not end on SIGTERM
+)
 RQ = Queue(
     "rq", "rq_app",
     ("rq.cli", "worker", "--url", "REDIS", "--job-class", "llmobs.contrib.rq.LLMObsJob"),
@@ -68,6 +77,18 @@ PROCRASTINATE = Queue(
 )
 
 
+def _installed(queue: Queue) -> Path:
+    folder = ROOT / ".cache" / "workers" / queue.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "installed").exists():
+            install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder)]
+            subprocess.run([*install, *queue.packages], check=True, timeout=SECONDS)
+            (folder / "installed").touch()
+    return folder
+
+
 class Site:
     """A queue in use: its folder, its broker."""
 
@@ -80,6 +101,8 @@ class Site:
             "LLMOBS_FLUSH_INTERVAL_SECONDS": "60",  # what arrives, arrives at the end
             **queue.env,
         }
+        if queue.packages:
+            self._env["PYTHONPATH"] = f"{_installed(queue)}:{ROOT}"
         if queue.prepare:
             self._run(queue.prepare)
 
