@@ -100,8 +100,10 @@ class _Door:
             self._lose(TaskRevokedError("terminated"), request.id, sender.name)
 
     def _lose(self, error: BaseException, task_id: str, name: str) -> None:
-        request = self._received.get(task_id)
-        headers = {} if request is None else request.request_dict
+        # A hard limit is told twice: when it is over, and when the child is gone.
+        if (request := self._received.pop(task_id, None)) is None:
+            return
+        headers = request.request_dict
         self._runs.lost(
             error, name, task_id,
             attempt=headers.get("retries", 0) + 1, carried=headers.get(CARRIER),
