@@ -158,6 +158,7 @@ LangChain, OpenTelemetry) write messages of the OpenTelemetry GenAI conventions,
 What an application tells itself (`log_prompt_call`, `prompt_call()`, `finish`) is kept as given: text, messages
 in the words of its provider (`role`, `content`, `tool_calls`), or any other JSON.
 
+`event.prompt_messages` and `event.response_messages` give either form in the first one, with the tools asked for.
 `event.prompt_text` and `event.response_text` give the text of either form, a line for each part, without
 roles, reasoning, tools and pictures; so do `call.prompt_text` and `call.response_text` of a `prompt_call()` block.
 The tools that an answer asks for are in `tool_calls`, too.

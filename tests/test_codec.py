@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from llmobs.codec import MAX_REPR, clean_text, decode, encode, readable, snapshot, texts, weigh
+from llmobs.codec import clean_text, decode, encode, readable, snapshot, texts, weigh
 from llmobs.events import ErrorEvent, ErrorInfo, RunEvent
+from llmobs.values import MAX_REPR
 from tests.helpers import make_event
 
 

@@ -32,8 +32,8 @@ from llmobs.events import (
     ToolCallEvent,
 )
 from llmobs.ids import new_id
+from llmobs.jsontext import clean_text, mended
 from llmobs.values import (
-    MAX_REPR,
     as_dict,
     readable,
     shorten,
@@ -82,17 +82,6 @@ def fields_of(kind: type[Event]) -> tuple[Any, ...]:
     return msgspec.structs.fields(kind)
 
 
-def clean_text(text: str) -> str:
-    """
-    Return *text* as it can be written in UTF-8: surrogate pairs joined, lone ones as U+FFFD.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
-
-
 _encoder = msgspec.json.Encoder(enc_hook=readable, decimal_format="string")
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
@@ -108,7 +97,7 @@ def encode(value: Any) -> bytes:
         return _encoder.encode(value)
     except Exception:  # noqa: BLE001 - whatever msgspec refuses is mended below
         tag = value.event_type if isinstance(value, Event) else None
-        plain = _mend(snapshot(value))
+        plain = mended(value)
         if tag is not None:
             plain = {"event_type": str(tag), **_without_defaults(value, plain)}
         return _encoder.encode(plain)
@@ -138,18 +127,6 @@ def decode(data: bytes | str) -> AnyEvent:
 def _without_defaults(event: Event, plain: dict[str, Any]) -> dict[str, Any]:
     defaults = {f.name: f.default for f in fields_of(type(event))}
     return {k: v for k, v in plain.items() if getattr(event, k) != defaults.get(k)}
-
-
-def _mend(value: Any) -> Any:
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, dict):
-        return {clean_text(k): _mend(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_mend(v) for v in value]
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        return str(value) if value.bit_length() < 4096 else hex(value)[:MAX_REPR]
-    return value
 
 
 _KEPT = (

@@ -1,5 +1,5 @@
 """
-The words of llmobs: what can be recorded, as msgspec structs, and the enums they use.
+The words of llmobs: what can be recorded, as msgspec structs.
 
 Names come from the WatchLLM and LLM Sentinel documents where these have one, from the
 OpenTelemetry GenAI conventions otherwise. Times are UTC, durations are milliseconds, money is US
@@ -10,13 +10,23 @@ of ``tokens_input``, reasoning tokens are part of ``tokens_output``.
 import traceback
 from collections.abc import Mapping
 from datetime import datetime
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Any, ClassVar, Final
 
 from msgspec import Struct
 
+from llmobs.enums import (
+    AlertType,
+    AssertionType,
+    DetectionMethod,
+    EventType,
+    Severity,
+    Status,
+    StepType,
+)
+from llmobs.jsontext import Json
 from llmobs.kinds import class_name
-from llmobs.messages import text_in
+from llmobs.messages import message, messages_of, text_in, tool_call_of
 from llmobs.values import snapshot, text_of
 
 __all__ = [
@@ -43,128 +53,6 @@ __all__ = [
 
 MAX_STACK_CHARS: Final = 32_000
 """Longest stack trace kept with an error; the middle of a longer one is cut out."""
-
-
-class EventType(StrEnum):
-    """What happened."""
-
-    PROMPT_CALL = "prompt_call"
-    """A call of a model: `PromptCallEvent`."""
-    TOOL_CALL = "tool_call"
-    """An execution of a tool: `ToolCallEvent`."""
-    AGENT_STEP = "agent_step"
-    """A step of an agent: `AgentStepEvent`."""
-    ERROR = "error"
-    """An error of the application: `ErrorEvent`."""
-    ASSERTION_FAILED = "assertion_failed"
-    """A check that failed: `AssertionFailedEvent`."""
-    HALLUCINATION_DETECTED = "hallucination_detected"
-    """An answer found to be made up: `HallucinationDetectedEvent`."""
-    COST_THRESHOLD_EXCEEDED = "cost_threshold_exceeded"
-    """WatchLLM's server's word for a `PERFORMANCE_ALERT`; no event of llmobs has it."""
-    PERFORMANCE_ALERT = "performance_alert"
-    """A measure that crossed its threshold: `PerformanceAlertEvent`."""
-    RUN = "run"
-    """A finished run: `RunEvent`."""
-
-
-class Status(StrEnum):
-    """How it ended."""
-
-    SUCCESS = "success"
-    """As wanted; the default."""
-    ERROR = "error"
-    """It failed: an exception, an error of the provider, a 5xx."""
-    TIMEOUT = "timeout"
-    """It failed because it took too long (``TimeoutError``)."""
-    ASSERTION_FAILED = "assertion_failed"
-    """It came to an end, and a check on it failed."""
-    WARNING = "warning"
-    """It came to an end, and something about it is not as wanted; no failure."""
-    CANCELLED = "cancelled"
-    """Somebody stopped it: a cancelled task, a closed stream; no failure."""
-
-
-class StepType(StrEnum):
-    """What an agent did in a step."""
-
-    REASONING = "reasoning"
-    """It thought, or planned; the default."""
-    TOOL_CALL = "tool_call"
-    """It used a tool."""
-    VALIDATION = "validation"
-    """It checked something."""
-    OUTPUT = "output"
-    """It put together what it answers."""
-
-
-class Severity(StrEnum):
-    """How bad it is; members order by meaning, ``LOW < MEDIUM < HIGH < CRITICAL``."""
-
-    LOW = "low"
-    """Worth a note."""
-    MEDIUM = "medium"
-    """Worth a look; the default."""
-    HIGH = "high"
-    """Users are concerned."""
-    CRITICAL = "critical"
-    """At once."""
-
-    @property
-    def rank(self) -> int:
-        """0 for ``LOW`` up to 3 for ``CRITICAL``."""
-        return list(Severity).index(self)
-
-    # A plain text compares by meaning too, or `Severity.LOW < "high"` would compare letters.
-
-    def __lt__(self, other: str) -> bool:
-        return self.rank < Severity(other).rank
-
-    def __le__(self, other: str) -> bool:
-        return self.rank <= Severity(other).rank
-
-    def __gt__(self, other: str) -> bool:
-        return self.rank > Severity(other).rank
-
-    def __ge__(self, other: str) -> bool:
-        return self.rank >= Severity(other).rank
-
-
-class AssertionType(StrEnum):
-    """What kind of check failed."""
-
-    RESPONSE_FORMAT = "response_format"
-    """The answer has not the form asked for."""
-    CONTENT_FILTER = "content_filter"
-    """A filter of contents refused it."""
-    SAFETY_CHECK = "safety_check"
-    """It is not safe to show."""
-    CUSTOM = "custom"
-    """A check of your own; the default."""
-
-
-class DetectionMethod(StrEnum):
-    """How a hallucination was found."""
-
-    HEURISTIC = "heuristic"
-    """By rules; the default."""
-    MODEL_ENSEMBLE = "model_ensemble"
-    """By asking several models."""
-    GROUND_TRUTH_VERIFICATION = "ground_truth_verification"
-    """By comparing with what is known to be true."""
-
-
-class AlertType(StrEnum):
-    """Which measure crossed its threshold."""
-
-    COST_SPIKE = "cost_spike"
-    """Cost."""
-    LATENCY_SPIKE = "latency_spike"
-    """Time; the default."""
-    ERROR_RATE_SPIKE = "error_rate_spike"
-    """Share of failures."""
-    TOKEN_LIMIT = "token_limit"  # noqa: S105 - the name of an alert
-    """Tokens."""
 
 
 class ClientInfo(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -291,6 +179,8 @@ class Event(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event
     """What all events share. Fields left at None are filled from the client's settings."""
 
     event_type: ClassVar[EventType]
+    _about: ClassVar[tuple[str, str, str]] = ("", "", "")
+    """The fields with its subject, with what it was given and with what it made; empty for none."""
 
     event_id: str
     """UUIDv7 unless the caller chose one; stores keep one event per id."""
@@ -337,6 +227,30 @@ class Event(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event
         """Whether this reports a failure; failures outlive successes when events are shed."""
         return is_failure(getattr(self, "status", Status.SUCCESS), getattr(self, "error", None))
 
+    @property
+    def subject(self) -> str | None:
+        """
+        What it is about: the model, the tool, the step, the check, the type of the error, the method
+        of detection, the kind of alert; a run's name, or its kind if it has none.
+        """
+        return getattr(self, self._about[0], None) or None
+
+    @property
+    def given(self) -> Any:
+        """
+        What came in: the prompt, the input, an error's context, what a check expected, what is true
+        where something was made up, the threshold of an alert. None if there is none.
+        """
+        return getattr(self, self._about[1], None)
+
+    @property
+    def made(self) -> Any:
+        """
+        What came of it: the answer (the tools it asks for where it says nothing), the output, what a
+        check found, the words that are made up, the value that set off an alert. None if there is none.
+        """
+        return getattr(self, self._about[2], None)
+
 
 _FAILURES = frozenset({"error", "timeout", "assertion_failed"})
 
@@ -356,6 +270,7 @@ class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="pr
     """One call of a model."""
 
     event_type: ClassVar[EventType] = EventType.PROMPT_CALL
+    _about = ("model", "prompt", "response")
 
     prompt: Any = ""
     """Text, or a list of messages as given to the model."""
@@ -440,6 +355,36 @@ class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="pr
     """Error texts in the form LLM Sentinel takes."""
 
     @property
+    def made(self) -> Any:
+        """The answer; where that is empty, the tools it asks for."""
+        return self.response or self.tool_calls
+
+    @property
+    def prompt_messages(self) -> list[Json]:
+        """
+        The prompt as messages of the OpenTelemetry GenAI conventions, ``{role, parts}``, whoever's
+        words it was handed over in; a text is one of the role ``user``. Empty if there is none.
+        """
+        return messages_of(self.prompt, "user", whole=True)
+
+    @property
+    def response_messages(self) -> list[Json]:
+        """
+        The answer as messages, like `prompt_messages`, with the tools the model asked for; a text is
+        one of the role ``assistant``.
+        """
+        answers = messages_of(self.response, "assistant", whole=True)
+        said = [part for each in answers for part in each["parts"] if part["type"] == "tool_call"]
+        more = [tool_call_of(call) for call in self.tool_calls or ()]
+        if said:  # what has no id is said there, most likely
+            known = {part.get("id") for part in said} | {None}
+            more = [part for part in more if part.get("id") not in known]
+        if not more:
+            return answers
+        *before, last = answers or [message("assistant", [])]
+        return [*before, {**last, "parts": [*last["parts"], *more]}]
+
+    @property
     def prompt_text(self) -> str:
         """
         The text of `prompt`: itself, or that of its messages, a line for each part; without roles,
@@ -472,6 +417,7 @@ class ToolCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="tool
     """One execution of a tool."""
 
     event_type: ClassVar[EventType] = EventType.TOOL_CALL
+    _about = ("tool_name", "input", "output")
 
     tool_name: str = ""
     """Which tool."""
@@ -493,6 +439,7 @@ class AgentStepEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="age
     """One step of an agent."""
 
     event_type: ClassVar[EventType] = EventType.AGENT_STEP
+    _about = ("step_name", "input_data", "output_data")
 
     step_number: int = 0
     """Place among the steps of the run, from 1."""
@@ -520,11 +467,17 @@ class ErrorEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="error")
     """An error of the application."""
 
     event_type: ClassVar[EventType] = EventType.ERROR
+    _about = ("", "context", "")
 
     error: ErrorInfo
     """What went wrong."""
     context: dict[str, Any] | None = None
     """Anything that helps to understand it."""
+
+    @property
+    def subject(self) -> str | None:
+        """The type of the error."""
+        return self.error.type
 
 
 class AssertionFailedEvent(
@@ -533,6 +486,7 @@ class AssertionFailedEvent(
     """A check on an answer that failed."""
 
     event_type: ClassVar[EventType] = EventType.ASSERTION_FAILED
+    _about = ("assertion_name", "expected", "actual")
 
     assertion_name: str = ""
     """Which check."""
@@ -557,6 +511,7 @@ class HallucinationDetectedEvent(
     """An answer found to be made up."""
 
     event_type: ClassVar[EventType] = EventType.HALLUCINATION_DETECTED
+    _about = ("detection_method", "ground_truth", "flagged_content")
 
     detection_method: str = DetectionMethod.HEURISTIC
     """How it was found, mostly one of `DetectionMethod`."""
@@ -576,6 +531,7 @@ class PerformanceAlertEvent(
     """A measure that crossed its threshold."""
 
     event_type: ClassVar[EventType] = EventType.PERFORMANCE_ALERT
+    _about = ("alert_type", "threshold", "actual_value")
 
     alert_type: str = AlertType.LATENCY_SPIKE
     """Which measure, mostly one of `AlertType`."""
@@ -624,6 +580,11 @@ class RunEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="run"):
     """Sum of the known counts of its calls."""
     cost_usd: float | None = None
     """Sum of the known costs; None if none is known."""
+
+    @property
+    def subject(self) -> str | None:
+        """Its name, or its kind if it has none."""
+        return self.name or self.kind
 
 
 def plain(value: object) -> object:

@@ -70,7 +70,7 @@ async def test_every_event_is_in_the_store_as_recorded(tmp_path: Path) -> None:
     assert rows(path, "SELECT event_type, name, status, failed FROM events ORDER BY id") == [
         ("prompt_call", "gpt-4o", "success", 0),
         ("agent_step", "plan", "success", 0),
-        ("error", None, None, 1),
+        ("error", "ValueError", None, 1),
         ("run", "job", "success", 0),
     ]
     (run_row,) = rows(

@@ -186,12 +186,16 @@ def test_surrogates_do_not_lose_the_event() -> None:
                     ],
                 }
             ],
-            'look\n{"type":"image_url","image_url":{"url":"u"}}',
+            "look\n[image, u]",
         ),
         ({"role": "assistant", "content": "hi"}, "hi"),
         (
-            {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
-            '{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]}',
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": '{"x":1}'}}],
+            },
+            'f({"x":1})',
         ),
         ({"a": 1}, '{"a":1}'),
         (["a", "b"], '["a","b"]'),

@@ -1,11 +1,10 @@
 """What an event is, in words and figures: shared by ``show`` and ``tail``."""
 
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from rich.text import Text
 
 from llmobs.cli.text import count, duration, money, one_line
-from llmobs.codec import encode
 from llmobs.events import (
     AgentStepEvent,
     AssertionFailedEvent,
@@ -18,8 +17,11 @@ from llmobs.events import (
     RunEvent,
     ToolCallEvent,
 )
+from llmobs.jsontext import json_text
+from llmobs.messages import conversation, messages_of, said_in, tool_call_of
 
 __all__ = [
+    "answer_of",
     "contents",
     "error_of",
     "error_line",
@@ -33,29 +35,27 @@ __all__ = [
 
 def title(event: Event) -> Text:
     """Return what *event* is about: its kind and its name."""
-    kind, name = _kind_and_name(event)
-    return Text.assemble((kind, style(event)), " " if name else "", one_line(name, 120))
+    name = event.subject or ""
+    return Text.assemble((_kind(event), style(event)), " " if name else "", one_line(name, 120))
 
 
-def _kind_and_name(event: Event) -> tuple[str, str]:
+_KINDS: Final = {
+    ToolCallEvent: "tool",
+    ErrorEvent: "error",
+    AssertionFailedEvent: "assertion failed",
+    HallucinationDetectedEvent: "hallucination",
+    PerformanceAlertEvent: "alert",
+    RunEvent: "run",
+}
+
+
+def _kind(event: Event) -> str:
     match event:
         case PromptCallEvent():
-            return one_line(event.operation, 20), event.model
-        case ToolCallEvent():
-            return "tool", event.tool_name
+            return one_line(event.operation, 20)
         case AgentStepEvent():
-            return f"step {event.step_number}", event.step_name
-        case ErrorEvent():
-            return "error", event.error.type or ""
-        case AssertionFailedEvent():
-            return "assertion failed", event.assertion_name
-        case HallucinationDetectedEvent():
-            return "hallucination", event.detection_method
-        case PerformanceAlertEvent():
-            return "alert", event.alert_type
-        case RunEvent():
-            return "run", event.name or event.kind
-    return event.event_type.value, ""
+            return f"step {event.step_number}"
+    return _KINDS.get(type(event), event.event_type.value)
 
 
 def style(event: Event) -> str:
@@ -145,62 +145,42 @@ def contents(event: Event, *, full: bool) -> list[tuple[str, str]]:
     match event:
         case PromptCallEvent():
             asked = event.prompt
-            if not full and isinstance(asked, list) and asked and _is_message(asked[-1]):
+            if not full and isinstance(asked, list) and conversation(asked):
                 asked = asked[-1:]
-            pairs: list[tuple[str, Any]] = [(">", asked), ("<", event.response)]
-            if not isinstance(event.response, list):  # messages say themselves what they ask for
-                pairs += [("<", _part(call)) for call in event.tool_calls or ()]
-        case ToolCallEvent():
-            pairs = [(">", event.input), ("<", event.output)]
+            pairs: list[tuple[str, Any]] = [(">", asked)]
+            pairs.append(("<", answer_of(event)))
+            if not conversation(event.response):  # messages say themselves what they ask for
+                pairs += [("<", tool_call_of(call)) for call in event.tool_calls or ()]
         case AgentStepEvent():
-            pairs = [(">", event.input_data), ("·", event.reasoning), ("<", event.output_data)]
+            pairs = [(">", event.given), ("·", event.reasoning), ("<", event.made)]
         case AssertionFailedEvent():
-            pairs = [("expected", event.expected), ("got", event.actual)]
+            pairs = [("expected", event.given), ("got", event.made)]
         case HallucinationDetectedEvent():
-            pairs = [("flagged", event.flagged_content), ("true is", event.ground_truth)]
+            pairs = [("flagged", event.made), ("true is", event.given)]
         case ErrorEvent():
-            pairs = [("·", event.context)]
-        case _:
+            pairs = [("·", event.given)]
+        case PerformanceAlertEvent():  # its figures say it
             pairs = []
+        case _:
+            pairs = [(">", event.given), ("<", event.made)]
     return [(sign, text_of(value)) for sign, value in pairs if value not in (None, "", [], {})]
+
+
+def answer_of(event: PromptCallEvent) -> Any:
+    """Return what the model answered, as `text_of` takes it: as messages, if it is made of some."""
+    if not conversation(event.response):
+        return event.response
+    messages = event.response_messages
+    return messages if isinstance(event.response, list) else messages[0]
 
 
 def text_of(value: Any) -> str:
     """Return a prompt, an answer or any other recorded value as text: messages as ``role: …``."""
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and value and all(map(_is_message, value)):
-        return "\n".join(f"{message['role']}: {_content_of(message)}" for message in value)
-    if _is_message(value):
-        return _content_of(value)
-    return encode(value).decode()
-
-
-def _is_message(value: Any) -> TypeGuard[dict[str, Any]]:
-    return isinstance(value, dict) and isinstance(value.get("role"), str)
-
-
-def _content_of(message: dict[str, Any]) -> str:
-    # GenAI messages have parts, the providers' own have content.
-    content = message.get("parts") or message.get("content")
-    parts = content if isinstance(content, list) else [content]
-    texts = [_part(part) for part in parts if part not in (None, "")]
-    calls = message.get("tool_calls")
-    if isinstance(calls, list):
-        texts += [_part(call) for call in calls]
-    return " ".join(texts)
-
-
-def _part(part: Any) -> str:
-    if isinstance(part, str):
-        return part
-    if isinstance(part, dict):
-        for name in ("text", "content"):
-            if isinstance(part.get(name), str) and part[name]:
-                return str(part[name])
-        if part.get("type") == "tool_call_response":
-            return text_of(part.get("response"))
-        function = part.get("function", part)
-        if isinstance(function, dict) and isinstance(function.get("name"), str):
-            return f"{function['name']}({text_of(function.get('arguments'))})"
-    return encode(part).decode()
+    messages = conversation(value)
+    if messages is None:
+        return json_text(value)
+    if isinstance(value, dict):
+        return said_in(value)
+    return "\n".join(f"{each['role']}: {said_in(each)}" for each in messages_of(value))

@@ -3,18 +3,9 @@
 import re
 from typing import Any, Final
 
-from llmobs.cli.describe import error_of, text_of
+from llmobs.cli.describe import answer_of, error_of, text_of
 from llmobs.cli.text import visible
-from llmobs.events import (
-    AgentStepEvent,
-    AssertionFailedEvent,
-    Event,
-    HallucinationDetectedEvent,
-    PerformanceAlertEvent,
-    PromptCallEvent,
-    RunEvent,
-    ToolCallEvent,
-)
+from llmobs.events import Event, PromptCallEvent
 
 __all__ = ["COLUMNS", "flatten"]
 
@@ -51,34 +42,17 @@ def flatten(event: Event) -> dict[str, Any]:
     row: dict[str, Any] = {column: getattr(event, column, None) for column in _COPIED}
     row["event_type"] = event.event_type.value
     row["timestamp"] = event.timestamp.isoformat()
-    name, given, got = _name_input_output(event)
     error = error_of(event)
-    row["name"] = name
+    made = event.made
+    if isinstance(event, PromptCallEvent):
+        made = answer_of(event) or made
+    row["name"] = event.subject
     row["tags"] = " ".join(event.tags)
     row["error_type"] = error.type if error else None
     row["error"] = error.message if error else None
-    row["input"] = None if given is None else text_of(given)
-    row["output"] = None if got is None else text_of(got)
+    row["input"] = None if event.given is None else text_of(event.given)
+    row["output"] = None if made is None else text_of(made)
     return {column: _harmless(value) for column, value in row.items()}
-
-
-def _name_input_output(event: Event) -> tuple[str | None, Any, Any]:
-    match event:
-        case PromptCallEvent():
-            return event.model, event.prompt, event.response or event.tool_calls
-        case ToolCallEvent():
-            return event.tool_name, event.input, event.output
-        case AgentStepEvent():
-            return event.step_name, event.input_data, event.output_data
-        case AssertionFailedEvent():
-            return event.assertion_name, event.expected, event.actual
-        case HallucinationDetectedEvent():
-            return event.detection_method, event.flagged_content, event.ground_truth
-        case PerformanceAlertEvent():
-            return event.alert_type, event.threshold, event.actual_value
-        case RunEvent():
-            return event.name, None, None
-    return None, None, None
 
 
 def _harmless(value: Any) -> Any:

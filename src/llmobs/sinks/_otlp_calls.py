@@ -6,9 +6,9 @@ from typing import Any
 from llmobs import semconv as names
 from llmobs.codec import encode
 from llmobs.events import PromptCallEvent
-from llmobs.sinks._otlp_messages import input_messages, output_messages
+from llmobs.jsontext import Json
 
-__all__ = ["call_attributes"]
+__all__ = ["call_attributes", "finished"]
 
 _PARAMS = {
     # What providers call it: (what the conventions call it, the type they give it).
@@ -31,8 +31,8 @@ def call_attributes(event: PromptCallEvent) -> dict[str, Any]:
     finish = event.finish_reason
     if finish is None and event.failed:
         finish = "error"
-    given = input_messages(event.prompt)
-    made = output_messages(event.response, finish, event.tool_calls)
+    given = event.prompt_messages
+    made = finished(event.response_messages, finish)
     return {
         names.OPERATION_NAME: event.operation,
         names.PROVIDER_NAME: event.provider,
@@ -62,6 +62,13 @@ def call_attributes(event: PromptCallEvent) -> dict[str, Any]:
         names.OUTPUT_MESSAGES: encode(made).decode() if made else None,
         **_request_attributes(event.request_params or {}),
     }
+
+
+def finished(answers: list[Json], reason: str | None) -> list[Json]:
+    """Return *answers* with why each ended, which the conventions require."""
+    return [
+        {**each, "finish_reason": each.get("finish_reason") or reason or "stop"} for each in answers
+    ]
 
 
 def _usage_by_kind(usage: Mapping[str, int]) -> dict[str, int]:

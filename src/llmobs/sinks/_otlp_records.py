@@ -26,9 +26,10 @@ from llmobs.events import (
     Severity,
     ToolCallEvent,
 )
-from llmobs.sinks._otlp_calls import call_attributes
+from llmobs.jsontext import Json
+from llmobs.messages import conversation, message, messages_of, text_part
+from llmobs.sinks._otlp_calls import call_attributes, finished
 from llmobs.sinks._otlp_ids import SpanIds, span_ids
-from llmobs.sinks._otlp_messages import input_messages, output_messages
 
 __all__ = ["Record", "is_log", "to_record"]
 
@@ -142,21 +143,24 @@ def _tool_call(event: ToolCallEvent, record: Record) -> None:
 
 def _agent_step(event: AgentStepEvent, record: Record) -> None:
     record.name = f"{names.INVOKE_AGENT} {event.step_name}".rstrip()
-    given = input_messages(_json(event.input_data))
-    made = output_messages(_json(event.output_data), None)
+    given = _messages(event.given, "user")
+    made = _messages(event.made, "assistant")
     if event.reasoning:
-        thought = {"type": "reasoning", "content": event.reasoning}
-        made = made or [{"role": "assistant", "parts": [], "finish_reason": "stop"}]
-        made[0]["parts"] = [thought, *made[0]["parts"]]
+        made = made or [message("assistant", [])]
+        made[0]["parts"] = [text_part(event.reasoning, "reasoning"), *made[0]["parts"]]
     record.attributes |= {
         names.OPERATION_NAME: names.INVOKE_AGENT,
         names.AGENT_NAME: event.step_name,
         names.STEP_NUMBER: event.step_number,
         names.STEP_TYPE: str(event.step_type),
         names.INPUT_MESSAGES: _json(given or None),
-        names.OUTPUT_MESSAGES: _json(made or None),
+        names.OUTPUT_MESSAGES: _json(finished(made, None) or None),
     }
     _flatten(record.attributes, names.CONTEXT_PREFIX, event.context)
+
+
+def _messages(value: Any, role: str) -> list[Json]:
+    return messages_of(value if conversation(value) else _json(value), role, whole=True)
 
 
 def _run(event: RunEvent, record: Record) -> None:

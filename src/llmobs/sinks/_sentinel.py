@@ -7,7 +7,7 @@ that must not be. What an event cannot say in these words is said in its metadat
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -17,6 +17,7 @@ import msgspec
 
 from llmobs.codec import clean_text, encode
 from llmobs.events import Event, PromptCallEvent, Status, plain
+from llmobs.messages import conversation, message_of, said_in
 
 __all__ = ["MAX_PROMPT_CHARS", "NOTES_KEY", "Message", "message_text", "native", "telemetry"]
 
@@ -128,42 +129,18 @@ def native(event: Event, value: bytes) -> Message:
 
 def message_text(value: Any) -> str:
     """
-    Return a prompt or a response as text: a text as it is, of a list of messages the texts (after
-    their roles, if there are several), anything else as JSON.
+    Return a prompt or a response as text: a text as it is, of messages what they say (after their
+    roles, if there are several), anything else as JSON.
     """
     if isinstance(value, str):
         return value
-    if value is None:
-        return ""
-    if isinstance(value, Mapping):
-        return _content(value)
-    if isinstance(value, list | tuple) and value and all(isinstance(m, Mapping) for m in value):
-        if len(value) == 1:
-            return _content(value[0])
-        return "\n\n".join(
-            f"{m['role']}: {_content(m)}" if m.get("role") else _content(m) for m in value
-        )
-    return _json(value)
-
-
-def _content(message: Mapping[str, Any]) -> str:
-    for name in ("content", "text", "parts"):
-        content = message.get(name)
-        if isinstance(content, str) and content:
-            return content
-        if isinstance(content, list | tuple) and content:
-            return "\n".join(map(_part, content))
-    return _json(message)
-
-
-def _part(part: Any) -> str:
-    if isinstance(part, str):
-        return part
-    if isinstance(part, Mapping):
-        for name in ("text", "content"):
-            if isinstance(part.get(name), str):
-                return str(part[name])
-    return _json(part)
+    messages = conversation(value)
+    if value is None or messages is None:
+        return "" if value is None else _json(value)
+    said = [message_of(each) for each in messages]
+    if len(said) == 1:
+        return said_in(said[0], "\n")
+    return "\n\n".join(f"{each['role']}: {said_in(each, chr(10))}" for each in said)
 
 
 def _json(value: Any) -> str:

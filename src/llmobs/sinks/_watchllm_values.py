@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from llmobs.codec import encode
-from llmobs.sinks._tools import asked_tool
+from llmobs.jsontext import Json
+from llmobs.messages import tool_call_of
 
 __all__ = ["STATUSES", "count", "is_share", "mapping", "measure", "one_of", "text", "tool_calls"]
 
@@ -55,23 +56,24 @@ def _is_status(value: object) -> bool:
     return isinstance(value, str) and value in STATUSES
 
 
-def tool_calls(calls: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def tool_calls(calls: Iterable[Json]) -> list[dict[str, Any]]:
     """Return *calls* with the fields and types the server insists on."""
     return [_to_wire(call) for call in calls]
 
 
-def _to_wire(call: Mapping[str, Any]) -> dict[str, Any]:
-    tool = asked_tool(call)
+def _to_wire(call: Json) -> dict[str, Any]:
+    tool = tool_call_of(call)
+    result = call.get("output") if call.get("output") is not None else call.get("result")
     status, latency, error = (call.get(name) for name in ("status", "latency_ms", "error"))
     wire: dict[str, Any] = {
-        "tool_name": tool.name,
-        "input": mapping(tool.arguments),
-        "output": mapping(tool.result),
+        "tool_name": tool["name"] or "tool",
+        "input": mapping(tool["arguments"]),
+        "output": mapping(result),
         "latency_ms": count(latency),
         "status": status if _is_status(status) else "error" if error else "success",
     }
-    if tool.id is not None:
-        wire["tool_id"] = tool.id
+    if "id" in tool:
+        wire["tool_id"] = tool["id"]
     if error:
         message = error.get("message") if isinstance(error, Mapping) else error
         wire["error"] = {"message": str(message or "error")}

@@ -7,11 +7,11 @@ from typing import Any, Self
 from llmobs.codec import snapshot
 from llmobs.events import (
     AgentStepEvent,
+    ErrorEvent,
     ErrorInfo,
     Event,
     PromptCallEvent,
     RunEvent,
-    ToolCallEvent,
 )
 from llmobs.pipeline.mend import write_or_mend
 from llmobs.pipeline.sink import Batch
@@ -57,14 +57,14 @@ class ConsoleSink:
 def describe(event: Event) -> str:
     """Return one line about *event*: when, which run, what, how long, how many tokens, what it cost."""
     words = [f"{event.timestamp:%H:%M:%S.%f}"[:-3], event.run_id[-12:], event.event_type.value]
-    if isinstance(event, PromptCallEvent):
-        words += [event.model, f"{event.tokens_input or 0}+{event.tokens_output or 0} tokens"]
-    elif isinstance(event, ToolCallEvent):
-        words.append(event.tool_name)
-    elif isinstance(event, AgentStepEvent):
+    if isinstance(event, AgentStepEvent):
         words.append(f"{event.step_number} {event.step_name}")
+    elif event.subject and not isinstance(event, ErrorEvent):  # whose error is told below
+        words.append(event.subject)
+    if isinstance(event, PromptCallEvent):
+        words.append(f"{event.tokens_input or 0}+{event.tokens_output or 0} tokens")
     elif isinstance(event, RunEvent):
-        words += [event.name or event.kind, f"{event.events} events"]
+        words.append(f"{event.events} events")
         if event.client_run_id is not None:
             words.append(f"client run id {event.client_run_id}")
         if event.parent_run_id is not None:

@@ -5,10 +5,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from llmobs.contrib._langchain.messages import message
-from llmobs.contrib._wire.messages import message as genai_message
-from llmobs.contrib._wire.messages import text_part, tool_calls_of
 from llmobs.contrib._wire.usage import anthropic_usage, openai_usage
-from llmobs.contrib._wire.wire import Fields, as_count, as_dict, as_list, as_text
+from llmobs.contrib._wire.wire import Fields
+from llmobs.jsontext import as_count, as_list, as_object, as_text
+from llmobs.messages import message as genai_message
+from llmobs.messages import text_part, tool_calls_of
 from llmobs.providers import provider_name
 
 __all__ = ["answer", "is_content", "request"]
@@ -33,9 +34,9 @@ def request(serialized: Any, metadata: Any, told: dict[str, Any]) -> Fields:
         metadata: LangChain's ``ls_*`` names among others.
         told: Further arguments of the callback: ``invocation_params``.
     """
-    about = as_dict(metadata)
-    params = as_dict(told.get("invocation_params"))
-    described = as_dict(as_dict(serialized).get("kwargs"))
+    about = as_object(metadata)
+    params = as_object(told.get("invocation_params"))
+    described = as_object(as_object(serialized).get("kwargs"))
     model = ""
     for source in (params, {"model": about.get("ls_model_name")}, described):
         for key in ("model", "model_name", "model_id", "azure_deployment", "engine"):
@@ -46,7 +47,7 @@ def request(serialized: Any, metadata: Any, told: dict[str, Any]) -> Fields:
         for key, value in params.items()
         if key not in _NOT_PARAMS and value is not None and "key" not in key.lower()
     }
-    fields: Fields = {"model": model or as_text(as_dict(serialized).get("name")) or ""}
+    fields: Fields = {"model": model or as_text(as_object(serialized).get("name")) or ""}
     if provider:
         fields["provider"] = provider_name(provider)
     if host := _host(described) or _host(params):
@@ -72,7 +73,7 @@ def is_content(token: Any, chunk: Any) -> bool:
     said = getattr(chunk, "message", None)
     if said is None:
         return False
-    extra = as_dict(getattr(said, "additional_kwargs", None))
+    extra = as_object(getattr(said, "additional_kwargs", None))
     return bool(
         getattr(said, "content", None)
         or getattr(said, "tool_call_chunks", None)
@@ -83,15 +84,15 @@ def is_content(token: Any, chunk: Any) -> bool:
 def answer(result: Any) -> Fields:
     """Read an ``LLMResult``; its members by the names of `llmobs.events.PromptCallEvent`."""
     generations = [each for some in as_list(getattr(result, "generations", None)) for each in some]
-    output = as_dict(getattr(result, "llm_output", None))
+    output = as_object(getattr(result, "llm_output", None))
     said = []
     fields: Fields = {}
     usage: Fields = {}
     cached: Fields = {}
     for generation in generations:
-        info = as_dict(getattr(generation, "generation_info", None))
+        info = as_object(getattr(generation, "generation_info", None))
         found = getattr(generation, "message", None)
-        about = {**info, **as_dict(getattr(found, "response_metadata", None))}
+        about = {**info, **as_object(getattr(found, "response_metadata", None))}
         reason = _finish(about)
         if found is None:
             text = text_part(str(getattr(generation, "text", "")))
@@ -101,7 +102,7 @@ def answer(result: Any) -> Fields:
         told = _raw_usage(about.get("token_usage") or about.get("usage"), about)
         counted = getattr(found, "usage_metadata", None)
         usage = usage or _merged(_usage(counted), told)
-        if as_dict(counted).get("total_cost") == 0:
+        if as_object(counted).get("total_cost") == 0:
             # How LangChain marks what came from its cache (`BaseChatModel._convert_cached_generations`).
             cached = {"cost_usd": 0.0, "cost_source": CACHE}
         # LangChain numbers what has no id of the provider's with one of its own.
@@ -133,11 +134,11 @@ def _finish(about: Fields) -> str | None:
 
 def _usage(value: Any) -> Fields:
     """Read ``usage_metadata``: LangChain's own, where the input includes what was cached."""
-    usage = as_dict(value)
+    usage = as_object(value)
     if not usage:
         return {}
-    inside = as_dict(usage.get("input_token_details"))
-    outside = as_dict(usage.get("output_token_details"))
+    inside = as_object(usage.get("input_token_details"))
+    outside = as_object(usage.get("output_token_details"))
     taken = as_count(usage.get("input_tokens"))
     cached = as_count(inside.get("cache_read"))
     # langchain-anthropic sets cache_creation to 0 where it knows how long what is kept.
@@ -169,7 +170,7 @@ def _usage(value: Any) -> Fields:
 
 def _raw_usage(value: Any, about: Fields) -> Fields:
     """Read what a provider told."""
-    usage = as_dict(value)
+    usage = as_object(value)
     if "prompt_tokens" not in usage and "cache_read_input_tokens" in usage:
         return anthropic_usage(usage)
     model = about.get("model_name") or about.get("model")

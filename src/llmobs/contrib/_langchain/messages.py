@@ -9,15 +9,13 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from llmobs.codec import snapshot
-from llmobs.contrib._wire.messages import blob, parts, text_part, tool_call
-from llmobs.contrib._wire.messages import message as genai_message
-from llmobs.contrib._wire.wire import Json, as_dict, as_list, as_text
+from llmobs.jsontext import Json, as_list, as_object
 from llmobs.media import without_media
+from llmobs.messages import message_of
 
 __all__ = ["documents", "message", "messages", "plain"]
 
 _ROLES: Final = {"human": "user", "ai": "assistant", "function": "tool"}
-_MODALITIES: Final = {"image": "image", "audio": "audio", "video": "video", "file": "document"}
 
 
 def messages(found: Iterable[Any]) -> list[Json]:
@@ -33,73 +31,39 @@ def message(found: Any, **more: Any) -> Json:
 
 def _message(found: Any, **more: Any) -> Json:
     kind = str(getattr(found, "type", "user")).removesuffix("MessageChunk").lower()
-    role = getattr(found, "role", None) or _ROLES.get(kind, kind)
-    content = getattr(found, "content", "")
-    if kind == "tool":
-        answer: Json = {
-            "type": "tool_call_response",
-            "id": getattr(found, "tool_call_id", None),
-            "response": content if type(content) is str else _plain_text(_parts(content, set())),
-        }
-        if getattr(found, "status", "success") == "error":
-            answer["is_error"] = True
-        return genai_message("tool", [answer], name=as_text(getattr(found, "name", None)), **more)
     calls = as_list(getattr(found, "tool_calls", None))
-    asked = {as_dict(call).get("id") for call in calls}
-    extra = as_dict(getattr(found, "additional_kwargs", None))
-    said: list[Json] = []
-    if thought := as_text(extra.get("reasoning_content")):
-        said.append(text_part(thought, "reasoning"))
-    said += _parts(content, asked)
-    if refusal := as_text(extra.get("refusal")):
-        said.append(text_part(refusal, "refusal"))
-    for call in map(as_dict, calls):
-        said.append(tool_call(call.get("id"), call.get("name"), call.get("args")))
-    for call in map(as_dict, as_list(getattr(found, "invalid_tool_calls", None))):
-        said.append(tool_call(call.get("id"), call.get("name"), call.get("args")))
-    return genai_message(role, said, name=as_text(getattr(found, "name", None)), **more)
+    extra = as_object(getattr(found, "additional_kwargs", None))
+    said = {
+        "role": "tool" if kind == "tool" else _role(found, kind),
+        "name": getattr(found, "name", None),
+        "content": _content(getattr(found, "content", ""), calls),
+        "reasoning_content": extra.get("reasoning_content"),
+        "refusal": extra.get("refusal"),
+        "tool_calls": calls + as_list(getattr(found, "invalid_tool_calls", None)),
+        "tool_call_id": getattr(found, "tool_call_id", None),
+        "is_error": getattr(found, "status", "success") == "error",
+    }
+    return {**message_of(said), **more}
 
 
-def _parts(content: Any, asked: set[Any]) -> list[Json]:
-    """Return the parts of a content; tools that ``tool_calls`` names are not said twice."""
-    found: list[Json] = []
-    for block in content if type(content) is list else [content]:
-        kind = as_dict(block).get("type")
-        if kind in ("tool_use", "tool_call", "function_call", "input_json_delta"):
-            named = {block.get("id"), block.get("call_id")} - {None}
-            if kind == "input_json_delta" or not named or named & asked:
-                continue
-        found += _block(block) if type(block) is dict else parts(block)
-    return found
+def _role(found: Any, kind: str) -> str:
+    return str(getattr(found, "role", None) or _ROLES.get(kind, kind))
 
 
-def _block(block: Json) -> list[Json]:
+def _content(content: Any, calls: list[Any]) -> Any:
+    """Return a content without the calls of tools that ``tool_calls`` names too."""
+    if type(content) is not list:
+        return content
+    asked = {as_object(call).get("id") for call in calls}
+    return [block for block in content if not _is_known_call(as_object(block), asked)]
+
+
+def _is_known_call(block: Json, asked: set[Any]) -> bool:
     kind = block.get("type")
-    if kind == "reasoning":
-        thought = as_text(block.get("reasoning")) or ""
-        for summary in map(as_dict, as_list(block.get("summary"))):
-            thought += as_text(summary.get("text")) or ""
-        return [text_part(thought, "reasoning")]
-    if kind == "text":
-        return [text_part(as_text(block.get("text")) or "")]
-    if kind == "tool_call":
-        return [tool_call(block.get("id"), block.get("name"), block.get("args"))]
-    modality = _MODALITIES.get(str(kind))
-    if modality is not None:
-        if as_text(block.get("base64")) or block.get("source_type") == "base64":
-            data = block.get("base64") or block.get("data")
-            return [blob(modality, block.get("mime_type"), data)]
-        if as_text(block.get("url")):
-            return parts([{"type": "image_url", "image_url": {"url": block["url"]}}])
-        if as_text(block.get("file_id")):
-            return [{"type": "file", "modality": modality, "file_id": block["file_id"]}]
-    return parts([block])
-
-
-def _plain_text(found: list[Json]) -> Any:
-    if all(part.get("type") == "text" for part in found):
-        return "".join(part["content"] for part in found)
-    return found
+    if kind not in ("tool_use", "tool_call", "function_call", "input_json_delta"):
+        return False
+    named = {block.get("id"), block.get("call_id")} - {None}
+    return kind == "input_json_delta" or not named or bool(named & asked)
 
 
 def documents(found: Any) -> list[Json]:

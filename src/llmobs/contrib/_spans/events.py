@@ -11,7 +11,7 @@ from llmobs.codec import weigh
 from llmobs.contrib._spans import genai, inference
 from llmobs.contrib._spans.kinds import INFERENCE_KIND, Kind
 from llmobs.contrib._spans.open import OpenSpan
-from llmobs.contrib._wire.wire import Fields, as_text
+from llmobs.contrib._wire.wire import Fields
 from llmobs.events import (
     AgentStepEvent,
     ErrorInfo,
@@ -20,6 +20,7 @@ from llmobs.events import (
     Status,
     ToolCallEvent,
 )
+from llmobs.jsontext import as_text
 from llmobs.media import without_media
 
 __all__ = ["event_of"]

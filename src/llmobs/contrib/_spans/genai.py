@@ -12,9 +12,9 @@ from llmobs.contrib._spans.flat import read_json, unflatten
 from llmobs.contrib._spans.kinds import operation_of
 from llmobs.contrib._spans.usage import genai_usage
 from llmobs.contrib._wire import openai_chat
-from llmobs.contrib._wire.messages import message, text_part, tool_calls_of
-from llmobs.contrib._wire.wire import Fields, Json, as_dict, as_list, as_text
-from llmobs.media import size_of_base64
+from llmobs.contrib._wire.wire import Fields
+from llmobs.jsontext import Json, as_list, as_object, as_text
+from llmobs.messages import message, messages_of, parts_of, tool_calls_of
 
 __all__ = ["call", "step", "tool"]
 
@@ -146,19 +146,19 @@ def _content(attributes: Attributes, events: SpanEvents) -> tuple[list[Json], li
     prompt = _messages(attributes.get(semconv.INPUT_MESSAGES))
     response = _messages(attributes.get(semconv.OUTPUT_MESSAGES))
     if system := as_list(read_json(attributes.get(semconv.SYSTEM_INSTRUCTIONS))):
-        prompt.insert(0, message("system", [_light(as_dict(part)) for part in system]))
+        prompt.insert(0, message("system", parts_of(system)))
     if prompt or response:
         return prompt, response
-    asked = [_openllmetry(as_dict(m)) for m in unflatten(attributes, semconv.PROMPT)]
-    said = [_openllmetry(as_dict(m)) for m in unflatten(attributes, semconv.COMPLETION)]
+    asked = [_openllmetry(as_object(m)) for m in unflatten(attributes, semconv.PROMPT)]
+    said = [_openllmetry(as_object(m)) for m in unflatten(attributes, semconv.COMPLETION)]
     choices = [{"message": m, "finish_reason": m.get("finish_reason")} for m in said]
     for event in events:
         body = {name: read_json(value) for name, value in (event.attributes or {}).items()}
-        body |= as_dict(body.get(semconv.EVENT_CONTENT))
+        body |= as_object(body.get(semconv.EVENT_CONTENT))
         if role := semconv.MESSAGE_EVENTS.get(event.name):
             asked.append({"role": role, **_event_body(body)})
         elif event.name == semconv.CHOICE:
-            inside = as_dict(body.get("message")) or _event_body(body)
+            inside = as_object(body.get("message")) or _event_body(body)
             choices.append({"message": inside, "finish_reason": body.get("finish_reason")})
         elif event.name == semconv.CONTENT_PROMPT:
             asked += _plain_messages(body.get(semconv.PROMPT), "user")
@@ -176,30 +176,13 @@ def _content(attributes: Attributes, events: SpanEvents) -> tuple[list[Json], li
 
 def _messages(value: Any) -> list[Json]:
     """Read messages that are GenAI messages already; media are named and not kept."""
-    found = []
-    for each in map(as_dict, as_list(read_json(value))):
-        parts = [_light(as_dict(part)) for part in as_list(each.get("parts"))]
-        if not parts and as_text(each.get("content")):
-            parts = [text_part(each["content"])]
-        found.append({**each, "role": as_text(each.get("role")) or "user", "parts": parts})
-    return found
-
-
-def _light(part: Json) -> Json:
-    light = {**part, "type": as_text(part.get("type")) or "unknown"}
-    if light["type"] == "tool_call_response" and "result" in light:  # Pydantic AI's name for it
-        light.setdefault("response", light.pop("result"))
-    if light["type"] != "blob":
-        return light
-    content = as_text(part.get("content"))
-    size = {} if content is None else {"size": size_of_base64(content)}
-    return {**light, "content": "", **size}
+    return messages_of(as_list(read_json(value)))
 
 
 def _openllmetry(found: Json) -> Json:
     calls = [
         {"id": c.get("id"), "function": {"name": c.get("name"), "arguments": c.get("arguments")}}
-        for c in map(as_dict, as_list(found.get("tool_calls")))
+        for c in map(as_object, as_list(found.get("tool_calls")))
     ]
     return {**found, "content": read_json(found.get("content")), "tool_calls": calls}
 

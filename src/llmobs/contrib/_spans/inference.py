@@ -8,8 +8,9 @@ from llmobs.contrib._spans.genai import first_reason
 from llmobs.contrib._spans.kinds import INFERENCE_KIND, INFERENCE_MODEL
 from llmobs.contrib._spans.usage import inference_usage
 from llmobs.contrib._wire import openai_chat
-from llmobs.contrib._wire.messages import tool_calls_of, uri_or_blob
-from llmobs.contrib._wire.wire import Fields, Json, as_dict, as_text
+from llmobs.contrib._wire.wire import Fields
+from llmobs.jsontext import Json, as_object, as_text
+from llmobs.messages import tool_calls_of, uri_or_blob
 
 __all__ = ["call", "step", "tool"]
 
@@ -28,9 +29,9 @@ def call(attributes: Attributes, events: Sequence[Any], start: int, given: Attri
         given: The attributes it began with: there the model's name is that of the one asked.
     """
     get = attributes.get
-    params = as_dict(read_json(get("llm.invocation_parameters")))
-    told = as_dict(read_json(get("input.value")))
-    answered = as_dict(read_json(get("output.value")))
+    params = as_object(read_json(get("llm.invocation_parameters")))
+    told = as_object(read_json(get("input.value")))
+    answered = as_object(read_json(get("output.value")))
     embeds = str(get(INFERENCE_KIND)).upper() == "EMBEDDING"
     finish = first_reason(get("llm.finish_reason"))
     said = [_message(each) for each in unflatten(attributes, "llm.output_messages")]
@@ -41,15 +42,15 @@ def call(attributes: Attributes, events: Sequence[Any], start: int, given: Attri
     prompt: Any = openai_chat.WIRE.request({"messages": asked})["prompt"]
     if not prompt:
         texts = [
-            as_dict(each).get("embedding", {})
+            as_object(each).get("embedding", {})
             for each in unflatten(attributes, "embedding.embeddings")
         ]
-        prompt = [t for each in texts if (t := as_text(as_dict(each).get("text")))]
+        prompt = [t for each in texts if (t := as_text(as_object(each).get("text")))]
         prompt = prompt or told.get("input") or get("input.value") or ""
     if not response and not embeds:
         response = [] if answered else get("output.value") or []
     tools = [
-        read_json(as_dict(as_dict(each).get("tool")).get("json_schema"))
+        read_json(as_object(as_object(each).get("tool")).get("json_schema"))
         for each in unflatten(attributes, "llm.tools")
     ]
     kept = {name: value for name, value in params.items() if name not in _NOT_PARAMS}
@@ -86,7 +87,7 @@ def tool(attributes: Attributes) -> Fields:
     found = [
         {
             name.removeprefix("document."): read_json(value)
-            for name, value in _spell(as_dict(each).get("document"), "document").items()
+            for name, value in _spell(as_object(each).get("document"), "document").items()
         }
         for prefix in ("retrieval.documents", "reranker.output_documents")
         for each in unflatten(attributes, prefix)
@@ -115,16 +116,16 @@ def step(attributes: Attributes) -> Fields:
 
 
 def _spell(value: Any, prefix: str) -> Json:
-    return {f"{prefix}.{name}": inner for name, inner in as_dict(value).items()}
+    return {f"{prefix}.{name}": inner for name, inner in as_object(value).items()}
 
 
 def _message(value: Any) -> Json:
     """Return a message as OpenAI's wire has it."""
-    found = as_dict(as_dict(value).get("message"))
-    calls = [as_dict(as_dict(each).get("tool_call")) for each in _list(found.get("tool_calls"))]
+    found = as_object(as_object(value).get("message"))
+    calls = [as_object(as_object(each).get("tool_call")) for each in _list(found.get("tool_calls"))]
     content: Any = found.get("content")
     if contents := _list(found.get("contents")):
-        said = [_content(as_dict(as_dict(each).get("message_content"))) for each in contents]
+        said = [_content(as_object(as_object(each).get("message_content"))) for each in contents]
         content = [part for part in said if part is not None]
     role = as_text(found.get("role")) or "assistant"
     return {
@@ -139,7 +140,7 @@ def _message(value: Any) -> Json:
 def _content(part: Json) -> Json | None:
     kind, text = as_text(part.get("type")) or "text", as_text(part.get("text")) or ""
     if kind in ("image", "audio", "video", "document"):
-        inside = as_dict(as_dict(part.get(kind)).get(kind))
+        inside = as_object(as_object(part.get(kind)).get(kind))
         if kind == "document" and as_text(inside.get("content")):
             return {"type": "text", "text": inside["content"]}
         return uri_or_blob(kind, inside.get("url"))
@@ -156,7 +157,7 @@ def _unless_schema(value: Any) -> Any:
         return value
     if "properties" in value or "$schema" in value or "$defs" in value:
         return None
-    described = value and all("type" in as_dict(inner) for inner in value.values())
+    described = value and all("type" in as_object(inner) for inner in value.values())
     return None if described else value
 
 

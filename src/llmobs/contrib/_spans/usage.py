@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from llmobs import semconv
 from llmobs.contrib._wire.usage import anthropic_usage, openai_usage
-from llmobs.contrib._wire.wire import Fields, Json, as_count, as_dict
+from llmobs.contrib._wire.wire import Fields
+from llmobs.jsontext import Json, as_count, as_object
 from llmobs.providers import provider_name
 
 __all__ = ["genai_usage", "inference_usage"]
@@ -127,7 +128,7 @@ def inference_usage(attributes: Attributes, answered: Json) -> Fields:
         return as_count(attributes.get(f"llm.token_count.{name}"))
 
     cached = read("prompt_details.cache_read")
-    usage = as_dict(answered.get("usage"))
+    usage = as_object(answered.get("usage"))
     told = anthropic_usage(usage) if "cache_read_input_tokens" in usage else openai_usage(answered)
     more = {
         "input_audio_tokens": read("prompt_details.audio"),

@@ -6,20 +6,11 @@ Wire rules: Anthropic API reference, "Messages", "Streaming messages", "Count to
 
 from typing import Any
 
-from llmobs.contrib._wire.messages import message, parts, tool_calls_of
 from llmobs.contrib._wire.openai_chat import request_params
 from llmobs.contrib._wire.usage import anthropic_usage
-from llmobs.contrib._wire.wire import (
-    Fields,
-    Json,
-    StreamEvent,
-    Wire,
-    as_count,
-    as_dict,
-    as_list,
-    as_text,
-    json_or_text,
-)
+from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
+from llmobs.jsontext import Json, as_count, as_list, as_object, as_text, json_or_text
+from llmobs.messages import message, message_of, parts_of, tool_calls_of
 from llmobs.pipeline.slices import Steps, now_and_then
 
 __all__ = ["COUNT", "WIRE"]
@@ -27,12 +18,9 @@ __all__ = ["COUNT", "WIRE"]
 
 def _request(body: Json) -> Fields:
     prompt = []
-    if system := parts(body.get("system")):
+    if system := parts_of(body.get("system")):
         prompt.append(message("system", system))
-    prompt += [
-        message(as_text(item.get("role")) or "user", parts(item.get("content")))
-        for item in map(as_dict, as_list(body.get("messages")))
-    ]
+    prompt += [message_of(item) for item in map(as_object, as_list(body.get("messages")))]
     return {
         "model": as_text(body.get("model")),
         "stream": True if body.get("stream") is True else None,
@@ -43,9 +31,9 @@ def _request(body: Json) -> Fields:
 
 def _response(body: Json) -> Fields:
     finish = as_text(body.get("stop_reason"))
-    said = parts(body.get("content"))
+    said = parts_of(body.get("content"))
     answers = [message(as_text(body.get("role")) or "assistant", said, finish_reason=finish or "")]
-    usage = as_dict(body.get("usage"))
+    usage = as_object(body.get("usage"))
     figures = {
         key: body[key] for key in ("stop_sequence", "stop_details", "container") if body.get(key)
     }
@@ -68,7 +56,7 @@ def _response(body: Json) -> Fields:
 def _is_content(data: Json) -> bool:
     if data.get("type") == "content_block_start":
         # Blocks that start empty are not content yet; a tool's name is.
-        block = as_dict(data.get("content_block"))
+        block = as_object(data.get("content_block"))
         kind = block.get("type")
         return bool(block.get(kind)) if kind in ("text", "thinking") else kind is not None
     return data.get("type") == "content_block_delta"
@@ -92,20 +80,20 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
         yield from now_and_then(number)
         kind = data.get("type")
         if kind == "message_start":
-            body = dict(as_dict(data.get("message")))
-            usage.update(_known_at_start(as_dict(body.get("usage"))))
+            body = dict(as_object(data.get("message")))
+            usage.update(_known_at_start(as_object(body.get("usage"))))
         elif kind == "content_block_start":
-            blocks[data.get("index")] = dict(as_dict(data.get("content_block")))
+            blocks[data.get("index")] = dict(as_object(data.get("content_block")))
         elif kind == "content_block_delta":
-            delta = as_dict(data.get("delta"))
+            delta = as_object(data.get("delta"))
             key = _DELTAS.get(str(delta.get("type")))
             if key is not None and type(delta.get(key)) is str:
                 pieces.setdefault((data.get("index"), key), []).append(delta[key])
         elif kind == "message_delta":
-            body.update(as_dict(data.get("delta")))
+            body.update(as_object(data.get("delta")))
             ended = ended or as_text(body.get("stop_reason")) is not None
             # Counts here are cumulative; those left out keep what message_start said.
-            usage.update({k: v for k, v in as_dict(data.get("usage")).items() if v is not None})
+            usage.update({k: v for k, v in as_object(data.get("usage")).items() if v is not None})
         elif kind == "message_stop":
             ended = True
     for (index, key), texts in pieces.items():

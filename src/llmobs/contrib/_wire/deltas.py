@@ -12,7 +12,7 @@ Wire rules: OpenAI API reference, "Chat: streaming"; Mistral's content chunks; O
 
 from typing import Any, Final
 
-from llmobs.contrib._wire.wire import Json, as_dict, as_list, as_text, loads
+from llmobs.jsontext import Json, as_list, as_object, as_text, loads
 
 __all__ = ["Message"]
 
@@ -31,7 +31,7 @@ class Message:
         """Merge the next *delta* in."""
         for key, value in delta.items():
             if key == "tool_calls":
-                for call in map(as_dict, as_list(value)):
+                for call in map(as_object, as_list(value)):
                     self._calls.add(call)
             elif key == "content":
                 self._content.add(value)
@@ -104,10 +104,10 @@ class _Content:
             return
         for part in as_list(value):
             self._is_text = False
-            kind = as_dict(part).get("type")
-            words = as_dict(part).get("thinking" if kind == "thinking" else "text")
+            kind = as_object(part).get("type")
+            words = as_object(part).get("thinking" if kind == "thinking" else "text")
             if kind == "thinking" and type(words) is list:  # Mistral's: parts once more
-                words = "".join(as_text(as_dict(inner).get("text")) or "" for inner in words)
+                words = "".join(as_text(as_object(inner).get("text")) or "" for inner in words)
             if kind in ("text", "thinking") and type(words) is str:
                 self._text(kind, words)
             elif part:
@@ -144,7 +144,7 @@ class _Calls:
     def add(self, delta: Json) -> None:
         index, call_id = delta.get("index"), as_text(delta.get("id"))
         kind = "custom" if type(delta.get("custom")) is dict else "function"
-        said = as_dict(delta.get(kind))
+        said = as_object(delta.get(kind))
         call = self._known(index, call_id, said)
         if call is None:
             place = index if type(index) is int else 0

@@ -7,8 +7,8 @@ from typing import Any, Final
 from llmobs.codec import encode
 from llmobs.contrib._wire import sse
 from llmobs.contrib._wire.body import Copy
-from llmobs.contrib._wire.wire import Json, as_dict, as_list, as_text, loads
 from llmobs.events import ErrorInfo, Status
+from llmobs.jsontext import Json, as_list, as_object, as_text, loads
 
 __all__ = ["Ending", "error_in", "status_at_end"]
 
@@ -88,7 +88,7 @@ def _is_error(name: str, text: bytes) -> bool:
     if not text:
         return False
     try:
-        return error_in(as_dict(loads(text)), name) is not None
+        return error_in(as_object(loads(text)), name) is not None
     except ValueError:
         return name == "error"  # Anthropic's SDK raises what it says, whatever that is
 
@@ -113,7 +113,7 @@ def error_in(body: Json, name: str = "", *, strict: bool = True) -> ErrorInfo | 
     """
     error = body.get("error") or _error_of_choices(body)
     if error is None and body.get("type") == "response.failed":
-        error = as_dict(body.get("response")).get("error")
+        error = as_object(body.get("response")).get("error")
     if error is None and (not strict or name == "error" or body.get("type") == "error"):
         error = body
     if not error:
@@ -137,7 +137,7 @@ _WORDS: Final = ("message", "detail", "status_msg")
 
 def _error_of_choices(body: Json) -> Any:
     for choice in as_list(body.get("choices")):
-        if error := as_dict(choice).get("error"):
+        if error := as_object(choice).get("error"):
             return error
-    outcome = as_dict(body.get("base_resp"))
+    outcome = as_object(body.get("base_resp"))
     return outcome if outcome.get("status_code") else None

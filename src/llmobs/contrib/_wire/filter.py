@@ -13,7 +13,7 @@ import msgspec
 
 from llmobs.contrib._wire.body import decompressor
 from llmobs.contrib._wire.sse import EventSplitter, fields_of
-from llmobs.contrib._wire.wire import as_dict
+from llmobs.jsontext import as_object
 
 __all__ = ["REFUSED", "Decoded", "Servers", "UsageFilter", "decoder", "with_usage_asked"]
 
@@ -25,13 +25,13 @@ def with_usage_asked(body: bytes) -> bytes | None:
     except (msgspec.DecodeError, RecursionError):
         return None
     options = request.get("stream_options")
-    if request.get("stream") is not True or as_dict(options).get("include_usage") is not None:
+    if request.get("stream") is not True or as_object(options).get("include_usage") is not None:
         return None
     if options is None and "stream_options" not in request:
         # The rest stays as it is, byte for byte.
         start = body.index(b"{") + 1
         return body[:start] + b'"stream_options":{"include_usage":true},' + body[start:]
-    request["stream_options"] = {**as_dict(options), "include_usage": True}
+    request["stream_options"] = {**as_object(options), "include_usage": True}
     return msgspec.json.encode(request)
 
 

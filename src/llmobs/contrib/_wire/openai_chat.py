@@ -8,17 +8,10 @@ Wire rules: OpenAI API reference, "Chat"; reasoning in ``reasoning_content`` (De
 from typing import Any
 
 from llmobs.contrib._wire.deltas import Message
-from llmobs.contrib._wire.messages import blob, message, parts, text_part, tool_call, tool_calls_of
 from llmobs.contrib._wire.usage import openai_usage
-from llmobs.contrib._wire.wire import (
-    Fields,
-    Json,
-    StreamEvent,
-    Wire,
-    as_dict,
-    as_list,
-    as_text,
-)
+from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
+from llmobs.jsontext import Json, as_list, as_object, as_text
+from llmobs.messages import message_of, tool_calls_of
 from llmobs.pipeline.slices import Steps, now_and_then
 
 __all__ = ["FIM", "WIRE", "common_response", "request_params"]
@@ -47,69 +40,25 @@ def _request(body: Json) -> Fields:
     return {
         "model": as_text(body.get("model")),
         "stream": True if body.get("stream") is True else None,
-        "prompt": [_message(as_dict(item)) for item in as_list(body.get("messages"))],
+        "prompt": [_message(as_object(item)) for item in as_list(body.get("messages"))],
         "request_params": request_params(body),
     }
 
 
 def _message(item: Json) -> Json:
     """One message, of a request or of an answer."""
-    role = as_text(item.get("role")) or "assistant"
-    if role in ("tool", "function"):
-        response = item.get("content")
-        if type(response) is list:
-            found = parts(response)
-            texts = [part["content"] for part in found if part["type"] == "text"]
-            response = "".join(texts) if len(texts) == len(found) else found
-        answer = {
-            "type": "tool_call_response",
-            "id": item.get("tool_call_id"),
-            "response": response,
-        }
-        return message(role, [answer], name=as_text(item.get("name")))
-    said: list[Json] = []
-    if thought := _thought(item):
-        said.append(text_part(thought, "reasoning"))
-    said += parts(item.get("content"))
-    said += parts(item.get("images"))  # OpenRouter, Gemini
-    if refusal := as_text(item.get("refusal")):
-        said.append(text_part(refusal, "refusal"))
-    if item.get("audio"):
-        audio = as_dict(item["audio"])
-        said.append(blob("audio", None, audio.get("data")))
-        if transcript := as_text(audio.get("transcript")):
-            said.append(text_part(transcript))
-    said += [_tool_call(as_dict(call)) for call in as_list(item.get("tool_calls"))]
-    if call := as_dict(item.get("function_call")):
-        said.append(tool_call(None, call.get("name"), call.get("arguments")))
-    return message(role, said, name=as_text(item.get("name")))
-
-
-def _thought(item: Json) -> str | None:
-    """Reasoning beside the content, in the words of whoever sends it."""
-    for name in ("reasoning_content", "reasoning"):
-        if thought := as_text(item.get(name)):
-            return thought
-    details = map(as_dict, as_list(item.get("reasoning_details")))
-    return "".join(as_text(d.get("text")) or as_text(d.get("summary")) or "" for d in details)
-
-
-def _tool_call(call: Json) -> Json:
-    function = as_dict(call.get("function"))
-    if custom := as_dict(call.get("custom")):
-        # The input of a custom tool is free text, even where it happens to be JSON.
-        part = tool_call(call.get("id"), custom.get("name"), None)
-        return {**part, "arguments": custom.get("input")}
-    return tool_call(call.get("id"), function.get("name"), function.get("arguments"))
+    return message_of({**item, "role": as_text(item.get("role")) or "assistant"})
 
 
 def _response(body: Json) -> Fields:
     answers = []
     finish = None
-    for choice in map(as_dict, as_list(body.get("choices"))):
+    for choice in map(as_object, as_list(body.get("choices"))):
         reason = as_text(choice.get("finish_reason"))
         finish = finish or reason
-        answers.append({**_message(as_dict(choice.get("message"))), "finish_reason": reason or ""})
+        answers.append(
+            {**_message(as_object(choice.get("message"))), "finish_reason": reason or ""}
+        )
     kept = ("system_fingerprint", "prompt_filter_results", "citations", "search_results")
     return {
         **common_response(body),
@@ -122,12 +71,12 @@ def _response(body: Json) -> Fields:
 
 def _delta(choice: Json) -> Json:
     """Perplexity's chunks hold the message so far beside the delta, some servers' instead of it."""
-    return as_dict(choice.get("delta") if "delta" in choice else choice.get("message"))
+    return as_object(choice.get("delta") if "delta" in choice else choice.get("message"))
 
 
 def _is_content(data: Json) -> bool:
     for choice in as_list(data.get("choices")):
-        delta = _delta(as_dict(choice))
+        delta = _delta(as_object(choice))
         if any(value for key, value in delta.items() if key != "role"):
             return True
     return False
@@ -147,8 +96,8 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
     for number, data in enumerate(event.data for event in events):
         yield from now_and_then(number)
         body.update({key: data[key] for key in _OF_THE_ANSWER if data.get(key)})
-        parts = [as_dict(choice) for choice in as_list(data.get("choices"))]
-        inside = [data, as_dict(data.get("x_groq")), *parts]  # Groq; in the choice: Moonshot
+        parts = [as_object(choice) for choice in as_list(data.get("choices"))]
+        inside = [data, as_object(data.get("x_groq")), *parts]  # Groq; in the choice: Moonshot
         if usage := next((found["usage"] for found in inside if found.get("usage")), None):
             body["usage"] = usage
         for part in parts:

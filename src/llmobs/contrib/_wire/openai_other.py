@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from llmobs.contrib._wire.messages import message, text_part
 from llmobs.contrib._wire.openai_chat import common_response, request_params
 from llmobs.contrib._wire.usage import spoken_characters
-from llmobs.contrib._wire.wire import Fields, Json, StreamEvent, Wire, as_dict, as_list, as_text
+from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
+from llmobs.jsontext import Json, as_list, as_object, as_text
+from llmobs.messages import message, text_part
 from llmobs.pipeline.slices import Steps, now_and_then
 
 __all__ = ["COMPLETIONS", "EMBEDDINGS", "MEDIA"]
@@ -31,7 +32,7 @@ def _request(body: Json, content: str) -> Fields:
 
 
 def _completion_response(body: Json) -> Fields:
-    choices = [as_dict(choice) for choice in as_list(body.get("choices"))]
+    choices = [as_object(choice) for choice in as_list(body.get("choices"))]
     answers = [
         message(
             "assistant",
@@ -54,7 +55,7 @@ def _completion_assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
     for number, data in enumerate(event.data for event in events):
         yield from now_and_then(number)
         body.update({key: data[key] for key in ("id", "model", "usage") if data.get(key)})
-        for part in map(as_dict, as_list(data.get("choices"))):
+        for part in map(as_object, as_list(data.get("choices"))):
             index = part.get("index")
             choice = choices.setdefault(index if type(index) is int else 0, {"text": []})
             if text := as_text(part.get("text")):
@@ -68,7 +69,7 @@ def _completion_assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
 
 
 def _completion_is_content(data: Json) -> bool:
-    return any(as_text(as_dict(choice).get("text")) for choice in as_list(data.get("choices")))
+    return any(as_text(as_object(choice).get("text")) for choice in as_list(data.get("choices")))
 
 
 def _embedding_request(body: Json) -> Fields:
@@ -81,7 +82,7 @@ def _embedding_response(body: Json) -> Fields:
         vectors = as_list(body.get("embeddings")) or [body.get("embedding")]
         data = [{"embedding": vector} for vector in vectors if vector]
         body = {**body, "usage": {"prompt_tokens": body.get("prompt_eval_count")}}
-    first = as_dict(data[0] if data else None).get("embedding")
+    first = as_object(data[0] if data else None).get("embedding")
     figures: Json = {"vectors": len(data)}
     if type(first) is list:
         figures["dimensions"] = len(first)

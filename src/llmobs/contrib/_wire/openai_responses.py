@@ -7,18 +7,10 @@ together from what did.
 
 from typing import Any
 
-from llmobs.contrib._wire.messages import message, parts, text_part, tool_call, tool_calls_of
 from llmobs.contrib._wire.openai_chat import common_response, request_params
-from llmobs.contrib._wire.wire import (
-    Fields,
-    Json,
-    StreamEvent,
-    Wire,
-    as_count,
-    as_dict,
-    as_list,
-    as_text,
-)
+from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
+from llmobs.jsontext import Json, as_count, as_list, as_object, as_text
+from llmobs.messages import ITEMS, message, message_of, text_part, tool_calls_of
 from llmobs.pipeline.slices import Steps, now_and_then
 
 __all__ = ["COUNT", "WIRE"]
@@ -32,11 +24,11 @@ def _request(body: Json) -> Fields:
     if type(instructions) is str and instructions:
         prompt.append(message("system", [text_part(instructions)]))
     elif type(instructions) is list:
-        prompt += [_item(as_dict(item), "system") for item in instructions]
+        prompt += [_item(as_object(item), "system") for item in instructions]
     given = body.get("input")
     if type(given) is str and given:
         prompt.append(message("user", [text_part(given)]))
-    prompt += [_item(as_dict(item), "user") for item in as_list(given)]
+    prompt += [_item(as_object(item), "user") for item in as_list(given)]
     return {
         "model": as_text(body.get("model")),
         "stream": True if body.get("stream") is True else None,
@@ -45,46 +37,20 @@ def _request(body: Json) -> Fields:
     }
 
 
-def _item(item: Json, default_role: str) -> Json:
+def _item(item: Json, role: str) -> Json:
     """One item of a conversation as a message."""
     kind = item.get("type")
-    if kind in (None, "message"):
-        role = as_text(item.get("role")) or default_role
-        return message(role, parts(item.get("content")))
-    if kind in ("function_call_output", "custom_tool_call_output"):
-        output = item.get("output")
-        answer = {
-            "type": "tool_call_response",
-            "id": item.get("call_id"),
-            "response": parts(output) if type(output) is list else output,
-        }
-        return message("tool", [answer])
-    return message("assistant", _said(item))
-
-
-def _said(item: Json) -> list[Json]:
-    """The parts of one item that the model made."""
-    kind = item.get("type")
-    if kind == "function_call":
-        return [tool_call(item.get("call_id"), item.get("name"), item.get("arguments"))]
-    if kind == "custom_tool_call":
-        part = tool_call(item.get("call_id"), item.get("name"), None)
-        return [{**part, "arguments": item.get("input")}]
-    if kind == "reasoning":
-        thoughts = parts(item.get("content")) or parts(item.get("summary"))
-        return [{**thought, "type": "reasoning"} for thought in thoughts]
-    if kind in (None, "message"):
-        return parts(item.get("content"))
+    if kind is None or kind in ITEMS:
+        return message_of({"type": "message", **item}, role)
     # Hosted tools: web search, code interpreter, computer use and whatever comes next.
-    return [
-        {"type": "server_tool_call", "name": as_text(kind) or "", "server_tool_call": part}
-        for part in parts([item])
-    ]
+    part = {"type": "server_tool_call", "name": as_text(kind) or "", "server_tool_call": item}
+    return message("assistant", [part])
 
 
 def _response(body: Json) -> Fields:
-    said = [part for item in as_list(body.get("output")) for part in _said(as_dict(item))]
-    finish = as_text(as_dict(body.get("incomplete_details")).get("reason")) or as_text(
+    items = map(as_object, as_list(body.get("output")))
+    said = [part for item in items for part in _item(item, "assistant")["parts"]]
+    finish = as_text(as_object(body.get("incomplete_details")).get("reason")) or as_text(
         body.get("status")
     )
     answers = [message("assistant", said, finish_reason=finish or "")] if said else []
@@ -101,7 +67,7 @@ def _response(body: Json) -> Fields:
 def _is_content(data: Json) -> bool:
     kind = data.get("type")
     if kind in _LAST:  # no piece came before
-        return bool(as_dict(data.get("response")).get("output"))
+        return bool(as_object(data.get("response")).get("output"))
     return type(kind) is str and kind.endswith(".delta")
 
 
@@ -114,7 +80,7 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
         kind = data.get("type")
         if not event.is_whole:
             return _cut(body, items, data), True
-        if as_dict(data.get("response")):
+        if as_object(data.get("response")):
             body = data["response"]
             if kind in _LAST:
                 return body, True
@@ -122,7 +88,7 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
         if type(index) is not int:
             continue
         if kind in ("response.output_item.added", "response.output_item.done"):
-            items[index] = as_dict(data.get("item"))
+            items[index] = as_object(data.get("item"))
         elif type(data.get("delta")) is str:
             _add(items.setdefault(index, {}), str(kind), data["delta"])
     output = [_finished(items[index]) for index in sorted(items)]
@@ -131,7 +97,7 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
 
 def _cut(body: Json, items: dict[Any, Json], data: Json) -> Json:
     """The answer if its last event was too long to keep: what came before it, and its figures."""
-    last = as_dict(data.get("response")) or data
+    last = as_object(data.get("response")) or data
     output = [_finished(items[index]) for index in sorted(items)]
     status = str(data.get("type") or "response.completed").removeprefix("response.")
     return {**body, "status": status, **last, "output": output or last.get("output")}

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llmobs.contrib._wire.wire import loads
+from llmobs.jsontext import loads
 
 __all__ = ["read_head", "read_tail"]
 

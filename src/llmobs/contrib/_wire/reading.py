@@ -13,8 +13,9 @@ from llmobs.contrib._wire.body import Copy, Piece, pieces
 from llmobs.contrib._wire.ending import Ending, error_in
 from llmobs.contrib._wire.partial import read_head, read_tail
 from llmobs.contrib._wire.recognise import Target
-from llmobs.contrib._wire.wire import Fields, Json, StreamEvent, as_dict, loads
+from llmobs.contrib._wire.wire import Fields, StreamEvent
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
+from llmobs.jsontext import Json, as_object, loads
 from llmobs.media import without_media
 from llmobs.pipeline.slices import Steps, now_and_then
 
@@ -66,7 +67,7 @@ class _Reader:
         fields: Fields = {}
         if exchange.request is not None:
             body = self._json(exchange.request[0], exchange.request[1], "request")
-            fields.update(self._understand(self._wire.request, as_dict(body), "request"))
+            fields.update(self._understand(self._wire.request, as_object(body), "request"))
         fields["model"] = fields.get("model") or exchange.form_model or exchange.target.model
         fields["request_id"] = next((headers[n] for n in _REQUEST_IDS if headers.get(n)), None)
         if exchange.status is None or exchange.copy is None:
@@ -140,8 +141,8 @@ class _Reader:
         incomplete = len(self.warnings) > before
         if tail is not None and type(body) is dict and body.get("usage") is None:
             body["usage"] = _first_object(copy.usage)  # neither at the beginning nor at the end
-        fields = self._understand(self._wire.response, as_dict(body), "response")
-        if error := error_in(as_dict(body)):
+        fields = self._understand(self._wire.response, as_object(body), "response")
+        if error := error_in(as_object(body)):
             fields |= {"status": Status.ERROR, "error": error}
         elif self._exchange.ending is Ending.CLOSED and incomplete:
             fields["status"] = Status.CANCELLED
@@ -245,10 +246,10 @@ class _Reader:
         """An event longer than the end that is kept: its figures were noted as it passed."""
         copy = self._exchange.copy
         assert copy is not None
-        data = as_dict(read_head(b'{"type":' + copy.last_event)) if copy.last_event else {}
+        data = as_object(read_head(b'{"type":' + copy.last_event)) if copy.last_event else {}
         usage = _first_object(copy.usage)
         if usage:
-            (as_dict(data.get("response")) or data)["usage"] = usage
+            (as_object(data.get("response")) or data)["usage"] = usage
         return [StreamEvent("", data, 0.0, is_whole=False)] if data else []
 
     def _spoil(self, words: str) -> None:
@@ -272,7 +273,7 @@ class _Reader:
         error = None
         if text:
             try:
-                error = error_in(as_dict(loads(text)), strict=False)
+                error = error_in(as_object(loads(text)), strict=False)
             except ValueError:
                 message = text[:1000].decode("utf-8", "replace").strip()
                 error = ErrorInfo(message=message or f"HTTP {status}")
@@ -286,9 +287,9 @@ def _first_object(text: bytes) -> Json:
     """The object that *text* begins with, whatever follows it; what there is of one that is cut."""
     words = text.decode("utf-8", "replace")
     try:
-        return as_dict(json.JSONDecoder().raw_decode(words)[0]) if words else {}
+        return as_object(json.JSONDecoder().raw_decode(words)[0]) if words else {}
     except (ValueError, RecursionError):
-        return as_dict(read_head(text))
+        return as_object(read_head(text))
 
 
 def _ended_early(ending: Ending) -> Status | None:

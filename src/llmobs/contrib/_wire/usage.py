@@ -11,7 +11,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from llmobs.contrib._wire.wire import MAX_COUNT, Fields, Json, as_count, as_dict, as_list
+from llmobs.contrib._wire.wire import Fields
+from llmobs.jsontext import MAX_COUNT, Json, as_count, as_list, as_object
 
 __all__ = ["PROVIDER", "anthropic_usage", "openai_usage", "spoken_characters"]
 
@@ -72,7 +73,7 @@ def openai_usage(body: Json) -> Fields:
     relatives at other providers (API reference of each; of OpenRouter "Usage accounting", of
     Perplexity "Pricing", of xAI "Cost tracking").
     """
-    usage = as_dict(body.get("usage"))
+    usage = as_object(body.get("usage"))
     counts = _Counts()
     fields: Fields = {}
     if usage:
@@ -124,8 +125,10 @@ def _openai_tokens(usage: Json, body: Json, counts: _Counts) -> Fields:
             counts.warnings.append("usage: the total is not the sum of its parts")
     counts.keep_kinds("input_{}_tokens", inside, taken)
     counts.keep_kinds("output_{}_tokens", outside, given)
-    counts.keep_kinds("cache_{}_read_tokens", as_dict(inside.get("cached_tokens_details")), cached)
-    _cache_lifetimes(as_dict(inside.get("cache_creation_token_details")), written, counts)
+    counts.keep_kinds(
+        "cache_{}_read_tokens", as_object(inside.get("cached_tokens_details")), cached
+    )
+    _cache_lifetimes(as_object(inside.get("cache_creation_token_details")), written, counts)
     return {
         "tokens_input": taken,
         "tokens_output": given,
@@ -136,7 +139,7 @@ def _openai_tokens(usage: Json, body: Json, counts: _Counts) -> Fields:
 
 
 def _first(usage: Json, *names: str) -> Json:
-    return next((found for name in names if (found := as_dict(usage.get(name)))), {})
+    return next((found for name in names if (found := as_object(usage.get(name)))), {})
 
 
 def _is_gemini(body: Json) -> bool:
@@ -151,7 +154,7 @@ def _cost(usage: Json) -> Fields:
         told = _amount(cost.get("total_cost"))
     elif told is not None and usage.get("is_byok") is True:
         # OpenRouter with the caller's own key: its fee; the rest is on the other provider's bill.
-        upstream = _amount(as_dict(usage.get("cost_details")).get("upstream_inference_cost"))
+        upstream = _amount(as_object(usage.get("cost_details")).get("upstream_inference_cost"))
         told = None if upstream is None else told + upstream
     elif cost is None:
         ticks = _amount(usage.get("cost_in_usd_ticks"))
@@ -182,17 +185,17 @@ _XAI_TOOLS: Final = {
 
 def _hosted_tools(usage: Json, body: Json, counts: _Counts) -> None:
     """Count what the provider did on the way and charges for by the piece."""
-    if tools := as_dict(usage.get("server_side_tool_usage_details")):  # xAI
+    if tools := as_object(usage.get("server_side_tool_usage_details")):  # xAI
         for name, ours in _XAI_TOOLS.items():
             counts.keep(ours, tools.get(name))
         return
-    asked = as_dict(usage.get("server_tool_use"))  # OpenRouter, LiteLLM
+    asked = as_object(usage.get("server_tool_use"))  # OpenRouter, LiteLLM
     counts.keep("web_searches", asked.get("web_search_requests"))
-    billed = as_dict(as_dict(body.get("tool_usage")).get("web_search")).get("num_requests")
+    billed = as_object(as_object(body.get("tool_usage")).get("web_search")).get("num_requests")
     counts.keep("web_searches", billed)
     if "-search-preview" in str(body.get("model")) or "-search-api" in str(body.get("model")):
         counts.more.setdefault("web_searches", 1)  # OpenAI: these models search in each call
-    for item in map(as_dict, as_list(body.get("output"))):
+    for item in map(as_object, as_list(body.get("output"))):
         kind = _TOOL_ITEMS.get(str(item.get("type")))
         if kind == "web_searches" and (billed is not None or not _searched(item)):
             continue
@@ -202,7 +205,7 @@ def _hosted_tools(usage: Json, body: Json, counts: _Counts) -> None:
 
 def _searched(item: Json) -> bool:
     """Whether a web search call searched: opening what was found costs nothing."""
-    return bool(as_dict(item.get("action")).get("type", "search") == "search")
+    return bool(as_object(item.get("action")).get("type", "search") == "search")
 
 
 def _durations(usage: Json, body: Json, counts: _Counts) -> None:
@@ -233,11 +236,11 @@ def anthropic_usage(value: Any) -> Fields:
     The summary of a compaction is not in its totals, but on the bill (API reference,
     "Compaction"); so is what an advisor used, at the price of another model ("Advisor tool").
     """
-    usage = as_dict(value)
+    usage = as_object(value)
     if not usage:
         return {}
     counts = _Counts()
-    iterations = [as_dict(each) for each in as_list(usage.get("iterations"))]
+    iterations = [as_object(each) for each in as_list(usage.get("iterations"))]
     rounds = [usage, *(each for each in iterations if each.get("type") == "compaction")]
     fresh = _added(counts.read("input", each.get("input_tokens")) for each in rounds)
     cached = _added(counts.read("cached", each.get("cache_read_input_tokens")) for each in rounds)
@@ -248,16 +251,16 @@ def anthropic_usage(value: Any) -> Fields:
     if len(rounds) > 1:  # a part of what was used is not known to be the whole
         fresh = None if usage.get("input_tokens") is None else fresh
         given = None if usage.get("output_tokens") is None else given
-    details = as_dict(usage.get("output_tokens_details"))
+    details = as_object(usage.get("output_tokens_details"))
     thinking = counts.read("reasoning", details.get("thinking_tokens"))
     for each in rounds:
-        _cache_lifetimes(as_dict(each.get("cache_creation")), written, counts)
+        _cache_lifetimes(as_object(each.get("cache_creation")), written, counts)
     for each in iterations:
         if each.get("type") == "advisor_message":
             for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"):
                 counts.keep("advisor_input_tokens", each.get(name))
             counts.keep("advisor_output_tokens", each.get("output_tokens"))
-    tools = as_dict(usage.get("server_tool_use"))
+    tools = as_object(usage.get("server_tool_use"))
     counts.keep("web_searches", tools.get("web_search_requests"))
     counts.keep("code_executions", tools.get("code_execution_requests"))
     return counts.fields(

@@ -1,27 +1,13 @@
-"""How one provider's wire is read: the functions each dialect offers, and the care they take."""
+"""How one provider's wire is read: the functions each dialect offers."""
 
-import json
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-import msgspec
-
+from llmobs.jsontext import Json
 from llmobs.pipeline.slices import Steps
 
-__all__ = [
-    "Fields",
-    "Json",
-    "StreamEvent",
-    "Wire",
-    "as_count",
-    "as_dict",
-    "as_list",
-    "as_text",
-    "json_or_text",
-    "loads",
-]
+__all__ = ["Fields", "StreamEvent", "Wire"]
 
-Json = dict[str, Any]
 Fields = dict[str, Any]
 """Fields of `llmobs.events.PromptCallEvent`, by name."""
 
@@ -56,62 +42,3 @@ class Wire(NamedTuple):
     """Whether a stream's event carries a piece of the answer: the first makes the time to first token."""
     keeps_content: bool = True
     """False: bodies are read for figures only (audio, images)."""
-
-
-def as_dict(value: Any) -> Json:
-    """Return *value* if it is an object, else an empty one."""
-    return value if type(value) is dict else {}
-
-
-def as_list(value: Any) -> list[Any]:
-    """Return *value* if it is an array, else an empty one."""
-    return value if type(value) is list else []
-
-
-def as_text(value: Any) -> str | None:
-    """Return *value* if it is a text with something in it."""
-    return value if type(value) is str and value else None
-
-
-def loads(text: bytes | str) -> Any:
-    """
-    Return what the JSON *text* says to the SDKs, which read it with the standard library: lone
-    surrogates, ``NaN``, infinities and integers of any length included.
-
-    Raises:
-        ValueError: It is no JSON for them either.
-    """
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        pass
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-MAX_COUNT: Final = 10**12
-"""No call has more tokens than this; larger counts are not believed."""
-
-
-def as_count(value: Any) -> int | None:
-    """Return *value* as a count: also a whole number written as a float or a text; else None."""
-    if type(value) is str and len(value) < 32:
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and 0 <= value <= MAX_COUNT else None
-
-
-def json_or_text(value: Any) -> Any:
-    """Return what the JSON text *value* says (tool arguments), or the text itself if it is none."""
-    if type(value) is not str or not value:
-        return value
-    try:
-        return loads(value)
-    except ValueError:
-        return value
