@@ -319,8 +319,8 @@ def _media(kind: str, item: Json, whole: bool, depth: int) -> list[Json]:
         return [{"type": kind, "parts": _parts(source.get("content"), whole, depth + 1)}]
     for place in (source, as_object(item.get("file")), item):
         if data := place.get("data") or place.get("base64"):
-            named = place.get("media_type") or place.get("mime_type")
-            return [blob(modality, named, data, whole=whole)]
+            mime_type = place.get("media_type") or place.get("mime_type")
+            return [blob(modality, mime_type, data, whole=whole)]
         for name in ("url", "image_url", "file_url", "file_data"):
             url = place.get(name)
             url = url.get("url") if type(url) is dict else url
