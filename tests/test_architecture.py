@@ -36,6 +36,7 @@ FLOORS = (
     ("store", "sinks"),
     (
         "joining",
+        "nearby",
         "sightings",
         "capture",
         "build",

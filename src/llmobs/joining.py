@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import zip_longest
 from time import perf_counter
 from typing import Any, Final
@@ -24,7 +25,9 @@ __all__ = [
     "is_like",
     "is_vague",
     "lock",
+    "may_be_about",
     "may_be_same",
+    "model_of",
     "renew_lock",
     "warn",
 ]
@@ -73,7 +76,7 @@ class Sighting:
     __slots__ = (
         "answered", "called", "door", "ended", "event", "event_id", "failed", "has_usage", "inner",
         "is_container", "is_home", "is_read", "keys", "model", "on_cancelled", "order", "outer", "parent_id",
-        "response_id", "size", "started", "tracker",
+        "response_id", "size", "started", "tracker", "was_unnamed",
     )  # fmt: skip
 
     def __init__(
@@ -113,6 +116,8 @@ class Sighting:
         self.on_cancelled: Callable[[], object] | None = None
         """Called when what is inside was cancelled, for doors that may never be told of their end."""
         self.is_read = False
+        self.was_unnamed = False
+        """Whether it named no model when it began."""
         self.order = 0
         self.keys: tuple[Hashable, ...] = ()
 
@@ -239,33 +244,42 @@ class _Crowd:
             for part in root.parts:
                 for _ in _read(part):  # at once: others ask for the pairs too
                     pass
-        left = list(self._second)
-        certain = self._match(left, {}, lambda one, other: _ids(one, other) == "same")
-        pairs = self._match(left, certain, lambda one, other: _ids(one, other) != "other")
+        left = {id(root): root for root in self._second}
+        certain = self._by_id(left)
+        pairs = dict(certain)
+        for at, root in enumerate(self._first):
+            if at not in pairs:
+                found = next((o for o in left.values() if _ids(root, o) != "other"), None)
+                if found is not None:
+                    pairs[at] = left.pop(id(found))
         ambiguous = len(self._first) > 1 or len(self._second) > 1
+        alone = list(left.values())
         with lock:
             if self._is_paired:
                 return
             self._is_paired = True
             for at, call in enumerate(self.calls):
                 if at >= len(self._first):
-                    call.parts = left.pop(0).parts
+                    call.parts = alone.pop(0).parts
                 elif at in pairs:
                     call.parts = self._first[at].parts + pairs[at].parts
                     if ambiguous and at not in certain:
                         warn(call.parts, "one of several like calls at once; paired by order")
-        for root in left:  # its id is another's than all it was held for
+        for root in alone:  # its id is another's than all it was held for
             Call(root.parts).record()
 
-    def _match(
-        self, left: list[Sighting], pairs: dict[int, Sighting], fits: Callable[..., bool]
-    ) -> dict[int, Sighting]:
-        pairs = dict(pairs)
+    def _by_id(self, left: dict[int, Sighting]) -> dict[int, Sighting]:
+        """Take from *left* what has the response id of one of the first; by the place of that."""
+        known: dict[str, list[Sighting]] = {}
+        for root in left.values():
+            for response_id in _response_ids(root):
+                known.setdefault(response_id, []).append(root)
+        pairs: dict[int, Sighting] = {}
         for at, root in enumerate(self._first):
-            found = None if at in pairs else next((o for o in left if fits(root, o)), None)
+            same = (o for each in _response_ids(root) for o in known.get(each, ()))
+            found = next((other for other in same if id(other) in left), None)
             if found is not None:
-                pairs[at] = found
-                left.remove(found)
+                pairs[at] = left.pop(id(found))
         return pairs
 
 
@@ -280,44 +294,72 @@ def calls_of(roots: list[Sighting]) -> list[Call]:
     return _Crowd(first, second).calls + [Call(root.parts) for root in rest]
 
 
+def model_of(root: Sighting) -> str:
+    """Return the model that was asked for, without who serves it; empty if it is not known yet."""
+    if root.inner is None:
+        return _bare(root.model)
+    return _bare(next((part.model for part in root.parts if part.model), ""))
+
+
+@lru_cache(maxsize=1024)
+def _bare(model: str) -> str:
+    return model.rpartition("/")[2].lower()
+
+
 def is_like(one: Sighting, other: Sighting, model: str = "") -> bool:
     """Whether both may be the same call: by response id, else by model and time."""
     ids = _ids(one, other)
     if ids != "unknown":
         return ids == "same"
-    mine = next((part.model for part in one.parts if part.model), "")
-    its = model or next((part.model for part in other.parts if part.model), "")
-    return _is_same_model(mine, its) and _begins_in(one, other) and _begins_in(other, one)
+    its = _bare(model) if model else model_of(other)
+    return _is_same_model(model_of(one), its) and _begins_in(one, other) and _begins_in(other, one)
 
 
 def is_vague(root: Sighting) -> bool:
     """Whether it may turn out to be about any model: some spans tell of theirs only when they end."""
-    return root.door == "span" and root.ended is None and not any(p.model for p in root.parts)
+    return root.door == "span" and root.ended is None and not model_of(root)
+
+
+def may_be_about(root: Sighting, model: str) -> bool:
+    """Whether *root* may be a call of *model*, for all that is known before the calls are compared."""
+    if not model or _response_ids(root):
+        return True
+    mine = model_of(root)
+    return _is_same_model(mine, model) or (not mine and is_vague(root))
 
 
 def may_be_same(one: Sighting, other: Sighting) -> bool:
     """Whether both may be the same call, seen by different doors; none of them goes around the other."""
-    doors = {part.door for part in one.parts}
-    if "block" in (one.door, other.door) or not doors.isdisjoint(p.door for p in other.parts):
+    if "block" in (one.door, other.door) or one.door == other.door:
         return False
     if one.tracker.client is not other.tracker.client:
         return False  # each has its own ledger
+    if one.inner is not None or other.inner is not None:
+        doors = {part.door for part in one.parts}
+        if not doors.isdisjoint(part.door for part in other.parts):
+            return False
     if is_vague(one) or is_vague(other):
         return _begins_in(one, other) and _begins_in(other, one)
     return is_like(one, other)
 
 
+def _response_ids(root: Sighting) -> set[str]:
+    return {part.response_id for part in root.parts if part.response_id is not None}
+
+
 def _ids(one: Sighting, other: Sighting) -> str:
-    mine = {part.response_id for part in one.parts} - {None}
-    its = {part.response_id for part in other.parts} - {None}
+    if one.inner is None and other.inner is None:  # mostly
+        if one.response_id is None or other.response_id is None:
+            return "unknown"
+        return "same" if one.response_id == other.response_id else "other"
+    mine, its = _response_ids(one), _response_ids(other)
     if not mine or not its:
         return "unknown"
     return "other" if mine.isdisjoint(its) else "same"
 
 
 def _is_same_model(one: str, other: str) -> bool:
-    """``openai/gpt-4o``, ``gpt-4o`` and ``gpt-4o-2024-08-06`` are one."""
-    one, other = one.rpartition("/")[2].lower(), other.rpartition("/")[2].lower()
+    """``gpt-4o`` and ``gpt-4o-2024-08-06`` are one."""
     return bool(one and other) and (one.startswith(other) or other.startswith(one))
 
 

@@ -19,16 +19,15 @@ this file is called without it.
 from __future__ import annotations
 
 import os
-import sys
-import threading
+import weakref
 from collections import Counter, OrderedDict, deque
-from collections.abc import Awaitable, Callable, Hashable, Iterator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from llmobs import joining
-from llmobs.events import PromptCallEvent, Status
+from llmobs.context import Frame
+from llmobs.events import Event, PromptCallEvent, Status
 from llmobs.guard import internal_errors
 from llmobs.joining import (
     GRACE_SECONDS,
@@ -40,15 +39,20 @@ from llmobs.joining import (
     may_be_same,
     warn,
 )
+from llmobs.nearby import Nearby
+from llmobs.pipeline.statistics import DropReason
 
 __all__ = [
+    "Watcher",
+    "place_of",
+    "refuse_duplicate",
+    "watchers",
     "MAX_WAITING",
     "MAX_WAITING_BYTES",
     "OPEN_SECONDS",
     "RUN_SECONDS",
     "WAIT_SECONDS",
     "Sighting",
-    "in_task",
     "sightings",
 ]
 
@@ -92,8 +96,7 @@ class Sightings:
         self._doors: set[str] = set()
         self._order = 0
         self._open: OrderedDict[int, Sighting] = OrderedDict()
-        self._near: dict[Hashable, dict[str, dict[int, Sighting]]] = {}
-        """What is not settled, by run or task, and by door."""
+        self._nearby = Nearby()
         self._held: OrderedDict[int, _Held] = OrderedDict()
         self._held_bytes = 0
         self._recent: deque[Call] = deque(maxlen=MAX_RECENT)
@@ -113,10 +116,10 @@ class Sightings:
                 apart = self._nest(sighting, outer)
             if sighting.ended is None:
                 self._open[id(sighting)] = sighting
-                self._list(sighting)
+                self._nearby.add(sighting)
             if len(self._open) > MAX_WAITING:
                 # It is recorded at its end all the same, only not looked for by others.
-                self._unlist(self._open.popitem(last=False)[1])
+                self._nearby.remove(self._open.popitem(last=False)[1])
         if apart is not None:
             self._advance(apart)
 
@@ -145,6 +148,7 @@ class Sightings:
             sighting.event, sighting.size, sighting.failed = event, size, failed
             sighting.ended = perf_counter()
             self._open.pop(id(sighting), None)
+            self._nearby.end(sighting)
             others = self._waiting_for(sighting)
             outer = sighting.outer
             tell = None
@@ -153,9 +157,7 @@ class Sightings:
         if tell is not None:
             tell()
         self._advance(sighting.root)
-        for other in others:
-            if not may_be_same(sighting.root, other):
-                self._decide(other)
+        self._decide_all([o for o in others if not may_be_same(sighting.root, o)])
 
     def drop(self, sighting: Sighting) -> None:
         """Forget what turned out to be no call: a redirect, a span about something else."""
@@ -171,8 +173,7 @@ class Sightings:
         for other in (inner, outer):
             if other is not None:
                 self._advance(other.root)
-        for other in others:
-            self._decide(other)
+        self._decide_all(others)
 
     def adopt(self, outer: Sighting, inside: list[Sighting]) -> None:
         """Note that *outer*, which begins and ends now, is a call, and went around *inside*."""
@@ -216,78 +217,27 @@ class Sightings:
 
     # The table.
 
-    def _list(self, sighting: Sighting) -> None:
-        if sighting.door == "block":
-            return
-        keys: list[Hashable] = [sighting.tracker.run_id] if sighting.is_home else []
-        if not sighting.is_home or sighting.door == "span":
-            keys.append(_place())
-        sighting.keys = tuple(keys)
-        for key in keys:
-            near = self._near.setdefault(key, {})
-            near.setdefault(sighting.door, {})[id(sighting)] = sighting
-
-    def _unlist(self, sighting: Sighting) -> None:
-        for key in sighting.keys:
-            near = self._near.get(key, {})
-            some = near.get(sighting.door, {})
-            some.pop(id(sighting), None)
-            if not some:
-                near.pop(sighting.door, None)
-            if not near:
-                self._near.pop(key, None)
-
     def _forget(self, root: Sighting) -> None:
         for part in root.parts:
             self._let_go(id(part))
             self._open.pop(id(part), None)
-            self._unlist(part)
-
-    def _others(self, root: Sighting) -> Iterator[Sighting]:
-        """What other doors see where *root* happens."""
-        doors = {part.door for part in root.parts}
-        for key in {key for part in root.parts for key in part.keys}:
-            for door, some in list(self._near.get(key, {}).items()):
-                if door not in doors:
-                    yield from list(some.values())
+            self._nearby.remove(part)
 
     def _waiting_for(self, sighting: Sighting) -> list[Sighting]:
-        """Return what may wait for *sighting*, which did not say what it is about until now."""
-        if sighting.door != "span":
+        """Return what may wait for *sighting*, if it did not say from the start what it is about."""
+        if sighting.door != "span" or not sighting.was_unnamed:
             return []
-        others = {id(o): o for o in self._others(sighting)}
+        others = {id(o): o for o in self._nearby.others(sighting, False)}
         return [o for at, o in others.items() if at in self._held and o.outer is None and o.is_done]
 
-    def _crowd_of(self, root: Sighting, *, stop: bool = False) -> list[Sighting]:
-        """
-        Return *root* and all that may be the same call, or that one may be, and so on; by order.
-
-        Args:
-            root: The outermost sighting of a call.
-            stop: Whether one under way is enough to know.
-        """
-        with joining.lock:
-            others = {id(each): each for each in self._others(root)}
-        for other in [*root.parts, *others.values()]:
-            if not other.model:
-                with internal_errors("look at a call under way"):
-                    other.look()
-        with joining.lock:
-            found = {id(root): root}
-            crowd = [root]
-            for known in crowd:
-                if known is not root and is_vague(known):
-                    continue
-                for other in self._others(known):
-                    other = other.root
-                    if other.called is not None or id(other) in found:
-                        continue
-                    if may_be_same(known, other):
-                        found[id(other)] = other
-                        crowd.append(other)
-                        if stop and not other.is_done and not is_vague(other):
-                            return crowd
-        return sorted(crowd, key=lambda each: each.order)
+    def _decide_all(self, waiting: list[Sighting]) -> None:
+        """Settle those of *waiting* that no span which names no model yet may be the same as."""
+        for root in waiting:
+            with joining.lock:
+                near = [each.root for each in self._nearby.unnamed(root)]
+                is_open = any(is_vague(o) and may_be_same(root, o) for o in near)
+            if not is_open:
+                self._decide(root)
 
     # From sightings to events.
 
@@ -310,7 +260,7 @@ class Sightings:
 
     def _decide(self, root: Sighting) -> None:
         """Settle *root*, which is done, unless somebody else may still tell of it."""
-        crowd = self._crowd_of(root, stop=True)
+        crowd = self._nearby.crowd_of(root, stop=True)
         told = [each for each in crowd if not is_vague(each)]
         doors = Counter(each.door for each in told)
         if doors["span"] >= max(doors.values()):  # all have theirs
@@ -343,8 +293,8 @@ class Sightings:
         for call in calls:
             with internal_errors("record a call"):
                 call.record()
-        for root in roots:
-            self._release(root.tracker)
+        for tracker in {id(root.tracker): root.tracker for root in roots}.values():
+            self._release(tracker)
 
     def _recorded(self, root: Sighting) -> Call | None:
         """Return the call recorded lately that *root* saw too."""
@@ -377,7 +327,7 @@ class Sightings:
                 warn([root], f"the same call as {call.root.event_id}, whose event had left")
                 Call(root.parts).record()
             else:
-                root.tracker.duplicate(event)
+                refuse_duplicate(root.tracker, event)
         self._release(root.tracker)
 
     # What waits.
@@ -468,7 +418,7 @@ class Sightings:
                 inner.outer = None
             root = inner
         if root.called is None and any(part.event is not None for part in root.parts):
-            crowd = self._crowd_of(root)
+            crowd = self._nearby.crowd_of(root)
             crowd = [each for each in crowd if each is root or not is_vague(each)]
             # A span that is open goes around what has ended: its name and place are known. With
             # several it is not: then they stay apart, and what ends later is told late.
@@ -506,13 +456,11 @@ class Sightings:
             return self._has_open(tracker)
 
     def _has_open(self, tracker: Any) -> bool:
-        near = self._near.get(tracker.run_id, {})
         if any(
             each.tracker is tracker
             # A span that has named no model yet is about something else, most likely.
             and (each.door != "span" or each.model or each.inner or each.ended)
-            for some in near.values()
-            for each in some.values()
+            for each in self._nearby.in_run(tracker.run_id)
         ):
             return True
         return any(
@@ -560,6 +508,30 @@ class Sightings:
 sightings: Final = Sightings()
 
 
+def refuse_duplicate(tracker: Any, event: Event) -> None:
+    """Count *event*, which another door records too, as dropped: one call, one event."""
+    tracker.client.refuse(event, tracker, DropReason.DUPLICATE)
+
+
+class Watcher(Protocol):
+    """A door that knows more of where a call happens than the current run: spans of OpenTelemetry."""
+
+    def place(self, frame: Frame | None) -> Frame | None:
+        """Note that a transport records the call that begins here; return where it belongs."""
+        ...
+
+
+watchers: Final[weakref.WeakSet[Watcher]] = weakref.WeakSet()
+
+
+def place_of(frame: Frame | None) -> Frame | None:
+    """Return what the watchers make of *frame*, the innermost one."""
+    for watcher in tuple(watchers):
+        with internal_errors("find the span of a call"):
+            frame = watcher.place(frame)
+    return frame
+
+
 async def settle_in_time(client: Any, wait: Callable[[float | None], Awaitable[object]]) -> None:
     """
     Settle what waits for too long; runs beside the workers of *client*.
@@ -576,23 +548,3 @@ async def settle_in_time(client: Any, wait: Callable[[float | None], Awaitable[o
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=sightings.reset)
-
-
-def _task() -> Any:
-    for name in ("asyncio", "trio.lowlevel"):
-        module = sys.modules.get(name)
-        if module is not None:
-            with suppress(RuntimeError):  # no loop runs here
-                if (task := module.current_task()) is not None:
-                    return task
-    return None
-
-
-def in_task() -> bool:
-    """Whether a task runs here, of asyncio or trio."""
-    return _task() is not None
-
-
-def _place() -> Hashable:
-    """Where code runs that no run of llmobs surrounds."""
-    return threading.get_ident(), id(_task())

@@ -127,9 +127,7 @@ def test_whatever_is_seen(seed: int) -> None:
 
     assert sightings.waiting(client) == client.statistics().pending == 0
     left = [*sightings._open.values(), *(each.root for each in sightings._held.values())]
-    left += [
-        o for near in sightings._near.values() for some in near.values() for o in some.values()
-    ]
+    left += sightings._nearby.all()
     assert not [each for each in left if each and each.tracker.client is client], "left behind"
     events = delivered(client)
     calls = [event for event in events if isinstance(event, PromptCallEvent)]
@@ -177,6 +175,49 @@ def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None
     assert sightings._held_bytes == before
     observe(client)
     assert len([event for event in delivered(client) if isinstance(event, PromptCallEvent)]) == 9
+
+
+@pytest.mark.parametrize("names", ["alike", "late", "each its own"])
+def test_many_calls_at_once_are_not_all_compared(
+    names: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmobs.sightings.WAIT_SECONDS", 600.0)
+    compared = 0
+
+    def counted(one: Sighting, other: Sighting) -> bool:
+        nonlocal compared
+        compared += 1
+        return joining.may_be_same(one, other)
+
+    for module in ("nearby", "sightings"):
+        monkeypatch.setattr(f"llmobs.{module}.may_be_same", counted)
+    needed = {}
+    for many in (20, 80):
+        compared = 0
+        client = Client(sink="memory:")
+        run = client.run()
+        truths = [
+            Truth(
+                2 * number + (names == "late"),  # odd ones name their model at the end
+                f"m{number}-" if names == "each its own" else "gpt-4o",
+                0,
+                False,
+            )
+            for number in range(many)
+        ]
+        spans = [Seen("span", truth, run, client) for truth in truths]
+        wires = [Seen("wire", truth, run, client) for truth in truths]
+        for one in spans + wires:
+            sightings.begin(one)
+        for one in wires + spans:
+            one.finish()
+        run.finish()
+        client.close()
+        seen = seen_of([e for e in delivered(client) if isinstance(e, PromptCallEvent)])
+        assert len(seen) == 2 * many
+        needed[many] = compared / many
+    most = 2 * needed[20] + 4 if names == "alike" else 6 * 80
+    assert needed[80] < most, f"compared with how many each: {needed}"
 
 
 def test_threads_race_for_the_table() -> None:
@@ -230,7 +271,7 @@ def test_a_forked_child_starts_from_nothing_although_the_lock_was_held() -> None
             code = 1
             try:
                 free = joining.lock.acquire(timeout=5)
-                code = 0 if free and not sightings._open and not sightings._near else 2
+                code = 0 if free and not sightings._open and not [*sightings._nearby.all()] else 2
             finally:
                 os._exit(code)
         release.set()

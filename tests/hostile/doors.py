@@ -28,7 +28,6 @@ EXCLUDED: Mapping[str, str] = {
     "drain": _WAITS,
     "record": _DOORS,
     "refuse": _DOORS,
-    "duplicate": _DOORS,
     "enclose": _DOORS,
     "from_env": _SETTINGS,
     "collect": "takes a function of a test",

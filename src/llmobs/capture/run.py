@@ -87,10 +87,6 @@ class RecordedRun(Run):
         size += weigh_texts(event.user_id, event.session_id, event.release, event.service_name)
         return self._record(event, size, failed, complete)
 
-    def duplicate(self, event: Event) -> None:
-        """Count *event*, which another door records too, as dropped: one call, one event."""
-        self.client.refuse(event, self, DropReason.DUPLICATE)
-
     def _record(
         self,
         event: Event,

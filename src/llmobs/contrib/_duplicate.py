@@ -6,6 +6,7 @@ from typing import Any, Final
 from llmobs.capture.tracker import Tracker
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, ToolCallEvent
 from llmobs.ids import new_id
+from llmobs.sightings import refuse_duplicate
 
 __all__ = ["count_duplicate"]
 
@@ -18,11 +19,10 @@ _REQUIRED: Final[dict[type[Event], dict[str, Any]]] = {
 
 def count_duplicate(tracker: Tracker, kind: type[Event]) -> None:
     """Count an event of *kind* that was not made: the same was recorded already."""
-    tracker.duplicate(
-        kind(
-            event_id=new_id(),
-            run_id=tracker.run_id,
-            timestamp=datetime.now(UTC),
-            **_REQUIRED[kind],
-        )
+    event = kind(
+        event_id=new_id(),
+        run_id=tracker.run_id,
+        timestamp=datetime.now(UTC),
+        **_REQUIRED[kind],
     )
+    refuse_duplicate(tracker, event)

@@ -34,10 +34,9 @@ from llmobs.contrib._spans.events import event_of
 from llmobs.contrib._spans.kinds import Kind
 from llmobs.contrib._spans.limits import NO_LIMITS, Whole, losses, salvaged_kind
 from llmobs.contrib._spans.open import MAX_OPEN, OpenSpan, OpenSpans, SpanSighting
-from llmobs.contrib._wire.watchers import watchers
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, ToolCallEvent
 from llmobs.guard import internal_errors
-from llmobs.sightings import sightings
+from llmobs.sightings import sightings, watchers
 from llmobs.sync import default_client
 
 __all__ = ["LLMObsSpanProcessor", "tracer_provider"]

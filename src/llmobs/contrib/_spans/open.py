@@ -18,7 +18,8 @@ from llmobs.events import Event, PromptCallEvent
 from llmobs.forks import ForkLock
 from llmobs.ids import new_id
 from llmobs.joining import Sighting
-from llmobs.sightings import in_task, sightings
+from llmobs.nearby import in_task
+from llmobs.sightings import sightings
 
 __all__ = ["MAX_OPEN", "OpenSpan", "OpenSpans", "SpanSighting"]
 

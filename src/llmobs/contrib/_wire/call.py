@@ -21,12 +21,11 @@ from llmobs.contrib._wire.ending import Ending, status_at_end
 from llmobs.contrib._wire.policy import apply_policy
 from llmobs.contrib._wire.reading import Exchange, read_exchange
 from llmobs.contrib._wire.recognise import Target, recognise
-from llmobs.contrib._wire.watchers import place_of, watchers
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
 from llmobs.ids import new_id
 from llmobs.joining import Sighting
 from llmobs.pipeline.slices import Steps, finish
-from llmobs.sightings import sightings
+from llmobs.sightings import place_of, sightings
 from llmobs.sync import default_client
 
 __all__ = ["CAPTURE_HEADER", "Call", "CaptureContent", "Options", "begin"]
@@ -82,9 +81,7 @@ def begin(request: Any, options: Options) -> Call | None:
     body = getattr(request, "_content", None)
     if not (target.certain or is_sdk) and (body is None or b'"model"' not in body):
         return None
-    frame = current_frame()
-    if watchers:
-        frame = place_of(frame)
+    frame = place_of(current_frame())
     run = None if frame is None else frame.run
     if not isinstance(run, Tracker):
         frame, run = None, Tracker(options.client or default_client())
