@@ -14,6 +14,8 @@ PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 200).decode()
 JPEG = base64.b64encode(b"\xff\xd8\xff\xe0" + b"\1" * 200).decode()
 PDF = base64.b64encode(b"%PDF-1.7" + b"\2" * 200).decode()
 SEALED = base64.b64encode(bytes(range(256))).decode()
+LINES = base64.encodebytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 200).decode().rstrip()
+PEM = "\r\n".join(PNG[at : at + 64] for at in range(0, len(PNG), 64))
 SHOWN = f"[image/png, {8 + 200} bytes]"
 
 
@@ -25,6 +27,17 @@ SHOWN = f"[image/png, {8 + 200} bytes]"
         ("data:image/svg+xml,%3Csvg%3E", "[image/svg+xml, 9 bytes]"),
         ("data:image/png;charset=x;base64," + PNG, SHOWN),
         (PNG, SHOWN),
+        (LINES, SHOWN),
+        (f"data:image/png;base64,{LINES}", SHOWN),
+        (f"data:image/png;base64,\n{LINES}\n", SHOWN + "\n"),
+        (f"data:image/png;base64,{PEM}", SHOWN),
+        (f"Look: ![it](data:image/png;base64,{PEM}) nice", f"Look: ![it]({SHOWN}) nice"),
+        (f"data:image/png;base64,{LINES}\nWhat is it?", SHOWN + "\nWhat is it?"),
+        (f"data:image/png;base64,{PNG}\nHello", SHOWN + "\nHello"),
+        (
+            {"type": "base64", "media_type": "image/png", "data": LINES},
+            {"type": "base64", "media_type": "image/png", "data": SHOWN},
+        ),
         (f"Look: ![it](data:image/png;base64,{PNG}) nice", f"Look: ![it]({SHOWN}) nice"),
         (json.dumps({"a": {"data": PNG}}), json.dumps({"a": {"data": SHOWN}})),
         (JPEG, "[image/jpeg, 204 bytes]"),

@@ -14,8 +14,12 @@ __all__ = ["size_of_base64", "without_media"]
 MAX_DEPTH: Final = 200
 """Deeper values are returned as they are."""
 
+_LINES: Final = r"(?:\r?\n[\w+/-]{60,80})+(?:\r?\n[\w+/-]{1,80})?={0,2}(?![\w+/=-])"
+"""Base64 that goes on in lines as MIME (76 characters) and PEM (64) have them; the last is shorter."""
 _DATA_URL: Final = re.compile(
-    r"data:(?P<kind>[\w.+-]+/[\w.+-]+)(?:;[\w=.+-]+)*;base64,(?P<data>[\w+/=%-]+)", re.ASCII
+    r"data:(?P<kind>[\w.+-]+/[\w.+-]+)(?:;[\w=.+-]+)*;base64,"
+    rf"(?P<data>[\w+/-]{{0,80}}{_LINES}|[\w+/=%-]+)",
+    re.ASCII,
 )
 _PLAIN_URL: Final = re.compile(r"data:((?:image|audio|video)/[\w.+-]+)[;,]", re.ASCII)
 _MAGIC: Final = {
@@ -32,7 +36,8 @@ _MAGIC: Final = {
 }
 """How well-known formats begin in base64."""
 _RUN: Final = re.compile(
-    rf"(?<![\w+/=-])(?P<kind>{'|'.join(re.escape(word) for word in _MAGIC)})[\w+/-]{{120,}}=*",
+    rf"(?<![\w+/=-])(?P<kind>{'|'.join(re.escape(word) for word in _MAGIC)})"
+    rf"(?:[\w+/-]{{120,}}=*|[\w+/-]{{40,80}}{_LINES})",
     re.ASCII,
 )
 _BASE64: Final = re.compile(r"[\w+/-]{48,}=*", re.ASCII)
@@ -80,8 +85,12 @@ def without_media(value: Any, _depth: int = 0) -> Any:
 
 
 def size_of_base64(text: str) -> int:
-    """Return how many bytes *text* encodes; it may be several texts, each with its padding."""
-    return len(text) * 3 // 4 - text.count("=")
+    """
+    Return how many bytes *text* encodes; it may be several texts, each with its padding, and
+    broken into lines.
+    """
+    breaks = text.count("\n") + text.count("\r")
+    return (len(text) - breaks) * 3 // 4 - text.count("=")
 
 
 def _text(text: str) -> str:
@@ -113,7 +122,7 @@ def _declared(name: str, text: str, owner: dict[str, Any]) -> str:
 
 
 def _is_base64(text: str) -> bool:
-    return _BASE64.fullmatch(text[:4096]) is not None
+    return _BASE64.fullmatch(text[:4096].replace("\r", "").replace("\n", "")) is not None
 
 
 def _kind(text: str) -> str:

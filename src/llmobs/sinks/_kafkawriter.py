@@ -7,13 +7,14 @@ ledger, and the pipeline's next attempt waits for the same answer instead of wri
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
+from aiokafka import AIOKafkaProducer, errors  # type: ignore[import-untyped]
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError  # type: ignore[import-untyped]
 from aiokafka.partitioner import DefaultPartitioner  # type: ignore[import-untyped]
 
@@ -29,9 +30,7 @@ from llmobs.errors import (
 from llmobs.events import Event, PromptCallEvent
 from llmobs.pipeline.mend import write_or_mend
 from llmobs.sinks._kafkaconfig import KafkaConfig
-from llmobs.sinks._kafkaerrors import TopicMissingError, explain
-from llmobs.sinks._kafkaledger import Ledger, Sent
-from llmobs.sinks._kafkalog import Overheard
+from llmobs.sinks._kafkaledger import Ledger, Overheard, Sent
 from llmobs.sinks._sentinel import Message, native, telemetry
 
 __all__ = ["KafkaWriter"]
@@ -289,3 +288,78 @@ def _urgency(error: LLMObsError) -> int:
     if isinstance(error, SinkTooLargeError):
         return 0
     return 2 if isinstance(error, SinkUnauthorizedError | ConfigurationError) else 1
+
+
+# What aiokafka's errors mean for the pipeline, in words that say what to do.
+
+_LOGIN: Final = (
+    errors.SaslAuthenticationFailed,
+    errors.AuthenticationFailedError,
+    errors.AuthenticationMethodNotSupported,
+    errors.UnsupportedSaslMechanismError,
+    errors.IllegalSaslStateError,
+)
+_TOO_LARGE: Final = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
+
+
+class TopicMissingError(SinkUnavailableError):
+    """The cluster answers, and does not know the topic."""
+
+    def __init__(self, topic: str, option: str) -> None:
+        super().__init__(
+            f"the cluster has no topic {topic!r} and does not make it by itself; create it, or "
+            f"name another one ({option})"
+        )
+
+
+def explain(error: BaseException, config: KafkaConfig, topic: str | None = None) -> LLMObsError:
+    """
+    Return what *error* means.
+
+    Anything not known to be for good is worth another try: the events wait meanwhile.
+
+    Args:
+        error: Raised, or only logged, by aiokafka.
+        config: Whose user and brokers the words name.
+        topic: The topic it was about, if it was about one.
+    """
+    if isinstance(error, LLMObsError):
+        return error
+    kind, text = type(error).__name__, str(error)
+    said = text if kind in text else f"{kind}: {text}".removesuffix(": ")
+    if isinstance(error, _LOGIN):
+        return SinkUnauthorizedError(
+            f"the brokers refuse user {config.sasl_username!r} by {config.sasl_mechanism} ({said}); "
+            "check sasl_username, sasl_password and sasl_mechanism"
+        )
+    if isinstance(error, errors.TopicAuthorizationFailedError):
+        return SinkUnauthorizedError(
+            f"{_who(config)} may not write to topic {topic!r}; "
+            "grant it WRITE and DESCRIBE on that topic"
+        )
+    if isinstance(error, errors.ClusterAuthorizationFailedError):
+        return SinkUnauthorizedError(
+            f"{_who(config)} may not write idempotently; "
+            "grant it IDEMPOTENT_WRITE on the cluster, or set enable_idempotence=false"
+        )
+    if isinstance(error, _TOO_LARGE):
+        return SinkTooLargeError(f"larger than topic {topic!r} takes (max.message.bytes)")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConfigurationError(
+            f"the brokers' certificate is not trusted ({error.verify_message}); "
+            "check ssl_ca_location and the host names in brokers"
+        )
+    if isinstance(error, ssl.SSLError):
+        return SinkUnavailableError(
+            f"no TLS with the brokers ({said}); check security_protocol and ssl_cert_location"
+        )
+    if isinstance(error, errors.IncompatibleBrokerVersion | errors.UnsupportedVersionError):
+        return ConfigurationError(
+            f"the brokers are too old for this ({said}); "
+            "try compression_type=gzip and enable_idempotence=false"
+        )
+    return SinkUnavailableError(said)
+
+
+def _who(config: KafkaConfig) -> str:
+    return "this client" if config.sasl_username is None else f"user {config.sasl_username!r}"

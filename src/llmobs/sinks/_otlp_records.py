@@ -5,9 +5,11 @@ Free of protobuf. Names follow the GenAI conventions (`llmobs.semconv`); content
 is there: whether it is, ``capture_content`` and redaction decided before.
 """
 
+import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -28,10 +30,8 @@ from llmobs.events import (
 )
 from llmobs.jsontext import Json
 from llmobs.messages import conversation, message, messages_of, text_part
-from llmobs.sinks._otlp_calls import call_attributes, finished
-from llmobs.sinks._otlp_ids import SpanIds, span_ids
 
-__all__ = ["Record", "is_log", "to_record"]
+__all__ = ["Record", "SpanIds", "is_log", "span_id_of", "span_ids", "to_record"]
 
 INTERNAL: Final = 1
 SERVER: Final = 2
@@ -41,6 +41,76 @@ WARN: Final = 13
 ERROR: Final = 17
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+# Ids: always the same for the same event. Redelivery repeats spans instead of doubling them, and
+# children name their parent's span before it is exported: calls leave before their run ends.
+
+
+class SpanIds(NamedTuple):
+    """Where a span stands. Empty parent: it is a root."""
+
+    trace_id: bytes
+    span_id: bytes
+    parent_id: bytes
+    is_remote: bool
+    """Whether the parent is a span of another tracer: the caller's, or the application's own."""
+
+
+def span_ids(event: Event) -> SpanIds:
+    """
+    Return the ids of an event's span.
+
+    The trace is the event's ``trace_id``; without one, the run's id if that is a UUID (the same 32
+    digits), else a digest of it. The parent is the step or call it happened inside; else its
+    run's span; for the run itself, and for events outside any run, the ``span_id`` they carry,
+    which is the caller's.
+    """
+    trace_id = _hexadecimal(event.trace_id, 16)
+    remote = _hexadecimal(event.span_id, 8) if trace_id else b""
+    trace_id = trace_id or _trace_of_run(event.run_id)
+    if isinstance(event, RunEvent):
+        return SpanIds(trace_id, _run_span(event.run_id), remote, bool(remote))
+    span_id = span_id_of(event.event_id)
+    if event.parent_id is not None:
+        return SpanIds(trace_id, span_id, span_id_of(event.parent_id), False)
+    if event.standalone:
+        return SpanIds(trace_id, span_id, remote, bool(remote))
+    return SpanIds(trace_id, span_id, _run_span(event.run_id), False)
+
+
+def span_id_of(event_id: str) -> bytes:
+    """Return the span id of an event, other than a run's, by its event id."""
+    return blake2b(event_id.encode("utf-8", "replace"), digest_size=8, person=b"event").digest()
+
+
+def _run_span(run_id: str) -> bytes:
+    # By the run's id, not by the id of its event: that does not exist yet when its children leave.
+    return blake2b(run_id.encode("utf-8", "replace"), digest_size=8, person=b"run").digest()
+
+
+def _trace_of_run(run_id: str) -> bytes:
+    try:
+        trace_id = uuid.UUID(run_id).bytes
+    except ValueError:
+        trace_id = b""
+    if any(trace_id):
+        return trace_id
+    return blake2b(run_id.encode("utf-8", "replace"), digest_size=16, person=b"trace").digest()
+
+
+def _hexadecimal(text: str | None, size: int) -> bytes:
+    """Return the bytes of a valid W3C id, else none: a wrong one costs its link, not the event."""
+    if text is None or len(text) != 2 * size:
+        return b""
+    try:
+        value = bytes.fromhex(text)
+    except ValueError:
+        return b""
+    return value if len(value) == size and any(value) else b""
+
+
+# Records.
 
 
 class Record(Struct):
@@ -126,7 +196,7 @@ def _json(value: Any) -> str | None:
 def _prompt_call(event: PromptCallEvent, record: Record) -> None:
     record.name = f"{event.operation} {event.model}".rstrip()
     record.kind = CLIENT
-    record.attributes |= call_attributes(event)
+    record.attributes |= _call_attributes(event)
     _flatten(record.attributes, names.RESPONSE_METADATA_PREFIX, event.response_metadata)
 
 
@@ -154,7 +224,7 @@ def _agent_step(event: AgentStepEvent, record: Record) -> None:
         names.STEP_NUMBER: event.step_number,
         names.STEP_TYPE: str(event.step_type),
         names.INPUT_MESSAGES: _json(given or None),
-        names.OUTPUT_MESSAGES: _json(finished(made, None) or None),
+        names.OUTPUT_MESSAGES: _json(_finished(made, None) or None),
     }
     _flatten(record.attributes, names.CONTEXT_PREFIX, event.context)
 
@@ -236,6 +306,123 @@ def _performance_alert(event: PerformanceAlertEvent, record: Record) -> None:
         names.ALERT_WINDOW_MINUTES: event.window_minutes,
         names.ALERT_MODELS: event.affected_models or None,
     }
+
+
+# The attributes of calls of models.
+
+_PARAMS = {
+    # What providers call it: (what the conventions call it, the type they give it).
+    "temperature": (names.REQUEST_TEMPERATURE, float),
+    "top_p": (names.REQUEST_TOP_P, float),
+    "top_k": (names.REQUEST_TOP_K, float),
+    "frequency_penalty": (names.REQUEST_FREQUENCY_PENALTY, float),
+    "presence_penalty": (names.REQUEST_PRESENCE_PENALTY, float),
+    "max_tokens": (names.REQUEST_MAX_TOKENS, int),
+    "max_completion_tokens": (names.REQUEST_MAX_TOKENS, int),
+    "max_output_tokens": (names.REQUEST_MAX_TOKENS, int),
+    "seed": (names.REQUEST_SEED, int),
+}
+_OUTPUT_TYPES = {"json_object": "json", "json_schema": "json", "text": "text"}
+
+
+def _call_attributes(event: PromptCallEvent) -> dict[str, Any]:
+    """Return the attributes; values of None are to be left out."""
+    first = event.time_to_first_token_ms
+    finish = event.finish_reason
+    if finish is None and event.failed:
+        finish = "error"
+    given = event.prompt_messages
+    made = _finished(event.response_messages, finish)
+    return {
+        names.OPERATION_NAME: event.operation,
+        names.PROVIDER_NAME: event.provider,
+        names.REQUEST_MODEL: event.model or None,
+        names.REQUEST_STREAM: True if event.stream else None,
+        names.RESPONSE_MODEL: event.model_version,
+        names.RESPONSE_ID: event.response_id,
+        names.RESPONSE_FINISH_REASONS: _finish_reasons(event),
+        names.RESPONSE_TIME_TO_FIRST_CHUNK: None if first is None else first / 1000,
+        names.USAGE_INPUT_TOKENS: event.tokens_input,
+        names.USAGE_OUTPUT_TOKENS: event.tokens_output,
+        names.USAGE_CACHE_READ: event.tokens_cached,
+        names.USAGE_CACHE_CREATION: event.tokens_cache_write,
+        names.USAGE_CACHE_WRITE: event.tokens_cache_write,
+        names.USAGE_REASONING: event.tokens_reasoning,
+        **_usage_by_kind(event.usage or {}),
+        names.SERVER_ADDRESS: event.server_address,
+        names.HTTP_RESPONSE_STATUS_CODE: event.http_status,
+        names.HTTP_REQUEST_RESEND_COUNT: (event.attempt or 1) - 1 or None,
+        names.REQUEST_ID: event.request_id,
+        names.SERVICE_TIER: event.service_tier,
+        names.PROMPT_TEMPLATE_ID: event.prompt_template_id,
+        names.COST_USD: event.cost_usd,
+        names.COST_SOURCE: event.cost_source,
+        names.ERRORS: event.errors or None,
+        names.INPUT_MESSAGES: encode(given).decode() if given else None,
+        names.OUTPUT_MESSAGES: encode(made).decode() if made else None,
+        **_request_attributes(event.request_params or {}),
+    }
+
+
+def _finished(answers: list[Json], reason: str | None) -> list[Json]:
+    """Return *answers* with why each ended, which the conventions require."""
+    return [
+        {**each, "finish_reason": each.get("finish_reason") or reason or "stop"} for each in answers
+    ]
+
+
+def _usage_by_kind(usage: Mapping[str, int]) -> dict[str, int]:
+    return {
+        names.USAGE_BY_KIND.get(kind, names.USAGE_OTHER_PREFIX + kind): count
+        for kind, count in usage.items()
+    }
+
+
+def _finish_reasons(event: PromptCallEvent) -> list[str] | None:
+    """Return one reason per choice."""
+    answers = event.response if isinstance(event.response, list) else []
+    reasons = [
+        str(reason)
+        for answer in answers
+        if isinstance(answer, Mapping) and (reason := answer.get("finish_reason"))
+    ]
+    return reasons or ([event.finish_reason] if event.finish_reason else None)
+
+
+def _request_attributes(params: Mapping[str, Any]) -> dict[str, Any]:
+    attributes: dict[str, Any] = {}
+    for key, value in params.items():
+        if key in _PARAMS and type(value) in (int, float):
+            name, kind = _PARAMS[key]
+            attributes[name] = kind(value)
+        elif key in ("stop", "stop_sequences") and isinstance(value, str | list):
+            stops = [value] if isinstance(value, str) else map(str, value)
+            attributes[names.REQUEST_STOP_SEQUENCES] = list(stops)
+        elif key == "n" and type(value) is int and value != 1:
+            attributes[names.REQUEST_CHOICE_COUNT] = value
+        elif key == "response_format" and isinstance(value, Mapping):
+            attributes[names.OUTPUT_TYPE] = _OUTPUT_TYPES.get(str(value.get("type")))
+        elif key == "tools" and isinstance(value, list):
+            attributes[names.TOOL_DEFINITIONS] = _tool_definitions(value)
+        else:
+            own = value if isinstance(value, str | bool | int | float) else encode(value).decode()
+            attributes[names.REQUEST_PREFIX + key] = own
+    return attributes
+
+
+def _tool_definitions(tools: list[Any]) -> str:
+    # Names only: the conventions advise against descriptions and parameters by default.
+    definitions = []
+    for tool in tools:
+        if isinstance(tool, Mapping):
+            function = tool.get("function")
+            inner = function if isinstance(function, Mapping) else tool
+            kind = tool.get("type")
+            definition = {"type": kind if isinstance(kind, str) else "function"}
+            if isinstance(inner.get("name"), str):
+                definition["name"] = inner["name"]
+            definitions.append(definition)
+    return encode(definitions).decode()
 
 
 _MOMENTS: dict[type[Event], Callable[[Any, Record], None]] = {

@@ -18,8 +18,7 @@ from llmobs.errors import SinkRejectedError, SinkUnavailableError
 from llmobs.forks import ForkLock
 from llmobs.pipeline.sink import Batch
 from llmobs.sinks._kafkaconfig import DEFAULT_TOPIC, KafkaConfig, KafkaOptions, options_of_url
-from llmobs.sinks._kafkaledger import Ledger
-from llmobs.sinks._kafkalog import Overheard, listen
+from llmobs.sinks._kafkaledger import Ledger, Overheard, listen
 from llmobs.sinks._loopthread import CurrentLoop, LoopThread
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from contextvars import copy_context
 import httpx2
 
 from llmobs import Client, PromptCallEvent, RunEvent
-from llmobs.sinks._otlp_ids import span_ids
+from llmobs.sinks._otlp_records import span_ids
 from llmobs.testing import CapturedEvents
 from tests.contrib.corpus import js
 

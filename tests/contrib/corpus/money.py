@@ -114,6 +114,12 @@ CASES = [
         "api.openai.com",
     ),
     *chat(
+        "what was charged, written as text",
+        {**PLAIN, "cost": "0.00125"},
+        {"provider": "openrouter", "cost_usd": 0.00125, "cost_source": "provider"},
+        "openrouter.ai",
+    ),
+    *chat(
         "OpenRouter: what it charged",
         {**PLAIN, "cost": 0.00125, "cost_details": {"upstream_inference_cost": None}},
         {"provider": "openrouter", "cost_usd": 0.00125, "cost_source": "provider"},

@@ -1,18 +1,16 @@
 """JSON of which a part is missing: what came before the cut, and what came after a gap."""
 
 import re
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
-from llmobs.jsontext import loads
-
 __all__ = ["read_head", "read_tail"]
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[{}\[\],]', re.DOTALL)
-_BROKEN_ESCAPE = re.compile(
-    # Also the first half of a surrogate pair, whose second half is cut off.
-    rb"(?<!\\)((?:\\\\)*)(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?|\\(?:u[0-9a-fA-F]{0,3})?)\Z"
+_NUMBER: Final = b"0123456789+-.eE"
+_ESCAPE: Final = re.compile(
+    # Whole ones, pairs of surrogates among them; then what is left of those are lone.
+    rb"\\(?:[^u]|u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|u)"
 )
 _MEMBER = re.compile(rb',\s*"')
 MAX_TRIES: Final = 200
@@ -25,41 +23,26 @@ def read_head(text: bytes) -> Any:
 
     A text cut in its middle keeps what came; a number or a key that was cut is left out.
     """
-    open_at: list[tuple[bytes, int]] = []
-    cut = 0  # everything before this is whole
-    cut_depth: list[bytes] = []
-    in_string = False
-    for token in _TOKEN.finditer(text):
-        kind = token[0][:1]
-        if kind == b'"':
-            in_string = len(token[0]) < 2 or not token[0].endswith(b'"') or _is_escaped(token[0])
-            continue
-        if kind in b"{[":
-            open_at.append((b"}" if kind == b"{" else b"]", token.end()))
-            cut, cut_depth = token.end(), [closer for closer, _ in open_at]
-        elif kind == b",":
-            cut, cut_depth = token.start(), [closer for closer, _ in open_at]
-        elif open_at:
-            open_at.pop()
-            cut, cut_depth = token.end(), [closer for closer, _ in open_at]
-    closers = [closer for closer, _ in open_at]
-    attempts = []
-    if in_string:
-        whole = text.decode("utf-8", "ignore").encode()  # the cut may go through a character
-        attempts.append((_BROKEN_ESCAPE.sub(rb"\1", whole) + b'"', closers))
-    attempts += [(text, closers), (text[:cut], cut_depth)]
-    for body, ends in attempts:
-        try:
-            return loads(body + b"".join(reversed(ends)))
-        except ValueError:
-            continue
-    return None
+    if text[-1:] in _NUMBER and _read(text, True) == _read(text, "trailing-strings"):
+        text = text.rstrip(_NUMBER)  # in no string: a number that may have gone on
+    return _read(text, "trailing-strings")
 
 
-def _is_escaped(text: bytes) -> bool:
-    """Whether the quote that ends *text* is itself escaped: then the string goes on."""
-    body = text[1:-1]
-    return (len(body) - len(body.rstrip(b"\\"))) % 2 == 1
+def _read(text: bytes, partial: Literal[True, "trailing-strings"]) -> Any:
+    from pydantic_core import from_json  # it comes with the settings, and is not read before
+
+    try:
+        return from_json(text, allow_partial=partial)
+    except ValueError:
+        pass
+    try:  # SDKs take lone surrogates
+        return from_json(_ESCAPE.sub(_without_lone, text), allow_partial=partial)
+    except ValueError:
+        return None
+
+
+def _without_lone(escape: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if escape["lone"] else escape[0]
 
 
 def read_tail(text: bytes) -> dict[str, Any]:

@@ -164,6 +164,12 @@ def _cost(usage: Json) -> Fields:
 
 
 def _amount(value: Any) -> float | None:
+    """Return *value* as an amount: a number, also one written as text (gateways that keep decimals)."""
+    if type(value) is str and len(value) < 32:
+        try:
+            value = float(value)
+        except ValueError:
+            return None
     known = type(value) in (int, float) and 0 <= value <= MAX_COUNT * _TICKS_PER_DOLLAR
     return float(value) if known else None
 
