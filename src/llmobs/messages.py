@@ -171,16 +171,17 @@ def _is_message(item: Any) -> bool:
         return False
     if type(item.get("role")) is str or type(item.get("parts")) is list or kind in _PARTS:
         return True
-    return _is_message(item.get("message")) or (
-        "content" in item and item.keys() <= _BESIDE_CONTENT
-    )
+    beside = item.keys() - _BESIDE_CONTENT
+    if "content" in item and not beside:
+        return True
+    return _is_message(item.get("message")) or (type(item.get("text")) is str and len(item) == 1)
 
 
 def _said(item: Json, whole: bool) -> Iterator[Json]:
     """The parts of a chat message, in the words of OpenAI, Anthropic and everybody compatible."""
     if thought := _thought(item):
         yield text_part(thought, "reasoning")
-    yield from _parts(item.get("content"), whole, 0)
+    yield from _parts(item.get("content") or as_text(item.get("text")), whole, 0)
     yield from _parts(item.get("images"), whole, 0)  # OpenRouter, Gemini
     if refusal := as_text(item.get("refusal")):
         yield text_part(refusal, "refusal")
@@ -220,7 +221,7 @@ def _part(item: Any, whole: bool, depth: int) -> list[Json]:
     if type(item) is not dict:
         return [text_part(item if type(item) is str else json_text(item))]
     kind = as_text(item.get("type"))
-    if kind in _TEXTS:
+    if kind in _TEXTS or (kind is None and type(item.get("text")) is str):  # Gemini names no type
         return [text_part(as_text(item.get("text")) or as_text(item.get("content")) or "")]
     if kind == "refusal":
         return [text_part(as_text(item.get("refusal")) or as_text(item.get("content")) or "", kind)]
