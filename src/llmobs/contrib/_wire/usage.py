@@ -165,13 +165,14 @@ def _cost(usage: Json) -> Fields:
 
 def _amount(value: Any) -> float | None:
     """Return *value* as an amount: a number, also one written as text (gateways that keep decimals)."""
+    amount = value
     if type(value) is str and len(value) < 32:
         try:
-            value = float(value)
+            amount = float(value)
         except ValueError:
             return None
-    known = type(value) in (int, float) and 0 <= value <= MAX_COUNT * _TICKS_PER_DOLLAR
-    return float(value) if known else None
+    known = type(amount) in (int, float) and 0 <= amount <= MAX_COUNT * _TICKS_PER_DOLLAR
+    return float(amount) if known else None
 
 
 _TOOL_ITEMS: Final = {
