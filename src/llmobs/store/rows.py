@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from llmobs.codec import clean_text
-from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status
+from llmobs.events import ErrorInfo, Event, PromptCallEvent, RunEvent, Status
 
 __all__ = ["COLUMNS", "WIDTH", "Row", "clean_row", "row_of"]
 
@@ -62,15 +62,6 @@ class Row(NamedTuple):
     """Whether the hourly sums have it."""
 
 
-_NAMES: Final = {
-    "prompt_call": "model",
-    "tool_call": "tool_name",
-    "agent_step": "step_name",
-    "assertion_failed": "assertion_name",
-    "hallucination_detected": "detection_method",
-    "performance_alert": "alert_type",
-    "run": "name",
-}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _STATUS: Final = _TAKEN.index("status")
@@ -89,7 +80,7 @@ def row_of(event: Event, id: int, booked_from: int) -> Row:
         failed = (error is not None or status is not Status.SUCCESS) and event.failed
     else:
         taken = tuple([getattr(event, column, None) for column in _TAKEN])
-        name = getattr(event, _NAMES[kind]) if kind in _NAMES else None
+        name = event.name if isinstance(event, RunEvent) else event.subject
         error = getattr(event, "error", None)
         status = taken[_STATUS]
         failed = event.failed
