@@ -218,7 +218,7 @@ class Recording(LogByRun):
         tracker.metadata = None if metadata is None else as_dict(metadata)
         tracker.release = release
         tracker.trace_id, tracker.span_id = trace_id, span_id
-        tracker.parent_run_id = parent.run_id if isinstance(parent, Run) else parent
+        tracker.parent_run_id = parent.run_id if issubclass(type(parent), Run) else parent
         return tracker
 
     def statistics(self) -> Statistics:

@@ -115,7 +115,7 @@ def locks() -> list[tuple[str, Any]]:
             owners.append((f"{kind.__module__}.{kind.__qualname__}", thing))
     for name, owner in owners:
         for attribute, value in members(owner):
-            if isinstance(value, _LOCKS):
+            if issubclass(type(value), _LOCKS):  # not what a lazy object would say it is
                 full = f"{name}.{attribute}"  # one lock may have two owners
                 found[full, id(value)] = (full, value)
     return list(found.values())

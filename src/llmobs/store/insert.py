@@ -423,9 +423,7 @@ def _stored_tags(text: Any) -> tuple[str, ...]:
 
 
 def _text(value: Any) -> str | None:
-    if value is None or type(value) is str:
-        return value
-    return clean_text(text_of(value))
+    return None if value is None else clean_text(text_of(value))
 
 
 def _word(value: Any) -> str:
