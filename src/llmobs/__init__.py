@@ -8,7 +8,6 @@ under that run and delivered in the background. Importing this starts nothing an
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from llmobs.context import Run, bind_run, current_run
 from llmobs.errors import (
     ConfigurationError,
     DeliveryError,
@@ -26,32 +25,33 @@ from llmobs.errors import (
     StoreNotFoundError,
     StoreVersionError,
 )
-from llmobs.events import (
-    AgentStepEvent,
-    AlertType,
-    AssertionFailedEvent,
-    AssertionType,
-    ClientInfo,
-    DetectionMethod,
-    ErrorEvent,
-    ErrorInfo,
-    Event,
-    EventType,
-    HallucinationDetectedEvent,
-    PerformanceAlertEvent,
-    PromptCallEvent,
-    RunEvent,
-    Severity,
-    Status,
-    StepType,
-    ToolCallEvent,
-)
 
 if TYPE_CHECKING:
     from llmobs.capture.operations import AgentStep, PromptCall, ToolCall
     from llmobs.capture.tracker import Tracker
     from llmobs.client import AsyncClient
+    from llmobs.context import Run, bind_run, current_run
     from llmobs.decorator import observe
+    from llmobs.events import (
+        AgentStepEvent,
+        AlertType,
+        AssertionFailedEvent,
+        AssertionType,
+        ClientInfo,
+        DetectionMethod,
+        ErrorEvent,
+        ErrorInfo,
+        Event,
+        EventType,
+        HallucinationDetectedEvent,
+        PerformanceAlertEvent,
+        PromptCallEvent,
+        RunEvent,
+        Severity,
+        Status,
+        StepType,
+        ToolCallEvent,
+    )
     from llmobs.pipeline.statistics import DropReason, FlushReport, SinkState, Statistics
     from llmobs.policy import Drop, Stage
     from llmobs.settings import Settings
@@ -117,21 +117,43 @@ __all__ = [
 __version__ = "0.1.0"
 """As in pyproject.toml. Not read from the installed metadata: that blocks, and clients carry it."""
 
-# Loaded when first asked for: clients bring anyio, settings bring pydantic.
+# Loaded when first asked for: clients bring anyio, settings pydantic, events msgspec; a command line
+# that says its version wants none of them.
 _LATER = {
     "AgentStep": "capture.operations",
+    "AgentStepEvent": "events",
+    "AlertType": "events",
+    "AssertionFailedEvent": "events",
+    "AssertionType": "events",
     "AsyncClient": "client",
     "Client": "sync",
+    "ClientInfo": "events",
+    "DetectionMethod": "events",
     "Drop": "policy",
     "DropReason": "pipeline.statistics",
+    "ErrorEvent": "events",
+    "ErrorInfo": "events",
+    "Event": "events",
+    "EventType": "events",
     "FlushReport": "pipeline.statistics",
+    "HallucinationDetectedEvent": "events",
+    "PerformanceAlertEvent": "events",
     "PromptCall": "capture.operations",
+    "PromptCallEvent": "events",
+    "Run": "context",
+    "RunEvent": "events",
     "Settings": "settings",
+    "Severity": "events",
     "SinkState": "pipeline.statistics",
     "Stage": "policy",
     "Statistics": "pipeline.statistics",
+    "Status": "events",
+    "StepType": "events",
     "ToolCall": "capture.operations",
+    "ToolCallEvent": "events",
     "Tracker": "capture.tracker",
+    "bind_run": "context",
+    "current_run": "context",
     "current_tracker": "sync",
     "default_client": "sync",
     "flush_on_signals": "sync",

@@ -31,6 +31,29 @@ def test_version() -> None:
     assert (result.returncode, result.stdout) == (0, f"llmobs {version('llmobs')}\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "unused"),
+    [
+        (["--version"], ["msgspec", "rich", "sqlite3", "email", "anyio", "pydantic"]),
+        (["runs"], ["email", "anyio", "pydantic", "asyncio", "llmobs.sinks"]),
+    ],
+)
+def test_a_command_starts_with_what_it_needs_only(
+    arguments: list[str], unused: list[str], store: Path
+) -> None:
+    """A quarter of a second is wanted; ``python -X importtime -m llmobs runs`` says who takes it."""
+    code = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print(sorted({{*{unused!r}}} & {{*sys.modules}})))\n"
+        "from llmobs.__main__ import main; main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True, text=True, timeout=DEADLINE, cwd=store.parent,
+    )  # fmt: skip
+    assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "[]"), result
+
+
 def test_help_names_every_command() -> None:
     text = llmobs("--help").stdout
     assert all(f"  {name} " in text for name in ("runs", "show", "tail", "cost", "export"))

@@ -7,12 +7,12 @@ command that is asked for is imported, with what it stands on.
 
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Any, Final
 
 import click
 
+from llmobs import __version__
 from llmobs.cli.output import ExitCode, abandon_stdout, complain
 from llmobs.errors import LLMObsError, StoreNotFoundError
 
@@ -64,7 +64,7 @@ def _code(error: Exception) -> ExitCode:
 
 def _show_version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
     if wanted:
-        click.echo(f"llmobs {version('llmobs')}")
+        click.echo(f"llmobs {__version__}")
         ctx.exit()
 
 

@@ -11,7 +11,6 @@ import click
 
 from llmobs.errors import StoreNotFoundError
 from llmobs.events import Status
-from llmobs.sinks import path_of
 from llmobs.store.reader import Reader
 from llmobs.store.records import RunFilter, RunNotFoundError
 
@@ -110,6 +109,8 @@ def store_path(given: str | None) -> Path:
     for kind in ("sqlite", "jsonl"):
         for url in named:
             if url.lower().startswith(f"{kind}:"):
+                from llmobs.sinks import path_of  # with all that a sink stands on
+
                 return Path(path_of(url, example=f"{kind}:///llmobs.db")).expanduser()
     return Path(given or _DEFAULT).expanduser()
 

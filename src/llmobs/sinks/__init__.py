@@ -17,7 +17,6 @@ scheme, its object a class with ``from_url(url, settings)``.
 
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -112,6 +111,8 @@ def _from_url(url: str, settings: Any) -> Sink:
 
 
 def _from_entry_point(scheme: str) -> Any:
+    from importlib.metadata import entry_points  # 20 ms, and few have sinks of their own
+
     for entry_point in entry_points(group="llmobs.sinks", name=scheme):
         return entry_point.load()
     known = sorted({*_BUILT_IN, *entry_points(group="llmobs.sinks").names})
