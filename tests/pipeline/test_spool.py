@@ -15,6 +15,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import anyio
+import anyio.to_thread
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -549,10 +550,14 @@ class Slow(ScriptedSink):
         await super().send(batch)
 
 
+def _leave_behind(directory: Path, batches: int) -> None:
+    spool = Spool(directory, "scripted", 10**8)
+    for _ in range(batches):
+        spool.write([make_event()])
+
+
 async def test_a_backlog_does_not_hold_up_what_is_recorded_meanwhile(tmp_path: Path) -> None:
-    backlog = Spool(tmp_path, "scripted", 10**8)
-    for _ in range(100):
-        backlog.write([make_event()])
+    await anyio.to_thread.run_sync(_leave_behind, tmp_path, 100)
     async with AsyncClient(
         sink=Slow(), spool_dir=tmp_path, max_queue_events=50, batch_size=10
     ) as client:
@@ -581,9 +586,7 @@ async def test_steady_traffic_does_not_keep_a_backlog_waiting(
     ) as client:
         log(client)
         await client.flush(5)
-        backlog = Spool(tmp_path, "scripted", 10**8)
-        for _ in range(5):
-            backlog.write([make_event()])
+        await anyio.to_thread.run_sync(_leave_behind, tmp_path, 5)
         with anyio.fail_after(10):
             while client.statistics().replayed < 5:
                 while client.statistics().queue_events < 20:
@@ -629,7 +632,9 @@ async def test_closing_from_several_tasks_keeps_everything_once(tmp_path: Path) 
         with anyio.fail_after(5):  # there is nothing to wait for any more
             assert (await client.flush(60)).pending == 0
     assert client.statistics().spooled == 9
-    assert sum(file.events for file in Spool(tmp_path, "scripted", 10**6).files()) == 9
+    spool = Spool(tmp_path, "scripted", 10**6)
+    files = await anyio.to_thread.run_sync(lambda: list(spool.files()))
+    assert sum(file.events for file in files) == 9
 
 
 async def test_spill_keeps_everything_while_the_sink_hangs(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
 
 import llmobs
@@ -149,16 +150,20 @@ async def test_several_processes_write_one_store_at_once(tmp_path: Path) -> None
     assert rows(path, "SELECT sum(events), sum(tokens_input) FROM runs") == [(1500, 1500)]
 
 
-async def test_a_store_of_a_newer_version_is_left_alone(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = tmp_path / "new.db"
+def _write_a_newer_store(path: Path) -> None:
     connect_writer(path).close()
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     connection.close()
+
+
+async def test_a_store_of_a_newer_version_is_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "new.db"
+    await anyio.to_thread.run_sync(_write_a_newer_store, path)
     with pytest.raises(StoreVersionError, match="upgrade llmobs"):
-        connect_reader(path)
+        await anyio.to_thread.run_sync(connect_reader, path)
     async with AsyncClient(sink=SQLiteSink(path)) as client:
         client.log_error("r", "boom")
     assert client.statistics().total_dropped == 1
@@ -172,7 +177,7 @@ async def test_a_corrupt_store_is_said_and_not_touched(
     path.write_bytes(b"this is not a database, but it is long enough to look at" * 100)
     before = path.read_bytes()
     with pytest.raises(StoreCorruptError, match="move it away"):
-        connect_reader(path)
+        await anyio.to_thread.run_sync(connect_reader, path)
     async with AsyncClient(sink=SQLiteSink(path)) as client:
         client.log_error("r", "boom")
     assert client.statistics().total_dropped == 1
@@ -208,7 +213,7 @@ async def test_a_path_that_becomes_unwritable_is_said(
         (tmp_path / "file").unlink()
 
 
-async def test_no_store_yet_and_no_store_of_ours(tmp_path: Path) -> None:
+def test_no_store_yet_and_no_store_of_ours(tmp_path: Path) -> None:
     with pytest.raises(StoreNotFoundError, match="no store at"):
         connect_reader(tmp_path / "none.db")
     connection = sqlite3.connect(tmp_path / "other.db")
@@ -341,7 +346,7 @@ def test_third_parties_add_schemes(monkeypatch: pytest.MonkeyPatch) -> None:
         names = {"theirs"}
 
     monkeypatch.setattr(
-        "llmobs.sinks.entry_points",
+        "importlib.metadata.entry_points",
         lambda group, name=None: Found([point] if name in (None, "theirs") else []),
     )
     (sink,) = resolve("theirs://x", Settings(service_name="shop"))
@@ -360,7 +365,7 @@ async def test_closing_without_opening_and_twice_is_fine(sink: Sink) -> None:
     await sink.aclose()
 
 
-async def test_the_writers_errors_name_the_file(tmp_path: Path) -> None:
+def test_the_writers_errors_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(SinkUnavailableError, match=str(tmp_path)):
         connect_writer(tmp_path)
     assert llmobs.SinkUnavailableError.retriable

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
 
 from llmobs import AsyncClient, Client, ConfigurationError
@@ -204,7 +205,7 @@ async def test_a_store_that_goes_away_is_noticed(
     async with AsyncClient(sink=SQLiteSink(path)) as client:
         before = [client.log_error("r", "before") for _ in range(3)]
         await client.flush()
-        change(path)
+        await anyio.to_thread.run_sync(change, path)
         after = []
         for number in range(20):
             after.append(client.log_error("r", f"after {number}"))

@@ -114,7 +114,10 @@ class LoopThread:
                 with anyio.move_on_after(0.1):  # it may have ended before we asked to be told
                     await finished.wait()
         if self._loop.is_closed():
-            self._thread.join(MAX_END_SECONDS)
+            with anyio.move_on_after(MAX_END_SECONDS, shield=True):
+                # A few lines of it are left; `join` would hold our loop meanwhile.
+                while self._thread.is_alive():  # noqa: ASYNC110
+                    await anyio.sleep(0.001)
 
 
 class CurrentLoop:
