@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, cast
 
 import anyio
 
@@ -218,7 +218,8 @@ class Recording(LogByRun):
         tracker.metadata = None if metadata is None else as_dict(metadata)
         tracker.release = release
         tracker.trace_id, tracker.span_id = trace_id, span_id
-        tracker.parent_run_id = parent.run_id if issubclass(type(parent), Run) else parent
+        is_run = issubclass(type(parent), Run)
+        tracker.parent_run_id = cast(Run, parent).run_id if is_run else cast("str | None", parent)
         return tracker
 
     def statistics(self) -> Statistics:
