@@ -36,6 +36,7 @@ BEYOND_THE_CORE = (
     "contrib/test_langchain_real.py",
     "contrib/test_opentelemetry_real.py",
     "example_apps/test_langchain_worker.py",
+    "example_apps/test_django_chat.py::test_the_demo",
     "servers/test_django.py",
     "contrib/django/test_runners.py",
     "contrib/django/test_versions.py",  # an environment of its own

@@ -9,17 +9,20 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
-from .demo_drive import Answered, ask_all, ask_while_stopping
-from .demo_processes import AppProcess, running_app, running_model_server
-from .demo_proof import Proof, prove
+from .demo_drive import LAST, Answered, ask_all, ask_while_stopping
+from .demo_processes import (
+    AppProcess,
+    end_in_order_on_sigterm,
+    running_app,
+    running_model_server,
+)
+from .demo_proof import Proof, empty_store, prove, say
 
 PROMPTS = Path(__file__).with_name("prompts.jsonl")
 
@@ -37,11 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
         "--concurrency", type=int, default=6, help="requests at once (default: %(default)s)"
     )
     chosen = parser.parse_args(arguments)
-    # Asked to end, the demo must end what it started: the blocks below see to it.
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_in_order_on_sigterm()
     out = Console(highlight=False)
     try:
-        store = _empty_store(chosen.folder)
+        store = empty_store(chosen.folder)
         questions = [json.loads(line) for line in PROMPTS.read_text("utf-8").splitlines()]
         with running_model_server() as model_url, running_app(model_url, store) as app:
             out.print(f"[bold]1[/] The chat API runs under uvicorn (pid {app.process.pid}),")
@@ -50,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
             code = app.wait()
             out.print(f"  SIGTERM: the server answered what it had begun, and ended ({code}).\n")
         proof = prove(store, answered)
-        _say(out, proof)
+        out.print("[bold]3[/] What was answered, and what is in the store:")
+        say(out, proof)
         _tour(out, store, proof)
     except KeyboardInterrupt:
         out.print("\ninterrupted; everything that was started is ended")
@@ -63,19 +66,7 @@ async def _drive(
 ) -> list[Answered]:
     answered = await ask_all(out, app.url, questions, concurrency)
     out.print("\n[bold]2[/] SIGTERM to the API while it streams long answers:")
-    return answered + await ask_while_stopping(out, app)
-
-
-def _say(out: Console, proof: Proof) -> None:
-    out.print("[bold]3[/] What was answered, and what is in the store:")
-    out.print(f"  answered with a run id   {proof.answered:>5}   ({proof.statuses})")
-    out.print(f"  of these in the store    {proof.stored:>5}")
-    out.print(f"  events recorded in them  {proof.events_recorded:>5}")
-    out.print(f"  of these in the store    {proof.events_stored:>5}")
-    if proof.holds:
-        out.print("  [bold green]nothing was lost[/]\n")
-    else:
-        out.print(f"  [bold red]LOST[/]: {', '.join(proof.lost)}\n", markup=True)
+    return answered + await ask_while_stopping(out, app, LAST)
 
 
 def _tour(out: Console, store: Path, proof: Proof) -> None:
@@ -104,19 +95,6 @@ def _llmobs() -> str:
     if shutil.which("llmobs") == str(installed):
         return "llmobs"
     return os.path.relpath(installed)
-
-
-def _empty_store(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ".gitignore").write_text("*\n")
-    store = folder / "llmobs.db"
-    for end in ("", "-wal", "-shm"):
-        store.with_name(store.name + end).unlink(missing_ok=True)
-    return store
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -49,11 +49,13 @@ async def ask_all(
             return await asyncio.gather(*map(ask, questions))
 
 
-async def ask_while_stopping(out: Console, app: AppProcess) -> list[Answered]:
-    """Ask for long answers, stop the API when all of them have begun, and read them to the end."""
+async def ask_while_stopping(
+    out: Console, app: AppProcess, questions: list[Question]
+) -> list[Answered]:
+    """Ask for long answers, stop the API when all streams have begun, and read them to the end."""
     under_way = asyncio.Event()
     begun = 0
-    streams = sum(question["path"] == "/chat/stream" for question in LAST)
+    streams = sum(map(_is_streamed, questions))
 
     def one_began() -> None:
         nonlocal begun
@@ -62,7 +64,7 @@ async def ask_while_stopping(out: Console, app: AppProcess) -> list[Answered]:
             under_way.set()
 
     async with httpx2.AsyncClient(base_url=app.url, timeout=30) as client:
-        asked = [asyncio.create_task(_ask(client, question, one_began)) for question in LAST]
+        asked = [asyncio.create_task(_ask(client, question, one_began)) for question in questions]
         try:
             await asyncio.wait_for(under_way.wait(), 20)
             waiting = sum(not task.done() for task in asked)
@@ -73,8 +75,12 @@ async def ask_while_stopping(out: Console, app: AppProcess) -> list[Answered]:
             for task in asked:
                 task.cancel()
     whole = sum(item.run_id is not None for item in answered)
-    out.print(f"  {whole} of {len(LAST)} answers arrived whole")
+    out.print(f"  {whole} of {len(questions)} answers arrived whole")
     return answered
+
+
+def _is_streamed(question: Question) -> bool:
+    return question["path"].endswith("/stream")
 
 
 async def _ask(
@@ -84,7 +90,7 @@ async def _ask(
     try:
         async with client.stream("POST", question["path"], json=body) as response:
             async for _ in response.aiter_bytes():
-                if began is not None and question["path"] == "/chat/stream":
+                if began is not None and _is_streamed(question):
                     began()
                     began = None
     except httpx2.TransportError as error:

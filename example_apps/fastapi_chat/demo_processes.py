@@ -1,5 +1,5 @@
 """
-The two servers of the demo, each ended by its pid whatever happens.
+The processes of a demo, each ended by its pid whatever happens.
 
 Each has a session of its own: Ctrl-C in a terminal reaches the demo alone, which ends them in order.
 """
@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import httpx2
 
@@ -52,35 +53,66 @@ def running_model_server() -> Iterator[str]:
         yield line.removeprefix("listening on ").strip()
 
 
-@contextmanager
-def running_app(
-    model_url: str, store: Path, app: str = "example_apps.fastapi_chat.app:app"
-) -> Iterator[AppProcess]:
-    """Run the API with this store, and yield it once it answers; its log is beside the store."""
-    port = _free_port()
-    command = [sys.executable, "-m", "uvicorn", app]
-    command += ["--port", str(port), "--timeout-graceful-shutdown", "15"]
-    environment = {
+def environment_of(model_url: str) -> dict[str, str]:
+    """Return the environment in which SDKs ask that model server."""
+    return {
         **os.environ,
-        "LLMOBS_SINK": f"sqlite:///{store.absolute()}",
         "OPENAI_BASE_URL": f"{model_url}/v1",
         "OPENAI_API_KEY": "demo",
         "ANTHROPIC_BASE_URL": model_url,
         "ANTHROPIC_API_KEY": "demo",
     }
-    log = store.with_name("api.log")
+
+
+@contextmanager
+def running(
+    module: str, *options: str, environment: dict[str, str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a module of this Python's in the background; what it says goes to *log*."""
+    command = [sys.executable, "-m", module, *options]
     with log.open("wb") as output:
         started = subprocess.Popen(
-            command, cwd=ROOT, env=environment, start_new_session=True, stdout=output, stderr=output
+            command,
+            cwd=ROOT,
+            env=environment,
+            start_new_session=True,
+            stdout=output,
+            stderr=output,
         )
     with _ended(started) as process:
-        running = AppProcess(process, f"http://127.0.0.1:{port}")
+        yield process
+
+
+@contextmanager
+def running_app(
+    model_url: str, store: Path, app: str = "example_apps.fastapi_chat.app:app", **more: str
+) -> Iterator[AppProcess]:
+    """Run the API with this store, and yield it once it answers; its log is beside the store."""
+    port = _free_port()
+    options = [app, "--port", str(port), "--timeout-graceful-shutdown", "15"]
+    environment = {
+        **environment_of(model_url),
+        "LLMOBS_SINK": f"sqlite:///{store.absolute()}",
+        **more,
+    }
+    log = store.with_name("api.log")
+    with running("uvicorn", *options, environment=environment, log=log) as process:
+        app_process = AppProcess(process, f"http://127.0.0.1:{port}")
         deadline = time.monotonic() + START_SECONDS
-        while not _answers(running.url):
+        while not _answers(app_process.url):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"the API did not start:\n{log.read_text('utf-8', 'replace')}")
             time.sleep(0.05)
-        yield running
+        yield app_process
+
+
+def end_in_order_on_sigterm() -> None:
+    """Asked to end, a demo must end what it started: the blocks above see to it."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 @contextmanager
@@ -93,7 +125,7 @@ def _ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]
             try:
                 process.wait(5)
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)  # with its children: a worker has some
                 process.wait()
         if process.stdout is not None:
             process.stdout.close()

@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
 from llmobs import RunEvent
 from llmobs.store.reader import Reader
 from llmobs.store.records import RunNotFoundError
@@ -72,3 +74,25 @@ def prove(store: Path, answered: list[Answered]) -> Proof:
         richest=richest[1],
         streamed=streamed,
     )
+
+
+def say(out: Console, proof: Proof) -> None:
+    """Print the figures, and the verdict."""
+    out.print(f"  answered with a run id   {proof.answered:>5}   ({proof.statuses})")
+    out.print(f"  of these in the store    {proof.stored:>5}")
+    out.print(f"  events recorded in them  {proof.events_recorded:>5}")
+    out.print(f"  of these in the store    {proof.events_stored:>5}")
+    if proof.holds:
+        out.print("  [bold green]nothing was lost[/]\n")
+    else:
+        out.print(f"  [bold red]LOST[/]: {', '.join(proof.lost)}\n", markup=True)
+
+
+def empty_store(folder: Path, name: str = "llmobs.db") -> Path:
+    """Return the path of a store that is not there yet, in *folder*, which Git ignores."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".gitignore").write_text("*\n")
+    store = folder / name
+    for end in ("", "-wal", "-shm"):
+        store.with_name(store.name + end).unlink(missing_ok=True)
+    return store

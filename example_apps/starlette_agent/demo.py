@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 
 from example_apps.fastapi_chat.demo_processes import running_app, running_model_server
+from example_apps.fastapi_chat.demo_proof import empty_store
 
 QUESTIONS = [
     "Search the notes for refunds, please.",
@@ -23,10 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(".demo"), help="where the store goes")
     folder: Path = parser.parse_args(arguments).folder
-    folder.mkdir(parents=True, exist_ok=True)
-    store = folder / "agent.db"
-    for end in ("", "-wal", "-shm"):
-        store.with_name(store.name + end).unlink(missing_ok=True)
+    store = empty_store(folder, "agent.db")
     application = "example_apps.starlette_agent.app:app"
     with running_model_server() as model, running_app(model, store, application) as app:
         runs = asyncio.run(_ask_all(app.url))

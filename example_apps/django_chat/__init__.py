@@ -1,0 +1,1 @@
+"""A chat site on Django, with Celery beside it, observed by llmobs."""
