@@ -1,4 +1,4 @@
-"""The newest Django, which needs a newer Python than ours may be: the same tests in an environment of their own."""
+"""The newest Django, which needs a newer Python than ours may be: the same tests, its own tasks and the example in an environment of its own."""
 
 import os
 import subprocess
@@ -34,6 +34,7 @@ TESTS = (
         for name in ("middleware", "checks", "asgi", "ecosystem", "commands", "runners")
     ),
     "tests/workers/test_runs.py::test_tasks_are_linked_runs_and_all_arrive[django_tasks one process, SIGTERM]",
+    "tests/workers/test_killed.py::test_the_disk_keeps_what_a_killed_worker_recorded[django_tasks]",
     "tests/example_apps/test_django_chat.py::test_its_own_tests_pass",
 )
 HOME = ROOT / ".cache" / "django-6.1"
