@@ -45,7 +45,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": [], "UNAUTHENTICATED_USER": None}
 
-# A folder as the broker, so that the example needs no other server; a site would name Redis here.
+# A folder as the broker, so that the example needs no other server. For trying only: a worker that reads
+# a message while it is written ends with an error and loses it. A site would name Redis here.
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "filesystem://")
 if CELERY_BROKER_URL == "filesystem://":
     QUEUE = FOLDER / "queue"

@@ -78,7 +78,8 @@ def prove(store: Path, answered: list[Answered]) -> Proof:
 
 def say(out: Console, proof: Proof) -> None:
     """Print the figures, and the verdict."""
-    out.print(f"  answered with a run id   {proof.answered:>5}   ({proof.statuses})")
+    counts = f"{proof.answered:>5}   ({proof.statuses})"
+    out.print(f"  answered with a run id   {counts}", soft_wrap=True)
     out.print(f"  of these in the store    {proof.stored:>5}")
     out.print(f"  events recorded in them  {proof.events_recorded:>5}")
     out.print(f"  of these in the store    {proof.events_stored:>5}")

@@ -1,12 +1,12 @@
 """Every queue's tasks are runs, linked to the one that sent them, and arrive however the worker ends."""
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llmobs.store.reader import Reader
 from tests.support.arrivals import Arrivals, Note
 from tests.workers.queues import (
     ARQ,
@@ -47,9 +47,14 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
 
 def run_events(folder: Path) -> list[dict[str, Any]]:
     """Return the runs' own events, in the order of their beginning."""
-    with Reader(folder / "llmobs.db") as reader:
-        runs = [json.loads(stored.body) for stored in reader.events(types=["run"])]
-    return sorted(runs, key=lambda run: run["timestamp"])
+    connection = sqlite3.connect(folder / "llmobs.db")
+    try:
+        rows = connection.execute(
+            "SELECT body FROM events WHERE event_type = 'run' ORDER BY timestamp"
+        )
+        return [json.loads(body) for (body,) in rows]
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize(("queue", "how", "options"), WAYS, ids=[f"{q} {h}" for q, h, _ in WAYS])

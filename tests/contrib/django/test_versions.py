@@ -1,4 +1,4 @@
-"""The newest Django, which needs a newer Python than ours may be: the same tests, its own tasks and the example in an environment of its own."""
+"""The newest Django, with a newer Python: these tests, its own tasks and the example, in an environment of its own."""
 
 import os
 import subprocess
