@@ -25,7 +25,7 @@ VERSIONS = ("0.161.0", "0.162.0", "0.160.0", "0.158.0", "0.156.0")
 """Releases to try, in order: a module proxy may not hold every part of every release."""
 STABLE_OFFSET = 94
 """Modules at 1.x are numbered so: 0.161.0 goes with 1.67.0."""
-INSTALL_SECONDS = 300
+INSTALL_SECONDS = 900
 
 CACHE = Path(__file__).parents[2] / ".cache" / "otelcol"
 BINARY = CACHE / "otelcol"

@@ -50,7 +50,7 @@ def run_events(folder: Path) -> list[dict[str, Any]]:
     connection = sqlite3.connect(folder / "llmobs.db")
     try:
         rows = connection.execute(
-            "SELECT body FROM events WHERE event_type = 'run' ORDER BY timestamp"
+            "SELECT bodies.body FROM events JOIN bodies USING (id) WHERE event_type = 'run' ORDER BY timestamp"
         )
         return [json.loads(body) for (body,) in rows]
     finally:
