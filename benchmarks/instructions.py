@@ -26,8 +26,11 @@ from typing import Final
 from benchmarks import ROOT
 
 CEILINGS: Final = Path(__file__).with_suffix(".json")
-SLACK: Final = 1.03
-"""How far above its ceiling a figure may be: another processor, another build of msgspec."""
+SLACK: Final = 1.1
+"""
+How far above its ceiling a figure may be. Where objects come to lie in memory is another thing each
+time: six per cent were seen between two runs of the same code.
+"""
 FEW: Final = 100
 MANY: Final = 300
 WARM_UP: Final = 60

@@ -20,7 +20,7 @@ import pickle
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from arq.worker import Retry, func
 
@@ -30,7 +30,6 @@ from llmobs.guard import internal_errors
 
 __all__ = ["instrument", "job_serializer"]
 
-S = TypeVar("S", bound=type)
 Serializer = Callable[[dict[str, Any]], bytes]
 Deserializer = Callable[[bytes], dict[str, Any]]
 
@@ -70,7 +69,7 @@ def _deserializer(deserializer: Deserializer) -> Deserializer:
 
 
 def instrument(
-    settings: S | None = None, *, client: Recording | None = None, record_empty: bool = False
+    settings: Any = None, *, client: Recording | None = None, record_empty: bool = False
 ) -> Any:
     """
     Make every job of a worker a run: a decorator of its ``WorkerSettings``, bare or with options.
