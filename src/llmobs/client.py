@@ -153,7 +153,7 @@ class Recording(LogByRun):
         entry = Entry(event, size, run, complete, done, failed)
         if self._collector is not None:
             self._collect(pipeline, entry)
-        elif self._sample_rate == 1.0 or self._keeps(event, run, failed):
+        elif self._sample_rate == 1.0 or self._keeps(event, run):
             pipeline.intake.offer(entry)
         else:
             pipeline.intake.refuse(entry, DropReason.SAMPLED)
@@ -166,7 +166,7 @@ class Recording(LogByRun):
             for _ in pipeline.workers:
                 entry.done(None, None)
 
-    def _keeps(self, event: Event, run: Run | None, failed: bool) -> bool:
+    def _keeps(self, event: Event, run: Run | None) -> bool:
         if run is None:
             return is_sampled(event.run_id, self._sample_rate)
         if run.sampled is None:

@@ -258,7 +258,7 @@ class WatchLLMClient(Client):
                 "closed", "watchllm: events are logged after close(); they are not sent"
             )
         elif logger.isEnabledFor(logging.DEBUG):
-            is_out = self._sample_rate < 1.0 and not self._keeps(event, run, failed)
+            is_out = self._sample_rate < 1.0 and not self._keeps(event, run)
             logger.debug(
                 "%s %s %s of run %s",
                 "left out by sampling:" if is_out else "queued",
