@@ -23,8 +23,8 @@ from aiokafka import AIOKafkaProducer
 from benchmarks.harness import NotMeasuredError, Result, interleave
 from llmobs import AsyncClient
 from llmobs.events import PromptCallEvent
-from llmobs.ids import new_id
 from llmobs.pipeline.sink import Batch
+from llmobs.recorded.ids import new_id
 from llmobs.sinks.kafka import KafkaSink
 from tests.support.consumer import aread_topic
 from tests.support.kafka import KafkaCluster

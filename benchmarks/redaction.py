@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks.harness import Budget, Result, interleave
-from llmobs.pipeline.redaction import redact_text, redacting
+from llmobs.redaction.redactor import redact_text, redacting
 
 TITLE = "Redaction of text, MB/s of CPU time, and of adversarial text"
 LEAST = {"realistic, 1 MB": 200, "realistic, 3 KB": 200}

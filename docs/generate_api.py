@@ -220,7 +220,9 @@ def constant_doc(module: ModuleType, name: str) -> str:
 def events_list() -> list[str]:
     """One row for each event: its fields are on a page of their own."""
     found = [
-        cls for cls in vars(llmobs).values() if inspect.isclass(cls) and issubclass(cls, Event)
+        cls
+        for cls in (getattr(llmobs, name) for name in llmobs.__all__)
+        if inspect.isclass(cls) and issubclass(cls, Event)
     ]
     rows = []
     for cls in sorted(found, key=lambda cls: cls.__name__):

@@ -10,7 +10,7 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.data_units import unit_data
 
 from llmobs.pipeline._price_names import TABLE_IDS
-from llmobs.providers import HOSTS, NAMES, SELF_HOSTED
+from llmobs.recorded.providers import HOSTS, NAMES, SELF_HOSTED
 
 PAGE = Path(__file__).parent / "reference" / "usage.md"
 

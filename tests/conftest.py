@@ -8,7 +8,7 @@ import hypothesis  # noqa: F401 - before anything is frozen: it looks for who re
 import pytest
 from blockbuster import blockbuster_ctx
 
-from llmobs import guard
+from llmobs.runtime import troubles
 from llmobs.store.reader import Reader
 from tests.helpers import note_threads
 
@@ -92,11 +92,11 @@ def unknown_names_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 MAY_BLOCK = (
     # A microsecond's sleep, so that threads have their turn: see there.
-    ("llmobs/pipeline/slices.py", {"give_way"}),
+    ("llmobs/runtime/time_slices.py", {"give_way"}),
     # Where the store and the spool are, and whether they can be written: some ten looks at the disk
     # of a microsecond each, once, so that a wrong setting is said where it is made.
-    ("llmobs/paths.py", {"check_directory", "check_file", "say_if_relative"}),
-    ("llmobs/client.py", {"_build"}),
+    ("llmobs/runtime/paths.py", {"check_directory", "check_file", "say_if_relative"}),
+    ("llmobs/client/async_client.py", {"_build"}),
     ("llmobs/sinks/sqlite.py", {"__init__"}),
     ("llmobs/sinks/jsonl.py", {"__init__"}),
     # A scheme that is not ours is sought among what is installed.
@@ -110,9 +110,9 @@ MAY_BLOCK = (
     # Where an application's log lines go is for it to say.
     ("/logging/__init__.py", {"emit"}),
     # Test tools prepare each event at once; clients load the prices in a thread.
-    ("llmobs/client.py", {"_collect"}),
+    ("llmobs/client/async_client.py", {"_collect"}),
     # These wait, as they say; the dialects have nothing to await. `AsyncClient` has.
-    ("llmobs/sync.py", {"flush", "close"}),
+    ("llmobs/client/sync_client.py", {"flush", "close"}),
     # What applications under our middleware do is theirs.
     ("/mimetypes.py", {"init"}),
     ("tests/contrib/test_langchain.py", {"_batch"}),
@@ -143,6 +143,6 @@ def blocking_calls_fail(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def internal_errors_surface() -> Iterator[None]:
     """An error that the guard would log in an application fails the test."""
-    guard.raise_internal_errors(True)
+    troubles.raise_internal_errors(True)
     yield
-    guard.raise_internal_errors(False)
+    troubles.raise_internal_errors(False)

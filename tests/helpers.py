@@ -8,8 +8,8 @@ from typing import Any
 
 from llmobs.errors import LLMObsError
 from llmobs.events import Event, PromptCallEvent
-from llmobs.ids import new_id
 from llmobs.pipeline.sink import Batch
+from llmobs.recorded.ids import new_id
 
 
 def make_event(**fields: Any) -> PromptCallEvent:

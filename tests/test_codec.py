@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from llmobs.codec import clean_text, decode, encode, readable, snapshot, texts, weigh
 from llmobs.events import ErrorEvent, ErrorInfo, RunEvent
-from llmobs.values import MAX_REPR
+from llmobs.recorded.values import MAX_REPR
 from tests.helpers import make_event
 
 

@@ -1,4 +1,4 @@
-"""llmobs.context: the right run, wherever the code runs."""
+"""llmobs.runtime.context: the right run, wherever the code runs."""
 
 import asyncio
 import contextvars

@@ -24,8 +24,9 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
 import llmobs
-from llmobs import PromptCallEvent, sync
+from llmobs import PromptCallEvent
 from llmobs.cli.app import llmobs as command
+from llmobs.client import sync_client
 from llmobs.testing import CapturedEvents, capture_events
 from tests.support.llm_server import llm_server
 from tests.support.stores import call, run, write_store
@@ -71,7 +72,7 @@ def surroundings(
         "COLUMNS": "100",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sync, "_default", None)
+    monkeypatch.setattr(sync_client, "_default", None)
     namespace: dict[str, Any] = {"__name__": "example"}
     # Deferred annotations of what an example defines are looked up in its module.
     monkeypatch.setitem(sys.modules, "example", SimpleNamespace(**namespace))  # type: ignore[arg-type]
@@ -83,7 +84,7 @@ def surroundings(
         handler.close()
     logger.setLevel(before[1])
     logger.propagate = before[2]
-    for client in (namespace.get("client"), sync._default):
+    for client in (namespace.get("client"), sync_client._default):
         if isinstance(client, llmobs.Client):
             client.close()
 

@@ -17,7 +17,7 @@ import llmobs
 from llmobs import AgentStepEvent, Client, ErrorEvent, RunEvent, Tracker, bind_run, current_run
 from llmobs.capture.operations import AgentStep
 from llmobs.capture.run import NO_RECORDER
-from llmobs.context import Entry, Frame, current_frame
+from llmobs.runtime.context import Entry, Frame, current_frame
 from llmobs.testing import CapturedEvents
 
 

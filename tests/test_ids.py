@@ -1,4 +1,4 @@
-"""llmobs.ids"""
+"""llmobs.recorded.ids"""
 
 import os
 import uuid
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from llmobs.ids import is_valid_run_id, new_id, parse_traceparent
+from llmobs.recorded.ids import is_valid_run_id, new_id, parse_traceparent
 
 
 def test_ids_are_uuid_version_7_of_the_rfc_variant() -> None:

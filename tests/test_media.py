@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmobs.media import size_of_base64, without_media
+from llmobs.recorded.media import size_of_base64, without_media
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 200).decode()
 JPEG = base64.b64encode(b"\xff\xd8\xff\xe0" + b"\1" * 200).decode()

@@ -8,8 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import llmobs
-from llmobs import messages
-from llmobs.messages import conversation, message_of, messages_of, parts_of, said_in, text_in
+from llmobs.recorded import messages
+from llmobs.recorded.messages import (
+    conversation,
+    message_of,
+    messages_of,
+    parts_of,
+    said_in,
+    text_in,
+)
 from tests.helpers import make_event
 from tests.sinks.examples import every_kind
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmobs.providers import is_private, provider_name, provider_of_host
+from llmobs.recorded.providers import is_private, provider_name, provider_of_host
 
 
 @pytest.mark.parametrize(

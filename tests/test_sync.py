@@ -1,4 +1,4 @@
-"""llmobs.sync: the client for threads and scripts."""
+"""llmobs.client.sync_client: the client for threads and scripts."""
 
 import inspect
 import subprocess
@@ -123,7 +123,7 @@ def test_the_default_client_comes_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLMOBS_SINK", f"jsonl:///{tmp_path}/runs.jsonl")
-    monkeypatch.setattr("llmobs.sync._default", None)
+    monkeypatch.setattr("llmobs.client.sync_client._default", None)
     with llmobs.run("run-1") as run:
         run.log_error("boom")
     llmobs.default_client().close()

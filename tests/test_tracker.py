@@ -23,14 +23,14 @@ from llmobs import (
     observe,
 )
 from llmobs.capture.operations import CommonFields, PromptCallFields
-from llmobs.client import Recording
+from llmobs.client.async_client import Recording
 from llmobs.testing import CapturedEvents
 
 
 @pytest.fixture
 def client(llmobs_events: CapturedEvents, monkeypatch: pytest.MonkeyPatch) -> llmobs.Client:
     client = llmobs.Client()
-    monkeypatch.setattr("llmobs.sync._default", client)
+    monkeypatch.setattr("llmobs.client.sync_client._default", client)
     return client
 
 

@@ -29,9 +29,15 @@ from llmobs.errors import (
 if TYPE_CHECKING:
     from llmobs.capture.operations import AgentStep, PromptCall, ToolCall
     from llmobs.capture.tracker import Tracker
-    from llmobs.client import AsyncClient
-    from llmobs.context import Run, bind_run, current_run
-    from llmobs.decorator import observe
+    from llmobs.client.async_client import AsyncClient
+    from llmobs.client.decorator import observe
+    from llmobs.client.sync_client import (
+        Client,
+        current_tracker,
+        default_client,
+        flush_on_signals,
+        run,
+    )
     from llmobs.events import (
         AgentStepEvent,
         AlertType,
@@ -54,8 +60,8 @@ if TYPE_CHECKING:
     )
     from llmobs.pipeline.statistics import DropReason, FlushReport, SinkState, Statistics
     from llmobs.policy import Drop, Stage
+    from llmobs.runtime.context import Run, bind_run, current_run
     from llmobs.settings import Settings
-    from llmobs.sync import Client, current_tracker, default_client, flush_on_signals, run
 
 __all__ = [
     "AgentStep",
@@ -125,8 +131,8 @@ _LATER = {
     "AlertType": "events",
     "AssertionFailedEvent": "events",
     "AssertionType": "events",
-    "AsyncClient": "client",
-    "Client": "sync",
+    "AsyncClient": "client.async_client",
+    "Client": "client.sync_client",
     "ClientInfo": "events",
     "DetectionMethod": "events",
     "Drop": "policy",
@@ -140,7 +146,7 @@ _LATER = {
     "PerformanceAlertEvent": "events",
     "PromptCall": "capture.operations",
     "PromptCallEvent": "events",
-    "Run": "context",
+    "Run": "runtime.context",
     "RunEvent": "events",
     "Settings": "settings",
     "Severity": "events",
@@ -152,13 +158,13 @@ _LATER = {
     "ToolCall": "capture.operations",
     "ToolCallEvent": "events",
     "Tracker": "capture.tracker",
-    "bind_run": "context",
-    "current_run": "context",
-    "current_tracker": "sync",
-    "default_client": "sync",
-    "flush_on_signals": "sync",
-    "observe": "decorator",
-    "run": "sync",
+    "bind_run": "runtime.context",
+    "current_run": "runtime.context",
+    "current_tracker": "client.sync_client",
+    "default_client": "client.sync_client",
+    "flush_on_signals": "client.sync_client",
+    "observe": "client.decorator",
+    "run": "client.sync_client",
 }
 
 

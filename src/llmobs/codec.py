@@ -1,5 +1,5 @@
 """
-Values in and out: snapshots of what callers hand over (see `llmobs.values`), and JSON that never fails.
+Values in and out: snapshots of what callers hand over (see `llmobs.recorded.values`), and JSON that never fails.
 
 The native JSON of an event is its struct, field by field, defaults left out, with ``event_type``
 as the tag. It is what the SQLite store, JSONL files, the spool and the HTTP sink's native wire speak.
@@ -31,9 +31,9 @@ from llmobs.events import (
     StepType,
     ToolCallEvent,
 )
-from llmobs.ids import new_id
-from llmobs.jsontext import clean_text, mended
-from llmobs.values import (
+from llmobs.recorded.ids import new_id
+from llmobs.recorded.jsontext import clean_text, mended
+from llmobs.recorded.values import (
     as_dict,
     readable,
     shorten,

@@ -23,7 +23,7 @@ Every exception of llmobs.
 from collections.abc import Mapping
 from typing import ClassVar
 
-from llmobs.printable import one_line
+from llmobs.recorded.printable import one_line
 
 __all__ = [
     "ConfigurationError",

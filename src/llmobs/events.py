@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 
 from msgspec import Struct
 
-from llmobs.enums import (
+from llmobs.recorded.enums import (
     AlertType,
     AssertionType,
     DetectionMethod,
@@ -24,10 +24,10 @@ from llmobs.enums import (
     Status,
     StepType,
 )
-from llmobs.jsontext import Json
-from llmobs.kinds import class_name
-from llmobs.messages import message, messages_of, text_in, tool_call_of
-from llmobs.values import snapshot, text_of
+from llmobs.recorded.jsontext import Json
+from llmobs.recorded.kinds import class_name
+from llmobs.recorded.messages import message, messages_of, text_in, tool_call_of
+from llmobs.recorded.values import snapshot, text_of
 
 __all__ = [
     "AgentStepEvent",

@@ -26,8 +26,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event
 from llmobs.policy import Drop, Judge, Rules, Stage
-from llmobs.printable import one_line
-from llmobs.values import readable
+from llmobs.recorded.printable import one_line
+from llmobs.recorded.values import readable
 
 __all__ = ["Settings", "SettingsKeywords", "refuse_unknown"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from llmobs.client import collecting
+from llmobs.client.async_client import collecting
 from llmobs.events import Event
 
 __all__ = ["CapturedEvents", "capture_events"]

@@ -12,7 +12,7 @@ from llmobs.contrib import asgi
 from llmobs.contrib._web import origin
 from llmobs.contrib.asgi import LLMObsMiddleware, Receive, Scope, Send, run_of, tracker_of
 from llmobs.events import PromptCallEvent, RunEvent, Status
-from llmobs.guard import Troubles
+from llmobs.runtime.troubles import Troubles
 from llmobs.testing import CapturedEvents
 from tests.support.asgi import Lifespan, Message, call, http_scope
 

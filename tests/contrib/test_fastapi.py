@@ -23,7 +23,7 @@ from llmobs.capture.tracker import NO_RECORDER, Tracker
 from llmobs.contrib import asgi
 from llmobs.contrib.fastapi import LLMObsMiddleware, TrackerDep, get_tracker
 from llmobs.events import PromptCallEvent, RunEvent, Status
-from llmobs.guard import Troubles
+from llmobs.runtime.troubles import Troubles
 from llmobs.testing import CapturedEvents
 
 

@@ -105,7 +105,9 @@ def test_like_calls_at_once_are_paired_each_once(
     client: Client,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("llmobs.sightings.WAIT_SECONDS", 600.0)  # a busy machine takes its time
+    monkeypatch.setattr(
+        "llmobs.capture.sightings.WAIT_SECONDS", 600.0
+    )  # a busy machine takes its time
     tracer = provider.get_tracer("openinference")
     with client_over(answering(*CHUNKS), client) as http, client.run() as run:
         spans = [tracer.start_span("OpenAI.stream_chat") for _ in range(20)]

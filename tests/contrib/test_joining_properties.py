@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from llmobs import Client, PromptCallEvent, RunEvent, joining
+from llmobs import Client, PromptCallEvent, RunEvent
+from llmobs.capture import joining
+from llmobs.capture.joining import Sighting
+from llmobs.capture.sightings import sightings
 from llmobs.capture.tracker import Tracker
-from llmobs.ids import new_id
-from llmobs.joining import Sighting
-from llmobs.sightings import sightings
+from llmobs.recorded.ids import new_id
 from tests.support.polling import eventually
 
 FIELDS = {"langchain": "request_params", "span": "metadata", "wire": "response_metadata"}
@@ -162,7 +163,7 @@ def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None
     span = Seen("span", Truth(99, "gpt-4o", 0, False), run, client)
     sightings.begin(span)
     before = sightings._held_bytes
-    monkeypatch.setattr("llmobs.sightings.MAX_WAITING_BYTES", before + 35)
+    monkeypatch.setattr("llmobs.capture.sightings.MAX_WAITING_BYTES", before + 35)
     for number in range(9):
         one = Seen("wire", Truth(number, "gpt-4o", 0, False), run, client)
         sightings.begin(one)
@@ -181,7 +182,7 @@ def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None
 def test_many_calls_at_once_are_not_all_compared(
     names: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmobs.sightings.WAIT_SECONDS", 600.0)
+    monkeypatch.setattr("llmobs.capture.sightings.WAIT_SECONDS", 600.0)
     compared = 0
 
     def counted(one: Sighting, other: Sighting) -> bool:
@@ -189,7 +190,7 @@ def test_many_calls_at_once_are_not_all_compared(
         compared += 1
         return joining.may_be_same(one, other)
 
-    for module in ("nearby", "sightings"):
+    for module in ("capture.nearby", "capture.sightings"):
         monkeypatch.setattr(f"llmobs.{module}.may_be_same", counted)
     needed = {}
     for many in (20, 80):

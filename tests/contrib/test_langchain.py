@@ -44,11 +44,11 @@ from llmobs import (
     current_tracker,
     observe,
 )
-from llmobs.context import current_frame
 from llmobs.contrib._langchain.calls import answer
 from llmobs.contrib._langchain.messages import message
 from llmobs.contrib._langchain.runs import _frames
 from llmobs.contrib.langchain import LLMObsCallbackHandler
+from llmobs.runtime.context import current_frame
 from llmobs.testing import CapturedEvents
 
 PROMPT = ChatPromptTemplate.from_messages([("system", "Be brief."), ("user", "{question}")])
@@ -496,10 +496,10 @@ def test_nothing_raises_into_the_chain(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from llmobs import guard
     from llmobs.contrib._langchain.runs import OpenRuns
+    from llmobs.runtime import troubles
 
-    guard.raise_internal_errors(False)
+    troubles.raise_internal_errors(False)
     monkeypatch.setattr(OpenRuns, "place", lambda *_: 1 / 0)
     assert (PROMPT | chat("ok")).invoke({"question": "?"}, config=using(handler)).text == "ok"
     assert "internal error while trying to record what LangChain does" in caplog.text

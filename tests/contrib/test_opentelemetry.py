@@ -19,9 +19,9 @@ from llmobs import (
     ToolCallEvent,
     current_tracker,
 )
-from llmobs.context import inside, own_traffic
 from llmobs.contrib._spans.flat import read_json, unflatten
 from llmobs.contrib.opentelemetry import LLMObsSpanProcessor, tracer_provider
+from llmobs.runtime.context import inside, own_traffic
 from llmobs.testing import CapturedEvents, capture_events
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.provider.name": "p"}

@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 
 import llmobs
-from llmobs import Client, ConfigurationError, RunEvent, Status, current_run, sync
+from llmobs import Client, ConfigurationError, RunEvent, Status, current_run
+from llmobs.client import sync_client
 from llmobs.contrib._tasks import LOST, MAX_LENGTH, TaskRuns, carry
 from llmobs.testing import CapturedEvents
 
@@ -181,7 +182,7 @@ def test_a_killed_task_is_recorded_from_outside(
 def test_a_wrong_environment_is_said_and_reaches_no_task(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sync, "_default", None)
+    monkeypatch.setattr(sync_client, "_default", None)
     monkeypatch.setenv("LLMOBS_SINK", "no-such-sink:")
     with caplog.at_level(logging.ERROR, logger="llmobs"), TaskRuns().running("task", None):
         carry()

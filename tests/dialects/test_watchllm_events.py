@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from llmobs.ids import new_id
+from llmobs.recorded.ids import new_id
 from llmobs.watchllm import (
     AgentStepEvent,
     AlertType,

@@ -474,7 +474,7 @@ def test_sanitize(run: Run, server: WatchLLMServer, watchllm: WatchLLMClient) ->
 
 @pytest.mark.row("W126")
 def test_what_is_redacted_can_be_read_and_tried() -> None:
-    from llmobs.pipeline.redaction import redact_text
+    from llmobs.redaction.redactor import redact_text
 
     assert redact_text("joe@example.com") == "[REDACTED_EMAIL]"
     assert "e-mail addresses" in (inspect.getdoc(redact_text) or "")

@@ -18,13 +18,7 @@ from example_apps.fastapi_chat.app import app
 from example_apps.fastapi_chat.demo_drive import Answered
 from example_apps.fastapi_chat.demo_proof import prove
 from example_apps.fastapi_chat.tools import calculate
-from llmobs import (
-    AgentStepEvent,
-    AssertionFailedEvent,
-    PromptCallEvent,
-    RunEvent,
-    ToolCallEvent,
-)
+from llmobs import AgentStepEvent, AssertionFailedEvent, PromptCallEvent, RunEvent, ToolCallEvent
 from llmobs.testing import CapturedEvents
 from tests.support.stores import call, run, write_store
 

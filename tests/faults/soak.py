@@ -28,7 +28,8 @@ from typing import Any
 
 from backports import zstd
 
-from llmobs import AsyncClient, guard
+from llmobs import AsyncClient
+from llmobs.runtime import troubles
 from tests.faults.cases import http_date, named_in_400
 from tests.faults.watch import balance, nothing_left, tasks, watching
 from tests.support.faultproxy import FaultProxy
@@ -293,7 +294,7 @@ def soak(seconds: float, seed: int) -> Report:
     logger.propagate = False
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # the proxy's cut connections
-    guard.raise_internal_errors(True)
+    troubles.raise_internal_errors(True)
     try:
         with ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmobs-")))
@@ -306,7 +307,7 @@ def soak(seconds: float, seed: int) -> Report:
             ):
                 report = asyncio.run(run.run(server, proxy, other))
     finally:
-        guard.raise_internal_errors(False)
+        troubles.raise_internal_errors(False)
         logger.removeHandler(lines)
         logger.propagate = True
     report.log_lines = lines.count

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import llmobs
-from llmobs.client import Recording
+from llmobs.client.async_client import Recording
 from llmobs.codec import decode
 from llmobs.pipeline.statistics import Statistics
 from llmobs.store.reader import Reader

@@ -30,8 +30,8 @@ from llmobs import AsyncClient, Client
 from llmobs.contrib.httpx import instrument
 from llmobs.contrib.langchain import LLMObsCallbackHandler
 from llmobs.contrib.opentelemetry import tracer_provider
-from llmobs.forks import ForkLock
 from llmobs.pipeline.pricing import PriceBook, Usage
+from llmobs.runtime.forks import ForkLock
 
 SECONDS = 60
 PACKAGE = os.path.dirname(llmobs.__file__)

@@ -58,7 +58,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def ctrl_c_is_the_event_loop_s(monkeypatch: pytest.MonkeyPatch) -> None:
     """As under `asyncio.run`: else Python raises KeyboardInterrupt wherever the program is."""
-    monkeypatch.setattr("llmobs.guard.signal.default_int_handler", object())
+    monkeypatch.setattr("llmobs.runtime.troubles.signal.default_int_handler", object())
 
 
 @pytest.mark.parametrize("error", STRANGE)

@@ -18,17 +18,17 @@ import llmobs
 
 ROOT = Path(__file__).parents[2]
 KNOWN = {
-    "llmobs.sync._default_lock",
-    "llmobs.guard.Troubles._lock",
+    "llmobs.client.sync_client._default_lock",
+    "llmobs.runtime.troubles.Troubles._lock",
     "llmobs.pipeline.intake.Intake._lock",
     "llmobs.pipeline.intake.Intake._room",
     "llmobs.pipeline.outbox.Outbox._lock",
-    "llmobs.sync.Client._lock",
+    "llmobs.client.sync_client.Client._lock",
     "llmobs.contrib._langchain.runs.OpenRuns._lock",
     "llmobs.contrib._spans.open.OpenSpans._lock",
     "llmobs.pipeline.pricing.PriceBook._lock",
     "llmobs.watchllm.instrumentation._lock",
-    "llmobs.forks._registry",
+    "llmobs.runtime.forks._registry",
 }
 A_TIME = 8
 """Events that the program records each time in its client, with the run's own."""
@@ -73,7 +73,7 @@ def test_before_every_line_of_ours(tmp_path: Path) -> None:
 
 
 def test_every_lock_is_re_entrant() -> None:
-    """The rule of `llmobs.forks`."""
+    """The rule of `llmobs.runtime.forks`."""
     package = Path(llmobs.__file__).parent
     offenders = []
     for path in package.rglob("*.py"):

@@ -58,7 +58,7 @@ def test_a_slow_name_holds_up_nobody(sink: str) -> None:
 DRAIN = """
     import asyncio, threading, time
     from llmobs import Client
-    from llmobs.sync import _starting
+    from llmobs.client.sync_client import _starting
     async def main():
         client = Client(sink="memory:")
         client.enabled and client.log_error("r", "boom")

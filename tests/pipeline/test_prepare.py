@@ -11,7 +11,7 @@ from llmobs import AsyncClient
 from llmobs.codec import encode
 from llmobs.contrib.httpx import RecordingTransport
 from llmobs.events import Event, PromptCallEvent
-from llmobs.guard import raise_internal_errors
+from llmobs.runtime.troubles import raise_internal_errors
 from tests.helpers import ScriptedSink, make_event
 
 pytestmark = pytest.mark.anyio

@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 
 from llmobs import AsyncClient, Client, DeliveryError
 from llmobs.errors import SinkRejectedError, SinkTooLargeError, SinkUnavailableError
-from llmobs.ids import new_id
 from llmobs.pipeline.claim import Claim
 from llmobs.pipeline.prepare import Redact
 from llmobs.pipeline.pricing import PriceBook
 from llmobs.pipeline.sink import Batch
-from llmobs.pipeline.slices import Slices
 from llmobs.pipeline.spool import LOST, Spool
+from llmobs.recorded.ids import new_id
+from llmobs.runtime.time_slices import TimeSlices
 from llmobs.settings import Settings
 from llmobs.sinks import resolve
 from tests.helpers import ScriptedSink, make_event, poll
@@ -704,7 +704,7 @@ async def test_closing_waits_for_what_is_on_its_way_to_disk(
     redact = Redact.run
     begun = anyio.Event()
 
-    async def slowly(self: Redact, entries: Any, slices: Slices) -> None:
+    async def slowly(self: Redact, entries: Any, slices: TimeSlices) -> None:
         begun.set()
         await anyio.sleep(0.1)
         await redact(self, entries, slices)

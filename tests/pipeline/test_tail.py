@@ -241,7 +241,7 @@ async def test_a_function_decides_from_the_finished_events_of_a_run() -> None:
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, GeneratorExit])
 async def test_a_function_that_fails_keeps_the_run(error: type[BaseException]) -> None:
-    from llmobs.guard import raise_internal_errors
+    from llmobs.runtime.troubles import raise_internal_errors
 
     def judge(events: Sequence[Event]) -> bool:
         raise error

@@ -12,7 +12,7 @@ import pytest
 from llmobs import AsyncClient, ErrorInfo, Status
 from llmobs.contrib.httpx import instrument
 from llmobs.events import Event
-from llmobs.pipeline.slices import Slices
+from llmobs.runtime.time_slices import TimeSlices
 from tests.helpers import ScriptedSink, make_event
 
 pytestmark = pytest.mark.anyio
@@ -246,7 +246,7 @@ async def test_what_complete_added_is_weighed_when_it_goes_back_to_the_queue() -
     intake, stages = client._pipeline.intake, client._pipeline.stages
     client.record(make_event(status=Status.SUCCESS), None, 10, False, complete)
     (entry,) = taken = intake.next_batch()
-    await stages.stages[0].run(taken, Slices())
+    await stages.stages[0].run(taken, TimeSlices())
     assert HEAVY < entry.size < 1.5 * HEAVY
     intake.requeue_all()
     assert client.statistics().queue_bytes == entry.size

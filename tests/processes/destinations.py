@@ -8,7 +8,7 @@ from pathlib import Path
 
 from backports import zstd
 
-from llmobs import semconv
+from llmobs.recorded import semconv
 from tests.sinks.test_otlp import spans_of
 from tests.support.arrivals import Arrivals
 from tests.support.kafka_handle import Kafka

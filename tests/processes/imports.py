@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 import llmobs
-from llmobs.forks import ForkLock
+from llmobs.runtime.forks import ForkLock
 
 guarded: set[int] = set()
 imports: list[tuple[bool, str]] = []

@@ -18,9 +18,9 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import llmobs
-from llmobs import forks
 from llmobs.pipeline.ownloop import OwnLoop
 from llmobs.pipeline.sink import Batch
+from llmobs.runtime import forks
 from llmobs.sinks.sqlite import SQLiteSink
 from tests.support.ledger import Ledger
 

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 import llmobs
-from llmobs import sync
+from llmobs.client import sync_client
 from llmobs.pipeline.ownloop import OwnLoop
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
@@ -80,9 +80,9 @@ def test_a_client_dropped_while_it_delivers_is_kept_by_its_thread() -> None:
     sink = ScriptedSink()
     log(llmobs.Client(sink=sink, flush_interval_seconds=60), 3)
     gc.collect()
-    sync.exit_hook.flush_all()
+    sync_client.exit_hook.flush_all()
     assert len(sink.events) == 3
-    sync.exit_hook.close_all()
+    sync_client.exit_hook.close_all()
 
 
 def test_the_store_is_written_when_no_thread_can_be_started(
@@ -154,7 +154,7 @@ def test_a_thread_that_does_not_end_is_told(
             sending.set()
             release.wait(20)  # the private loop itself
 
-    monkeypatch.setattr(sync, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(sync_client, "GRACE_SECONDS", 0.1)
     client = llmobs.Client(sink=Stuck(), shutdown_timeout=0)
     log(client, 3)
     thread = client._thread

@@ -10,7 +10,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 
 from llmobs import current_tracker
 from llmobs.capture.tracker import Tracker
-from llmobs.client import Recording
+from llmobs.client.async_client import Recording
 from llmobs.contrib.asgi import LLMObsMiddleware, tracker_of
 from llmobs.contrib.fastapi import TrackerDep
 

@@ -7,8 +7,8 @@ What they do wrong, they do with the package's own parts: only the fact under te
 import atexit
 from typing import Any
 
+from llmobs.client.sync_client import Client
 from llmobs.contrib.asgi import LLMObsMiddleware, Receive, Scope, Send
-from llmobs.sync import Client
 
 
 class WrapsTheLifespan(LLMObsMiddleware):

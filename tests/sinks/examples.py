@@ -16,7 +16,7 @@ from llmobs.events import (
     RunEvent,
     ToolCallEvent,
 )
-from llmobs.ids import new_id
+from llmobs.recorded.ids import new_id
 
 RUN = "01900000-0000-7000-8000-0000000000aa"
 TRACE = "0af7651916cd43dd8448eb211c80319c"

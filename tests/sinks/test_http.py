@@ -18,7 +18,6 @@ from backports import zstd
 
 import llmobs
 from llmobs.codec import decode
-from llmobs.context import own_traffic
 from llmobs.errors import (
     ConfigurationError,
     SinkError,
@@ -29,6 +28,7 @@ from llmobs.errors import (
     SinkUnavailableError,
 )
 from llmobs.pipeline.sink import Batch
+from llmobs.runtime.context import own_traffic
 from llmobs.sinks import resolve
 from llmobs.sinks.http import HTTPSink
 from tests.sinks.examples import every_kind, prompt_call

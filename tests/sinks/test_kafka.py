@@ -19,8 +19,8 @@ from llmobs import AsyncClient, Client
 from llmobs.codec import decode
 from llmobs.errors import SinkTooLargeError, SinkUnavailableError
 from llmobs.events import ErrorEvent, ErrorInfo, Event
-from llmobs.ids import new_id
 from llmobs.pipeline.sink import Batch
+from llmobs.recorded.ids import new_id
 from llmobs.sinks.kafka import KafkaSink
 from tests.helpers import make_event
 from tests.support.consumer import Record

@@ -12,8 +12,8 @@ from llmobs import AsyncClient
 from llmobs.codec import decode
 from llmobs.errors import SinkRejectedError
 from llmobs.events import Event, PromptCallEvent
-from llmobs.guard import raise_internal_errors
 from llmobs.pipeline.sink import Batch
+from llmobs.runtime.troubles import raise_internal_errors
 from llmobs.sinks.console import ConsoleSink
 from llmobs.sinks.jsonl import JSONLSink
 from llmobs.sinks.sqlite import SQLiteSink

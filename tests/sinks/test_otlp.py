@@ -18,7 +18,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 import llmobs
-from llmobs import semconv
 from llmobs.errors import (
     ConfigurationError,
     SinkRejectedError,
@@ -28,6 +27,7 @@ from llmobs.errors import (
 )
 from llmobs.events import ErrorEvent, ErrorInfo, Event, RunEvent
 from llmobs.pipeline.sink import Batch
+from llmobs.recorded import semconv
 from llmobs.sinks import resolve
 from llmobs.sinks.otlp import OTLPSink
 from tests.sinks.examples import RUN, SPAN, TRACE, common, every_kind, prompt_call
@@ -240,7 +240,7 @@ async def test_every_kind(server: ScriptedServer) -> None:
     assert step["gen_ai.agent.name"] == "plan"
     error, failed, _, alert = logs_of(server)
     assert (error.body.string_value, error.severity_number) == ("boom", 17)
-    assert attributes(error)["llmobs.context.path"] == "/x"
+    assert attributes(error)["llmobs.runtime.context.path"] == "/x"
     assert attributes(failed)["llmobs.assertion.expected"] == '{"a":1}'
     assert attributes(alert)["llmobs.alert.actual_value"] == 5000.5
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 import llmobs
-from llmobs import semconv
 from llmobs.errors import SinkRejectedError
 from llmobs.pipeline.sink import Batch
+from llmobs.recorded import semconv
 from llmobs.sinks.otlp import OTLPSink
 from tests.sinks.examples import SPAN, TRACE, every_kind, prompt_call
 from tests.support import otelcol

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmobs.events import ErrorInfo, PromptCallEvent
-from llmobs.ids import new_id
 from llmobs.pipeline.sanitise import sanitise
+from llmobs.recorded.ids import new_id
 from llmobs.sinks._sentinel import MAX_PROMPT_CHARS, NOTES_KEY, message_text, telemetry
 from tests.helpers import make_event
 from tests.support.sentinel import sentinel_warnings, validate_sentinel

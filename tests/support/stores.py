@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from llmobs.events import Event, PromptCallEvent, RunEvent
-from llmobs.ids import new_id
+from llmobs.recorded.ids import new_id
 from llmobs.store.writer import Writer
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

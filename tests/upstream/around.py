@@ -36,7 +36,7 @@ def _is_asgi3(app: Any) -> bool:
 def pytest_configure() -> None:
     # Suites count log records; whether the application logs more is not what is compared.
     logging.getLogger("llmobs").propagate = False
-    guard = importlib.import_module("llmobs.guard")
+    guard = importlib.import_module("llmobs.runtime.troubles")
     guard.raise_internal_errors(True)  # or an application would be served without us, and pass
     for name, patch in PATCHES.items():
         with suppress(ImportError), warnings.catch_warnings():

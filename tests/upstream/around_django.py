@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.handlers import base
 from test_sqlite import *  # noqa: F403 - Django's own settings for its suite
 
-from llmobs.guard import raise_internal_errors
+from llmobs.runtime.troubles import raise_internal_errors
 
 OURS = "llmobs.contrib.django.LLMObsMiddleware"
 LLMOBS: dict[str, Any] = {"SINK": "memory:", "RECORD_EMPTY": True}

@@ -13,10 +13,10 @@ from typing import Any, Final, TypeVar
 
 from llmobs.codec import identifier, readable, shorten, snapshot, take, texts, weigh
 from llmobs.events import ErrorInfo, Event, Status, is_failure
-from llmobs.guard import Troubles
-from llmobs.ids import new_id
-from llmobs.printable import one_line
-from llmobs.values import MAX_REPR
+from llmobs.recorded.ids import new_id
+from llmobs.recorded.printable import one_line
+from llmobs.recorded.values import MAX_REPR
+from llmobs.runtime.troubles import Troubles
 
 __all__ = [
     "OVERHEAD_BYTES",

@@ -11,9 +11,9 @@ from typing import Any, Never
 from llmobs.capture.log import ErrorLike, Log, Unopened
 from llmobs.capture.run import Recorder
 from llmobs.codec import identifier
-from llmobs.context import innermost_frame
 from llmobs.events import AlertType, AssertionType, DetectionMethod, Severity, Status, StepType
-from llmobs.ids import new_id
+from llmobs.recorded.ids import new_id
+from llmobs.runtime.context import innermost_frame
 
 __all__ = ["LogByRun"]
 

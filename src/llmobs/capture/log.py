@@ -34,8 +34,8 @@ from llmobs.events import (
     ToolCallEvent,
     is_failure,
 )
-from llmobs.ids import new_id
 from llmobs.pipeline.intake import Complete
+from llmobs.recorded.ids import new_id
 
 __all__ = ["ErrorLike", "Log", "Unopened"]
 

@@ -7,16 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
-from llmobs import joining
+from llmobs.capture import joining
 from llmobs.capture.building import as_given, build
+from llmobs.capture.joining import Sighting
 from llmobs.capture.log import Log
+from llmobs.capture.sightings import sightings
 from llmobs.codec import snapshot
-from llmobs.context import Frame, current_frame, innermost_frame, inside, leave_operation, set_frame
 from llmobs.events import AgentStepEvent, PromptCallEvent, Status, ToolCallEvent
-from llmobs.ids import new_id
-from llmobs.joining import Sighting
-from llmobs.messages import text_in
-from llmobs.sightings import sightings
+from llmobs.recorded.ids import new_id
+from llmobs.recorded.messages import text_in
+from llmobs.runtime.context import (
+    Frame,
+    current_frame,
+    innermost_frame,
+    inside,
+    leave_operation,
+    set_frame,
+)
 
 __all__ = [
     "AgentStep",
@@ -161,7 +168,7 @@ class PromptCall(Operation):
     """One call of a model. Fill in the answer with :meth:`finish`, or by setting attributes."""
 
     door = "block"
-    """Who tells of it; see `llmobs.joining.Sighting`."""
+    """Who tells of it; see `llmobs.capture.joining.Sighting`."""
     on_cancelled: Callable[[], object] | None = None
     """Called when another door saw it cancelled, for doors that may never be told of its end."""
     _sighting: Sighting | None = None
@@ -265,7 +272,7 @@ class SeveralCalls:
     """
     A frame around several calls made at once, for a door that cannot tell which is which.
 
-    What another door sees of them is not inside one of them: `llmobs.sightings` finds out which.
+    What another door sees of them is not inside one of them: `llmobs.capture.sightings` finds out which.
     """
 
     is_run = False

@@ -4,10 +4,10 @@ from typing import Any, Final, Protocol
 
 from llmobs.capture.building import OVERHEAD_BYTES, weigh_common, weigh_texts
 from llmobs.codec import take, texts
-from llmobs.context import Run, current_frame, innermost_frame, inside
 from llmobs.events import Event
 from llmobs.pipeline.intake import Complete
 from llmobs.pipeline.statistics import DropReason
+from llmobs.runtime.context import Run, current_frame, innermost_frame, inside
 
 __all__ = ["NO_RECORDER", "RecordedRun", "Recorder"]
 
@@ -33,7 +33,7 @@ class Recorder(Protocol):
         """Count *event* as dropped."""
 
     def expect(self) -> None:
-        """Look after what waits in `llmobs.sightings` for the end of a call."""
+        """Look after what waits in `llmobs.capture.sightings` for the end of a call."""
 
 
 class _NoRecorder:

@@ -21,11 +21,11 @@ from llmobs.capture.operations import (
     status_of,
 )
 from llmobs.capture.run import NO_RECORDER, Recorder
+from llmobs.capture.sightings import sightings
 from llmobs.codec import snapshot
-from llmobs.context import Entry
 from llmobs.events import ErrorInfo, RunEvent, StepType
-from llmobs.ids import new_id
-from llmobs.sightings import sightings
+from llmobs.recorded.ids import new_id
+from llmobs.runtime.context import Entry
 
 __all__ = ["NO_RECORDER", "ErrorLike", "Recorder", "Tracker"]
 

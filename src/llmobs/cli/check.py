@@ -15,10 +15,10 @@ from rich.text import Text
 from llmobs.cli.options import json_option
 from llmobs.cli.output import ExitCode, console, notes, write_json
 from llmobs.cli.text import duration, visible
-from llmobs.client import AsyncClient
+from llmobs.client.async_client import AsyncClient
 from llmobs.errors import ConfigurationError, DeliveryError, SinkUnavailableError
 from llmobs.events import PromptCallEvent
-from llmobs.ids import new_id
+from llmobs.recorded.ids import new_id
 from llmobs.settings import Settings
 from llmobs.sinks import resolve, safe_url
 from llmobs.sinks.jsonl import JSONLSink

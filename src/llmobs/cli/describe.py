@@ -17,8 +17,8 @@ from llmobs.events import (
     RunEvent,
     ToolCallEvent,
 )
-from llmobs.jsontext import json_text
-from llmobs.messages import conversation, messages_of, said_in, tool_call_of
+from llmobs.recorded.jsontext import json_text
+from llmobs.recorded.messages import conversation, messages_of, said_in, tool_call_of
 
 __all__ = [
     "answer_of",

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from llmobs.capture.sightings import refuse_duplicate
 from llmobs.capture.tracker import Tracker
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, ToolCallEvent
-from llmobs.ids import new_id
-from llmobs.sightings import refuse_duplicate
+from llmobs.recorded.ids import new_id
 
 __all__ = ["count_duplicate"]
 

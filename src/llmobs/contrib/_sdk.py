@@ -9,10 +9,10 @@ import functools
 import weakref
 from typing import Any, Final
 
-from llmobs.client import Recording
+from llmobs.client.async_client import Recording
 from llmobs.contrib import httpx
 from llmobs.contrib._wire.call import CaptureContent
-from llmobs.guard import internal_errors
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["Sdk"]
 

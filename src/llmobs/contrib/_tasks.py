@@ -17,15 +17,15 @@ import msgspec
 
 from llmobs.capture.run import NO_RECORDER, Recorder
 from llmobs.capture.tracker import Tracker
-from llmobs.client import Recording
+from llmobs.client.async_client import Recording
+from llmobs.client.process_exit import exit_hook
+from llmobs.client.sync_client import default_client
 from llmobs.codec import identifier
-from llmobs.context import Frame, current_frame, current_run, set_frame
 from llmobs.errors import ConfigurationError
-from llmobs.exits import exit_hook
-from llmobs.guard import Troubles, internal_errors
-from llmobs.ids import new_id, parse_traceparent
-from llmobs.printable import printable
-from llmobs.sync import default_client
+from llmobs.recorded.ids import new_id, parse_traceparent
+from llmobs.recorded.printable import printable
+from llmobs.runtime.context import Frame, current_frame, current_run, set_frame
+from llmobs.runtime.troubles import Troubles, internal_errors
 
 __all__ = ["ARGUMENT", "CARRIER", "TaskRuns", "carry", "deliver"]
 

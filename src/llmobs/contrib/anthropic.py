@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, overload
 
-from llmobs.client import Recording
+from llmobs.client.async_client import Recording
 from llmobs.contrib._sdk import Sdk
 from llmobs.contrib._wire.call import CaptureContent
 

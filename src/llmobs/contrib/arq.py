@@ -24,9 +24,9 @@ from typing import Any
 
 from arq.worker import Retry, func
 
-from llmobs.client import Recording
+from llmobs.client.async_client import Recording
 from llmobs.contrib._tasks import CARRIER, TaskRuns, carry
-from llmobs.guard import internal_errors
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["instrument", "job_serializer"]
 

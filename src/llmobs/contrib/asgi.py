@@ -12,8 +12,8 @@ from contextvars import ContextVar
 from typing import Any, Final, Unpack
 
 from llmobs.capture.tracker import NO_RECORDER, Tracker
-from llmobs.client import AsyncClient, Recording
-from llmobs.context import current_frame, set_frame
+from llmobs.client.async_client import AsyncClient, Recording
+from llmobs.client.sync_client import Client
 from llmobs.contrib._asgi.connection import Connection
 from llmobs.contrib._asgi.lifespan import in_thread, refuse, run_lifespan
 from llmobs.contrib._asgi.protocol import ASGIApp, Message, Receive, Scope, Send, headers_of
@@ -22,11 +22,11 @@ from llmobs.contrib._web.options import Exclusions, Trust, header_of, switch_of,
 from llmobs.contrib._web.origin import Origin
 from llmobs.contrib._web.unattended import FAILED_SECONDS, UnattendedClient
 from llmobs.errors import ConfigurationError
-from llmobs.forks import ForkLock
-from llmobs.guard import Troubles, internal_errors
 from llmobs.pipeline.wakeup import inside_event_loop
+from llmobs.runtime.context import current_frame, set_frame
+from llmobs.runtime.forks import ForkLock
+from llmobs.runtime.troubles import Troubles, internal_errors
 from llmobs.settings import Settings, SettingsKeywords, refuse_unknown
-from llmobs.sync import Client
 
 __all__ = [
     "ASGIApp",

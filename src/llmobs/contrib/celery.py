@@ -22,9 +22,9 @@ from celery.exceptions import (  # type: ignore[import-untyped]
     WorkerLostError,
 )
 
-from llmobs.client import Recording
+from llmobs.client.async_client import Recording
 from llmobs.contrib._tasks import CARRIER, TaskRuns, carry
-from llmobs.guard import internal_errors
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["instrument", "uninstrument"]
 

@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from llmobs.contrib._tasks import ARGUMENT, TaskRuns, carry
-from llmobs.guard import internal_errors
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["LLMObsBackend", "TaskRuns"]
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from dramatiq.middleware import Middleware
 
-from llmobs.client import Recording
+from llmobs.client.async_client import Recording
 from llmobs.contrib._tasks import CARRIER, TaskRuns, carry
-from llmobs.guard import internal_errors
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["LLMObsMiddleware"]
 

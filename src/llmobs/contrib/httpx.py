@@ -16,7 +16,7 @@ import sys
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from llmobs.client import Recording
+from llmobs.client.async_client import Recording
 from llmobs.contrib._wire.call import CAPTURE_HEADER, Call, CaptureContent, Options, begin
 from llmobs.contrib._wire.ending import Ending
 from llmobs.contrib._wire.filter import (

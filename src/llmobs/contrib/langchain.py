@@ -23,8 +23,7 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 
 from llmobs.capture.operations import AgentStep, PromptCall, SeveralCalls, ToolCall
-from llmobs.client import Recording
-from llmobs.context import current_frame, set_frame
+from llmobs.client.async_client import Recording
 from llmobs.contrib._duplicate import count_duplicate
 from llmobs.contrib._langchain import calls
 from llmobs.contrib._langchain import messages as reading
@@ -37,7 +36,8 @@ from llmobs.events import (
     StepType,
     ToolCallEvent,
 )
-from llmobs.guard import internal_errors
+from llmobs.runtime.context import current_frame, set_frame
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["LLMObsCallbackHandler"]
 

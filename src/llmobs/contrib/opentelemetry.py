@@ -26,18 +26,18 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
+from llmobs.capture.sightings import sightings, watchers
 from llmobs.capture.tracker import Tracker
-from llmobs.client import Recording
-from llmobs.context import Frame, inside, own_traffic
+from llmobs.client.async_client import Recording
+from llmobs.client.sync_client import default_client
 from llmobs.contrib._duplicate import count_duplicate
 from llmobs.contrib._spans.events import event_of
 from llmobs.contrib._spans.kinds import Kind
 from llmobs.contrib._spans.limits import NO_LIMITS, Whole, losses, salvaged_kind
 from llmobs.contrib._spans.open import MAX_OPEN, OpenSpan, OpenSpans, SpanSighting
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, ToolCallEvent
-from llmobs.guard import internal_errors
-from llmobs.sightings import sightings, watchers
-from llmobs.sync import default_client
+from llmobs.runtime.context import Frame, inside, own_traffic
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["LLMObsSpanProcessor", "tracer_provider"]
 

@@ -20,9 +20,9 @@ from procrastinate import App, JobContext
 from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 
-from llmobs.client import Recording
+from llmobs.client.async_client import Recording
 from llmobs.contrib._tasks import ARGUMENT, TaskRuns, carry
-from llmobs.guard import internal_errors
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["instrument"]
 

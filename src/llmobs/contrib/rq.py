@@ -21,7 +21,7 @@ from rq.job import Job
 from rq.worker import SimpleWorker, Worker
 
 from llmobs.contrib._tasks import CARRIER, TaskRuns, carry, deliver
-from llmobs.guard import internal_errors
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["LLMObsJob", "LLMObsSimpleWorker", "LLMObsWorker", "TaskRuns"]
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from taskiq.abc.middleware import TaskiqMiddleware
 from taskiq.exceptions import NoResultError
 
-from llmobs.client import Recording
+from llmobs.client.async_client import Recording
 from llmobs.contrib._tasks import CARRIER, TaskRuns, carry
-from llmobs.guard import internal_errors
+from llmobs.runtime.troubles import internal_errors
 
 if TYPE_CHECKING:
     from taskiq.message import TaskiqMessage

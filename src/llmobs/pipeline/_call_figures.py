@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from llmobs.codec import readable
 from llmobs.events import PromptCallEvent
-from llmobs.providers import provider_name
+from llmobs.recorded.providers import provider_name
 
 __all__ = ["mend_figures"]
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmobs.providers import SELF_HOSTED, is_private, provider_name, provider_of_host
+from llmobs.recorded.providers import SELF_HOSTED, is_private, provider_name, provider_of_host
 
 if TYPE_CHECKING:
     from genai_prices.types import Provider

@@ -18,9 +18,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmobs.forks import ForkLock
 from llmobs.pipeline._price_names import candidates
 from llmobs.pipeline._usage import Usage
+from llmobs.runtime.forks import ForkLock
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot

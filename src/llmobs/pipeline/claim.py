@@ -16,7 +16,7 @@ import msgspec
 
 from llmobs.codec import decode
 from llmobs.events import Event
-from llmobs.pipeline.slices import gently
+from llmobs.runtime.time_slices import gently
 
 try:
     import fcntl as _fcntl

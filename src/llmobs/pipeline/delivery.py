@@ -17,12 +17,12 @@ from llmobs.errors import (
     SinkUnavailableError,
 )
 from llmobs.events import Event
-from llmobs.guard import Troubles, comes_from_outside, contain
 from llmobs.pipeline.outbox import Entry
 from llmobs.pipeline.shorten import shorten, size_of
 from llmobs.pipeline.sink import Batch, Sink
 from llmobs.pipeline.statistics import DropReason
-from llmobs.printable import one_line
+from llmobs.recorded.printable import one_line
+from llmobs.runtime.troubles import Troubles, comes_from_outside, contain
 
 __all__ = ["CLOSE_SECONDS", "Acknowledge", "Delivery", "SinkCrashError"]
 

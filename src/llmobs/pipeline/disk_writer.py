@@ -13,13 +13,13 @@ from typing import Any, Final, TypeVar
 import anyio
 
 from llmobs.events import Event
-from llmobs.guard import Troubles, foreign_code
 from llmobs.pipeline.claim import Claim
 from llmobs.pipeline.outbox import Entry, Outbox
 from llmobs.pipeline.spool import DELIVERED, LOST, BatchTooLargeError, Evicted, Spool
 from llmobs.pipeline.statistics import DropReason
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.pipeline.wakeup import Wakeup
+from llmobs.runtime.troubles import Troubles, foreign_code
 
 __all__ = ["DiskWriter"]
 

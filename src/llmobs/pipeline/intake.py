@@ -12,13 +12,13 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from llmobs.context import Run
 from llmobs.events import Event
 from llmobs.pipeline.outbox import Done, Outbox, Outcome, tell
 from llmobs.pipeline.outbox import Entry as OutboxEntry
 from llmobs.pipeline.statistics import DropReason
 from llmobs.pipeline.waiting import Line
 from llmobs.pipeline.wakeup import inside_event_loop
+from llmobs.runtime.context import Run
 
 __all__ = ["Complete", "Entry", "Intake", "Overflow"]
 
@@ -183,7 +183,7 @@ class Intake:
         return True
 
     def _wait_for_room(self, entry: Entry) -> None:
-        self._lock.release()  # starting the stages takes another lock: see `llmobs.forks`
+        self._lock.release()  # starting the stages takes another lock: see `llmobs.runtime.forks`
         try:
             self.wake()
         finally:

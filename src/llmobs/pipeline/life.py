@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import anyio
 import anyio.lowlevel
 
-from llmobs.guard import foreign_code
 from llmobs.pipeline.wakeup import start_task
+from llmobs.runtime.troubles import foreign_code
 
 __all__ = ["Life", "Stopping"]
 

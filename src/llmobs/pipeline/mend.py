@@ -17,7 +17,7 @@ import msgspec
 from llmobs.codec import fields_of, identifier
 from llmobs.errors import SinkRejectedError
 from llmobs.events import ErrorInfo, Event
-from llmobs.pipeline.slices import in_slices
+from llmobs.runtime.time_slices import in_slices
 
 __all__ = ["mend", "refuse_unwritten", "write_all", "write_or_mend"]
 

@@ -11,15 +11,15 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from llmobs.codec import AnyEvent, fields_of, weigh
-from llmobs.context import Run
 from llmobs.events import ClientInfo, ErrorInfo, Event, PromptCallEvent, RunEvent
-from llmobs.guard import contain, foreign_call, foreign_code
 from llmobs.pipeline.intake import Entry
 from llmobs.pipeline.mend import mend
-from llmobs.pipeline.redaction import Redactor
 from llmobs.pipeline.sanitise import sanitise
-from llmobs.pipeline.slices import Slices, Steps
 from llmobs.pipeline.stages import Steadily
+from llmobs.redaction.redactor import Redactor
+from llmobs.runtime.context import Run
+from llmobs.runtime.time_slices import Steps, TimeSlices
+from llmobs.runtime.troubles import contain, foreign_call, foreign_code
 
 __all__ = ["Complete", "Identity", "Price", "Pricer", "Redact", "strip_content"]
 
@@ -198,7 +198,7 @@ class Price(Steadily):
             with foreign_call("load the price table"):
                 self._pricer.load_now()
 
-    async def run(self, entries: Sequence[Entry], slices: Slices) -> None:
+    async def run(self, entries: Sequence[Entry], slices: TimeSlices) -> None:
         """See `Stage`."""
         if self._pricer is not None and any(self._pricer.wants(e.event) for e in entries):
             await self.warm_up()

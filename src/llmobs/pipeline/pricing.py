@@ -16,10 +16,10 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from llmobs.forks import ForkLock
-from llmobs.guard import Troubles
 from llmobs.pipeline._price_table import Inquiry, PriceTable, listed
 from llmobs.pipeline._usage import Usage
+from llmobs.runtime.forks import ForkLock
+from llmobs.runtime.troubles import Troubles
 
 __all__ = ["Cost", "Price", "PriceBook", "Usage", "load_prices"]
 

@@ -29,11 +29,11 @@ import msgspec
 from llmobs.codec import encode
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event
-from llmobs.ids import new_id
-from llmobs.paths import check_directory, say_if_open, say_if_shared
 from llmobs.pipeline.claim import HAS_LOCKS, Claim, NewerBatchError, lock, unlock
 from llmobs.pipeline.sink import Sink
-from llmobs.pipeline.slices import gently
+from llmobs.recorded.ids import new_id
+from llmobs.runtime.paths import check_directory, say_if_open, say_if_shared
+from llmobs.runtime.time_slices import gently
 
 __all__ = [
     "DELIVERED",

@@ -13,12 +13,12 @@ from typing import Final, Protocol
 
 import anyio
 
-from llmobs.guard import foreign_code
 from llmobs.pipeline.intake import Entry, Intake
-from llmobs.pipeline.slices import Slices, Steps, finish
 from llmobs.pipeline.statistics import DropReason
 from llmobs.pipeline.tail import TailSampler
 from llmobs.pipeline.wakeup import Wakeup
+from llmobs.runtime.time_slices import Steps, TimeSlices, finish
+from llmobs.runtime.troubles import foreign_code
 
 __all__ = ["Stage", "Stages", "Steadily"]
 
@@ -29,7 +29,7 @@ AFTER_BUG_SECONDS: Final = 1.0
 class Stage(Protocol):
     """Does one thing to events: may change one, or ask to drop it (`Entry.drop`)."""
 
-    async def run(self, entries: Sequence[Entry], slices: Slices) -> None:
+    async def run(self, entries: Sequence[Entry], slices: TimeSlices) -> None:
         """
         Do it to each of *entries*, which have passed the stages before, and count up its `Entry.stage`.
 
@@ -50,7 +50,7 @@ class Steadily(Stage):
     def steps(self, entry: Entry) -> Steps[None]:
         """Do it to *entry*, in steps of some 0.1 ms; what foreign code raises stays inside."""
 
-    async def run(self, entries: Sequence[Entry], slices: Slices) -> None:
+    async def run(self, entries: Sequence[Entry], slices: TimeSlices) -> None:
         """See `Stage`."""
         for entry in entries:
             steps = self.steps(entry)
@@ -213,7 +213,7 @@ class Stages:
         self._announce_flushes()
 
     async def _pass_through(self, entries: Sequence[Entry]) -> None:
-        slices = Slices()
+        slices = TimeSlices()
         for number, stage in enumerate(self.stages):
             due = [e for e in entries if e.stage == number and e.drop is None]
             if due:

@@ -13,12 +13,12 @@ from typing import Final
 from msgspec import Struct
 
 from llmobs.events import Event, RunEvent
-from llmobs.guard import Troubles, foreign_call
 from llmobs.pipeline.intake import Entry
 from llmobs.pipeline.sampling import is_sampled
 from llmobs.pipeline.statistics import DropReason
 from llmobs.pipeline.user_code import UserCode
 from llmobs.policy import Judge, Rules
+from llmobs.runtime.troubles import Troubles, foreign_call
 
 __all__ = ["TailSampler"]
 

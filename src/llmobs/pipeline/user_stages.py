@@ -5,16 +5,16 @@ from typing import Any
 
 from llmobs.codec import AnyEvent, weigh
 from llmobs.events import ErrorInfo, Event
-from llmobs.guard import Troubles, comes_from_outside
 from llmobs.pipeline.intake import Entry
 from llmobs.pipeline.prepare import OVERHEAD_BYTES, Redact
 from llmobs.pipeline.sanitise import sanitise
-from llmobs.pipeline.slices import Slices, finish, gently
 from llmobs.pipeline.statistics import DropReason
 from llmobs.pipeline.user_code import UserCode
 from llmobs.policy import Drop
-from llmobs.printable import one_line
-from llmobs.values import snapshot
+from llmobs.recorded.printable import one_line
+from llmobs.recorded.values import snapshot
+from llmobs.runtime.time_slices import TimeSlices, finish, gently
+from llmobs.runtime.troubles import Troubles, comes_from_outside
 
 __all__ = ["UserStage"]
 
@@ -53,7 +53,7 @@ class UserStage:
         self._troubles = troubles
         self._name = one_line(getattr(function, "__qualname__", type(function).__name__))[:100]
 
-    async def run(self, entries: Sequence[Entry], slices: Slices) -> None:
+    async def run(self, entries: Sequence[Entry], slices: TimeSlices) -> None:
         """See `llmobs.pipeline.stages.Stage`."""
         results: list[Any] = []
         events = [entry.event for entry in entries]

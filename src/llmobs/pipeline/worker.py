@@ -13,13 +13,13 @@ import anyio
 
 from llmobs.errors import LLMObsError, SinkError
 from llmobs.events import Event
-from llmobs.guard import Troubles, foreign_code
 from llmobs.pipeline.delivery import Delivery, SinkCrashError
 from llmobs.pipeline.disk_writer import DiskWriter
 from llmobs.pipeline.health import Health
 from llmobs.pipeline.outbox import Entry, Outbox
 from llmobs.pipeline.statistics import DropReason, SinkState
 from llmobs.pipeline.wakeup import Wakeup
+from llmobs.runtime.troubles import Troubles, foreign_code
 
 __all__ = ["LAST_WRITE_SECONDS", "Worker"]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, Self
 
 from llmobs.capture.building import OVERHEAD_BYTES
+from llmobs.client.sync_client import Client
 from llmobs.codec import weigh
 from llmobs.errors import ConfigurationError as LLMObsConfigurationError
 from llmobs.errors import DeliveryError, LLMObsError, SinkRejectedError, SinkUnauthorizedError
@@ -22,7 +23,6 @@ from llmobs.sentinel.exceptions import (
     ValidationError,
 )
 from llmobs.sinks.kafka import KafkaSink
-from llmobs.sync import Client
 
 __all__ = ["Delivery", "Receipt", "SentinelSink", "track_event"]
 

@@ -22,8 +22,8 @@ from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from llmobs.errors import ConfigurationError
-from llmobs.paths import say_if_relative
 from llmobs.pipeline.sink import Batch, Sink
+from llmobs.runtime.paths import say_if_relative
 
 __all__ = [
     "Batch",

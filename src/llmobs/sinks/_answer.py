@@ -17,7 +17,7 @@ from llmobs.errors import (
     SinkUnavailableError,
 )
 from llmobs.events import Event
-from llmobs.printable import one_line
+from llmobs.recorded.printable import one_line
 
 __all__ = [
     "MAX_WORDS",

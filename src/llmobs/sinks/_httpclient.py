@@ -17,8 +17,8 @@ from urllib.parse import urljoin, urlsplit
 import anyio
 import httpx2
 
-from llmobs.context import own_traffic
 from llmobs.errors import ConfigurationError, SinkMisconfiguredError, SinkUnavailableError
+from llmobs.runtime.context import own_traffic
 from llmobs.sinks._answer import MAX_WORDS, HTTPAnswer
 
 __all__ = ["HTTPClient"]

@@ -18,9 +18,9 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ScopeLogs
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 
-from llmobs import semconv as names
 from llmobs.codec import clean_text, encode
 from llmobs.events import ErrorInfo, Event
+from llmobs.recorded import semconv as names
 from llmobs.sinks._otlp_records import Record, to_record
 
 __all__ = ["LogRequest", "TraceRequest", "read_refusal", "read_status"]

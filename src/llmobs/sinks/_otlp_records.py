@@ -1,7 +1,7 @@
 """
 Events as OpenTelemetry sees them: spans for what takes time, log events for what happens.
 
-Free of protobuf. Names follow the GenAI conventions (`llmobs.semconv`); content is written if it
+Free of protobuf. Names follow the GenAI conventions (`llmobs.recorded.semconv`); content is written if it
 is there: whether it is, ``capture_content`` and redaction decided before.
 """
 
@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from llmobs import semconv as names
 from llmobs.codec import encode
 from llmobs.events import (
     AgentStepEvent,
@@ -28,8 +27,9 @@ from llmobs.events import (
     Severity,
     ToolCallEvent,
 )
-from llmobs.jsontext import Json
-from llmobs.messages import conversation, message, messages_of, text_part
+from llmobs.recorded import semconv as names
+from llmobs.recorded.jsontext import Json
+from llmobs.recorded.messages import conversation, message, messages_of, text_part
 
 __all__ = ["Record", "SpanIds", "is_log", "span_id_of", "span_ids", "to_record"]
 

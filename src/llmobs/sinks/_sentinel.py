@@ -17,7 +17,7 @@ import msgspec
 
 from llmobs.codec import clean_text, encode
 from llmobs.events import Event, PromptCallEvent, Status, plain
-from llmobs.messages import conversation, message_of, said_in
+from llmobs.recorded.messages import conversation, message_of, said_in
 
 __all__ = ["MAX_PROMPT_CHARS", "NOTES_KEY", "Message", "message_text", "native", "telemetry"]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from llmobs.codec import encode
-from llmobs.jsontext import Json
-from llmobs.messages import tool_call_of
+from llmobs.recorded.jsontext import Json
+from llmobs.recorded.messages import tool_call_of
 
 __all__ = ["STATUSES", "count", "is_share", "mapping", "measure", "one_of", "text", "tool_calls"]
 

@@ -15,7 +15,7 @@ from llmobs.events import (
 )
 from llmobs.pipeline.mend import write_or_mend
 from llmobs.pipeline.sink import Batch
-from llmobs.printable import printable
+from llmobs.recorded.printable import printable
 
 __all__ = ["ConsoleSink", "describe"]
 

@@ -8,10 +8,10 @@ from typing import Any, Final, Self
 
 from llmobs.codec import encode
 from llmobs.errors import SinkUnavailableError
-from llmobs.paths import check_file, create, say_if_open
 from llmobs.pipeline.mend import refuse_unwritten, write_all
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
+from llmobs.runtime.paths import check_file, create, say_if_open
 from llmobs.sinks import parse_options, path_of
 
 try:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 import anyio
 
 from llmobs.errors import SinkRejectedError, SinkUnavailableError
-from llmobs.forks import ForkLock
 from llmobs.pipeline.sink import Batch
+from llmobs.runtime.forks import ForkLock
 from llmobs.sinks._kafkaconfig import DEFAULT_TOPIC, KafkaConfig, KafkaOptions, options_of_url
 from llmobs.sinks._kafkaledger import Ledger, Overheard, listen
 from llmobs.sinks._loopthread import CurrentLoop, LoopThread

@@ -10,8 +10,8 @@ from llmobs.errors import ConfigurationError, MissingExtraError, SinkRejectedErr
 from llmobs.events import Event
 from llmobs.pipeline.mend import write_all
 from llmobs.pipeline.sink import Batch
-from llmobs.pipeline.slices import in_slices
-from llmobs.printable import one_line
+from llmobs.recorded.printable import one_line
+from llmobs.runtime.time_slices import in_slices
 from llmobs.sinks import parse_options
 from llmobs.sinks._answer import MAX_WORDS, HTTPAnswer, error_for, refuse_some
 from llmobs.sinks._compress import Compression, compressor_for

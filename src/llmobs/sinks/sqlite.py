@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from llmobs.errors import ConfigurationError, LLMObsError
-from llmobs.guard import Troubles
-from llmobs.paths import check_directory, check_file
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
+from llmobs.runtime.paths import check_directory, check_file
+from llmobs.runtime.troubles import Troubles
 from llmobs.sinks import parse_options, path_of
 from llmobs.store.engine import WritesStore
 from llmobs.store.records import Keep

@@ -11,7 +11,7 @@ from llmobs.errors import (
     StoreCorruptError,
     StoreNotFoundError,
 )
-from llmobs.paths import create, say_if_open
+from llmobs.runtime.paths import create, say_if_open
 from llmobs.store.schema import check_version, migrate, show_as_current
 from llmobs.store.values import decode_text
 

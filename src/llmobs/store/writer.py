@@ -11,9 +11,9 @@ from typing import Final, NamedTuple, Self, TypeVar
 
 from llmobs.errors import LLMObsError, SinkRejectedError, StoreCorruptError
 from llmobs.events import Event
-from llmobs.forks import ForkLock
-from llmobs.guard import Troubles
 from llmobs.pipeline.mend import write_or_mend
+from llmobs.runtime.forks import ForkLock
+from llmobs.runtime.troubles import Troubles
 from llmobs.store.connect import connect_writer, explain, is_about_values
 from llmobs.store.insert import Inserted, add_up, insert, prepared, probe
 from llmobs.store.records import Keep

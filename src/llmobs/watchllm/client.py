@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Final, Self
 import anyio.lowlevel
 
 from llmobs.capture.log import ErrorLike, Log
+from llmobs.client.sync_client import Client
 from llmobs.codec import text_of
-from llmobs.context import Run
 from llmobs.errors import ConfigurationError
 from llmobs.events import (
     AssertionType,
@@ -27,8 +27,8 @@ from llmobs.events import (
 from llmobs.pipeline.intake import Complete
 from llmobs.pipeline.outbox import Done
 from llmobs.pipeline.statistics import FlushReport
+from llmobs.runtime.context import Run
 from llmobs.sinks import safe_url
-from llmobs.sync import Client
 from llmobs.watchllm.sink import LoggingHTTPSink
 
 __all__ = ["EventType", "Severity", "Status", "StepType", "WatchLLMClient", "init"]

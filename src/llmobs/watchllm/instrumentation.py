@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from llmobs.capture.tracker import NO_RECORDER, Tracker
 from llmobs.codec import texts
-from llmobs.context import Entry, current_frame, current_run
-from llmobs.forks import ForkLock
-from llmobs.ids import new_id
+from llmobs.recorded.ids import new_id
+from llmobs.runtime.context import Entry, current_frame, current_run
+from llmobs.runtime.forks import ForkLock
 from llmobs.watchllm.client import WatchLLMClient
 from llmobs.watchllm.costs import MODEL_PRICING, calculate_cost
 

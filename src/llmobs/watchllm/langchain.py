@@ -7,14 +7,14 @@ from uuid import UUID
 import msgspec
 
 from llmobs.capture.tracker import Tracker
-from llmobs.client import Recording
-from llmobs.context import Run
+from llmobs.client.async_client import Recording
 from llmobs.contrib._langchain.runs import Place
 from llmobs.contrib.langchain import LLMObsCallbackHandler
 from llmobs.events import Event
-from llmobs.ids import new_id
 from llmobs.pipeline.intake import Complete
 from llmobs.pipeline.statistics import DropReason
+from llmobs.recorded.ids import new_id
+from llmobs.runtime.context import Run
 
 __all__ = ["WatchLLMCallbackHandler", "create_callback_handler"]
 

@@ -6,8 +6,8 @@ import openai
 import pytest
 
 from llmobs import Client, PromptCallEvent, RunEvent
+from llmobs.capture.sightings import sightings
 from llmobs.contrib import openai as openai_door
-from llmobs.sightings import sightings
 from llmobs.testing import CapturedEvents
 
 

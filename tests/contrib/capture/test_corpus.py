@@ -12,7 +12,7 @@ import pytest
 
 from llmobs import Client, PromptCallEvent
 from llmobs.contrib.httpx import RecordingTransport
-from llmobs.providers import NAMES, provider_name
+from llmobs.recorded.providers import NAMES, provider_name
 from llmobs.testing import capture_events
 from tests.contrib.corpus import Case, js
 from tests.contrib.corpus.all import CASES, KINDS, table

@@ -11,10 +11,10 @@ import openai
 import pytest
 
 from llmobs import Client, PromptCallEvent
+from llmobs.capture.sightings import sightings
 from llmobs.contrib import httpx as door
 from llmobs.contrib import openai as openai_door
 from llmobs.contrib.httpx import RecordingTransport
-from llmobs.sightings import sightings
 from llmobs.sinks.memory import MemorySink
 from llmobs.testing import CapturedEvents
 from tests.contrib.corpus import js, sse

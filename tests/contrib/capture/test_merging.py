@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from llmobs.contrib._wire import anthropic_messages, openai_chat, openai_responses
 from llmobs.contrib._wire.wire import StreamEvent, Wire
-from llmobs.pipeline.slices import finish
+from llmobs.runtime.time_slices import finish
 
 Json = dict[str, Any]
 Split = Callable[[str], list[str]]

@@ -10,9 +10,10 @@ import httpx
 import httpx2
 import pytest
 
-from llmobs import Client, PromptCallEvent, Status, StepType, guard
+from llmobs import Client, PromptCallEvent, Status, StepType
 from llmobs.contrib import httpx as door
 from llmobs.contrib._wire import call as wire_call
+from llmobs.runtime import troubles
 from llmobs.testing import CapturedEvents
 from tests.contrib.corpus import js, sse
 
@@ -201,8 +202,8 @@ def test_our_errors_never_reach_the_host(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    guard.raise_internal_errors(False)
-    monkeypatch.setattr(guard, "_troubles", guard.Troubles())  # else the same words come once
+    troubles.raise_internal_errors(False)
+    monkeypatch.setattr(troubles, "_troubles", troubles.Troubles())  # else the same words come once
 
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(f"our own fault in {where}")

@@ -15,7 +15,7 @@ from llmobs.contrib.django import asgi
 from llmobs.contrib.django.project import current_project
 from llmobs.errors import ConfigurationError
 from llmobs.events import RunEvent
-from llmobs.guard import Troubles
+from llmobs.runtime.troubles import Troubles
 from llmobs.testing import CapturedEvents
 from tests.support.asgi import Lifespan, http_scope
 

@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, run_checks
 from django.test import override_settings
 
 from llmobs.contrib.django import LLMObsMiddleware
-from llmobs.guard import Troubles
+from llmobs.runtime.troubles import Troubles
 from tests.contrib.django.site import SETTINGS
 from tests.servers.serving import ROOT
 

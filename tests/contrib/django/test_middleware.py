@@ -15,7 +15,7 @@ from django.test import AsyncClient, Client, RequestFactory, override_settings
 from llmobs import current_run
 from llmobs.contrib.django import LLMObsMiddleware, middleware
 from llmobs.events import AgentStepEvent, PromptCallEvent, RunEvent, Status
-from llmobs.guard import Troubles
+from llmobs.runtime.troubles import Troubles
 from llmobs.testing import CapturedEvents
 from tests.contrib.django import site, users
 from tests.helpers import llmobs_threads
@@ -492,9 +492,9 @@ def test_threads_of_asgiref_keep_the_run(llmobs_events: CapturedEvents) -> None:
 def test_errors_of_ours_reach_no_request(
     llmobs_events: CapturedEvents, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from llmobs import guard
+    from llmobs.runtime import troubles
 
-    guard.raise_internal_errors(False)
+    troubles.raise_internal_errors(False)
     monkeypatch.setattr("llmobs.contrib._web.origin.Origin.open", lambda *a: 1 / 0)
     with caplog.at_level(logging.ERROR, "llmobs"):
         assert get("/quiet/").status_code == 200

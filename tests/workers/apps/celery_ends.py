@@ -8,7 +8,7 @@ from celery import Celery
 from celery.signals import worker_process_shutdown
 
 import llmobs
-from llmobs.exits import ExitHook
+from llmobs.client.process_exit import ExitHook
 from tests.processes.programs import log
 
 if "TEST_WRONG" in os.environ:

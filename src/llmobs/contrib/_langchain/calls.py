@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 from llmobs.contrib._langchain.messages import message
 from llmobs.contrib._wire.usage import anthropic_usage, openai_usage
 from llmobs.contrib._wire.wire import Fields
-from llmobs.jsontext import as_count, as_list, as_object, as_text
-from llmobs.messages import message as genai_message
-from llmobs.messages import text_part, tool_calls_of
-from llmobs.providers import provider_name
+from llmobs.recorded.jsontext import as_count, as_list, as_object, as_text
+from llmobs.recorded.messages import message as genai_message
+from llmobs.recorded.messages import text_part, tool_calls_of
+from llmobs.recorded.providers import provider_name
 
 __all__ = ["answer", "is_content", "request"]
 

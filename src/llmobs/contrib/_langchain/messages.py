@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from llmobs.codec import snapshot
-from llmobs.jsontext import Json, as_list, as_object
-from llmobs.media import without_media
-from llmobs.messages import message_of
+from llmobs.recorded.jsontext import Json, as_list, as_object
+from llmobs.recorded.media import without_media
+from llmobs.recorded.messages import message_of
 
 __all__ = ["documents", "message", "messages", "plain"]
 

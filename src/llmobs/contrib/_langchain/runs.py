@@ -13,11 +13,11 @@ from langchain_core.runnables.config import var_child_runnable_config
 from llmobs.capture.log import Log
 from llmobs.capture.operations import Operation, SeveralCalls
 from llmobs.capture.tracker import Tracker
-from llmobs.client import Recording
-from llmobs.context import Frame, innermost_frame, leave_operation, set_frame
+from llmobs.client.async_client import Recording
+from llmobs.client.sync_client import default_client
 from llmobs.events import Status
-from llmobs.forks import ForkLock
-from llmobs.sync import default_client
+from llmobs.runtime.context import Frame, innermost_frame, leave_operation, set_frame
+from llmobs.runtime.forks import ForkLock
 
 __all__ = ["MAX_OPEN", "OpenRun", "OpenRuns", "Place"]
 

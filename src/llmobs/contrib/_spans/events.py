@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from llmobs import semconv
 from llmobs.codec import weigh
 from llmobs.contrib._spans import genai, inference
 from llmobs.contrib._spans.kinds import INFERENCE_KIND, Kind
@@ -20,8 +19,9 @@ from llmobs.events import (
     Status,
     ToolCallEvent,
 )
-from llmobs.jsontext import as_text
-from llmobs.media import without_media
+from llmobs.recorded import semconv
+from llmobs.recorded.jsontext import as_text
+from llmobs.recorded.media import without_media
 
 __all__ = ["event_of"]
 

@@ -7,14 +7,14 @@ Anthropic's own spans are of today's, with a few names of its own.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from llmobs import semconv
 from llmobs.contrib._spans.flat import read_json, unflatten
 from llmobs.contrib._spans.kinds import operation_of
 from llmobs.contrib._spans.usage import genai_usage
 from llmobs.contrib._wire import openai_chat
 from llmobs.contrib._wire.wire import Fields
-from llmobs.jsontext import Json, as_list, as_object, as_text
-from llmobs.messages import message, messages_of, parts_of, tool_calls_of
+from llmobs.recorded import semconv
+from llmobs.recorded.jsontext import Json, as_list, as_object, as_text
+from llmobs.recorded.messages import message, messages_of, parts_of, tool_calls_of
 
 __all__ = ["call", "step", "tool"]
 

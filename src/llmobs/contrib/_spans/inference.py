@@ -9,8 +9,8 @@ from llmobs.contrib._spans.kinds import INFERENCE_KIND, INFERENCE_MODEL
 from llmobs.contrib._spans.usage import inference_usage
 from llmobs.contrib._wire import openai_chat
 from llmobs.contrib._wire.wire import Fields
-from llmobs.jsontext import Json, as_object, as_text
-from llmobs.messages import tool_calls_of, uri_or_blob
+from llmobs.recorded.jsontext import Json, as_object, as_text
+from llmobs.recorded.messages import tool_calls_of, uri_or_blob
 
 __all__ = ["call", "step", "tool"]
 

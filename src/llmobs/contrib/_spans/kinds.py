@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final
 
-from llmobs import semconv
+from llmobs.recorded import semconv
 
 __all__ = ["INFERENCE_KIND", "INFERENCE_MODEL", "Kind", "kind_of", "operation_of"]
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from opentelemetry.sdk.trace import SpanLimits
 
-from llmobs import semconv
 from llmobs.contrib._spans.kinds import INFERENCE_KIND, Kind, kind_of
+from llmobs.recorded import semconv
 
 __all__ = ["NO_LIMITS", "Whole", "losses", "salvaged_kind"]
 

@@ -9,17 +9,18 @@ from time import perf_counter, time_ns
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from llmobs import joining, semconv
+from llmobs.capture import joining
+from llmobs.capture.joining import Sighting
+from llmobs.capture.nearby import in_task
 from llmobs.capture.operations import PromptCall, SeveralCalls, sighting_around
+from llmobs.capture.sightings import sightings
 from llmobs.capture.tracker import Tracker
-from llmobs.context import Frame, current_frame
 from llmobs.contrib._spans.kinds import INFERENCE_MODEL, Kind, kind_of
 from llmobs.events import Event, PromptCallEvent
-from llmobs.forks import ForkLock
-from llmobs.ids import new_id
-from llmobs.joining import Sighting
-from llmobs.nearby import in_task
-from llmobs.sightings import sightings
+from llmobs.recorded import semconv
+from llmobs.recorded.ids import new_id
+from llmobs.runtime.context import Frame, current_frame
+from llmobs.runtime.forks import ForkLock
 
 __all__ = ["MAX_OPEN", "OpenSpan", "OpenSpans", "SpanSighting"]
 

@@ -8,11 +8,11 @@ instrumentation, and OpenInference (``llm.token_count.*``).
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llmobs import semconv
 from llmobs.contrib._wire.usage import anthropic_usage, openai_usage
 from llmobs.contrib._wire.wire import Fields
-from llmobs.jsontext import Json, as_count, as_object
-from llmobs.providers import provider_name
+from llmobs.recorded import semconv
+from llmobs.recorded.jsontext import Json, as_count, as_object
+from llmobs.recorded.providers import provider_name
 
 __all__ = ["genai_usage", "inference_usage"]
 

@@ -1,7 +1,7 @@
 """Which run is current around a request."""
 
 from llmobs.capture.tracker import Tracker
-from llmobs.context import Frame, current_frame, set_frame
+from llmobs.runtime.context import Frame, current_frame, set_frame
 
 __all__ = ["put_back"]
 

@@ -6,7 +6,7 @@ from typing import Any
 from llmobs.capture.tracker import Tracker
 from llmobs.contrib._web.origin import LateTracker
 from llmobs.events import Status
-from llmobs.ids import is_valid_run_id
+from llmobs.recorded.ids import is_valid_run_id
 
 __all__ = ["Ending"]
 

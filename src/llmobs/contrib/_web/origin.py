@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from llmobs.capture.tracker import Tracker
-from llmobs.client import Recording
-from llmobs.context import Run
+from llmobs.client.async_client import Recording
 from llmobs.contrib._web.options import Trust
 from llmobs.events import Event
-from llmobs.guard import Troubles, internal_errors
-from llmobs.ids import MAX_RUN_ID_LENGTH, is_valid_run_id, parse_traceparent
+from llmobs.recorded.ids import MAX_RUN_ID_LENGTH, is_valid_run_id, parse_traceparent
+from llmobs.runtime.context import Run
+from llmobs.runtime.troubles import Troubles, internal_errors
 
 __all__ = ["LateTracker", "Origin"]
 

@@ -15,10 +15,10 @@ from typing import Final
 
 import anyio
 
-from llmobs.guard import internal_errors
+from llmobs.client.sync_client import Client
 from llmobs.pipeline.statistics import SinkState, Statistics
 from llmobs.pipeline.wakeup import call_soon_threadsafe
-from llmobs.sync import Client
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["FAILED_SECONDS", "UnattendedClient", "close_aside"]
 

@@ -9,9 +9,9 @@ from typing import Any
 from llmobs.contrib._wire.openai_chat import request_params
 from llmobs.contrib._wire.usage import anthropic_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
-from llmobs.jsontext import Json, as_count, as_list, as_object, as_text, json_or_text
-from llmobs.messages import message, message_of, parts_of, tool_calls_of
-from llmobs.pipeline.slices import Steps, now_and_then
+from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text, json_or_text
+from llmobs.recorded.messages import message, message_of, parts_of, tool_calls_of
+from llmobs.runtime.time_slices import Steps, now_and_then
 
 __all__ = ["COUNT", "WIRE"]
 

@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final, Literal, NamedTuple
 
+from llmobs.capture.joining import Sighting
 from llmobs.capture.operations import sighting_around, status_of
+from llmobs.capture.sightings import place_of, sightings
 from llmobs.capture.tracker import Tracker
-from llmobs.client import Recording
-from llmobs.context import Frame, current_frame
+from llmobs.client.async_client import Recording
+from llmobs.client.sync_client import default_client
 from llmobs.contrib._wire import openai_responses
 from llmobs.contrib._wire.body import Copy, clip
 from llmobs.contrib._wire.ending import Ending, status_at_end
@@ -22,11 +24,9 @@ from llmobs.contrib._wire.policy import apply_policy
 from llmobs.contrib._wire.reading import Exchange, read_exchange
 from llmobs.contrib._wire.recognise import Target, recognise
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
-from llmobs.ids import new_id
-from llmobs.joining import Sighting
-from llmobs.pipeline.slices import Steps, finish
-from llmobs.sightings import place_of, sightings
-from llmobs.sync import default_client
+from llmobs.recorded.ids import new_id
+from llmobs.runtime.context import Frame, current_frame
+from llmobs.runtime.time_slices import Steps, finish
 
 __all__ = ["CAPTURE_HEADER", "Call", "CaptureContent", "Options", "begin"]
 

@@ -12,7 +12,7 @@ Wire rules: OpenAI API reference, "Chat: streaming"; Mistral's content chunks; O
 
 from typing import Any, Final
 
-from llmobs.jsontext import Json, as_list, as_object, as_text, loads
+from llmobs.recorded.jsontext import Json, as_list, as_object, as_text, loads
 
 __all__ = ["Message"]
 

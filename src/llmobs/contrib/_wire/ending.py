@@ -8,7 +8,7 @@ from llmobs.codec import encode
 from llmobs.contrib._wire import sse
 from llmobs.contrib._wire.body import Copy
 from llmobs.events import ErrorInfo, Status
-from llmobs.jsontext import Json, as_list, as_object, as_text, loads
+from llmobs.recorded.jsontext import Json, as_list, as_object, as_text, loads
 
 __all__ = ["Ending", "error_in", "status_at_end"]
 

@@ -13,7 +13,7 @@ import msgspec
 
 from llmobs.contrib._wire.body import decompressor
 from llmobs.contrib._wire.sse import EventSplitter, fields_of
-from llmobs.jsontext import as_object
+from llmobs.recorded.jsontext import as_object
 
 __all__ = ["REFUSED", "Decoded", "Servers", "UsageFilter", "decoder", "with_usage_asked"]
 

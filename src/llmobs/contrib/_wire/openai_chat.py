@@ -10,9 +10,9 @@ from typing import Any
 from llmobs.contrib._wire.deltas import Message
 from llmobs.contrib._wire.usage import openai_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
-from llmobs.jsontext import Json, as_list, as_object, as_text
-from llmobs.messages import message_of, tool_calls_of
-from llmobs.pipeline.slices import Steps, now_and_then
+from llmobs.recorded.jsontext import Json, as_list, as_object, as_text
+from llmobs.recorded.messages import message_of, tool_calls_of
+from llmobs.runtime.time_slices import Steps, now_and_then
 
 __all__ = ["FIM", "WIRE", "common_response", "request_params"]
 

@@ -5,9 +5,9 @@ from typing import Any
 from llmobs.contrib._wire.openai_chat import common_response, request_params
 from llmobs.contrib._wire.usage import spoken_characters
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
-from llmobs.jsontext import Json, as_list, as_object, as_text
-from llmobs.messages import message, text_part
-from llmobs.pipeline.slices import Steps, now_and_then
+from llmobs.recorded.jsontext import Json, as_list, as_object, as_text
+from llmobs.recorded.messages import message, text_part
+from llmobs.runtime.time_slices import Steps, now_and_then
 
 __all__ = ["COMPLETIONS", "EMBEDDINGS", "MEDIA"]
 

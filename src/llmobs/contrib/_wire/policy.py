@@ -4,7 +4,7 @@ from typing import Final
 
 from llmobs.events import PromptCallEvent
 from llmobs.pipeline.prepare import strip_content
-from llmobs.pipeline.redaction import Redactor
+from llmobs.redaction.redactor import Redactor
 
 __all__ = ["apply_policy"]
 

@@ -15,9 +15,9 @@ from llmobs.contrib._wire.partial import read_head, read_tail
 from llmobs.contrib._wire.recognise import Target
 from llmobs.contrib._wire.wire import Fields, StreamEvent
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
-from llmobs.jsontext import Json, as_object, loads
-from llmobs.media import without_media
-from llmobs.pipeline.slices import Steps, now_and_then
+from llmobs.recorded.jsontext import Json, as_object, loads
+from llmobs.recorded.media import without_media
+from llmobs.runtime.time_slices import Steps, now_and_then
 
 __all__ = ["Ending", "Exchange", "read_exchange"]
 

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 from llmobs.contrib._wire import anthropic_messages, openai_chat, openai_other, openai_responses
 from llmobs.contrib._wire.wire import Wire
-from llmobs.guard import Troubles
-from llmobs.providers import provider_of_host
+from llmobs.recorded.providers import provider_of_host
+from llmobs.runtime.troubles import Troubles
 
 __all__ = ["Target", "recognise"]
 

@@ -11,7 +11,7 @@ from llmobs.contrib._wire.body import MAX_MARKS, Copy
 from llmobs.contrib._wire.call import Call
 from llmobs.contrib._wire.ending import Ending
 from llmobs.contrib._wire.filter import UsageFilter
-from llmobs.guard import internal_errors
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["report", "stream_class"]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from llmobs.contrib._wire.wire import Fields
-from llmobs.jsontext import MAX_COUNT, Json, as_count, as_list, as_object
+from llmobs.recorded.jsontext import MAX_COUNT, Json, as_count, as_list, as_object
 
 __all__ = ["PROVIDER", "anthropic_usage", "openai_usage", "spoken_characters"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from llmobs.jsontext import Json
-from llmobs.pipeline.slices import Steps
+from llmobs.recorded.jsontext import Json
+from llmobs.runtime.time_slices import Steps
 
 __all__ = ["Fields", "StreamEvent", "Wire"]
 

@@ -2,9 +2,9 @@
 
 from django.apps import AppConfig
 
+from llmobs.client.sync_client import provide_default_client
 from llmobs.contrib.django.checks import register_checks
 from llmobs.contrib.django.project import project_client
-from llmobs.sync import provide_default_client
 
 __all__ = ["LLMObsConfig"]
 

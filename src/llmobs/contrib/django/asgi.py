@@ -4,12 +4,12 @@ from typing import Any
 
 from django.core.asgi import get_asgi_application as django_application
 
+from llmobs.client.sync_client import Client
 from llmobs.contrib._asgi.lifespan import in_thread, refuse, run_lifespan
 from llmobs.contrib._asgi.protocol import ASGIApp, Receive, Scope, Send
 from llmobs.contrib.asgi import LLMObsMiddleware
 from llmobs.contrib.django.project import Project, current_project
-from llmobs.guard import Troubles, internal_errors
-from llmobs.sync import Client
+from llmobs.runtime.troubles import Troubles, internal_errors
 
 __all__ = ["get_asgi_application", "observe"]
 

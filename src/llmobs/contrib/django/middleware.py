@@ -10,13 +10,13 @@ from django.apps import apps
 from django.core.signals import got_request_exception
 
 from llmobs.capture.tracker import NO_RECORDER, Tracker
-from llmobs.context import current_frame, set_frame
 from llmobs.contrib._web.current import put_back
 from llmobs.contrib._web.options import is_async
 from llmobs.contrib.asgi import tracker_of
 from llmobs.contrib.django.project import APP, current_project
 from llmobs.contrib.django.serving import Serving
-from llmobs.guard import Troubles, internal_errors
+from llmobs.runtime.context import current_frame, set_frame
+from llmobs.runtime.troubles import Troubles, internal_errors
 
 __all__ = ["LLMObsMiddleware"]
 

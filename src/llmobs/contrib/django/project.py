@@ -12,15 +12,15 @@ from typing import Any, Final
 
 from django.conf import settings
 
+from llmobs.client.sync_client import Client
 from llmobs.contrib._web.options import Exclusions, header_of, switch_of, trust_of
 from llmobs.contrib._web.origin import Origin
 from llmobs.contrib._web.unattended import UnattendedClient, close_aside
 from llmobs.errors import ConfigurationError
-from llmobs.forks import ForkLock
-from llmobs.guard import Troubles
-from llmobs.printable import one_line
+from llmobs.recorded.printable import one_line
+from llmobs.runtime.forks import ForkLock
+from llmobs.runtime.troubles import Troubles
 from llmobs.settings import Settings
-from llmobs.sync import Client
 
 __all__ = ["Options", "Project", "current_project", "project_client", "settings_of", "unknown_keys"]
 

@@ -4,13 +4,13 @@ import time
 from functools import partial
 from typing import Any
 
+from llmobs.capture.sightings import sightings
 from llmobs.capture.tracker import Tracker
-from llmobs.context import current_frame, set_frame
 from llmobs.contrib._web.ending import Ending
 from llmobs.contrib.django.project import Options
 from llmobs.contrib.django.streaming import Progress, body, body_async
-from llmobs.guard import internal_errors
-from llmobs.sightings import sightings
+from llmobs.runtime.context import current_frame, set_frame
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["Serving"]
 

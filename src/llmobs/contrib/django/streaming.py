@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from llmobs.context import Frame, frame_as_it_is, set_frame
 from llmobs.contrib._web.ending import Ending
+from llmobs.runtime.context import Frame, frame_as_it_is, set_frame
 
 __all__ = ["Progress", "body", "body_async"]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol
 
-from llmobs.guard import internal_errors
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["ExitHook", "exit_hook", "flush_on_signals"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from llmobs.pipeline._spans import (
+from llmobs.redaction.spans import (
     ANCHORS_A_STEP,
     COMMON,
     KEY,
@@ -20,7 +20,7 @@ from llmobs.pipeline._spans import (
     follows_letter,
     run_end,
 )
-from llmobs.pipeline.slices import Steps
+from llmobs.runtime.time_slices import Steps
 
 __all__ = ["find_bearers", "find_keys"]
 

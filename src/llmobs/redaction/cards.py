@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from llmobs.pipeline._spans import (
+from llmobs.redaction.spans import (
     ANCHORS_A_STEP,
     CARD,
     FOUR_DIGITS,
@@ -13,7 +13,7 @@ from llmobs.pipeline._spans import (
     Span,
     run_start,
 )
-from llmobs.pipeline.slices import Steps
+from llmobs.runtime.time_slices import Steps
 
 __all__ = ["find_cards"]
 

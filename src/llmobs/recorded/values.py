@@ -3,7 +3,7 @@ Snapshots: what callers hand over, as JSON types, within a budget of time and si
 
 One budget holds for each value. What is beyond is cut, with a mark in its place that says how much
 was left out; what is met again (shared objects, cycles) is named by where it is. What the kinds
-look like, and which of their code runs, is in `llmobs.kinds`.
+look like, and which of their code runs, is in `llmobs.recorded.kinds`.
 """
 
 import re
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llmobs.kinds import (
+from llmobs.recorded.kinds import (
     MAX_FLOATS,
     MAX_ITEMS,
     Instead,

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import anyio.lowlevel
 
-__all__ = ["Slices", "Steps", "finish", "gently", "give_way", "in_slices", "now_and_then"]
+__all__ = ["TimeSlices", "Steps", "finish", "gently", "give_way", "in_slices", "now_and_then"]
 
 SLICE_SECONDS: Final = 0.00025
 """How long one slice of work may hold the event loop."""
@@ -66,7 +66,7 @@ def gently(items: Iterable[T]) -> Iterator[T]:
             give_way()
 
 
-class Slices:
+class TimeSlices:
     """Tells when a slice of work has lasted long enough; the first begins now."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class Slices:
 
 async def in_slices(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """Return ``[work(item) for item in items]``, resting between slices."""
-    slices = Slices()
+    slices = TimeSlices()
     results = []
     for item in items:
         results.append(work(item))

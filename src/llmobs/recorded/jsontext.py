@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llmobs.values import MAX_REPR, readable, snapshot
+from llmobs.recorded.values import MAX_REPR, readable, snapshot
 
 __all__ = [
     "MAX_COUNT",

@@ -9,11 +9,11 @@ from typing import Any, ParamSpec, TypeVar, overload
 from llmobs.capture.operations import AgentStep, Operation, ToolCall
 from llmobs.capture.run import NO_RECORDER
 from llmobs.capture.tracker import Tracker
+from llmobs.client.sync_client import current_tracker
 from llmobs.codec import snapshot, text_of
-from llmobs.context import Frame, current_frame, set_frame
 from llmobs.events import StepType
-from llmobs.guard import Troubles
-from llmobs.sync import current_tracker
+from llmobs.runtime.context import Frame, current_frame, set_frame
+from llmobs.runtime.troubles import Troubles
 
 __all__ = ["observe"]
 

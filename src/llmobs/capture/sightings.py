@@ -25,11 +25,8 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, Final, Protocol
 
-from llmobs import joining
-from llmobs.context import Frame
-from llmobs.events import Event, PromptCallEvent, Status
-from llmobs.guard import internal_errors
-from llmobs.joining import (
+from llmobs.capture import joining
+from llmobs.capture.joining import (
     GRACE_SECONDS,
     Call,
     Sighting,
@@ -39,8 +36,11 @@ from llmobs.joining import (
     may_be_same,
     warn,
 )
-from llmobs.nearby import Nearby
+from llmobs.capture.nearby import Nearby
+from llmobs.events import Event, PromptCallEvent, Status
 from llmobs.pipeline.statistics import DropReason
+from llmobs.runtime.context import Frame
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = [
     "Watcher",

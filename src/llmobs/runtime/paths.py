@@ -8,7 +8,7 @@ from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_ISREG, S_ISVTX
 
 from llmobs.errors import ConfigurationError
-from llmobs.guard import Troubles
+from llmobs.runtime.troubles import Troubles
 
 __all__ = [
     "check_directory",

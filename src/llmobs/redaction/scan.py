@@ -13,11 +13,11 @@ a quote or half an escape, so JSON text stays JSON text.
 
 from __future__ import annotations
 
-from llmobs.pipeline._find_cards import find_cards
-from llmobs.pipeline._find_emails import find_emails
-from llmobs.pipeline._find_secrets import find_bearers, find_keys
-from llmobs.pipeline._spans import FOUR_DIGITS, RARE, SYMBOLS, Span
-from llmobs.pipeline.slices import Steps
+from llmobs.redaction.cards import find_cards
+from llmobs.redaction.emails import find_emails
+from llmobs.redaction.secrets import find_bearers, find_keys
+from llmobs.redaction.spans import FOUR_DIGITS, RARE, SYMBOLS, Span
+from llmobs.runtime.time_slices import Steps
 
 __all__ = ["Span", "find_spans"]
 

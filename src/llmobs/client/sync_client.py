@@ -23,13 +23,12 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import anyio
 import anyio.lowlevel
 
+from llmobs.capture.sightings import sightings
 from llmobs.capture.tracker import Tracker
-from llmobs.client import Recording
-from llmobs.context import Run, current_run
+from llmobs.client.async_client import Recording
+from llmobs.client.process_exit import exit_hook, flush_on_signals
 from llmobs.errors import DeliveryError
 from llmobs.events import Event
-from llmobs.exits import exit_hook, flush_on_signals
-from llmobs.forks import ForkLock
 from llmobs.pipeline.delivery import CLOSE_SECONDS
 from llmobs.pipeline.intake import Complete
 from llmobs.pipeline.outbox import Done
@@ -38,7 +37,8 @@ from llmobs.pipeline.pipeline import LAST_STAGES_SECONDS, Pipeline
 from llmobs.pipeline.statistics import DropReason, FlushReport
 from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.pipeline.worker import LAST_WRITE_SECONDS
-from llmobs.sightings import sightings
+from llmobs.runtime.context import Run, current_run
+from llmobs.runtime.forks import ForkLock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

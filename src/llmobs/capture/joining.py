@@ -1,7 +1,7 @@
 """
 A call as one door sees it, which sightings are of the same call, and the one event they make.
 
-When it is decided is the business of `llmobs.sightings`.
+When it is decided is the business of `llmobs.capture.sightings`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _fields: Final = msgspec.structs.fields(PromptCallEvent)
 lock = threading.RLock()
 """
 Guards all sightings. Re-entrant, for signal handlers and finalizers; what is not of this file or
-`llmobs.sightings` is called without it. Name it by its module: a forked child has another.
+`llmobs.capture.sightings` is called without it. Name it by its module: a forked child has another.
 """
 
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from llmobs.codec import identifier
-from llmobs.printable import printable
+from llmobs.recorded.printable import printable
 
 __all__ = ["Frame", "Run", "bind_run", "current_run", "own_traffic"]
 

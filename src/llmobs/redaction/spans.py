@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from llmobs.pipeline.slices import Steps
+from llmobs.runtime.time_slices import Steps
 
 __all__ = [
     "ANCHORS_A_STEP",

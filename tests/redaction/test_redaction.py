@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmobs.pipeline import redaction
-from llmobs.pipeline._sensitive import Span
-from llmobs.pipeline.redaction import FAILED, Redactor, redact_text, redacting
-from llmobs.pipeline.slices import Steps, finish
+from llmobs.redaction import redactor
+from llmobs.redaction.redactor import FAILED, Redactor, redact_text, redacting
+from llmobs.redaction.scan import Span
+from llmobs.runtime.time_slices import Steps, finish
 
 TraceFunction = Callable[[FrameType, str, Any], Any]
 
@@ -218,7 +218,7 @@ class Lines:
         sys.settrace(self._before)
 
     def _trace(self, frame: FrameType, event: str, arg: object) -> TraceFunction | None:
-        if "/llmobs/pipeline/" not in frame.f_code.co_filename:
+        if "/llmobs/redaction/" not in frame.f_code.co_filename:
             return None
         self.count += event == "line"
         return self._trace
@@ -368,10 +368,10 @@ def test_replacing_is_as_much_work_a_step_however_many_there_are(
     def find(text: str, low: int, high: int, resume: list[int]) -> Steps[list[Span]]:
         return [Counted(*span) for span in (yield from redaction_finder(text, low, high, resume))]
 
-    redaction_finder = redaction.find_spans
+    redaction_finder = redactor.find_spans
     text = "4111 1111 1111 1111\n" * 6_000
     clean = redact_text(text)
-    monkeypatch.setattr(redaction, "find_spans", find)
+    monkeypatch.setattr(redactor, "find_spans", find)
     redacted: list[str] = []
 
     def run() -> Steps[None]:

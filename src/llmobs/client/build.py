@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from llmobs.events import ClientInfo
-from llmobs.guard import Troubles
 from llmobs.pipeline.delivery import Delivery
 from llmobs.pipeline.disk_writer import WRITE_AHEAD_SECONDS, DiskWriter
 from llmobs.pipeline.intake import Intake
@@ -22,6 +21,7 @@ from llmobs.pipeline.tail import TailSampler
 from llmobs.pipeline.user_code import UserCode
 from llmobs.pipeline.user_stages import UserStage
 from llmobs.pipeline.worker import Worker
+from llmobs.runtime.troubles import Troubles
 
 if TYPE_CHECKING:
     from llmobs.pipeline.sink import Sink
@@ -122,7 +122,7 @@ def _complete(settings: Settings) -> Complete:
 
 
 def _redact(settings: Settings) -> Redact:
-    from llmobs.pipeline.redaction import Redactor, redacting
+    from llmobs.redaction.redactor import Redactor, redacting
 
     redacts = settings.redact_pii or settings.capture_content == "redacted"
     redactor = None

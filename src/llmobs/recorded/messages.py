@@ -15,8 +15,8 @@ Binary content is named by kind and size, unless the ``whole`` of it is asked fo
 from collections.abc import Iterator
 from typing import Any, Final
 
-from llmobs.jsontext import Json, as_list, as_object, as_text, json_or_text, json_text
-from llmobs.media import size_of_base64
+from llmobs.recorded.jsontext import Json, as_list, as_object, as_text, json_or_text, json_text
+from llmobs.recorded.media import size_of_base64
 
 __all__ = [
     "ITEMS",

@@ -2,7 +2,7 @@
 The client: settings, sinks, and the way events take from trackers to them.
 
 `Recording` is what both colours share, which is nearly everything; `AsyncClient` adds a life in
-the caller's event loop. The sync `llmobs.Client` is in `llmobs.sync`.
+the caller's event loop. The sync `llmobs.Client` is in `llmobs.client.sync_client`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, cast
 
 import anyio
 
-from llmobs.build import build
 from llmobs.capture.building import OVERHEAD_BYTES, cut_long
 from llmobs.capture.by_run import LogByRun
+from llmobs.capture.sightings import settle_in_time, sightings
 from llmobs.capture.tracker import Tracker
+from llmobs.client.build import build
 from llmobs.codec import as_dict, take_event, texts
-from llmobs.context import Run
 from llmobs.errors import DeliveryError, DeliveryTimeoutError
 from llmobs.events import Event
-from llmobs.guard import Troubles
 from llmobs.pipeline.intake import Complete, Entry
 from llmobs.pipeline.life import Life, Stopping
 from llmobs.pipeline.outbox import Done
@@ -36,7 +35,8 @@ from llmobs.pipeline.pipeline import Pipeline
 from llmobs.pipeline.sampling import is_sampled
 from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, combine
 from llmobs.pipeline.wakeup import Wakeup, call_soon_threadsafe
-from llmobs.sightings import settle_in_time, sightings
+from llmobs.runtime.context import Run
+from llmobs.runtime.troubles import Troubles
 
 if TYPE_CHECKING:
     from llmobs.settings import Settings, SettingsKeywords
@@ -174,7 +174,7 @@ class Recording(LogByRun):
         return run.sampled
 
     def expect(self) -> None:
-        """Look after what waits in `llmobs.sightings` for the end of a call: it must not wait for ever."""
+        """Look after what waits in `llmobs.capture.sightings` for the end of a call: it must not wait for ever."""
         (self._wake if self._timer is None else self._timer.set)()
 
     def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from llmobs.pipeline._spans import ANCHORS_A_STEP, EMAIL, Span, run_start
-from llmobs.pipeline.slices import Steps
+from llmobs.redaction.spans import ANCHORS_A_STEP, EMAIL, Span, run_start
+from llmobs.runtime.time_slices import Steps
 
 __all__ = ["find_emails"]
 

@@ -12,9 +12,9 @@ from collections.abc import Hashable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from llmobs import joining
-from llmobs.guard import internal_errors
-from llmobs.joining import Sighting, is_vague, may_be_about, may_be_same, model_of
+from llmobs.capture import joining
+from llmobs.capture.joining import Sighting, is_vague, may_be_about, may_be_same, model_of
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["Nearby", "in_task"]
 
@@ -23,7 +23,7 @@ _Places = dict[Hashable, dict[tuple[str, bool], dict[int, Sighting]]]
 
 class Nearby:
     """
-    What is not settled, by run or task. With the lock of `llmobs.joining` held, but for `crowd_of`.
+    What is not settled, by run or task. With the lock of `llmobs.capture.joining` held, but for `crowd_of`.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Redaction: e-mail addresses, payment cards, keys and tokens leave before anything is shipped.
 
 Values are redacted, never a serialised event: no escape is broken, no identifier taken for a card.
-What is found and how is in `llmobs.pipeline._sensitive`.
+What is found and how is in `llmobs.redaction.scan`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from bisect import bisect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from llmobs.guard import comes_from_outside
-from llmobs.pipeline._sensitive import Span, find_spans
-from llmobs.pipeline.slices import Steps, finish
+from llmobs.redaction.scan import Span, find_spans
+from llmobs.runtime.time_slices import Steps, finish
+from llmobs.runtime.troubles import comes_from_outside
 
 __all__ = ["FAILED", "Redactor", "redact_text", "redacting"]
 

@@ -1,0 +1,1 @@
+"""The clients: what owns settings, sinks and a pipeline, in either colour."""

@@ -1,0 +1,1 @@
+"""What is recorded: ids, words, values, messages, in a form that can be kept."""
