@@ -7,7 +7,7 @@ import random
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from itertools import pairwise
 from types import FrameType
 from typing import Any
@@ -16,9 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmobs.redaction import redactor
+from llmobs.redaction import redactor as redactor_module
+from llmobs.redaction import scan
+from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
 from llmobs.redaction.redactor import FAILED, Redactor, redact_text, redacting
-from llmobs.redaction.scan import Span
+from llmobs.redaction.scan import Span, find
 from llmobs.runtime.time_slices import Steps, finish
 
 TraceFunction = Callable[[FrameType, str, Any], Any]
@@ -167,12 +169,12 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
 
 @given(GLUED, st.integers(1, 40))
 def test_chunks_do_not_show(text: str, chunk: int) -> None:
-    assert finish(redacting(text, chunk)) == redact_text(text)
+    assert finish(redacting(text, chunk=chunk)) == redact_text(text)
 
 
 @given(st.sampled_from(SECRETS), st.text(max_size=50), st.integers(1, 60))
 def test_nothing_of_a_secret_remains(secret: tuple[str, str], text: str, chunk: int) -> None:
-    result = finish(redacting(f"{text} {secret[0]} {text}", chunk))
+    result = finish(redacting(f"{text} {secret[0]} {text}", chunk=chunk))
     assert secret[0] not in result
     assert secret[1] in result
 
@@ -190,7 +192,7 @@ def test_any_string_is_accepted(text: str) -> None:
 
 def test_it_pauses_between_chunks() -> None:
     text = "x" * 95 + "john@example.com" + "x" * 89
-    assert len(list(redacting(text, 50))) == 3
+    assert len(list(redacting(text, chunk=50))) == 3
 
 
 ADVERSARIAL = ["a.", "a@", "@", "1", "a", "1-", "4000-", "sk-", "eyJ", "k-", "Bearer ", "@a."]
@@ -231,7 +233,7 @@ def test_time_grows_with_length_only(unit: str) -> None:
         times = []
         for _ in range(5):
             begin = time.process_time_ns()
-            finish(redacting(text, 4_096))
+            finish(redacting(text, chunk=4_096))
             times.append(time.process_time_ns() - begin)
         return min(times)
 
@@ -250,6 +252,34 @@ def test_no_step_is_long_whatever_the_text(unit: str) -> None:
             longest, lines.count = max(longest, lines.count), 0
         longest = max(longest, lines.count)
     assert 0 < longest <= 3_000
+
+
+# --- kinds ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_kind_finds_its_examples_and_has_a_switch(name: str) -> None:
+    kind = KINDS[name]
+    for number in (0, 1, 42, 999):
+        example = kind.example(number)
+        (span,) = find(f"it is {example}, so", {name})
+        assert (span.start, span.end, span.kind) == (6, 6 + len(example), name)
+        assert find(f"it is {example}", KINDS.keys() - {name}) == []
+    assert kind.example(1) != kind.example(2)
+    assert kind.on == (name in DEFAULT_KINDS)
+
+
+def test_a_kind_that_is_none_is_named() -> None:
+    with pytest.raises(ValueError, match="emial: no kind; there are email, card"):
+        find("", {"emial"})
+    with pytest.raises(ValueError, match="emial"):
+        Redactor(kinds=["email", "emial"])
+
+
+def test_only_the_kinds_asked_for_are_redacted() -> None:
+    text = "ann@example.com 4111 1111 1111 1111"
+    assert Redactor(kinds=["card"]).value(text) == "ann@example.com [REDACTED_CC]"
+    assert Redactor(kinds=()).value(text) is text
 
 
 # --- values -------------------------------------------------------------------------------------
@@ -287,7 +317,7 @@ def test_strings_anywhere_are_redacted_and_the_input_stays() -> None:
 def test_extra_rules_see_the_redacted_text() -> None:
     redactor = Redactor(extra=lambda text: text.replace("secret", "***"))
     assert redactor.value("secret of john@example.com") == "*** of [REDACTED_EMAIL]"
-    assert Redactor(text=None, extra=str.upper).value(["a@b.io"]) == ["A@B.IO"]
+    assert Redactor(kinds=(), extra=str.upper).value(["a@b.io"]) == ["A@B.IO"]
 
 
 def test_a_raising_rule_costs_the_string_and_nothing_else() -> None:
@@ -327,15 +357,18 @@ def test_deep_and_circular_values_end() -> None:
     assert Redactor().value([shared, shared]) == [["[REDACTED_EMAIL]"]] * 2
 
 
-def test_strings_found_clean_are_not_searched_again_unless_the_user_has_a_rule() -> None:
+def test_strings_found_clean_are_not_searched_again_unless_the_user_has_a_rule(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked: list[str] = []
 
-    def text(value: str) -> Steps[str]:
-        asked.append(value)
-        return redacting(value)
+    def ask(text: str, kinds: Set[str]) -> Steps[str]:
+        asked.append(text)
+        return redacting(text, kinds)
 
+    monkeypatch.setattr(redactor_module, "redacting", ask)
     event = {"feature": "chat", "owner": "ann@example.com", "nested": ["chat", {"feature": 1}]}
-    redactor = Redactor(text=text)
+    redactor = Redactor()
     first = redactor.value(event)
     asked.clear()
     assert redactor.value(event) == first
@@ -365,13 +398,16 @@ def test_replacing_is_as_much_work_a_step_however_many_there_are(
             nonlocal work
             work += 1
 
-    def find(text: str, low: int, high: int, resume: list[int]) -> Steps[list[Span]]:
-        return [Counted(*span) for span in (yield from redaction_finder(text, low, high, resume))]
+    def find(
+        text: str, low: int, high: int, resume: list[int], kinds: Set[str]
+    ) -> Steps[list[Span]]:
+        found = yield from find_spans(text, low, high, resume, kinds)
+        return [Counted(*span) for span in found]
 
-    redaction_finder = redactor.find_spans
+    find_spans = scan.find_spans
     text = "4111 1111 1111 1111\n" * 6_000
     clean = redact_text(text)
-    monkeypatch.setattr(redactor, "find_spans", find)
+    monkeypatch.setattr(scan, "find_spans", find)
     redacted: list[str] = []
 
     def run() -> Steps[None]:

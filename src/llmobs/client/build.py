@@ -122,12 +122,12 @@ def _complete(settings: Settings) -> Complete:
 
 
 def _redact(settings: Settings) -> Redact:
-    from llmobs.redaction.redactor import Redactor, redacting
+    from llmobs.redaction.redactor import Redactor
 
     redacts = settings.redact_pii or settings.capture_content == "redacted"
     redactor = None
     if redacts or settings.redactor is not None:
-        redactor = Redactor(text=redacting if redacts else None, extra=settings.redactor)
+        redactor = Redactor(kinds=None if redacts else (), extra=settings.redactor)
     return Redact(redactor, keep_content=settings.capture_content != "metadata")
 
 

@@ -6,7 +6,6 @@ import re
 
 from llmobs.redaction.spans import (
     ANCHORS_A_STEP,
-    CARD,
     FOUR_DIGITS,
     WORD,
     WORD_BACKWARDS,
@@ -89,7 +88,7 @@ def _card(text: str, start: int, last: int) -> Span | None:
             # A full stop and a digit before: the decimals of a number.
             if start - 1 != last and _DECIMALS.match(text, max(0, start - 2)):
                 return None
-            return None if _is_hexadecimal(text, start, end) else Span(start, end, CARD)
+            return None if _is_hexadecimal(text, start, end) else Span(start, end, "card", "card")
     return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from llmobs.redaction.spans import ANCHORS_A_STEP, EMAIL, Span, run_start
+from llmobs.redaction.spans import ANCHORS_A_STEP, Span, run_start
 from llmobs.runtime.time_slices import Steps
 
 __all__ = ["find_emails"]
@@ -38,7 +38,7 @@ def find_emails(text: str, at: int, high: int, spans: list[Span]) -> Steps[None]
             if start == at:
                 start = _local_start(text, at, _ANY_LOCAL_BACKWARDS)
             if start < at:
-                spans.append(Span(start, at + 1 + len(domain[0].rstrip("-")), EMAIL))
+                spans.append(Span(start, at + 1 + len(domain[0].rstrip("-")), "email", "email"))
         at = text.find("@", at + 1, high)
 
 

@@ -6,11 +6,11 @@ What is found and how is in `llmobs.redaction.scan`.
 
 from __future__ import annotations
 
-from bisect import bisect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Any
 
-from llmobs.redaction.scan import Span, find_spans
+from llmobs.redaction.kinds import DEFAULT_KINDS, chosen, placeholder
+from llmobs.redaction.scan import CHUNK, Span, finding
 from llmobs.runtime.time_slices import Steps, finish
 from llmobs.runtime.troubles import comes_from_outside
 
@@ -19,8 +19,6 @@ __all__ = ["FAILED", "Redactor", "redact_text", "redacting"]
 FAILED = "[REDACTION_FAILED]"
 """What stands in place of a value that could not be redacted."""
 
-_CHUNK = 65_536  # characters searched between two pauses where anchors are few: about 0.2 ms
-_SHORTEST = 6  # characters of the shortest match, an address such as a@b.io
 _BRIEF = 128  # characters of a text that is redacted without a pause
 _DEEPEST = 1_000  # containers within containers
 _MANY = 256  # items of a container looked at without a pause
@@ -28,7 +26,7 @@ _MEMORABLE = 64  # characters of the longest string remembered as clean
 _MEMORY = 4_096  # strings remembered
 
 
-def redact_text(text: str) -> str:
+def redact_text(text: str, kinds: Iterable[str] | None = None) -> str:
     """Return ``text`` with everything sensitive replaced by a token that names its kind.
 
     - e-mail addresses: ``[REDACTED_EMAIL]``
@@ -40,39 +38,16 @@ def redact_text(text: str) -> str:
     The same object comes back if there was nothing to replace. Any string is accepted, lone
     surrogates included, and the time grows with its length only.
     """
-    return finish(redacting(text))
+    return finish(redacting(text, chosen(kinds)))
 
 
-def redacting(text: str, chunk: int = _CHUNK) -> Steps[str]:
+def redacting(text: str, kinds: Set[str] = DEFAULT_KINDS, chunk: int = CHUNK) -> Steps[str]:
     """Do the work of :func:`redact_text` in steps of some 0.1 ms, whatever the text.
 
     ``chunk`` characters are searched at a stretch; the result does not depend on it.
     """
-    length = len(text)
-    if length < _SHORTEST:
-        return text
-    resume = [0, 0, 0, 0]
-    spans: list[Span] = []
-    for low in range(0, length, chunk):
-        if low:
-            yield
-        found = yield from find_spans(text, low, min(low + chunk, length), resume)
-        if found:
-            if len(found) >= _MANY:
-                yield
-            _insert(spans, found)
+    spans = yield from finding(text, kinds, chunk)
     return (yield from _replace(text, spans)) if spans else text
-
-
-def _insert(spans: list[Span], found: list[Span]) -> None:
-    """Add what was *found* in one window to what windows before had, in order."""
-    # Sorting all of them at the end would be one long step. Few of a window begin before its start.
-    found.sort()
-    first = bisect(spans, found[0])
-    if first < len(spans):
-        found = sorted([*spans[first:], *found])
-        del spans[first:]
-    spans += found
 
 
 def _replace(text: str, spans: list[Span]) -> Steps[str]:
@@ -82,16 +57,13 @@ def _replace(text: str, spans: list[Span]) -> Steps[str]:
     done = 0
     spans.reverse()
     while spans:
-        start, end, token = spans.pop()  # all at once, letting go of them would be a long step
+        start, end, kind, rule = spans.pop()  # all at once: letting go of them is a long step
         if len(spans) % _MANY == _MANY - 1:
             parts.append("".join(pieces))
             pieces.clear()
             yield
-        if start >= done:
-            pieces += text[done:start], token
-            done = end
-        elif end > done:  # overlaps the one before: both go
-            done = end
+        pieces += text[done:start], placeholder(kind, rule)
+        done = end
     parts += "".join(pieces), text[done:]
     return "".join(parts)
 
@@ -99,9 +71,9 @@ def _replace(text: str, spans: list[Span]) -> Steps[str]:
 class Redactor:
     """Redacts every string within a value, and fails closed.
 
-    ``text`` redacts one string in steps, ``extra`` (the user's own rules) is applied to its result;
-    None leaves strings to the other. Should either raise or not return a string, the whole string
-    is replaced by `FAILED`.
+    ``kinds`` are the names of what to look for (None: what is on by default; ``()``: nothing), and
+    ``extra`` (the user's own rule) is applied to the result. Should a finder or it raise, or it not
+    return a string, the whole string is replaced by `FAILED`.
 
     One redactor serves one pipeline task; its counter is not locked.
     """
@@ -109,10 +81,10 @@ class Redactor:
     def __init__(
         self,
         *,
-        text: Callable[[str], Steps[str]] | None = redacting,
+        kinds: Iterable[str] | None = None,
         extra: Callable[[str], str] | None = None,
     ) -> None:
-        self._text = text
+        self._kinds = chosen(kinds)
         self._extra = extra
         # Names, tags and keys come again with every event: those in which nothing was found need
         # no second look. The user's own rule may change its mind, so with one nothing is kept.
@@ -190,8 +162,8 @@ class Redactor:
             return text
         try:
             new = text
-            if self._text is not None:
-                steps = self._text(text)
+            if self._kinds:
+                steps = redacting(text, self._kinds)
                 new = finish(steps) if len(text) <= _BRIEF else (yield from steps)
             if self._extra is not None:
                 new = self._extra(new)

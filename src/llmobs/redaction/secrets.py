@@ -12,10 +12,8 @@ from typing import NamedTuple
 from llmobs.redaction.spans import (
     ANCHORS_A_STEP,
     COMMON,
-    KEY,
     LONGEST_RUN,
     RARE,
-    TOKEN,
     Span,
     follows_letter,
     run_end,
@@ -26,11 +24,11 @@ __all__ = ["find_bearers", "find_keys"]
 
 
 class _Prefix(NamedTuple):
+    rule: str
     text: str
     rare: int  # where in the prefix its rare character is
     pattern: re.Pattern[str]
     proof: re.Pattern[str] | None = None  # what must occur in the match, or it is ordinary text
-    token: str = KEY
 
 
 def _run(start: str, least: int) -> re.Pattern[str]:
@@ -39,14 +37,16 @@ def _run(start: str, least: int) -> re.Pattern[str]:
 
 _PREFIXES = {
     # "sk-" also begins kebab-case names; a key has a digit, a capital or a long word.
-    "k-": _Prefix("sk-", 2, _run(r"sk-[0-9A-Za-z_-]", 16), re.compile(r"[0-9A-Z]|[a-z]{16}")),
-    "yJ": _Prefix("eyJ", 2, _run(r"eyJ[0-9A-Za-z_.-]", 16), re.compile(r"\."), TOKEN),
-    "p_": _Prefix("ghp_", 3, _run(r"ghp_[0-9A-Za-z]", 20)),
-    "b_": _Prefix("github_pat_", 6, _run(r"github_pat_[0-9A-Za-z_]", 20)),
-    "AK": _Prefix("AKIA", 1, _run(r"AKIA[0-9A-Z]", 16)),
-    "Iz": _Prefix("AIza", 2, _run(r"AIza[0-9A-Za-z_-]", 30)),
-    "b-": _Prefix("xoxb-", 4, _run(r"xoxb-[0-9A-Za-z-]", 10)),
-    "p-": _Prefix("xoxp-", 4, _run(r"xoxp-[0-9A-Za-z-]", 10)),
+    "k-": _Prefix(
+        "sk-key", "sk-", 2, _run(r"sk-[0-9A-Za-z_-]", 16), re.compile(r"[0-9A-Z]|[a-z]{16}")
+    ),
+    "yJ": _Prefix("jwt", "eyJ", 2, _run(r"eyJ[0-9A-Za-z_.-]", 16), re.compile(r"\.")),
+    "p_": _Prefix("github", "ghp_", 3, _run(r"ghp_[0-9A-Za-z]", 20)),
+    "b_": _Prefix("github-fine", "github_pat_", 6, _run(r"github_pat_[0-9A-Za-z_]", 20)),
+    "AK": _Prefix("aws", "AKIA", 1, _run(r"AKIA[0-9A-Z]", 16)),
+    "Iz": _Prefix("google", "AIza", 2, _run(r"AIza[0-9A-Za-z_-]", 30)),
+    "b-": _Prefix("slack-bot", "xoxb-", 4, _run(r"xoxb-[0-9A-Za-z-]", 10)),
+    "p-": _Prefix("slack-user", "xoxp-", 4, _run(r"xoxp-[0-9A-Za-z-]", 10)),
 }
 _KEY_HEADER_TAIL = "PRIVATE KEY-----"
 _KEY_HEADER = re.compile(r"-----BEGIN [0-9A-Z ]{0,40}PRIVATE KEY-----")
@@ -89,7 +89,7 @@ def find_keys(
             header = _KEY_HEADER.match(text, start) if start >= 0 else None
             if header is not None and header.end() > here:
                 end = _key_block_end(text, header.end())
-                spans.append(Span(start, end, KEY))
+                spans.append(Span(start, end, "secret", "private-key"))
                 resume[0] = end
         at = find(RARE, end - low)
 
@@ -98,7 +98,7 @@ def _find_key(
     text: str, start: int, end: int, resume: list[int], prefix: _Prefix, spans: list[Span]
 ) -> Steps[int]:
     """Look for a key at ``start``; return where to go on, which is ``end`` or behind the key."""
-    if prefix.token is TOKEN and start < resume[3]:
+    if prefix.text == "eyJ" and start < resume[3]:
         return end
     # These begin ordinary words too; but right behind another key they are not part of a word.
     if prefix.proof is not None and start != resume[0] and follows_letter(text, start):
@@ -108,8 +108,8 @@ def _find_key(
         return end
     behind = yield from run_end(text, start, found.end())
     if prefix.proof is None or prefix.proof.search(text, start + 3, found.end()):
-        spans.append(Span(start, _before_stop(text, behind), prefix.token))
-    elif prefix.token is TOKEN:
+        spans.append(Span(start, _before_stop(text, behind), "secret", prefix.rule))
+    elif prefix.text == "eyJ":
         resume[3] = behind  # base64 of something else, in which keys may still be
         return end
     resume[0] = behind
@@ -156,6 +156,6 @@ def find_bearers(
                 # "Bearer certificates" is prose; a token is long or has a digit.
                 if len(token) >= 20 or _DIGIT.search(token):
                     end = yield from run_end(text, found.start(1), found.end())
-                    spans.append(Span(at, _before_stop(text, end), TOKEN))
+                    spans.append(Span(at, _before_stop(text, end), "secret", "bearer"))
                     resume[1] = end
         at = find("B", end, high)

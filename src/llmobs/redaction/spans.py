@@ -9,15 +9,11 @@ from llmobs.runtime.time_slices import Steps
 
 __all__ = [
     "ANCHORS_A_STEP",
-    "CARD",
     "COMMON",
-    "EMAIL",
     "FOUR_DIGITS",
-    "KEY",
     "LONGEST_RUN",
     "RARE",
     "SYMBOLS",
-    "TOKEN",
     "WORD",
     "WORD_BACKWARDS",
     "Span",
@@ -25,11 +21,6 @@ __all__ = [
     "run_end",
     "run_start",
 ]
-
-EMAIL = "[REDACTED_EMAIL]"
-CARD = "[REDACTED_CC]"
-KEY = "[REDACTED_KEY]"
-TOKEN = "[REDACTED_TOKEN]"  # noqa: S105 - what stands in place of a token
 
 ANCHORS_A_STEP = 32  # looked at without a pause: some 2 µs each, at worst
 LONGEST_RUN = 16_384  # characters matched by one call, which holds the interpreter
@@ -47,11 +38,12 @@ FOUR_DIGITS = b"0000"
 
 
 class Span(NamedTuple):
-    """Characters ``start`` to ``end`` (exclusive), to be replaced by ``token``."""
+    """Characters ``start`` to ``end`` (exclusive) are of ``kind``, as ``rule`` found."""
 
     start: int
     end: int
-    token: str
+    kind: str
+    rule: str
 
 
 def run_start(text: str, end: int, run: re.Pattern[str], limit: int = 64) -> int:

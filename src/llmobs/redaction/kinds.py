@@ -1,0 +1,92 @@
+"""The kinds of sensitive text: what each is called, what stands in its place, what is on by default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["DEFAULT_KINDS", "KINDS", "Kind", "chosen", "placeholder"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of sensitive text."""
+
+    name: str
+    """How settings, counts and the command line call it."""
+    placeholder: str
+    """What stands in place of a match."""
+    on: bool
+    """Whether it is looked for unless somebody says otherwise."""
+    about: str
+    """What is found, and where the borders are: a line of the reference."""
+    example: Callable[[int], str]
+    """Returns a made-up value of this kind, another one for each number from 0 to 999."""
+
+
+def _luhn(digits: str) -> str:
+    """Return *digits* with the check digit of ISO/IEC 7812-1 behind them."""
+    doubled = sum(sum(divmod(2 * int(d), 10)) for d in digits[-1::-2])
+    return digits + str(-(doubled + sum(map(int, digits[-2::-2]))) % 10)
+
+
+def _iban(country: str, account: str) -> str:
+    """Return an account number with the check digits of ISO 13616."""
+    number = int("".join(str(int(c, 36)) for c in account + country + "00"))
+    return f"{country}{98 - number % 97:02}{account}"
+
+
+KINDS: Final[dict[str, Kind]] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "email",
+            "[REDACTED_EMAIL]",
+            True,
+            "E-mail addresses.",
+            lambda n: f"ann.lee{n:03}@mail.example.com",
+        ),
+        Kind(
+            "card",
+            "[REDACTED_CC]",
+            True,
+            "Payment card numbers: 13 to 19 digits, grouped as cards are, whose checksum holds.",
+            lambda n: _luhn(f"400000{n:03}765432"),
+        ),
+        Kind(
+            "secret",
+            "[REDACTED_KEY]",
+            True,
+            "Keys, tokens, passwords and private keys.",
+            lambda n: f"ghp_{'a1B2c3D4' * 4}Z{n:03}",
+        ),
+    )
+}
+"""All kinds, by name."""
+
+DEFAULT_KINDS: Final = frozenset(name for name, kind in KINDS.items() if kind.on)
+"""The names of the kinds that are on by default."""
+
+_TOKENS: Final = frozenset({"jwt", "bearer"})
+_TOKEN: Final = "[REDACTED_TOKEN]"  # noqa: S105 - what stands in place of a token
+
+
+def placeholder(kind: str, rule: str) -> str:
+    """Return what stands in place of a match of *rule*, which is of *kind*."""
+    return _TOKEN if rule in _TOKENS else KINDS[kind].placeholder
+
+
+def chosen(kinds: Iterable[str] | None) -> frozenset[str]:
+    """
+    Return the set of *kinds*, those of default if it is None.
+
+    Raises:
+        ValueError: One of them is no kind.
+    """
+    if kinds is None:
+        return DEFAULT_KINDS
+    names = frozenset(kinds)
+    if unknown := names - KINDS.keys():
+        raise ValueError(f"{', '.join(sorted(unknown))}: no kind; there are {', '.join(KINDS)}")
+    return names
