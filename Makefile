@@ -9,7 +9,7 @@ WORKERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check lint types instructions bench docs clean constraints
+.PHONY: help demo demo-django test test-all check lint types instructions bench docs clean constraints
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -25,13 +25,20 @@ $(VENV)/.demo: $(BIN)/uv pyproject.toml constraints.txt
 	@$(UV) --editable '.[all]' --group demo
 	@touch $@
 
+$(VENV)/.demo-django: $(VENV)/.demo
+	@$(UV) --editable '.[all,django]' --group demo-django
+	@touch $@
+
 $(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt
 	@echo "Installing llmobs and what its tests need ..."
 	@$(UV) --editable '.[all]' --group dev
-	@touch $@ $(VENV)/.demo
+	@touch $(VENV)/.demo $(VENV)/.demo-django $@
 
 demo: $(VENV)/.demo ## Run a chat app for half a minute, kill it, show that nothing was lost
 	@$(BIN)/python -m example_apps.fastapi_chat.demo
+
+demo-django: $(VENV)/.demo-django ## The same for a Django site with a Celery worker
+	@$(BIN)/python -m example_apps.django_chat.demo
 
 test: $(VENV)/.dev ## Run the tests of the core; of one room: make test ARGS=tests/cli
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not beyond" $(ARGS)

@@ -12,6 +12,7 @@ from llmobs.testing import capture_events
 
 from .celery import app as queue
 from .models import Conversation
+from .tasks import find_title
 
 
 class ChatTests(TestCase):
@@ -90,11 +91,27 @@ class ChatTests(TestCase):
         assert not await Conversation.objects.aexists()
 
     def test_what_is_no_question(self) -> None:
-        for body in ("[]", "{", '{"message": ""}', '{"message": 5, "user": "%s"}' % ("x" * 101)):
-            for path in ("/chat", "/chat/stream"):
+        for body in (
+            "[]", "{", '{"message": ""}', '{"message": 5, "user": "%s"}' % ("x" * 101),
+            r'{"message": "\ud83d"}', r'{"message": "?", "user": "\ud83d"}',
+        ):  # fmt: skip
+            for path in ("/chat", "/chat/stream", "/api/conversations"):
                 answer = self.client.post(path, body, content_type="application/json")
                 assert answer.status_code == 400
         assert self.events == []
+
+    def test_a_task_that_tries_again(self) -> None:
+        kept = Conversation.objects.create(message="Which colours are warm?", answer="Red.")
+        # The openai package itself tries again after a 429 or a 500, but not after a 400.
+        find_title.delay(kept.pk, "gpt-4o-mini-fail-400-once")
+        kept.refresh_from_db()
+        assert kept.title
+        outcomes = [(run.status, run.metadata["attempt"]) for run in self.events.of(RunEvent)]
+        assert sorted(outcomes) == [("error", 1), ("success", 2)]
+        assert len({run.run_id for run in self.events.of(RunEvent)}) == 1
+        calls = self.events.of(PromptCallEvent)
+        assert [call.status for call in calls] == ["error", "success"]
+        assert {call.run_id for call in calls} == {run.run_id for run in self.events.of(RunEvent)}
 
     def test_the_digest(self) -> None:
         Conversation.objects.create(message="Which colours are warm?", answer="Red.")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import openai
 from asgiref.sync import sync_to_async
 from django import forms
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.views.decorators.http import require_POST
 
@@ -14,10 +15,20 @@ from .models import Conversation
 from .tasks import find_title
 
 
+def no_half_characters(value: str) -> None:
+    # JSON can write one half of a surrogate pair ("\\ud83d"), which no database and no model takes.
+    if any("\ud800" <= each <= "\udfff" for each in value):
+        raise ValidationError("There is half a character in it.")
+
+
+class Text(forms.CharField):
+    default_validators = (no_half_characters,)
+
+
 class Question(forms.Form):
-    message = forms.CharField(max_length=100_000)
-    user = forms.CharField(max_length=100, empty_value="anonymous", required=False)
-    model = forms.CharField(max_length=100, empty_value=assistant.MODEL, required=False)
+    message = Text(max_length=100_000)
+    user = Text(max_length=100, empty_value="anonymous", required=False)
+    model = Text(max_length=100, empty_value=assistant.MODEL, required=False)
 
 
 @require_POST

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from llmobs import ErrorInfo
 from llmobs.cli.options import time_of
 from llmobs.codec import encode
 from tests.cli.conftest import CLI, parsed
@@ -114,6 +115,26 @@ class TestShow:
         assert "✗ openai.RateLimitError: boom" in text
         assert "deep inside" not in text
         assert re.search(r"└─ assertion failed is_json +\+950 ms +- ", text)
+
+    def test_the_last_attempt_of_a_task_is_its_outcome(self, cli: CLI, store: Path) -> None:
+        write_store(
+            store,
+            [
+                run(
+                    "task-1", 100 + attempt, name="mail", status=status, error=error,
+                    metadata={"task_id": "1", "attempt": attempt},
+                )
+                for attempt, status, error in (
+                    (1, "error", ErrorInfo("too busy", type="OSError")),
+                    (2, "error", ErrorInfo("gone", type="OSError")),
+                    (3, "success", None),
+                )
+            ],
+        )  # fmt: skip
+        shown = lines_of(cli("show", "task-1").stdout)
+        assert shown[1] == "mail  success"
+        errors = [line for line in shown if "✗" in line]
+        assert errors == ["✗ attempt 1: OSError: too busy", "✗ attempt 2: OSError: gone"]
 
     def test_bars_lie_where_the_time_went(self, cli: CLI) -> None:
         (line,) = [s for s in lines_of(cli("show", "run-agent").stdout) if "tool get_weather" in s]

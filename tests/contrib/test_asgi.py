@@ -1,7 +1,9 @@
 """The ASGI door with bare applications: what passes, what is answered, what is recorded."""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -9,7 +11,7 @@ import pytest
 
 from llmobs import AsyncClient, ConfigurationError, current_run, current_tracker
 from llmobs.contrib import asgi
-from llmobs.contrib._web import origin
+from llmobs.contrib._web import options, origin
 from llmobs.contrib.asgi import LLMObsMiddleware, Receive, Scope, Send, run_of, tracker_of
 from llmobs.events import PromptCallEvent, RunEvent, Status
 from llmobs.runtime.troubles import Troubles
@@ -17,6 +19,8 @@ from llmobs.testing import CapturedEvents
 from tests.support.asgi import Lifespan, Message, call, http_scope
 
 pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -392,6 +396,16 @@ def test_a_wrong_use_is_told_at_once(
 ) -> None:
     with pytest.raises(ConfigurationError, match=words):
         LLMObsMiddleware(answering(), **settings)
+
+
+def test_the_page_lists_the_names_of_headers_that_are_refused() -> None:
+    page = (ROOT / "docs/reference/middleware.md").read_text()
+    (listed,) = [part for part in page.split("\n\n") if part.startswith("`header_name` is refused")]
+    names = re.findall(r"`([a-z_-]+)`", listed)
+    assert names == ["header_name", *sorted(options._TAKEN), *options._TAKEN_PREFIXES]
+    for name in names[1:]:
+        with pytest.raises(ConfigurationError, match="means something else already"):
+            options.header_of(f"{name}x" if name.endswith("-") else name.title())
 
 
 # Scopes as no server makes them.

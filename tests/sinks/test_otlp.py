@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 import llmobs
+from llmobs.contrib._tasks import TaskRuns
 from llmobs.errors import (
     ConfigurationError,
     SinkRejectedError,
@@ -286,6 +287,26 @@ async def test_the_tree_of_a_run(server: ScriptedServer) -> None:
     assert {span.trace_id.hex() for span in spans.values()} == {TRACE}
     (log,) = logs_of(server)
     assert (log.trace_id.hex(), log.span_id) == (TRACE, root.span_id)
+
+
+async def test_the_attempts_of_a_task_have_spans_of_their_own(server: ScriptedServer) -> None:
+    runs = TaskRuns(client := llmobs.Client(sink=f"otlp+{server.url}"), record_empty=True)
+    with client:
+        for attempt in (1, 2, 3):
+            with runs.running(
+                "mail",
+                "ab" * 16,
+                attempt=attempt,
+                carried=f'{{"traceparent":"00-{TRACE}-{SPAN}-01"}}',
+            ):
+                llmobs.current_tracker().log_prompt_call("p", "gpt-4o", "r", 1, 1, 1)
+    tasks = [span for span in spans_of(server) if span.name == "mail"]
+    assert len({span.span_id for span in tasks}) == 3
+    first, *later = sorted(tasks, key=lambda span: attributes(span)["llmobs.metadata.attempt"])
+    assert first.parent_span_id.hex() == SPAN
+    assert {span.parent_span_id for span in later} == {first.span_id}
+    calls = [span for span in spans_of(server) if span.name == "chat gpt-4o"]
+    assert {span.parent_span_id for span in calls} == {first.span_id}
 
 
 async def test_without_a_trace_the_runs_id_is_the_trace(server: ScriptedServer) -> None:

@@ -83,12 +83,19 @@ def _heading(detail: RunDetail, full: bool) -> Iterator[Text]:
         )
     if len(detail.children) == MAX_CHILDREN:
         yield Text(f"  more with llmobs runs --parent {one_line(run.run_id)}", style="dim")
-    for event in detail.events:
-        if isinstance(event, RunEvent):
-            if error := error_of(event):
-                yield Text(f"✗ {error_line(error)}", style="red")
-            for warning in warnings_of(event, full=full):
-                yield Text(f"! {warning}", style="yellow")
+    yield from _outcomes([event for event in detail.events if isinstance(event, RunEvent)], full)
+
+
+def _outcomes(attempts: list[RunEvent], full: bool) -> Iterator[Text]:
+    """Say how the run ended: the last attempt's error is the outcome, those before are its history."""
+    for number, event in enumerate(attempts, 1):
+        is_last = number == len(attempts)
+        if error := error_of(event):
+            told = (event.metadata or {}).get("attempt", number)
+            which = "" if is_last else f"attempt {one_line(str(told), 20)}: "
+            yield Text(f"✗ {which}{error_line(error)}", style="red" if is_last else "dim")
+        for warning in warnings_of(event, full=full):
+            yield Text(f"! {warning}", style="yellow")
 
 
 def _sums(run: RunSummary) -> Iterator[str]:

@@ -64,13 +64,17 @@ def span_ids(event: Event) -> SpanIds:
     The trace is the event's ``trace_id``; without one, the run's id if that is a UUID (the same 32
     digits), else a digest of it. The parent is the step or call it happened inside; else its
     run's span; for the run itself, and for events outside any run, the ``span_id`` they carry,
-    which is the caller's.
+    which is the caller's. The attempts of one task share their run: the first one's span is the
+    run's, later ones are children of it.
     """
     trace_id = _hexadecimal(event.trace_id, 16)
     remote = _hexadecimal(event.span_id, 8) if trace_id else b""
     trace_id = trace_id or _trace_of_run(event.run_id)
     if isinstance(event, RunEvent):
-        return SpanIds(trace_id, _run_span(event.run_id), remote, bool(remote))
+        span_id = _run_span(event.run_id)
+        if _is_later_attempt(event):
+            return SpanIds(trace_id, span_id_of(event.event_id), span_id, False)
+        return SpanIds(trace_id, span_id, remote, bool(remote))
     span_id = span_id_of(event.event_id)
     if event.parent_id is not None:
         return SpanIds(trace_id, span_id, span_id_of(event.parent_id), False)
@@ -87,6 +91,12 @@ def span_id_of(event_id: str) -> bytes:
 def _run_span(run_id: str) -> bytes:
     # By the run's id, not by the id of its event: that does not exist yet when its children leave.
     return blake2b(run_id.encode("utf-8", "replace"), digest_size=8, person=b"run").digest()
+
+
+def _is_later_attempt(event: RunEvent) -> bool:
+    known = event.metadata or {}
+    attempt = known.get("attempt")
+    return "task_id" in known and isinstance(attempt, int) and attempt > 1
 
 
 def _trace_of_run(run_id: str) -> bytes:

@@ -101,6 +101,19 @@ async def astream(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(body())
 
 
+async def acleans(request: HttpRequest) -> StreamingHttpResponse:
+    async def body() -> AsyncIterator[str]:
+        try:
+            while True:
+                log()
+                yield "a chunk"
+        finally:
+            await asyncio.sleep(0.01)
+            log("cleaning up")
+
+    return StreamingHttpResponse(body())
+
+
 def breaks(request: HttpRequest) -> StreamingHttpResponse:
     def body() -> Iterator[str]:
         log()
@@ -168,7 +181,7 @@ urlpatterns = [
     *(
         path(f"{view.__name__}/", view)
         for view in (
-            chat, achat, quiet, threads, athreads, stream, astream, operation, breaks, abreaks, file,
+            chat, achat, quiet, threads, athreads, stream, astream, acleans, operation, breaks, abreaks, file,
             fails, afails, missing, denied, from_threads,
         )
     ),

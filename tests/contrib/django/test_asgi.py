@@ -14,7 +14,8 @@ from llmobs.contrib.asgi import LLMObsMiddleware
 from llmobs.contrib.django import asgi
 from llmobs.contrib.django.project import current_project
 from llmobs.errors import ConfigurationError
-from llmobs.events import RunEvent
+from llmobs.events import PromptCallEvent, RunEvent
+from llmobs.runtime.context import current_run
 from llmobs.runtime.troubles import Troubles
 from llmobs.testing import CapturedEvents
 from tests.support.asgi import Lifespan, http_scope
@@ -93,6 +94,38 @@ def test_without_a_lifespan_the_request_waits_for_the_delivery(tmp_path: Path) -
     with override_settings(LLMOBS=settings(tmp_path)):
         asyncio.run(ask(asgi.get_asgi_application()))
         assert stored(tmp_path) == 2
+
+
+def test_what_an_abandoned_generator_does_last_belongs_to_its_run(
+    llmobs_events: CapturedEvents,
+) -> None:
+    """Django closes none whose reader has left: the garbage collector does."""
+
+    async def serve() -> None:
+        asked, full = asyncio.Queue[Any](), asyncio.Event()
+        await asked.put({"type": "http.request", "body": b"", "more_body": False})
+
+        async def send(message: Any) -> None:
+            if message.get("body"):
+                full.set()
+                await asyncio.Event().wait()  # a reader that takes nothing more
+
+        scope = http_scope(path="/acleans/")
+        task = asyncio.create_task(asgi.get_asgi_application()(scope, asked.get, send))
+        await full.wait()
+        await asked.put({"type": "http.disconnect"})
+        await task
+        assert current_run() is None
+        assert llmobs_events.of(RunEvent), "the run ends with its request"
+
+    asyncio.run(serve())
+    (run,) = llmobs_events.of(RunEvent)
+    assert (run.status, run.events, run.name) == ("cancelled", 2, "GET /acleans/")
+    calls = llmobs_events.of(PromptCallEvent)
+    assert [(call.run_id, call.prompt_text) for call in calls] == [
+        (run.run_id, "q"),
+        (run.run_id, "cleaning up"),
+    ]
 
 
 def test_a_wrong_setting_stops_the_start() -> None:

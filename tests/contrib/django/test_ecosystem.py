@@ -67,10 +67,11 @@ def test_a_task_that_runs_at_once_belongs_to_the_request(llmobs_events: Captured
     assert call.run_id == the_run(llmobs_events).run_id
 
 
-async def _talk(application: Any, path: str) -> tuple[str, Any]:
+async def _talk(application: Any, path: str, **headers: str) -> tuple[str, Any]:
     from channels.testing import WebsocketCommunicator
 
-    socket = WebsocketCommunicator(application, path)
+    sent_headers = [(key.encode(), value.encode()) for key, value in headers.items()]
+    socket = WebsocketCommunicator(application, path, headers=sent_headers)
     sent: list[Any] = []
     connected, _ = await socket.connect(timeout=10)
     assert connected
@@ -88,3 +89,18 @@ def test_a_consumer_of_channels_is_a_run(path: str, llmobs_events: CapturedEvent
     assert (run.kind, run.http_status, run.events) == ("websocket", 101, 2)
     assert said in (run.run_id, "yes")
     assert {event.run_id for event in llmobs_events} == {run.run_id}
+
+
+@pytest.mark.parametrize(("key", "trusted"), [("ours", True), ("theirs", False)])
+def test_who_is_trusted_names_the_run_of_a_websocket(
+    key: str, trusted: bool, llmobs_events: CapturedEvents
+) -> None:
+    def by_key(request: Any) -> bool:
+        return bool(request.path == "/ws/" and request.headers["x-key"] == "ours")
+
+    headers = {"x-run-id": "run-1", "x-key": key}
+    with override_settings(LLMOBS={"SINK": "memory:", "TRUST_RUN_ID": by_key}):
+        asyncio.run(_talk(ecosystem.application(), "/ws/", **headers))
+    run = eventually(lambda: llmobs_events.of(RunEvent), what="the run")[0]
+    assert (run.run_id == "run-1") is trusted
+    assert (run.client_run_id == "run-1") is not trusted

@@ -1,12 +1,16 @@
 """The application for ASGI servers: delivers what was recorded before the server ends."""
 
+import io
+from collections.abc import Callable
 from typing import Any
 
 from django.core.asgi import get_asgi_application as django_application
+from django.core.handlers.asgi import ASGIRequest
 
 from llmobs.client.sync_client import Client
 from llmobs.contrib._asgi.lifespan import in_thread, refuse, run_lifespan
 from llmobs.contrib._asgi.protocol import ASGIApp, Receive, Scope, Send
+from llmobs.contrib._web.options import Trust
 from llmobs.contrib.asgi import LLMObsMiddleware
 from llmobs.contrib.django.project import Project, current_project
 from llmobs.runtime.troubles import Troubles, internal_errors
@@ -33,6 +37,15 @@ def observe(application: ASGIApp) -> ASGIApp:
         application: The ASGI application.
     """
     return application if isinstance(application, _Observed) else _Observed(application)
+
+
+def _trust_of_scopes(trust: Trust) -> Trust:
+    """Let a function of the project's, which knows Django's requests, look at a WebSocket."""
+    if isinstance(trust, bool):
+        return trust
+    ask: Callable[[Any], bool] = trust
+    # Its handshake is a GET without a body; what is wrong with it, `Origin` says.
+    return lambda scope: ask(ASGIRequest({**scope, "method": "GET"}, io.BytesIO()))
 
 
 class _Owned:
@@ -77,8 +90,7 @@ class _Observed:
                     header_name=options.header,
                     exclude=options.exclude,
                     record_empty=options.record_empty,
-                    # A function of the project's knows Django's requests, not scopes.
-                    trust_run_id=options.trust is True,
+                    trust_run_id=_trust_of_scopes(options.trust),
                 ),
             )
         return known[1]

@@ -77,7 +77,7 @@ def _check_sinks(wanted: Any) -> Iterator[CheckMessage]:
 
 
 def check_installation(app_configs: Any = None, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Look for the middleware in ``MIDDLEWARE`` and the app in ``INSTALLED_APPS``."""
+    """Look for the middleware in ``MIDDLEWARE``; where the app is missing, that says so in the log."""
     found = []
     count = sum(name in MIDDLEWARES for name in settings.MIDDLEWARE)
     if not count and not any(_is_ours(name) for name in settings.MIDDLEWARE):
@@ -96,15 +96,6 @@ def check_installation(app_configs: Any = None, **kwargs: Any) -> Sequence[Check
                 id="llmobs.E005",
             )
         )
-    if not any(_is_app(name) for name in settings.INSTALLED_APPS):
-        found.append(
-            Error(
-                "The middleware is used without its app: manage.py has no checks of it, and code "
-                "outside requests has the environment's settings.",
-                hint=f"INSTALLED_APPS = [..., '{APP}']",
-                id="llmobs.E006",
-            )
-        )
     return found
 
 
@@ -119,7 +110,3 @@ def _is_ours(name: str) -> bool:
     except ImportError:
         return False
     return isinstance(found, type) and issubclass(found, LLMObsMiddleware)
-
-
-def _is_app(name: str) -> bool:
-    return name == APP or name.startswith(f"{APP}.apps.")

@@ -1,8 +1,12 @@
 """One request of Django: its answer, its streamed body, its end."""
 
+import asyncio
 import time
+import weakref
 from functools import partial
 from typing import Any
+
+from asgiref.sync import async_to_sync
 
 from llmobs.capture.sightings import sightings
 from llmobs.capture.tracker import Tracker
@@ -17,6 +21,24 @@ __all__ = ["Serving"]
 
 def _nothing() -> None:
     """What stands for a closer in a response that was pickled, for a cache."""
+
+
+_closing: set[asyncio.Task[None]] = set()
+"""Keeps what closes bodies from being collected itself."""
+
+
+def _close(chunks: Any) -> None:
+    async def close() -> None:
+        await chunks.aclose()
+
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # in the request's thread, as Django's handler does
+        async_to_sync(close)()
+    else:
+        task = loop.create_task(close())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
 
 
 def _closer_from_cache() -> Any:
@@ -35,7 +57,7 @@ class Serving(Ending):
         options: What the middleware is told.
     """
 
-    __slots__ = ("_is_over", "_match", "_method", "_progress", "options")
+    __slots__ = ("_body", "_is_over", "_match", "_method", "_progress", "options")
 
     def __init__(self, tracker: Tracker, options: Options) -> None:
         super().__init__(tracker)
@@ -43,6 +65,7 @@ class Serving(Ending):
         self._method: str | None = None
         self._match: Any = None
         self._progress: Progress | None = None
+        self._body: Any = None
         self._is_over = False
 
     def note(self, request: Any) -> None:
@@ -66,8 +89,13 @@ class Serving(Ending):
         # Not by way of `streaming_content`: reading it wraps the iterator once more, and setting
         # it makes a file's response forget its file.
         self._progress = progress = Progress()
-        chunks = body_async if response.is_async else body
-        response._iterator = chunks(response._iterator, self, progress)  # noqa: SLF001
+        chunks = response._iterator  # noqa: SLF001
+        if response.is_async:
+            chunks = body_async(chunks, self, progress, self._end)
+            self._body = weakref.ref(chunks)
+        else:
+            chunks = body(chunks, self, progress)
+        response._iterator = chunks  # noqa: SLF001
 
     def _inside(self, closer: Any) -> None:
         previous = current_frame()
@@ -78,7 +106,15 @@ class Serving(Ending):
             set_frame(previous)
 
     def __call__(self) -> None:
-        """End the run: the response is closed."""
+        """End the run: the response is closed, and so is its body."""
+        if self._progress is None or self._progress.close():
+            self._end()
+        elif (chunks := self._body()) is not None:
+            # Its reader has left. Django closes no asynchronous iterator: the garbage collector does,
+            # at any time. Closed here, what it does last belongs to the run, which it then ends.
+            _close(chunks)
+
+    def _end(self) -> None:
         if self._is_over:
             return
         self._is_over = True
@@ -106,7 +142,7 @@ class Serving(Ending):
         # Somebody outside has put another response in place of ours, or closes none.
         if not self._is_over:
             with internal_errors("record a request that nobody closed"):
-                self()
+                self._end()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _closer_from_cache, ()
