@@ -210,11 +210,6 @@ class Settings(BaseSettings):
             raise ValueError("overflow='spill' needs spool_dir (LLMOBS_SPOOL_DIR)")
         if self.spool_dir is None and self.durability == "disk":
             raise ValueError("durability='disk' needs spool_dir (LLMOBS_SPOOL_DIR)")
-        if self.tail_sampling is not None and self.durability == "disk":
-            raise ValueError(
-                "tail_sampling keeps undecided runs in memory, which durability='disk' does not allow: "
-                "use sample_rate instead, or durability='memory' with a spool_dir"
-            )
         return self
 
 

@@ -1,6 +1,9 @@
 """The promise: accepted = delivered + dropped + spooled + pending, whatever happens."""
 
 import threading
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
@@ -18,6 +21,7 @@ from llmobs.errors import (
 )
 from llmobs.events import Event
 from llmobs.pipeline.sink import Batch
+from llmobs.pipeline.spool import batches_in
 from tests.helpers import ScriptedSink
 
 OUTCOMES = (
@@ -104,7 +108,9 @@ scenarios = st.fixed_dictionaries(
 )
 
 
-async def live_through(scenario: dict[str, Any]) -> tuple[Statistics, list[WhimsicalSink], int]:
+async def live_through(
+    scenario: dict[str, Any], **options: Any
+) -> tuple[Statistics, list[WhimsicalSink], int]:
     sinks = [
         WhimsicalSink(outcomes, name=f"sink{n}") for n, outcomes in enumerate(scenario["sinks"])
     ]
@@ -113,6 +119,7 @@ async def live_through(scenario: dict[str, Any]) -> tuple[Statistics, list[Whims
         sink=sinks,
         flush_interval_seconds=0.001,
         timeout=0.05,
+        **options,
         stages=[scenario["stage"]] if scenario["stage"] else [],
         **{
             name: scenario[name]
@@ -135,6 +142,10 @@ async def live_through(scenario: dict[str, Any]) -> tuple[Statistics, list[Whims
                         client.log_error(f"run-{number}", "boom")
                     else:
                         client.log_prompt_call(f"run-{number}", "p", "m", "a")
+                with client.run(f"over-{number}") as run:
+                    recorded += 2 * (burst > 0)
+                    for _ in range(burst and 1):
+                        run.log_prompt_call("p", "m", "a")
                 balance(client.statistics())
                 await anyio.sleep(0)
                 if scenario["flush"]:
@@ -164,6 +175,27 @@ def test_every_event_is_accounted_for(backend: str, scenario: dict[str, Any]) ->
         healthy = not outcomes and scenario["shutdown_timeout"] > 1
         if healthy and scenario["sample_rate"] == 1:
             assert set(mine.dropped) <= {"queue_full", "sampled", "unwanted"}
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(scenarios, st.sampled_from([1024, 10**6]), st.sampled_from([0.001, 60.0]))
+def test_what_is_held_for_a_decision_on_disk_is_accounted_for_once(
+    scenario: dict[str, Any], tail_bytes: int, tail_seconds: float
+) -> None:
+    """Nothing stays in a journal; what was delivered or sampled out is in no batch."""
+    scenario["tail_sampling"] = "errors,rate=0.5"
+    with TemporaryDirectory() as folder:
+        options: dict[str, Any] = {"durability": "disk", "spool_dir": folder}
+        options.update(tail_bytes=tail_bytes, tail_seconds=tail_seconds)
+        statistics, sinks, recorded = anyio.run(partial(live_through, scenario, **options))
+        balance(statistics)
+        assert statistics.accepted == recorded * len(sinks)
+        assert statistics.pending == 0
+        assert not [*Path(folder).glob("*/.*")]
+        on_disk = [file for each in Path(folder).iterdir() for file in batches_in(each)]
+        assert sum(file.events for file in on_disk) == statistics.spooled
 
 
 def test_threads_recording_while_the_client_closes_lose_nothing() -> None:

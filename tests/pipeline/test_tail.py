@@ -1,9 +1,12 @@
 """Tail sampling: what is kept is decided when a run is over; nothing is held for ever, nor without a bound."""
 
+import errno
 import os
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
@@ -12,8 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmobs import AsyncClient, Client, ConfigurationError
+from llmobs.codec import decode
 from llmobs.events import Event, PromptCallEvent, RunEvent
+from llmobs.pipeline.claim import Claim
+from llmobs.pipeline.journal import Journal
 from llmobs.pipeline.sampling import is_sampled
+from llmobs.pipeline.spool import Spool
 from llmobs.policy import Rules
 from tests.helpers import ScriptedSink, make_event, poll
 
@@ -52,11 +59,6 @@ def test_the_rules_are_read_in_any_order() -> None:
 def test_what_is_no_rule_is_refused_by_name(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"tail_sampling.*errors, slow>5s"):
         Client(sink="memory:", tail_sampling=text)
-
-
-def test_what_promises_the_disk_holds_nothing_in_memory(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"tail_sampling .* durability='disk'"):
-        Client(sink="memory:", tail_sampling="errors", durability="disk", spool_dir=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -258,12 +260,16 @@ async def test_a_function_that_fails_keeps_the_run(error: type[BaseException]) -
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_forked_child_holds_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("durability", ["memory", "disk"])
+def test_a_forked_child_holds_nothing(durability: str, tmp_path: Path) -> None:
     sink = tmp_path / "events.jsonl"
-    client = Client(sink=f"jsonl:///{sink}", tail_sampling="errors", tail_seconds=LONG)
+    options: dict[str, Any] = on_disk(tmp_path) if durability == "disk" else {}
+    client = Client(sink=f"jsonl:///{sink}", tail_sampling="errors", tail_seconds=LONG, **options)
     run = client.run("parent's")
     run.log_prompt_call("p", "m", "a")
     poll(lambda: client.statistics().pending and not client.statistics().queue_events)
+    if durability == "disk":
+        poll(lambda: journal(tmp_path) == ["parent's"])
     child = os.fork()
     if not child:
         status = 1
@@ -274,8 +280,117 @@ def test_a_forked_child_holds_nothing(tmp_path: Path) -> None:
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    for file in tmp_path.glob("spool/*/.*"):
+        assert Claim.take(file, 0) is None, "the parent has lost its lock"
     client.close()
     assert sink.read_text().count("parent's") == 1
+
+
+def on_disk(folder: Path) -> dict[str, Any]:
+    return {"durability": "disk", "spool_dir": folder / "spool"}
+
+
+def journal(folder: Path) -> list[str]:
+    """The runs of which events are held on disk."""
+    lines: list[bytes] = []
+    for file in folder.glob("spool/*/.*.jsonl"):
+        with suppress(FileNotFoundError):  # just now
+            lines += file.read_bytes().splitlines()
+    return [decode(line).run_id for line in lines if line.endswith(b"}") and line[:1] != b"#"]
+
+
+async def test_what_is_held_is_on_disk_until_it_is_decided(tmp_path: Path) -> None:
+    sink = ScriptedSink()
+    async with client_of(sink, **on_disk(tmp_path)) as client:
+        with client.run("good") as good, client.run("bad") as bad:
+            for _ in range(3):
+                good.log_prompt_call("p", "m", "a")
+            bad.log_error("boom")
+            await until(lambda: sorted(journal(tmp_path)) == ["bad"] + ["good"] * 3)
+            assert client.statistics().pending == 4
+            assert client.statistics().spooled == 0
+        await until(lambda: client.statistics().dropped == {"sampled": 4} and len(sink.events) == 2)
+        await until(lambda: not [*tmp_path.glob("spool/*/*")])
+        with client.run("short") as short:
+            short.log_prompt_call("p", "m", "a")
+        await until(lambda: client.statistics().pending == 0)
+        client.run("open").log_prompt_call("p", "m", "a")
+        await until(lambda: journal(tmp_path) == ["open"])
+    assert [event.run_id for event in sink.events] == ["bad", "bad", "open"]
+    assert not [*tmp_path.glob("spool/*/*")]
+
+
+async def test_a_long_run_does_not_keep_others_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal is written anew where most of it is crossed out."""
+    monkeypatch.setattr("llmobs.pipeline.journal.FILE_BYTES", 30_000)
+    sink = ScriptedSink()
+    async with client_of(sink, **on_disk(tmp_path)) as client:
+        client.run("open").log_prompt_call("p", "m", "a")
+        for number in range(10):
+            with client.run(f"{number}") as run:
+                for _ in range(20):
+                    run.log_prompt_call("x" * 2000, "m", "a")
+                await until(lambda: journal(tmp_path).count(run.run_id) == 20)
+            await until(lambda: journal(tmp_path) == ["open"])
+        assert sum(file.stat().st_size for file in tmp_path.glob("spool/*/.*")) < 100_000
+        assert client.statistics().dropped == {"sampled": 10 * 21}
+    assert [event.run_id for event in sink.events] == ["open"]
+    assert not [*tmp_path.glob("spool/*/*")]
+
+
+async def test_a_disk_that_refuses_leaves_what_is_held_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = Spool.create
+    full = True
+
+    def create(self: Spool, events: int) -> tuple[Path, int]:
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(self, events)
+
+    monkeypatch.setattr(Spool, "create", create)
+    monkeypatch.setattr("llmobs.pipeline.disk_writer.RETRY_SECONDS", 0.01)
+    sink = ScriptedSink()
+    async with client_of(sink, **on_disk(tmp_path)) as client:
+        with client.run("good") as good, client.run("bad") as bad:
+            good.log_prompt_call("p", "m", "a")
+            bad.log_error("boom")
+            await until(lambda: "No space left" in caplog.text)
+            good.log_prompt_call("p", "m", "a")
+            full = False
+            await until(lambda: sorted(journal(tmp_path)) == ["bad", "good", "good"])
+        await until(lambda: len(sink.events) == 2 and client.statistics().pending == 0)
+    assert client.statistics().dropped == {"sampled": 3}
+    assert not [*tmp_path.glob("spool/*/*")]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.lists(st.integers(0, 30), max_size=8), st.sets(st.integers(0, 30))),
+        max_size=12,
+    ),
+    small=st.sampled_from([1, 2000]),
+)
+def test_a_journal_holds_what_was_written_and_not_decided(
+    steps: list[tuple[list[int], set[int]]], small: int
+) -> None:
+    """Whatever is written twice, decided unseen, and however often files are begun."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("llmobs.pipeline.journal.FILE_BYTES", small)
+        book = Journal(Spool(Path(folder) / "spool", "sink", 10**6))
+        held: set[str] = set()
+        for written, decided in steps:
+            book.update(
+                [make_event(event_id=f"{n}", run_id=f"{n}", prompt="x" * 40 * n) for n in written],
+                [f"{n}" for n in decided],
+            )
+            held = (held - {f"{n}" for n in decided}) | {f"{n}" for n in written}
+            assert sorted(journal(Path(folder))) == sorted(held)
+        book.close()
 
 
 async def test_leaving_and_entering_again_keeps_what_was_held() -> None:

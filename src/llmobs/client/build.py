@@ -5,10 +5,10 @@ from __future__ import annotations
 import platform
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from llmobs.events import ClientInfo
+from llmobs.events import ClientInfo, Event
 from llmobs.pipeline.delivery import Delivery
 from llmobs.pipeline.disk_writer import WRITE_AHEAD_SECONDS, DiskWriter
 from llmobs.pipeline.intake import Intake
@@ -70,7 +70,7 @@ def build(settings: Settings, troubles: Troubles, *, wake: Callable[[], object])
             price,
             *_of_users(settings, intake, troubles, after=redact),
         ],
-        tail=_tail(settings, troubles),
+        tail=_tail(settings, workers, troubles),
         interval=min(interval, WRITE_AHEAD_SECONDS) if on_disk else interval,
         at_once=on_disk,
         hurried=hurry,
@@ -153,14 +153,21 @@ def _of_users(
     ]
 
 
-def _tail(settings: Settings, troubles: Troubles) -> TailSampler | None:
+def _tail(settings: Settings, workers: Sequence[Worker], troubles: Troubles) -> TailSampler | None:
     if settings.tail_sampling is None:
         return None
+    disks = [worker.disk for worker in workers if worker.disk is not None]
+
+    def to_disk(events: Sequence[Event]) -> None:
+        for disk in disks:
+            disk.hold(events)
+
     return TailSampler(
         settings.tail_sampling,  # type: ignore[arg-type] # what was a text is `Rules` now
         max_bytes=settings.tail_bytes,
         seconds=settings.tail_seconds,
         sample_rate=settings.sample_rate,
+        to_disk=to_disk if settings.durability == "disk" else None,
         code=UserCode(),
         troubles=troubles,
     )

@@ -6,7 +6,7 @@ It runs beside the worker, because a sink that hangs holds the worker up.
 
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -14,6 +14,7 @@ import anyio
 
 from llmobs.events import Event
 from llmobs.pipeline.claim import Claim
+from llmobs.pipeline.journal import Journal
 from llmobs.pipeline.outbox import Entry, Outbox
 from llmobs.pipeline.spool import DELIVERED, LOST, BatchTooLargeError, Evicted, Spool
 from llmobs.pipeline.statistics import DropReason
@@ -72,6 +73,10 @@ class DiskWriter:
         self._is_broken = False
         self._hangs = False
         self._lock: anyio.Lock | None = None
+        self._journal = Journal(spool)
+        self._held: dict[str, Event] = {}
+        self._let_go: deque[str] = deque()
+        outbox.let_go = self._is_let_go
 
     async def run(self, changed: Callable[[], object], is_due: Callable[[], bool]) -> None:
         """
@@ -92,8 +97,11 @@ class DiskWriter:
         self, wakeup: Wakeup, changed: Callable[[], object], is_due: Callable[[], bool]
     ) -> None:
         while True:
+            if self._journal_is_behind and not await self._update_journal():
+                await anyio.sleep(RETRY_SECONDS)
             if not (self._should_spill() and self._outbox.waiting):
-                await wakeup.wait()
+                if not self._journal_is_behind:
+                    await wakeup.wait()
             # A file for each event would be many, and each is a delivery of its own later.
             elif (left := self._last_write + self._interval - time.monotonic()) > 0 and not (
                 is_due() or self._outbox.is_half_full
@@ -136,6 +144,33 @@ class DiskWriter:
         """Look again: events came, or the sink went down."""
         if self._wakeup is not None:
             self._wakeup.set()
+
+    def hold(self, events: Sequence[Event]) -> None:
+        """Have on disk, too, what waits in memory for a decision; see `Outbox.let_go`."""
+        self._held.update((event.event_id, event) for event in events)
+        self.nudge()
+
+    def _is_let_go(self, event_id: str) -> None:  # any thread
+        self._let_go.append(event_id)
+        self.nudge()
+
+    @property
+    def _journal_is_behind(self) -> bool:
+        return bool(self._held or self._let_go)
+
+    async def _update_journal(self) -> bool:
+        held, self._held = self._held, {}
+        decided = [self._let_go.popleft() for _ in range(len(self._let_go))]
+        for event_id in decided:
+            held.pop(event_id, None)
+        try:
+            await self._call(self._journal.update, list(held.values()), decided)
+        except (OSError, RuntimeError) as error:
+            self._held = {**held, **self._held}
+            self._let_go.extendleft(decided)
+            self._say("write to", error, "; events wait in memory")
+            return False
+        return True
 
     async def write(self, entries: Sequence[Entry]) -> bool:
         """Write events in flight to disk; what the disk refuses goes back to the queue."""
@@ -275,8 +310,11 @@ class DiskWriter:
     def _answers(self) -> None:
         self._hangs = False
 
-    def close(self) -> None:
-        """End the thread."""
+    async def close(self) -> None:
+        """After `run`, when everything is accounted for: end the thread."""
+        if self._journal_is_behind:
+            await self._update_journal()
+        self._journal.close()
         if self._thread is not None:
             self._thread.stop()
             self._thread = None
@@ -292,3 +330,6 @@ class DiskWriter:
     def after_fork(self) -> None:
         """Leave the parent's batches to the parent, in a forked child."""
         self.spool.after_fork()
+        self._journal.reset()
+        self._held = {}
+        self._let_go = deque()

@@ -8,6 +8,7 @@ once, and loses only its own events.
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, Literal
 
 from msgspec import Struct
@@ -50,6 +51,8 @@ class Entry(Struct):
     """How many stages are done with it."""
     drop: str | None = None
     """Why a stage wants it gone."""
+    on_disk: bool = False
+    """Each sink's journal holds it; it is told when that need not be."""
     late: bool = False
     """It came while some sink had no room, and is dropped there if that has none still."""
 
@@ -236,9 +239,12 @@ class Intake:
         known = reason in self.dropped or len(self.dropped) < len(DropReason) + MAX_REASONS
         counted = reason if known else DropReason.STAGE
         self.dropped[counted] = self.dropped.get(counted, 0) + 1
-        if entry.done is not None:
-            told = DropReason(reason) if reason in _REASONS else DropReason.STAGE
-            outcomes += [(entry.done, told, words or reason)] * len(self.outboxes)
+        told = DropReason(reason) if reason in _REASONS else DropReason.STAGE
+        outcomes += [
+            (done, told, words or reason)
+            for outbox in self.outboxes
+            if (done := _done(entry, outbox)) is not None
+        ]
 
     # The stages' side, one task.
 
@@ -315,7 +321,7 @@ class Intake:
                 continue
             for outbox in self.outboxes:
                 # Each has a copy of its own: a sink may get it shortened.
-                copy = OutboxEntry(entry.event, entry.size, entry.done, entry.failed)
+                copy = OutboxEntry(entry.event, entry.size, _done(entry, outbox), entry.failed)
                 if not self._has_room(outbox, copy, entry.late, outcomes):
                     outbox.drop(copy, DropReason.QUEUE_FULL, outcomes)
                 else:
@@ -353,7 +359,9 @@ class Intake:
             for outbox, reason in zip(self.outboxes, reasons, strict=True):
                 outbox.refuse(len(entries), reason)
                 outcomes += [
-                    (e.done, reason, "the client was closed") for e in entries if e.done is not None
+                    (done, reason, "the client was closed")
+                    for entry in entries
+                    if (done := _done(entry, outbox)) is not None
                 ]
             self._changed()
         tell(outcomes)
@@ -410,3 +418,14 @@ class Intake:
 
 
 _REASONS: Final = frozenset(DropReason)
+
+
+def _done(entry: Entry, outbox: Outbox) -> Done | None:
+    """Return whom to tell what becomes of *entry* at one sink."""
+    if entry.on_disk:  # held, so nobody waits for it
+        return partial(_let_go, outbox, entry.event.event_id)
+    return entry.done
+
+
+def _let_go(outbox: Outbox, event_id: str, _reason: DropReason | None, _words: str | None) -> None:
+    outbox.let_go(event_id)

@@ -64,6 +64,8 @@ class Outbox:
         """Called when the worker should look."""
         self.changed: Callable[[], object] = lambda: None
         """Called under the lock when there is more or less room."""
+        self.let_go: Callable[[str], object] = lambda _: None
+        """Called with the id of an event that a journal holds, when it is decided and settled here."""
         self.reset(threading.RLock())
 
     def reset(self, lock: threading.RLock) -> None:

@@ -5,7 +5,8 @@ One directory per sink, one file per batch, native JSON lines. A batch is writte
 name and renamed, so a file is either whole or not there. Whoever sends one holds a lock on it (a
 `Claim`): all workers of a host share a spool and each batch is sent by one of them. Files are
 removed when their events are settled; a crash between the two sends a batch again, which event ids
-make harmless. What a process killed while writing left under the hidden name is as good as it goes.
+make harmless. What a process that was killed left under a hidden name, half a batch or what it held
+for a decision (`llmobs.pipeline.journal`), is as good as it goes.
 
 The directory may hold anything else (snapshots of a file system, what an administrator put there,
 batches of a newer llmobs): it is left alone, and keeps nothing of ours waiting.
@@ -165,18 +166,10 @@ class Spool:
         data = b"".join(b"%b\n" % line for line in gently(map(encode, events)))
         if len(data) > self._max_bytes:
             raise BatchTooLargeError
-        for folder in (self.directory.parent, self.directory):  # `parents` would ignore the mode
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        say_if_open(self.directory, "spool")
-        for folder in (self.directory.parent, self.directory):
-            say_if_shared(folder)
         evicted = self._make_room(len(data))
-        name = f"{new_id()}-{len(events)}.jsonl"
-        hidden = self.directory / f".{name}"
-        file = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        hidden, file = self.create(len(events))
+        name = hidden.name.removeprefix(".")
         try:
-            # Locked while it is written, so that `_sweep` can tell it from a dead process's rest.
-            lock(file, wait=True)
             view = memoryview(data)
             while view:
                 view = view[os.write(file, view) :]
@@ -191,6 +184,27 @@ class Spool:
         finally:
             unlock(file)
         return name, evicted
+
+    def create(self, events: int) -> tuple[Path, int]:
+        """
+        Begin the file of a batch under its hidden name: return its path, and it, open and locked.
+
+        Args:
+            events: How many will be in it; 0 if nobody knows.
+
+        Raises:
+            OSError: The disk is full, read-only, away.
+        """
+        for folder in (self.directory.parent, self.directory):  # `parents` would ignore the mode
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        say_if_open(self.directory, "spool")
+        for folder in (self.directory.parent, self.directory):
+            say_if_shared(folder)
+        hidden = self.directory / f".{new_id()}-{events}.jsonl"
+        file = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        # Locked while it is written, so that `_sweep` can tell it from a dead process's rest.
+        lock(file, wait=True)
+        return hidden, file
 
     def files(self) -> list[SpoolFile]:
         """Return the waiting batches, oldest first; empty if there is no spool yet."""

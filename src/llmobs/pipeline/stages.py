@@ -145,6 +145,7 @@ class Stages:
                 while not await self._work_guarded():
                     pass
         finally:
+            self._keep_undecided()  # finished as it is: it can leave, or go to disk
             self._end_threads()
             self.finished.set()
 

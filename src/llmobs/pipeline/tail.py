@@ -7,7 +7,7 @@ the run: a flush, the end of the client, more bytes than may wait, a run that go
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -55,6 +55,7 @@ class TailSampler:
         seconds: How long a run may wait; then it is kept. Events recorded outside any run wait as
             long for others of their run's id, and are decided by the rules then.
         sample_rate: Share of runs that came this far; the rate is a share of these.
+        to_disk: Writes events that are held to the disk; None where memory is enough.
         code: The thread that a judge of the application's is called in.
         troubles: Where trouble is logged.
     """
@@ -66,6 +67,7 @@ class TailSampler:
         max_bytes: int,
         seconds: float,
         sample_rate: float,
+        to_disk: Callable[[Sequence[Event]], object] | None = None,
         code: UserCode,
         troubles: Troubles,
     ) -> None:
@@ -73,6 +75,7 @@ class TailSampler:
         self._max_bytes = max_bytes
         self._seconds = seconds
         self._sample_rate = sample_rate
+        self._to_disk = to_disk
         self._code = code
         self._troubles = troubles
         self.reset()
@@ -83,6 +86,8 @@ class TailSampler:
         self._runs: OrderedDict[str, _Run] = OrderedDict()
         self._bytes = 0
         self._over: list[_Run] = []
+        self._fresh: list[Entry] = []
+        """Held since the last decision."""
         self._decided: OrderedDict[str, _Decision] = OrderedDict()
 
     def sift(self, entries: Iterable[Entry]) -> list[Entry]:
@@ -102,6 +107,7 @@ class TailSampler:
             if run is None:
                 run = self._runs[run_id] = _Run(run_id, time.monotonic() + self._seconds, [])
             run.entries.append(entry)
+            self._fresh.append(entry)
             run.size += entry.size
             self._bytes += entry.size
             run.ends = run.ends or not entry.event.standalone
@@ -126,6 +132,8 @@ class TailSampler:
             if not run.over:
                 late.append(run)
         over += [run for run in late if not run.ends]
+        # What is decided at once need not be written; a function of the application's takes its time.
+        self._write(but=over if isinstance(self._judge, Rules) else ())
         rates = await self._rates(over)
         gone: list[Entry] = []
         for run, rate in zip(over, rates, strict=True):
@@ -143,7 +151,23 @@ class TailSampler:
         for run in list(self._runs.values()):
             gone += self._settle(run, _KEEP)
         self._over.clear()
+        self._fresh.clear()
         return gone
+
+    def _write(self, but: Iterable[_Run]) -> None:
+        fresh, self._fresh = self._fresh, []
+        if self._to_disk is None:
+            return
+        decided = {run.run_id for run in but}
+        held = [
+            entry
+            for entry in fresh
+            if entry.event.run_id in self._runs and entry.event.run_id not in decided
+        ]
+        for entry in held:
+            entry.on_disk = True
+        if held:
+            self._to_disk([entry.event for entry in held])
 
     async def _rates(self, runs: Sequence[_Run]) -> list[float]:
         events = [[entry.event for entry in run.entries] for run in runs]

@@ -376,10 +376,11 @@ class Worker:
                 left = self.outbox.in_flight() or self.outbox.next_batch()
                 while left and await self.disk.write(left):
                     left = self.outbox.next_batch()  # batch by batch, as they are sent
-            self.disk.close()
         left = self.outbox.take_all()
         if left:
             self.outbox.acknowledge(left, self.reason, "the client was closed")
+        if self.disk is not None:
+            await self.disk.close()
         if lost + len(left):
             self._troubles.log(
                 f"shutdown:{self.sink.name}",
