@@ -17,8 +17,8 @@ ROOT = Path(llmobs.__file__).parent
 # Lower may not import higher; within a floor, imports follow the order written here.
 FLOORS = (
     ("recorded", "errors", "events", "codec"),
-    ("runtime", "policy", "settings"),
-    ("redaction", "pipeline"),
+    ("runtime", "redaction", "policy", "settings"),
+    ("pipeline",),
     ("store", "sinks"),
     ("capture", "client"),
     ("contrib", "sentinel", "watchllm", "testing", "_pytest_plugin", "cli", "__main__"),

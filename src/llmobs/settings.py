@@ -111,10 +111,16 @@ class Settings(BaseSettings):
     """Replace e-mail addresses, card numbers, API keys and tokens before anything is stored or sent."""
 
     redactor: Callable[[str], str] | None = None
-    """Your own redaction, applied to every text after the built-in one (if that is on); a keyword only."""
+    """
+    Your own redaction, after the built-in one (if that is on), of content, people and labels, but not of
+    names and identifiers (reference, `privacy-fields.md`); a keyword only.
+    """
 
     capture_content: CaptureContent = "full"
-    """``full``: texts, subject to ``redact_pii``; ``redacted``: always redacted; ``metadata``: no texts."""
+    """
+    ``full``: everything, subject to ``redact_pii``; ``redacted``: always redacted; ``metadata``: nothing
+    that people, models and tools wrote, and the rest redacted.
+    """
 
     batch_size: Annotated[int, Field(ge=1)] = 512
     """Events per batch, at most."""

@@ -122,13 +122,15 @@ def _complete(settings: Settings) -> Complete:
 
 
 def _redact(settings: Settings) -> Redact:
+    from llmobs.redaction.events import EventRedactor
     from llmobs.redaction.redactor import Redactor
 
-    redacts = settings.redact_pii or settings.capture_content == "redacted"
-    redactor = None
-    if redacts or settings.redactor is not None:
-        redactor = Redactor(kinds=None if redacts else (), extra=settings.redactor)
-    return Redact(redactor, keep_content=settings.capture_content != "metadata")
+    ours = Redactor() if settings.redact_pii or settings.capture_content != "full" else None
+    every = ours
+    if settings.redactor is not None:
+        every = Redactor(kinds=None if ours else (), extra=settings.redactor)
+    keep_content = settings.capture_content != "metadata"
+    return Redact(EventRedactor(every, ours, keep_content=keep_content))
 
 
 def _price(settings: Settings) -> Price:

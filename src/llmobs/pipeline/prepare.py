@@ -4,61 +4,27 @@ The stages that make events fit to leave: complete and well-formed, redacted, pr
 They run before anything can reach a disk or a wire, off the request path.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
-from llmobs.codec import AnyEvent, fields_of, weigh
-from llmobs.events import ClientInfo, ErrorInfo, Event, PromptCallEvent, RunEvent
+from llmobs.codec import weigh
+from llmobs.events import ClientInfo, Event, PromptCallEvent, RunEvent
 from llmobs.pipeline.intake import Entry
 from llmobs.pipeline.mend import mend
 from llmobs.pipeline.sanitise import sanitise
 from llmobs.pipeline.stages import Steadily
-from llmobs.redaction.redactor import Redactor
+from llmobs.redaction.events import EventRedactor, strip_content, withhold
 from llmobs.runtime.context import Run
 from llmobs.runtime.time_slices import Steps, TimeSlices
 from llmobs.runtime.troubles import contain, foreign_call, foreign_code
 
-__all__ = ["Complete", "Identity", "Price", "Pricer", "Redact", "strip_content"]
+__all__ = ["Complete", "Identity", "Price", "Pricer", "Redact"]
 
 OVERHEAD_BYTES: Final = 512
 """Memory of an entry, and of an event's numbers."""
-
-_STRUCTURAL = frozenset(
-    {
-        "event_id", "run_id", "timestamp", "parent_id", "trace_id", "span_id", "project_id",
-        "service_name", "environment", "release", "client", "model", "model_version", "provider",
-        "operation", "status", "step_type", "assertion_type", "severity", "detection_method",
-        "alert_type", "affected_models", "kind", "method", "route", "cost_source", "service_tier",
-        "finish_reason", "response_id", "request_id", "server_address", "prompt_template_id",
-        "prompt_embedding", "response_embedding", "usage",
-    }
-)  # fmt: skip
-_CONTENT = frozenset(
-    {
-        "prompt", "response", "response_metadata", "tool_calls", "request_params", "errors",
-        "input", "output", "input_data", "output_data", "reasoning", "context", "expected",
-        "actual", "flagged_content", "ground_truth", "recommendations", "prompt_embedding",
-        "response_embedding", "metadata",
-    }
-)  # fmt: skip
-"""What ``capture_content="metadata"`` leaves out; of errors it keeps type and code."""
-
-
-def _holds_text(kind: Any) -> bool:
-    return kind not in (int, float, bool, int | None, float | None, bool | None)
-
-
-_REDACTED: dict[type[Event], tuple[str, ...]] = {
-    kind: tuple(
-        f.name
-        for f in msgspec.structs.fields(kind)
-        if f.name not in _STRUCTURAL and f.name != "error" and _holds_text(f.type)
-    )
-    for kind in AnyEvent.__args__
-}
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -135,13 +101,11 @@ class Redact(Steadily):
     Take out what may not leave.
 
     Args:
-        redactor: Applied to every text; None leaves texts alone.
-        keep_content: False removes all texts (``capture_content="metadata"``).
+        redactor: Knows what, and of which field (`llmobs.redaction.fields`).
     """
 
-    def __init__(self, redactor: Redactor | None, *, keep_content: bool = True) -> None:
+    def __init__(self, redactor: EventRedactor) -> None:
         self._redactor = redactor
-        self._keep_content = keep_content
 
     def steps(self, entry: Entry) -> Steps[None]:
         """See `Steadily`."""
@@ -155,24 +119,8 @@ class Redact(Steadily):
             event: What may hold anything.
             before: The same when it was redacted last: what has not changed since is left alone.
         """
-        with failing_closed(event, "redact an event"):
-            if not self._keep_content:
-                strip_content(event)
-            elif self._redactor is not None:
-                yield from self._redact(event, before, self._redactor)
-
-    def _redact(self, event: Event, before: Event | None, redactor: Redactor) -> Steps[None]:
-        for name in _REDACTED[type(event)]:
-            value = getattr(event, name)
-            if value is not None and (before is None or value != getattr(before, name, None)):
-                clean = yield from redactor.steps(value)
-                if clean is not value:
-                    setattr(event, name, tuple(clean) if isinstance(value, tuple) else clean)
-        error = getattr(event, "error", None)
-        if type(error) is ErrorInfo and (before is None or error != getattr(before, "error", None)):
-            error.message = yield from redactor.steps(error.message)
-            error.stack = yield from redactor.steps(error.stack)
-            error.context = yield from redactor.steps(error.context)
+        with failing_closed(event, "redact an event", withhold):
+            yield from self._redactor.steps(event, before)
 
 
 class Price(Steadily):
@@ -217,32 +165,18 @@ class Price(Steadily):
 
 
 @contextmanager
-def failing_closed(event: Event, doing: str) -> Iterator[None]:
-    """If the block fails, *event* leaves without its content: what was not redacted stays here."""
+def failing_closed(
+    event: Event, doing: str, remove: Callable[[Event], None] = strip_content
+) -> Iterator[None]:
+    """If the block fails, *event* leaves without what *remove* takes: what was not redacted stays here."""
     finished = False
     with foreign_call(doing):
         yield
         finished = True
     if not finished:
-        strip_content(event)
+        remove(event)
         mend(event)
         event.warnings = (*event.warnings, "the content could not be prepared; left out")
-
-
-def strip_content(event: Event) -> None:
-    """
-    Remove all texts that hold content; of an error, its type and code stay.
-
-    Never raises: no value is asked anything, not even for its truth.
-    """
-    for field in fields_of(type(event)):
-        if field.name in _CONTENT:
-            setattr(event, field.name, field.default)
-    error = getattr(event, "error", None)
-    if error is not None:
-        known = (error.type, error.code) if type(error) is ErrorInfo else (None, None)
-        kind, code = (words if type(words) is str else None for words in known)
-        event.error = ErrorInfo(message=kind or code or "error", type=kind, code=code)  # type: ignore[attr-defined]
 
 
 def _add_up(event: Event, run: Run) -> None:

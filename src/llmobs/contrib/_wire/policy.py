@@ -1,14 +1,11 @@
 """What of a captured call is kept (``capture_content``)."""
 
-from typing import Final
-
 from llmobs.events import PromptCallEvent
-from llmobs.pipeline.prepare import strip_content
+from llmobs.redaction.events import EventRedactor
 from llmobs.redaction.redactor import Redactor
+from llmobs.runtime.time_slices import finish
 
 __all__ = ["apply_policy"]
-
-_TEXTS: Final = ("prompt", "response", "tool_calls", "request_params", "response_metadata")
 
 
 def apply_policy(event: PromptCallEvent, mode: str) -> None:
@@ -19,12 +16,11 @@ def apply_policy(event: PromptCallEvent, mode: str) -> None:
         event: A call as read from the wire.
         mode: ``full``, ``redacted`` (even where the client does not redact) or ``metadata``.
     """
-    if mode == "metadata":
-        strip_content(event)
-    elif mode == "redacted":
+    if mode != "full":
         redactor = Redactor()
-        for name in _TEXTS:
-            setattr(event, name, redactor.value(getattr(event, name)))
-        if event.error is not None:
-            event.error.message = redactor.value(event.error.message)
-            event.error.stack = redactor.value(event.error.stack)
+        # Identifiers are the client's to rename, by the same rule for all events of a run.
+        finish(
+            EventRedactor(
+                redactor, redactor, identifiers=False, keep_content=mode != "metadata"
+            ).steps(event)
+        )

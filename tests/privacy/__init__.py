@@ -1,0 +1,1 @@
+"""What is recorded of people: every field decided, and nothing that gets round redaction."""
