@@ -3,8 +3,9 @@
 import gc
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
-import hypothesis  # noqa: F401 - before anything is frozen: it looks for who refers to whom
+import hypothesis  # before anything is frozen: it looks for who refers to whom
 import pytest
 from blockbuster import blockbuster_ctx
 
@@ -37,6 +38,9 @@ BEYOND_THE_CORE = (
     "contrib/test_opentelemetry_real.py",
     "example_apps/test_langchain_worker.py",
     "example_apps/test_django_chat.py::test_the_demo",
+    "example_apps/test_starlette_agent.py::test_the_demo",
+    "example_apps/test_fastapi_chat.py::test_an_interrupted_demo_leaves_nothing_running[15]",
+    "dialects/test_sentinel_client.py::test_a_refused_login_is_told_at_once",  # a broker of its own
     "servers/test_django.py",
     "contrib/django/test_runners.py",
     "contrib/django/test_versions.py",  # an environment of its own
@@ -45,6 +49,22 @@ BEYOND_THE_CORE = (
     "dialects/test_watchllm_install.py",
 )
 """What ``make test-all`` runs and ``make test`` does not: rooms that need more than pip and one broker, or minutes."""
+_BEYOND_WHOLE = tuple(f"{path.removesuffix('/')}/" for path in BEYOND_THE_CORE if "::" not in path)
+
+
+# How long Hypothesis takes to make a value says how busy the machine is.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import what ``make test`` leaves out whole: heavy SDKs take seconds a process."""
+    if config.option.markexpr != "not beyond":
+        return None
+    path = collection_path.relative_to(Path(__file__).parent).as_posix()
+    return f"{path}/".startswith(_BEYOND_WHOLE) or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

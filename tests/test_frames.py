@@ -141,7 +141,7 @@ ACTIONS: list[Callable[[World, Task, int], None]] = [
 STEPS = st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5), st.integers(0, 7), st.booleans())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(STEPS, max_size=30))
 def test_what_is_current_whatever_ends_where(
     steps: list[tuple[Callable[[World, Task, int], None], int, int, bool]],

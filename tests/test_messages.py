@@ -242,7 +242,7 @@ anything: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(anything)
 def test_anything_becomes_messages(value: Any) -> None:
     for whole in (True, False):

@@ -88,7 +88,7 @@ def collect_apart() -> dict[str, list[str]]:
     """Return what `collect` does, from a process of its own: for use inside a test."""
     command = [sys.executable, "-m", "tests.dialects.rows"]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, list[str]] = json.loads(done.stdout)

@@ -333,7 +333,6 @@ def test_both_libraries_send_with_every_documented_value(
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(180)
 @pytest.mark.row("S103", "S104", "S105", "S106", "S107", "S108", "S109", "S112", "S113")
 @pytest.mark.parametrize("protocol", ["SSL", "SASL_PLAINTEXT", "SASL_SSL"])
 def test_both_libraries_send_over_tls_and_with_a_login(

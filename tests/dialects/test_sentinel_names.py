@@ -187,7 +187,6 @@ async def amain() -> None:
 
 
 @pytest.mark.row("S168")
-@pytest.mark.timeout(180)
 def test_a_consumer_passes_mypy_strict(tmp_path: Path) -> None:
     script = tmp_path / "consumer.py"
     script.write_text(CONSUMER)

@@ -39,7 +39,6 @@ def test_its_own_tests_pass(llm_server: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.servers
-@pytest.mark.timeout(180)
 def test_the_demo_loses_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert demo.main(["--folder", str(tmp_path)]) == 0
     out = capfd.readouterr().out

@@ -25,7 +25,7 @@ from tests.support.kafka_runtime import Unavailable
 from tests.support.sentinel import validate_sentinel
 from tests.support.small_disk import small_disk
 
-pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
 NODES = (1, 2, 3)
 

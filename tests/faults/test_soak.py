@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.soak import soak
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.faults]
 
 
 def test_soak() -> None:

@@ -157,7 +157,8 @@ async def live_through(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(scenarios)
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -130,7 +130,7 @@ values: Any = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     value=values,
     tool_calls=st.none() | st.lists(st.dictionaries(texts, values, max_size=4), max_size=12),

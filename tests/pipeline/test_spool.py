@@ -17,7 +17,7 @@ from unittest.mock import Mock
 import anyio
 import anyio.to_thread
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmobs import AsyncClient, Client, DeliveryError
@@ -129,7 +129,6 @@ def test_sinks_do_not_share(tmp_path: Path) -> None:
 steps = st.one_of(st.integers(1, 9_000), st.just("send"))
 
 
-@settings(deadline=None)  # it waits for a disk
 @given(st.lists(st.tuples(st.integers(0, 1), steps), min_size=5, max_size=50))
 def test_the_oldest_go_first_when_it_is_full_and_only_then(todo: list[tuple[int, Any]]) -> None:
     """Two processes write and send at will; each may add 1/64 to the cap."""

@@ -170,7 +170,7 @@ async def test_the_rate_is_the_hash_of_the_run_s_id_in_every_process() -> None:
     }
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 2**32),
     rate=st.sampled_from([0.2, 0.5]),

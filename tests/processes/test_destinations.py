@@ -12,8 +12,6 @@ from tests.processes.destinations import Destination
 from tests.processes.running import SECONDS, end, running, started
 from tests.support.arrivals import Note
 
-pytestmark = pytest.mark.timeout(60)
-
 ENDS = {
     "normal_exit": 0,
     "unhandled_exception": 1,

@@ -12,8 +12,6 @@ from tests.support.arrivals import Arrivals, Note
 from tests.support.polling import eventually
 from tests.support.ports import free_ports
 
-pytestmark = pytest.mark.timeout(60)
-
 ENDS = {
     "normal_exit": 0,
     "normal_exit_before_the_first_batch": 0,

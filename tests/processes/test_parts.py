@@ -17,8 +17,6 @@ from llmobs.pipeline.thread import BlockingThread
 from tests.helpers import ScriptedSink, make_event
 from tests.support.arrivals import Arrivals
 
-pytestmark = pytest.mark.timeout(30)
-
 
 def log(client: Any, count: int = 1) -> None:
     for _ in range(count):

@@ -19,8 +19,6 @@ from tests.support.polling import eventually
 from tests.support.ports import free_ports
 from tests.support.scripted_server import ScriptedServer
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def on_disk(folder: Path) -> list[str]:
     """Return the ids of all events in the spool."""

@@ -18,7 +18,7 @@ from tests.support.polling import eventually
 
 pytest.importorskip("django")
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.servers]
 
 WSGI = "tests.servers.django_wsgi:application"
 ASGI = "tests.servers.django_asgi:application"

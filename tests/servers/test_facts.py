@@ -9,7 +9,7 @@ import pytest
 from tests.servers.serving import Server, serving
 from tests.support.polling import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.servers]
 
 
 @pytest.fixture(scope="module")

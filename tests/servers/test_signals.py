@@ -15,7 +15,7 @@ from tests.servers.serving import Server, serving
 from tests.support.arrivals import Note
 from tests.support.polling import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.servers]
 
 needs_httptools = pytest.mark.skipif(find_spec("httptools") is None, reason="needs httptools")
 

@@ -12,7 +12,7 @@ from tests.servers.serving import ROOT, command, serving
 from tests.support.polling import eventually
 from tests.support.ports import free_ports
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.servers]
 
 
 @pytest.mark.parametrize(

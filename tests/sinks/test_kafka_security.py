@@ -20,7 +20,7 @@ from tests.support.kafka_python import ACLOperation, ACLPermissionType, Resource
 from tests.support.kafka_runtime import Unavailable
 from tests.support.kafka_security import Protocol
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka]
 
 
 def started(protocol: Protocol) -> Iterator[KafkaCluster]:

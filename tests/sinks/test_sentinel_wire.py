@@ -216,7 +216,7 @@ _NOT_THE_CALLERS = ("run_id", "timestamp", "warnings", "client")
 FIELDS = [f for f in PromptCallEvent.__struct_fields__ if f not in _NOT_THE_CALLERS]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(FIELDS), anything, max_size=6))
 def test_whatever_callers_hand_over_is_accepted(fields: dict[str, Any]) -> None:
     event = make_event(**{**fields, "event_id": str(fields.get("event_id", "id"))})

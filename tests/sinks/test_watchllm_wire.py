@@ -193,7 +193,7 @@ def any_events(draw: st.DrawFn) -> Event:
     return kind(**{"event_id": "e", "timestamp": common()["timestamp"], **fields})  # type: ignore[no-any-return]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(any_events())
 def test_whatever_was_recorded_is_accepted(event: Event) -> None:
     accepted(event)

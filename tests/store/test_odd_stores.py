@@ -94,7 +94,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_store(tmp_path_factory.mktemp("whole") / "x.db", events)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_any_value_in_any_column_is_survived(whole: Path, data: st.DataObject) -> None:
     path = whole.with_name("odd.db")

@@ -84,7 +84,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(values=st.lists(json_values, min_size=1, max_size=5), as_dict=st.booleans())
 def test_any_list_is_read_back_to_the_byte(values: list[Any], as_dict: bool) -> None:
     values = [*values, "x" * 300, {"role": "user", "content": "\x01AAAAAAAAAAA" * 30}]

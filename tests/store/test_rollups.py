@@ -53,7 +53,7 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(steps=steps)
 def test_they_equal_a_recount_after_any_order_of_inserts_duplicates_and_erasures(
     tmp_path_factory: pytest.TempPathFactory, steps: Sequence[tuple[str, Any]]

@@ -14,8 +14,6 @@ from tests.support.arrivals import Arrivals, Note
 from tests.support.polling import eventually
 from tests.workers.queues import SECONDS
 
-pytestmark = pytest.mark.timeout(120)
-
 PREFORK = ("--pool", "prefork", "--concurrency", "2")
 MANY = [(whose, 33) for whose in ("module", "own", "default") for _ in range(10)]
 """Tasks: whose client records how many events."""

@@ -5,7 +5,7 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmobs.contrib._wire.aws import FrameSplitter
@@ -39,7 +39,6 @@ def is_prefix(part: Any, whole: Any) -> bool:
     return bool(part == whole)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=4), JSON, max_size=5), st.data(), st.booleans())
 def test_the_head_of_json_never_invents(value: Any, data: Any, ascii_only: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "replace")
