@@ -128,7 +128,9 @@ def expect_progress() -> None:
 
 def with_each_lock(interrupt: Callable[[], None]) -> list[str]:
     names = []
-    for name, lock in locks():
+    found = locks()
+    gc.freeze()  # what was imported is no garbage, and looking at it takes most of the time
+    for name, lock in found:
         print("holding", name, file=sys.stderr)
         expect_progress()
         with lock:
