@@ -342,3 +342,9 @@ def test_a_pipe_gets_whole_texts_and_a_drawing_that_fits(
     shown = invoke("show", "run-agent").stdout
     assert max(map(len, shown.splitlines())) <= 160
     assert "get_weather" in shown
+
+
+def test_show_gives_evaluations(cli: CLI, store: Path) -> None:
+    assert "evaluation is_json  failed" in cli("show", "run-agent").stdout
+    (one,) = parsed(cli("show", "run-agent", "--json"))["evaluations"]
+    assert (one["event_id"], one["name"], one["label"]) == ("check", "is_json", "failed")

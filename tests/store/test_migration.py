@@ -1,15 +1,18 @@
 """A store of an older llmobs: read as it is, changed in a moment, adopted in steps, written by both."""
 
 import sqlite3
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from llmobs.codec import decode
-from llmobs.errors import StoreVersionError
+from llmobs.errors import SinkUnavailableError, StoreVersionError
 from llmobs.store import schema
+from llmobs.store.connect import BUSY_SECONDS
 from llmobs.store.reader import Reader
-from llmobs.store.records import RunFilter
+from llmobs.store.records import Keep, RunFilter
 from llmobs.store.writer import Writer
 from tests.store.recount import hourly_sums, recounted
 from tests.support.stores import call, run, write_store
@@ -193,3 +196,29 @@ def test_compacting_gives_an_old_store_the_form_of_a_new_one(old: Path) -> None:
     connection.close()
     assert found == [16_384, 2, "wal", "ok"]
     assert all(decode(body) for _, body in before[1])  # type: ignore[misc,attr-defined]
+
+
+def test_a_step_is_bounded_by_bytes_too(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmobs.store.upkeep.BYTES", 1)
+    writer = Writer(old)
+    steps = 1
+    while writer.adopt():
+        steps += 1
+    writer.close()
+    assert steps == 20  # a row each, and none
+
+
+def test_a_step_of_tidiness_does_not_wait_for_who_writes(old: Path) -> None:
+    writer = Writer(old)
+    other = sqlite3.connect(old, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    begun = time.monotonic()
+    for step in (writer.adopt, partial(writer.prune, Keep(bytes=1))):
+        with pytest.raises(SinkUnavailableError, match="locked"):
+            step(wait=False)
+    assert time.monotonic() - begun < BUSY_SECONDS / 2
+    other.execute("ROLLBACK")
+    other.close()
+    adopted = writer.adopt(wait=False)
+    writer.close()
+    assert not adopted

@@ -59,6 +59,7 @@ def test_large_figures_are_read(tmp_path: Path) -> None:
             call("r1", latency_ms=1.0, tokens_input=2**63 - 1, cost_usd=1e308),
             run("r1", latency_ms=HUGE),
             call("r2", tokens_input=7),
+            call("r2", tokens_input=0, latency_ms=1.7e308),
             PromptCallEvent(
                 event_id="early", run_id="r3", timestamp=datetime(1, 1, 1, tzinfo=UTC), model="m"
             ),

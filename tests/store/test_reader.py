@@ -7,16 +7,20 @@ from pathlib import Path
 import pytest
 
 from llmobs import (
+    AssertionFailedEvent,
+    ConfigurationError,
     ErrorInfo,
     Event,
+    HallucinationDetectedEvent,
     RunEvent,
+    Severity,
     StoreCorruptError,
     StoreNotFoundError,
     StoreVersionError,
     ToolCallEvent,
 )
 from llmobs.store import schema
-from llmobs.store.engine import ReadsStore, WritesStore
+from llmobs.store.engine import ReadsStore, WritesStore, open_reader, open_writer
 from llmobs.store.reader import Reader
 from llmobs.store.records import AmbiguousRunError, RunFilter, RunNotFoundError
 from llmobs.store.writer import Writer
@@ -328,3 +332,42 @@ def _call_at(moment: datetime) -> Event:
     event = call("r1")
     event.timestamp = moment
     return event
+
+
+def test_evaluations_are_found_with_what_they_are_about(tmp_path: Path) -> None:
+    events = [
+        call("r1", event_id="c1"),
+        AssertionFailedEvent(
+            event_id="check", run_id="r1", timestamp=at(1), parent_id="c1", assertion_name="is_json",
+            expected=1, actual=2, severity=Severity.HIGH,
+        ),
+        HallucinationDetectedEvent(
+            event_id="claim", run_id="r1", timestamp=at(2), confidence_score=0.93,
+            detection_method="fact_check",
+        ),
+        AssertionFailedEvent(
+            event_id="other", run_id="r2", timestamp=at(1), assertion_name="kind", expected=1, actual=2
+        ),
+    ]  # fmt: skip
+    with Reader(write_store(tmp_path / "x.db", events)) as reader:
+        check, claim = reader.run("r1").evaluations
+        assert [one.run_id for one in reader.evaluations()] == ["r1", "r1", "r2"]
+    assert (check.event_id, check.subject, check.name) == ("check", "c1", "is_json")
+    assert (check.label, check.explanation, check.score) == ("failed", "high", None)
+    assert (claim.name, claim.label, claim.score) == ("fact_check", "hallucination", 0.93)
+
+
+@pytest.mark.parametrize("form", ["{path}", "sqlite:///{path}", "SQLITE:///{path}?keep_days=3"])
+def test_a_store_is_opened_by_path_or_url(tmp_path: Path, form: str) -> None:
+    where = form.format(path=tmp_path / "x.db")
+    writer = open_writer(where)
+    writer.write([call("r1")])
+    writer.close()
+    with open_reader(where) as reader:
+        assert reader.count_runs() == 1
+
+
+@pytest.mark.parametrize("where", ["postgresql://db/llmobs", "sqlite:llmobs.db"])
+def test_what_names_no_store_is_said(where: str) -> None:
+    with pytest.raises(ConfigurationError, match="sqlite:///llmobs"):
+        open_reader(where)

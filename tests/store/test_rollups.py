@@ -218,3 +218,24 @@ def test_errors_of_one_cause_share_a_fingerprint(tmp_path: Path) -> None:
     found = [row[0] for row in connection.execute("SELECT fingerprint FROM events ORDER BY id")]
     connection.close()
     assert found[0] == found[1] != found[2]
+
+
+def test_names_of_runs_without_end_do_not_fill_the_sums(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("llmobs.store.insert.MAX_ROUTES", 3)
+    path = tmp_path / "x.db"
+    writer = Writer(path)
+    for n in range(6):
+        writer.write([call(f"r{n}"), run(f"r{n}", name=f"POST /users/{n}")])
+    writer.write([call("r9", 3600), run("r9", 3600, name="POST /users/9")])
+    assert len(caplog.records) == 1
+    with Reader(path) as reader:
+        routes = {group.key: group.calls for group in reader.cost("route")}
+        assert routes == {f"POST /users/{n}": 1 for n in (0, 1, 2, 9)} | {"(other)": 3}
+    assert writer.erase(["r4"]) == 1
+    before = hourly_sums(path)
+    assert list(writer.rebuild()) == [1, 0] and hourly_sums(path) == before
+    writer.close()
+    with Reader(path) as reader:
+        assert {g.key: g.calls for g in reader.cost("route")}["(other)"] == 2

@@ -1,12 +1,13 @@
 """Every queue's tasks are runs, linked to the one that sent them, and arrive however the worker ends."""
 
 import json
-import sqlite3
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llmobs.store.engine import open_reader
 from tests.support.arrivals import Arrivals, Note
 from tests.workers.queues import (
     ARQ,
@@ -47,14 +48,9 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
 
 def run_events(folder: Path) -> list[dict[str, Any]]:
     """Return the runs' own events, in the order of their beginning."""
-    connection = sqlite3.connect(folder / "llmobs.db")
-    try:
-        rows = connection.execute(
-            "SELECT bodies.body FROM events JOIN bodies USING (id) WHERE event_type = 'run' ORDER BY timestamp"
-        )
-        return [json.loads(body) for (body,) in rows]
-    finally:
-        connection.close()
+    with open_reader(folder / "llmobs.db") as reader:
+        events = [json.loads(event.body) for event in reader.events(types=["run"])]
+    return sorted(events, key=itemgetter("timestamp"))
 
 
 @pytest.mark.parametrize(("queue", "how", "options"), WAYS, ids=[f"{q} {h}" for q, h, _ in WAYS])

@@ -18,7 +18,7 @@ from llmobs.client.sync_client import Client
 from llmobs.errors import StoreNotFoundError
 from llmobs.settings import Settings
 from llmobs.sinks.sqlite import SQLiteSink
-from llmobs.store.reader import Reader
+from llmobs.store.engine import open_reader
 
 __all__ = ["import_"]
 
@@ -86,7 +86,7 @@ def _read(name: str, client: Client, result: Imported) -> None:
 
 def _count(path: Path) -> int:
     try:
-        with Reader(path) as reader:
+        with open_reader(path) as reader:
             return reader.count_events()
     except StoreNotFoundError:
         return 0

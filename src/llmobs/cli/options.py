@@ -11,7 +11,8 @@ import click
 
 from llmobs.errors import StoreNotFoundError
 from llmobs.events import Status
-from llmobs.store.reader import Reader
+from llmobs.runtime.paths import path_of
+from llmobs.store.engine import ReadsStore, open_reader
 from llmobs.store.records import RunFilter, RunNotFoundError
 
 __all__ = [
@@ -109,13 +110,11 @@ def store_path(given: str | None) -> Path:
     for kind in ("sqlite", "jsonl"):
         for url in named:
             if url.lower().startswith(f"{kind}:"):
-                from llmobs.sinks import path_of  # with all that a sink stands on
-
                 return Path(path_of(url, example=f"{kind}:///llmobs.db")).expanduser()
     return Path(given or _DEFAULT).expanduser()
 
 
-def open_store(given: str | None) -> Reader:
+def open_store(given: str | None) -> ReadsStore:
     """
     Open the store for reading.
 
@@ -129,7 +128,7 @@ def open_store(given: str | None) -> Reader:
             from llmobs.cli.lines import LinesReader
 
             return LinesReader(path)
-        return Reader(path)
+        return open_reader(path)
     except StoreNotFoundError as error:
         hint = "" if given else " with --store PATH or LLMOBS_SINK=sqlite:///PATH"
         raise StoreNotFoundError(f"{error}{hint}") from None
@@ -144,7 +143,7 @@ def is_json_lines(path: Path) -> bool:
         return False
 
 
-def named_run(reader: Reader, text: str) -> str:
+def named_run(reader: ReadsStore, text: str) -> str:
     """
     Return the id of the run that the command line names: by its id or part of it, or as ``last``.
 

@@ -1,6 +1,7 @@
 """``llmobs show``."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import click
 from msgspec.structs import asdict
@@ -12,9 +13,14 @@ from llmobs.cli.output import console, notes, write_json
 from llmobs.cli.text import duration, moment, money, one_line, sum_of
 from llmobs.cli.waterfall import Waterfall, end_of
 from llmobs.events import RunEvent
-from llmobs.store.records import MAX_CHILDREN, RunDetail, RunSummary
+from llmobs.store.records import MAX_CHILDREN, Evaluation, RunDetail, RunSummary
 
 __all__ = ["show"]
+
+MAX_EVALUATIONS: Final = 20
+"""How many are shown."""
+BAD: Final = ("failed", "hallucination")
+"""Labels that are bad news."""
 
 
 @click.command()
@@ -33,7 +39,14 @@ def show(run: str, store: str | None, full: bool, limit: int, json: bool) -> Non
         detail = reader.run(named_run(reader, run), limit=None if json else limit)
     if json:
         children = [asdict(child) for child in detail.children]
-        write_json({"run": asdict(detail.summary), "children": children, "events": detail.events})
+        write_json(
+            {
+                "run": asdict(detail.summary),
+                "children": children,
+                "evaluations": [asdict(one) for one in detail.evaluations],
+                "events": detail.events,
+            }
+        )
         return
     out = console()
     for line in _heading(detail, full):
@@ -83,6 +96,10 @@ def _heading(detail: RunDetail, full: bool) -> Iterator[Text]:
         )
     if len(detail.children) == MAX_CHILDREN:
         yield Text(f"  more with llmobs runs --parent {one_line(run.run_id)}", style="dim")
+    for one in detail.evaluations[:MAX_EVALUATIONS]:
+        yield _evaluation(one)
+    if (left := len(detail.evaluations) - MAX_EVALUATIONS) > 0:
+        yield Text(f"  {left:,} evaluations more: llmobs show --json has them", style="dim")
     yield from _outcomes([event for event in detail.events if isinstance(event, RunEvent)], full)
 
 
@@ -96,6 +113,14 @@ def _outcomes(attempts: list[RunEvent], full: bool) -> Iterator[Text]:
             yield Text(f"✗ {which}{error_line(error)}", style="red" if is_last else "dim")
         for warning in warnings_of(event, full=full):
             yield Text(f"! {warning}", style="yellow")
+
+
+def _evaluation(one: Evaluation) -> Text:
+    words = [one_line(text, 60) for text in (one.label, one.explanation) if text]
+    if one.score is not None:
+        words.append(f"{one.score:g}")
+    line = Text.assemble(("evaluation ", "dim"), one_line(one.name or "", 60), "  ")
+    return line.append(" · ".join(words), "red" if one.label in BAD else "")
 
 
 def _sums(run: RunSummary) -> Iterator[str]:

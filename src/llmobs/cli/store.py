@@ -12,9 +12,8 @@ from llmobs.cli.options import is_json_lines, json_option, store_option, store_p
 from llmobs.cli.output import notes, write_json
 from llmobs.cli.text import moment, visible
 from llmobs.errors import StoreError, StoreNotFoundError
-from llmobs.store.reader import Reader
+from llmobs.store.engine import open_reader, open_writer
 from llmobs.store.records import Keep, RunFilter, StoreInfo
-from llmobs.store.writer import Writer
 
 __all__ = ["store"]
 
@@ -32,7 +31,7 @@ def store() -> None:
 @json_option
 def info(store: str | None, json: bool) -> None:
     """Say what the store is and holds."""
-    with Reader(_existing(store)) as reader:
+    with open_reader(_existing(store)) as reader:
         found = reader.info()
     if json:
         write_json(found)
@@ -77,7 +76,7 @@ def compact(store: str | None, json: bool) -> None:
     """
     path = _existing(store)
     before = path.stat().st_size
-    writer = Writer(path)
+    writer = open_writer(path)
     try:
         writer.compact()
     finally:
@@ -108,14 +107,14 @@ def prune(
         bytes=None if larger_than is None else bytes_of(larger_than),
     )
     path = _existing(store)
-    with Reader(path) as reader:
+    with open_reader(path) as reader:
         before = reader.count_runs()
         if dry_run:
             if larger_than is not None:
                 raise click.UsageError("--dry-run can tell by --older-than only")
             _say({"runs": reader.count_runs(RunFilter(ended_before=keep.since))}, json, "would go")
             return
-        writer = Writer(path)
+        writer = open_writer(path)
         try:
             while writer.prune(keep):
                 time.sleep(PAUSE_SECONDS)
@@ -133,7 +132,7 @@ def rebuild(store: str | None, json: bool) -> None:
 
     What `prune` removed is then in no sum any more.
     """
-    writer = Writer(_existing(store))
+    writer = open_writer(_existing(store))
     hours = 0
     remarks = notes()
     try:

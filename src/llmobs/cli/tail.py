@@ -13,7 +13,7 @@ from llmobs.cli.output import complain, console, write_line
 from llmobs.cli.text import duration, one_line, short_id
 from llmobs.errors import StoreNotFoundError
 from llmobs.events import Event
-from llmobs.store.reader import Reader
+from llmobs.store.engine import ReadsStore
 from llmobs.store.records import StoredEvent
 
 __all__ = ["tail"]
@@ -57,7 +57,7 @@ def tail(
                 time.sleep(POLL_SECONDS)
 
 
-def _wait_for(store: str | None) -> Reader:
+def _wait_for(store: str | None) -> ReadsStore:
     """Open the store, as soon as there is one."""
     said = False
     while True:

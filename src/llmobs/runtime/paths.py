@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_ISREG, S_ISVTX
+from urllib.parse import unquote, urlsplit
 
 from llmobs.errors import ConfigurationError
 from llmobs.runtime.troubles import Troubles
@@ -14,6 +15,7 @@ __all__ = [
     "check_directory",
     "check_file",
     "create",
+    "path_of",
     "say_if_open",
     "say_if_relative",
     "say_if_shared",
@@ -135,3 +137,20 @@ def say_if_relative(url: str, path: Path) -> None:
             path,
             url.replace(":///", ":////", 1),
         )
+
+
+def path_of(url: str, *, example: str) -> str:
+    """
+    Return the file path of a ``scheme:///path`` URL; three slashes are relative, four absolute.
+
+    Warns where a relative one looks as if the fourth slash was forgotten.
+
+    Raises:
+        ConfigurationError: There is a host, or no path.
+    """
+    parts = urlsplit(url)
+    path = unquote(parts.path.removeprefix("/"))
+    if parts.netloc or not path or not url.partition(":")[2].startswith("///"):
+        raise ConfigurationError(f"needs a path after three slashes, for instance {example}")
+    say_if_relative(url, Path(path))
+    return path

@@ -17,13 +17,11 @@ scheme, its object a class with ``from_url(url, settings)``.
 
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Protocol, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from llmobs.errors import ConfigurationError
 from llmobs.pipeline.sink import Batch, Sink
-from llmobs.runtime.paths import say_if_relative
 
 __all__ = [
     "Batch",
@@ -31,7 +29,6 @@ __all__ = [
     "SinkFactory",
     "check_credentials",
     "parse_options",
-    "path_of",
     "resolve",
     "safe_url",
 ]
@@ -144,23 +141,6 @@ def check_credentials(url: str) -> None:
         raise ConfigurationError(
             "in a key or a password write / as %2F and # as %23; an @ in a path is %40"
         )
-
-
-def path_of(url: str, *, example: str) -> str:
-    """
-    Return the file path of a ``scheme:///path`` URL; three slashes are relative, four absolute.
-
-    Warns where a relative one looks as if the fourth slash was forgotten.
-
-    Raises:
-        ConfigurationError: There is a host, or no path.
-    """
-    parts = urlsplit(url)
-    path = unquote(parts.path.removeprefix("/"))
-    if parts.netloc or not path or not url.partition(":")[2].startswith("///"):
-        raise ConfigurationError(f"needs a path after three slashes, for instance {example}")
-    say_if_relative(url, Path(path))
-    return path
 
 
 def parse_options(url: str, allowed: dict[str, type]) -> dict[str, Any]:

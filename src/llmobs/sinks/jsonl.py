@@ -11,8 +11,8 @@ from llmobs.errors import SinkUnavailableError
 from llmobs.pipeline.mend import refuse_unwritten, write_all
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
-from llmobs.runtime.paths import check_file, create, say_if_open
-from llmobs.sinks import parse_options, path_of
+from llmobs.runtime.paths import check_file, create, path_of, say_if_open
+from llmobs.sinks import parse_options
 
 try:
     import fcntl as _fcntl

@@ -9,17 +9,18 @@ from typing import Any, Final, Self
 from llmobs.errors import ConfigurationError, LLMObsError
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
-from llmobs.runtime.paths import check_directory, check_file
+from llmobs.runtime.paths import check_directory, check_file, path_of
 from llmobs.runtime.troubles import Troubles
-from llmobs.sinks import parse_options, path_of
-from llmobs.store.engine import WritesStore
+from llmobs.sinks import parse_options
+from llmobs.store.engine import WritesStore, open_writer
 from llmobs.store.records import Keep
-from llmobs.store.writer import Writer
 
 __all__ = ["SQLiteSink"]
 
 TIDY_SECONDS: Final = 60.0
 """Between two looks whether there is something to tidy."""
+BUSY_SECONDS: Final = 1.0
+"""Until the next try, where somebody else was writing: nothing waits for tidiness."""
 
 _inherited: list[object] = []
 
@@ -91,7 +92,7 @@ class SQLiteSink:
             self._pid = os.getpid()
         thread = self._thread or BlockingThread("llmobs-sqlite", idle=self._tidy)
         try:
-            self._writer = await thread.call(Writer, self._path)
+            self._writer = await thread.call(open_writer, self._path)
         except BaseException:
             self._thread = None
             thread.stop()  # nobody closes a sink that did not open
@@ -121,22 +122,24 @@ class SQLiteSink:
         writer = self._writer
         if writer is None or begun < self._tidy_at:
             return max(self._tidy_at - begun, 0.01)
-        more = False
+        more, rest = False, TIDY_SECONDS
         try:
-            more = writer.adopt()
+            more = writer.adopt(wait=False)
             if not more and not (self._keep_days is None and self._keep_bytes is None):
                 since = None
                 if self._keep_days is not None:
                     since = datetime.now(UTC) - timedelta(days=self._keep_days)
-                more = writer.prune(Keep(since=since, bytes=self._keep_bytes))
+                more = writer.prune(Keep(since=since, bytes=self._keep_bytes), wait=False)
         except LLMObsError:
-            pass  # locked by somebody, the disk is full: what is written next meets it too, and says so
+            # Locked by somebody, the disk is full: what is written next meets it too, and says so.
+            rest = BUSY_SECONDS
         except Exception as error:  # noqa: BLE001 - the thread is there for the events
             self._troubles.log(
                 "tidy", "llmobs: cannot look after the store %s: %r", self._path, error
             )
         # A fifth of the time at most: events come first.
-        rest = 4 * (time.monotonic() - begun) if more else TIDY_SECONDS
+        if more:
+            rest = 4 * (time.monotonic() - begun)
         self._tidy_at = time.monotonic() + rest
         return rest
 

@@ -15,7 +15,7 @@ from llmobs.runtime.paths import create, say_if_open
 from llmobs.store.schema import check_version, migrate, show_as_current
 from llmobs.store.values import decode_text
 
-__all__ = ["connect_reader", "connect_writer", "explain", "is_about_values"]
+__all__ = ["BUSY_SECONDS", "connect_reader", "connect_writer", "explain", "is_about_values"]
 
 PAGE_BYTES: Final = 16_384
 """Of new files: an event of some kilobytes fits a page, where 4 KB ones chain several."""

@@ -1,11 +1,21 @@
-"""What a store must be able to do, whatever keeps it: `Reader` and `Writer` do it with SQLite."""
+"""
+What a store must be able to do, whatever keeps it, and the one place that opens one.
+
+`llmobs.store.reader` and `llmobs.store.writer` do it with SQLite; another engine is another scheme here.
+"""
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import Protocol
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
 
+from llmobs.errors import ConfigurationError
 from llmobs.events import Event
+from llmobs.runtime.paths import path_of
 from llmobs.store.records import (
     CostGroup,
+    Evaluation,
     GroupBy,
     Keep,
     RunDetail,
@@ -15,11 +25,86 @@ from llmobs.store.records import (
     StoreInfo,
 )
 
-__all__ = ["ReadsStore", "WritesStore"]
+__all__ = ["ReadsStore", "WritesStore", "open_reader", "open_writer", "path_in"]
+
+_ENGINES: Final = {"sqlite": ("llmobs.store.reader:Reader", "llmobs.store.writer:Writer")}
+
+
+def open_reader(where: str | Path) -> "ReadsStore":
+    """
+    Open a store for reading.
+
+    Args:
+        where: The path of a SQLite file, or a URL: ``sqlite:///llmobs.db``.
+
+    Raises:
+        ConfigurationError: No engine knows such a URL.
+        StoreNotFoundError: There is none yet.
+        StoreError: It is damaged, or from a newer llmobs.
+    """
+    reader: ReadsStore = _engine(where, 0)(path_in(where))
+    return reader
+
+
+def open_writer(where: str | Path) -> "WritesStore":
+    """
+    Open a store for writing, creating it or migrating it.
+
+    Args:
+        where: As in `open_reader`.
+
+    Raises:
+        ConfigurationError: No engine knows such a URL.
+        StoreError: It is damaged, or from a newer llmobs.
+        SinkUnavailableError: It cannot be opened or written now.
+    """
+    writer: WritesStore = _engine(where, 1)(path_in(where))
+    return writer
+
+
+def path_in(where: str | Path) -> Path:
+    """
+    Return the path that *where* is, or names as a ``scheme:///path`` URL.
+
+    Raises:
+        ConfigurationError: A URL without a path.
+    """
+    if scheme := _scheme(where):
+        where = path_of(str(where), example=f"{scheme}:///llmobs.db")
+    return Path(where).expanduser()
+
+
+def _scheme(where: str | Path) -> str:
+    scheme, colon, rest = where.partition(":") if isinstance(where, str) else ("", "", "")
+    is_url = colon and (rest.startswith("//") or scheme.lower() in _ENGINES)
+    return scheme.lower() if is_url else ""
+
+
+def _engine(where: str | Path, part: int) -> Any:
+    scheme = _scheme(where) or "sqlite"
+    if scheme not in _ENGINES:
+        raise ConfigurationError(
+            f"no store for {scheme}: URLs; known are {', '.join(_ENGINES)}, for instance sqlite:///llmobs.db"
+        )
+    module, _, name = _ENGINES[scheme][part].partition(":")
+    return getattr(import_module(module), name)
 
 
 class ReadsStore(Protocol):
     """Reads, while others write; see `llmobs.store.reader.Reader` for what each method promises."""
+
+    def __enter__(self) -> Self:
+        """Use it as a context manager, which closes it."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        ...
 
     def runs(
         self, limit: int = ..., *, before: str | None = ..., where: RunFilter = ...
@@ -51,6 +136,10 @@ class ReadsStore(Protocol):
         self, where: RunFilter = ..., *, types: Sequence[str] = ...
     ) -> Generator[StoredEvent, None, None]:
         """Yield events in the order they were stored."""
+        ...
+
+    def evaluations(self, where: RunFilter = ...) -> list[Evaluation]:
+        """Return what checks and ratings said of runs."""
         ...
 
     def count_events(self, where: RunFilter = ..., *, types: Sequence[str] = ...) -> int:
@@ -85,11 +174,11 @@ class WritesStore(Protocol):
         """Remove runs as if they had never been; return how many there were."""
         ...
 
-    def prune(self, keep: Keep) -> bool:
+    def prune(self, keep: Keep, *, wait: bool = ...) -> bool:
         """Remove some old runs, sums stay; return whether there are more."""
         ...
 
-    def adopt(self) -> bool:
+    def adopt(self, *, wait: bool = ...) -> bool:
         """Bring some of what an older llmobs wrote into this form; return whether there is more."""
         ...
 

@@ -4,9 +4,11 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from llmobs.codec import clean_text, encode, text_of
 from llmobs.events import (
@@ -17,9 +19,11 @@ from llmobs.events import (
 )
 from llmobs.store.pieces import Piece, pack, take_apart, unpack
 from llmobs.store.rollups import COUNTS, Key, Sums
-from llmobs.store.rows import COLUMNS, WIDTH, Row, clean_row, row_of
+from llmobs.store.rows import COLUMNS, WIDTH, Row, clean_values, row_of
 
 __all__ = [
+    "MAX_ROUTES",
+    "OTHER",
     "Booking",
     "Inserted",
     "add_up",
@@ -36,13 +40,17 @@ _INSERT: Final = f"INSERT INTO events ({', '.join(COLUMNS)}, body) VALUES"
 _UNLESS_THERE: Final = "ON CONFLICT (event_id) DO NOTHING"
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
 _MAX: Final = 2**63 - 1
+MAX_ROUTES: Final = 500
+"""Names of runs told apart in the sums of an hour and a project: who names runs after ids has millions."""
+OTHER: Final = "(other)"
+"""The route of the runs beyond."""
 MAX_TAGS: Final = 100
 """Tags of one run that are kept to find it by."""
 _AT_ONCE: Final = 500
 """Values bound to one statement; SQLite takes some thousands."""
 
 
-class Inserted(NamedTuple):
+class Inserted(Struct, gc=False):
     """An event that is new in the store, and what its run learns from it."""
 
     row: Row
@@ -82,11 +90,13 @@ def insert(connection: sqlite3.Connection, some: list[Inserted], salt: bytes) ->
         for one in some:
             bodies += (one.row.id, _body(connection, one, salt))
         statement = f"{_INSERT} {', '.join([_PLACES] * len(some))} {_UNLESS_THERE}"
+        values = list(chain.from_iterable([astuple(one.row) for one in some]))
         try:
-            done = connection.execute(statement, list(chain.from_iterable(one.row for one in some)))
+            done = connection.execute(statement, values)
         except UnicodeEncodeError:  # lone surrogates in a name; bodies are clean already
-            some = [one._replace(row=clean_row(one.row)) for one in some]
-            done = connection.execute(statement, list(chain.from_iterable(one.row for one in some)))
+            for one in some:
+                one.row = Row(*clean_values(astuple(one.row)))
+            done = connection.execute(statement, clean_values(values))
         if done.rowcount != len(some):
             there = connection.execute(
                 "SELECT id FROM events WHERE id BETWEEN ? AND ?", (first, last)
@@ -201,7 +211,7 @@ class _Run:
         self.rows: list[Row] = []
 
     def add(self, one: Inserted, counted: bool) -> None:
-        row, event, tags = one
+        row, event, tags = one.row, one.event, one.tags
         moment = row.timestamp
         if moment < self.started:
             self.started = moment
@@ -267,9 +277,9 @@ def add_up(
     *,
     first: int,
     counted: bool = True,
-) -> None:
+) -> bool:
     """
-    Add *new* to runs and hourly sums.
+    Add *new* to runs and hourly sums; return whether some runs have no route of their own in these.
 
     Args:
         connection: In a transaction.
@@ -285,13 +295,16 @@ def add_up(
         run.add(one, counted)
     known = _known(connection, list(runs))
     booking = Booking()
+    routes = _Routes(connection)
     for run_id, run in runs.items():
         before = ""
         if (found := known.get(run_id)) is not None:
             before, tags = found[0] or "", _stored_tags(found[1])
             if tags:
                 run.tags = (*tags, *(tag for tag in run.tags if tag not in tags))
-        route = before if run.name is None else text_of(run.name)
+        route = before
+        if run.name is not None and (name := text_of(run.name)) != before:
+            route = routes.of(name, run.started // MICROSECONDS_PER_HOUR, _word(run.project_id))
         run.booked_as = route or None
         if route != before:
             for row in calls_of(connection, run_id, first):
@@ -302,6 +315,30 @@ def add_up(
     _save_runs(connection, list(runs.values()))
     booking.save(connection)
     _evaluate(connection, new)
+    return routes.crowded
+
+
+class _Routes:
+    """The routes that sums of an hour tell apart; those that come when there are `MAX_ROUTES` are `OTHER`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._known: dict[tuple[int, str], set[str]] = {}
+        self.crowded = False
+
+    def of(self, name: str, hour: int, project: str) -> str:
+        """Return the route under which to book a run of this name that began in *hour*."""
+        known = self._known.get((hour, project))
+        if known is None:
+            query = "SELECT DISTINCT route FROM rollups WHERE hour = ? AND project = ?"
+            found = self._connection.execute(query, (hour, project))
+            known = self._known[hour, project] = {route for (route,) in found}
+        if name not in known:
+            if len(known) >= MAX_ROUTES:
+                self.crowded = True
+                return OTHER
+            known.add(name)
+        return name
 
 
 def _known(connection: sqlite3.Connection, ids: Sequence[Any]) -> dict[Any, tuple[Any, Any]]:
@@ -392,7 +429,8 @@ def _key(row: Row, route: str) -> tuple[Any, ...]:
 
 
 def _evaluate(connection: sqlite3.Connection, new: Sequence[Inserted]) -> None:
-    for row, event, _ in new:
+    for one in new:
+        row, event = one.row, one.event
         if type(event) is AssertionFailedEvent:
             found: tuple[Any, ...] = (None, "failed", _text(event.severity))
         elif type(event) is HallucinationDetectedEvent:

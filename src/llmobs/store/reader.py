@@ -11,7 +11,6 @@ from typing import Any, Final, Self
 
 from msgspec.structs import fields
 
-from llmobs.codec import clean_text
 from llmobs.errors import StoreCorruptError, StoreError
 from llmobs.events import Event
 from llmobs.store.connect import connect_reader, explain
@@ -29,6 +28,7 @@ from llmobs.store.records import (
     MAX_CHILDREN,
     AmbiguousRunError,
     CostGroup,
+    Evaluation,
     GroupBy,
     RunDetail,
     RunFilter,
@@ -37,6 +37,7 @@ from llmobs.store.records import (
     StoredEvent,
     StoreInfo,
 )
+from llmobs.store.rows import clean_values
 from llmobs.store.values import COERCE, as_integer, as_moment, as_text
 
 __all__ = ["Reader"]
@@ -48,6 +49,7 @@ INSTRUCTIONS: Final = 1_000_000
 PIECES: Final = 1_000
 """Parts of messages that are remembered while events are read: the next event has most of them too."""
 _RUN: Final = {field.name: field.type for field in fields(RunSummary)}
+_EVALUATION: Final = {field.name: field.type for field in fields(Evaluation)}
 
 
 class Reader:
@@ -179,6 +181,7 @@ class Reader:
             total,
             unreadable=len(decoded) - len(events),
             children=self.runs(MAX_CHILDREN, where=RunFilter(parent_run_id=run_id)),
+            evaluations=self.evaluations(RunFilter(run_id=run_id)),
         )
 
     # Events.
@@ -222,6 +225,18 @@ class Reader:
     def count_events(self, where: RunFilter = _EVERYTHING, *, types: Sequence[str] = ()) -> int:
         """Return how many events :meth:`events` would yield."""
         return self._number(*select_events("count(*)", where, types))
+
+    def evaluations(self, where: RunFilter = _EVERYTHING) -> list[Evaluation]:
+        """Return what checks and ratings said of the runs that fit, in the order they came."""
+        parts, values = conditions(where)
+        join = " JOIN runs r ON r.run_id = v.run_id" if parts else ""
+        columns = ", ".join(f"v.{name}" for name in _EVALUATION if name != "event_id")
+        rows = self._all(
+            f"SELECT {columns}, e.event_id FROM evaluations v JOIN events e ON e.id = v.id{join}"  # noqa: S608
+            f"{where_clause(parts)} ORDER BY v.id",
+            values,
+        )
+        return [Evaluation(**_typed(row, _EVALUATION)) for row in rows]
 
     # Money.
 
@@ -320,9 +335,8 @@ class Reader:
 
     def _execute(self, query: str, values: Sequence[Any]) -> sqlite3.Cursor:
         # Arguments of a command line may hold lone surrogates, which SQLite does not take.
-        clean = [clean_text(value) if isinstance(value, str) else value for value in values]
         with self._reading():
-            return self._connection.execute(query, clean)
+            return self._connection.execute(query, clean_values(values))
 
     def _all(self, query: str, values: Sequence[Any]) -> list[sqlite3.Row]:
         cursor = self._execute(query, values)
@@ -334,7 +348,11 @@ class Reader:
 
 
 def _summary(row: sqlite3.Row) -> RunSummary:
-    return RunSummary(**{name: COERCE[_RUN[name]](row[name]) for name in row.keys()})  # noqa: SIM118
+    return RunSummary(**_typed(row, _RUN))
+
+
+def _typed(row: sqlite3.Row, types: dict[str, Any]) -> dict[str, Any]:
+    return {name: COERCE[types[name]](row[name]) for name in row.keys()}  # noqa: SIM118
 
 
 def _time(event: Event) -> datetime:

@@ -16,6 +16,7 @@ __all__ = [
     "MAX_CHILDREN",
     "AmbiguousRunError",
     "CostGroup",
+    "Evaluation",
     "GroupBy",
     "Keep",
     "RunDetail",
@@ -171,6 +172,23 @@ class StoredEvent(Struct, frozen=True, gc=False):
             return None
 
 
+class Evaluation(Struct, frozen=True, kw_only=True):
+    """What a check, a person or a model said of a run, or of something in it."""
+
+    run_id: str
+    event_id: str
+    """Of the event that says so."""
+    subject: str | None
+    """Id of the event it is about; None for the run."""
+    name: str | None
+    """Of the check, or of the method that found it."""
+    score: float | None
+    label: str | None
+    """``failed``, ``hallucination``."""
+    explanation: str | None
+    """For a failed check, how severe."""
+
+
 class RunDetail(Struct, frozen=True):
     """One run with its events."""
 
@@ -183,6 +201,8 @@ class RunDetail(Struct, frozen=True):
     """Events left out because their JSON cannot be read."""
     children: Sequence[RunSummary] = ()
     """Runs that this one started, the latest first; `MAX_CHILDREN` at most."""
+    evaluations: Sequence[Evaluation] = ()
+    """What checks and ratings said of it, in the order they came."""
 
 
 class CostGroup(Struct, frozen=True):

@@ -17,6 +17,8 @@ _LOG: Final = log(GROWTH)
 SMALLEST_MS: Final = 0.01
 """Shorter times are in the first bucket."""
 BUCKETS: Final = 1_024
+LARGEST_MS: Final = SMALLEST_MS * GROWTH ** (BUCKETS - 1)
+"""Longer times are in the last bucket."""
 _BITS: Final = 32
 _MASK: Final = (1 << _BITS) - 1
 MAX_NANO: Final = 10**15
@@ -41,6 +43,8 @@ def bucket_of(milliseconds: float) -> int:
     """Return the number of the bucket of a time."""
     if milliseconds <= SMALLEST_MS:
         return 0
+    if milliseconds >= LARGEST_MS:
+        return BUCKETS - 1
     return min(ceil(log(milliseconds / SMALLEST_MS) / _LOG), BUCKETS - 1)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from llmobs.errors import StoreVersionError
 
-__all__ = ["VERSION", "check_version", "migrate", "show_as_current"]
+__all__ = ["VERSION", "check_version", "migrate", "narrow_indexes", "show_as_current"]
 
 # `events` keeps what lists and charts need as columns. `runs` and `rollups` are added up by the writer
 # from the rows that were really inserted: redelivering an event changes nothing.
@@ -304,6 +304,7 @@ def show_as_current(connection: sqlite3.Connection) -> None:
     for table in (
         "bodies (id INTEGER PRIMARY KEY, body)",
         "pieces (hash INTEGER PRIMARY KEY, data)",
+        "evaluations (id INTEGER PRIMARY KEY, run_id, subject, name, score, label, explanation)",
     ):
         connection.execute(f"CREATE TEMP TABLE {table}")
     connection.execute("CREATE TEMP TABLE store AS SELECT 'rows_before' AS name, 1 AS value")
@@ -344,10 +345,25 @@ def migrate(connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA user_version = {number + 1}")
         if is_new:  # nobody writes as older versions do
             connection.execute("DROP TRIGGER events_add_up")
+            narrow_indexes(connection)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def narrow_indexes(connection: sqlite3.Connection) -> None:
+    """Index what lists and sums ask for, and no more: takes a moment where there are many rows."""
+    for statement in _statements(_NARROW):
+        connection.execute(statement)
+
+
+_NARROW: Final = """
+    DROP INDEX events_by_run;
+    DROP INDEX events_by_time;
+    CREATE INDEX events_by_run ON events (run_id);
+    CREATE INDEX events_by_time ON events (timestamp) WHERE event_type = 'prompt_call';
+"""
 
 
 def _statements(script: str) -> list[str]:

@@ -7,7 +7,7 @@ their new columns, their body moves to its table, and their calls are booked by 
 
 import sqlite3
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -18,11 +18,16 @@ from llmobs.store.insert import Booking, Inserted, add_up, calls_of, keep_pieces
 from llmobs.store.pieces import put_together, take_apart
 from llmobs.store.records import Keep, to_microseconds
 from llmobs.store.rows import COLUMNS, Row
+from llmobs.store.schema import narrow_indexes
 
 __all__ = ["adopt", "compact", "erase", "give_back", "hours_of", "prune", "recount"]
 
-ROWS: Final = 200
-"""Rows adopted in one step: some ten milliseconds."""
+T = TypeVar("T")
+
+ROWS: Final = 50
+"""Rows adopted in one step, at most: some ten milliseconds."""
+BYTES: Final = 200_000
+"""Of their bodies, about."""
 EVENTS: Final = 1_000
 """Events removed in one step, about."""
 RUNS: Final = 50
@@ -44,11 +49,16 @@ def adopt(connection: sqlite3.Connection) -> bool:
     found = connection.execute("SELECT value FROM store WHERE name = 'rows_before'").fetchone()
     if found is None:
         return False
-    rows = connection.execute(
-        "SELECT id, run_id, body, booked FROM events WHERE id >= ? AND body <> ''"
-        " ORDER BY id LIMIT ?",
-        (found[0], ROWS),
-    ).fetchall()
+    waiting = connection.execute(
+        "SELECT id, run_id, body, booked FROM events WHERE id >= ? AND body <> '' ORDER BY id",
+        (found[0],),
+    )
+    rows: list[Any] = []
+    size = 0
+    while len(rows) < ROWS and size < BYTES and (row := waiting.fetchone()) is not None:
+        rows.append(row)
+        size += len(row[2]) if type(row[2]) in (str, bytes) else 0
+    waiting.close()
     (salt,) = connection.execute("SELECT value FROM store WHERE name = 'salt'").fetchone()
     new: list[Inserted] = []
     for id, run_id, body, booked in rows:
@@ -67,7 +77,7 @@ def adopt(connection: sqlite3.Connection) -> bool:
         f"UPDATE events SET {places} WHERE id = ?",  # noqa: S608
         [(*(getattr(one.row, name) for name in _LATER), one.row.id) for one in new],
     )
-    if len(rows) == ROWS:
+    if len(rows) == ROWS or size >= BYTES:
         connection.execute(
             "UPDATE store SET value = ? WHERE name = 'rows_before'", (rows[-1][0] + 1,)
         )
@@ -179,7 +189,10 @@ def hours_of(connection: sqlite3.Connection) -> list[int]:
     found = {hour for (hour,) in connection.execute("SELECT DISTINCT hour FROM rollups")}
     # By leaps in the index: all calls of the last year lie in some thousand hours.
     moment = MOMENTS[0]
-    leap = "SELECT timestamp FROM events WHERE timestamp >= ? ORDER BY timestamp LIMIT 1"
+    leap = (
+        "SELECT timestamp FROM events WHERE timestamp >= ? AND event_type = 'prompt_call'"
+        " ORDER BY timestamp LIMIT 1"
+    )
     while (row := connection.execute(leap, (moment,)).fetchone()) is not None:
         if type(row[0]) is not int:
             break
@@ -212,8 +225,9 @@ def compact(connection: sqlite3.Connection) -> None:
     Raises:
         sqlite3.OperationalError: Somebody else has it open.
     """
-    while _adopt_alone(connection, adopt):
+    while _alone(connection, adopt):
         pass
+    _alone(connection, narrow_indexes)
     (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
     if mode != "delete":
         raise sqlite3.OperationalError("database is locked")
@@ -223,14 +237,12 @@ def compact(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _adopt_alone(
-    connection: sqlite3.Connection, step: Callable[[sqlite3.Connection], bool]
-) -> bool:
+def _alone(connection: sqlite3.Connection, step: Callable[[sqlite3.Connection], T]) -> T:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        more = step(connection)
+        result = step(connection)
         connection.execute("COMMIT")
-        return more
+        return result
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

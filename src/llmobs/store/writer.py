@@ -14,8 +14,16 @@ from llmobs.events import Event
 from llmobs.pipeline.mend import write_or_mend
 from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import Troubles
-from llmobs.store.connect import connect_writer, explain, is_about_values
-from llmobs.store.insert import Inserted, add_up, insert, prepared, probe
+from llmobs.store.connect import BUSY_SECONDS, connect_writer, explain, is_about_values
+from llmobs.store.insert import (
+    MAX_ROUTES,
+    OTHER,
+    Inserted,
+    add_up,
+    insert,
+    prepared,
+    probe,
+)
 from llmobs.store.records import Keep
 from llmobs.store.schema import check_version
 from llmobs.store.upkeep import adopt, compact, erase, give_back, hours_of, prune, recount
@@ -126,9 +134,13 @@ class Writer:
         """
         return sum(self._transaction(partial(erase, run_id=run_id)) for run_id in run_ids)
 
-    def prune(self, keep: Keep) -> bool:
+    def prune(self, keep: Keep, *, wait: bool = True) -> bool:
         """
         Remove some of the oldest runs that *keep* does not keep; hourly sums stay.
+
+        Args:
+            keep: What stays.
+            wait: For another process that writes; otherwise it is not done now.
 
         Returns:
             Whether there are more.
@@ -136,11 +148,14 @@ class Writer:
         Raises:
             SinkUnavailableError: Not now: locked, read-only.
         """
-        return self._transaction(partial(prune, keep=keep), tidy=True)
+        return self._transaction(partial(prune, keep=keep), wait=wait, shrink=True)
 
-    def adopt(self) -> bool:
+    def adopt(self, *, wait: bool = True) -> bool:
         """
         Bring some of what an older llmobs wrote into this version's form; see `llmobs.store.upkeep`.
+
+        Args:
+            wait: For another process that writes; otherwise it is not done now.
 
         Returns:
             Whether there is more.
@@ -148,7 +163,7 @@ class Writer:
         Raises:
             SinkUnavailableError: Not now: locked, read-only.
         """
-        return self._transaction(adopt)
+        return self._transaction(adopt, wait=wait)
 
     def rebuild(self) -> Iterator[int]:
         """
@@ -185,15 +200,23 @@ class Writer:
             finally:
                 self._disconnect()
 
-    def _transaction(self, step: Callable[[sqlite3.Connection], T], *, tidy: bool = False) -> T:
+    def _transaction(
+        self,
+        step: Callable[[sqlite3.Connection], T],
+        *,
+        wait: bool = True,
+        shrink: bool = False,
+    ) -> T:
         with self._lock:
             connection = self._connection or self._connect()
             try:
+                if not wait:
+                    connection.execute("PRAGMA busy_timeout = 0")
                 connection.execute("BEGIN IMMEDIATE")
                 check_version(connection)
                 result = step(connection)
                 connection.execute("COMMIT")
-                if tidy:
+                if shrink:
                     give_back(connection)
                 return result
             except sqlite3.Error as error:
@@ -201,6 +224,8 @@ class Writer:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+                if not wait:
+                    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
 
     def _connect(self) -> sqlite3.Connection:
         self._connection = connection = connect_writer(self._path)
@@ -239,6 +264,7 @@ class Writer:
         refused: dict[str, str] = {}
         waiting = iter(events)
         new: list[Inserted] = []
+        crowded = False
         try:
             connection.execute("BEGIN IMMEDIATE")
             check_version(connection)  # another process may have changed it meanwhile
@@ -258,13 +284,21 @@ class Writer:
                         )
                 next_id += len(some)
             if new:
-                add_up(connection, new, first=state.next_id)
+                crowded = add_up(connection, new, first=state.next_id)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._explain(error) from error
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+        if crowded:
+            self._troubles.log(
+                "routes",
+                "llmobs: over %d different names of runs in one hour: hourly sums count further ones as "
+                "%s; name runs after what they do, not after whom or which one",
+                MAX_ROUTES,
+                OTHER,
+            )
         return refused
 
     def _explain(self, error: sqlite3.Error) -> LLMObsError:
@@ -316,11 +350,9 @@ def _insert(
 ) -> list[Inserted]:
     some = prepared(events, first, state.pruned_to)
     if state.pruned_to is not NEVER:
-        some = [one if one.row.booked else _if_known(connection, one) for one in some]
+        for one in some:
+            if not one.row.booked:
+                query = "SELECT 1 FROM runs WHERE run_id = ?"
+                known = connection.execute(query, (one.row.run_id,)).fetchone()
+                one.row.booked = known is not None
     return insert(connection, some, state.salt)
-
-
-def _if_known(connection: sqlite3.Connection, one: Inserted) -> Inserted:
-    query = "SELECT 1 FROM runs WHERE run_id = ?"
-    known = connection.execute(query, (one.row.run_id,)).fetchone()
-    return one._replace(row=one.row._replace(booked=True)) if known else one
