@@ -92,8 +92,9 @@ def row_of(event: Event, id: int, booked_from: int) -> Row:
     since = event.timestamp - _EPOCH
     moment = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     kind = event.event_type._value_
-    values: tuple[Any, ...] = (id, *taken, status, kind, moment, name, failed, said, fingerprint)
-    return Row(*values, moment > booked_from)
+    made = (status, kind, moment, name, failed, said, fingerprint, moment > booked_from)
+    values: tuple[Any, ...] = (id, *taken, *made)
+    return Row(*values)
 
 
 def clean_values(values: Iterable[Any]) -> list[Any]:
