@@ -19,12 +19,14 @@ from llmobs.recorded.values import MAX_REPR
 from llmobs.runtime.troubles import Troubles
 
 __all__ = [
+    "MAX_LATENCY_MS",
     "OVERHEAD_BYTES",
     "as_given",
     "began",
     "build",
     "cut_long",
     "kept",
+    "kept_tags",
     "set_more",
     "weigh_common",
     "weigh_texts",
@@ -32,6 +34,13 @@ __all__ = [
 
 OVERHEAD_BYTES: Final = 900
 """Memory of an event beside its texts and containers, measured with tracemalloc."""
+
+TAG_BYTES: Final = 60
+"""Memory of a tag beside its characters."""
+FEW_TAGS: Final = 16
+"""So many are looked at one by one in less time than it takes to look at them at once."""
+MAX_LATENCY_MS: Final = 1e9
+"""What took longer (eleven days) is not believed."""
 
 E = TypeVar("E", bound=Event)
 
@@ -55,6 +64,20 @@ def kept(value: Any, size: int) -> tuple[Any, int]:
         return value, size
     value, more = take(value)
     return value, size + more
+
+
+def kept_tags(tags: Any, size: int) -> tuple[tuple[str, ...], int]:
+    """Return *tags* as they are now, and *size* with their memory added."""
+    if type(tags) is list and len(tags) <= FEW_TAGS:
+        words, total = tuple(tags), size
+        for word in words:
+            if type(word) is not str:
+                break
+            total += TAG_BYTES + len(word)
+        else:
+            return words, total
+    words = texts(tags)
+    return words, size + sum(map(len, words)) + TAG_BYTES * len(words)
 
 
 def as_given(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +139,7 @@ _SPECIAL: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 def began(now: float, latency_ms: Any) -> Any:
     """Return the clock's reading when something began that ended *now* and took *latency_ms*."""
-    if (type(latency_ms) is float or type(latency_ms) is int) and 0 < latency_ms < 1e9:
+    if (type(latency_ms) is float or type(latency_ms) is int) and 0 < latency_ms < MAX_LATENCY_MS:
         return now - latency_ms / 1000
     return now
 

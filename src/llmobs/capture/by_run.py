@@ -13,7 +13,7 @@ from llmobs.capture.run import Recorder
 from llmobs.codec import identifier
 from llmobs.events import AlertType, AssertionType, DetectionMethod, Severity, Status, StepType
 from llmobs.recorded.ids import new_id
-from llmobs.runtime.context import innermost_frame
+from llmobs.runtime.context import frame_as_it_is, innermost_frame, inside
 
 __all__ = ["LogByRun"]
 
@@ -23,8 +23,11 @@ class LogByRun(Recorder):
 
     def _of(self, run_id: str) -> Log:
         """Return the run that *run_id* names."""
-        run_id = identifier(run_id)
-        frame = innermost_frame()
+        if type(run_id) is not str or not run_id:
+            run_id = identifier(run_id)
+        frame = frame_as_it_is()  # mostly there is none
+        if frame is not None or inside:
+            frame = innermost_frame()
         if frame is not None:
             run = frame.run
             if run.run_id == run_id and isinstance(run, Log) and run.client is self:

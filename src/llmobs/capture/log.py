@@ -13,7 +13,15 @@ from datetime import datetime
 from sys import getsizeof
 from typing import Any, Final, Never
 
-from llmobs.capture.building import OVERHEAD_BYTES, began, build, kept, set_more
+from llmobs.capture.building import (
+    MAX_LATENCY_MS,
+    OVERHEAD_BYTES,
+    began,
+    build,
+    kept,
+    kept_tags,
+    set_more,
+)
 from llmobs.capture.run import RecordedRun, Recorder
 from llmobs.codec import identifier, take, texts, weigh
 from llmobs.events import (
@@ -46,8 +54,6 @@ SHORT: Final = 80
 """Texts up to this length are in `OVERHEAD_BYTES` where weighing each would cost more than it says."""
 MAX_BITS: Final = 128
 """Whole numbers up to this size are in `OVERHEAD_BYTES`."""
-TAG_BYTES: Final = 60
-"""Memory of a tag beside its characters."""
 _SUCCESS = Status.SUCCESS
 
 
@@ -164,10 +170,45 @@ class Log(RecordedRun):
          response_embedding, errors, event_id, timestamp, parent_id, trace_id, span_id, session_id,
          service_name, metadata) = further  # fmt: skip
         now = time.time()
+        if type(prompt) is str:
+            size = len(prompt) if prompt.isascii() else getsizeof(prompt)
+        else:
+            prompt, size = take(prompt)
+        if type(response) is str:
+            size += len(response) if response.isascii() else getsizeof(response)
+        else:
+            response, more = take(response)
+            size += more
+        if type(model) is not str or len(model) > SHORT:
+            model, size = kept(model, size)
+        if type(tokens_input) is int:
+            if tokens_input.bit_length() > MAX_BITS:
+                tokens_input, size = kept(tokens_input, size)
+        elif tokens_input is not None:
+            tokens_input, size = kept(tokens_input, size)
+        if type(tokens_output) is int:
+            if tokens_output.bit_length() > MAX_BITS:
+                tokens_output, size = kept(tokens_output, size)
+        elif tokens_output is not None:
+            tokens_output, size = kept(tokens_output, size)
+        if type(latency_ms) is float and 0 < latency_ms < MAX_LATENCY_MS:
+            begin = now - latency_ms / 1000
+        else:
+            begin = began(now, latency_ms)
+            if type(latency_ms) is not float and latency_ms is not None:
+                latency_ms, size = kept(latency_ms, size)
+        words: tuple[str, ...] = ()
+        if tags is not None:
+            words, size = kept_tags(tags, size)
+        if cost_usd is not None and type(cost_usd) is not float:
+            cost_usd, size = kept(cost_usd, size)
+        if metadata is not None:
+            metadata, more = take(metadata)
+            size += more
         event = PromptCallEvent(
             event_id=new_id(now) if event_id is None else identifier(event_id),
             run_id=self._run_id,
-            timestamp=began(now, latency_ms),
+            timestamp=begin,
             prompt=prompt,
             model=model,
             response=response,
@@ -175,30 +216,10 @@ class Log(RecordedRun):
             tokens_output=tokens_output,
             latency_ms=latency_ms,
             status=status,
-            user_id=user_id,
-            release=release,
+            tags=words,
+            cost_usd=cost_usd,
+            metadata=metadata,
         )
-        if type(prompt) is str:
-            size = len(prompt) if prompt.isascii() else getsizeof(prompt)
-        else:
-            event.prompt, size = take(prompt)
-        if type(response) is str:
-            size += len(response) if response.isascii() else getsizeof(response)
-        else:
-            event.response, more = take(response)
-            size += more
-        if type(model) is not str or len(model) > SHORT:
-            event.model, size = kept(model, size)
-        if tokens_input is not None and (
-            type(tokens_input) is not int or tokens_input.bit_length() > MAX_BITS
-        ):
-            event.tokens_input, size = kept(tokens_input, size)
-        if tokens_output is not None and (
-            type(tokens_output) is not int or tokens_output.bit_length() > MAX_BITS
-        ):
-            event.tokens_output, size = kept(tokens_output, size)
-        if type(latency_ms) is not float and latency_ms is not None:
-            event.latency_ms, size = kept(latency_ms, size)
         failed = False
         if status is not _SUCCESS or error is not None:
             if type(status) is not Status:
@@ -215,9 +236,6 @@ class Log(RecordedRun):
             event.response_metadata, size = kept(response_metadata, size)
         if tool_calls is not None:
             event.tool_calls, size = kept(tool_calls, size)
-        if tags is not None:
-            event.tags = words = texts(tags)
-            size += sum(map(len, words)) + TAG_BYTES * len(words)
         if user_id is not None:
             event.user_id, size = kept(user_id, size)
         if release is not None:
@@ -228,10 +246,6 @@ class Log(RecordedRun):
             event.provider, size = kept(provider, size)
         if finish_reason is not None:
             event.finish_reason, size = kept(finish_reason, size)
-        if cost_usd is not None:
-            if type(cost_usd) is not float:
-                cost_usd, size = kept(cost_usd, size)
-            event.cost_usd = cost_usd
         if tokens_cached is not None:
             event.tokens_cached, size = kept(tokens_cached, size)
         if tokens_cache_write is not None:
@@ -272,9 +286,6 @@ class Log(RecordedRun):
             event.session_id, size = kept(session_id, size)
         if service_name is not None:
             event.service_name, size = kept(service_name, size)
-        if metadata is not None:
-            event.metadata, more = take(metadata)
-            size += more
         if timestamp is not None:
             event.timestamp, size = kept(timestamp, size)
         if unknown:

@@ -101,17 +101,17 @@ class RecordedRun(Run):
         elif type(event.parent_id) is str and not event.parent_id:
             # Of an operation that began in no other.
             event.parent_id = None
-        if event.trace_id is None:
-            event.trace_id = self.trace_id
-            event.span_id = self.span_id
-        if event.user_id is None:
-            event.user_id = self.user_id
-        if event.session_id is None:
-            event.session_id = self.session_id
-        if event.release is None:
-            event.release = self.release
-        if event.service_name is None:
-            event.service_name = self.service_name
+        # Setting a field costs more than two looks.
+        if (trace_id := self.trace_id) is not None and event.trace_id is None:
+            event.trace_id, event.span_id = trace_id, self.span_id
+        if (user_id := self.user_id) is not None and event.user_id is None:
+            event.user_id = user_id
+        if (session_id := self.session_id) is not None and event.session_id is None:
+            event.session_id = session_id
+        if (release := self.release) is not None and event.release is None:
+            event.release = release
+        if (service_name := self.service_name) is not None and event.service_name is None:
+            event.service_name = service_name
         if self.standalone:
             event.standalone = True
         if (tags := self.tags) is not _NO_TAGS:  # set to anything, perhaps

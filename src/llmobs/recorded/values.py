@@ -59,8 +59,8 @@ COST_OF_KEYS: Final = 20
 """Nodes that a key costs which is no text."""
 KEY_CHARS: Final = 32
 """Characters of a key that the round figure for an entry holds."""
-MAX_WORD: Final = 2**63
-"""Whole numbers below it are held by the round figure for an entry."""
+WORD_BITS: Final = 63
+"""Whole numbers of so many bits are held by the round figure for an entry."""
 MAX_CHARS: Final = 16 * 1024 * 1024
 """Characters of one value after which further texts are left out."""
 MAX_REPR: Final = 1_000
@@ -105,17 +105,18 @@ def take(value: Any) -> tuple[Any, int]:
             copy = value.copy()  # at once: another thread may be changing the original
             size = 64 + 96 * len(copy)
             for key, item in copy.items():
+                of = type(item)
+                if of is str:
+                    size += len(item) if item.isascii() else getsizeof(item)
+                elif of is int:
+                    if item.bit_length() > WORD_BITS:
+                        size += item.bit_length() // 8
+                elif of is not float and of is not bool and item is not None:
+                    break
                 if type(key) is not str:
                     break
                 if len(key) > KEY_CHARS:
                     size += getsizeof(key)
-                if type(item) is str:
-                    size += len(item) if item.isascii() else getsizeof(item)
-                elif type(item) is int:
-                    if not -MAX_WORD < item < MAX_WORD:
-                        size += item.bit_length() // 8
-                elif item is not None and type(item) not in _PLAIN:
-                    break
             else:
                 return copy, size
         walk = _Walk()
