@@ -2,9 +2,9 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_type_hints
+from typing import Any
 
 import anyio
 import pytest
@@ -13,6 +13,7 @@ import llmobs
 from llmobs import (
     AgentStepEvent,
     ErrorEvent,
+    PromptCall,
     PromptCallEvent,
     RunEvent,
     Status,
@@ -22,7 +23,6 @@ from llmobs import (
     current_run,
     observe,
 )
-from llmobs.capture.operations import CommonFields, PromptCallFields
 from llmobs.client.async_client import Recording
 from llmobs.testing import CapturedEvents
 
@@ -118,34 +118,71 @@ def test_the_clients_twin_of_a_method_differs_by_the_run_id_only(method: str) ->
     } == {k: (v.default, v.annotation) for k, v in theirs.items() if k != "self"}
 
 
-def test_blocks_take_what_log_prompt_call_takes() -> None:
-    told = inspect.signature(Tracker.log_prompt_call, eval_str=True).parameters
-    measured = {
-        "tokens_input",
-        "tokens_output",
-        "latency_ms",
-        "status",
-        "error",
-        "event_id",
-        "timestamp",
+MEASURED = {"self", "latency_ms", "status", "error", "event_id", "timestamp"}
+"""What a block finds out, or decides, itself."""
+
+
+def optional(function: Callable[..., Any]) -> dict[str, Any]:
+    """What *function* may be told of its event beside what it is about: names and annotations."""
+    found = inspect.signature(function, eval_str=True).parameters
+    return {
+        name: p.annotation
+        for name, p in found.items()
+        if (p.default is None and name not in MEASURED) or p.kind is p.VAR_KEYWORD
     }
-    optional = {k: v.annotation for k, v in told.items() if v.default is None and k not in measured}
-    assert get_type_hints(PromptCallFields) == optional
-    any_event = inspect.signature(Tracker.log_error, eval_str=True).parameters
-    assert set(get_type_hints(CommonFields)) == set(any_event) - {
-        "self", "error", "context", "event_id", "timestamp", "unknown",
-    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("block", "told", "of_block", "of_call"),
+    [
+        (Tracker.prompt_call, Tracker.log_prompt_call, (), ("tokens_input", "tokens_output")),
+        (PromptCall.finish, Tracker.log_prompt_call, (), ()),
+        (Tracker.agent_step, Tracker.log_agent_step,
+         ("input_data", "step_number"), ("reasoning", "context")),
+        (Tracker.tool_call, Tracker.log_tool_call, ("input",), ()),
+    ],
+)  # fmt: skip
+def test_a_block_takes_what_its_call_takes(
+    block: Callable[..., Any], told: Callable[..., Any], of_block: Any, of_call: Any
+) -> None:
+    blocks, calls = optional(block), optional(told)
+    assert {k: v for k, v in blocks.items() if k not in of_block} == {
+        k: v for k, v in calls.items() if k not in of_call
+    }
+    assert list(blocks)[-1] == list(calls)[-1] == "unknown"
 
 
 def test_every_method_takes_the_fields_that_all_events_have() -> None:
+    common = set(optional(Tracker.tool_call)) - {"input", "tool_id"}
+    assert len(common) == 10
     named = [set(inspect.signature(getattr(Tracker, name)).parameters) for name in LOG_METHODS]
-    assert all(names >= {*get_type_hints(CommonFields), "event_id", "timestamp"} for names in named)
+    assert all(names >= {*common, "event_id", "timestamp"} for names in named)
+
+
+def test_unknown_keywords_of_blocks_are_recorded_and_warned_of_and_none_is_not_told(
+    client: llmobs.Client, llmobs_events: CapturedEvents
+) -> None:
+    odd: dict[str, Any] = {"no_such": "x", "attempt": 2}
+    more: dict[str, Any] = {"nothing_like_it": 1, "run_id": "r"}
+    with client.run(user_id="of the run") as run:
+        with run.prompt_call(model="m", provider="openai", user_id=None, **odd) as call:
+            call.finish(response="a", provider=None, **more)
+        with run.agent_step("s", **odd), run.tool_call("t", **odd):
+            pass
+    prompt, tool, step = (e for e in llmobs_events if not isinstance(e, llmobs.RunEvent))
+    assert isinstance(prompt, llmobs.PromptCallEvent)
+    assert (prompt.provider, prompt.user_id, prompt.attempt) == ("openai", "of the run", 2)
+    assert [words.partition("=")[0] for words in prompt.warnings] == [
+        "no_such", "nothing_like_it", "run_id",
+    ]  # fmt: skip
+    for event in (tool, step):
+        assert [words.partition("=")[0] for words in event.warnings] == ["no_such", "attempt"]
 
 
 FURTHER: dict[str, Any] = {
     name: kind
-    for name, kind in get_type_hints(PromptCallFields).items()
-    if name not in ("tags", "tool_calls")
+    for name, kind in optional(PromptCall.finish).items()
+    if name not in ("tags", "tool_calls", "tokens_input", "tokens_output", "unknown")
 }
 
 

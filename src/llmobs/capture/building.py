@@ -19,6 +19,7 @@ from llmobs.recorded.values import MAX_REPR
 from llmobs.runtime.troubles import Troubles
 
 __all__ = [
+    "MAX_BITS",
     "MAX_LATENCY_MS",
     "OVERHEAD_BYTES",
     "as_given",
@@ -35,6 +36,8 @@ __all__ = [
 OVERHEAD_BYTES: Final = 900
 """Memory of an event beside its texts and containers, measured with tracemalloc."""
 
+MAX_BITS: Final = 128
+"""Whole numbers up to this size are in `OVERHEAD_BYTES`."""
 TAG_BYTES: Final = 60
 """Memory of a tag beside its characters."""
 FEW_TAGS: Final = 16
@@ -81,10 +84,14 @@ def kept_tags(tags: Any, size: int) -> tuple[tuple[str, ...], int]:
 
 
 def as_given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *values* as they are now, for an event that comes later; what is an error is read then."""
+    """
+    Return *values* as they are now, without None, for an event that comes later; what is an error is
+    read then.
+    """
     return {
         name: value if name == "error" or type(value) is datetime else snapshot(value)
         for name, value in values.items()
+        if value is not None
     }
 
 
@@ -105,9 +112,9 @@ def build(kind: type[E], run_id: str, values: Mapping[str, Any]) -> tuple[E, int
     given: dict[str, Any] = {}
     unknown: tuple[str, ...] = ()
     for name, value in values.items():
-        of = type(value)
         if value is None:
             continue
+        of = type(value)
         if name not in known:
             unknown = (*unknown, _unknown(kind, name, value))
         elif name in _SPECIAL:
@@ -115,7 +122,12 @@ def build(kind: type[E], run_id: str, values: Mapping[str, Any]) -> tuple[E, int
         elif of is str:
             given[name] = value
             size += 49 + len(value) if value.isascii() else getsizeof(value)
-        elif of is float or of is bool or of is Status:
+        elif (
+            of is float
+            or of is bool
+            or of is Status
+            or (of is int and value.bit_length() <= MAX_BITS)
+        ):
             given[name] = value
         else:
             given[name], size = kept(value, size)

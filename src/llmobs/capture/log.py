@@ -14,6 +14,7 @@ from sys import getsizeof
 from typing import Any, Final, Never
 
 from llmobs.capture.building import (
+    MAX_BITS,
     MAX_LATENCY_MS,
     OVERHEAD_BYTES,
     began,
@@ -52,8 +53,6 @@ ErrorLike = BaseException | Mapping[str, Any] | ErrorInfo | str
 
 SHORT: Final = 80
 """Texts up to this length are in `OVERHEAD_BYTES` where weighing each would cost more than it says."""
-MAX_BITS: Final = 128
-"""Whole numbers up to this size are in `OVERHEAD_BYTES`."""
 _SUCCESS = Status.SUCCESS
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Never, Self
 
 from llmobs.capture import joining
 from llmobs.capture.building import as_given, build
@@ -27,57 +27,15 @@ from llmobs.runtime.context import (
 
 __all__ = [
     "AgentStep",
-    "CommonFields",
     "Operation",
     "PromptCall",
-    "PromptCallFields",
     "SeveralCalls",
     "ToolCall",
+    "call_fields",
+    "common_fields",
     "sighting_around",
     "status_of",
 ]
-
-
-class CommonFields(TypedDict, total=False):
-    """Optional keywords of blocks: what ``log_*`` takes for any event, but its id and its time."""
-
-    tags: Sequence[str] | None
-    user_id: str | None
-    release: str | None
-    parent_id: str | None
-    trace_id: str | None
-    span_id: str | None
-    session_id: str | None
-    service_name: str | None
-    metadata: Mapping[str, Any] | None
-
-
-class PromptCallFields(CommonFields, total=False):
-    """Optional keywords of `PromptCall`; see `llmobs.events.PromptCallEvent`."""
-
-    prompt_template_id: str | None
-    model_version: str | None
-    response_metadata: Mapping[str, Any] | None
-    tool_calls: Sequence[Mapping[str, Any]] | None
-    operation: str | None
-    provider: str | None
-    finish_reason: str | None
-    cost_usd: float | None
-    tokens_cached: int | None
-    tokens_cache_write: int | None
-    tokens_reasoning: int | None
-    usage: Mapping[str, int] | None
-    time_to_first_token_ms: float | None
-    stream: bool | None
-    response_id: str | None
-    request_id: str | None
-    http_status: int | None
-    service_tier: str | None
-    server_address: str | None
-    request_params: Mapping[str, Any] | None
-    prompt_embedding: Sequence[float] | None
-    response_embedding: Sequence[float] | None
-    errors: Sequence[str] | None
 
 
 class Operation:
@@ -208,7 +166,39 @@ class PromptCall(Operation):
         response: Any = "",
         tokens_input: int | None = None,
         tokens_output: int | None = None,
-        **fields: Unpack[PromptCallFields],
+        prompt_template_id: str | None = None,
+        model_version: str | None = None,
+        response_metadata: Mapping[str, Any] | None = None,
+        tool_calls: Sequence[Mapping[str, Any]] | None = None,
+        operation: str | None = None,
+        provider: str | None = None,
+        finish_reason: str | None = None,
+        cost_usd: float | None = None,
+        tokens_cached: int | None = None,
+        tokens_cache_write: int | None = None,
+        tokens_reasoning: int | None = None,
+        usage: Mapping[str, int] | None = None,
+        time_to_first_token_ms: float | None = None,
+        stream: bool | None = None,
+        response_id: str | None = None,
+        request_id: str | None = None,
+        http_status: int | None = None,
+        service_tier: str | None = None,
+        server_address: str | None = None,
+        request_params: Mapping[str, Any] | None = None,
+        prompt_embedding: Sequence[float] | None = None,
+        response_embedding: Sequence[float] | None = None,
+        errors: Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+        parent_id: str | None = None,
+        trace_id: str | None = None,
+        span_id: str | None = None,
+        session_id: str | None = None,
+        service_name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        **unknown: Never,
     ) -> None:
         """
         Fill in the answer; the call is recorded when the block ends.
@@ -217,12 +207,25 @@ class PromptCall(Operation):
             response: Text, or a list of messages.
             tokens_input: Tokens of the prompt, cached ones included.
             tokens_output: Tokens of the answer, reasoning included.
-            fields: See `llmobs.events.PromptCallEvent`.
+            prompt_template_id: Your id of the prompt's template. This and what follows are fields of
+                `llmobs.events.PromptCallEvent`; None changes nothing that was told before.
+            unknown: What is no field is kept in the event's warnings.
         """
         self.response = snapshot(response)
         self.tokens_input = tokens_input
         self.tokens_output = tokens_output
-        self._fields.update(as_given(fields))
+        further = call_fields(
+            (
+                prompt_template_id, model_version, response_metadata, tool_calls, operation,
+                provider, finish_reason, cost_usd, tokens_cached, tokens_cache_write,
+                tokens_reasoning, usage, time_to_first_token_ms, stream, response_id, request_id,
+                http_status, service_tier, server_address, request_params, prompt_embedding,
+                response_embedding, errors, tags, user_id, release, parent_id, trace_id, span_id,
+                session_id, service_name, metadata,
+            ),
+            unknown,
+        )  # fmt: skip
+        self._fields.update(as_given(further))
 
     def enclose(self, sighting: Sighting | None = None) -> Sighting | None:
         """
@@ -260,6 +263,92 @@ class PromptCall(Operation):
             self.run.record(event, size=size, failed=failed)
         else:
             sightings.end(sighting, event, size, failed)
+
+
+def call_fields(further: tuple[Any, ...], unknown: Mapping[str, Any]) -> dict[str, Any]:
+    """Return by name what of *further*, the optional parameters of a block in their order, was told."""
+    # Most are not: to ask each is a fifth of what a dict of all costs.
+    (
+        prompt_template_id, model_version, response_metadata, tool_calls, operation, provider,
+        finish_reason, cost_usd, tokens_cached, tokens_cache_write, tokens_reasoning, usage,
+        time_to_first_token_ms, stream, response_id, request_id, http_status, service_tier,
+        server_address, request_params, prompt_embedding, response_embedding, errors, tags,
+        user_id, release, parent_id, trace_id, span_id, session_id, service_name, metadata,
+    ) = further  # fmt: skip
+    told = dict(unknown)
+    if prompt_template_id is not None:
+        told["prompt_template_id"] = prompt_template_id
+    if model_version is not None:
+        told["model_version"] = model_version
+    if response_metadata is not None:
+        told["response_metadata"] = response_metadata
+    if tool_calls is not None:
+        told["tool_calls"] = tool_calls
+    if operation is not None:
+        told["operation"] = operation
+    if provider is not None:
+        told["provider"] = provider
+    if finish_reason is not None:
+        told["finish_reason"] = finish_reason
+    if cost_usd is not None:
+        told["cost_usd"] = cost_usd
+    if tokens_cached is not None:
+        told["tokens_cached"] = tokens_cached
+    if tokens_cache_write is not None:
+        told["tokens_cache_write"] = tokens_cache_write
+    if tokens_reasoning is not None:
+        told["tokens_reasoning"] = tokens_reasoning
+    if usage is not None:
+        told["usage"] = usage
+    if time_to_first_token_ms is not None:
+        told["time_to_first_token_ms"] = time_to_first_token_ms
+    if stream is not None:
+        told["stream"] = stream
+    if response_id is not None:
+        told["response_id"] = response_id
+    if request_id is not None:
+        told["request_id"] = request_id
+    if http_status is not None:
+        told["http_status"] = http_status
+    if service_tier is not None:
+        told["service_tier"] = service_tier
+    if server_address is not None:
+        told["server_address"] = server_address
+    if request_params is not None:
+        told["request_params"] = request_params
+    if prompt_embedding is not None:
+        told["prompt_embedding"] = prompt_embedding
+    if response_embedding is not None:
+        told["response_embedding"] = response_embedding
+    if errors is not None:
+        told["errors"] = errors
+    if tags is not None:
+        told["tags"] = tags
+    if user_id is not None:
+        told["user_id"] = user_id
+    if release is not None:
+        told["release"] = release
+    if parent_id is not None:
+        told["parent_id"] = parent_id
+    if trace_id is not None:
+        told["trace_id"] = trace_id
+    if span_id is not None:
+        told["span_id"] = span_id
+    if session_id is not None:
+        told["session_id"] = session_id
+    if service_name is not None:
+        told["service_name"] = service_name
+    if metadata is not None:
+        told["metadata"] = metadata
+    return told
+
+
+def common_fields(further: tuple[Any, ...], unknown: Mapping[str, Any]) -> dict[str, Any]:
+    """As `call_fields`, of blocks that are no call of a model."""
+    return call_fields((*_NO_CALL, *further), unknown)
+
+
+_NO_CALL = (None,) * 23
 
 
 def sighting_around(frame: Frame | None, sighting: Sighting) -> Sighting | None:

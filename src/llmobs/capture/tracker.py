@@ -6,18 +6,18 @@ are given; they return the id of the event.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Never, Self
 
 from llmobs.capture.building import as_given, build
 from llmobs.capture.log import ErrorLike, Log
 from llmobs.capture.operations import (
     AgentStep,
-    CommonFields,
     PromptCall,
-    PromptCallFields,
     ToolCall,
+    call_fields,
+    common_fields,
     status_of,
 )
 from llmobs.capture.run import NO_RECORDER, Recorder
@@ -131,7 +131,43 @@ class Tracker(Log):
     # Operations that time themselves.
 
     def prompt_call(
-        self, *, model: str, prompt: Any = "", **fields: Unpack[PromptCallFields]
+        self,
+        *,
+        model: str,
+        prompt: Any = "",
+        prompt_template_id: str | None = None,
+        model_version: str | None = None,
+        response_metadata: Mapping[str, Any] | None = None,
+        tool_calls: Sequence[Mapping[str, Any]] | None = None,
+        operation: str | None = None,
+        provider: str | None = None,
+        finish_reason: str | None = None,
+        cost_usd: float | None = None,
+        tokens_cached: int | None = None,
+        tokens_cache_write: int | None = None,
+        tokens_reasoning: int | None = None,
+        usage: Mapping[str, int] | None = None,
+        time_to_first_token_ms: float | None = None,
+        stream: bool | None = None,
+        response_id: str | None = None,
+        request_id: str | None = None,
+        http_status: int | None = None,
+        service_tier: str | None = None,
+        server_address: str | None = None,
+        request_params: Mapping[str, Any] | None = None,
+        prompt_embedding: Sequence[float] | None = None,
+        response_embedding: Sequence[float] | None = None,
+        errors: Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+        parent_id: str | None = None,
+        trace_id: str | None = None,
+        span_id: str | None = None,
+        session_id: str | None = None,
+        service_name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        **unknown: Never,
     ) -> PromptCall:
         """
         Return a block around one call of a model; it times itself and records what ends it.
@@ -139,9 +175,26 @@ class Tracker(Log):
         Args:
             model: The model asked.
             prompt: Text, or the messages as given to the model.
-            fields: See `llmobs.events.PromptCallEvent`.
+            prompt_template_id: Your id of the prompt's template. This and what follows are fields of
+                `llmobs.events.PromptCallEvent`, and may be told in `PromptCall.finish` as well.
+            unknown: What is no field is kept in the event's warnings.
         """
-        return PromptCall(self, model=model, prompt=prompt, fields=dict(fields))
+        return PromptCall(
+            self,
+            model=model,
+            prompt=prompt,
+            fields=call_fields(
+                (
+                    prompt_template_id, model_version, response_metadata, tool_calls, operation,
+                    provider, finish_reason, cost_usd, tokens_cached, tokens_cache_write,
+                    tokens_reasoning, usage, time_to_first_token_ms, stream, response_id,
+                    request_id, http_status, service_tier, server_address, request_params,
+                    prompt_embedding, response_embedding, errors, tags, user_id, release,
+                    parent_id, trace_id, span_id, session_id, service_name, metadata,
+                ),
+                unknown,
+            ),
+        )  # fmt: skip
 
     def agent_step(
         self,
@@ -150,7 +203,16 @@ class Tracker(Log):
         *,
         input_data: Any = None,
         step_number: int | None = None,
-        **fields: Unpack[CommonFields],
+        tags: Sequence[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+        parent_id: str | None = None,
+        trace_id: str | None = None,
+        span_id: str | None = None,
+        session_id: str | None = None,
+        service_name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        **unknown: Never,
     ) -> AgentStep:
         """
         Return a block around one step of an agent; what is recorded inside becomes its children.
@@ -167,8 +229,14 @@ class Tracker(Log):
             step_type=step_type,
             input_data=input_data,
             step_number=step_number,
-            fields=dict(fields),
-        )
+            fields=common_fields(
+                (
+                    tags, user_id, release, parent_id, trace_id, span_id, session_id, service_name,
+                    metadata,
+                ),
+                unknown,
+            ),
+        )  # fmt: skip
 
     def tool_call(
         self,
@@ -176,7 +244,16 @@ class Tracker(Log):
         *,
         input: Any = None,
         tool_id: str | None = None,
-        **fields: Unpack[CommonFields],
+        tags: Sequence[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+        parent_id: str | None = None,
+        trace_id: str | None = None,
+        span_id: str | None = None,
+        session_id: str | None = None,
+        service_name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        **unknown: Never,
     ) -> ToolCall:
         """
         Return a block around one execution of a tool.
@@ -187,5 +264,15 @@ class Tracker(Log):
             tool_id: The model's id of this call.
         """
         return ToolCall(
-            self, tool_name=tool_name, input=input, tool_id=tool_id, fields=dict(fields)
-        )
+            self,
+            tool_name=tool_name,
+            input=input,
+            tool_id=tool_id,
+            fields=common_fields(
+                (
+                    tags, user_id, release, parent_id, trace_id, span_id, session_id, service_name,
+                    metadata,
+                ),
+                unknown,
+            ),
+        )  # fmt: skip
