@@ -191,7 +191,7 @@ class Log(RecordedRun):
         elif tokens_output is not None:
             tokens_output, size = kept(tokens_output, size)
         if type(latency_ms) is float and 0 < latency_ms < MAX_LATENCY_MS:
-            begin = now - latency_ms / 1000
+            begin: Any = now - latency_ms / 1000
         else:
             begin = began(now, latency_ms)
             if type(latency_ms) is not float and latency_ms is not None:
