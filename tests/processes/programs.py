@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import llmobs
-from llmobs.pipeline.ownloop import OwnLoop
+from llmobs.pipeline.loop_thread import OwnLoop
 from llmobs.pipeline.sink import Batch
 from llmobs.runtime import forks
 from llmobs.sinks.sqlite import SQLiteSink

@@ -11,7 +11,7 @@ import pytest
 
 import llmobs
 from llmobs.client import sync_client
-from llmobs.pipeline.ownloop import OwnLoop
+from llmobs.pipeline.loop_thread import OwnLoop
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
 from tests.helpers import ScriptedSink, make_event

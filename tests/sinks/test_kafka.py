@@ -378,7 +378,7 @@ async def test_the_host_loop_is_used_only_where_no_thread_can_start(
         def refuse(self: threading.Thread) -> None:
             raise RuntimeError("can't start new thread at interpreter shutdown")
 
-        monkeypatch.setattr("llmobs.sinks._loopthread.threading.Thread.start", refuse)
+        monkeypatch.setattr("llmobs.pipeline.loop_thread.threading.Thread.start", refuse)
     sink = KafkaSink(kafka.bootstrap, kafka_topic)
     await sink.open()
     await sink.send(Batch([make_event()]))

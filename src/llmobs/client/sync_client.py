@@ -8,17 +8,14 @@ fork the child starts its own.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import CancelledError as FutureCancelledError
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from contextvars import Context
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
 import anyio.lowlevel
@@ -31,11 +28,10 @@ from llmobs.errors import DeliveryError
 from llmobs.events import Event
 from llmobs.pipeline.delivery import CLOSE_SECONDS
 from llmobs.pipeline.intake import Complete
+from llmobs.pipeline.loop_thread import LoopThread, OwnLoop
 from llmobs.pipeline.outbox import Done
-from llmobs.pipeline.ownloop import OwnLoop
 from llmobs.pipeline.pipeline import LAST_STAGES_SECONDS, Pipeline
 from llmobs.pipeline.statistics import DropReason, FlushReport
-from llmobs.pipeline.wakeup import call_soon_threadsafe
 from llmobs.pipeline.worker import LAST_WRITE_SECONDS
 from llmobs.runtime.context import Run, current_run
 from llmobs.runtime.forks import ForkLock
@@ -52,7 +48,6 @@ __all__ = [
     "run",
 ]
 
-T = TypeVar("T")
 
 GRACE_SECONDS: Final = LAST_STAGES_SECONDS + LAST_WRITE_SECONDS + CLOSE_SECONDS + 1.0
 """How much longer than its own deadlines the private loop may take: the rest goes to the spool, sinks close."""
@@ -60,106 +55,6 @@ GRACE_SECONDS: Final = LAST_STAGES_SECONDS + LAST_WRITE_SECONDS + CLOSE_SECONDS 
 
 # A child forked while this thread imports would have half a module, and wait for the rest for ever.
 _starting = ForkLock()
-
-
-class _LoopThread:
-    """Runs *serve* in a private loop until `stop`."""
-
-    has_ended = False
-    """Whether the thread is over, called or not."""
-
-    def __init__(
-        self, serve: Callable[[Callable[[], None], asyncio.Event], Coroutine[Any, Any, None]]
-    ) -> None:
-        self._waiting: dict[Future[Any], Coroutine[Any, Any, Any]] = {}
-        self._loop = OwnLoop()
-        self._stop, self._ready = asyncio.Event(), asyncio.Event()
-        self._serve = serve
-        # A daemon, or the interpreter would wait for it before `atexit` can stop it.
-        self._thread = threading.Thread(
-            target=Context().run, args=(self._run,), name="llmobs", daemon=True
-        )
-        try:
-            self._thread.start()
-        except BaseException:
-            self._loop.close()
-            raise
-
-    def _run(self) -> None:
-        try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(self._main())
-        finally:
-            self.has_ended = True
-            for future in list(self._waiting):
-                self._refuse(future)
-
-    def _refuse(self, future: Future[Any]) -> None:
-        if (coroutine := self._waiting.pop(future, None)) is not None:
-            with suppress(RuntimeError, ValueError):  # it runs, or waits for a loop that is no more
-                coroutine.close()
-            future.cancel()
-
-    async def _main(self) -> None:
-        with _starting:
-            anyio.lowlevel.current_token()  # imports the backend
-        try:
-            await self._serve(self._ready.set, self._stop)
-        finally:
-            self._ready.set()
-
-    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """
-        Run *coroutine* in the loop as soon as it is ready; waits for nothing.
-
-        The future is cancelled if the loop has ended, or ends.
-        """
-        ours = self._when_ready(coroutine)
-        try:
-            # In a context of its own: the caller's may say that the event loop here is trio's.
-            future = Context().run(asyncio.run_coroutine_threadsafe, ours, self._loop)
-        except RuntimeError:  # the loop is closed
-            ours.close()
-            coroutine.close()
-            future = Future()
-            future.cancel()
-            return future
-        self._waiting[future] = ours
-        future.add_done_callback(lambda _: _discard(coroutine))
-        future.add_done_callback(lambda done: self._waiting.pop(done, None))
-        if self.has_ended:  # meanwhile
-            self._refuse(future)
-        return future
-
-    async def _when_ready(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        await self._ready.wait()
-        return await coroutine
-
-    def call(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """Run *coroutine* in the loop and wait for it."""
-        return self.submit(coroutine).result(timeout)
-
-    def stop(self, timeout: float) -> bool:
-        """Let *serve* end, and wait for the thread, at most *timeout* seconds; tell whether it ended."""
-        with suppress(RuntimeError):  # the loop is closed already
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self.join(timeout)
-        return not self._thread.is_alive()
-
-    def join(self, timeout: float) -> None:
-        """Wait for the thread to end, at most *timeout* seconds."""
-        if not self.is_this_thread:
-            self._thread.join(timeout)
-
-    @property
-    def is_this_thread(self) -> bool:
-        """Whether the caller is inside the private loop."""
-        return threading.current_thread() is self._thread
-
-
-def _discard(coroutine: Coroutine[Any, Any, Any]) -> None:
-    if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:  # it never began
-        coroutine.close()
 
 
 class Client(Recording):
@@ -177,8 +72,8 @@ class Client(Recording):
         ConfigurationError: A setting is wrong, or a sink cannot be built.
     """
 
-    _thread: _LoopThread | None = None
-    _closing: _LoopThread | None = None
+    _thread: LoopThread | None = None
+    _closing: LoopThread | None = None
     _closed = False
     _starting = False
 
@@ -194,7 +89,7 @@ class Client(Recording):
         if not self._closed:
             self._ensure_started()
 
-    def _ensure_started(self) -> _LoopThread | None:
+    def _ensure_started(self) -> LoopThread | None:
         failure: RuntimeError | None = None
         with self._lock:
             if self._thread is not None and self._thread.has_ended and not self._starting:
@@ -204,7 +99,7 @@ class Client(Recording):
                 self._starting = True  # whoever interrupts this in its thread leaves it to us
                 try:
                     exit_hook.add(self)
-                    self._thread = _LoopThread(self._serve)
+                    self._thread = LoopThread("llmobs", self._serve_in_thread)
                 except RuntimeError as error:  # no threads left, or the interpreter is ending
                     failure = error
                 finally:
@@ -213,6 +108,11 @@ class Client(Recording):
         if failure is not None:
             self._troubles.log("no-thread", "llmobs: cannot start a thread: %s", failure)
         return thread
+
+    async def _serve_in_thread(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
+        with _starting:
+            anyio.lowlevel.current_token()  # imports the backend
+        await self._serve(ready, stop)
 
     def after_fork(self) -> None:
         """Start anew in a forked child, with a thread of its own."""
@@ -237,7 +137,7 @@ class Client(Recording):
             and not thread.is_this_thread
         ):
             with suppress(FutureTimeoutError, FutureCancelledError):
-                return thread.call(self._flush(limit), limit + GRACE_SECONDS)
+                return thread.submit(self._flush(limit)).result(limit + GRACE_SECONDS)
         return FlushReport.between(before, self.statistics())
 
     async def drain(self, timeout: float) -> None:
@@ -248,12 +148,8 @@ class Client(Recording):
             timeout: Seconds to wait at most.
         """
         if self.statistics().pending and (thread := self._ensure_started()):
-            done = anyio.Event()
-            schedule = call_soon_threadsafe()
-            future = thread.submit(self._flush(timeout))
-            future.add_done_callback(lambda _: schedule(done.set))
-            with anyio.move_on_after(timeout):
-                await done.wait()
+            with anyio.move_on_after(timeout), suppress(FutureCancelledError):
+                await thread.call(self._flush, timeout)
 
     def send(self, event: Event, timeout: float | None = None) -> None:
         """
@@ -272,7 +168,7 @@ class Client(Recording):
         elif thread := self._ensure_started():
             limit = self.settings.timeout if timeout is None else timeout
             try:
-                thread.call(self._send(event, limit))
+                thread.submit(self._send(event, limit)).result()
             except FutureCancelledError:
                 raise DeliveryError(
                     "the client was closed meanwhile", reason=DropReason.CLOSED
@@ -300,13 +196,15 @@ class Client(Recording):
             return
         if thread is None:
             self._deliver_here()
-        elif not thread.is_this_thread and not thread.stop(limit):
-            self._troubles.log(
-                "stuck",
-                "llmobs: the client's thread did not end within %.0f s; %d events were not delivered",
-                limit,
-                self.statistics().pending,
-            )
+        elif not thread.is_this_thread:
+            thread.stop()
+            if not thread.join(limit):
+                self._troubles.log(
+                    "stuck",
+                    "llmobs: the client's thread did not end within %.0f s; %d events were not delivered",
+                    limit,
+                    self.statistics().pending,
+                )
         if pipeline is not None:
             pipeline.intake.close()
         self._closing = None

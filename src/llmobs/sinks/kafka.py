@@ -8,23 +8,25 @@ or trio, and compression never holds up its requests.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any, Final, Self, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
 import anyio
 
 from llmobs.errors import SinkRejectedError, SinkUnavailableError
+from llmobs.pipeline.loop_thread import LoopThread
 from llmobs.pipeline.sink import Batch
 from llmobs.runtime.forks import ForkLock
 from llmobs.sinks._kafkaconfig import DEFAULT_TOPIC, KafkaConfig, KafkaOptions, options_of_url
 from llmobs.sinks._kafkaledger import Ledger, Overheard, listen
-from llmobs.sinks._loopthread import CurrentLoop, LoopThread
 
 if TYPE_CHECKING:
     from llmobs.sinks._kafkawriter import KafkaWriter
 
 __all__ = ["KafkaConfig", "KafkaOptions", "KafkaSink"]
+
+T = TypeVar("T")
 
 STOP_SECONDS: Final = 1.5
 """How long a producer with nothing under way may take to say goodbye."""
@@ -33,6 +35,22 @@ STOP_SECONDS: Final = 1.5
 _importing = ForkLock()
 _inherited: list[object] = []
 """What forks left behind: closing it in the child would disturb the parent's connections."""
+
+
+class _CurrentLoop:
+    """
+    The asyncio loop that runs now, for when there are no more threads.
+
+    From Python 3.12 on none can be started while the interpreter exits; what is queued then is
+    delivered in the loop of the sync client.
+    """
+
+    async def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Run ``function(*args)``."""
+        return await function(*args)
+
+    async def aclose(self) -> None:
+        """Leave the loop to its owner."""
 
 
 class KafkaSink:
@@ -75,7 +93,7 @@ class KafkaSink:
         self._reset()
 
     def _reset(self) -> None:
-        self._runner: LoopThread | CurrentLoop | None = None
+        self._runner: LoopThread | _CurrentLoop | None = None
         self._writer: KafkaWriter | None = None
         self._ledger = Ledger()
         self._pid = os.getpid()
@@ -164,17 +182,17 @@ class KafkaSink:
                 await runner.call(writer.stop, STOP_SECONDS)
             await self._end(runner)
 
-    async def _end(self, runner: LoopThread | CurrentLoop) -> None:
+    async def _end(self, runner: LoopThread | _CurrentLoop) -> None:
         await runner.aclose()
         if isinstance(runner, LoopThread):
             listen(runner.ident, None)
         self._ledger.orphan()
 
 
-def _new_runner(overheard: Overheard) -> LoopThread | CurrentLoop:
+def _new_runner(overheard: Overheard) -> LoopThread | _CurrentLoop:
     try:
         thread = LoopThread("llmobs-kafka")
     except RuntimeError:
-        return CurrentLoop()
+        return _CurrentLoop()
     listen(thread.ident, overheard)
     return thread
