@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from llmobs import AsyncClient, Client, DeliveryError
 from llmobs.errors import SinkRejectedError, SinkTooLargeError, SinkUnavailableError
-from llmobs.pipeline.claim import Claim
+from llmobs.pipeline.locked_batch import LockedBatch
 from llmobs.pipeline.prepare import Redact
 from llmobs.pipeline.pricing import PriceBook
 from llmobs.pipeline.sink import Batch
@@ -63,10 +63,10 @@ def test_batches_come_back_oldest_first_and_whole(tmp_path: Path) -> None:
     spool.write(events[:2])
     spool.write(events[2:])
     assert [file.events for file in spool.files()] == [2, 1]
-    claim = spool.claim()
-    assert claim is not None
-    assert [event.event_id for event in claim.read()] == [event.event_id for event in events[:2]]
-    claim.finish()
+    batch = spool.lock_oldest()
+    assert batch is not None
+    assert [event.event_id for event in batch.read()] == [event.event_id for event in events[:2]]
+    batch.remove()
     assert [file.events for file in spool.files()] == [1]
 
 
@@ -108,22 +108,22 @@ def test_a_relative_spool_stays_where_it_is(
     assert len(list((tmp_path / "my späces").rglob("*.jsonl"))) == 1
 
 
-def test_a_batch_is_claimed_by_one(tmp_path: Path) -> None:
+def test_a_batch_is_locked_by_one(tmp_path: Path) -> None:
     one, two = Spool(tmp_path, "x", 10**6), Spool(tmp_path, "x", 10**6)
     one.write([make_event()])
-    first = one.claim()
+    first = one.lock_oldest()
     assert first is not None
-    assert two.claim() is None
+    assert two.lock_oldest() is None
     first.release()
-    second = two.claim()
+    second = two.lock_oldest()
     assert second is not None
-    second.finish()
-    assert one.claim() is None
+    second.remove()
+    assert one.lock_oldest() is None
 
 
 def test_sinks_do_not_share(tmp_path: Path) -> None:
     Spool(tmp_path, "one", 10**6).write([make_event()])
-    assert Spool(tmp_path, "two", 10**6).claim() is None
+    assert Spool(tmp_path, "two", 10**6).lock_oldest() is None
 
 
 steps = st.one_of(st.integers(1, 9_000), st.just("send"))
@@ -139,9 +139,9 @@ def test_the_oldest_go_first_when_it_is_full_and_only_then(todo: list[tuple[int,
         for who, step in todo:
             spool = spools[who]
             if step == "send":
-                if claim := spool.claim():
-                    waiting.remove(claim.path.name)
-                    claim.finish()
+                if batch := spool.lock_oldest():
+                    waiting.remove(batch.path.name)
+                    batch.remove()
                 continue
             before = {file.path.name: file.size for file in spool.files()}
             gone = [file.path.name for file, _ in spool.write([make_event(prompt="x" * step)])[1]]
@@ -174,10 +174,10 @@ def test_applications_that_share_a_directory_keep_apart(
         return Spool.of(resolve(settings.sink, settings)[0], settings)
 
     spool(one).write([make_event()])
-    assert spool(other).claim() is None
-    claim = spool({**one, "api_key": "a new one"}).claim()
-    assert claim is not None
-    claim.finish()
+    assert spool(other).lock_oldest() is None
+    batch = spool({**one, "api_key": "a new one"}).lock_oldest()
+    assert batch is not None
+    batch.remove()
 
 
 def test_writing_does_not_look_at_every_file(
@@ -200,11 +200,11 @@ def test_what_a_dead_writer_left_is_swept_and_damage_is_skipped(tmp_path: Path) 
     empty = path.with_name(f".{new_id()}-1.jsonl")
     empty.touch()
     path.write_bytes(path.read_bytes()[:-40] + b"\xff\xfe garbage\n")
-    claim = spool.claim()
-    assert claim is not None
-    assert len(claim.read()) == 1
+    batch = spool.lock_oldest()
+    assert batch is not None
+    assert len(batch.read()) == 1
     assert not empty.exists()
-    claim.release()
+    batch.release()
 
 
 def test_what_a_dead_writer_had_written_is_kept(tmp_path: Path) -> None:
@@ -216,12 +216,12 @@ def test_what_a_dead_writer_had_written_is_kept(tmp_path: Path) -> None:
     hidden = path.rename(path.with_name(f".{path.name}"))
     with hidden.open("rb") as writer:
         fcntl.flock(writer, fcntl.LOCK_EX)  # still writing
-        assert spool.claim() is None and hidden.exists()
-    claim = spool.claim()
-    assert claim is not None
-    assert (claim.path, claim.count) == (path, 3)
-    assert claim.read() == events[:2]
-    claim.finish()
+        assert spool.lock_oldest() is None and hidden.exists()
+    batch = spool.lock_oldest()
+    assert batch is not None
+    assert (batch.path, batch.count) == (path, 3)
+    assert batch.read() == events[:2]
+    batch.remove()
 
 
 def test_what_is_not_ours_in_the_spool_stays_and_blocks_nothing(tmp_path: Path) -> None:
@@ -235,10 +235,10 @@ def test_what_is_not_ours_in_the_spool_stays_and_blocks_nothing(tmp_path: Path) 
     for other in folders:
         (spool.directory / other).mkdir()
     os.utime(spool.directory / folders[2], (0, 0))  # as old as receipts that nobody fetched
-    claim = spool.claim()
-    assert claim is not None and claim.path.name == name
-    claim.finish()
-    assert spool.claim() is None
+    batch = spool.lock_oldest()
+    assert batch is not None and batch.path.name == name
+    batch.remove()
+    assert spool.lock_oldest() is None
     assert sorted(os.listdir(spool.directory)) == sorted(foreign + folders)
 
 
@@ -249,28 +249,28 @@ def test_a_batch_that_cannot_be_opened_or_read_blocks_nothing(
     for _ in range(3):
         spool.write([make_event()])
     first, second, third = (file.path for file in spool.files())
-    take, read = Claim.take, Claim.read
+    take, read = LockedBatch.acquire, LockedBatch.read
 
-    def open_(path: Path, count: int) -> Claim | None:
+    def open_(path: Path, count: int) -> LockedBatch | None:
         if path == first:
             raise PermissionError(errno.EACCES, "Permission denied")
         return take(path, count)
 
-    def read_(claim: Claim) -> Any:
-        if claim.path == second:
+    def read_(batch: LockedBatch) -> Any:
+        if batch.path == second:
             raise OSError(errno.EIO, "Input/output error")
-        return read(claim)
+        return read(batch)
 
-    monkeypatch.setattr(Claim, "take", open_)
-    monkeypatch.setattr(Claim, "read", read_)
-    claim = spool.claim()
-    assert claim is not None and claim.path == third
+    monkeypatch.setattr(LockedBatch, "acquire", open_)
+    monkeypatch.setattr(LockedBatch, "read", read_)
+    batch = spool.lock_oldest()
+    assert batch is not None and batch.path == third
     assert spool.left_alone == {first.name: "Permission denied", second.name: "Input/output error"}
-    claim.finish()
-    assert spool.claim() is None
+    batch.remove()
+    assert spool.lock_oldest() is None
     monkeypatch.undo()
-    claim = spool.claim()
-    assert claim is not None and claim.path == first
+    batch = spool.lock_oldest()
+    assert batch is not None and batch.path == first
 
 
 def test_a_batch_of_a_newer_llmobs_is_left_alone(tmp_path: Path) -> None:
@@ -280,12 +280,12 @@ def test_a_batch_of_a_newer_llmobs_is_left_alone(tmp_path: Path) -> None:
     newer, older = (file.path for file in spool.files())
     content = newer.read_bytes() + b'{"event_type": "dream", "event_id": "1"}\n'
     newer.write_bytes(content)
-    claim = spool.claim()
-    assert claim is not None and claim.path == older
-    claim.finish()
+    batch = spool.lock_oldest()
+    assert batch is not None and batch.path == older
+    batch.remove()
     assert "another version" in spool.left_alone[newer.name]
     spool.left_alone.clear()
-    assert spool.claim() is None
+    assert spool.lock_oldest() is None
     assert newer.read_bytes() == content
     assert not spool.left_alone  # said once, not with every pass
 
@@ -296,9 +296,9 @@ def test_a_name_with_an_impossible_count_is_sent_and_removed(tmp_path: Path) -> 
     path = spool.files()[0].path
     path.rename(path.with_name(f"{path.name[:36]}-{'9' * 200}.jsonl"))
     assert [file.events for file in spool.files()] == [0]
-    claim = spool.claim()
-    assert claim is not None and len(claim.read()) == 1
-    claim.finish()
+    batch = spool.lock_oldest()
+    assert batch is not None and len(batch.read()) == 1
+    batch.remove()
     assert os.listdir(spool.directory) == []
 
 
@@ -310,14 +310,14 @@ def test_a_hard_link_in_the_spool_does_not_empty_the_other_file(
     mine.write_text("not a batch")
     spool = Spool(tmp_path, "x", 10**6)
     spool.write([make_event()])
-    first = spool.claim()
+    first = spool.lock_oldest()
     assert first is not None
-    first.finish()
+    first.remove()
     (spool.directory / f"{new_id()}-1.jsonl").hardlink_to(mine)
-    claim = spool.claim()
-    assert claim is not None and claim.read() == []
-    claim.finish(receipt)
-    assert spool.claim() is None
+    batch = spool.lock_oldest()
+    assert batch is not None and batch.read() == []
+    batch.remove(receipt)
+    assert spool.lock_oldest() is None
     assert mine.read_text() == "not a batch"
 
 
@@ -327,7 +327,7 @@ def test_a_receipt_that_cannot_be_true_is_not_believed(tmp_path: Path) -> None:
     spool.own.add(name)
     path = spool.directory / name
     path.rename(path.with_name(f".{name}.delivered=999999"))
-    assert spool.settled_by_others() == {LOST: 2}
+    assert spool.acknowledged_by_others() == {LOST: 2}
 
 
 @pytest.mark.parametrize(("mode", "lines"), [(0o700, 0), (0o750, 0), (0o755, 1), (0o777, 1)])
@@ -384,28 +384,28 @@ FORKING = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
 @FORKING
-@pytest.mark.parametrize("during", ["claim", "write"])
+@pytest.mark.parametrize("during", ["lock", "write"])
 def test_a_child_forked_meanwhile_does_not_hold_the_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: str
 ) -> None:
     spool = Spool(tmp_path, "x", 10**6)
     ends = []
-    if during == "claim":
+    if during == "lock":
         spool.write([make_event()])
-        claim = spool.claim()
-        assert claim is not None
-        # The child gives up what it inherited of the claim, which must not free it for others.
-        ends.append(in_a_child(claim.release))
-        assert Spool(tmp_path, "x", 10**6).claim() is None
-        claim.release()
+        batch = spool.lock_oldest()
+        assert batch is not None
+        # The child gives up what it inherited of the batch, which must not free it for others.
+        ends.append(in_a_child(batch.release))
+        assert Spool(tmp_path, "x", 10**6).lock_oldest() is None
+        batch.release()
     else:
         sync = os.fsync
         monkeypatch.setattr(os, "fsync", lambda f: (ends or ends.append(in_a_child(int)), sync(f)))
         spool.write([make_event()])
     try:
-        again = spool.claim()
+        again = spool.lock_oldest()
         assert again is not None
-        again.finish()
+        again.remove()
     finally:
         ends[0]()
 
@@ -416,16 +416,16 @@ def test_a_batch_whose_owner_died_is_free_though_its_child_lives(tmp_path: Path)
     reader, writer = os.pipe()
     parent = os.fork()
     if parent == 0:
-        claim = Spool(tmp_path, "x", 10**6).claim()
+        batch = Spool(tmp_path, "x", 10**6).lock_oldest()
         if os.fork() == 0:
             os.close(writer)
             os.read(reader, 1)  # until the test is over
             os._exit(0)
-        os._exit(claim is None)
+        os._exit(batch is None)
     os.close(reader)
     try:
         assert os.waitpid(parent, 0)[1] == 0
-        poll(Spool(tmp_path, "x", 10**6).claim)
+        poll(Spool(tmp_path, "x", 10**6).lock_oldest)
     finally:
         os.close(writer)
 
@@ -435,21 +435,21 @@ def test_a_batch_that_cannot_be_removed_is_not_sent_again(
 ) -> None:
     spool = Spool(tmp_path, "x", 10**6)
     spool.write([make_event()])
-    claim = spool.claim()
-    assert claim is not None
+    batch = spool.lock_oldest()
+    assert batch is not None
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", Mock(side_effect=OSError("read-only")))
         with pytest.raises(OSError, match="read-only"):
-            claim.finish()
-    del claim
-    assert spool.claim() is None
+            batch.remove()
+    del batch
+    assert spool.lock_oldest() is None
 
 
-def test_a_claim_that_was_left_lying_is_free_again(tmp_path: Path) -> None:
+def test_a_batch_that_was_left_lying_is_free_again(tmp_path: Path) -> None:
     spool = Spool(tmp_path, "x", 10**6)
     spool.write([make_event()])
-    spool.claim()
-    assert spool.claim() is not None
+    spool.lock_oldest()
+    assert spool.lock_oldest() is not None
 
 
 def test_a_link_in_the_spool_is_not_followed(tmp_path: Path) -> None:
@@ -459,11 +459,11 @@ def test_a_link_in_the_spool_is_not_followed(tmp_path: Path) -> None:
     spool.write([make_event()])
     (spool.directory / spool.files()[0].path.name.replace("-1.", "-2.")).symlink_to(mine)
     (spool.directory / "00000000-0000-7000-8000-000000000000-1.jsonl").mkdir()
-    claim = spool.claim()
-    assert claim is not None and not claim.path.is_symlink()
+    batch = spool.lock_oldest()
+    assert batch is not None and not batch.path.is_symlink()
     assert [file.events for file in spool.files()] == [1]
-    claim.finish()
-    assert spool.claim() is None
+    batch.remove()
+    assert spool.lock_oldest() is None
     assert mine.read_text() == "not a batch"
 
 
@@ -473,10 +473,10 @@ def test_no_damage_keeps_a_batch_from_being_read(tmp_path: Path, damage: bytes) 
     spool.write([make_event(prompt="hello"), make_event()])
     path = spool.files()[0].path
     path.write_bytes(path.read_bytes().replace(b"hello", damage))
-    claim = spool.claim()
-    assert claim is not None
-    assert len(claim.read()) == 1
-    claim.finish()
+    batch = spool.lock_oldest()
+    assert batch is not None
+    assert len(batch.read()) == 1
+    batch.remove()
 
 
 # The pipeline.

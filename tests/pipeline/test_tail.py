@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from llmobs import AsyncClient, Client, ConfigurationError
 from llmobs.codec import decode
 from llmobs.events import Event, PromptCallEvent, RunEvent
-from llmobs.pipeline.claim import Claim
 from llmobs.pipeline.journal import Journal
+from llmobs.pipeline.locked_batch import LockedBatch
 from llmobs.pipeline.sampling import is_sampled
 from llmobs.pipeline.spool import Spool
 from llmobs.policy import Rules
@@ -281,7 +281,7 @@ def test_a_forked_child_holds_nothing(durability: str, tmp_path: Path) -> None:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     for file in tmp_path.glob("spool/*/.*"):
-        assert Claim.take(file, 0) is None, "the parent has lost its lock"
+        assert LockedBatch.acquire(file, 0) is None, "the parent has lost its lock"
     client.close()
     assert sink.read_text().count("parent's") == 1
 

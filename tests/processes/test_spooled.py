@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from llmobs.cli.app import llmobs
-from llmobs.pipeline.spool import Claim, batches_in
+from llmobs.pipeline.spool import LockedBatch, batches_in
 from tests.processes import destinations
 from tests.processes.running import end, running, wait_for_family
 from tests.processes.test_destinations import ENDS, SOME
@@ -24,10 +24,10 @@ def on_disk(folder: Path) -> list[str]:
     """Return the ids of all events in the spool."""
     found = []
     for file in [file for sink in folder.glob("spool/*") for file in batches_in(sink)]:
-        claim = Claim.take(file.path, file.events)
-        if claim is not None:  # nobody is sending it
-            found += [event.event_id for event in claim.read()]
-            claim.release()
+        batch = LockedBatch.acquire(file.path, file.events)
+        if batch is not None:  # nobody is sending it
+            found += [event.event_id for event in batch.read()]
+            batch.release()
     return found
 
 

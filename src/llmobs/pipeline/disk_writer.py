@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 import anyio
 
 from llmobs.events import Event
-from llmobs.pipeline.claim import Claim
 from llmobs.pipeline.journal import Journal
+from llmobs.pipeline.locked_batch import LockedBatch
 from llmobs.pipeline.outbox import Entry, Outbox
 from llmobs.pipeline.spool import DELIVERED, LOST, BatchTooLargeError, Evicted, Spool
 from llmobs.pipeline.statistics import DropReason
@@ -218,60 +218,62 @@ class DiskWriter:
         if gone:
             self._say_full(sum(file.events for file, _ in gone))
 
-    async def claim(self) -> tuple[Claim, list[Event]] | None:
-        """Take the oldest batch on disk, with its events; None if there is none to send."""
-        claim = None
+    async def lock_oldest(self) -> tuple[LockedBatch, list[Event]] | None:
+        """Lock the oldest batch on disk, with its events; None if there is none to send."""
+        batch = None
         try:
-            claim = await self._call(self.spool.claim)
+            batch = await self._call(self.spool.lock_oldest)
         except (OSError, RuntimeError) as error:
             self._say("read", error)
         left, self.spool.left_alone = self.spool.left_alone, {}
         for name, why in left.items():
             self._say("read a batch of", f"{name}: {why}; it is left alone")
-        return None if claim is None else (claim, claim.read())
+        return None if batch is None else (batch, batch.read())
 
-    def release(self, claim: Claim) -> None:
+    def release(self, batch: LockedBatch) -> None:
         """Leave a batch to whoever asks next, this process included."""
-        claim.release()
-        self.spool.forget_pass()
+        batch.release()
+        self.spool.start_over()
 
-    async def finish(self, claim: Claim, outcomes: Sequence[tuple[int, DropReason | None]]) -> None:
-        """Remove a batch whose events are settled, and account for them: here, or by a receipt."""
-        told = Counter[str]()
+    async def finish(
+        self, batch: LockedBatch, outcomes: Sequence[tuple[int, DropReason | None]]
+    ) -> None:
+        """Remove a batch whose events are accounted for, and account for them: here, or by a receipt."""
+        counts = Counter[str]()
         for count, reason in outcomes:
-            told[DELIVERED if reason is None else str(reason)] += count
-        if (damaged := claim.count - told.total()) > 0:
-            told[str(DropReason.INTERNAL)] += damaged
-            self._say("read all of", f"{damaged} events of {claim.path.name} are damaged")
-        ours = claim.path.name in self.spool.own
+            counts[DELIVERED if reason is None else str(reason)] += count
+        if (damaged := batch.count - counts.total()) > 0:
+            counts[str(DropReason.INTERNAL)] += damaged
+            self._say("read all of", f"{damaged} events of {batch.path.name} are damaged")
+        ours = batch.path.name in self.spool.own
         try:
             # A name of no true count is none that a process waits to hear of.
-            await self._call(claim.finish, None if ours or not claim.count else told)
+            await self._call(batch.remove, None if ours or not batch.count else counts)
         except (OSError, RuntimeError) as error:
             self._say("remove a delivered batch from", error)
         if ours:
-            self.spool.own.discard(claim.path.name)
-            self._account(told)
+            self.spool.own.discard(batch.path.name)
+            self._account(counts)
 
     async def reconcile(self) -> None:
-        """Account for batches of ours that other processes settled."""
+        """Account for batches of ours that other processes delivered or dropped."""
         if self.has_own:
             async with self._accounts():
                 await self._reconcile()
 
     async def _reconcile(self) -> None:
         try:
-            told = await self._call(self.spool.settled_by_others)
+            counts = await self._call(self.spool.acknowledged_by_others)
         except (OSError, RuntimeError) as error:
             self._say("read", error)
             return
-        if lost := told.pop(LOST, 0):
+        if lost := counts.pop(LOST, 0):
             self._say("find all of", f"{lost} events are gone without a trace")
             self._outbox.acknowledge_from_disk(lost, DropReason.INTERNAL)
-        self._account(told)
+        self._account(counts)
 
-    def _account(self, told: Mapping[str, int]) -> None:
-        for outcome, count in told.items():
+    def _account(self, counts: Mapping[str, int]) -> None:
+        for outcome, count in counts.items():
             reason = None
             if outcome != DELIVERED:  # another version may know reasons that we do not
                 reason = DropReason(outcome) if outcome in _REASONS else DropReason.INTERNAL

@@ -239,9 +239,9 @@ class Intake:
         known = reason in self.dropped or len(self.dropped) < len(DropReason) + MAX_REASONS
         counted = reason if known else DropReason.STAGE
         self.dropped[counted] = self.dropped.get(counted, 0) + 1
-        told = DropReason(reason) if reason in _REASONS else DropReason.STAGE
+        known_reason = DropReason(reason) if reason in _REASONS else DropReason.STAGE
         outcomes += [
-            (done, told, words or reason)
+            (done, known_reason, words or reason)
             for outbox in self.outboxes
             if (done := _done(entry, outbox)) is not None
         ]

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from llmobs.codec import encode
 from llmobs.events import Event
-from llmobs.pipeline.claim import unlock
+from llmobs.pipeline.locked_batch import unlock
 from llmobs.pipeline.spool import Spool
 from llmobs.runtime.time_slices import gently
 

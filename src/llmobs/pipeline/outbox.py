@@ -65,7 +65,7 @@ class Outbox:
         self.changed: Callable[[], object] = lambda: None
         """Called under the lock when there is more or less room."""
         self.let_go: Callable[[str], object] = lambda _: None
-        """Called with the id of an event that a journal holds, when it is decided and settled here."""
+        """Called with the id of an event that a journal holds, when it is decided and accounted for here."""
         self.reset(threading.RLock())
 
     def reset(self, lock: threading.RLock) -> None:

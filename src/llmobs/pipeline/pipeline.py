@@ -83,7 +83,7 @@ class Pipeline:
         self.stages.hurry()
 
     async def flush(self, timeout: float | None) -> None:
-        """Wait until what was recorded before this call is settled, at most *timeout* seconds."""
+        """Wait until what was recorded before this call is accounted for, at most *timeout* seconds."""
         with anyio.move_on_after(timeout):
             await self.stages.flush()
             async with anyio.create_task_group() as group:

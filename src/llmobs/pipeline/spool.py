@@ -3,22 +3,22 @@ Events on disk that could not be delivered yet: blocking, for one thread.
 
 One directory per sink, one file per batch, native JSON lines. A batch is written under a hidden
 name and renamed, so a file is either whole or not there. Whoever sends one holds a lock on it (a
-`Claim`): all workers of a host share a spool and each batch is sent by one of them. Files are
-removed when their events are settled; a crash between the two sends a batch again, which event ids
+`LockedBatch`): all workers of a host share a spool and each batch is sent by one of them. Files are
+removed when their events are accounted for; a crash between the two sends a batch again, which event ids
 make harmless. What a process that was killed left under a hidden name, half a batch or what it held
 for a decision (`llmobs.pipeline.journal`), is as good as it goes.
 
 The directory may hold anything else (snapshots of a file system, what an administrator put there,
 batches of a newer llmobs): it is left alone, and keeps nothing of ours waiting.
 
-Whoever settles another process's batch leaves a receipt for it: an empty hidden file whose name
+Whoever delivers or drops another process's batch leaves a receipt for it: an empty hidden file whose name
 says what became of the events. So each process can account for what it recorded.
 """
 
 import os
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -30,7 +30,7 @@ import msgspec
 from llmobs.codec import encode
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event
-from llmobs.pipeline.claim import HAS_LOCKS, Claim, NewerBatchError, lock, unlock
+from llmobs.pipeline.locked_batch import HAS_LOCKS, LockedBatch, NewerBatchError, lock, unlock
 from llmobs.pipeline.sink import Sink
 from llmobs.recorded.ids import new_id
 from llmobs.runtime.paths import check_directory, say_if_open, say_if_shared
@@ -161,7 +161,7 @@ class Spool:
 
         Raises:
             OSError: The disk is full, read-only, away; nothing was written.
-            BatchTooLargeError: It would fill the spool alone; nothing was written.
+            BatchTooLargeError: It is larger than the spool alone; nothing was written.
         """
         data = b"".join(b"%b\n" % line for line in gently(map(encode, events)))
         if len(data) > self._max_bytes:
@@ -210,8 +210,8 @@ class Spool:
         """Return the waiting batches, oldest first; empty if there is no spool yet."""
         return batches_in(self.directory)
 
-    def claim(self) -> "Claim | None":
-        """Take the oldest batch that nobody else is sending, and read it; None if there is none."""
+    def lock_oldest(self) -> "LockedBatch | None":
+        """Lock the oldest batch that nobody else is sending, and read it; None if there is none."""
         tried: set[str] = set()
         # The directory is read once per pass over it, not once per batch: there may be many.
         for _ in range(2):
@@ -220,29 +220,29 @@ class Spool:
                 if name in tried:
                     continue
                 tried.add(name)
-                if (claim := self._take(name, count)) is not None:
-                    return claim
+                if (batch := self._lock(name, count)) is not None:
+                    return batch
             self._candidates.extend(self._look())
         return None
 
-    def _take(self, name: str, count: int) -> "Claim | None":
-        claim = None
+    def _lock(self, name: str, count: int) -> "LockedBatch | None":
+        batch = None
         try:
-            claim = Claim.take(self.directory / name, count)
-            if claim is not None:
-                claim.read()
-            return claim
+            batch = LockedBatch.acquire(self.directory / name, count)
+            if batch is not None:
+                batch.read()
+            return batch
         except NewerBatchError as error:
             self._newer.add(name)
             self.left_alone[name] = str(error)
         except OSError as error:  # not ours to read, or a bad spot of the disk
             self.left_alone[name] = error.strerror or str(error)
-        if claim is not None:
-            claim.release()
+        if batch is not None:
+            batch.release()
         return None
 
-    def forget_pass(self) -> None:
-        """Begin the next `claim` with the oldest batch again."""
+    def start_over(self) -> None:
+        """Begin the next `lock_oldest` with the oldest batch again."""
         self._candidates.clear()
 
     def _look(self) -> list[tuple[str, int]]:
@@ -261,9 +261,9 @@ class Spool:
             if (match := _NAME.fullmatch(name))
         )
 
-    def settled_by_others(self) -> dict[str, int]:
-        """Return the events of our batches that others settled, by what became of them."""
-        outcomes: dict[str, int] = {}
+    def acknowledged_by_others(self) -> dict[str, int]:
+        """Return the events of our batches that others delivered or dropped, by what became of them."""
+        outcomes = Counter[str]()
         if self.own <= self._names():
             return outcomes
         # Again: a batch renamed while the directory is read may show under neither name.
@@ -272,16 +272,15 @@ class Spool:
         for name in self.own - names:
             receipt = receipts.get(name)
             count = int(name.rpartition("-")[2].partition(".")[0])
-            told = {LOST: count}
+            counts = {LOST: count}
             if receipt is not None:
                 pairs = (pair.split("=") for pair in receipt[2].strip(",").split(","))
                 read = {what: int(number) for what, number in pairs}
                 if sum(read.values()) == count:  # else none of ours wrote it
-                    told = read
+                    counts = read
                 (self.directory / receipt[0]).unlink(missing_ok=True)
             self.own.discard(name)
-            for outcome, count in told.items():
-                outcomes[outcome] = outcomes.get(outcome, 0) + count
+            outcomes.update(counts)
         return outcomes
 
     def _names(self) -> set[str]:
@@ -294,7 +293,7 @@ class Spool:
         """Forget which batches the parent wrote, in a forked child."""
         self.own = set()
         self.left_alone = {}
-        self.forget_pass()
+        self.start_over()
 
     def _make_room(self, size: int) -> list[Evicted]:
         slack = self._max_bytes // SLACK
@@ -311,12 +310,12 @@ class Spool:
         for file in files:
             if self._size <= self._max_bytes - slack:
                 break
-            claim = None
+            batch = None
             with suppress(OSError):  # not ours to remove
-                claim = Claim.take(file.path, file.events)
-            if claim is not None:  # never one that is being sent
+                batch = LockedBatch.acquire(file.path, file.events)
+            if batch is not None:  # never one that is being sent
                 ours = file.path.name in self.own
-                claim.finish(None if ours else {"spool_full": file.events})
+                batch.remove(None if ours else {"spool_full": file.events})
                 evicted.append((file, ours))
                 self._size -= file.size
         return evicted
@@ -338,13 +337,13 @@ def _sweep(path: Path) -> frozenset[str]:
     is_receipt = _RECEIPT.fullmatch(path.name) is not None
     if is_receipt and time.time() - path.stat().st_mtime < RECEIPT_SECONDS:
         return frozenset()
-    claim = Claim.take(path, 0)
-    if claim is None:
+    batch = LockedBatch.acquire(path, 0)
+    if batch is None:
         return frozenset()
     if is_receipt or not path.stat().st_size:
-        claim.finish()
+        batch.remove()
         return frozenset()
     name = path.name.removeprefix(".")
     path.rename(path.with_name(name))
-    claim.release()
+    batch.release()
     return frozenset({name})

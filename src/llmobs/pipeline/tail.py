@@ -100,7 +100,7 @@ class TailSampler:
                 decision = _KEEP  # somebody waits for it
             if entry.drop is not None or decision is not None:
                 if decision is not None:
-                    self._follow(entry, decision)
+                    self._apply(entry, decision)
                 going.append(entry)
                 continue
             run = self._runs.get(run_id)
@@ -137,19 +137,19 @@ class TailSampler:
         rates = await self._rates(over)
         gone: list[Entry] = []
         for run, rate in zip(over, rates, strict=True):
-            gone += self._settle(run, self._decision(run.run_id, rate))
+            gone += self._finish(run, self._decision(run.run_id, rate))
         for run in late:
             if run.ends:
-                gone += self._settle(run, _KEEP)
+                gone += self._finish(run, _KEEP)
         while self._bytes > self._max_bytes:
-            gone += self._settle(next(iter(self._runs.values())), _KEEP)
+            gone += self._finish(next(iter(self._runs.values())), _KEEP)
         return gone
 
     def keep_all(self) -> list[Entry]:
         """Keep everything that is undecided; return its events."""
         gone: list[Entry] = []
         for run in list(self._runs.values()):
-            gone += self._settle(run, _KEEP)
+            gone += self._finish(run, _KEEP)
         self._over.clear()
         self._fresh.clear()
         return gone
@@ -199,17 +199,17 @@ class TailSampler:
         keep = is_sampled(run_id, rate * self._sample_rate)
         return _Decision(keep, 1 / rate if keep else 1.0)
 
-    def _settle(self, run: _Run, decision: _Decision) -> list[Entry]:
+    def _finish(self, run: _Run, decision: _Decision) -> list[Entry]:
         del self._runs[run.run_id]
         self._bytes -= run.size
         self._decided[run.run_id] = decision
         if len(self._decided) > MAX_DECIDED:
             self._decided.popitem(last=False)
         for entry in run.entries:
-            self._follow(entry, decision)
+            self._apply(entry, decision)
         return run.entries
 
-    def _follow(self, entry: Entry, decision: _Decision) -> None:
+    def _apply(self, entry: Entry, decision: _Decision) -> None:
         if not decision.keep:
             entry.drop = entry.drop or DropReason.SAMPLED
         elif decision.weight != 1.0:

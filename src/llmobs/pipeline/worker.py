@@ -232,19 +232,19 @@ class Worker:
         if self.disk is None:
             return
         await self.disk.reconcile()
-        while (claimed := await self.disk.claim()) is not None:
-            claim, events = claimed
+        while (locked := await self.disk.lock_oldest()) is not None:
+            batch, events = locked
             outcomes: list[tuple[int, DropReason | None]] = []
             try:
                 error = await self._deliver_from_disk(events, outcomes)
             except BaseException:
-                self.disk.release(claim)
+                self.disk.release(batch)
                 raise
             if error is not None:
-                self.disk.release(claim)
+                self.disk.release(batch)
                 self._set_down(True)
                 return
-            await self.disk.finish(claim, outcomes)
+            await self.disk.finish(batch, outcomes)
             self.replayed += sum(count for count, reason in outcomes if reason is None)
             self._set_down(False)
             self._announce_flushes()

@@ -214,22 +214,22 @@ class HTTPClient:
 
 def _words(error: BaseException) -> str:
     """Return the first thing said along the chain of causes: trio's errors say nothing themselves."""
-    seen: BaseException | None = error
-    while seen is not None and not str(seen):
-        seen = seen.__cause__ or seen.__context__
-    return "" if seen is None else str(seen)
+    cause: BaseException | None = error
+    while cause is not None and not str(cause):
+        cause = cause.__cause__ or cause.__context__
+    return "" if cause is None else str(cause)
 
 
 def _words_about_tls(error: BaseException) -> str | None:
-    seen: BaseException | None = error
-    while seen is not None and not isinstance(seen, ssl.SSLError):
-        seen = seen.__cause__ or seen.__context__
-    if isinstance(seen, ssl.SSLCertVerificationError):
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
         return (
-            f"the server's certificate is not trusted: {seen.verify_message}; check the host name, "
+            f"the server's certificate is not trusted: {cause.verify_message}; check the host name, "
             "or name the authority that signed it (ca_file)"
         )
-    if seen is not None and seen.reason == "WRONG_VERSION_NUMBER":
+    if cause is not None and cause.reason == "WRONG_VERSION_NUMBER":
         return "what answers there does not speak TLS; is it http:// instead of https://?"
     return None
 

@@ -20,7 +20,7 @@ LEAST_BATCH: Final = 1024
 
 @dataclass(eq=False, slots=True)
 class Sent:
-    """One Kafka batch in aiokafka's hands, or the verdict on an event that never got there."""
+    """One Kafka batch in aiokafka's hands, or the error on an event that never got there."""
 
     topic: str
     count: int
@@ -70,16 +70,16 @@ class Ledger:
         """Let the next attempt send *event* again."""
         self._sent.pop(id(event), None)
 
-    def settle(self, events: Iterable[Event]) -> None:
+    def acknowledge(self, events: Iterable[Event]) -> None:
         """Forget events that the pipeline knows the fate of."""
         for event in events:
             self._batch.pop(id(event), None)
             self._sent.pop(id(event), None)
 
-    def condemn(self, event: Event, topic: str, verdict: SinkTooLargeError) -> None:
-        """Keep *verdict* until the pipeline has split its batch down to this very event."""
+    def reject(self, event: Event, topic: str, error: SinkTooLargeError) -> None:
+        """Keep *error* until the pipeline has split its batch down to this very event."""
         answer = asyncio.get_running_loop().create_future()
-        answer.set_exception(verdict)
+        answer.set_exception(error)
         answer.exception()  # looked at: asyncio need not warn of it
         self.add([event], Sent(topic, 1, answer))
 
@@ -93,7 +93,7 @@ class Ledger:
         """Whether any answer has not come."""
         return any(not sent.answer.done() for sent in self._sent.values())
 
-    def orphan(self) -> None:
+    def forget_unanswered(self) -> None:
         """Forget what the producer that ended still held: it must be sent again."""
         self._sent = {key: sent for key, sent in self._sent.items() if sent.is_final}
 

@@ -170,7 +170,7 @@ class KafkaWriter:
                 fitting.append((event, message))
             else:
                 words = f"{message.size} bytes; at most {most} go out (max_request_size)"
-                self._ledger.condemn(event, topic, SinkTooLargeError(words, limit=most))
+                self._ledger.reject(event, topic, SinkTooLargeError(words, limit=most))
         return fitting
 
     async def _partitions_of(self, topic: str) -> list[int]:
@@ -242,7 +242,7 @@ class KafkaWriter:
                 self.broken = True
                 self._ledger.forget(event)
                 if isinstance(meaning, SinkTooLargeError) and sent.count == 1:
-                    self._ledger.condemn(event, sent.topic, meaning)
+                    self._ledger.reject(event, sent.topic, meaning)
                 elif isinstance(meaning, SinkTooLargeError):
                     self._ledger.lower_limit(sent, self._config.batch_size)
             if isinstance(meaning, SinkUnauthorizedError) and sent.topic != self._config.topic:

@@ -81,7 +81,7 @@ class TraceRequest:
         if key not in self._groups:
             group = self._message.resource_spans.add(resource=_resource(key))
             self._groups[key] = group.scope_spans.add(scope=_scope(key))
-        _add(self._groups[key].spans, _fill_span, to_record(event))
+        _add(self._groups[key].spans, _write_span, to_record(event))
 
     def to_bytes(self) -> bytes:
         """Return the request as it travels."""
@@ -101,7 +101,7 @@ class LogRequest:
         if key not in self._groups:
             group = self._message.resource_logs.add(resource=_resource(key))
             self._groups[key] = group.scope_logs.add(scope=_scope(key))
-        _add(self._groups[key].log_records, _fill_log, to_record(event))
+        _add(self._groups[key].log_records, _write_log, to_record(event))
 
     def to_bytes(self) -> bytes:
         """Return the request as it travels."""
@@ -112,15 +112,15 @@ def _scope(key: ResourceKey) -> InstrumentationScope:
     return InstrumentationScope(name="llmobs", version=key[-1] or "")
 
 
-def _add(messages: Any, fill: Callable[[Any, Record], None], record: Record) -> None:
+def _add(messages: Any, write: Callable[[Any, Record], None], record: Record) -> None:
     try:
-        fill(messages.add(), record)
+        write(messages.add(), record)
     except BaseException:
         del messages[-1]  # half a message must not leave
         raise
 
 
-def _fill_span(span: Span, record: Record) -> None:
+def _write_span(span: Span, record: Record) -> None:
     ids = record.ids
     span.trace_id = ids.trace_id
     span.span_id = ids.span_id
@@ -143,7 +143,7 @@ def _fill_span(span: Span, record: Record) -> None:
         span.events.add(name=_text(record.body), time_unix_nano=record.end)
 
 
-def _fill_log(log: LogRecord, record: Record) -> None:
+def _write_log(log: LogRecord, record: Record) -> None:
     log.time_unix_nano = log.observed_time_unix_nano = record.start
     log.severity_number = record.severity  # type: ignore[assignment]
     log.severity_text = "ERROR" if record.severity >= SEVERITY_ERROR else "WARN"

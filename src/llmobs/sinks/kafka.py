@@ -159,12 +159,12 @@ class KafkaSink:
         except CancelledError:  # of the private loop's task, not ours: it is ending
             raise SinkUnavailableError("the sink was closed meanwhile") from None
         except SinkRejectedError:
-            self._ledger.settle(batch.events)
+            self._ledger.acknowledge(batch.events)
             raise
         finally:
             if self._writer is not None and self._writer.broken:
                 await self._close()
-        self._ledger.settle(batch.events)
+        self._ledger.acknowledge(batch.events)
 
     async def aclose(self) -> None:
         """Close the connections, end the loop and its thread."""
@@ -186,7 +186,7 @@ class KafkaSink:
         await runner.aclose()
         if isinstance(runner, LoopThread):
             listen(runner.ident, None)
-        self._ledger.orphan()
+        self._ledger.forget_unanswered()
 
 
 def _new_runner(overheard: Overheard) -> LoopThread | _CurrentLoop:

@@ -25,7 +25,7 @@ except ImportError:  # pragma: no cover - Windows
 else:
     fcntl = _fcntl
 
-__all__ = ["HAS_LOCKS", "Claim", "NewerBatchError", "lock", "unlock"]
+__all__ = ["HAS_LOCKS", "LockedBatch", "NewerBatchError", "lock", "unlock"]
 
 HAS_LOCKS: Final = fcntl is not None
 """Whether this platform has the locks."""
@@ -67,8 +67,8 @@ class NewerBatchError(Exception):
     """A batch holds events that this llmobs does not know; a newer one will."""
 
 
-class Claim:
-    """A batch that this process alone may send, until `finish` or `release`."""
+class LockedBatch:
+    """A batch that this process alone may send, until `remove` or `release`."""
 
     def __init__(self, path: Path, file: int, events: int) -> None:
         self.path = path
@@ -79,7 +79,7 @@ class Claim:
         self._pid = os.getpid()
 
     @classmethod
-    def take(cls, path: Path, events: int) -> Self | None:
+    def acquire(cls, path: Path, events: int) -> Self | None:
         """
         Lock the batch at *path*; None if somebody has it, or it is gone.
 
@@ -127,9 +127,9 @@ class Claim:
                 else:
                     yield event
 
-    def finish(self, receipt: Mapping[str, int] | None = None) -> None:
+    def remove(self, receipt: Mapping[str, int] | None = None) -> None:
         """
-        Remove the batch: its events are settled.
+        Remove the batch: its events are accounted for.
 
         Args:
             receipt: What became of how many, for the process that wrote it; None: it is this one.
@@ -140,9 +140,9 @@ class Claim:
         file, self._file = self._file, -1  # if this fails, nothing unlocks it any more
         with suppress(FileNotFoundError):
             if receipt:
-                told = ",".join(f"{outcome}={count}" for outcome, count in receipt.items())
+                counts = ",".join(f"{outcome}={count}" for outcome, count in receipt.items())
                 # A rename needs no room on the disk, and happens whole or not at all.
-                self.path.rename(self.path.with_name(f".{self.path.name}.{told}"))
+                self.path.rename(self.path.with_name(f".{self.path.name}.{counts}"))
                 if os.fstat(file).st_nlink == 1:  # else it is somebody's file under another name
                     os.ftruncate(file, 0)
             else:
@@ -157,7 +157,7 @@ class Claim:
             unlock(file)
 
     def __del__(self) -> None:
-        # Taken for a caller that gave up waiting for a slow disk.
+        # Locked for a caller that gave up waiting for a slow disk.
         self.release()
 
 
