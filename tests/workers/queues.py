@@ -68,6 +68,25 @@ DJANGO = Queue(
     retries=False,
     env={"DJANGO_SETTINGS_MODULE": f"{APPS}.django_site.settings"},
 )
+DJANGO_RQ = Queue(
+    "django_tasks on rq",
+    "django_send",
+    (
+        "django", "rqworker", "--job-class", "django_tasks_rq.Job",
+        "--worker-class", "llmobs.contrib.rq.LLMObsWorker",
+    ),
+    retries=False,
+    packages=(
+        # django-rq asks for a scheduler that nobody here starts.
+        "--no-deps", "django-tasks-rq==0.12.0", "django-rq==4.2.0", "rq-scheduler==0.14.0",
+        "crontab==1.0.5", "freezegun==1.5.5",
+    ),
+    env={"DJANGO_SETTINGS_MODULE": f"{APPS}.django_rq_site"},
+)  # fmt: skip
+DJANGO_AT_ONCE = Queue(
+    "django_tasks at once", "django_send", (), broker="", retries=False,
+    env={"DJANGO_SETTINGS_MODULE": f"{APPS}.django_at_once_site"},
+)  # fmt: skip
 PROCRASTINATE = Queue(
     "procrastinate",
     "procrastinate_app",
@@ -93,7 +112,7 @@ class Site:
     """A queue in use: its folder, its broker."""
 
     def __init__(self, queue: Queue, folder: Path, broker: str) -> None:
-        self.queue, self.folder, self._broker = queue, folder, broker
+        self.queue, self.folder, self.broker = queue, folder, broker
         self._env = {
             "TEST_FOLDER": str(folder),
             "TEST_REDIS": broker,
@@ -117,7 +136,7 @@ class Site:
     @contextmanager
     def worker(self, *options: str, **env: str) -> Iterator[subprocess.Popen[str]]:
         """Run a worker."""
-        command = [self._broker if word == "REDIS" else word for word in self.queue.worker]
+        command = [self.broker if word == "REDIS" else word for word in self.queue.worker]
         with started([*command, *options], self.folder, **self._env, **env) as process:
             yield process
 

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
 import llmobs
 from tests.support.arrivals import Arrivals, Note
@@ -79,10 +81,29 @@ def test_the_disk_keeps_what_a_killed_worker_recorded(
     assert len(got.recorded) == 2  # the sender's, and the task's
 
 
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def revoke(site: Site, pid: int) -> None:
+    """End the task that runs in process *pid*, by Celery's remote control."""
+    with Celery(broker=site.broker, set_as_current=False) as app:
+        app.conf.result_backend = site.broker
+        (tasks,) = app.control.inspect(timeout=10).active().values()
+        app.control.revoke(tasks[0]["id"], terminate=True)
+    site.wait_for(lambda: is_gone(pid), "the end of its process")
+
+
 LOST = [
     (CELERY, "hard limit", (*PREFORK, "--time-limit", "1"), "TimeLimitExceeded"),
     (CELERY, "child killed", PREFORK, "WorkerLostError"),
+    (CELERY, "revoked", PREFORK, "TaskRevokedError"),
     (RQ, "child killed", FORKS, "HorseKilledError"),
+    (RQ, "second SIGTERM", FORKS, "HorseKilledError"),
 ]
 
 
@@ -97,14 +118,22 @@ def test_who_watches_says_what_may_be_lost(
         pid = wait_for_task(site)
         if how == "child killed":
             os.kill(pid, signal.SIGKILL)
-        if queue is CELERY:  # rq's worker says so on its way out, too
+        if how == "revoked":
+            revoke(site, pid)
+        elif queue is CELERY:  # rq's worker says so on its way out, too
             said = ("Hard time limit", "WorkerLost")
             site.wait_for(lambda: any(words in site.errors for words in said), "the notice")
         process.send_signal(signal.SIGTERM)
+        if how == "second SIGTERM":
+            time.sleep(1.5)  # one within a second is taken for the same
+            process.send_signal(signal.SIGTERM)
         code = process.wait(SECONDS)
     got = arrivals(site)
     note_row(queue.name, f"{how}, memory only", code, got)
-    if how == "child killed":  # a hard limit sends SIGTERM first: what was recorded may arrive
+    if how in (
+        "child killed",
+        "second SIGTERM",
+    ):  # a hard limit sends SIGTERM first: what was recorded may arrive
         assert len(got.lost) == 1
     runs = [run for run in run_events(site.folder) if run["run_id"] != "request-1"]
     (run,) = [run for run in runs if "lost" in run["metadata"]]

@@ -13,6 +13,8 @@ from tests.workers.queues import (
     ARQ,
     CELERY,
     DJANGO,
+    DJANGO_AT_ONCE,
+    DJANGO_RQ,
     DRAMATIQ,
     PROCRASTINATE,
     RECORDS,
@@ -35,6 +37,7 @@ WAYS = [
     (RQ, "a fork per job, SIGTERM", ("--worker-class", "llmobs.contrib.rq.LLMObsWorker")),
     (RQ, "no fork, SIGTERM", ("--worker-class", "llmobs.contrib.rq.LLMObsSimpleWorker")),
     (DJANGO, "one process, SIGTERM", ()),
+    (DJANGO_RQ, "a fork per job, SIGTERM", ()),
     (PROCRASTINATE, "one process and threads, SIGTERM", ("--concurrency", "2")),
 ]
 
@@ -81,3 +84,35 @@ def test_tasks_are_linked_runs_and_all_arrive(
         assert (first["status"], first["error"]["type"]) == ("error", "OSError")
         assert "error" not in second
         assert [run["metadata"]["attempt"] for run in (first, second)] == [1, 2]
+
+
+def test_django_tasks_at_once_are_runs_inside_the_one_that_enqueued_them(tmp_path: Path) -> None:
+    site = Site(DJANGO_AT_ONCE, tmp_path, "")
+    site.send("record", "broken")
+    got = Arrivals.read(site.folder / "ledger", site.folder / "llmobs.db")
+    assert not got.lost, site.errors
+    runs = [run for run in run_events(site.folder) if run["run_id"] != "request-1"]
+    assert [run["name"].rpartition(".")[2] for run in runs] == ["record", "broken"]
+    for run in runs:
+        assert (run["parent_run_id"], run["user_id"], run["events"]) == (
+            "request-1",
+            "u1",
+            3 if run["name"].endswith("record") else 1,
+        )
+    assert runs[1]["error"]["type"] == "ValueError"
+
+
+def test_the_tasks_of_a_pipeline_follow_from_one_another(
+    redis: str, tmp_path: Path, note_row: Note
+) -> None:
+    site = Site(DRAMATIQ, tmp_path, redis)
+    site.send("pipeline")
+    code = site.work(2, "--processes", "1", "--threads", "2")
+    got = Arrivals.read(site.folder / "ledger", site.folder / "llmobs.db")
+    note_row("dramatiq", "a pipeline, SIGTERM", code, got)
+    assert not got.lost, site.errors
+    runs = {run["name"]: run for run in run_events(site.folder)}
+    assert runs["before"]["parent_run_id"] == "request-1"
+    assert runs["after"]["parent_run_id"] == runs["before"]["run_id"]
+    for run in (runs["before"], runs["after"]):
+        assert (run["user_id"], run["session_id"], run["events"]) == ("u1", "s1", 1)

@@ -91,10 +91,24 @@ class LLMObsWorker(Worker):
     def handle_work_horse_killed(self, job: Any, retpid: Any, ret_val: Any, rusage: Any) -> None:
         """Record a job whose process was killed."""
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
-        with internal_errors("record a job whose process was killed"):
-            error = HorseKilledError(f"the job's process ended with wait status {ret_val}")
-            runs = getattr(job, "runs", LLMObsJob.runs)
-            runs.lost(error, _name(job), job.id, attempt=_attempt(job), carried=_carried(job))
+        _lose(job, f"the job's process ended with wait status {ret_val}")
+
+    def monitor_work_horse(self, job: Any, *args: Any, **kwargs: Any) -> None:
+        """Watch over a job's process; the second SIGTERM kills it, and ends this one too."""
+        try:
+            super().monitor_work_horse(job, *args, **kwargs)
+        except SystemExit:
+            _lose(job, "the worker was told twice to end")
+            raise
+
+
+def _lose(job: Any, why: str) -> None:
+    with internal_errors("record a job whose process was killed"):
+        runs = getattr(job, "runs", LLMObsJob.runs)
+        runs.lost(
+            HorseKilledError(why), _name(job), job.id,
+            attempt=_attempt(job), carried=_carried(job),
+        )  # fmt: skip
 
 
 class LLMObsSimpleWorker(SimpleWorker):

@@ -62,6 +62,19 @@ def long() -> None:
     time.sleep(start_long())
 
 
+def before() -> int:
+    """The first task of a pipeline."""
+    _log(1)
+    done.note("before")
+    return 1
+
+
+def after(result: int) -> None:
+    """The second, which is given what the first returned."""
+    _log(result)
+    done.note("after")
+
+
 Send = dict[str, Callable[..., object]]
 
 
