@@ -216,8 +216,10 @@ def test_fields_of_an_event_that_are_no_parameters_are_recorded_and_others_warne
     call, error = llmobs_events
     assert isinstance(call, llmobs.PromptCallEvent)
     assert (call.attempt, call.cost_source) == (2, "mine")
-    assert [words.partition("=")[0] for words in call.warnings] == ["no_such", "client"]
-    assert {words.partition("=")[0] for words in error.warnings} == set(odd)
+    assert [words.partition(":")[0] for words in call.warnings] == ["no_such", "client"]
+    assert call.metadata == {"no_such": "x", "client": "y"}
+    assert {words.partition(":")[0] for words in error.warnings} == set(odd)
+    assert error.metadata == odd
 
 
 def test_a_told_event_began_its_latency_ago(
@@ -352,7 +354,8 @@ def test_numbers_that_are_none_are_left_out_and_said(
     (event,) = llmobs_events.of(PromptCallEvent)
     (name,) = fields
     assert getattr(event, name) is None
-    assert event.warnings[0].startswith(f"{name}=")
+    assert event.warnings[0].startswith(f"{name}: is not a ")
+    assert event.metadata is not None and name in event.metadata
     assert event.prompt == "p"
 
 
@@ -570,11 +573,14 @@ def test_unknown_keywords_become_warnings_and_raise_nothing(
         run.log_error(None)  # type: ignore[arg-type]
     said = [event.warnings for event in llmobs_events]
     assert said[0] == (
-        "tokens_inptu=3: there is no such field, did you mean tokens_input?; left out",
+        "tokens_inptu: there is no such field, did you mean tokens_input?; kept in metadata",
     )
-    assert said[1] == ("nonsense=3: there is no such field; left out",)
-    assert said[2] == ("toolid=3: there is no such field, did you mean tool_id?; left out",)
-    assert said[3] == ("nope=2: there is no such field; left out",)
+    assert said[1] == ("nonsense: there is no such field; kept in metadata",)
+    assert said[2] == ("toolid: there is no such field, did you mean tool_id?; kept in metadata",)
+    assert said[3] == ("nope: there is no such field; kept in metadata",)
+    assert [event.metadata for event in llmobs_events][:4] == [
+        {"tokens_inptu": 3}, {"nonsense": 3}, {"toolid": 3}, {"nope": 2},
+    ]  # fmt: skip
     assert len(llmobs_events) == 6
 
 

@@ -145,7 +145,7 @@ def test_what_cannot_be_true_is_set_aside_and_said(llmobs_events: CapturedEvents
         client.log_prompt_call("r", "p", "m", "a", 2**63 - 1, 5, 1.7e18, timestamp=datetime.max)  # noqa: DTZ901
     (event,) = llmobs_events
     assert (event.tokens_input, event.tokens_output, event.latency_ms) == (None, 5, None)
-    assert [words.partition("=")[0] for words in event.warnings] == [
+    assert [words.partition(":")[0] for words in event.warnings] == [
         "timestamp", "tokens_input", "latency_ms",
     ]  # fmt: skip
 

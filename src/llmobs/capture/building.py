@@ -11,10 +11,10 @@ from datetime import datetime
 from sys import getsizeof
 from typing import Any, Final, TypeVar
 
-from llmobs.codec import identifier, readable, shorten, snapshot, take, texts, weigh
+from llmobs.codec import identifier, shorten, snapshot, take, texts, weigh
 from llmobs.events import ErrorInfo, Event, Status, is_failure
+from llmobs.recorded.aside import field_name, set_aside
 from llmobs.recorded.ids import new_id
-from llmobs.recorded.printable import one_line
 from llmobs.recorded.values import MAX_REPR
 from llmobs.runtime.troubles import Troubles
 
@@ -110,13 +110,13 @@ def build(kind: type[E], run_id: str, values: Mapping[str, Any]) -> tuple[E, int
     now = time.time()
     size = 0
     given: dict[str, Any] = {}
-    unknown: tuple[str, ...] = ()
+    unknown: list[str] = []
     for name, value in values.items():
         if value is None:
             continue
         of = type(value)
         if name not in known:
-            unknown = (*unknown, _unknown(kind, name, value))
+            unknown.append(name)
         elif name in _SPECIAL:
             given[name] = _SPECIAL[name](value)
         elif of is str:
@@ -135,7 +135,9 @@ def build(kind: type[E], run_id: str, values: Mapping[str, Any]) -> tuple[E, int
         given["event_id"] = new_id(now)
     if "timestamp" not in given:
         given["timestamp"] = began(now, values.get("latency_ms"))
-    event = kind(run_id=run_id, warnings=unknown, **given)
+    event = kind(run_id=run_id, **given)
+    for name in unknown:
+        size += _set_aside(event, name, values[name])
     return event, size, is_failure(values.get("status"), values.get("error"))
 
 
@@ -206,8 +208,7 @@ def set_more(event: Event, values: Mapping[str, Any]) -> int:
             value, size = kept(value, size)
             setattr(event, name, value)
         else:
-            event.warnings = (*event.warnings, _unknown(type(event), name, value))
-            size += weigh(event.warnings[-1])
+            size += _set_aside(event, name, value)
     return size
 
 
@@ -217,19 +218,25 @@ _troubles = Troubles()
 _said: dict[tuple[type[Event], str], str] = {}
 
 
-def _unknown(kind: type[Event], name: str, value: Any) -> str:
-    name = one_line(name)[:100]
+def _set_aside(event: Event, name: str, value: Any) -> int:
+    """Keep *value*, handed over as a field that there is not; returns its estimated size."""
+    value, size = kept(value, 0)
+    set_aside(event, name, value, _unknown(type(event), field_name(name)))
+    return size
+
+
+def _unknown(kind: type[Event], name: str) -> str:
     words = _said.get((kind, name))
     if words is None:
         if len(_said) < MAX_UNKNOWN:
-            words = f"there is no such field{_did_you_mean(kind, name)}; left out"
+            words = f"there is no such field{_did_you_mean(kind, name)}"
             _said[kind, name] = words
             key, about = f"unknown-field:{name}", f"{kind.__name__}: {name}: {words}"
         else:  # without a search for the nearest: it takes a hundred microseconds
-            words = "there is no such field; left out"
+            words = "there is no such field"
             key, about = "unknown-field", f"{kind.__name__}: {name}: {words}, like many before"
-        _troubles.log(key, "llmobs: %s (the event's warnings keep its value)", about)
-    return f"{name}={readable(value)[:200]}: {words}"
+        _troubles.log(key, "llmobs: %s (the event's metadata keeps its value)", about)
+    return words
 
 
 def _did_you_mean(kind: type[Event], name: str) -> str:

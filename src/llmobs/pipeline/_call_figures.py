@@ -3,8 +3,8 @@
 import re
 from typing import Any, Final
 
-from llmobs.codec import readable
 from llmobs.events import PromptCallEvent
+from llmobs.recorded.aside import set_aside
 from llmobs.recorded.providers import provider_name
 
 __all__ = ["mend_figures"]
@@ -28,23 +28,21 @@ def mend_figures(event: PromptCallEvent) -> None:
         return
     if type(given) is not dict:  # capture makes plain ones of all others that are mappings
         event.usage = None
-        words = f"usage={readable(given)[:200]} does not map kinds to counts; left out"
-        event.warnings = (*event.warnings, words)
+        set_aside(event, "usage", given, "does not map kinds to counts")
         return
     usage: dict[str, int] = {}
-    wrong: list[str] = []
+    wrong: dict[Any, Any] = {}
     for kind, value in given.items():
         count = _count(value)
         if count is None or type(kind) is not str or _KIND.fullmatch(kind) is None:
-            wrong.append(f"{readable(kind)[:64]}={readable(value)[:64]}")
+            wrong[kind] = value
         elif len(usage) < _MAX_KINDS:
             usage[kind] = count
         else:
-            wrong.append(kind)
+            wrong[kind] = value
     event.usage = usage or None
     if wrong:
-        words = f"usage: {', '.join(wrong[:_MAX_KINDS])}: not a count, or too many; left out"
-        event.warnings = (*event.warnings, words[:1000])
+        set_aside(event, "usage", wrong, "has what is not a count, or too many")
 
 
 def _count(value: Any) -> int | None:

@@ -20,7 +20,6 @@ from llmobs.codec import (
     as_dict,
     clean_text,
     fields_of,
-    readable,
     snapshot,
     text_of,
     texts,
@@ -38,6 +37,7 @@ from llmobs.events import (
     StepType,
 )
 from llmobs.pipeline._call_figures import mend_figures
+from llmobs.recorded.aside import set_aside
 
 __all__ = ["sanitise"]
 
@@ -206,8 +206,7 @@ def _mend_time(event: Event) -> None:
     if moment is None or not EARLIEST <= moment < LATEST:
         event.timestamp = datetime.now(UTC)
         reason = "is not a time" if moment is None else "is not between the years 1970 and 2200"
-        words = f"timestamp={readable(value)[:200]} {reason}; it is when the event was sent"
-        event.warnings = (*event.warnings, words)
+        set_aside(event, "timestamp", value, f"{reason}, so it is when the event was sent")
     else:
         event.timestamp = moment
 
@@ -268,4 +267,4 @@ def _number(value: Any) -> float | None:
 def _give_up(event: Event, name: str, value: Any, wanted: str) -> None:
     default = {f.name: f.default for f in fields_of(type(event))}.get(name)
     setattr(event, name, None if default is msgspec.NODEFAULT else default)
-    event.warnings = (*event.warnings, f"{name}={readable(value)[:200]} is not {wanted}; left out")
+    set_aside(event, name, value, f"is not {wanted}")
