@@ -25,6 +25,7 @@ from llmobs.errors import (
     StoreNotFoundError,
     StoreVersionError,
 )
+from llmobs.recorded.printable import redact_with
 
 if TYPE_CHECKING:
     from llmobs.capture.operations import AgentStep, PromptCall, ToolCall
@@ -122,6 +123,15 @@ __all__ = [
 
 __version__ = "0.1.0"
 """As in pyproject.toml. Not read from the installed metadata: that blocks, and clients carry it."""
+
+
+def _redact(text: str) -> str:
+    from llmobs.redaction.redactor import redact_text  # when something is said
+
+    return redact_text(text)
+
+
+redact_with(_redact)
 
 # Loaded when first asked for: clients bring anyio, settings pydantic, events msgspec; a command line
 # that says its version wants none of them.

@@ -23,7 +23,7 @@ Every exception of llmobs.
 from collections.abc import Mapping
 from typing import ClassVar
 
-from llmobs.recorded.printable import one_line
+from llmobs.recorded.printable import one_line, redacted
 
 __all__ = [
     "ConfigurationError",
@@ -50,11 +50,11 @@ class LLMObsError(Exception):
 
     Args:
         message: What happened. It may hold words of a server, a broker or a file, and ends in logs
-            and terminals: so it is made one printable line here, for all of them.
+            and terminals: so it is redacted and made one printable line here, for all of them.
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(one_line(str(message)))
+        super().__init__(one_line(redacted(str(message))))
 
 
 class ConfigurationError(LLMObsError, ValueError):
@@ -165,7 +165,7 @@ class SinkRejectedError(SinkError):
     ) -> None:
         super().__init__(message)
         self.events: Mapping[str, str] = {
-            event_id: one_line(words) for event_id, words in (events or {}).items()
+            event_id: one_line(redacted(words)) for event_id, words in (events or {}).items()
         }
         self.delivered = delivered
 

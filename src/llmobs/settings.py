@@ -6,7 +6,6 @@ Each is a keyword of ``Client``, ``AsyncClient`` and the middlewares, and an env
 import.
 """
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -26,12 +25,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event
 from llmobs.policy import Drop, Judge, Rules, Stage
-from llmobs.recorded.printable import one_line
+from llmobs.recorded.printable import one_line, redacted
 from llmobs.recorded.values import readable
+from llmobs.runtime.log import own_logger
 
 __all__ = ["Settings", "SettingsKeywords", "refuse_unknown"]
 
-logger = logging.getLogger("llmobs")
+logger = own_logger("llmobs")
 
 ENV_PREFIX = "LLMOBS_"
 
@@ -177,6 +177,12 @@ class Settings(BaseSettings):
 
         _warn_of_unknown_variables()
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        # What is printed while somebody looks for a mistake ends in logs and tickets.
+        for name, value in super().__repr_args__():
+            clean = redacted(text := value if isinstance(value, str) else repr(value))
+            yield name, value if clean == text else clean
+
     @field_validator("sink", mode="after")
     @classmethod
     def _sink_is_named(cls, value: Any) -> Any:
@@ -236,7 +242,7 @@ def refuse_unknown(keywords: Iterable[str], own: Iterable[str] = ()) -> None:
     """
     known = [*own, *Settings.model_fields]
     lines = [
-        f"{one_line(name)[:100]}: no such setting{_nearest(name, known)}; the settings are {', '.join(known)}"
+        f"{redacted(one_line(name))[:100]}: no such setting{_nearest(name, known)}; the settings are {', '.join(known)}"
         for name in keywords
         if name not in known and name != "_env_file"
     ]
@@ -282,7 +288,7 @@ def _explain(error: ValidationError, keywords: Mapping[str, Any]) -> str:
             elif name in _SECRET or inner:
                 lines.append(f"{name}{inner}: {words}")
             else:
-                lines.append(f"{name}={readable(keywords[name])[:100]}: {words}")
+                lines.append(f"{name}={redacted(readable(keywords[name]))[:100]}: {words}")
         else:
             lines.append(words)
     return "; ".join(lines)

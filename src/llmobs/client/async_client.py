@@ -36,6 +36,7 @@ from llmobs.pipeline.sampling import is_sampled
 from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, combine
 from llmobs.pipeline.wakeup import Wakeup, call_soon_threadsafe
 from llmobs.runtime.context import Run
+from llmobs.runtime.log import own_logger
 from llmobs.runtime.troubles import Troubles
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Recording(LogByRun):
         ConfigurationError: A setting is wrong, or a sink cannot be built.
     """
 
-    trouble_loggers: ClassVar[tuple[logging.Logger, ...]] = (logging.getLogger("llmobs"),)
+    trouble_loggers: ClassVar[tuple[logging.Logger, ...]] = (own_logger("llmobs"),)
     """Where trouble is logged; dialects add a logger of their own."""
 
     def __init__(

@@ -9,7 +9,6 @@ missing: left out of a sum altogether, the call would count as free.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,11 +18,12 @@ from typing import Any
 from llmobs.pipeline._price_table import Inquiry, PriceTable, listed
 from llmobs.pipeline._usage import Usage
 from llmobs.runtime.forks import ForkLock
+from llmobs.runtime.log import own_logger
 from llmobs.runtime.troubles import Troubles
 
 __all__ = ["Cost", "Price", "PriceBook", "Usage", "load_prices"]
 
-logger = logging.getLogger("llmobs")
+logger = own_logger("llmobs")
 
 _MILLION = Decimal(1_000_000)
 _REMEMBERED = 1_024  # models already complained about

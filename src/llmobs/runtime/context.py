@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from llmobs.codec import identifier
-from llmobs.recorded.printable import printable
+from llmobs.recorded.printable import printable, redacted
 
 __all__ = ["Frame", "Run", "bind_run", "current_run", "own_traffic"]
 
@@ -137,7 +137,7 @@ class Run:
         return self
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.run_id}>"
+        return f"<{type(self).__name__} {redacted(self.run_id)}>"
 
 
 _frame: contextvars.ContextVar[Frame | None] = contextvars.ContextVar("llmobs_frame", default=None)

@@ -18,6 +18,8 @@ from functools import partial
 from traceback import walk_tb
 from typing import Any, Final, TypeVar
 
+from llmobs.runtime.log import own_logger
+
 __all__ = [
     "LOG_INTERVAL_SECONDS",
     "ForeignExitError",
@@ -36,7 +38,7 @@ LOG_INTERVAL_SECONDS: Final = 60.0
 MAX_DISTINCT: Final = 256
 """Distinct troubles remembered; the oldest is forgotten, so memory stays bounded."""
 
-logger = logging.getLogger("llmobs")
+logger = own_logger("llmobs")
 
 T = TypeVar("T")
 

@@ -1,6 +1,5 @@
 """What both clients do alike: one llmobs client with the Kafka sink, and what became of an event."""
 
-import logging
 import math
 from collections.abc import Callable
 from typing import Any, Final, Self
@@ -12,6 +11,7 @@ from llmobs.errors import ConfigurationError as LLMObsConfigurationError
 from llmobs.errors import DeliveryError, LLMObsError, SinkRejectedError, SinkUnauthorizedError
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.statistics import DropReason
+from llmobs.runtime.log import own_logger
 from llmobs.sentinel._mapping import to_prompt_call
 from llmobs.sentinel.config import SentinelConfig, sink_options
 from llmobs.sentinel.events import PromptInfo, ResponseInfo, TelemetryEvent
@@ -26,7 +26,7 @@ from llmobs.sinks.kafka import KafkaSink
 
 __all__ = ["Delivery", "Receipt", "SentinelSink", "track_event"]
 
-logger = logging.getLogger("llmobs")
+logger = own_logger("llmobs")
 
 CLOSED: Final = "the client is closed"
 

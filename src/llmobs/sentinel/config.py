@@ -6,18 +6,18 @@ The original's words are accepted by no current release: numbers came as text, "
 a dict for a TLS context, idempotence together with settings that exclude it.
 """
 
-import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from llmobs.errors import ConfigurationError as LLMObsConfigurationError
+from llmobs.runtime.log import own_logger
 from llmobs.sentinel.exceptions import ConfigurationError
 
 __all__ = ["SentinelConfig"]
 
-logger = logging.getLogger("llmobs")
+logger = own_logger("llmobs")
 
 ENV_PREFIX: Final = "SENTINEL_"
 DEFAULT_BROKERS: Final = "localhost:9092"

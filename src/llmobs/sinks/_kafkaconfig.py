@@ -5,7 +5,6 @@ Names are those of LLM Sentinel's configuration, which are Kafka's own. Whatever
 be wrong is said when the sink is built, not when the first event is due.
 """
 
-import logging
 import re
 import ssl
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any, Final, Literal, TypedDict, cast
 from urllib.parse import unquote, urlsplit
 
 from llmobs.errors import ConfigurationError, MissingExtraError
+from llmobs.runtime.log import own_logger
 
 __all__ = ["DEFAULT_TOPIC", "KafkaConfig", "KafkaOptions", "options_of_url"]
 
@@ -33,7 +33,7 @@ _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _WIRES = ("sentinel", "native")
 _ACKS: Mapping[object, str | int] = {"all": "all", "-1": "all", "1": 1, "0": 0}
 
-logger = logging.getLogger("llmobs")
+logger = own_logger("llmobs")
 
 
 class KafkaOptions(TypedDict, total=False):

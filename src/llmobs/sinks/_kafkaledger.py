@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from llmobs.errors import SinkTooLargeError
 from llmobs.events import Event
+from llmobs.runtime.log import own_logger
 
 __all__ = ["Ledger", "Overheard", "Sent", "listen"]
 
@@ -134,7 +135,7 @@ _LOGGERS: Final = (
 )
 _MAX_CHARS: Final = 300
 
-logger = logging.getLogger("llmobs")
+logger = own_logger("llmobs")
 
 
 class Overheard:

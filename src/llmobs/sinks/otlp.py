@@ -1,6 +1,5 @@
 """A sink that exports to any OpenTelemetry backend: OTLP, protobuf over HTTP."""
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
@@ -11,6 +10,7 @@ from llmobs.events import Event
 from llmobs.pipeline.mend import write_all
 from llmobs.pipeline.sink import Batch
 from llmobs.recorded.printable import one_line
+from llmobs.runtime.log import own_logger
 from llmobs.runtime.time_slices import in_slices
 from llmobs.sinks import parse_options
 from llmobs.sinks._answer import MAX_WORDS, HTTPAnswer, error_for, refuse_some
@@ -28,7 +28,7 @@ PIECE: Final = 32 * 1024
 """Bytes compressed at a time."""
 _NO_LOGS = frozenset({404, 405, 501})
 
-logger = logging.getLogger("llmobs")
+logger = own_logger("llmobs")
 
 
 class OTLPSink:

@@ -28,6 +28,7 @@ from llmobs.pipeline.intake import Complete
 from llmobs.pipeline.outbox import Done
 from llmobs.pipeline.statistics import FlushReport
 from llmobs.runtime.context import Run
+from llmobs.runtime.log import own_logger
 from llmobs.sinks import safe_url
 from llmobs.watchllm.sink import LoggingHTTPSink
 
@@ -39,7 +40,7 @@ LOOP_SECONDS: Final = 1.0
 SHORTEST_INTERVAL: Final = 0.001
 """What ``flush_interval_seconds=0`` amounts to, in seconds."""
 
-logger = logging.getLogger("watchllm")
+logger = own_logger("watchllm")
 
 
 class WatchLLMClient(Client):

@@ -4,7 +4,6 @@
 Nothing is patched here; the capture is those doors'.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -15,6 +14,7 @@ from llmobs.codec import texts
 from llmobs.recorded.ids import new_id
 from llmobs.runtime.context import Entry, current_frame, current_run
 from llmobs.runtime.forks import ForkLock
+from llmobs.runtime.log import own_logger
 from llmobs.watchllm.client import WatchLLMClient
 from llmobs.watchllm.costs import MODEL_PRICING, calculate_cost
 
@@ -31,7 +31,7 @@ __all__ = [
 
 _DOORS: Final = {"openai": "llmobs.contrib.openai", "anthropic": "llmobs.contrib.anthropic"}
 
-logger = logging.getLogger("watchllm")
+logger = own_logger("watchllm")
 
 _lock = ForkLock()
 _client: WatchLLMClient | None = None

@@ -1,17 +1,17 @@
 """The HTTP sink with the debug lines that the WatchLLM document speaks of."""
 
-import logging
 import time
 from typing import Final
 
 from llmobs.errors import SinkError
 from llmobs.pipeline.sink import Batch
+from llmobs.runtime.log import own_logger
 from llmobs.sinks import safe_url
 from llmobs.sinks.http import HTTPSink
 
 __all__ = ["LoggingHTTPSink"]
 
-logger: Final = logging.getLogger("watchllm")
+logger: Final = own_logger("watchllm")
 
 
 class LoggingHTTPSink(HTTPSink):

@@ -1,18 +1,18 @@
 """The application's lifespan, and the client's life in it."""
 
-import logging
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import anyio
 
 from llmobs.contrib._asgi.protocol import ASGIApp, Message, Receive, Scope, Send
+from llmobs.runtime.log import own_logger
 
 __all__ = ["in_thread", "refuse", "run_lifespan"]
 
 T = TypeVar("T")
 
-logger = logging.getLogger("llmobs")
+logger = own_logger("llmobs")
 
 _STARTED: Final = "lifespan.startup.complete"
 _REFUSING: Final = ("django.core.handlers.asgi", "channels.routing")
