@@ -172,11 +172,11 @@ def test_unknown_keywords_of_blocks_are_recorded_and_warned_of_and_none_is_not_t
     prompt, tool, step = (e for e in llmobs_events if not isinstance(e, llmobs.RunEvent))
     assert isinstance(prompt, llmobs.PromptCallEvent)
     assert (prompt.provider, prompt.user_id, prompt.attempt) == ("openai", "of the run", 2)
-    assert [words.partition("=")[0] for words in prompt.warnings] == [
+    assert [words.partition(":")[0] for words in prompt.warnings] == [
         "no_such", "nothing_like_it", "run_id",
     ]  # fmt: skip
     for event in (tool, step):
-        assert [words.partition("=")[0] for words in event.warnings] == ["no_such", "attempt"]
+        assert [words.partition(":")[0] for words in event.warnings] == ["no_such", "attempt"]
 
 
 FURTHER: dict[str, Any] = {

@@ -7,13 +7,14 @@ import msgspec
 
 from llmobs.codec import encode
 from llmobs.events import ClientInfo, ErrorInfo, Event
+from llmobs.recorded.ids import new_id
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
 def event_with(kind: type[Event], name: str, text: str) -> Any:
     """Return an event of *kind* that holds *text* in the field *name*, as deep as the field goes."""
-    values: dict[str, Any] = {"event_id": "e", "run_id": "r", "timestamp": NOON}
+    values: dict[str, Any] = {"event_id": new_id(), "run_id": "r", "timestamp": NOON}
     if "error" in _required(kind):
         values["error"] = ErrorInfo("failed")
     values[name] = value_for(kind, name, text) or values.get(name)

@@ -45,7 +45,8 @@ __all__ = [
 MAX_FLOATS: Final = 8_192
 """Members of an array that are recorded; a larger one is recorded by its shape and dtype."""
 MAX_BYTES: Final = 32_768
-"""Bytes that are recorded, as base64 text; more are recorded by their number."""
+"""Bytes that are recorded, as the text they are, else in base64; more are recorded by their number."""
+_WORDS: Final = re.compile(rb"[ -~]{8}")
 MAX_BITS: Final = 4_096
 """Integers of more bits are recorded by their size."""
 MAX_COPIED: Final = 1_048_576
@@ -144,7 +145,16 @@ def _bytes(value: Any) -> str:
     view: Any = memoryview(value)
     if view.nbytes > MAX_BYTES:
         return f"<{view.nbytes:,} bytes>"
-    return base64.b64encode(view.tobytes()).decode("ascii")
+    data: bytes = view.tobytes()
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if text.isprintable() or "".join(text.split()).isprintable():
+        return text
+    if _WORDS.search(data):  # in base64, redaction would not find them
+        return f"<{view.nbytes:,} bytes>"
+    return base64.b64encode(data).decode("ascii")
 
 
 def _collection(kind: type) -> Reader:

@@ -87,7 +87,7 @@ def snapshot(value: Any) -> Any:
 
     Mappings become dicts with text keys, other collections become lists, UUIDs, dates and decimals
     become text, dataclasses, pydantic, attrs and msgspec objects become dicts of their fields, bytes
-    become base64 text; anything else becomes the name of its class. Takes at most a few
+    become the text they are, else base64; anything else becomes the name of its class. Takes at most a few
     milliseconds, keeps at most `MAX_NODES`, and never raises.
     """
     return take(value)[0]

@@ -1,0 +1,49 @@
+"""Made-up people and keys, a set of its own for each door, so that what gets out says where it got in."""
+
+import base64
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import Final
+
+from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
+
+__all__ = ["canaries", "every_canary", "numbers_in"]
+
+_MORE: Final = {
+    "openai": "sk-proj-{n:03}AbCdEfGhIjKlMnOpQrStUvWx0123456789abcd",
+    "anthropic": "sk-ant-api03-{n:03}AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AA",
+    "slack": "xoxb-123456789012-{n:03}AbCdEfGhIjKlMnOpQrStUv",
+    "google": "AIza{n:03}AbCdEfGhIjKlMnOpQrStUvWxYz012345",
+}
+"""Of the secrets, a few that everybody has."""
+
+
+@cache
+def canaries(number: int) -> dict[str, str]:
+    """Return one text of each kind that is looked for by default, of this *number* (0 to 999)."""
+    found = {name: KINDS[name].example(number) for name in sorted(DEFAULT_KINDS)}
+    return found | {name: text.format(n=number) for name, text in _MORE.items()}
+
+
+@cache
+def every_canary(number: int) -> str:
+    """Return all of them in one text."""
+    return " ; ".join(canaries(number).values())
+
+
+def _core(text: str) -> str:
+    """Return the part of a canary that tells: of an address the person, of a key its end."""
+    return max(re.findall(r"[\w.]+", text), key=len) if "@" not in text else text.partition("@")[0]
+
+
+def numbers_in(data: bytes, numbers: Iterable[int]) -> set[tuple[int, str]]:
+    """Return the canaries that are in *data*, by number and kind; in base64, too."""
+    found = set()
+    for number in numbers:
+        for kind, text in canaries(number).items():
+            if _core(text).encode() in data:
+                found.add((number, kind))
+        if base64.b64encode(every_canary(number).encode())[:60] in data:
+            found.add((number, "base64"))
+    return found
