@@ -25,7 +25,7 @@ from llmobs import AsyncClient
 from llmobs.events import PromptCallEvent
 from llmobs.pipeline.sink import Batch
 from llmobs.recorded.ids import new_id
-from llmobs.sinks.kafka import KafkaSink
+from llmobs.sinks.kafka import KafkaConfig, KafkaSink
 from tests.support.consumer import aread_topic
 from tests.support.kafka import KafkaCluster
 
@@ -141,7 +141,12 @@ class Ways:
 
     def _sink(self, topic: str) -> KafkaSink:
         return KafkaSink(
-            self.bootstrap, topic, compression_type=self.codec, batch_size=self.batch_size
+            KafkaConfig(
+                brokers=self.bootstrap,
+                topic=topic,
+                compression_type=self.codec,
+                batch_size=self.batch_size,
+            )
         )
 
     async def sink(self) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from llmobs import Client
 from llmobs.pipeline.statistics import Statistics
-from llmobs.sinks.kafka import KafkaSink
+from llmobs.sinks.kafka import KafkaConfig, KafkaSink
 from tests.helpers import poll
 from tests.support.consumer import read_topic
 from tests.support.kafka import KafkaCluster
@@ -60,7 +60,9 @@ class Traffic:
         self.cluster = cluster
         self.topic = topic
         options = {"request_timeout_ms": 1500, **options}
-        self.sink = KafkaSink(cluster.bootstrap, topic, timeout=4, **options)
+        self.sink = KafkaSink(
+            KafkaConfig(brokers=cluster.bootstrap, topic=topic, **options), timeout=4
+        )
         self.client = Client(sink=self.sink, timeout=4, flush_interval_seconds=0.02, batch_size=50)
         self.sent: list[str] = []
 
@@ -204,7 +206,7 @@ def test_closing_while_all_are_frozen(traffic: Traffic, cluster: KafkaCluster) -
         cluster.freeze(node)
     try:
         client = Client(
-            sink=KafkaSink(cluster.bootstrap, traffic.topic, timeout=4),
+            sink=KafkaSink(KafkaConfig(brokers=cluster.bootstrap, topic=traffic.topic), timeout=4),
             timeout=4,
             shutdown_timeout=1,
         )

@@ -21,7 +21,7 @@ from llmobs.errors import SinkTooLargeError, SinkUnavailableError
 from llmobs.events import ErrorEvent, ErrorInfo, Event
 from llmobs.pipeline.sink import Batch
 from llmobs.recorded.ids import new_id
-from llmobs.sinks.kafka import KafkaSink
+from llmobs.sinks.kafka import KafkaConfig, KafkaSink
 from tests.helpers import make_event
 from tests.support.consumer import Record
 from tests.support.kafka_handle import Kafka
@@ -131,7 +131,9 @@ async def test_codecs_and_acks(kafka: Kafka, kafka_topic: str, codec: str, acks:
     if kafka.kind == "mock" and codec == "zstd":
         pytest.skip("the mock speaks no version of the protocol with zstd")
     events = [make_event(prompt="x" * 2000) for _ in range(20)]
-    sink = KafkaSink(kafka.bootstrap, kafka_topic, compression_type=codec, acks=acks)
+    sink = KafkaSink(
+        KafkaConfig(brokers=kafka.bootstrap, topic=kafka_topic, compression_type=codec, acks=acks)
+    )
     await sink.open()
     await sink.send(Batch(events))
     await sink.aclose()
@@ -147,7 +149,7 @@ async def test_native_wire_keeps_every_field(kafka: Kafka, kafka_topic: str) -> 
         make_event(prompt=[{"role": "user", "content": "hi"}], cost_usd=1),
         note(),
     ]
-    sink = KafkaSink(kafka.bootstrap, kafka_topic, wire="native")
+    sink = KafkaSink(KafkaConfig(brokers=kafka.bootstrap, topic=kafka_topic, wire="native"))
     await sink.open()
     await sink.send(Batch(events))
     await sink.aclose()
@@ -162,7 +164,7 @@ async def test_each_service_keeps_its_order_where_others_would_put_it(kafka: Kaf
     topic = kafka.new_topic(partitions=5)
     services = [f"service-{n}" for n in range(12)]
     events = [make_event(service_name=services[n % 12], prompt="x" * 999) for n in range(600)]
-    sink = KafkaSink(kafka.bootstrap, topic, batch_size=8192)
+    sink = KafkaSink(KafkaConfig(brokers=kafka.bootstrap, topic=topic, batch_size=8192))
     await sink.open()
     for start in range(0, 600, 200):
         await sink.send(Batch(events[start : start + 200]))
@@ -221,7 +223,7 @@ async def test_a_topic_that_takes_less_than_configured_gets_smaller_batches(kafk
 @pytest.mark.anyio
 @ASYNCIO
 async def test_a_single_event_too_large_says_so(kafka: Kafka, kafka_topic: str) -> None:
-    sink = KafkaSink(kafka.bootstrap, kafka_topic, max_request_size=1000)
+    sink = KafkaSink(KafkaConfig(brokers=kafka.bootstrap, topic=kafka_topic, max_request_size=1000))
     await sink.open()
     with pytest.raises(SinkTooLargeError, match=r"at most 1000 go out \(max_request_size\)"):
         await sink.send(Batch([make_event(prompt="x" * 1000)]))
@@ -231,7 +233,7 @@ async def test_a_single_event_too_large_says_so(kafka: Kafka, kafka_topic: str) 
 @pytest.mark.anyio
 @ASYNCIO
 async def test_linger_waits_for_company(kafka: Kafka, kafka_topic: str) -> None:
-    sink = KafkaSink(kafka.bootstrap, kafka_topic, linger_ms=400)
+    sink = KafkaSink(KafkaConfig(brokers=kafka.bootstrap, topic=kafka_topic, linger_ms=400))
     await sink.open()
     await sink.send(Batch([make_event()]))
     started = time.monotonic()
@@ -243,7 +245,7 @@ async def test_linger_waits_for_company(kafka: Kafka, kafka_topic: str) -> None:
 @pytest.mark.anyio
 async def test_nothing_stays_behind(kafka: Kafka, kafka_topic: str) -> None:
     threads, sockets = threading.active_count(), open_sockets()
-    sink = KafkaSink(kafka.bootstrap, kafka_topic)
+    sink = KafkaSink(KafkaConfig(brokers=kafka.bootstrap, topic=kafka_topic))
     await sink.open()
     await sink.send(Batch([make_event()]))
     assert threading.active_count() == threads + 1
@@ -260,7 +262,9 @@ async def test_nothing_stays_behind(kafka: Kafka, kafka_topic: str) -> None:
 @pytest.mark.anyio
 async def test_a_cancelled_send_is_not_sent_twice(kafka: Kafka, kafka_topic: str) -> None:
     batch = Batch([make_event(prompt="x" * 5000) for _ in range(200)])
-    sink = KafkaSink(kafka.bootstrap, kafka_topic, batch_size=50_000, linger_ms=150)
+    sink = KafkaSink(
+        KafkaConfig(brokers=kafka.bootstrap, topic=kafka_topic, batch_size=50_000, linger_ms=150)
+    )
     await sink.open()
     for seconds in (0.001, 0.02, 0.05, 0.1):
         with anyio.move_on_after(seconds) as scope:
@@ -276,7 +280,7 @@ async def test_a_cancelled_send_is_not_sent_twice(kafka: Kafka, kafka_topic: str
 @pytest.mark.anyio
 async def test_closing_in_the_middle_leaves_nothing_behind(kafka: Kafka, kafka_topic: str) -> None:
     threads, sockets = threading.active_count(), open_sockets()
-    sink = KafkaSink(kafka.bootstrap, kafka_topic, linger_ms=5000)
+    sink = KafkaSink(KafkaConfig(brokers=kafka.bootstrap, topic=kafka_topic, linger_ms=5000))
     await sink.open()
     with anyio.move_on_after(0.3):
         await sink.send(Batch([make_event()]))
@@ -291,7 +295,7 @@ async def test_no_broker_at_all(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     threads, sockets = threading.active_count(), open_sockets()
     (port,) = free_ports(1)
-    sink = KafkaSink(f"127.0.0.1:{port}", "t")
+    sink = KafkaSink(KafkaConfig(brokers=f"127.0.0.1:{port}", topic="t"))
     for _ in range(2):
         with pytest.raises(SinkUnavailableError, match=f"127.0.0.1:{port}"):
             await sink.open()
@@ -327,7 +331,7 @@ async def test_the_host_keeps_its_own_aiokafka_logs(
     kafka: Kafka, kafka_topic: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    sink = KafkaSink(kafka.bootstrap, kafka_topic)
+    sink = KafkaSink(KafkaConfig(brokers=kafka.bootstrap, topic=kafka_topic))
     await sink.open()
     await sink.send(Batch([make_event()]))
     assert [r for r in caplog.records if r.name.startswith("aiokafka")] == []
@@ -379,7 +383,7 @@ async def test_the_host_loop_is_used_only_where_no_thread_can_start(
             raise RuntimeError("can't start new thread at interpreter shutdown")
 
         monkeypatch.setattr("llmobs.pipeline.loop_thread.threading.Thread.start", refuse)
-    sink = KafkaSink(kafka.bootstrap, kafka_topic)
+    sink = KafkaSink(KafkaConfig(brokers=kafka.bootstrap, topic=kafka_topic))
     await sink.open()
     await sink.send(Batch([make_event()]))
     await sink.aclose()

@@ -11,7 +11,7 @@ import pytest
 from llmobs import Client, SinkState
 from llmobs.errors import ConfigurationError, SinkError, SinkUnauthorizedError, SinkUnavailableError
 from llmobs.pipeline.sink import Batch
-from llmobs.sinks.kafka import KafkaSink
+from llmobs.sinks.kafka import KafkaConfig, KafkaSink
 from tests.helpers import make_event, poll
 from tests.support.certificates import make_certificates
 from tests.support.consumer import read_topic
@@ -74,7 +74,14 @@ def attempt(sink: KafkaSink, *events: Any) -> None:
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_sasl_over_tls(sasl: KafkaCluster, mechanism: str) -> None:
     event = make_event(model=mechanism)
-    attempt(KafkaSink(sasl.bootstrap, "calls", **login(sasl, sasl_mechanism=mechanism)), event)
+    attempt(
+        KafkaSink(
+            KafkaConfig(
+                brokers=sasl.bootstrap, topic="calls", **login(sasl, sasl_mechanism=mechanism)
+            )
+        ),
+        event,
+    )
     records = read_topic(sasl.bootstrap, "calls", **reader(sasl))
     assert dict(records[-1].headers)["event_id"] == event.event_id.encode()
 
@@ -91,12 +98,14 @@ def test_a_client_certificate(tls: KafkaCluster) -> None:
     assert made is not None
     event = make_event()
     sink = KafkaSink(
-        tls.bootstrap,
-        "calls",
-        security_protocol="SSL",
-        ssl_ca_location=str(made.ca),
-        ssl_cert_location=str(made.client),
-        ssl_key_location=str(made.client_key),
+        KafkaConfig(
+            brokers=tls.bootstrap,
+            topic="calls",
+            security_protocol="SSL",
+            ssl_ca_location=str(made.ca),
+            ssl_cert_location=str(made.client),
+            ssl_key_location=str(made.client_key),
+        )
     )
     attempt(sink, event)
     (record,) = read_topic(tls.bootstrap, "calls", at_least=1, **reader(tls))
@@ -104,7 +113,11 @@ def test_a_client_certificate(tls: KafkaCluster) -> None:
 
 
 def test_no_client_certificate_where_one_is_wanted(tls: KafkaCluster) -> None:
-    sink = KafkaSink(tls.bootstrap, "calls", security_protocol="SSL", ssl_ca_location=ca(tls))
+    sink = KafkaSink(
+        KafkaConfig(
+            brokers=tls.bootstrap, topic="calls", security_protocol="SSL", ssl_ca_location=ca(tls)
+        )
+    )
     with pytest.raises(SinkUnavailableError):
         attempt(sink)
 
@@ -134,7 +147,14 @@ def test_a_refused_login_is_explained(
 ) -> None:
     with pytest.raises(kind) as caught:
         attempt(
-            KafkaSink(sasl.bootstrap, "calls", request_timeout_ms=2000, **login(sasl, **options))
+            KafkaSink(
+                KafkaConfig(
+                    brokers=sasl.bootstrap,
+                    topic="calls",
+                    request_timeout_ms=2000,
+                    **login(sasl, **options),
+                )
+            )
         )
     assert words in str(caught.value)
     assert "nonsense" not in f"{caught.value!r} {caplog.text}"
@@ -144,7 +164,15 @@ def test_a_refused_login_is_explained(
 def test_a_certificate_of_somebody_else(sasl: KafkaCluster, tmp_path: Path) -> None:
     other = make_certificates(tmp_path)
     with pytest.raises(ConfigurationError, match=r"not trusted.*ssl_ca_location"):
-        attempt(KafkaSink(sasl.bootstrap, "calls", **login(sasl, ssl_ca_location=str(other.ca))))
+        attempt(
+            KafkaSink(
+                KafkaConfig(
+                    brokers=sasl.bootstrap,
+                    topic="calls",
+                    **login(sasl, ssl_ca_location=str(other.ca)),
+                )
+            )
+        )
 
 
 def test_a_certificate_for_another_name(sasl: KafkaCluster) -> None:
@@ -152,13 +180,13 @@ def test_a_certificate_for_another_name(sasl: KafkaCluster) -> None:
     options = login(sasl, ssl_ca_location=None, ssl_context=context)
     port = sasl.bootstrap[0].rpartition(":")[2]
     with pytest.raises(ConfigurationError, match="host names in brokers"):
-        attempt(KafkaSink(f"127.1:{port}", "calls", **options))
+        attempt(KafkaSink(KafkaConfig(brokers=f"127.1:{port}", topic="calls", **options)))
 
 
 def test_a_forbidden_topic_keeps_events_until_it_is_allowed(sasl: KafkaCluster) -> None:
     sasl.create_topic("guarded", 1)
     sasl.deny("mallory", "guarded")
-    sink = KafkaSink(sasl.bootstrap, "guarded", **login(sasl, "mallory"))
+    sink = KafkaSink(KafkaConfig(brokers=sasl.bootstrap, topic="guarded", **login(sasl, "mallory")))
     with Client(sink=sink, flush_interval_seconds=0.01) as client:
         for n in range(10):
             client.log_prompt_call("r", "p", f"m{n}", "a")
@@ -200,7 +228,7 @@ def test_a_forbidden_events_topic_costs_its_own_events_only(sasl: KafkaCluster) 
     sasl.create_topic("open", 1)
     sasl.create_topic("open.events", 1)
     sasl.deny("mallory", "open.events")
-    sink = KafkaSink(sasl.bootstrap, "open", **login(sasl, "mallory"))
+    sink = KafkaSink(KafkaConfig(brokers=sasl.bootstrap, topic="open", **login(sasl, "mallory")))
     with Client(sink=sink) as client:
         for n in range(10):
             client.log_prompt_call("r", "p", f"m{n}", "a")

@@ -13,10 +13,9 @@ from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.statistics import DropReason
 from llmobs.runtime.log import own_logger
 from llmobs.sentinel._mapping import to_prompt_call
-from llmobs.sentinel.config import SentinelConfig, sink_options
+from llmobs.sentinel.config import SentinelConfig, sink_config
 from llmobs.sentinel.events import PromptInfo, ResponseInfo, TelemetryEvent
 from llmobs.sentinel.exceptions import (
-    ConfigurationError,
     SendError,
     SentinelError,
     TimeoutError,
@@ -46,13 +45,9 @@ class SentinelSink(KafkaSink):
         self.trouble: LLMObsError | None = None
         """Why the last attempt failed; None if it did not."""
         self._is_connected = False
-        options = sink_options(config)
-        try:
-            # The queue gathers for `linger_ms`; waiting again in the producer would double it.
-            options["linger_ms"] = 0
-            super().__init__(timeout=config.request_timeout_ms / 1000, **options)
-        except LLMObsConfigurationError as error:
-            raise ConfigurationError(str(error), error) from error
+        # The queue gathers for `linger_ms`; waiting again in the producer would double it.
+        ours = sink_config(config, linger_ms=0)
+        super().__init__(ours, timeout=config.request_timeout_ms / 1000)
 
     async def connect(self) -> None:
         """

@@ -9,11 +9,14 @@ a dict for a TLS context, idempotence together with settings that exclude it.
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llmobs.errors import ConfigurationError as LLMObsConfigurationError
 from llmobs.runtime.log import own_logger
 from llmobs.sentinel.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from llmobs.sinks.kafka import KafkaConfig
 
 __all__ = ["SentinelConfig"]
 
@@ -231,25 +234,27 @@ def kafka_python_options(config: SentinelConfig) -> dict[str, Any]:
 
 def aiokafka_options(config: SentinelConfig) -> dict[str, Any]:
     """Return the keywords of ``aiokafka.AIOKafkaProducer``; see `SentinelConfig.to_aiokafka_config`."""
-    from llmobs.sinks.kafka import KafkaConfig
-
-    try:
-        return KafkaConfig(**sink_options(config)).producer_options()
-    except LLMObsConfigurationError as error:
-        raise ConfigurationError(str(error), error) from error
+    return sink_config(config).producer_options()
 
 
-def sink_options(config: SentinelConfig) -> dict[str, Any]:
+def sink_config(config: SentinelConfig, **options: Any) -> "KafkaConfig":
     """
-    Return the keywords of llmobs' Kafka sink.
+    Return what llmobs' Kafka sink is configured with.
+
+    Args:
+        config: What to say in its words.
+        options: Fields that win.
 
     Raises:
-        ConfigurationError: A field is wrong, or an additional option is not aiokafka's.
+        ConfigurationError: A field is wrong, a file cannot be read, something is not installed, or
+            an additional option is not aiokafka's.
     """
+    from llmobs.sinks.kafka import KafkaConfig
+
     config, additional = _with_additional(config)
     names = (*(_SASL if _has_sasl(config) else ()), *(_TLS if _has_tls(config) else ()))
     _warn_of_unused(config, names)
-    return {
+    fields_of_sink: dict[str, Any] = {
         "brokers": list(config.brokers),
         "topic": config.topic,
         "annotate": False,
@@ -267,7 +272,12 @@ def sink_options(config: SentinelConfig) -> dict[str, Any]:
         "security_protocol": config.security_protocol,
         "producer": _converted(additional, "aiokafka", _aiokafka_defaults),
         **{name: getattr(config, name) for name in names},
+        **options,
     }
+    try:
+        return KafkaConfig(**fields_of_sink)
+    except LLMObsConfigurationError as error:
+        raise ConfigurationError(str(error), error) from error
 
 
 def whole(name: str, value: str) -> int:

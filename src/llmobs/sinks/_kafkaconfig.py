@@ -7,16 +7,26 @@ be wrong is said when the sink is built, not when the first event is due.
 
 import re
 import ssl
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any, Final, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, cast
 from urllib.parse import unquote, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 
 from llmobs.errors import ConfigurationError, MissingExtraError
 from llmobs.runtime.log import own_logger
 
-__all__ = ["DEFAULT_TOPIC", "KafkaConfig", "KafkaOptions", "options_of_url"]
+__all__ = ["KafkaConfig"]
 
 DEFAULT_TOPIC: Final = "llm-telemetry"
 """LLM Sentinel's SDK writes here; its servers read ``llm.telemetry`` unless configured."""
@@ -26,62 +36,97 @@ _TOPIC = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _BROKER = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\s,:/@\[\]]+)(?::(?P<port>\d{1,5}))?", re.ASCII
 )
-_CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 _CRAMJAM = ("snappy", "lz4", "zstd")
-_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-_WIRES = ("sentinel", "native")
 _ACKS: Mapping[object, str | int] = {"all": "all", "-1": "all", "1": 1, "0": 0}
+
+_Positive = Annotated[int, Field(strict=True, ge=1)]
+_NotNegative = Annotated[int, Field(strict=True, ge=0)]
 
 logger = own_logger("llmobs")
 
 
-class KafkaOptions(TypedDict, total=False):
-    """Keywords of ``KafkaSink``; see `KafkaConfig` for what each means."""
-
-    wire: Literal["sentinel", "native"]
-    annotate: bool
-    events_topic: str | None
-    client_id: str
-    acks: str | int
-    enable_idempotence: bool | None
-    compression_type: str | None
-    retries: int
-    retry_backoff_ms: int
-    request_timeout_ms: int
-    linger_ms: int
-    batch_size: int
-    max_request_size: int
-    max_in_flight_requests: int
-    buffer_memory: int
-    metadata_max_age_ms: int
-    security_protocol: str
-    sasl_mechanism: str | None
-    sasl_username: str | None
-    sasl_password: str | None
-    ssl_ca_location: str | None
-    ssl_cert_location: str | None
-    ssl_key_location: str | None
-    ssl_key_password: str | None
-    ssl_context: ssl.SSLContext | None
-    producer: Mapping[str, Any] | None
+def _brokers(value: Sequence[str] | str) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else list(value)
+    found = tuple(part.strip() for part in parts if str(part).strip())
+    if not found:
+        raise ConfigurationError(
+            "brokers are missing, for instance kafka://b1:9092,b2:9092/llm-telemetry"
+        )
+    for broker in found:
+        match = _BROKER.fullmatch(broker)
+        if match is None or not 0 < int(match["port"] or 9092) < 65536:
+            raise ConfigurationError(f"brokers: {broker!r} is not host:port")
+    return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class KafkaConfig:
+def _check_topic(name: str, topic: str) -> None:
+    if len(topic) > _MAX_TOPIC or not _TOPIC.fullmatch(topic) or topic in (".", ".."):
+        raise ConfigurationError(
+            f"{name}: {topic[:300]!r} is not a topic's name; Kafka takes letters, digits, "
+            f"'.', '_' and '-', at most {_MAX_TOPIC} of them"
+        )
+
+
+def _acks(value: object) -> str | int:
+    if str(value) not in _ACKS:
+        raise ConfigurationError(f"acks must be all, -1, 1 or 0, not {value!r}")
+    return _ACKS[str(value)]
+
+
+def _installed(codec: str | None) -> str | None:
+    # Looked for, not imported: that takes 0.2 s, and belongs into the sink's thread.
+    if find_spec("aiokafka") is None:
+        raise MissingExtraError("aiokafka", "kafka")
+    if codec in _CRAMJAM and find_spec("cramjam") is None:
+        missing = MissingExtraError("cramjam", "kafka")
+        raise ConfigurationError(f"compression_type={codec}: {missing}, or use gzip") from missing
+    return None if codec == "none" else codec
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what is wrong in our words, and with none of the values that may be secret."""
+    try:
+        yield
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        context, value = problem.get("ctx", {}), problem["input"]
+        if isinstance(ours := context.get("error"), ConfigurationError):
+            raise ours from None
+        name, kind = problem["loc"][0], problem["type"]
+        if kind == "literal_error":
+            known = context["expected"].replace("'", "").replace(" or ", ", ")
+            words = f"{name} must be one of {known}, not {value!r}"
+        elif kind.startswith(("int_", "greater_")):
+            least = f", at least {context['ge']}" if "ge" in context else ""
+            words = f"{name} must be a whole number{least}, not {value!r}"
+        elif kind.startswith("bool_"):
+            words = f"{name} must be true or false, not {value!r}"
+        elif kind == "extra_forbidden":
+            words = f"no such option {name!r}; options are: {', '.join(KafkaConfig.model_fields)}"
+        else:
+            words = f"{name}: {problem['msg']}"
+        raise ConfigurationError(words) from None
+
+
+class KafkaConfig(BaseModel):
     """
-    What the Kafka sink is configured with; checked when built.
+    What the Kafka sink is configured with; frozen, checked when built.
 
     Raises:
         ConfigurationError: An option is wrong; the message names it and what would be right.
         MissingExtraError: aiokafka, or the library of a codec, is not installed.
     """
 
-    brokers: Sequence[str] | str
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+    brokers: Annotated[Sequence[str] | str, PlainValidator(_brokers)]
     """``host:port`` of some brokers (port 9092 if left out); they name the others."""
     topic: str = DEFAULT_TOPIC
     """Where prompt calls go (everything, if ``wire="native"``)."""
-    wire: str = "sentinel"
+    wire: Literal["sentinel", "native"] = "sentinel"
     """``sentinel``: prompt calls as LLM Sentinel's TelemetryEvent; ``native``: llmobs' own JSON."""
     annotate: bool = True
     """Say in a TelemetryEvent's metadata what it has no field for (run, status, provider, …)."""
@@ -89,74 +134,98 @@ class KafkaConfig:
     """Where ``wire="sentinel"`` sends all other events, as native JSON; default ``<topic>.events``."""
     client_id: str = "llmobs"
     """What the brokers' logs and quotas call this client."""
-    acks: str | int = "all"
+    acks: Annotated[str | int, PlainValidator(_acks)] = "all"
     """Who must have an event before it counts as delivered: ``all`` (or -1), 1 the leader, 0 nobody."""
     enable_idempotence: bool | None = None
     """Let brokers recognise a batch sent again; None: wherever ``acks`` and ``retries`` allow it."""
-    compression_type: str | None = "zstd"
+    compression_type: Annotated[
+        Literal["none", "gzip", "snappy", "lz4", "zstd"] | None, AfterValidator(_installed)
+    ] = Field("zstd", validate_default=True)
     """``none``, ``gzip``, ``snappy``, ``lz4`` or ``zstd``."""
-    retries: int = 3
+    retries: _NotNegative = 3
     """0 turns idempotence off. Delivery is retried by the client in any case, for as long as it runs."""
-    retry_backoff_ms: int = 100
+    retry_backoff_ms: _Positive = 100
     """Pause before a broker is asked again."""
-    request_timeout_ms: int = 10_000
+    request_timeout_ms: _Positive = 10_000
     """How long one request may take before its connection is given up and another broker asked."""
-    linger_ms: int = 0
+    linger_ms: _NotNegative = 0
     """How long a batch that is not full waits; the client's ``flush_interval_seconds`` has gathered already."""
-    batch_size: int = 262_144
+    batch_size: _Positive = 262_144
     """Bytes of one Kafka batch before compression, at most; a single larger event makes its own."""
-    max_request_size: int = 1_048_576
+    max_request_size: _Positive = 1_048_576
     """Bytes of one event before compression, at most; a larger one is given up as ``too_large``."""
-    max_in_flight_requests: int = 5
+    max_in_flight_requests: _Positive = 5
     """Taken for LLM Sentinel's sake: aiokafka keeps one request per broker in flight, within any limit."""
-    buffer_memory: int = 33_554_432
+    buffer_memory: _Positive = 33_554_432
     """Taken for LLM Sentinel's sake: the queue is the client's, bounded by ``max_queue_bytes``."""
-    metadata_max_age_ms: int = 300_000
+    metadata_max_age_ms: _Positive = 300_000
     """How often to look for new brokers and partitions without a reason."""
-    security_protocol: str = "PLAINTEXT"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """``PLAINTEXT``, ``SSL``, ``SASL_PLAINTEXT`` or ``SASL_SSL``."""
-    sasl_mechanism: str | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     """``PLAIN`` (default with SASL), ``SCRAM-SHA-256`` or ``SCRAM-SHA-512``."""
     sasl_username: str | None = None
-    sasl_password: str | None = field(default=None, repr=False)
+    sasl_password: str | None = Field(default=None, repr=False)
     ssl_ca_location: str | None = None
     """PEM file of the authorities to trust; the system's if left out."""
     ssl_cert_location: str | None = None
     """PEM file of the client's certificate, if the brokers ask for one."""
     ssl_key_location: str | None = None
     """PEM file of its key, unless the certificate's file holds it."""
-    ssl_key_password: str | None = field(default=None, repr=False)
-    ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
+    ssl_key_password: str | None = Field(default=None, repr=False)
+    ssl_context: ssl.SSLContext | None = Field(default=None, repr=False)
     """A context of your own instead of the four files above; keyword only."""
-    producer: Mapping[str, Any] | None = field(default=None, repr=False)
+    producer: Mapping[str, Any] | None = Field(default=None, repr=False)
     """Further keywords of aiokafka's producer; they win over the options above; keyword only."""
 
-    def __post_init__(self) -> None:
-        self._set("brokers", _brokers(self.brokers))
+    if not TYPE_CHECKING:  # checkers know the fields
+
+        def __init__(self, **options: Any) -> None:
+            with _explained():
+                super().__init__(**options)
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """
+        Read ``kafka://user:password@b1:9092,b2:9092/topic?option=value``.
+
+        Raises:
+            ConfigurationError: It says nothing to be understood; names the part.
+        """
+        from llmobs.sinks import check_credentials, parse_options
+
+        check_credentials(url)
+        parts = urlsplit(url)
+        credentials, _, brokers = parts.netloc.rpartition("@")
+        said: dict[str, Any] = {"brokers": brokers}
+        if credentials:
+            user, _, password = credentials.partition(":")
+            said |= {"sasl_username": unquote(user), "sasl_password": unquote(password)}
+        if topic := unquote(parts.path.removeprefix("/")):
+            said["topic"] = topic
+        kinds = {name: field.annotation for name, field in cls.model_fields.items()}
+        options: dict[str, type] = {
+            name: int if kind is int else bool if kind in (bool, bool | None) else str
+            for name, kind in kinds.items()
+            if name not in ("brokers", "topic", "ssl_context", "producer")
+        }
+        return cls(**said | parse_options(url, options))
+
+    @model_validator(mode="after")
+    def _resolve(self) -> Self:
         _check_topic("topic", self.topic)
-        _one_of("wire", self.wire, _WIRES)
         if self.wire == "sentinel":
             self._set("events_topic", self.events_topic or f"{self.topic}.events")
             _check_topic("events_topic", cast(str, self.events_topic))
         elif self.events_topic is not None:
             raise ConfigurationError("events_topic needs wire=sentinel; native has one topic")
-        self._set("compression_type", _codec(self.compression_type))
-        if str(self.acks) not in _ACKS:
-            raise ConfigurationError(f"acks must be all, -1, 1 or 0, not {self.acks!r}")
-        self._set("acks", _ACKS[str(self.acks)])
-        for name, least in _NUMBERS.items():
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise ConfigurationError(
-                    f"{name} must be a whole number, at least {least}, not {value!r}"
-                )
         self._resolve_idempotence()
         self._check_security()
-        _check_installed(self.compression_type)
         self._set("ssl_context", self._make_ssl_context())
+        return self
 
     def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)  # the dataclass's own way around `frozen`
+        object.__setattr__(self, name, value)  # the one way around `frozen`
 
     def _resolve_idempotence(self) -> None:
         possible = self.acks == "all" and self.retries > 0
@@ -170,10 +239,8 @@ class KafkaConfig:
         self._set("enable_idempotence", possible and self.enable_idempotence is not False)
 
     def _check_security(self) -> None:
-        _one_of("security_protocol", self.security_protocol, _PROTOCOLS)
         if self.security_protocol.startswith("SASL"):
             self._set("sasl_mechanism", self.sasl_mechanism or "PLAIN")
-            _one_of("sasl_mechanism", cast(str, self.sasl_mechanism), _MECHANISMS)
             for name in ("sasl_username", "sasl_password"):
                 if not getattr(self, name):
                     raise ConfigurationError(
@@ -186,11 +253,10 @@ class KafkaConfig:
 
     def _only_with(self, protocols: str, prefix: str) -> None:
         # Credentials that would silently go unused are a mistake somewhere else.
-        for option in fields(self):
-            if option.name.startswith(prefix) and getattr(self, option.name) is not None:
+        for name in type(self).model_fields:
+            if name.startswith(prefix) and getattr(self, name) is not None:
                 raise ConfigurationError(
-                    f"{option.name} needs security_protocol={protocols}, "
-                    f"which is {self.security_protocol}"
+                    f"{name} needs security_protocol={protocols}, which is {self.security_protocol}"
                 )
 
     def _make_ssl_context(self) -> ssl.SSLContext | None:
@@ -244,96 +310,6 @@ class KafkaConfig:
                 "sasl_plain_password": self.sasl_password,
             }
         return options | dict(self.producer or {})
-
-
-_NUMBERS = {
-    "retries": 0,
-    "retry_backoff_ms": 1,
-    "request_timeout_ms": 1,
-    "linger_ms": 0,
-    "batch_size": 1,
-    "max_request_size": 1,
-    "max_in_flight_requests": 1,
-    "buffer_memory": 1,
-    "metadata_max_age_ms": 1,
-}
-"""The whole numbers among the options, and the least each may be."""
-
-_OBJECTS = ("ssl_context", "producer")
-_URL_OPTIONS: dict[str, type] = {
-    **{name: str for name in KafkaOptions.__annotations__ if name not in _OBJECTS},
-    **dict.fromkeys(_NUMBERS, int),
-    "enable_idempotence": bool,
-    "annotate": bool,
-}
-
-
-def options_of_url(url: str) -> dict[str, Any]:
-    """
-    Return what ``kafka://user:password@b1:9092,b2:9092/topic?option=value`` says, as keywords.
-
-    Raises:
-        ConfigurationError: It says nothing to be understood; names the part.
-    """
-    from llmobs.sinks import check_credentials, parse_options
-
-    check_credentials(url)
-    options = parse_options(url, _URL_OPTIONS)
-    parts = urlsplit(url)
-    credentials, _, brokers = parts.netloc.rpartition("@")
-    if credentials:
-        user, _, password = credentials.partition(":")
-        options = {
-            "sasl_username": unquote(user),
-            "sasl_password": unquote(password),
-            **options,
-        }
-    topic = unquote(parts.path.removeprefix("/"))
-    if topic:
-        options["topic"] = topic
-    return {"brokers": brokers, **options}
-
-
-def _brokers(value: Sequence[str] | str) -> tuple[str, ...]:
-    parts = value.split(",") if isinstance(value, str) else list(value)
-    found = tuple(part.strip() for part in parts if str(part).strip())
-    if not found:
-        raise ConfigurationError(
-            "brokers are missing, for instance kafka://b1:9092,b2:9092/llm-telemetry"
-        )
-    for broker in found:
-        match = _BROKER.fullmatch(broker)
-        if match is None or not 0 < int(match["port"] or 9092) < 65536:
-            raise ConfigurationError(f"brokers: {broker!r} is not host:port")
-    return found
-
-
-def _check_topic(name: str, topic: str) -> None:
-    if len(topic) > _MAX_TOPIC or not _TOPIC.fullmatch(topic) or topic in (".", ".."):
-        raise ConfigurationError(
-            f"{name}: {topic[:300]!r} is not a topic's name; Kafka takes letters, digits, "
-            f"'.', '_' and '-', at most {_MAX_TOPIC} of them"
-        )
-
-
-def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise ConfigurationError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-
-
-def _codec(value: str | None) -> str | None:
-    name = "none" if value is None else value
-    _one_of("compression_type", name, _CODECS)
-    return None if name == "none" else name
-
-
-def _check_installed(codec: str | None) -> None:
-    # Looked for, not imported: that takes 0.2 s, and belongs into the sink's thread.
-    if find_spec("aiokafka") is None:
-        raise MissingExtraError("aiokafka", "kafka")
-    if codec in _CRAMJAM and find_spec("cramjam") is None:
-        missing = MissingExtraError("cramjam", "kafka")
-        raise ConfigurationError(f"compression_type={codec}: {missing}, or use gzip") from missing
 
 
 def _unreadable(option: str, path: str | None, error: Exception) -> ConfigurationError:

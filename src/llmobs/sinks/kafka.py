@@ -8,9 +8,9 @@ or trio, and compression never holds up its requests.
 """
 
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import anyio
 
@@ -18,13 +18,13 @@ from llmobs.errors import SinkRejectedError, SinkUnavailableError
 from llmobs.pipeline.loop_thread import LoopThread
 from llmobs.pipeline.sink import Batch
 from llmobs.runtime.forks import ForkLock
-from llmobs.sinks._kafkaconfig import DEFAULT_TOPIC, KafkaConfig, KafkaOptions, options_of_url
+from llmobs.sinks._kafkaconfig import KafkaConfig
 from llmobs.sinks._kafkaledger import Ledger, Overheard, listen
 
 if TYPE_CHECKING:
     from llmobs.sinks._kafkawriter import KafkaWriter
 
-__all__ = ["KafkaConfig", "KafkaOptions", "KafkaSink"]
+__all__ = ["KafkaConfig", "KafkaSink"]
 
 T = TypeVar("T")
 
@@ -66,29 +66,16 @@ class KafkaSink:
     *events_topic* drops its events, counted as ``rejected``, so that prompt calls go on.
 
     Args:
-        brokers: ``host:port`` of some brokers, a list or separated by commas.
-        topic: Where prompt calls go.
+        config: Where and how.
         timeout: Seconds one attempt may take; just under the client's, to say more about it.
-        options: Fields of `KafkaConfig`.
-
-    Raises:
-        ConfigurationError: An option is wrong; names it.
-        MissingExtraError: aiokafka or a codec's library is not installed.
     """
 
     max_batch_events: int | None = None
     max_batch_bytes: int | None = None
 
-    def __init__(
-        self,
-        brokers: Sequence[str] | str,
-        topic: str = DEFAULT_TOPIC,
-        *,
-        timeout: float = 30.0,
-        **options: Unpack[KafkaOptions],
-    ) -> None:
-        self.config = KafkaConfig(brokers=brokers, topic=topic, **options)
-        self.name = f"kafka:{topic}"
+    def __init__(self, config: KafkaConfig, *, timeout: float = 30.0) -> None:
+        self.config = config
+        self.name = f"kafka:{config.topic}"
         self._deadline = timeout * 0.95
         self._reset()
 
@@ -109,7 +96,7 @@ class KafkaSink:
         Raises:
             ConfigurationError: An option is unknown or wrong; names it.
         """
-        return cls(timeout=settings.timeout, **options_of_url(url))
+        return cls(KafkaConfig.from_url(url), timeout=settings.timeout)
 
     async def open(self) -> None:
         """
