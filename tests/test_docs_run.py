@@ -179,15 +179,15 @@ def use_test(names: dict[str, Any], events: CapturedEvents) -> None:
     names["test_the_question_is_recorded"](events)
 
 
-def use_retention(names: dict[str, Any], events: CapturedEvents) -> None:
-    assert names["forget"](Path("llmobs.db"), "user-456") == 1
+def use_erasure(names: dict[str, Any], events: CapturedEvents) -> None:
+    assert names["forget"]("llmobs.db", "user-456") == 1
     with sqlite3.connect("llmobs.db") as connection:
         left = [
             connection.execute(f"SELECT DISTINCT run_id FROM {table}").fetchall()
             for table in ("runs", "events")
         ]
     connection.close()
-    assert left == [[("other",)], [("other",)]]
+    assert left == [[("old",), ("other",)]] * 2
 
 
 USES: dict[str, Callable[[dict[str, Any], CapturedEvents], None]] = {
@@ -198,5 +198,5 @@ USES: dict[str, Callable[[dict[str, Any], CapturedEvents], None]] = {
     "opentelemetry.md": use_claude,
     "langchain.md": use_langchain,
     "test-your-app.md": use_test,
-    "retention.md": use_retention,
+    "erase-a-person.md": use_erasure,
 }

@@ -18,7 +18,10 @@ from llmobs.errors import LLMObsError, StoreNotFoundError
 
 __all__ = ["COMMANDS", "llmobs", "run"]
 
-COMMANDS: Final = ("runs", "show", "tail", "cost", "export", "import", "check", "spool", "store")
+COMMANDS: Final = (
+    "runs", "show", "tail", "cost", "export", "import", "check", "spool", "store", "redact", "scan",
+    "forget",
+)  # fmt: skip
 """A command is a function in a file of its own: its name, its parameters, its docstring's help."""
 
 

@@ -22,6 +22,8 @@ __all__ = [
     "named_run",
     "open_store",
     "run_filter",
+    "spool_of",
+    "spool_option",
     "store_option",
     "store_path",
 ]
@@ -33,6 +35,10 @@ store_option: Final = click.option(
     metavar="PATH",
     help="The SQLite or JSON lines file, or its URL. Default: the one LLMOBS_SINK names, else llmobs.db.",
 )
+spool_option: Final = click.option(
+    "--spool", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="PATH",
+    help="The directory of what waits on disk. Default: LLMOBS_SPOOL_DIR.",
+)  # fmt: skip
 json_option: Final = click.option("--json", is_flag=True, help="Write JSON, for programs.")
 
 
@@ -112,6 +118,13 @@ def store_path(given: str | None) -> Path:
             if url.lower().startswith(f"{kind}:"):
                 return Path(path_of(url, example=f"{kind}:///llmobs.db")).expanduser()
     return Path(given or _DEFAULT).expanduser()
+
+
+def spool_of(given: Path | None) -> Path | None:
+    """Return the spool's directory: the one given, else that of LLMOBS_SPOOL_DIR; None if there is none."""
+    named = given or os.environ.get("LLMOBS_SPOOL_DIR")
+    path = Path(named).expanduser() if named else None
+    return path if path is not None and path.is_dir() else None
 
 
 def open_store(given: str | None) -> ReadsStore:

@@ -32,6 +32,8 @@ class ExitCode(IntEnum):
     """There is no store yet."""
     NO_SUCH_RUN = 4
     """No run has this id, or several have."""
+    FOUND = 5
+    """`llmobs scan` found something, and it is still there."""
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 

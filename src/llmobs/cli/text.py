@@ -13,6 +13,7 @@ __all__ = [
     "moment",
     "money",
     "one_line",
+    "several",
     "short_id",
     "sum_of",
     "visible",
@@ -84,6 +85,11 @@ def count(number: int | None) -> str:
     if abs(number) < 999_950:
         return f"{number / 1000:.1f}k"
     return f"{number / 1_000_000:.2f}M"
+
+
+def several(number: int, noun: str) -> str:
+    """Return ``1 run`` or ``1,204 runs``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def sum_of(number: int, unknown: int) -> str:

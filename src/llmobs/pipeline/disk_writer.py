@@ -242,6 +242,8 @@ class DiskWriter:
         counts = Counter[str]()
         for count, reason in outcomes:
             counts[DELIVERED if reason is None else str(reason)] += count
+        if batch.erased:
+            counts[str(DropReason.ERASED)] += batch.erased
         if (damaged := batch.count - counts.total()) > 0:
             counts[str(DropReason.INTERNAL)] += damaged
             self._say("read all of", f"{damaged} events of {batch.path.name} are damaged")

@@ -25,10 +25,13 @@ except ImportError:  # pragma: no cover - Windows
 else:
     fcntl = _fcntl
 
-__all__ = ["HAS_LOCKS", "LockedBatch", "NewerBatchError", "lock", "unlock"]
+__all__ = ["ERASED", "HAS_LOCKS", "LockedBatch", "NewerBatchError", "lock", "unlock"]
 
 HAS_LOCKS: Final = fcntl is not None
 """Whether this platform has the locks."""
+
+ERASED: Final = b"#erased"
+"""A line in the place of an event that was erased while it waited."""
 
 _locked: set[int] = set()
 
@@ -74,6 +77,8 @@ class LockedBatch:
         self.path = path
         self.count = events
         """Events it was written with."""
+        self.erased = 0
+        """Of these, how many were erased since; known once it is read."""
         self._events: list[Event] | None = None
         self._file = file
         self._pid = os.getpid()
@@ -116,6 +121,9 @@ class LockedBatch:
     def _decoded(self) -> Iterator[Event]:
         with open(self._file, "rb", closefd=False) as file:
             for line in file:
+                if line.startswith(ERASED):
+                    self.erased += 1
+                    continue
                 try:
                     event = decode(line)
                 except msgspec.ValidationError as error:

@@ -44,6 +44,7 @@ __all__ = [
     "Spool",
     "SpoolFile",
     "batches_in",
+    "is_batch",
 ]
 
 DELIVERED: Final = "delivered"
@@ -93,6 +94,11 @@ def batches_in(directory: Path) -> list[SpoolFile]:
                         SpoolFile(Path(entry.path), _count(match[2]), stat.st_size, stat.st_mtime)
                     )
     return sorted(found, key=lambda file: file.path.name)
+
+
+def is_batch(name: str) -> bool:
+    """Whether a file of this name holds events: a batch, or the beginning of one."""
+    return (_NAME.fullmatch(name) or _HIDDEN.fullmatch(name)) is not None
 
 
 def _count(digits: str) -> int:

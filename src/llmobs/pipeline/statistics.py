@@ -33,6 +33,8 @@ class DropReason(StrEnum):
     """Recorded after the client was closed."""
     SPOOL_FULL = "spool_full"
     """Evicted from the full spool, or not written to it."""
+    ERASED = "erased"
+    """Erased with its run or its person while it waited on disk; see ``llmobs forget``."""
     SPOOLED = "spooled"
     """Not a loss: what ``send()`` says when its event went to the spool. Never counted."""
     STAGE = "stage"

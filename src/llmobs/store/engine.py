@@ -4,7 +4,7 @@ What a store must be able to do, whatever keeps it, and the one place that opens
 `llmobs.store.reader` and `llmobs.store.writer` do it with SQLite; another engine is another scheme here.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,8 @@ from llmobs.store.records import (
     RunDetail,
     RunFilter,
     RunSummary,
+    Selected,
+    Selector,
     StoredEvent,
     StoreInfo,
 )
@@ -124,6 +126,10 @@ class ReadsStore(Protocol):
         """Return one run with its events."""
         ...
 
+    def select(self, whom: Selector) -> Selected:
+        """Return the runs of a person or a session."""
+        ...
+
     def tail(self, after: int, *, limit: int = ...) -> list[StoredEvent]:
         """Return what was stored after an event."""
         ...
@@ -172,6 +178,22 @@ class WritesStore(Protocol):
 
     def erase(self, run_ids: Iterable[str]) -> int:
         """Remove runs as if they had never been; return how many there were."""
+        ...
+
+    def rewrite(self, run_id: str, change: Callable[[Event], Event | None]) -> tuple[int, int]:
+        """Change or remove events of a run; return how many were changed, and removed."""
+        ...
+
+    def redact_sums(self, redact: Callable[[str], str]) -> int:
+        """Change the words of the hourly sums; return how many sums were concerned."""
+        ...
+
+    def keyed_hash(self, text: str) -> str:
+        """Return a hash of *text* that only this store can make."""
+        ...
+
+    def leave_no_trace(self) -> bool:
+        """See that nothing of what was removed is left in any file; return whether it is so."""
         ...
 
     def prune(self, keep: Keep, *, wait: bool = ...) -> bool:

@@ -1,7 +1,7 @@
 """Insert events: rows, bodies and pieces, and what they add to runs and hourly sums."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
@@ -32,6 +32,7 @@ __all__ = [
     "keep_pieces",
     "prepared",
     "probe",
+    "rename_sums",
 ]
 
 _PLACES: Final = f"({', '.join('?' * WIDTH)}, '')"
@@ -396,21 +397,50 @@ class Booking:
     def save(self, connection: sqlite3.Connection) -> None:
         """Change the stored sums; those that become empty go."""
         for key in self._added.keys() | self._taken_off.keys():
-            found = connection.execute(
-                f"SELECT {_STORED} FROM rollups WHERE {_SAME}",  # noqa: S608
-                key,
-            ).fetchone()
-            sums = Sums() if found is None else Sums.stored(found[:-2], *found[-2:])
-            sums.add(self._added.get(key, ()))
-            sums.add(self._taken_off.get(key, ()), -1)
-            if sums["calls"] <= 0:
-                connection.execute(f"DELETE FROM rollups WHERE {_SAME}", key)  # noqa: S608
-                continue
-            values = (*key, *sums.counts, sums.latencies.to_bytes(), sums.first_tokens.to_bytes())
-            connection.execute(
-                f"INSERT OR REPLACE INTO rollups ({_KEY}, {_STORED}) VALUES ({', '.join('?' * len(values))})",  # noqa: S608
-                [float(v) if type(v) is int and v > _MAX else v for v in values],
-            )
+            change = Sums()
+            change.add(self._added.get(key, ()))
+            change.add(self._taken_off.get(key, ()), -1)
+            _merge(connection, key, change)
+
+
+def rename_sums(connection: sqlite3.Connection, words: Mapping[str, str]) -> int:
+    """Replace *words* in the keys of the stored sums, adding up what is one then; return how many."""
+    parts = Key._fields[1:]
+    marks = ", ".join("?" * len(words))
+    rows = connection.execute(
+        f"SELECT {_KEY}, {_STORED} FROM rollups WHERE "  # noqa: S608
+        + " OR ".join(f"{name} IN ({marks})" for name in parts),
+        list(words) * len(parts),
+    ).fetchall()
+    for hour, *rest in rows:
+        old = (hour, *rest[: len(parts)])
+        new = (hour, *(words.get(word, word) for word in rest[: len(parts)]))
+        connection.execute(f"DELETE FROM rollups WHERE {_SAME}", old)  # noqa: S608
+        _merge(connection, new, Sums.stored(rest[len(parts) : -2], rest[-2], rest[-1]))
+    for old_route, new_route in words.items():
+        connection.execute(
+            "UPDATE runs SET booked_as = ? WHERE booked_as = ?", (new_route, old_route)
+        )
+    return len(rows)
+
+
+def _merge(connection: sqlite3.Connection, key: tuple[Any, ...], more: Sums) -> None:
+    found = connection.execute(
+        f"SELECT {_STORED} FROM rollups WHERE {_SAME}",  # noqa: S608
+        key,
+    ).fetchone()
+    sums = more
+    if found is not None:
+        sums = Sums.stored(found[:-2], *found[-2:])
+        sums.merge(more)
+    if sums["calls"] <= 0:
+        connection.execute(f"DELETE FROM rollups WHERE {_SAME}", key)  # noqa: S608
+        return
+    values = (*key, *sums.counts, sums.latencies.to_bytes(), sums.first_tokens.to_bytes())
+    connection.execute(
+        f"INSERT OR REPLACE INTO rollups ({_KEY}, {_STORED}) VALUES ({', '.join('?' * len(values))})",  # noqa: S608
+        [float(v) if type(v) is int and v > _MAX else v for v in values],
+    )
 
 
 def _key(row: Row, route: str) -> tuple[Any, ...]:

@@ -34,6 +34,8 @@ from llmobs.store.records import (
     RunFilter,
     RunNotFoundError,
     RunSummary,
+    Selected,
+    Selector,
     StoredEvent,
     StoreInfo,
 )
@@ -183,6 +185,35 @@ class Reader:
             children=self.runs(MAX_CHILDREN, where=RunFilter(parent_run_id=run_id)),
             evaluations=self.evaluations(RunFilter(run_id=run_id)),
         )
+
+    def select(self, whom: Selector) -> Selected:
+        """Return the runs of a person, of a session, or the one that is named."""
+        column = f"{whom.kind}_id"
+        shared: list[str] = []
+        whole: list[str] = []
+        rows = self._all(
+            f"SELECT c.run_id, EXISTS (SELECT 1 FROM events o WHERE o.run_id = c.run_id AND o.{column} <> ?1)"  # noqa: S608
+            f" FROM (SELECT run_id FROM runs WHERE {column} = ?1"
+            f" UNION SELECT run_id FROM events WHERE {column} = ?1) c",
+            [whom.value],
+        )
+        for run_id, is_shared in rows:
+            (shared if is_shared else whole).append(as_text(run_id))
+        if whom.kind == "user":
+            whole += self._children(whole)
+        return Selected(tuple(whole), tuple(shared))
+
+    def _children(self, of: Sequence[str]) -> list[str]:
+        """Return the runs that *of* started, and these in turn, as far as no user is known of them."""
+        found: list[str] = []
+        known, waiting = set(of), list(of)
+        while waiting:
+            query = "SELECT run_id FROM runs WHERE parent_run_id = ? AND user_id IS NULL"
+            new = {as_text(run_id) for (run_id,) in self._all(query, [waiting.pop()])} - known
+            known |= new
+            found += new
+            waiting += new
+        return found
 
     # Events.
 

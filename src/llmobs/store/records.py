@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from llmobs.codec import AnyEvent, decode
 from llmobs.errors import LLMObsError
-from llmobs.events import is_failure
+from llmobs.events import Event, is_failure
 from llmobs.store.rollups import Sums
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "RunFilter",
     "RunNotFoundError",
     "RunSummary",
+    "Selected",
+    "Selector",
     "StoreInfo",
     "StoredEvent",
 ]
@@ -84,6 +86,31 @@ class RunFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Only runs that ended before this time; naive times are local."""
     until: datetime | None = None
     """Only runs that began before this time; naive times are local."""
+
+
+class Selector(Struct, frozen=True):
+    """Whom or what to erase."""
+
+    kind: Literal["user", "session", "run"]
+    value: str
+    """Their id, exactly as it is stored."""
+
+    def fits(self, event: Event) -> bool:
+        """Whether *event* is theirs by what it says itself."""
+        return bool(getattr(event, f"{self.kind}_id") == self.value)
+
+    def fits_another(self, event: Event) -> bool:
+        """Whether *event* says that it is somebody else's."""
+        return getattr(event, f"{self.kind}_id") not in (None, self.value)
+
+
+class Selected(Struct, frozen=True):
+    """The runs that a `Selector` means."""
+
+    whole: tuple[str, ...]
+    """Runs that are all theirs, and runs that these started for nobody else."""
+    shared: tuple[str, ...]
+    """Runs in which others have a part."""
 
 
 class Keep(Struct, frozen=True, kw_only=True):

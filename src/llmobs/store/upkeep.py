@@ -7,20 +7,45 @@ their new columns, their body moves to its table, and their calls are booked by 
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from llmobs.codec import decode
+from llmobs.codec import decode, encode
+from llmobs.events import Event
 from llmobs.store.connect import PAGE_BYTES
 from llmobs.store.insert import MICROSECONDS_PER_HOUR as HOUR
-from llmobs.store.insert import Booking, Inserted, add_up, calls_of, keep_pieces, prepared
-from llmobs.store.pieces import put_together, take_apart
+from llmobs.store.insert import (
+    Booking,
+    Inserted,
+    add_up,
+    insert,
+    keep_pieces,
+    prepared,
+    rename_sums,
+)
+from llmobs.store.pieces import put_together, take_apart, unpack
+from llmobs.store.query import WITH_BODIES
 from llmobs.store.records import Keep, to_microseconds
+from llmobs.store.rollups import Key
 from llmobs.store.rows import COLUMNS, Row
 from llmobs.store.schema import narrow_indexes
+from llmobs.store.values import as_text
 
-__all__ = ["adopt", "compact", "erase", "give_back", "hours_of", "prune", "recount"]
+__all__ = [
+    "adopt",
+    "compact",
+    "erase",
+    "free_pages",
+    "give_back",
+    "hours_of",
+    "leave_no_trace",
+    "prune",
+    "recount",
+    "redact_sums",
+    "rewrite",
+]
 
 T = TypeVar("T")
 
@@ -104,21 +129,92 @@ def _slimmer(
     return text if same and keep_pieces(connection, run_id, pieces) else body
 
 
-def erase(connection: sqlite3.Connection, run_id: str) -> int:
-    """Remove a run as if it had never been; return how many there were of it, 0 or 1."""
+def erase(connection: sqlite3.Connection, run_id: str, limit: int = -1) -> tuple[bool, bool]:
+    """
+    Remove a run as if it had never been, or its first *limit* events; return whether there was one,
+    and whether there is more of it.
+    """
     found = connection.execute("SELECT booked_as FROM runs WHERE run_id = ?", (run_id,)).fetchone()
     booking = Booking()
-    for row in calls_of(connection, run_id):
-        booking.take_off(row, (found[0] if found else None) or "")
+    for row in _first_rows(connection, run_id, limit):
+        if row.event_type == "prompt_call" and row.booked:
+            booking.take_off(row, (found[0] if found else None) or "")
     booking.save(connection)
-    _remove(connection, run_id, -1)
-    return 0 if found is None else 1
+    removed, _ = _remove(connection, run_id, limit)
+    return found is not None or removed > 0, removed == limit
+
+
+def _first_rows(connection: sqlite3.Connection, run_id: str, limit: int) -> list[Row]:
+    query = (
+        f"SELECT {', '.join(COLUMNS)} FROM events WHERE run_id = ?"  # noqa: S608
+        " ORDER BY timestamp, id LIMIT ?"
+    )
+    return [Row(*values) for values in connection.execute(query, (run_id, limit))]
+
+
+def rewrite(
+    connection: sqlite3.Connection, run_id: str, change: Callable[[Event], Event | None]
+) -> tuple[int, int]:
+    """
+    Pass the events of a run through *change*; return how many are changed, and how many gone.
+
+    The run, the hourly sums and the messages stored once are then those of the events that it has.
+    What cannot be read stays out of it, and so does the run.
+    """
+    rows = connection.execute(
+        f"SELECT e.id, e.booked, coalesce(b.body, e.body) FROM {WITH_BODIES}"  # noqa: S608
+        " WHERE e.run_id = ? ORDER BY e.id",
+        (run_id,),
+    ).fetchall()
+    (salt,) = connection.execute("SELECT value FROM store WHERE name = 'salt'").fetchone()
+    kept: list[tuple[int, bool, Event]] = []
+    changed = removed = 0
+    for id, booked, body in rows:
+        try:
+            event: Event = decode(put_together(as_text(body), partial(_piece, connection)))
+        except (msgspec.MsgspecError, RecursionError):
+            return 0, 0
+        before = encode(event)
+        new = change(event)
+        if new is None:
+            removed += 1
+            continue
+        changed += encode(new) != before
+        kept.append((id, bool(booked), new))
+    if not changed and not removed:
+        return 0, 0
+    erase(connection, run_id)
+    inserted: list[Inserted] = []
+    for id, booked, event in kept:  # under its old number: who follows the store has seen it
+        some = prepared([event], id, MOMENTS[0] if booked else MOMENTS[1])
+        inserted += insert(connection, some, salt)
+    if inserted:
+        add_up(connection, inserted, first=inserted[0].row.id)
+    return changed, removed
+
+
+def _piece(connection: sqlite3.Connection, hash: int) -> bytes | None:
+    found = connection.execute("SELECT data FROM pieces WHERE hash = ?", (hash,)).fetchone()
+    return unpack(found[0]) if found else None
+
+
+def redact_sums(connection: sqlite3.Connection, redact: Callable[[str], str]) -> int:
+    """Pass the words of the hourly sums through *redact*; return how many sums have other words now."""
+    words = Key._fields[1:]
+    seen = {
+        text: redact(text)
+        for name in words
+        for (text,) in connection.execute(f"SELECT DISTINCT {name} FROM rollups")  # noqa: S608
+        if type(text) is str
+    }
+    renamed = {old: new for old, new in seen.items() if new != old}
+    return rename_sums(connection, renamed) if renamed else 0
 
 
 def _remove(connection: sqlite3.Connection, run_id: Any, limit: int) -> tuple[int, int | None]:
     """Remove up to *limit* events of a run, with the last of them the run; return how many, and their latest time."""
     rows = connection.execute(
-        "SELECT id, timestamp FROM events WHERE run_id = ? ORDER BY timestamp LIMIT ?",
+        "SELECT id, timestamp FROM events WHERE run_id = ? ORDER BY timestamp, id LIMIT ?",
         (run_id, limit),
     ).fetchall()
     ids = [(id,) for id, _ in rows]
@@ -179,9 +275,28 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return (pages - free) * size
 
 
-def give_back(connection: sqlite3.Connection) -> None:
-    """Give some free pages back to the file system, where the store was made so that it can."""
+def leave_no_trace(connection: sqlite3.Connection) -> bool:
+    """
+    Empty the write-ahead log, which holds pages as they were; return whether nobody was in the way.
+
+    In the file itself ``secure_delete`` has overwritten what was removed.
+    """
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return bool(busy == 0)
+
+
+def free_pages(connection: sqlite3.Connection) -> int:
+    """Return how many pages of the file are not in use."""
+    return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+
+
+def give_back(connection: sqlite3.Connection) -> int:
+    """
+    Give some free pages back to the file system, where the store was made so that it can; return how
+    many are left.
+    """
     connection.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
+    return free_pages(connection)
 
 
 def hours_of(connection: sqlite3.Connection) -> list[int]:

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, Self, TypeVar
@@ -26,7 +27,20 @@ from llmobs.store.insert import (
 )
 from llmobs.store.records import Keep
 from llmobs.store.schema import check_version
-from llmobs.store.upkeep import adopt, compact, erase, give_back, hours_of, prune, recount
+from llmobs.store.upkeep import (
+    EVENTS,
+    adopt,
+    compact,
+    erase,
+    free_pages,
+    give_back,
+    hours_of,
+    leave_no_trace,
+    prune,
+    recount,
+    redact_sums,
+    rewrite,
+)
 
 __all__ = ["Writer"]
 
@@ -132,7 +146,75 @@ class Writer:
         Raises:
             SinkUnavailableError: Not now: locked, read-only.
         """
-        return sum(self._transaction(partial(erase, run_id=run_id)) for run_id in run_ids)
+        return sum(self._erase(run_id) for run_id in run_ids)
+
+    def _erase(self, run_id: str) -> bool:
+        some = more = True
+        found = False
+        while more:
+            some, more = self._transaction(partial(erase, run_id=run_id, limit=EVENTS))
+            found = found or some
+        return found
+
+    def rewrite(self, run_id: str, change: Callable[[Event], Event | None]) -> tuple[int, int]:
+        """
+        Pass the events of a run through a function, and keep what it returns.
+
+        The run, the hourly sums and the messages stored once are then those of the events it has.
+
+        Args:
+            run_id: Which run.
+            change: Returns the event as it is to be, or None to remove it; it may change the one it
+                is given.
+
+        Returns:
+            How many were changed, and how many removed. None of a run of which something cannot be read.
+
+        Raises:
+            SinkUnavailableError: Not now: locked, read-only.
+        """
+        return self._transaction(partial(rewrite, run_id=run_id, change=change))
+
+    def redact_sums(self, redact: Callable[[str], str]) -> int:
+        """
+        Pass the words of the hourly sums (models, routes, releases) through a function.
+
+        Returns:
+            How many sums have other words now.
+
+        Raises:
+            SinkUnavailableError: Not now: locked, read-only.
+        """
+        return self._transaction(partial(redact_sums, redact=redact))
+
+    def keyed_hash(self, text: str) -> str:
+        """
+        Return a hash of *text* with a key that is in this store only: nobody else finds out the text.
+
+        Raises:
+            SinkUnavailableError: Not now: locked, read-only.
+        """
+        key = self._transaction(State.read).salt
+        return blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=16).hexdigest()
+
+    def leave_no_trace(self) -> bool:
+        """
+        Give free space back and empty the write-ahead log, so that no file holds what was removed.
+
+        Returns:
+            Whether it is so; somebody who reads for long may be in the way.
+
+        Raises:
+            SinkUnavailableError: Not now: locked, read-only.
+        """
+        with self._lock:
+            connection = self._connection or self._connect()
+            try:
+                while free_pages(connection) > give_back(connection):
+                    pass
+                return leave_no_trace(connection)
+            except sqlite3.Error as error:
+                raise self._explain(error) from error
 
     def prune(self, keep: Keep, *, wait: bool = True) -> bool:
         """

@@ -1,0 +1,65 @@
+"""``llmobs redact``."""
+
+import sys
+from bisect import bisect
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from llmobs.cli.findings import kind_option, table
+from llmobs.cli.output import notes, write_json
+from llmobs.cli.text import count
+from llmobs.redaction.redactor import redact_text
+from llmobs.redaction.scan import Span, find
+
+__all__ = ["redact"]
+
+LINES: Final = 5
+"""Numbers of lines that are told for a rule."""
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@kind_option
+@click.option("--json", is_flag=True, help="Write JSON, for programs: the text and what was found.")
+def redact(file: Path | None, kinds: tuple[str, ...], json: bool) -> None:
+    """
+    Show what redaction takes out of a text: FILE, or standard input.
+
+    The redacted text goes to standard output; what went, by kind and rule, to standard error. Nothing
+    says what it was.
+    """
+    data = sys.stdin.buffer.read() if file is None else file.read_bytes()
+    text = data.decode("utf-8", "surrogateescape")
+    chosen = kinds or None
+    spans = find(text, chosen)
+    clean = redact_text(text, chosen)
+    starts = [0, *(at + 1 for at, char in enumerate(text) if char == "\n")]
+    if json:
+        found = [
+            {"kind": s.kind, "rule": s.rule, "line": bisect(starts, s.start), "length": s.end - s.start}
+            for s in spans
+        ]  # fmt: skip
+        write_json({"found": found, "text": clean})
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(clean.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.flush()
+    _report(spans, starts)
+
+
+def _report(spans: list[Span], starts: list[int]) -> None:
+    out = notes()
+    if not spans:
+        out.print("nothing found", style="dim")
+        return
+    groups: dict[tuple[str, str], list[int]] = {}
+    for span in spans:
+        groups.setdefault((span.kind, span.rule), []).append(bisect(starts, span.start))
+    rows: list[tuple[Any, ...]] = []
+    for (kind, rule), lines in sorted(groups.items()):
+        told = list(dict.fromkeys(lines))
+        more = f" and {len(told) - LINES} more" if len(told) > LINES else ""
+        rows.append((kind, rule, count(len(lines)), ", ".join(map(str, told[:LINES])) + more))
+    out.print(table(("kind", "rule", "#found", "in lines"), rows))

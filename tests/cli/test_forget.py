@@ -1,0 +1,246 @@
+"""llmobs forget: afterwards no byte of a person is left, and all sums are as if they had never been."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llmobs import AssertionFailedEvent, ErrorInfo, Event
+from llmobs.codec import decode, encode
+from llmobs.pipeline.spool import Spool
+from llmobs.store.pieces import unpack
+from llmobs.store.reader import Reader
+from llmobs.store.writer import Writer
+from tests.cli.conftest import CLI, parsed
+from tests.store.recount import hourly_sums, recounted
+from tests.support.stores import at, call, run, write_store
+
+ANN = "ann-4711"
+SECRET = "the blue canary sings"
+LONG = f"{SECRET} " + "and nobody else knows what it is all about " * 12
+SHARED = "You are a helpful assistant of the shop. " * 12
+
+
+def messages(text: str) -> list[dict[str, str]]:
+    return [{"role": "system", "content": SHARED}, {"role": "user", "content": text}]
+
+
+def of_ann(run_id: str, seconds: float = 0) -> list[Event]:
+    return [
+        call(run_id, seconds, user_id=ANN, session_id="s-ann", prompt=messages(LONG), cost_usd=1.0),
+        call(run_id, seconds + 1, user_id=ANN, response=SECRET, latency_ms=12.0, model=f"m-{SECRET[:8]}",
+             status="error", error=ErrorInfo(SECRET)),
+        AssertionFailedEvent(
+            event_id=f"{run_id}-check", run_id=run_id, timestamp=at(seconds + 2), user_id=ANN,
+            assertion_name=SECRET, expected=SECRET, actual=1,
+        ),
+        run(run_id, seconds, user_id=ANN, tags=(SECRET,), client_run_id="canary-client"),
+    ]  # fmt: skip
+
+
+def of_bob(run_id: str, seconds: float = 0) -> list[Event]:
+    return [
+        call(run_id, seconds, user_id="bob", prompt=messages("Is it raining?"), cost_usd=2.0),
+        run(run_id, seconds, user_id="bob"),
+    ]
+
+
+EVENTS = [
+    *of_ann("ann-1"),
+    *of_bob("bob-1"),
+    *of_ann("ann-2", 7200),
+    # A job of the night for both, and a task that ann's request began.
+    call("night", 100, user_id=ANN, prompt=SECRET, cost_usd=4.0, tokens_input=5),
+    call("night", 101, user_id="bob", prompt="hi", cost_usd=8.0, tokens_input=7),
+    run("night", 100, name="nightly"),
+    call("task", 200, prompt=SECRET),
+    run("task", 200, name="mail", parent_run_id="ann-1"),
+]  # fmt: skip
+
+
+def files_with(folder: Path, *texts: str) -> list[str]:
+    """What of *texts* any file below holds, in its name too; compressed messages are looked into."""
+    found = []
+    for path in folder.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes() + path.name.encode()
+            found += [f"{path.name}: {text}" for text in texts if text.encode() in data]
+    for path in folder.rglob("*.db"):
+        connection = sqlite3.connect(path)
+        for (data,) in connection.execute("SELECT data FROM pieces"):
+            content = unpack(data) or b""
+            found += [f"a message: {text}" for text in texts if text.encode() in content]
+        connection.close()
+    return found
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    return write_store(tmp_path / "data" / "llmobs.db", EVENTS)
+
+
+@pytest.fixture
+def protocol(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "llmobs.db.erasures.jsonl"
+
+
+def spool_with(folder: Path, *batches: list[Event]) -> Spool:
+    spool = Spool(folder, "https:collector", 10_000_000)
+    for events in batches:
+        spool.write(events)
+    return spool
+
+
+def test_nothing_of_a_person_is_left_and_nothing_else_is_gone(
+    cli: CLI, store: Path, protocol: Path, tmp_path: Path
+) -> None:
+    other = write_store(
+        tmp_path / "never.db",
+        [event for event in EVENTS if event.user_id != ANN and event.run_id != "task"],
+    )
+    done = parsed(cli("forget", "--user", ANN, "--store", store, "--json"))
+    assert (done["runs"], done["shared_runs"], done["events"]) == (3, 1, 11)
+    assert done["traces_overwritten"] is True
+    # Open beside it: the log must be empty now, not only when the last one closes it.
+    assert (
+        files_with(store.parent, ANN, SECRET, SECRET[:8], "canary-client", "ann-1", "ann-2") == []
+    )
+    assert hourly_sums(store) == recounted(store) == hourly_sums(other)
+    with Reader(store) as after, Reader(other) as never:
+        assert after.runs(100) == never.runs(100)
+        assert [e.body for e in after.events()] == [e.body for e in never.events()]
+        assert SHARED.strip()[:20] in next(e.body for e in after.events())
+    line = json.loads(protocol.read_text())
+    assert line == done and line["by"] == "user" and len(line["selector"]) == 32
+    assert protocol.stat().st_mode & 0o777 == 0o600
+
+
+def test_while_somebody_else_has_it_open_and_writes(cli: CLI, store: Path) -> None:
+    writer = Writer(store)
+    writer.write(of_bob("bob-2"))
+    reader = Reader(store)
+    reader.runs()
+    cli("forget", "--user", ANN, "--store", store, "--yes")
+    assert files_with(store.parent, ANN, SECRET) == []
+    writer.write(of_bob("bob-3"))
+    assert {one.run_id for one in reader.runs()} == {"bob-1", "bob-2", "bob-3", "night"}
+    reader.close()
+    writer.close()
+
+
+def test_a_reader_in_the_way_is_said(
+    cli: CLI, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmobs.store.connect.BUSY_SECONDS", 0.05)
+    other = sqlite3.connect(store, isolation_level=None)
+    other.execute("BEGIN")
+    other.execute("SELECT count(*) FROM runs").fetchone()
+    result = cli("forget", "--user", ANN, "--store", store, code=1)
+    assert "run this again" in result.stdout
+    other.close()
+    cli("forget", "--run", "bob-1", "--store", store)
+    assert files_with(store.parent, ANN, SECRET) == []
+
+
+def test_a_dry_run_changes_nothing(cli: CLI, store: Path, protocol: Path) -> None:
+    before = store.read_bytes()
+    done = parsed(cli("forget", "--user", ANN, "--store", store, "--dry-run", "--json"))
+    assert (done["runs"], done["shared_runs"], done["events"]) == (3, 1, 11)
+    assert store.read_bytes() == before and not protocol.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "runs"), [("--session", "s-ann", 2), ("--run", "bob-1", 1)]
+)
+def test_sessions_and_runs(cli: CLI, store: Path, option: str, value: str, runs: int) -> None:
+    assert parsed(cli("forget", option, value, "--store", store, "--json"))["runs"] == runs
+    assert files_with(store.parent, value) == []
+    assert hourly_sums(store) == recounted(store)
+
+
+def test_what_waits_on_disk_goes_too(cli: CLI, store: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    spool = spool_with(
+        folder,
+        [*of_ann("ann-3"), *of_bob("bob-3")],
+        [call("ann-3", 9, prompt=SECRET)],  # says itself nothing of whose it is
+        of_bob("bob-4"),
+    )
+    result = cli("forget", "--user", ANN, "--store", store, "--spool", folder)
+    assert "5 events erased" in result.stdout
+    assert files_with(folder, ANN, SECRET, "ann-3") == []
+    left = [
+        decode(line).run_id
+        for file in spool.files()
+        for line in file.path.read_bytes().splitlines()
+        if line[:1] == b"{"
+    ]
+    assert left == ["bob-3"] * 2 + ["bob-4"] * 2
+
+
+def test_the_owner_of_a_batch_can_account_for_what_was_erased(
+    cli: CLI, store: Path, tmp_path: Path
+) -> None:
+    spool = spool_with(tmp_path / "spool", [*of_ann("ann-3"), *of_bob("bob-3")])
+    cli("forget", "--user", ANN, "--store", store, "--spool", tmp_path / "spool")
+    batch = spool.lock_oldest()
+    assert batch is not None
+    assert [event.run_id for event in batch.read()] == ["bob-3"] * 2
+    assert (batch.count, batch.erased) == (6, 4)
+    batch.release()
+
+
+def test_a_batch_that_is_being_sent_is_named(cli: CLI, store: Path, tmp_path: Path) -> None:
+    spool = spool_with(tmp_path / "spool", of_ann("ann-3"))
+    (batch,) = spool.files()
+    code = "import fcntl,os,sys; f=os.open(sys.argv[1],os.O_RDWR); fcntl.flock(f,2); print(1,flush=True); input()"
+    sender = subprocess.Popen(
+        [sys.executable, "-c", code, str(batch.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert sender.stdout is not None and sender.stdout.readline()
+    try:
+        done = parsed(
+            cli("forget", "--user", ANN, "--store", store, "--spool", tmp_path / "spool", "--json")
+        )
+        assert any("1 file of the spool in use" in words for words in done["still_to_come"])
+    finally:
+        sender.communicate(b"\n", timeout=30)
+    cli("forget", "--user", ANN, "--store", store, "--spool", tmp_path / "spool")
+    assert files_with(tmp_path / "spool", ANN, SECRET) == []
+
+
+def test_lines_crossed_out_by_a_dead_process_go(cli: CLI, store: Path, tmp_path: Path) -> None:
+    spool = spool_with(tmp_path / "spool", of_bob("bob-3"))
+    (batch,) = spool.files()
+    batch.path.write_bytes(b"#" + encode(of_ann("ann-3")[0])[1:] + b"\n" + batch.path.read_bytes())
+    cli("forget", "--user", ANN, "--store", store, "--spool", tmp_path / "spool")
+    assert files_with(tmp_path / "spool", ANN, SECRET) == []
+
+
+def test_what_is_out_of_reach_is_named_without_secrets(
+    cli: CLI, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "LLMOBS_SINK", f"sqlite:///{store} https://s3cr3t@collector.example/v1 kafka://b1/t"
+    )
+    said = cli("forget", "--user", ANN).stdout
+    assert "collector.example" in said and "kafka://b1/t" in said and "backups" in said
+    assert "s3cr3t" not in said and ANN not in said
+
+
+def test_an_id_that_redaction_takes_out_is_explained(cli: CLI, store: Path) -> None:
+    done = parsed(cli("forget", "--user", "ann@example.com", "--store", store, "--json"))
+    assert any("redaction takes out" in words for words in done["still_to_come"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["--user", "a", "--run", "b"], ["--user", ""]])
+def test_what_makes_no_sense_is_said(cli: CLI, store: Path, arguments: list[str]) -> None:
+    cli("forget", "--store", store, *arguments, code=2)
+
+
+def test_there_is_no_store(cli: CLI) -> None:
+    cli("forget", "--user", ANN, "--store", "nowhere.db", code=3)

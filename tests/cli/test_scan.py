@@ -1,0 +1,177 @@
+"""llmobs redact and llmobs scan: what redaction finds is told without saying it, and taken out in place."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from llmobs import ErrorInfo, Event, ToolCallEvent
+from llmobs.cli.app import llmobs
+from llmobs.codec import encode
+from llmobs.pipeline.spool import Spool
+from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
+from llmobs.store.reader import Reader
+from llmobs.store.records import Keep
+from llmobs.store.writer import Writer
+from tests.cli.conftest import CLI, parsed
+from tests.cli.test_forget import files_with
+from tests.store.recount import hourly_sums, recounted
+from tests.support.stores import at, call, run, write_store
+
+EMAIL, OTHER = KINDS["email"].example(1), KINDS["email"].example(2)
+CARD, KEY = KINDS["card"].example(1), KINDS["secret"].example(1)
+ALL = (EMAIL, OTHER, CARD, KEY)
+LONG = "is what the customer wrote to us about a parcel that did not arrive; " * 5
+
+
+def left_behind() -> list[Event]:
+    return [
+        call("r1", 0, prompt=[{"role": "user", "content": f"{EMAIL} {LONG}"}], user_id=EMAIL, cost_usd=1.0),
+        call("r1", 1, response=f"pay with {CARD}", status="error", error=ErrorInfo(f"no such key {KEY}")),
+        ToolCallEvent(
+            event_id="t", run_id="r1", timestamp=at(2), tool_name="mail", input={EMAIL: [CARD]}
+        ),
+        run("r1", 0, name=f"mail to {EMAIL}", tags=(f"for {EMAIL}",)),
+        call("r2", 5, prompt=[{"role": "user", "content": f"{OTHER} {LONG}"}], cost_usd=2.0),
+        call(f"job-{EMAIL}", 9, prompt="hi", cost_usd=4.0),
+        call("clean", 9, prompt="hi"),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    return write_store(tmp_path / "data" / "llmobs.db", left_behind())
+
+
+def found_in(result: object) -> dict[tuple[str, str], int]:
+    (place,) = parsed(result)["places"]  # type: ignore[arg-type]
+    return {(one["kind"], one["field"]): one["found"] for one in place["found"]}
+
+
+def test_what_is_left_is_counted_by_kind_and_field_and_not_said(cli: CLI, store: Path) -> None:
+    result = cli("scan", "--store", store, "--json", code=5)
+    assert not any(text in result.output for text in ALL)
+    found = found_in(result)
+    assert found["email", "prompt"] == 2 and found["email", "input"] == 1
+    assert found["card", "response"] == found["card", "input"] == 1
+    assert found["secret", "error.message"] == 1
+    assert found["email", "run_id"] == found["email", "user_id"] == found["email", "name"] == 1
+    assert found["email", "hourly sums: route"] == 1
+    only = found_in(cli("scan", "--store", store, "--kind", "card", "--json", code=5))
+    assert {kind for kind, _ in only} == {"card"}
+
+
+def test_fix_leaves_no_byte_and_sums_as_they_should_be(cli: CLI, store: Path) -> None:
+    before = store.read_bytes()
+    cli("scan", "--store", store, code=5)
+    assert store.read_bytes() == before
+    writer = Writer(store)  # an application that runs
+    said = cli("scan", "--store", store, "--fix").stdout
+    assert "redacted in place: 6" in said
+    assert files_with(store.parent, *ALL) == []
+    assert hourly_sums(store) == recounted(store)
+    with Reader(store) as reader:
+        assert reader.count_events() == 7 and reader.info().pieces == 1  # two texts became one
+        assert sum(group.cost_usd or 0 for group in reader.cost()) == 7.0
+        first, second = (e.decode() for e in reader.events() if "customer" in e.body)
+        assert first is not None and second is not None
+        assert (
+            first.prompt[0]["content"] == f"[REDACTED_EMAIL] {LONG}" == second.prompt[0]["content"]
+        )  # type: ignore[union-attr]
+        assert [e.id for e in reader.events()] == list(range(1, 8))
+    assert found_in(cli("scan", "--store", store, "--json")) == {}
+    writer.close()
+
+
+def test_sums_of_runs_that_are_gone_are_redacted_too(cli: CLI, store: Path) -> None:
+    writer = Writer(store)
+    while writer.prune(Keep(bytes=1)):
+        pass
+    writer.close()
+    assert set(found_in(cli("scan", "--store", store, "--json", code=5))) == {
+        ("email", "hourly sums: route")
+    }
+    with Reader(store) as reader:
+        before = reader.cost("day")
+    cli("scan", "--store", store, "--fix")
+    with Reader(store) as reader:
+        assert reader.cost("day") == before
+        assert "mail to [REDACTED_EMAIL]" in {group.key for group in reader.cost("route")}
+    assert files_with(store.parent, *ALL) == []
+
+
+def test_the_spool(cli: CLI, tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    Spool(folder, "https:collector", 10_000_000).write(left_behind())
+    found = found_in(cli("scan", "--spool", folder, "--json", code=5))
+    assert found["card", "response"] == 1
+    cli("scan", "--spool", folder, "--fix")
+    assert files_with(folder, *ALL) == []
+    assert found_in(cli("scan", "--spool", folder, "--json")) == {}
+
+
+@pytest.mark.parametrize("kind", ["events", "text"])
+def test_files(cli: CLI, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "some.txt"
+    lines = [encode(event) for event in left_behind()]
+    path.write_bytes(
+        b"\n".join(lines) + b"\n" if kind == "events" else b"\xff" + " ".join(ALL).encode()
+    )
+    path.chmod(0o640)
+    cli("scan", path, code=5)
+    cli("scan", path, "--fix")
+    assert files_with(tmp_path, *ALL) == [] and path.stat().st_mode & 0o777 == 0o640
+    assert len(path.read_bytes().splitlines()) == (7 if kind == "events" else 1)
+    cli("scan", path)
+
+
+def test_every_kind_that_is_on_goes(cli: CLI, tmp_path: Path) -> None:
+    canaries = {kind: KINDS[kind].example(7) for kind in sorted(DEFAULT_KINDS)}
+    events = [call("r", n, prompt=f"it is {text} here") for n, text in enumerate(canaries.values())]
+    path = write_store(tmp_path / "x.db", events)
+    assert {kind for kind, _ in found_in(cli("scan", "--store", path, "--json", code=5))} >= set(
+        canaries
+    )
+    cli("scan", "--store", path, "--fix")
+    connection = sqlite3.connect(path)  # no log of ours is left to be folded in
+    connection.close()
+    assert files_with(tmp_path, *canaries.values()) == []
+
+
+def test_nothing_found(cli: CLI, tmp_path: Path) -> None:
+    path = write_store(tmp_path / "x.db", [call("r")])
+    assert "nothing found" in cli("scan", "--store", path).stdout
+    cli("scan", "--store", tmp_path / "none.db", code=3)
+
+
+class TestRedact:
+    TEXT = f"to {EMAIL} and {OTHER}\n\nfrom {KEY}\r\n".encode() + b"\xff"
+
+    def run(self, *arguments: str, data: bytes = TEXT) -> tuple[bytes, str]:
+        result = CliRunner().invoke(llmobs, ["redact", *arguments], input=data)
+        assert result.exit_code == 0
+        return result.stdout_bytes, result.stderr
+
+    def test_the_text_goes_to_one_place_and_the_report_to_another(self, cli: CLI) -> None:
+        text, report = self.run()
+        assert text == b"to [REDACTED_EMAIL] and [REDACTED_EMAIL]\n\nfrom [REDACTED_KEY]\r\n\xff"
+        rows = [line.split() for line in report.splitlines()]
+        assert rows[0] == ["kind", "rule", "found", "in", "lines"]
+        assert [row[0] for row in rows[1:]] == ["email", "secret"]
+        assert rows[1][-2:] == ["2", "1"] and rows[2][-2:] == ["1", "3"]
+
+    def test_some_kinds_only(self) -> None:
+        text, _ = self.run("--kind", "secret")
+        assert EMAIL.encode() in text and KEY.encode() not in text
+
+    def test_for_programs(self) -> None:
+        out, _ = self.run("--json")
+        told = json.loads(out)
+        assert [one["kind"] for one in told["found"]] == ["email", "email", "secret"]
+        assert told["text"].startswith("to [REDACTED_EMAIL]")
+
+    def test_nothing_is_found(self) -> None:
+        assert self.run(data=b"plain") == (b"plain", "nothing found\n")
