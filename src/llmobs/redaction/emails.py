@@ -1,4 +1,5 @@
-"""Finds e-mail addresses.
+"""
+Finds e-mail addresses, and passwords in URLs.
 
 An address is found at its "@": the local part by walking back, the domain by walking on. Neither
 walk can pass another "@", so no character is read more than twice.
@@ -7,39 +8,128 @@ walk can pass another "@", so no character is read more than twice.
 from __future__ import annotations
 
 import re
+from collections.abc import Set
+from typing import Final
 
+from llmobs.redaction.domains import TOP_LEVEL_DOMAINS
 from llmobs.redaction.spans import ANCHORS_A_STEP, Span, run_start
 from llmobs.runtime.time_slices import Steps
 
-__all__ = ["find_emails"]
+__all__ = ["find_at_signs", "has_at_sign"]
 
-_LOCAL_BACKWARDS = re.compile(r"[0-9A-Za-z_.%+'\u00c0-\u024f-]*")
+_HIDDEN: Final = "\u00ad\u200b-\u200d\u2060\ufeff"  # characters without a width
+_LOCAL_BACKWARDS = re.compile(rf"[0-9A-Za-z_.%+'\u00c0-\u024f{_HIDDEN}-]*")
 # Other scripts, and letters as escapes; only where there is nothing else before the "@".
 _ANY_LOCAL_BACKWARDS = re.compile(r"(?:[0-9A-Fa-f]{4}u\\+|[\w.+-])*")
+# Letters of Europe, and spaces without a width, as JSON writes them.
+_ESCAPED = r"\\{1,8}+u(?:00[c-fC-F]|01[0-9a-fA-F]|02[0-4]|200(?=[b-dB-D]))[0-9a-fA-F]"
 _DOMAIN = re.compile(
     # Labels in any script; but ASCII labels end at the first character that is not ASCII, since
     # Chinese and Japanese text goes on without a space.
-    r"(?:[0-9A-Za-z-]{1,63}+(?=\.)|[\w-]{1,63}+)"
-    r"(?:\.(?:[\w-]{1,63}+(?=\.[0-9A-Za-z])|[0-9A-Za-z-]{1,63}+|[^\W\d_]{2,63}+)){1,126}+"
+    rf"(?:[0-9A-Za-z-]{{1,63}}+(?=\.)|(?:[\w{_HIDDEN}-]|{_ESCAPED}){{1,63}}+)"
+    rf"(?:\.(?:[\w{_HIDDEN}-]{{1,63}}+(?=\.[0-9A-Za-z])|[0-9A-Za-z-]{{1,63}}+|[^\W\d_]{{2,63}}+)){{1,126}}+"
 )
 _TOP_LEVEL = re.compile(r"\.[^\W\d_]{2}")
+_ASCII_TOP_LEVEL = re.compile(r"\.([A-Za-z]{2,63}|[Xx][Nn]--[0-9A-Za-z-]{1,59})$")
+_INVISIBLE: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
+# A method or an attribute of a matrix, and a domain of the top level.
+_ATTRIBUTES: Final = frozenset(
+    {"to", "data", "dot", "id", "is", "map", "name", "real", "size", "ma"}
+)
+_SCHEME_BACKWARDS = re.compile(r"[^\s\"'<>`\\,;|()\[\]/]{0,256}//:")
+_PATH = re.compile(r":(?![0-9]{1,5}(?![0-9A-Za-z]))[0-9A-Za-z_.~/-]{1,200}")
+# An at sign that is written in another way.
+_WRITTEN: Final = (
+    ("%", re.compile(r"%40")),
+    ("\\", re.compile(r"\\{1,8}u(?:0040|[fF][fF]20|[fF][eE]6[bB])")),
+    ("&", re.compile(r"&(?:#0{0,4}64|#[xX]0{0,4}40|commat);")),
+    ("\uff20", re.compile("\uff20")),
+    ("\ufe6b", re.compile("\ufe6b")),
+)
 
 
-def find_emails(text: str, at: int, high: int, spans: list[Span]) -> Steps[None]:
-    """Append to ``spans`` the addresses from the first "@" at ``at`` up to ``high``."""
+def has_at_sign(text: str, low: int, high: int) -> bool:
+    """Whether an at sign is in ``text[low:high]``, or what one may be written with."""
+    find = text.find
+    return (
+        find("@", low, high) >= 0
+        or find("%", low, high) >= 0
+        or find("\\", low, high) >= 0
+        or find("&", low, high) >= 0
+        or (
+            not text.isascii()
+            and (find("\uff20", low, high) >= 0 or find("\ufe6b", low, high) >= 0)
+        )
+    )
+
+
+def find_at_signs(
+    text: str, low: int, high: int, kinds: Set[str], spans: list[Span]
+) -> Steps[None]:
+    """Append to ``spans`` the addresses and passwords whose at signs are in ``text[low:high]``."""
     anchors = 0
+    at = text.find("@", low, high)
     while at >= 0:
         anchors += 1
         if anchors % ANCHORS_A_STEP == 0:
             yield
-        domain = _DOMAIN.match(text, at + 1)
-        if domain is not None and _TOP_LEVEL.search(text, at + 1, domain.end()):
-            start = _local_start(text, at, _LOCAL_BACKWARDS)
-            if start == at:
-                start = _local_start(text, at, _ANY_LOCAL_BACKWARDS)
-            if start < at:
-                spans.append(Span(start, at + 1 + len(domain[0].rstrip("-")), "email", "email"))
+        password = _password(text, at)
+        if password is not None:
+            if "secret" in kinds and password.end > password.start:
+                spans.append(password)
+        elif "email" in kinds:
+            _append_email(text, at, at + 1, spans)
         at = text.find("@", at + 1, high)
+    if "email" not in kinds:
+        return
+    for sign, written in _WRITTEN:
+        if text.find(sign, low, high) < 0:
+            continue
+        for found in written.finditer(text, low, min(len(text), high + 16)):
+            if found.start() >= high:
+                break
+            anchors += 1
+            if anchors % ANCHORS_A_STEP == 0:
+                yield
+            _append_email(text, found.start(), found.end(), spans)
+
+
+def _append_email(text: str, at: int, behind: int, spans: list[Span]) -> None:
+    domain = _DOMAIN.match(text, behind)
+    if domain is None or not _TOP_LEVEL.search(text, behind, domain.end()):
+        return
+    start = _local_start(text, at, _LOCAL_BACKWARDS)
+    if start == at:
+        start = _local_start(text, at, _ANY_LOCAL_BACKWARDS)
+    if start == at:
+        return
+    end = behind + len(domain[0].rstrip("-"))
+    if _is_domain(text, start, at, behind, end):
+        spans.append(Span(start, end, "email", "email"))
+
+
+def _is_domain(text: str, start: int, at: int, behind: int, end: int) -> bool:
+    """Whether what stands behind the at sign is where mail goes, and no code or path."""
+    name = text[behind:end]
+    found = _ASCII_TOP_LEVEL.search(name if name.isascii() else name.translate(_INVISIBLE))
+    if found is None:
+        return not name.isascii()
+    top = found[1].lower()
+    if top not in TOP_LEVEL_DOMAINS and not top.startswith("xn--"):
+        return False
+    after = text[end : end + 1]
+    if after == "(" or (
+        after == ":"
+        and "/" in (path := _path(text, end))
+        and text[start:at] in ("git", "hg", "svn", path)
+    ):
+        return False
+    return not (top in _ATTRIBUTES and name.count(".") == 1 and at - start == 1)
+
+
+def _path(text: str, colon: int) -> str:
+    found = _PATH.match(text, colon)
+    return "" if found is None else found[0]
 
 
 def _local_start(text: str, at: int, run: re.Pattern[str]) -> int:
@@ -47,3 +137,38 @@ def _local_start(text: str, at: int, run: re.Pattern[str]) -> int:
     if at - start == 64:  # few are longer than this
         start = run_start(text, at, run, 254)
     return at - len(text[start:at].lstrip("'.-"))
+
+
+_PLACEHOLDERS: Final = frozenset(
+    {
+        "pass",
+        "password",
+        "passwd",
+        "pwd",
+        "pw",
+        "secret",
+        "xxx",
+        "token",
+        "***",
+        "****",
+        "...",
+        "pswd",
+    }
+)
+
+
+def _password(text: str, at: int) -> Span | None:
+    """Return the password of a URL before ``at``; an empty span if it has a user and no password."""
+    found = _SCHEME_BACKWARDS.match(text[max(0, at - 259) : at][::-1])
+    if found is None:
+        return None
+    user = found[0][-4::-1]
+    start = at - len(user)
+    name, colon, password = user.partition(":")
+    if colon and password:
+        if password.lower() in _PLACEHOLDERS or password[0] in "<${%*[":
+            return Span(at, at, "secret", "url")
+        return Span(start + len(name) + 1, at, "secret", "url")
+    if len(name) >= 20 and any(char.isdigit() for char in name):
+        return Span(start, at, "secret", "url")
+    return Span(at, at, "secret", "url")

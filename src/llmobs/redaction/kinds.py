@@ -61,6 +61,22 @@ KINDS: Final[dict[str, Kind]] = {
             "Keys, tokens, passwords and private keys.",
             lambda n: f"ghp_{'a1B2c3D4' * 4}Z{n:03}",
         ),
+        Kind(
+            "ssn",
+            "[REDACTED_SSN]",
+            True,
+            "Social security numbers of the United States: ``123-45-6789``; without dashes where "
+            "the text says what they are.",
+            lambda n: f"5{n % 100:02}-{n // 100 + 21:02}-6789",
+        ),
+        Kind(
+            "iban",
+            "[REDACTED_IBAN]",
+            True,
+            "International bank account numbers, plain or in groups of four, whose length is their "
+            "country's and whose checksum holds.",
+            lambda n: _iban("DE", f"370400440532{n:06}"),
+        ),
     )
 }
 """All kinds, by name."""
@@ -68,7 +84,7 @@ KINDS: Final[dict[str, Kind]] = {
 DEFAULT_KINDS: Final = frozenset(name for name, kind in KINDS.items() if kind.on)
 """The names of the kinds that are on by default."""
 
-_TOKENS: Final = frozenset({"jwt", "bearer"})
+_TOKENS: Final = frozenset({"jwt", "bearer", "basic", "authorization", "cookie"})
 _TOKEN: Final = "[REDACTED_TOKEN]"  # noqa: S105 - what stands in place of a token
 
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Iterable, Set
 
-from llmobs.redaction.cards import find_cards
-from llmobs.redaction.emails import find_emails
+from llmobs.redaction.emails import find_at_signs, has_at_sign
 from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
-from llmobs.redaction.secrets import find_bearers, find_keys
-from llmobs.redaction.spans import FOUR_DIGITS, RARE, SYMBOLS, Span
+from llmobs.redaction.numbers import NUMBERS, find_numbers
+from llmobs.redaction.spans import FOUR_DIGITS, JOINT, SIGN, SYMBOLS, Reach, Span
+from llmobs.redaction.tokens import find_secrets
 from llmobs.runtime.time_slices import Steps, finish
 
 __all__ = ["CHUNK", "Span", "find", "find_spans", "finding"]
@@ -28,9 +28,8 @@ __all__ = ["CHUNK", "Span", "find", "find_spans", "finding"]
 CHUNK = 65_536  # characters searched between two pauses where anchors are few: about 0.2 ms
 _SHORTEST = 6  # characters of the shortest match, an address such as a@b.io
 _MANY = 256  # spans handled without a pause
-_LOOKAHEAD = (
-    25  # characters of the shortest card number, thirteen digits with gaps: the longest anchor
-)
+_BEHIND = 32  # characters before a window that its patterns look back at
+_AHEAD = 32  # and behind it: more than the longest anchor
 
 
 def find(text: str, kinds: Iterable[str] | None = None) -> list[Span]:
@@ -58,11 +57,11 @@ def finding(text: str, kinds: Set[str] = DEFAULT_KINDS, chunk: int = CHUNK) -> S
     spans: list[Span] = []
     if length < _SHORTEST:
         return spans
-    resume = [0, 0, 0, 0]
+    reach = Reach()
     for low in range(0, length, chunk):
         if low:
             yield
-        found = yield from find_spans(text, low, min(low + chunk, length), resume, kinds)
+        found = yield from find_spans(text, low, min(low + chunk, length), reach, kinds)
         if found:
             yield from _insert(spans, found)
     return spans
@@ -85,36 +84,27 @@ def _insert(spans: list[Span], found: list[Span]) -> Steps[None]:
         last = spans[-1] if spans else None
         if last is None or span.start >= last.end:
             spans.append(span)
-        elif span.end > last.end:  # overlaps the one before: both go
-            spans[-1] = last._replace(end=span.end)
+        else:  # overlaps the one before: both go, by the name that says more
+            says = span if last.rule == "named" and span.start == last.start else last
+            spans[-1] = says._replace(end=max(last.end, span.end))
 
 
-def find_spans(
-    text: str, low: int, high: int, resume: list[int], kinds: Set[str]
-) -> Steps[list[Span]]:
+def find_spans(text: str, low: int, high: int, reach: Reach, kinds: Set[str]) -> Steps[list[Span]]:
     """Return the spans whose anchors lie in ``text[low:high]``, unordered and perhaps overlapping.
 
     The spans themselves may reach outside, so consecutive windows find exactly what one window over
-    all of the text finds. ``resume`` carries, from window to window of one text, where the last
-    key, bearer token, card number and base64 run ended; start with ``[0, 0, 0, 0]``. It pauses where
+    all of the text finds. ``reach`` carries from window to window how far was read. It pauses where
     anchors are many.
     """
     spans: list[Span] = []
     # One byte per character (others become "?"), so that positions stay; a few more characters let
     # an anchor that begins in this window end in the next.
-    symbols = text[low : high + _LOOKAHEAD].encode("latin-1", "replace").translate(SYMBOLS)
-    at = symbols.find(RARE)
-    if at >= 0 and "secret" in kinds:
-        yield from find_keys(text, symbols, at, low, high, resume, spans)
-    at = symbols.find(b"0")
-    if at >= 0 and "card" in kinds:
-        at = symbols.find(FOUR_DIGITS, at)
-        if at >= 0:
-            yield from find_cards(text, symbols, at, low, high, resume, spans)
-    at = text.find("@", low, high)
-    if at >= 0 and "email" in kinds:
-        yield from find_emails(text, at, high, spans)
-    at = text.find("B", low, high)
-    if at >= 0 and "secret" in kinds:
-        yield from find_bearers(text, at, high, resume, spans)
+    first = max(0, low - _BEHIND)
+    symbols = text[first : high + _AHEAD].encode("latin-1", "replace").translate(SYMBOLS)
+    if "secret" in kinds and (JOINT in symbols or SIGN in symbols):
+        yield from find_secrets(text, symbols, first, low, high, reach, spans)
+    if FOUR_DIGITS in symbols and not kinds.isdisjoint(NUMBERS):
+        yield from find_numbers(text, symbols, first, low, high, kinds, reach, spans)
+    if has_at_sign(text, low, high) and ("email" in kinds or "secret" in kinds):
+        yield from find_at_signs(text, low, high, kinds, spans)
     return spans

@@ -9,13 +9,14 @@ from llmobs.runtime.time_slices import Steps
 
 __all__ = [
     "ANCHORS_A_STEP",
-    "COMMON",
     "FOUR_DIGITS",
+    "JOINT",
     "LONGEST_RUN",
-    "RARE",
+    "SIGN",
     "SYMBOLS",
     "WORD",
     "WORD_BACKWARDS",
+    "Reach",
     "Span",
     "follows_letter",
     "run_end",
@@ -29,12 +30,42 @@ _ESCAPE = re.compile(r"u[0-9A-Fa-f]{4}|[bfnrt]")
 WORD_BACKWARDS = re.compile(r"[0-9A-Za-z]*")
 WORD = re.compile(r"[0-9A-Za-z]*")
 
-# Before it is searched, text is folded: digits are one symbol; characters that are rare in prose
-# but part of a key's prefix another; the characters before those a third.
-SYMBOLS = bytes.maketrans(b"kypbAIY-_JzK0123456789", b"\x01" * 7 + b"\x02" * 5 + b"0" * 10)
-COMMON = 1
-RARE = b"\x02"
+
+def _fold() -> bytes:
+    table = bytearray(bytes(range(256)).lower())
+    for chars, symbol in ((b"-_.~", 2), (b":=>AJKB", 1), (b"0123456789", 48)):
+        for char in chars:
+            table[char] = symbol
+    return bytes(table)
+
+
+SYMBOLS = _fold()
+"""
+Before it is searched, text is folded: capitals to small letters, digits to one symbol; what joins
+the parts of keys to another; and what stands between a name and its value, with the capitals that
+are rare in prose but begin keys, to a third. Each of them is found as fast as memory is read.
+"""
+JOINT = b"\x02"
+SIGN = b"\x01"
 FOUR_DIGITS = b"0000"
+
+
+class Reach:
+    """How far finders have read in one text: what lies before is not read again."""
+
+    __slots__ = ("base64", "card", "plain", "token", "tokens")
+
+    def __init__(self) -> None:
+        self.token = 0
+        """Where the last key ended, that the current search found."""
+        self.tokens = [0, 0]
+        """The same for each search, between two windows."""
+        self.base64 = 0
+        """Where the last run ended that was no token after all."""
+        self.plain = 0
+        """Where the last run ended that was an ordinary word after all."""
+        self.card = 0
+        """Where the last card number ended."""
 
 
 class Span(NamedTuple):

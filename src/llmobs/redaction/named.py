@@ -1,0 +1,186 @@
+"""Finds values by the name before them: ``password=…``, YAML, JSON, headers, flags, cookies."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from llmobs.redaction.names import LAST_WORDS, SecretNames
+from llmobs.redaction.spans import Reach, Span
+
+__all__ = ["find_named", "looks_secret"]
+
+_NAMES: Final = SecretNames()
+
+# Read backwards, from the sign to the beginning of the name: blanks, a quote with its backslashes.
+_NAME_BACKWARDS = re.compile(
+    r"[ \t]{0,4}[\"'`]?\\{0,8}[\])]?([0-9A-Za-z_.-]{2,48}(?: [0-9A-Za-z_]{2,16})?)"
+)
+_BETWEEN: Final = " \t\"'`\\])"
+_OPEN = re.compile(r"[=:>]?[ \t]{0,4}(?:[bruf]{0,2}(\\{0,8}[\"'`]))?")
+_LONGEST: Final = 1_024
+_QUOTED = re.compile(r"[^\"'`\\\n]{0,1024}")
+_BARE = re.compile(r"[^\s\"'`<>,;&(){}\[\]|\\]{1,512}+")
+_LINE = re.compile(r"[^\n\r\"'`\\<>]{1,4096}+")
+_FLAG = re.compile(r"--([A-Za-z][0-9A-Za-z_-]{2,30})[ ]")
+# What stands where a secret would: nothing to hide.
+_TEMPLATE = re.compile(
+    r"[*xX.•_-]+$|[<$%{@].*|\[.*|.*[{}<>]|(?:your|my|enter|insert|some|the|an?|example|dummy|fake|test)[-_ ].*",
+    re.IGNORECASE,
+)
+_NO_VALUES: Final = frozenset(
+    {
+        "any", "array", "auth", "authorization", "basic", "bearer", "bool", "boolean",
+        "bytes", "cookie", "credentials", "default", "digest", "disabled", "enabled", "false",
+        "hidden", "id", "int", "integer", "invalid", "key", "missing", "name", "nil", "no",
+        "none", "null", "number", "object", "off", "on", "optional", "passwd", "password",
+        "plain", "present", "redacted", "required", "secret", "self", "set", "str", "string",
+        "text", "token", "true", "type", "undefined", "unset", "user", "username", "value",
+        "yes",
+    }
+)  # fmt: skip
+_LETTERS = re.compile(r"[A-Za-z]+(?:[-_./ :][A-Za-z]*)*$")
+_IDENTIFIER = re.compile(r"[A-Za-z_][0-9A-Za-z_]*(?:(?:\.|->|::)[A-Za-z_][0-9A-Za-z_]*)*$")
+_MIXED = re.compile(r"(?=.{0,64}[0-9])(?=.{0,64}[A-Za-z])")
+_CODE = re.compile(r"[a-z_0-9.]*$|[A-Z_0-9.]*$")
+_RANDOM = re.compile(r"[0-9A-Za-z_.~+/=-]{16,}$")
+
+
+def looks_secret(value: str) -> bool:
+    """Whether *value* looks like a token: long, without a blank, with digits and letters."""
+    return _RANDOM.match(value) is not None and _MIXED.match(value) is not None
+
+
+def find_named(text: str, here: int, reach: Reach, spans: list[Span]) -> None:
+    """Append to ``spans`` the value behind ``here``, a sign, if a secret's name stands before."""
+    if text[here] == "-":
+        flag = _FLAG.match(text, here - 1)
+        if flag is not None and _NAMES.weight(flag[1]) == 2:
+            _append(text, flag.end(), flag[1], " ", reach, spans)
+        return
+    if not text[max(0, here - 20) : here].rstrip(_BETWEEN).lower().endswith(LAST_WORDS):
+        return
+    name = _NAME_BACKWARDS.match(text[max(0, here - 72) : here][::-1])
+    if name is None:
+        return
+    written = name[1][::-1]
+    weight = _NAMES.weight(written)
+    if not weight:
+        return
+    _append(
+        text,
+        here + 1,
+        written,
+        text[here],
+        reach,
+        spans,
+        weight=weight,
+        blank=name[0][0] in " \t",
+        quoted=name[0].lstrip()[0] in "\"'`",
+    )
+
+
+def _append(
+    text: str,
+    at: int,
+    name: str,
+    sign: str,
+    reach: Reach,
+    spans: list[Span],
+    *,
+    weight: int = 2,
+    blank: bool = False,
+    quoted: bool = False,
+) -> None:
+    opening = _OPEN.match(text, at)
+    start = at if opening is None else opening.end()
+    quote = None if opening is None else opening[1]
+    last = name.replace("-", "").replace("_", "").lower()
+    header = last.endswith(("authorization", "cookie"))
+    if quote is not None:
+        end = _closing(text, start, quote)
+        if end < 0:
+            found = _BARE.match(text, start)
+            end = start if found is None else found.end()
+        value = text[start:end]
+        secret = _is_secret_text(value, last, header, weight)
+    elif header:
+        found = _LINE.match(text, start)
+        if found is None:
+            return
+        end = start + len(found[0].rstrip(" ,)]};"))
+        value = text[start:end]
+        secret = _is_header(value, last)
+    else:
+        found = _BARE.match(text, start)
+        if found is None:
+            return
+        end = found.end()
+        while end > start and text[end - 1] in ".:":
+            end -= 1
+        value = text[start:end]
+        tight = not blank and start == at
+        secret = (
+            not quoted
+            and _is_secret_text(value, last, header=False, weight=weight)
+            and _is_literal(text, end, value, name, sign, tight)
+        )
+    if secret:
+        rule = "cookie" if last.endswith("cookie") else "authorization" if header else "named"
+        spans.append(Span(start, end, "secret", rule))
+
+
+def _closing(text: str, start: int, quote: str) -> int:
+    """Return where the text behind the opening *quote* ends, with its backslashes; -1: nowhere."""
+    limit = min(len(text), start + _LONGEST)
+    line = text.find("\n", start, limit)
+    limit = limit if line < 0 else line
+    at = text.find(quote, start, limit)
+    while at > start and text[at - 1] == "\\":
+        at = text.find(quote, at + len(quote), limit)
+    return at
+
+
+def _is_header(value: str, name: str) -> bool:
+    if name.endswith("cookie"):
+        return "=" in value and not value.startswith(("=", "$"))
+    return (len(value) >= 8 and _MIXED.match(value) is not None and " " in value) or looks_secret(
+        value
+    )
+
+
+def _is_secret_text(value: str, name: str, header: bool, weight: int) -> bool:
+    """Whether *value* is not merely a word, a template or a type."""
+    if len(value) < 3 or value.lower() in _NO_VALUES or _TEMPLATE.match(value):
+        return False
+    if weight == 1:
+        return looks_secret(value)
+    if header:
+        return _is_header(value, name)
+    if value.count(" ") > (8 if "phrase" in name or "string" in name else 0):
+        return False
+    lower = value.lower()
+    if _LETTERS.match(value):
+        if not name.endswith(("password", "passwd", "pwd", "pass", "passphrase", "passwort")):
+            return False
+        return not any(
+            word in lower
+            for word in ("pass", "secret", "token", "key", "auth", "cred", "user", "pwd")
+        )
+    return True
+
+
+def _is_literal(text: str, end: int, value: str, name: str, sign: str, tight: bool) -> bool:
+    """Whether *value*, without quotes and up to *end*, is no code and no prose."""
+    after = text[end : end + 1]
+    if (after and after in "([") or len(value) < 4:
+        return False
+    if sign == " ":
+        return True
+    if _IDENTIFIER.match(value):
+        if after in (")", ",", "}", "]"):
+            return False
+        if _MIXED.match(value) and ("." not in value or _CODE.match(value) is None):
+            return True
+        return tight and sign == "=" and len(value) >= 6 and "." not in value and value.islower()
+    return True

@@ -1,0 +1,73 @@
+"""Names whose values are secret, whatever they are: keys of dicts, headers, variables, flags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+__all__ = ["LAST_WORDS", "SECRET_NAMES", "SecretNames", "Weight"]
+
+SECRET_NAMES: Final = frozenset(
+    {
+        "password", "passwd", "passphrase", "passcode", "passwort", "kennwort", "contrasena",
+        "secret", "apikey", "accesskey", "secretkey", "privatekey", "encryptionkey",
+        "signingkey", "accountkey", "storagekey", "masterkey", "subscriptionkey", "authkey",
+        "sharedkey", "secretaccesskey", "sharedaccesskey", "servicekey", "licensekey",
+        "authtoken", "accesstoken", "refreshtoken", "idtoken", "sessiontoken", "apitoken",
+        "bearertoken", "csrftoken", "xsrftoken", "securitytoken", "bottoken", "usertoken",
+        "clientsecret", "appsecret", "credential", "credentials", "connectionstring",
+        "authorization", "xauth", "cookie", "setcookie", "sessioncookie", "secrettoken",
+        "personalaccesstoken", "deploytoken", "privatetoken", "xsignature", "amzsignature",
+    }
+)  # fmt: skip
+"""A name is secret if it ends with one of these; case and what joins its words do not matter."""
+_WHOLE_WORDS: Final = frozenset({"pwd", "pass", "pw", "jwt", "dsn", "sig", "passwords", "secrets"})
+"""These are only if they are its last word: a compass is no secret."""
+_LOOSE: Final = frozenset({"token", "auth"})
+"""So are these, where the value looks like one: models, too, count tokens and speak them."""
+_NOT: Final = frozenset({"nopassword", "haspassword", "showpassword", "forgotpassword", "nosecret"})
+
+LAST_WORDS: Final = (
+    "password", "passwd", "phrase", "code", "wort", "contrasena", "secret", "key", "token",
+    "credential", "credentials", "string", "authorization", "auth", "cookie", "signature",
+    *_WHOLE_WORDS,
+)  # fmt: skip
+"""How all of these names end: a quick look tells most names apart."""
+
+_JOINTS = re.compile(r"[-_. ]+")
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_LONGEST: Final = 64
+
+Weight = int
+"""How secret a name is: 2 whatever the value, 1 if the value looks secret, 0 not."""
+
+
+class SecretNames:
+    """
+    Tells which names are secret.
+
+    Args:
+        more: Names of your own, as endings: ``"badge"`` is also ``Employee-Badge``.
+    """
+
+    def __init__(self, more: Iterable[str] = ()) -> None:
+        self._more = tuple({_JOINTS.sub("", name).lower() for name in more} - {""})
+        self._endings = (*SECRET_NAMES, *self._more)
+        self.weight = lru_cache(2_048)(self._weight)
+
+    def _weight(self, name: str) -> Weight:
+        """Return how secret *name* is."""
+        if len(name) > _LONGEST:
+            return 0
+        whole = _JOINTS.sub("", name).lower()
+        if whole in _NOT:
+            return 0
+        if whole.endswith(self._endings):
+            return 2
+        words = _WORDS.findall(name)
+        last = words[-1].lower() if words else ""
+        if last in _WHOLE_WORDS:
+            return 2
+        return 1 if last in _LOOSE else 0

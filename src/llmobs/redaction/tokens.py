@@ -1,0 +1,317 @@
+"""Finds keys and tokens by how they begin (`llmobs.redaction.rules`), and private keys."""
+
+from __future__ import annotations
+
+import re
+from binascii import a2b_base64
+from collections.abc import Callable
+from typing import Final
+
+from llmobs.redaction.named import find_named
+from llmobs.redaction.rules import TOKEN_RULES, TokenRule
+from llmobs.redaction.spans import (
+    ANCHORS_A_STEP,
+    LONGEST_RUN,
+    WORD_BACKWARDS,
+    Reach,
+    Span,
+    follows_letter,
+    run_end,
+    run_start,
+)
+from llmobs.runtime.time_slices import Steps
+
+__all__ = ["find_secrets"]
+
+# In symbols (`llmobs.redaction.spans.SYMBOLS`). Both begin with one symbol, so that the search for
+# it costs next to nothing; what follows is decided without a line of Python.
+_JOINTS: Final = re.compile(
+    rb"\x02(?=[a-z0\x01\x02])(?:"
+    rb"(?=[\x01\x02]{0,3}[a-z0][a-z0\x01\x02+/]{10})"  # a long word goes on
+    rb"|(?=\x01egin )"  # the armour of a private key
+    rb"|(?=us0)(?<=[a-z0]{12}\x02)"  # Mailchimp
+    rb"|(?<=\x02\x02)(?=[a-z\x01][a-z\x01\x02]{2,24} [^ ]))"  # --flag value
+)
+# How names end whose values are secret (`llmobs.redaction.names`).
+_ENDS: Final = rb"(?:[rw]d|[erw]t|[dis]e|[eos\x01]n|ey|th|[a\x01]l|[lnst]s|[in]g|pw)"
+_SIGNS: Final = re.compile(
+    rb"\x01(?:(?=[a-z0\x01\x02]{12})(?<![a-z0]{8})"
+    rb"|(?<=[deghlnstwy]\x01)(?<=" + _ENDS + rb"\x01)"
+    rb"|(?<=[\"'`]\x01)(?:(?<=" + _ENDS + rb".\x01)"
+    rb"|(?<=\\.\x01)(?:(?<=" + _ENDS + rb"\\.\x01)|(?<=" + _ENDS + rb"\\{3}.\x01)))"
+    rb"|(?=[ \"'])(?<= \x01)(?<=" + _ENDS + rb" \x01)"
+    rb"|(?=earer |asic |egin ssh))"
+)
+
+
+def _by_context() -> tuple[dict[str, list[TokenRule]], dict[str, list[TokenRule]]]:
+    behind: dict[str, list[TokenRule]] = {}
+    ahead: dict[str, list[TokenRule]] = {}
+    for rule in TOKEN_RULES:
+        if rule.anchor >= 2:
+            behind.setdefault(rule.prefix[rule.anchor - 2 : rule.anchor + 1], []).append(rule)
+        else:
+            ahead.setdefault(rule.prefix[:2], []).append(rule)
+    return behind, ahead
+
+
+_BEHIND, _AHEAD = _by_context()
+_NONE: Final[list[TokenRule]] = []
+_TELLING: Final = 512  # characters that tell whether it is a key
+_CERTAIN: Final = 24  # so many characters behind a beginning, and it need not begin a word
+
+
+def find_secrets(
+    text: str, symbols: bytes, first: int, low: int, high: int, reach: Reach, spans: list[Span]
+) -> Steps[None]:
+    """Append to ``spans`` the secrets anchored in ``text[low:high]``, ``symbols`` begins at ``first``."""
+    anchors = 0
+    for number, pattern in enumerate((_JOINTS, _SIGNS)):
+        reach.token = reach.tokens[number]
+        for found in pattern.finditer(symbols, low - first):
+            here = first + found.start()
+            if here >= high:
+                break
+            anchors += 1
+            if anchors % ANCHORS_A_STEP == 0:
+                yield
+            if here < reach.token:
+                continue
+            char = text[here]
+            if char in ":=>":
+                _find_assigned(text, here, reach, spans)
+                continue
+            rules = _BEHIND.get(text[here - 2 : here + 1], _NONE)
+            rules = rules or _AHEAD.get(text[here : here + 2], _NONE)
+            rules = rules or _AHEAD.get(text[here - 1 : here + 1], _NONE)
+            if rules and (yield from _find_token(text, here, rules, reach, spans)):
+                continue
+            special = _SPECIAL.get(char)
+            if special is not None:
+                yield from special(text, here, reach, spans)
+        reach.tokens[number] = reach.token
+
+
+def _find_token(
+    text: str, here: int, rules: list[TokenRule], reach: Reach, spans: list[Span]
+) -> Steps[bool]:
+    for rule in rules:
+        start = here - rule.anchor
+        if start < 0 or not text.startswith(rule.prefix, start):
+            continue
+        if rule.proof is not None and start < reach.plain:
+            continue
+        # Beginnings are ends of words, too; but right behind another key there is no word.
+        if rule.least < _CERTAIN and start != reach.token and follows_letter(text, start):
+            continue
+        body = start + len(rule.prefix)
+        run = rule.run.match(text, body, body + _TELLING)
+        if run is None or run.end() - body < rule.least:
+            continue
+        if rule.proof is not None and not rule.proof.match(text, body, run.end()):
+            reach.plain = run.end()
+            continue
+        run = rule.run.match(text, body) or run
+        end = yield from run_end(text, body, run.end())
+        if rule.prefix[0] == ".":
+            start = run_start(text, start, WORD_BACKWARDS)
+        spans.append(Span(start, _before_stop(text, end), "secret", rule.name))
+        reach.token = end
+        return True
+    return False
+
+
+def _before_stop(text: str, end: int) -> int:
+    """Return ``end`` without full stops before it: they end the sentence, not the token."""
+    while text[end - 1] == ".":
+        end -= 1
+    return end
+
+
+# --- tokens of other shapes ---------------------------------------------------------------------
+
+_JWT = re.compile(rf"eyJ[0-9A-Za-z_.-]{{16,{LONGEST_RUN}}}+")
+
+
+def _find_jwt(text: str, here: int, reach: Reach, spans: list[Span]) -> Steps[None]:
+    start = here - 2
+    if start < 0 or start < reach.base64 or not text.startswith("ey", start):
+        return
+    if start != reach.token and follows_letter(text, start):
+        return
+    found = _JWT.match(text, start)
+    if found is None:
+        return
+    end = yield from run_end(text, start, found.end())
+    if text.find(".", start, found.end()) >= 0:
+        spans.append(Span(start, _before_stop(text, end), "secret", "jwt"))
+        reach.token = end
+    else:
+        reach.base64 = end  # base64 of something else, in which keys may still be
+
+
+_BEARER = re.compile(rf"Bearer {{1,8}}([0-9A-Za-z._~+/=-]{{6,{LONGEST_RUN}}}+)", re.IGNORECASE)
+_BASIC = re.compile(r"Basic {1,8}([0-9A-Za-z+/_-]{8,4096}+={0,2})", re.IGNORECASE)
+_DIGIT = re.compile(r"[0-9]")
+
+
+def _find_scheme(text: str, here: int, reach: Reach, spans: list[Span]) -> Steps[None]:
+    """Find what follows ``Bearer`` or ``Basic``."""
+    found = _BEARER.match(text, here)
+    if found is not None:
+        token = found[1]
+        # "Bearer certificates" is prose; a token is long or has a digit.
+        if len(token) >= 20 or _DIGIT.search(token):
+            end = yield from run_end(text, found.start(1), found.end())
+            spans.append(Span(here, _before_stop(text, end), "secret", "bearer"))
+            reach.token = end
+        return
+    if text.startswith("EGIN ", here + 1):
+        _find_armour(text, here, reach, spans)
+        return
+    found = _BASIC.match(text, here)
+    if found is not None and is_basic(found[1]):
+        spans.append(Span(here, found.end(), "secret", "basic"))
+        reach.token = found.end()
+
+
+def is_basic(encoded: str) -> bool:
+    """Whether *encoded* is a name, a colon and a password, in base64."""
+    try:
+        decoded = a2b_base64(encoded.replace("-", "+").replace("_", "/") + "==")
+    except ValueError:
+        return False
+    return b":" in decoded and min(decoded) >= 32
+
+
+_HEADER = re.compile(r"-{4}[- ]BEGIN [0-9A-Z ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
+_FOOTER = re.compile(r"-{4,5} ?END [0-9A-Z ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
+_LINE = r"(?:\r?\n|(?:\\{1,8}+r)?\\{1,8}+n|\\{1,8}+[rt])[ \t>|#*]{0,16}+"
+# Cut off: what looks like its body goes.
+_CUT = re.compile(
+    rf"(?:{_LINE}[A-Za-z-]{{4,20}}+: [^\n\\\"]{{0,100}}+){{0,5}}+"
+    rf"(?:[0-9A-Za-z+/=\r\n\t]|{_LINE}){{0,{LONGEST_RUN}}}+"
+)
+_LONGEST_BLOCK = 32_768
+
+
+def _find_armour(text: str, begin: int, reach: Reach, spans: list[Span]) -> None:
+    """Find the private key whose header has its ``BEGIN`` at ``begin``."""
+    start = begin - 5
+    header = _HEADER.match(text, start) if start >= 0 else None
+    if header is not None:
+        end = _block_end(text, header.end())
+        spans.append(Span(start, end, "secret", "private-key"))
+        reach.token = end
+
+
+def _find_hyphenated(text: str, here: int, reach: Reach, spans: list[Span]) -> Steps[None]:
+    """Find private keys, values of flags, and Mailchimp's keys."""
+    if text.startswith("BEGIN ", here + 1):
+        _find_armour(text, here + 1, reach, spans)
+    elif text.startswith("User-Key-File-", here + 1) and text.startswith("PuTTY", here - 5):
+        found = _PUTTY.match(text, here - 5)
+        if found is not None:
+            spans.append(Span(here - 5, found.end(), "secret", "private-key"))
+            reach.token = found.end()
+    elif text.startswith("us", here + 1) and here >= 32 and text[here + 3 : here + 4].isdigit():
+        found = _MAILCHIMP.match(text, here - 32)
+        if found is not None:
+            spans.append(Span(here - 32, found.end(), "secret", "mailchimp"))
+            reach.token = found.end()
+    elif text.startswith("--", here - 1):
+        find_named(text, here, reach, spans)
+    return
+    yield
+
+
+_MAILCHIMP = re.compile(r"[0-9a-f]{32}-us[0-9]{1,2}(?![0-9A-Za-z])")
+_PUTTY = re.compile(
+    r"PuTTY-User-Key-File-[0-9]: (?:[0-9A-Za-z+/=:,@. \t-]|\r?\n|\\{1,8}+[rn]){0,8192}?"
+    r"Private-(?:MAC|Hash): [0-9a-f]{0,128}|"
+    r"PuTTY-User-Key-File-[0-9]: (?:[0-9A-Za-z+/=:,@. \t-]|\r?\n|\\{1,8}+[rn]){0,8192}+"
+)
+
+
+def _block_end(text: str, body: int) -> int:
+    """Return where a private key block ends, of which the header ends at ``body``."""
+    dashes = text.find("----", body, body + _LONGEST_BLOCK)
+    footer = _FOOTER.match(text, dashes) if dashes >= 0 else None
+    if footer is not None and text.find('"', body, dashes) < 0:
+        return footer.end()
+    cut = _CUT.match(text, body)
+    return body if cut is None else cut.end()
+
+
+_AIRTABLE = re.compile(r"pat[0-9A-Za-z]{14}\.[0-9a-f]{64}")
+_DISCORD = re.compile(r"[MNO][0-9A-Za-z_-]{23,27}\.[0-9A-Za-z_-]{6}\.[0-9A-Za-z_-]{27,64}+")
+_HOOKS: Final = (
+    "slack.com/services/",
+    "slack.com/workflows/",
+    "com/api/webhooks/",
+    "office.com/webhook",
+)
+_HOOK = re.compile(
+    r"(?:slack\.com/(?:services|workflows)/|com/api/webhooks/|office\.com/webhook[0-9a-z]{0,4}/)"
+    r"([0-9A-Za-z/@_-]{20,512}+)"
+)
+_DOTTED_BACKWARDS = re.compile(r"[0-9A-Za-z_-]*")
+
+
+def _find_dotted(text: str, here: int, reach: Reach, spans: list[Span]) -> Steps[None]:
+    if text.startswith(_HOOKS, here + 1):
+        found = _HOOK.match(text, here + 1)
+        if found is not None:
+            spans.append(Span(found.start(1), found.end(), "secret", "webhook"))
+            reach.token = found.end()
+        return
+    start = run_start(text, here, _DOTTED_BACKWARDS, 32)
+    if here - start < 17:
+        return
+    for name, pattern in (("airtable", _AIRTABLE), ("discord", _DISCORD)):
+        found = pattern.match(text, start)
+        if found is not None:
+            spans.append(Span(start, found.end(), "secret", name))
+            reach.token = found.end()
+            return
+    return
+    yield
+
+
+_TELEGRAM = re.compile(r"[0-9]{8,10}:A[0-9A-Za-z_-]{34}(?![0-9A-Za-z_-])")
+_DIGITS_BACKWARDS = re.compile(r"[0-9]*")
+
+
+def _find_assigned(text: str, here: int, reach: Reach, spans: list[Span]) -> None:
+    if text[here + 1 : here + 2] == "A" and text[here - 1 : here].isdigit():
+        start = run_start(text, here, _DIGITS_BACKWARDS, 12)
+        found = _TELEGRAM.match(text, start)
+        if found is not None:
+            spans.append(Span(start, found.end(), "secret", "telegram"))
+            reach.token = found.end()
+            return
+    find_named(text, here, reach, spans)
+
+
+_AZURE = re.compile(r"[0-9A-Za-z_~.]{3}[0-9]Q~[0-9A-Za-z_~.-]{31,34}(?![0-9A-Za-z_~-])")
+_SHA = re.compile(r"sha256~[0-9A-Za-z_-]{43}")
+
+
+def _find_tilde(text: str, here: int, reach: Reach, spans: list[Span]) -> Steps[None]:
+    for name, pattern, start in (("azure-ad", _AZURE, here - 5), ("openshift", _SHA, here - 6)):
+        found = pattern.match(text, start) if start >= 0 else None
+        if found is not None:
+            spans.append(Span(start, found.end(), "secret", name))
+            reach.token = found.end()
+            return
+    return
+    yield
+
+
+_SPECIAL: Final[dict[str, Callable[[str, int, Reach, list[Span]], Steps[None]]]] = {
+    "J": _find_jwt,
+    "B": _find_scheme,
+    "-": _find_hyphenated,
+    ".": _find_dotted,
+    "~": _find_tilde,
+}
