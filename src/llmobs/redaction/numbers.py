@@ -112,7 +112,7 @@ def is_card(number: str) -> bool:
 _ESCAPE = re.compile(r"\\u[0-9A-Fa-f]{4}")
 _NUMBER_BEFORE = re.compile(r"[0-9]\.")
 _GROUP_BEFORE = re.compile(r"(?<![0-9A-Za-z_.-])[0-9]{4}[ -]$")
-_GROUP_AFTER = re.compile(r"[ -][0-9]{4}(?![0-9])")
+_GROUP = re.compile(r"[0-9]{4}(?![0-9])")
 _DECIMALS = re.compile(r"\.[0-9]")
 # The next number of a column: no word and no more than a line break or a mark between.
 _GAP = r"[\s,;|\"'\[\](){}]{1,24}"
@@ -135,9 +135,10 @@ def _card(text: str, start: int) -> Span | None:
         if found is None or not is_card(found[0]):
             continue
         end = found.end()
-        grouped = end - start > 19 or not found[0].isdigit()
-        if grouped and (
-            _GROUP_BEFORE.search(text[max(0, start - 6) : start]) or _GROUP_AFTER.match(text, end)
+        gap = found[1] if found.re.groups else ""
+        if gap and (
+            _GROUP_BEFORE.search(text[max(0, start - 6) : start].replace(" -"[gap == " "], "x"))
+            or (text[end : end + 1] == gap and _GROUP.match(text, end + 1))
         ):
             return None  # a table of four-digit numbers
         # A full stop and a digit before: the decimals of a number.
@@ -150,7 +151,7 @@ def _card(text: str, start: int) -> Span | None:
 
 
 def _in_column(text: str, start: int, end: int) -> bool:
-    """Whether most of the numbers beside this one have its shape and are no cards."""
+    """Whether several numbers beside this one have its shape, and most of them are no cards."""
     cards = others = 0
     at = end
     for _ in range(_COLUMN):
@@ -167,7 +168,7 @@ def _in_column(text: str, start: int, end: int) -> bool:
             break
         at = found.end()
         cards, others = (cards + 1, others) if is_card(number) else (cards, others + 1)
-    return others > cards
+    return others > max(1, cards)
 
 
 _HEX = re.compile(r"[0-9A-Fa-f]*")
