@@ -106,14 +106,22 @@ async def test_what_comes_after_the_decision_follows_it() -> None:
     assert client.statistics().dropped == {"sampled": 3}
 
 
-@pytest.mark.parametrize("how", ["flush", "close", "overflow", "time", "send"])
-async def test_what_cannot_wait_is_kept(how: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "durability"),
+    [
+        *((how, "memory") for how in ("flush", "close", "overflow", "time", "send")),
+        *((how, "disk") for how in ("flush", "close", "overflow", "time")),
+    ],
+)
+async def test_what_cannot_wait_is_kept(how: str, durability: str, tmp_path: Path) -> None:
     sink = ScriptedSink()
     options: dict[str, Any] = {}
     if how == "overflow":
         options = {"tail_bytes": 100_000}
     elif how == "time":
         options = {"tail_seconds": 0.05}
+    if durability == "disk":
+        options.update(on_disk(tmp_path))
     async with client_of(sink, **options) as client:
         run = client.run("open")
         run.log_prompt_call("p", "m", "a")
@@ -133,6 +141,7 @@ async def test_what_cannot_wait_is_kept(how: str) -> None:
     assert "open" in [event.run_id for event in sink.events]
     assert client.statistics().dropped == {}
     assert {event.weight for event in sink.events} == {1.0}
+    assert not [*tmp_path.glob("spool/*/*")]
 
 
 async def test_what_is_held_stays_within_its_bound() -> None:

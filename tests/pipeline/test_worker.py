@@ -22,7 +22,7 @@ from llmobs.errors import (
     StoreCorruptError,
     StoreVersionError,
 )
-from llmobs.pipeline.retry import backoff
+from llmobs.pipeline.health import backoff
 from llmobs.pipeline.sink import Batch
 from tests.helpers import ScriptedSink, make_event
 

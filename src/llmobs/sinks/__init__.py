@@ -18,7 +18,7 @@ scheme, its object a class with ``from_url(url, settings)``.
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Protocol, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from llmobs.errors import ConfigurationError
 from llmobs.pipeline.sink import Batch, Sink
@@ -31,6 +31,7 @@ __all__ = [
     "parse_options",
     "resolve",
     "safe_url",
+    "split_url",
 ]
 
 _BUILT_IN = {
@@ -141,6 +142,25 @@ def check_credentials(url: str) -> None:
         raise ConfigurationError(
             "in a key or a password write / as %2F and # as %23; an @ in a path is %40"
         )
+
+
+def split_url(url: str) -> tuple[str, str | None, str | None]:
+    """
+    Return the URL without credentials and query, the user (usually a key) and the password in it.
+
+    Raises:
+        ConfigurationError: It has no host, or its credentials are not percent-encoded.
+    """
+    check_credentials(url)
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ConfigurationError("needs a host, for instance https://key@collector.example/v1")
+    _ = parts.port  # raises ValueError if it is none
+    bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    user, password = (
+        None if part is None else unquote(part) for part in (parts.username, parts.password)
+    )
+    return bare, user or None, password
 
 
 def parse_options(url: str, allowed: dict[str, type]) -> dict[str, Any]:

@@ -9,11 +9,10 @@ from llmobs.errors import ConfigurationError, SinkTooLargeError
 from llmobs.events import Event
 from llmobs.pipeline.mend import refuse_unwritten, write_all
 from llmobs.pipeline.sink import Batch
-from llmobs.sinks import parse_options
+from llmobs.sinks import parse_options, split_url
 from llmobs.sinks._compress import Compression, compressor_for
 from llmobs.sinks._httpclient import HTTPClient
 from llmobs.sinks._refusals import read_refusals
-from llmobs.sinks._url import split_url
 from llmobs.sinks._watchllm import MAX_BODY_BYTES, MAX_EVENTS, to_watchllm, wire_id
 
 __all__ = ["HTTPSink", "Wire"]

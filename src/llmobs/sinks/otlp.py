@@ -1,5 +1,6 @@
 """A sink that exports to any OpenTelemetry backend: OTLP, protobuf over HTTP."""
 
+import base64
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
@@ -12,12 +13,11 @@ from llmobs.pipeline.sink import Batch
 from llmobs.recorded.printable import one_line
 from llmobs.runtime.log import own_logger
 from llmobs.runtime.time_slices import in_slices
-from llmobs.sinks import parse_options
+from llmobs.sinks import parse_options, split_url
 from llmobs.sinks._answer import MAX_WORDS, HTTPAnswer, error_for, refuse_some
 from llmobs.sinks._compress import Compression, compressor_for
 from llmobs.sinks._httpclient import HTTPClient
 from llmobs.sinks._otlp_records import is_log
-from llmobs.sinks._url import basic_auth, split_url
 
 __all__ = ["OTLPSink"]
 
@@ -106,7 +106,7 @@ class OTLPSink:
         headers = _read_headers(options.pop("headers", ""))
         if user is not None:
             headers["authorization"] = (
-                f"Bearer {user}" if password is None else basic_auth(user, password)
+                f"Bearer {user}" if password is None else _basic_auth(user, password)
             )
         return cls(endpoint, headers=headers, **{"timeout": settings.timeout, **options})
 
@@ -221,3 +221,8 @@ def _read_headers(text: str) -> dict[str, str]:
             raise ConfigurationError("option 'headers' must look like name=value,name=value")
         headers[name.strip().lower()] = unquote(value.strip())
     return headers
+
+
+def _basic_auth(user: str, password: str) -> str:
+    """Return the value of an ``Authorization`` header (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
