@@ -18,7 +18,7 @@ from docs.generate_privacy import privacy_fields_page
 
 from llmobs import codec, events
 from llmobs.pipeline import statistics
-from llmobs.settings import Settings
+from llmobs.settings import NAMES, Settings
 
 HERE = Path(__file__).parent / "reference"
 
@@ -79,8 +79,9 @@ def settings_page() -> str:
         "",
         SETTINGS,
     ]
-    for name, field in Settings.model_fields.items():
-        default = "none" if field.default is None else f"`{field.default!r}`"
+    for name in NAMES:
+        value = getattr(Settings, name)
+        default = "none" if value is None else f"`{value!r}`"
         lines += [
             f"## {name}",
             "",

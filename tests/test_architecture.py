@@ -17,7 +17,7 @@ ROOT = Path(llmobs.__file__).parent
 # Lower may not import higher; within a floor, imports follow the order written here.
 FLOORS = (
     ("recorded", "errors", "events", "codec"),
-    ("runtime", "redaction", "policy", "settings"),
+    ("runtime", "redaction", "policy", "validation", "settings"),
     ("pipeline",),
     ("store", "sinks"),
     ("capture", "client"),

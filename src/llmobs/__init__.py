@@ -133,7 +133,7 @@ def _redact(text: str) -> str:
 
 redact_with(_redact)
 
-# Loaded when first asked for: clients bring anyio, settings pydantic, events msgspec; a command line
+# Loaded when first asked for: clients bring anyio and asyncio, events msgspec; a command line
 # that says its version wants none of them.
 _LATER = {
     "AgentStep": "capture.operations",

@@ -21,6 +21,7 @@ from llmobs.sentinel import (
     TimeoutError,
     ValidationError,
 )
+from llmobs.settings import Settings
 from tests.dialects.sentinel_events import OPTIONAL, TRACKED, make_event
 from tests.helpers import llmobs_threads
 from tests.support.kafka_handle import Kafka
@@ -45,7 +46,7 @@ def arrived(kafka: Kafka, topic: str, count: int) -> list[dict[str, Any]]:
 
 def hopeless(broker: str, **options: Any) -> AsyncSentinelClient:
     client = AsyncSentinelClient([broker], **options)
-    client._client.settings = client._client.settings.model_copy(update={"shutdown_timeout": 0.1})
+    client._client.settings = Settings(**{**client._client.settings.given, "shutdown_timeout": 0.1})
     return client
 
 

@@ -38,9 +38,10 @@ from llmobs.pipeline.wakeup import Wakeup, call_soon_threadsafe
 from llmobs.runtime.context import Run
 from llmobs.runtime.log import own_logger
 from llmobs.runtime.troubles import Troubles
+from llmobs.settings import Settings
 
 if TYPE_CHECKING:
-    from llmobs.settings import Settings, SettingsKeywords
+    from llmobs.settings import SettingsKeywords
 
 __all__ = ["AsyncClient", "Recording", "collecting"]
 
@@ -74,13 +75,11 @@ class Recording(LogByRun):
     def __init__(
         self, settings: Settings | None = None, **keywords: Unpack[SettingsKeywords]
     ) -> None:
-        from llmobs.settings import Settings
-
         if settings is None:
             settings = Settings(**keywords)
         elif keywords:
-            values = {name: getattr(settings, name) for name in settings.model_fields_set}
-            settings = Settings(**{**values, **keywords})
+            values: dict[str, Any] = {**settings.given, **keywords}
+            settings = Settings(**values)
         self.settings = settings
         self._timer: Wakeup | None = None
         self.enabled = settings.enabled

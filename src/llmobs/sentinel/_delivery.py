@@ -21,6 +21,7 @@ from llmobs.sentinel.exceptions import (
     TimeoutError,
     ValidationError,
 )
+from llmobs.settings import Settings
 from llmobs.sinks.kafka import KafkaSink
 
 __all__ = ["Delivery", "Receipt", "SentinelSink", "track_event"]
@@ -239,7 +240,5 @@ def track_event(
 
 def _redacts() -> bool:
     """Off, as in the original (Sentinel's server has its own), unless the environment says so."""
-    from llmobs.settings import Settings  # pydantic is slow to import
-
     settings = Settings()
-    return settings.redact_pii and "redact_pii" in settings.model_fields_set
+    return settings.redact_pii and "redact_pii" in settings.given

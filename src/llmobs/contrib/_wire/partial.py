@@ -29,7 +29,7 @@ def read_head(text: bytes) -> Any:
 
 
 def _read(text: bytes, partial: Literal[True, "trailing-strings"]) -> Any:
-    from pydantic_core import from_json  # it comes with the settings, and is not read before
+    from pydantic_core import from_json  # slow to import, and only for what was cut
 
     try:
         return from_json(text, allow_partial=partial)

@@ -20,7 +20,7 @@ from llmobs.errors import ConfigurationError
 from llmobs.recorded.printable import one_line
 from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import Troubles
-from llmobs.settings import Settings
+from llmobs.settings import NAMES, Settings
 
 __all__ = ["Options", "Project", "current_project", "project_client", "settings_of", "unknown_keys"]
 
@@ -46,7 +46,7 @@ def unknown_keys(values: Any) -> Iterator[tuple[str, str]]:
     Raises:
         ConfigurationError: It is no mapping.
     """
-    known = [*OWN, *(name.upper() for name in Settings.model_fields)]
+    known = [*OWN, *(name.upper() for name in NAMES)]
     for key in _mapping(values):
         if key not in known:
             text = one_line(str(key))[:100]
@@ -132,7 +132,7 @@ class Project:
         except ConfigurationError as error:
             self.problem = error
             self.options = Options(None)
-            self.client = Client(Settings.model_construct(enabled=False))  # reads no environment
+            self.client = Client(Settings.disabled())
         self.unattended = UnattendedClient(self.client)
 
     def say(self) -> None:
