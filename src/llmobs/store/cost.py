@@ -5,7 +5,7 @@ The sums know nothing of persons, tags and single runs, and nothing of parts of 
 themselves answer for those, and for the hours in which a time asked for begins and ends.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
@@ -47,6 +47,7 @@ _BY_HOUR: Final[dict[GroupBy, str]] = {
     "route": "nullif(route, '')",
     "release": "nullif(release, '')",
 }
+_BY_DAY: Final[dict[GroupBy, str]] = {**_BY_HOUR, "day": "date(day * 86400, 'unixepoch')"}
 
 _NANO: Final = f"round({number('e.cost_usd')} * 1e9)"
 _TIMED: Final = f"iif(e.failed, NULL, {number('e.latency_ms')})"
@@ -108,7 +109,8 @@ def add_up_calls(rows: Rows, by: GroupBy, where: RunFilter) -> dict[str | None, 
     if begin is not None and end is not None and begin >= end:
         _from_calls(rows, by, where, span, groups)
         return groups
-    _from_sums(rows, by, where, _Span(begin, end), groups)
+    for is_day, part in _days_within(begin, end):
+        _from_sums(rows, by, where, is_day, part, groups)
     if begin is not None and begin * HOUR != span.begin:
         _from_calls(rows, by, where, _Span(span.begin, begin * HOUR), groups)
     if end is not None and end * HOUR != span.end:
@@ -116,24 +118,44 @@ def add_up_calls(rows: Rows, by: GroupBy, where: RunFilter) -> dict[str | None, 
     return groups
 
 
+def _days_within(begin: int | None, end: int | None) -> Iterator[tuple[bool, _Span]]:
+    """Split hours into those before a whole day, whole days, and those after; empty stretches left out."""
+    first = None if begin is None else -(-begin // 24)
+    last = None if end is None else end // 24
+    if first is not None and last is not None and first >= last:
+        yield False, _Span(begin, end)
+        return
+    yield True, _Span(first, last)
+    if first is not None and first * 24 != begin:
+        yield False, _Span(begin, first * 24)
+    if last is not None and last * 24 != end:
+        yield False, _Span(last * 24, end)
+
+
 def _from_sums(
-    rows: Rows, by: GroupBy, where: RunFilter, hours: _Span, groups: dict[str | None, Sums]
+    rows: Rows,
+    by: GroupBy,
+    where: RunFilter,
+    is_day: bool,
+    span: _Span,
+    groups: dict[str | None, Sums],
 ) -> None:
-    parts, values = hours.test("hour")
+    table, keys = ("rollups_by_day", _BY_DAY) if is_day else ("rollups", _BY_HOUR)
+    parts, values = span.test("day" if is_day else "hour")
     if where.model is not None:
         parts.append("model GLOB ?")
         values.append(glob(where.model))
     if where.name is not None:
         parts.append("instr(lower(route), lower(?)) > 0")
         values.append(where.name)
-    key, clause = _BY_HOUR[by], where_clause(parts)
+    key, clause = keys[by], where_clause(parts)
     counts = ", ".join(f"total({name})" for name in COUNTS)  # of what is no number: 0
-    for found, *sums in rows(f"SELECT {key}, {counts} FROM rollups{clause} GROUP BY 1", values):  # noqa: S608
+    for found, *sums in rows(f"SELECT {key}, {counts} FROM {table}{clause} GROUP BY 1", values):  # noqa: S608
         _group(groups, found).merge(Sums.stored(sums, None, None))
     # In Python, where a histogram is one large number: those that begin at one bucket first.
     latencies: dict[tuple[Any, bytes], int] = {}
     first_tokens: dict[tuple[Any, bytes], int] = {}
-    for found, *both in rows(f"SELECT {key}, latencies, first_tokens FROM rollups{clause}", values):  # noqa: S608
+    for found, *both in rows(f"SELECT {key}, latencies, first_tokens FROM {table}{clause}", values):  # noqa: S608
         for data, times in zip(both, (latencies, first_tokens), strict=True):
             if type(data) is bytes:
                 place = (found, data[:2])

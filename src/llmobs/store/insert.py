@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 from msgspec import Struct
@@ -27,7 +27,9 @@ __all__ = [
     "Booking",
     "Inserted",
     "add_up",
+    "add_up_day",
     "calls_of",
+    "clear_hour",
     "insert",
     "keep_pieces",
     "prepared",
@@ -374,9 +376,36 @@ def calls_of(connection: sqlite3.Connection, run_id: Any, before: int = _MAX) ->
 
 # Hourly sums.
 
-_KEY: Final = ", ".join(Key._fields)
+_WORDS: Final = Key._fields[1:]
 _STORED: Final = f"{', '.join(COUNTS)}, latencies, first_tokens"
-_SAME: Final = " AND ".join(f"{name} = ?" for name in Key._fields)
+
+
+class _Table(NamedTuple):
+    """Statements on sums by the hour, or by the day."""
+
+    select: str
+    delete: str
+    replace: str
+    select_all_of: str
+    """Of a stretch of hours."""
+    delete_all_of: str
+
+    @classmethod
+    def of(cls, name: str, unit: str) -> Self:
+        key = (unit, *_WORDS)
+        same = " AND ".join(f"{column} = ?" for column in key)
+        places = ", ".join("?" * (len(key) + len(COUNTS) + 2))
+        return cls(
+            f"SELECT {_STORED} FROM {name} WHERE {same}",  # noqa: S608
+            f"DELETE FROM {name} WHERE {same}",  # noqa: S608
+            f"INSERT OR REPLACE INTO {name} ({', '.join(key)}, {_STORED}) VALUES ({places})",  # noqa: S608
+            f"SELECT {', '.join(key)}, {_STORED} FROM {name} WHERE {unit} >= ? AND {unit} < ?",  # noqa: S608
+            f"DELETE FROM {name} WHERE {unit} = ?",  # noqa: S608
+        )
+
+
+_HOURS: Final = _Table.of("rollups", "hour")
+_DAYS: Final = _Table.of("rollups_by_day", "day")
 
 
 class Booking:
@@ -395,52 +424,77 @@ class Booking:
         self._taken_off.setdefault(_key(row, route), []).append(row)
 
     def save(self, connection: sqlite3.Connection) -> None:
-        """Change the stored sums; those that become empty go."""
+        """Change the stored sums, by the hour and by the day; those that become empty go."""
+        days: dict[tuple[Any, ...], Sums] = {}
         for key in self._added.keys() | self._taken_off.keys():
             change = Sums()
             change.add(self._added.get(key, ()))
             change.add(self._taken_off.get(key, ()), -1)
-            _merge(connection, key, change)
+            _merge(connection, _HOURS, key, change)
+            day = (key[0] // 24, *key[1:])
+            if day in days:
+                days[day].merge(change)
+            else:
+                days[day] = change
+        for day, change in days.items():
+            _merge(connection, _DAYS, day, change)
 
 
-def rename_sums(connection: sqlite3.Connection, words: Mapping[str, str]) -> int:
-    """Replace *words* in the keys of the stored sums, adding up what is one then; return how many."""
-    parts = Key._fields[1:]
-    marks = ", ".join("?" * len(words))
-    rows = connection.execute(
-        f"SELECT {_KEY}, {_STORED} FROM rollups WHERE "  # noqa: S608
-        + " OR ".join(f"{name} IN ({marks})" for name in parts),
-        list(words) * len(parts),
-    ).fetchall()
-    for hour, *rest in rows:
-        old = (hour, *rest[: len(parts)])
-        new = (hour, *(words.get(word, word) for word in rest[: len(parts)]))
-        connection.execute(f"DELETE FROM rollups WHERE {_SAME}", old)  # noqa: S608
-        _merge(connection, new, Sums.stored(rest[len(parts) : -2], rest[-2], rest[-1]))
-    for old_route, new_route in words.items():
-        connection.execute(
-            "UPDATE runs SET booked_as = ? WHERE booked_as = ?", (new_route, old_route)
-        )
-    return len(rows)
-
-
-def _merge(connection: sqlite3.Connection, key: tuple[Any, ...], more: Sums) -> None:
-    found = connection.execute(
-        f"SELECT {_STORED} FROM rollups WHERE {_SAME}",  # noqa: S608
-        key,
-    ).fetchone()
+def _merge(connection: sqlite3.Connection, table: _Table, key: tuple[Any, ...], more: Sums) -> None:
+    found = connection.execute(table.select, key).fetchone()
     sums = more
     if found is not None:
         sums = Sums.stored(found[:-2], *found[-2:])
         sums.merge(more)
     if sums["calls"] <= 0:
-        connection.execute(f"DELETE FROM rollups WHERE {_SAME}", key)  # noqa: S608
+        connection.execute(table.delete, key)
         return
     values = (*key, *sums.counts, sums.latencies.to_bytes(), sums.first_tokens.to_bytes())
     connection.execute(
-        f"INSERT OR REPLACE INTO rollups ({_KEY}, {_STORED}) VALUES ({', '.join('?' * len(values))})",  # noqa: S608
-        [float(v) if type(v) is int and v > _MAX else v for v in values],
+        table.replace, [float(v) if type(v) is int and v > _MAX else v for v in values]
     )
+
+
+def clear_hour(connection: sqlite3.Connection, hour: int) -> None:
+    """Remove the sums of an hour; those of its day are not right until `add_up_day`."""
+    connection.execute(_HOURS.delete_all_of, (hour,))
+
+
+def add_up_day(connection: sqlite3.Connection, day: int) -> None:
+    """Make the sums of a day anew from those of its hours."""
+    connection.execute(_DAYS.delete_all_of, (day,))
+    sums: dict[tuple[Any, ...], Sums] = {}
+    last = len(_WORDS) + 1
+    for row in connection.execute(_HOURS.select_all_of, (day * 24, (day + 1) * 24)).fetchall():
+        of_hour = Sums.stored(row[last:-2], row[-2], row[-1])
+        key = (day, *row[1:last])
+        if key in sums:
+            sums[key].merge(of_hour)
+        else:
+            sums[key] = of_hour
+    for key, of_day in sums.items():
+        _merge(connection, _DAYS, key, of_day)
+
+
+def rename_sums(connection: sqlite3.Connection, words: Mapping[str, str]) -> int:
+    """Replace *words* in the keys of the stored sums, adding up what is one then; return how many."""
+    days = set()
+    rows = connection.execute(_HOURS.select_all_of, (-_MAX, _MAX)).fetchall()
+    last = len(_WORDS) + 1
+    renamed = [row for row in rows if not words.keys().isdisjoint(row[1:last])]
+    for hour, *rest in renamed:
+        old = (hour, *rest[: last - 1])
+        new = (hour, *(words.get(word, word) for word in old[1:]))
+        connection.execute(_HOURS.delete, old)
+        _merge(connection, _HOURS, new, Sums.stored(rest[last - 1 : -2], rest[-2], rest[-1]))
+        days.add(hour // 24)
+    for day in days:
+        add_up_day(connection, day)
+    for old_route, new_route in words.items():
+        connection.execute(
+            "UPDATE runs SET booked_as = ? WHERE booked_as = ?", (new_route, old_route)
+        )
+    return len(renamed)
 
 
 def _key(row: Row, route: str) -> tuple[Any, ...]:

@@ -217,6 +217,33 @@ _MIGRATIONS: Final = (
         first_tokens BLOB,
         PRIMARY KEY (hour, model, provider, route, release, project)
     ) WITHOUT ROWID;
+    -- The same by the day: a year is added up in a moment.
+    CREATE TABLE rollups_by_day (
+        day INTEGER NOT NULL,            -- since 1970
+        model TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        route TEXT NOT NULL,
+        release TEXT NOT NULL,
+        project TEXT NOT NULL,
+        calls INTEGER NOT NULL,
+        failed INTEGER NOT NULL,
+        weight_micro INTEGER NOT NULL,
+        tokens_input INTEGER NOT NULL,
+        tokens_output INTEGER NOT NULL,
+        tokens_cached INTEGER NOT NULL,
+        tokens_cache_write INTEGER NOT NULL,
+        tokens_reasoning INTEGER NOT NULL,
+        priced INTEGER NOT NULL,
+        cost_nano INTEGER NOT NULL,
+        weighted_cost_nano INTEGER NOT NULL,
+        unpriced INTEGER NOT NULL,
+        uncounted INTEGER NOT NULL,
+        timed INTEGER NOT NULL,
+        latency_micro INTEGER NOT NULL,
+        latencies BLOB,
+        first_tokens BLOB,
+        PRIMARY KEY (day, model, provider, route, release, project)
+    ) WITHOUT ROWID;
 
     -- What this store knows of itself: salt, rows_before (first row whose body may still be in
     -- events), pruned_to (microseconds; what began before may have been counted and removed).

@@ -20,6 +20,8 @@ from llmobs.store.insert import (
     Booking,
     Inserted,
     add_up,
+    add_up_day,
+    clear_hour,
     insert,
     keep_pieces,
     prepared,
@@ -328,9 +330,10 @@ def recount(connection: sqlite3.Connection, hour: int) -> None:
     query = f"SELECT {columns}, r.booked_as FROM events e LEFT JOIN runs r ON r.run_id = e.run_id WHERE {calls}"  # noqa: S608
     for *values, route in connection.execute(query, span):
         booking.add(Row(*values), route or "")
-    connection.execute("DELETE FROM rollups WHERE hour = ?", (hour,))
+    clear_hour(connection, hour)
     connection.execute(f"UPDATE events SET booked = 1 WHERE {calls} AND booked = 0", span)  # noqa: S608
     booking.save(connection)
+    add_up_day(connection, hour // 24)
 
 
 def compact(connection: sqlite3.Connection) -> None:
