@@ -20,7 +20,7 @@ from llmobs.redaction import redactor as redactor_module
 from llmobs.redaction import scan
 from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
 from llmobs.redaction.redactor import FAILED, Redactor, redact_text, redacting
-from llmobs.redaction.scan import Span, find
+from llmobs.redaction.scan import Span, find, finding
 from llmobs.runtime.time_slices import Steps, finish
 
 TraceFunction = Callable[[FrameType, str, Any], Any]
@@ -362,11 +362,11 @@ def test_strings_found_clean_are_not_searched_again_unless_the_user_has_a_rule(
 ) -> None:
     asked: list[str] = []
 
-    def ask(text: str, kinds: Set[str]) -> Steps[str]:
+    def ask(text: str, kinds: Set[str]) -> Steps[list[Span]]:
         asked.append(text)
-        return redacting(text, kinds)
+        return finding(text, kinds)
 
-    monkeypatch.setattr(redactor_module, "redacting", ask)
+    monkeypatch.setattr(redactor_module, "finding", ask)
     event = {"feature": "chat", "owner": "ann@example.com", "nested": ["chat", {"feature": 1}]}
     redactor = Redactor()
     first = redactor.value(event)

@@ -89,8 +89,11 @@ _TOKEN: Final = "[REDACTED_TOKEN]"  # noqa: S105 - what stands in place of a tok
 
 
 def placeholder(kind: str, rule: str) -> str:
-    """Return what stands in place of a match of *rule*, which is of *kind*."""
-    return _TOKEN if rule in _TOKENS else KINDS[kind].placeholder
+    """Return what stands in place of a match of *rule*, which is of *kind*, perhaps a user's."""
+    if rule in _TOKENS:
+        return _TOKEN
+    known = KINDS.get(kind)
+    return f"[REDACTED_{kind.upper()}]" if known is None else known.placeholder
 
 
 def chosen(kinds: Iterable[str] | None) -> frozenset[str]:

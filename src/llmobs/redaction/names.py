@@ -18,7 +18,7 @@ SECRET_NAMES: Final = frozenset(
         "authtoken", "accesstoken", "refreshtoken", "idtoken", "sessiontoken", "apitoken",
         "bearertoken", "csrftoken", "xsrftoken", "securitytoken", "bottoken", "usertoken",
         "clientsecret", "appsecret", "credential", "credentials", "connectionstring",
-        "authorization", "xauth", "cookie", "setcookie", "sessioncookie", "secrettoken",
+        "authorization", "xauth", "cookie", "cookies", "cookiejar", "setcookie", "sessioncookie", "secrettoken",
         "personalaccesstoken", "deploytoken", "privatetoken", "xsignature", "amzsignature",
     }
 )  # fmt: skip

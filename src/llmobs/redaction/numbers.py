@@ -79,6 +79,7 @@ _LAYOUTS: Final = (
     re.compile(r"[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{1,3}(?![0-9])"),  # 13 to 15 digits
     re.compile(r"[0-9]{4}([ -])[0-9]{6}\1[0-9]{4,5}(?![0-9])"),  # American Express, Diners
 )
+_GROUPS_OF_FOUR: Final = _LAYOUTS[1:4]
 _ISSUERS: Final = re.compile(
     r"4(?:.{12}|.{15}|.{18})$"  # Visa
     r"|(?=.{16}$)(?:5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720)"  # Mastercard
@@ -135,7 +136,8 @@ def _card(text: str, start: int) -> Span | None:
         if found is None or not is_card(found[0]):
             continue
         end = found.end()
-        gap = found[1] if found.re.groups else ""
+        # Numbers of four digits beside groups of four: a table.
+        gap = found[1] if layout in _GROUPS_OF_FOUR else ""
         if gap and (
             _GROUP_BEFORE.search(text[max(0, start - 6) : start].replace(" -"[gap == " "], "x"))
             or (text[end : end + 1] == gap and _GROUP.match(text, end + 1))

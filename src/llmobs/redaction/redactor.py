@@ -6,11 +6,18 @@ What is found and how is in `llmobs.redaction.scan`.
 
 from __future__ import annotations
 
+import re
+from binascii import a2b_base64, b2a_base64
+from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Set
+from itertools import accumulate
 from typing import Any
 
-from llmobs.redaction.kinds import DEFAULT_KINDS, chosen, placeholder
-from llmobs.redaction.scan import CHUNK, Span, finding
+from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
+from llmobs.redaction.named import looks_secret
+from llmobs.redaction.replacing import Replace, replacer
+from llmobs.redaction.rules_of_users import UserRules
+from llmobs.redaction.scan import CHUNK, Span, finding, merged
 from llmobs.runtime.time_slices import Steps, finish
 from llmobs.runtime.troubles import comes_from_outside
 
@@ -22,6 +29,11 @@ FAILED = "[REDACTION_FAILED]"
 _BRIEF = 128  # characters of a text that is redacted without a pause
 _DEEPEST = 1_000  # containers within containers
 _MANY = 256  # items of a container looked at without a pause
+_CERTAIN = 2  # the weight of a name whose value is secret, whatever it is
+_PAIR = 2
+_PIECES = 4_096  # of a text that are looked at as one
+_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "cookie", "set-cookie"})
+_BASE64 = re.compile(r"[0-9A-Za-z+/]{20,65536}+={0,2}")
 _MEMORABLE = 64  # characters of the longest string remembered as clean
 _MEMORY = 4_096  # strings remembered
 
@@ -47,10 +59,13 @@ def redacting(text: str, kinds: Set[str] = DEFAULT_KINDS, chunk: int = CHUNK) ->
     ``chunk`` characters are searched at a stretch; the result does not depend on it.
     """
     spans = yield from finding(text, kinds, chunk)
-    return (yield from _replace(text, spans)) if spans else text
+    return (yield from _replace(text, spans, _PLAIN)) if spans else text
 
 
-def _replace(text: str, spans: list[Span]) -> Steps[str]:
+_PLAIN = replacer("plain")
+
+
+def _replace(text: str, spans: list[Span], replace: Replace) -> Steps[str]:
     """Return *text* with *spans*, in order, replaced; uses them up."""
     parts: list[str] = []
     pieces: list[str] = []
@@ -62,7 +77,7 @@ def _replace(text: str, spans: list[Span]) -> Steps[str]:
             parts.append("".join(pieces))
             pieces.clear()
             yield
-        pieces += text[done:start], placeholder(kind, rule)
+        pieces += text[done:start], replace(kind, rule, text[start:end])
         done = end
     parts += "".join(pieces), text[done:]
     return "".join(parts)
@@ -82,9 +97,11 @@ class Redactor:
         self,
         *,
         kinds: Iterable[str] | None = None,
+        rules: UserRules | None = None,
         extra: Callable[[str], str] | None = None,
     ) -> None:
-        self._kinds = chosen(kinds)
+        self._rules = rules or UserRules(chosen(kinds))
+        self._weight = self._rules.names.weight
         self._extra = extra
         # Names, tags and keys come again with every event: those in which nothing was found need
         # no second look. The user's own rule may change its mind, so with one nothing is kept.
@@ -107,8 +124,10 @@ class Redactor:
             return (yield from self._string(obj))
         if not isinstance(obj, (dict, list, tuple)) or self._is_known(obj):
             return obj
+        hides = "secret" in self._rules.kinds
         # An explicit stack: data may be nested deeper than the interpreter's recursion limit.
         stack = [_Level(obj, None)]
+        yield from self._join(stack[-1])
         above = {id(obj)}
         looked_at = 0
         while True:
@@ -117,12 +136,21 @@ class Redactor:
                 looked_at += 1
                 if looked_at % _MANY == 0:
                     yield
-                if isinstance(item, str):
-                    new: Any = item if item in self._clean else (yield from self._string(item))
+                weight = 0
+                if hides:
+                    weight = level.weight or (self._weight(key) if isinstance(key, str) else 0)
+                new: Any
+                if weight and not isinstance(item, (dict, list, tuple)):
+                    new = item if level.is_name(key) else self._hidden(item, weight)
+                    if new is item and isinstance(item, str):
+                        new = yield from self._string(item)
+                elif isinstance(item, str):
+                    new = item if item in self._clean else (yield from self._string(item))
                 elif isinstance(item, (dict, list, tuple)):
                     if item and id(item) not in above and len(stack) < _DEEPEST:
                         above.add(id(item))
-                        stack.append(_Level(item, key))
+                        stack.append(_Level(item, key, weight))
+                        yield from self._join(stack[-1])
                         break
                     new = FAILED if item else item
                     self.failures += bool(item)
@@ -138,6 +166,66 @@ class Redactor:
                     return result
                 if result is not level.source:
                     stack[-1].put(level.key, result)
+
+    def _redacting(self, text: str) -> Steps[str]:
+        rules = self._rules
+        spans = yield from finding(text, rules.kinds)
+        if rules.has_patterns:
+            spans = merged([*spans, *(yield from rules.find(text))])
+        if spans and rules.has_exceptions:
+            spans = [span for span in spans if not rules.allowed(text[span.start : span.end])]
+        if spans:
+            return (yield from _replace(text, spans, rules.replace))
+        return (yield from self._encoded(text)) if _BASE64.fullmatch(text) else text
+
+    def _join(self, level: _Level) -> Steps[None]:
+        """Replace what is split over the pieces of a text: chunks of a stream, parts of a message."""
+        source = level.source
+        if isinstance(source, dict) or not 1 < len(source) <= _PIECES:
+            return
+        pieces = pieces_of(source)
+        if pieces is None:
+            return
+        text = "".join(pieces)
+        ends = list(accumulate(map(len, pieces)))
+        rules = self._rules
+        try:
+            spans = yield from finding(text, rules.kinds)
+            for start, end, kind, rule in reversed(spans):
+                first, last = bisect(ends, start), bisect(ends, end - 1)
+                if first == last or rules.allowed(text[start:end]):
+                    continue
+                begin = start - (ends[first] - len(pieces[first]))
+                rest = pieces[last][len(pieces[last]) - (ends[last] - end) :]
+                pieces[first] = pieces[first][:begin] + rules.replace(kind, rule, text[start:end])
+                pieces[first + 1 : last] = [""] * (last - first - 1)
+                pieces[last] = rest
+                level.replace_pieces(pieces)
+        except BaseException as error:
+            if comes_from_outside(error, can_be_closed=False):
+                raise
+            self.failures += 1
+            level.replace_pieces([FAILED] * len(pieces))
+
+    def _encoded(self, text: str) -> Steps[str]:
+        """Return *text*, bytes in base64, with what is sensitive in them replaced."""
+        try:
+            decoded = a2b_base64(text).decode()
+        except ValueError:
+            return text  # no text: a picture, a number
+        clean = yield from self._redacting(decoded)
+        return text if clean is decoded else b2a_base64(clean.encode(), newline=False).decode()
+
+    def _hidden(self, value: Any, weight: int) -> Any:
+        """Return what stands for *value*, whose name says that it is secret."""
+        if value is None or isinstance(value, bool) or value in ("", b""):
+            return value
+        if weight < _CERTAIN and not (isinstance(value, str) and looks_secret(value)):
+            return value
+        text = str(value)
+        if text.startswith("[REDACTED") or self._rules.allowed(text):
+            return value
+        return self._rules.replace("secret", "named", text)
 
     def _is_known(self, obj: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> bool:
         """Whether *obj* is flat and every text in it was found clean before."""
@@ -162,8 +250,8 @@ class Redactor:
             return text
         try:
             new = text
-            if self._kinds:
-                steps = redacting(text, self._kinds)
+            if self._rules.kinds or self._rules.has_patterns:
+                steps = self._redacting(text)
                 new = finish(steps) if len(text) <= _BRIEF else (yield from steps)
             if self._extra is not None:
                 new = self._extra(new)
@@ -175,7 +263,8 @@ class Redactor:
             self.failures += 1
             return FAILED
         if new is text or new == text:
-            if len(text) <= _MEMORABLE and self._extra is None:
+            # A name whose value is secret is looked at each time, with its value.
+            if len(text) <= _MEMORABLE and self._extra is None and not self._weight(text):
                 if len(self._clean) >= _MEMORY:
                     self._clean.clear()
                 self._clean.add(text)
@@ -183,18 +272,60 @@ class Redactor:
         return new
 
 
+def _weight_of_header(source: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> int:
+    """Return the weight of ``["Authorization", "…"]``, as headers are in lists."""
+    if len(source) != _PAIR or isinstance(source, dict):
+        return 0
+    name = source[0]
+    return _CERTAIN if isinstance(name, str) and name.lower() in _HEADERS else 0
+
+
+def pieces_of(source: list[Any] | tuple[Any, ...]) -> list[str] | None:
+    """Return the pieces of one text that *source* is, None if it is something else."""
+    if isinstance(source[0], str):
+        pieces = [item for item in source if isinstance(item, str)]
+        # Words of a list stand alone; chunks of a stream bring the spaces between them along.
+        whole = len(pieces) == len(source) and any(
+            piece[:1].isspace() or piece[-1:].isspace() for piece in pieces
+        )
+        return pieces if whole else None
+    pieces = []
+    for item in source:
+        text = item.get("text") if isinstance(item, dict) else None
+        if not isinstance(text, str):
+            return None
+        pieces.append(text)
+    return pieces
+
+
 class _Level:
     """One container being walked: its items still to come, and its copy once something changed."""
 
-    __slots__ = ("copy", "items", "key", "source")
+    __slots__ = ("copy", "items", "key", "source", "weight")
 
-    def __init__(self, source: dict[Any, Any] | list[Any] | tuple[Any, ...], key: Any) -> None:
+    def __init__(
+        self, source: dict[Any, Any] | list[Any] | tuple[Any, ...], key: Any, weight: int = 0
+    ) -> None:
         self.source = source
+        self.weight = weight or _weight_of_header(source)
+        """How secret what is in it is, by the name it stands under."""
         self.key = key  # under which it stands in the container above
         self.items: Iterator[tuple[Any, Any]] = iter(
             source.items() if isinstance(source, dict) else enumerate(source)
         )
         self.copy: dict[Any, Any] | list[Any] | None = None
+
+    def replace_pieces(self, pieces: list[str]) -> None:
+        """Go on with *pieces* in place of the texts there were."""
+        self.copy = [
+            piece if isinstance(item, str) else item | {"text": piece}
+            for item, piece in zip(self.source, pieces, strict=True)
+        ]
+        self.items = iter(list(enumerate(self.copy)))
+
+    def is_name(self, key: Any) -> bool:
+        """Whether what stands under *key* is the name of a header, and not its value."""
+        return key == 0 and len(self.source) == _PAIR and _weight_of_header(self.source) > 0
 
     def put(self, key: Any, value: Any) -> None:
         if self.copy is None:

@@ -23,7 +23,7 @@ from llmobs.redaction.spans import FOUR_DIGITS, JOINT, SIGN, SYMBOLS, Reach, Spa
 from llmobs.redaction.tokens import find_secrets
 from llmobs.runtime.time_slices import Steps, finish
 
-__all__ = ["CHUNK", "Span", "find", "find_spans", "finding"]
+__all__ = ["CHUNK", "Span", "find", "find_spans", "finding", "merged"]
 
 CHUNK = 65_536  # characters searched between two pauses where anchors are few: about 0.2 ms
 _SHORTEST = 6  # characters of the shortest match, an address such as a@b.io
@@ -87,6 +87,14 @@ def _insert(spans: list[Span], found: list[Span]) -> Steps[None]:
         else:  # overlaps the one before: both go, by the name that says more
             says = span if last.rule == "named" and span.start == last.start else last
             spans[-1] = says._replace(end=max(last.end, span.end))
+
+
+def merged(spans: list[Span]) -> list[Span]:
+    """Return *spans* in order, those that overlap as one."""
+    result: list[Span] = []
+    if spans:
+        finish(_insert(result, spans))
+    return result
 
 
 def find_spans(text: str, low: int, high: int, reach: Reach, kinds: Set[str]) -> Steps[list[Span]]:

@@ -1,0 +1,191 @@
+"""What an application says about redaction (``redaction=``): kinds, patterns, names, exceptions."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import time
+from collections.abc import Iterable, Mapping
+from re import _constants as constants  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any, Final, get_args
+
+from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
+from llmobs.redaction.names import SecretNames
+from llmobs.redaction.replacing import ACTIONS, Action, Replace, replacer
+from llmobs.redaction.spans import Span
+from llmobs.runtime.time_slices import Steps
+
+__all__ = ["UserRules", "user_rules"]
+
+_KEYS: Final = ("kinds", "patterns", "names", "allow", "action", "key")
+_WINDOW: Final = 4_096
+"""Characters a user's pattern sees at a stretch: what is not linear stays bounded."""
+_OVERLAP: Final = 512
+_SLOWEST: Final = 0.05
+"""Seconds a user's pattern may take for one window."""
+
+
+class TooSlowError(Exception):
+    """A user's pattern took too long; the field it looked at goes."""
+
+
+class UserRules:
+    """Checked rules of an application."""
+
+    def __init__(
+        self,
+        kinds: frozenset[str] = DEFAULT_KINDS,
+        patterns: Mapping[str, re.Pattern[str]] | None = None,
+        names: Iterable[str] = (),
+        allow: Iterable[str] = (),
+        action: Action = "plain",
+        key: str = "",
+    ) -> None:
+        self.kinds = kinds
+        self.slowest = _SLOWEST
+        self.names = SecretNames(names)
+        self.replace: Replace = replacer(action, key)
+        self._patterns = dict(patterns or {})
+        globs = [fnmatch.translate(glob) for glob in allow]
+        self._allowed = re.compile("|".join(globs), re.IGNORECASE) if globs else None
+
+        self.has_patterns = bool(self._patterns)
+        self.has_exceptions = self._allowed is not None
+
+    def allowed(self, value: str) -> bool:
+        """Whether *value* is one of those that stay."""
+        return self._allowed is not None and self._allowed.match(value) is not None
+
+    def find(self, text: str) -> Steps[list[Span]]:
+        """
+        Return what the user's patterns find in *text*.
+
+        Raises:
+            TooSlowError: One of them took too long.
+        """
+        spans: list[Span] = []
+        for name, pattern in self._patterns.items():
+            for low in range(0, max(1, len(text)), _WINDOW - _OVERLAP):
+                began = time.thread_time()
+                spans += (
+                    Span(found.start(), found.end(), name, name)
+                    for found in pattern.finditer(text, low, low + _WINDOW)
+                    if found.end() > found.start()
+                )
+                if time.thread_time() - began > self.slowest:
+                    raise TooSlowError
+                yield
+        return spans
+
+
+def user_rules(said: Mapping[str, Any]) -> UserRules:
+    """
+    Return the rules that *said*, the value of ``redaction=``, asks for.
+
+    - ``kinds``: a list of the kinds to look for, or which to switch: ``{"phone": true, "iban": false}``
+    - ``patterns``: regular expressions of your own, by the name of what they find
+    - ``names``: more names whose values are secret, whatever they are
+    - ``allow``: what stays although it was found, with ``*`` and ``?``: ``*@our-company.example``
+    - ``action``: what stands in place of a match (`llmobs.redaction.replacing.Action`)
+    - ``key``: the secret of ``action="hashed"``
+
+    Raises:
+        ValueError: It names what there is not, or a pattern that may take for ever.
+    """
+    if unknown := sorted(set(said) - set(_KEYS)):
+        raise ValueError(f"{', '.join(unknown)}: unknown; there are {', '.join(_KEYS)}")
+    action = said.get("action", "plain")
+    if action not in ACTIONS:
+        raise ValueError(f"action={action!r}: must be one of {', '.join(get_args(Action))}")
+    key = said.get("key", "")
+    if action == "hashed" and not (isinstance(key, str) and len(key) >= 16):
+        raise ValueError("action='hashed' needs a key of at least 16 characters")
+    return UserRules(
+        _kinds(said.get("kinds")),
+        {name: checked_pattern(name, text) for name, text in said.get("patterns", {}).items()},
+        _texts("names", said.get("names", ())),
+        _texts("allow", said.get("allow", ())),
+        action,
+        key,
+    )
+
+
+def _texts(name: str, values: Any) -> list[str]:
+    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{name}: must be a list of texts")
+    return list(values)
+
+
+def _kinds(said: Any) -> frozenset[str]:
+    switches = (
+        said if isinstance(said, Mapping) else dict.fromkeys(() if said is None else said, True)
+    )
+    if unknown := sorted(map(str, switches.keys() - KINDS.keys())):
+        raise ValueError(f"kinds: {', '.join(unknown)}: no kind; there are {', '.join(KINDS)}")
+    on = set(DEFAULT_KINDS) if said is None or isinstance(said, Mapping) else set()
+    for name, switch in switches.items():
+        (on.add if switch else on.discard)(name)
+    return frozenset(on)
+
+
+def checked_pattern(name: str, text: Any) -> re.Pattern[str]:
+    """
+    Return *text* as a pattern.
+
+    Raises:
+        ValueError: It is none, matches nothing at all, or may take time that grows without measure.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"patterns: {name}: must be a regular expression, as text")
+    try:
+        pattern = re.compile(text)
+        tree = parser.parse(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"patterns: {name}: {error}") from None
+    if pattern.match(""):
+        raise ValueError(f"patterns: {name}: it matches the empty text")
+    if _is_catastrophic(tree, False):
+        raise ValueError(
+            f"patterns: {name}: a repetition within a repetition, or of alternatives that begin alike, "
+            "may take for ever; give the inner one a fixed length, or make it possessive: (a++b)*"
+        )
+    return pattern
+
+
+_REPEATS: Final = frozenset({constants.MAX_REPEAT, constants.MIN_REPEAT})
+_ASSERTIONS: Final = frozenset({constants.ASSERT, constants.ASSERT_NOT})
+_REFERENCES: Final = frozenset({constants.GROUPREF, constants.GROUPREF_EXISTS})
+_MANY: Final = 8
+
+
+def _is_catastrophic(tree: Any, repeated: bool) -> bool:
+    """Whether what can vary in length, or go several ways, is itself repeated."""
+    for operation, argument in tree:
+        if operation in _REPEATS:
+            least, most, body = argument
+            varies = most != least and most > 1
+            if repeated and varies:
+                return True
+            if _is_catastrophic(body, repeated or most > _MANY):
+                return True
+        elif operation is constants.BRANCH:
+            if repeated and not _begin_apart(argument[1]):
+                return True
+            if any(_is_catastrophic(branch, repeated) for branch in argument[1]):
+                return True
+        elif operation is constants.SUBPATTERN:
+            if _is_catastrophic(argument[3], repeated):
+                return True
+        elif operation in _ASSERTIONS:
+            if _is_catastrophic(argument[1], repeated):
+                return True
+        elif repeated and operation in _REFERENCES:
+            return True
+    return False
+
+
+def _begin_apart(branches: Any) -> bool:
+    firsts = [branch[0] if len(branch) else None for branch in branches]
+    literals = [first[1] for first in firsts if first is not None and first[0] is constants.LITERAL]
+    return len(literals) == len(firsts) == len(set(literals))

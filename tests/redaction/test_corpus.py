@@ -1,0 +1,88 @@
+"""What is promised is found, and nothing else, in strings that share nothing with the finders."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.redaction.corpus import Case, corpus, is_held_out, number_rich
+from benchmarks.redaction.figures import Figures, measure
+from benchmarks.redaction.formats import TOKENS
+from llmobs.redaction.kinds import DEFAULT_KINDS
+from llmobs.redaction.redactor import redact_text
+from llmobs.redaction.scan import find
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    return corpus(seed=41, scale=0.25)
+
+
+@pytest.fixture(scope="module")
+def figures(cases: list[Case]) -> Figures:
+    return measure(cases, find)
+
+
+def test_the_corpus_is_large_and_a_third_of_it_is_held_out(cases: list[Case]) -> None:
+    assert len(corpus()) >= 2_000
+    held_out = sum(map(is_held_out, cases))
+    assert len(cases) / 4 < held_out < len(cases) / 2
+    assert len(TOKENS) >= 100
+
+
+@pytest.mark.parametrize("kind", sorted(DEFAULT_KINDS))
+def test_what_is_promised_is_found_and_nothing_else(figures: Figures, kind: str) -> None:
+    assert figures.labelled[kind] >= 20
+    told = [(case.source, case.value) for case in figures.missed if case.kind == kind]
+    assert figures.recall(kind) >= 0.99, told
+    assert figures.precision(kind) >= 0.99, [(rule, taken) for _, rule, taken in figures.wrong]
+
+
+def test_text_full_of_numbers_is_left_alone() -> None:
+    text = number_rich(1_000_000, seed=5)
+    assert len(find(text)) <= 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "np.dot(a@b.shape) + q@k.transpose(1, 0)",
+        "git@github.com:org/repo.git and ssh://git@github.com/org/repo",
+        "IMEI 490154203237518, 356938035643809",
+        "npm i @angular/core@17.0.0; @app.get; thanks @ann.lee",
+        "1234 5678 9012 3456 4111 1111 1111 1111 2345 6789",
+        "\n".join(
+            [
+                "4111111111111111",
+                *(f"45{n}7390218834{n}2" for n in range(11, 15)),
+                "5500000000000004",
+            ]
+        ),
+        "max_tokens=4096 token_count: 12345678",
+        "password: required",
+    ],
+)
+def test_data_is_not_destroyed(text: str) -> None:
+    assert redact_text(text) is text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Visa4111111111111111", "Visa[REDACTED_CC]"),
+        ("12345 4111 1111 1111 1111", "12345 [REDACTED_CC]"),
+        ("ann%40example.com", "[REDACTED_EMAIL]"),
+        ("ann&#64;example.com", "[REDACTED_EMAIL]"),
+        ("a\u200bnn\uff20exam\u200bple.com", "[REDACTED_EMAIL]"),
+        ("SSN 123 45 6789", "SSN [REDACTED_SSN]"),
+        ("social security number: 123456789", "social security number: [REDACTED_SSN]"),
+        ("DE89 3704 0044 0532 0130 00", "[REDACTED_IBAN]"),
+        ("postgres://app:hunter2!x@db/app", "postgres://app:[REDACTED_KEY]@db/app"),
+        ('{"password": "hunter2"}', '{"password": "[REDACTED_KEY]"}'),
+        ("PASSWORD=hunter2\n", "PASSWORD=[REDACTED_KEY]\n"),
+        ("--api-key abc123xyz next", "--api-key [REDACTED_KEY] next"),
+        ("Cookie: sid=a1b2; t=x\r\nHost: y", "Cookie: [REDACTED_TOKEN]\r\nHost: y"),
+        ("Basic YW5uOmh1bnRlcjI=", "[REDACTED_TOKEN]"),
+    ],
+)
+def test_the_many_ways_it_is_written(text: str, expected: str) -> None:
+    assert redact_text(text) == expected

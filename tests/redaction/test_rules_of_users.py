@@ -1,0 +1,137 @@
+"""Names, pieces, bytes, and what an application says itself about redaction."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import pytest
+
+from llmobs.redaction.redactor import FAILED, Redactor
+from llmobs.redaction.rules_of_users import UserRules, user_rules
+
+
+def test_a_secret_name_hides_its_value_whatever_it_is() -> None:
+    value = {
+        "password": "a",
+        "Api-Key": 12345,
+        "cookies": {"sid": "x", "seen": [1, None, True]},
+        "headers": [["Authorization", "x"], ("accept", "*/*")],
+        "token": "Hello",
+        "access_token": "Hello",
+        "max_tokens": 4096,
+        "token_count": 7,
+        "secret": None,
+        "has_password": True,
+    }
+    hidden = "[REDACTED_KEY]"
+    expected = {
+        "password": hidden,
+        "Api-Key": hidden,
+        "cookies": {"sid": hidden, "seen": [hidden, None, True]},
+        "headers": [["Authorization", hidden], ("accept", "*/*")],
+        "token": "Hello",
+        "access_token": hidden,
+        "max_tokens": 4096,
+        "token_count": 7,
+        "secret": None,
+        "has_password": True,
+    }
+    redactor = Redactor()
+    for _ in range(3):  # what was found clean is remembered; a name is not
+        assert redactor.value(value) == expected
+    assert redactor.value(expected) is expected
+    assert Redactor(kinds=["email"]).value(value) is value
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (
+            ["mail", " to ann", "@exam", "ple.com", " now"],
+            ["mail", " to [REDACTED_EMAIL]", "", "", " now"],
+        ),
+        (
+            [{"type": "text", "text": "card 4111 1111"}, {"type": "text", "text": " 1111 1111!"}],
+            [{"type": "text", "text": "card [REDACTED_CC]"}, {"type": "text", "text": "!"}],
+        ),
+        (("a ", "bob@b", ".org"), ("a ", "[REDACTED_EMAIL]", "")),
+        (["4111", "1111", "1111", "1111"], ["4111", "1111", "1111", "1111"]),
+    ],
+)
+def test_what_is_split_over_pieces_is_found(value: Any, expected: Any) -> None:
+    assert Redactor().value(value) == expected
+
+
+def test_bytes_in_base64_are_looked_into() -> None:
+    def encoded(text: bytes) -> str:
+        return base64.b64encode(text).decode()
+
+    body = {"body": encoded(b'{"to": "ann@example.com"}'), "image": encoded(bytes(range(99)))}
+    assert Redactor().value(body) == body | {"body": encoded(b'{"to": "[REDACTED_EMAIL]"}')}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, "[REDACTED_EMAIL] [REDACTED_EMAIL] [REDACTED_CC]"),
+        ({"action": "numbered"}, "[EMAIL_1] [EMAIL_2] [CC_1]"),
+        ({"action": "last4"}, "[REDACTED_EMAIL] [REDACTED_EMAIL] [REDACTED_CC_1111]"),
+        ({"action": "drop"}, "  "),
+        ({"kinds": ["card"]}, "ann@example.com bob@our.example [REDACTED_CC]"),
+        ({"kinds": {"card": False}}, "[REDACTED_EMAIL] [REDACTED_EMAIL] 4111 1111 1111 1111"),
+        ({"allow": ["*@our.example"]}, "[REDACTED_EMAIL] bob@our.example [REDACTED_CC]"),
+        (
+            {"patterns": {"person": r"\b(?:ann|bob)\b"}, "kinds": []},
+            "[REDACTED_PERSON]@example.com [REDACTED_PERSON]@our.example 4111 1111 1111 1111",
+        ),
+    ],
+)
+def test_what_users_say(said: dict[str, Any], expected: str) -> None:
+    redactor = Redactor(rules=user_rules(said))
+    for _ in range(2):
+        assert redactor.value("ann@example.com bob@our.example 4111 1111 1111 1111") == expected
+
+
+def test_a_hash_is_the_same_wherever_the_key_is() -> None:
+    said = {"action": "hashed", "key": "k" * 16}
+    one, two = (Redactor(rules=user_rules(said)).value("ann@example.com") for _ in range(2))
+    other = Redactor(rules=user_rules(said | {"key": "l" * 16})).value("ann@example.com")
+    assert one == two != other
+    assert one.startswith("[EMAIL_")
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"kind": 1}, "kind: unknown; there are kinds, patterns"),
+        ({"kinds": {"emial": True}}, "kinds: emial: no kind; there are email"),
+        ({"kinds": ["emial"]}, "kinds: emial: no kind"),
+        ({"action": "hide"}, "action='hide': must be one of plain, numbered"),
+        ({"action": "hashed"}, "at least 16 characters"),
+        ({"allow": "*@a.b"}, "allow: must be a list of texts"),
+        ({"patterns": {"x": "("}}, "patterns: x: missing"),
+        ({"patterns": {"x": 1}}, "patterns: x: must be a regular expression"),
+        ({"patterns": {"x": "a*"}}, "patterns: x: it matches the empty text"),
+        ({"patterns": {"x": "(a+)+b"}}, "patterns: x: a repetition within a repetition"),
+        ({"patterns": {"x": r"(?:a|ab)*c"}}, "patterns: x: a repetition within"),
+        ({"patterns": {"x": r"(\d+\s?)*b"}}, "patterns: x: a repetition within"),
+    ],
+)
+def test_what_is_wrong_is_named(said: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        user_rules(said)
+
+
+def test_a_slow_pattern_costs_the_field_and_not_the_secret() -> None:
+    # Quadratic: no repetition within another, so it is accepted, and bounded by the window.
+    rules = user_rules({"patterns": {"x": "a+b"}})
+    rules.slowest = 0.0
+    redactor = Redactor(rules=rules)
+    assert redactor.value(["a" * 5_000, 1]) == [FAILED, 1]
+    assert redactor.failures == 1
+
+
+def test_the_default_rules_are_the_default_kinds() -> None:
+    assert UserRules().kinds == user_rules({}).kinds == user_rules({"kinds": {}}).kinds
