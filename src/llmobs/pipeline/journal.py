@@ -32,7 +32,7 @@ CROSSED_OUT: Final = b"#"
 
 class _File(Struct, eq=False):
     path: Path
-    file: int
+    descriptor: int
     size: int = 0
     live: int = 0
     """Bytes of lines that are not crossed out."""
@@ -40,7 +40,7 @@ class _File(Struct, eq=False):
 
 
 class _Line(Struct):
-    place: _File
+    file: _File
     offset: int
     size: int
 
@@ -69,9 +69,9 @@ class Journal:
         """
         for event_id in decided:
             if (line := self._lines.get(event_id)) is not None:
-                os.pwrite(line.place.file, CROSSED_OUT, line.offset)
+                os.pwrite(line.file.descriptor, CROSSED_OUT, line.offset)
                 del self._lines[event_id]
-                line.place.live -= line.size
+                line.file.live -= line.size
         fresh = [event for event in held if event.event_id not in self._lines]
         texts = gently(map(encode, fresh))
         self._append({e.event_id: b"%b\n" % text for e, text in zip(fresh, texts, strict=True)})
@@ -87,13 +87,13 @@ class Journal:
         start, data = last.size, memoryview(b"".join(lines.values()))
         try:
             while data:
-                written = os.pwrite(last.file, data, last.size)
+                written = os.pwrite(last.descriptor, data, last.size)
                 last.size += written
                 data = data[written:]
-            os.fsync(last.file)
+            os.fsync(last.descriptor)
         except OSError:
             last.size = start
-            os.ftruncate(last.file, start)
+            os.ftruncate(last.descriptor, start)
             raise
         for event_id, text in lines.items():
             self._lines[event_id] = _Line(last, start, len(text))
@@ -103,24 +103,24 @@ class Journal:
 
     def _tidy_up(self) -> None:
         """Remove files without a line left; move what is left of files that are mostly crossed out."""
-        for place in self._files[:-1]:
-            if place.live * 2 < place.size:
+        for file in self._files[:-1]:
+            if file.live * 2 < file.size:
                 self._append(
                     {
-                        event_id: os.pread(place.file, line.size, line.offset)
+                        event_id: os.pread(file.descriptor, line.size, line.offset)
                         for event_id, line in self._lines.items()
-                        if line.place is place
+                        if line.file is file
                     }
                 )
-                place.live = 0
-        for place in [place for place in self._files if not place.live]:
-            place.path.unlink(missing_ok=True)
-            self._files.remove(place)
-            unlock(place.file)
+                file.live = 0
+        for file in [file for file in self._files if not file.live]:
+            file.path.unlink(missing_ok=True)
+            self._files.remove(file)
+            unlock(file.descriptor)
 
     def close(self) -> None:
         """Let others have what is not crossed out."""
-        for place in self._files:
+        for file in self._files:
             with suppress(OSError):
-                unlock(place.file)
+                unlock(file.descriptor)
         self.reset()
