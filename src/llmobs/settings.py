@@ -251,14 +251,8 @@ def _refuse_contradictions(given: Mapping[str, Any]) -> None:
     spools = given.get("spool_dir") is not None
     if not spools and given.get("overflow") == "spill":
         raise ConfigurationError("overflow='spill' needs spool_dir (LLMOBS_SPOOL_DIR)")
-    if given.get("durability") == "disk":
-        if not spools:
-            raise ConfigurationError("durability='disk' needs spool_dir (LLMOBS_SPOOL_DIR)")
-        if given.get("tail_sampling") is not None:
-            raise ConfigurationError(
-                "tail_sampling keeps undecided runs in memory, which durability='disk' does not "
-                "allow: use sample_rate instead, or durability='memory' with a spool_dir"
-            )
+    if not spools and given.get("durability") == "disk":
+        raise ConfigurationError("durability='disk' needs spool_dir (LLMOBS_SPOOL_DIR)")
 
 
 # Reading.
