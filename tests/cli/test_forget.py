@@ -132,10 +132,45 @@ def test_while_somebody_else_has_it_open_and_writes(cli: CLI, store: Path) -> No
     writer.close()
 
 
+WRITES = """
+import sys, time
+from pathlib import Path
+from llmobs.store.writer import Writer
+from tests.cli.test_forget import of_ann, of_bob
+writer, number = Writer(Path(sys.argv[1])), 0
+print("writing", flush=True)
+while not Path(sys.argv[2]).exists():
+    writer.write([*of_bob(f"other-{number}"), *(of_ann(f"hers-{number}") if number % 5 == 0 else [])])
+    number += 1
+    time.sleep(0.001)
+writer.close()
+print(number)
+"""
+
+
+def test_while_another_process_writes(cli: CLI, store: Path, tmp_path: Path) -> None:
+    stop = tmp_path / "stop"
+    other = subprocess.Popen(
+        [sys.executable, "-c", WRITES, str(store), str(stop)], stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None and other.stdout.readline() == "writing\n"
+    try:
+        first = parsed(cli("forget", "--user", ANN, "--store", store, "--json"))
+        assert first["runs"] >= 3
+    finally:
+        stop.touch()
+        written = int(other.communicate(timeout=60)[0])
+    parsed(cli("forget", "--user", ANN, "--store", store, "--json"))
+    assert files_with(store.parent, ANN, SECRET, "hers-") == []
+    assert hourly_sums(store) == recounted(store)
+    with Reader(store) as reader:
+        assert reader.count_runs() == written + 2  # bob's, and the one of the night
+
+
 def test_a_reader_in_the_way_is_said(
     cli: CLI, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmobs.store.connect.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("llmobs.store.upkeep.BUSY_SECONDS", 0.05)
     other = sqlite3.connect(store, isolation_level=None)
     other.execute("BEGIN")
     other.execute("SELECT count(*) FROM runs").fetchone()
@@ -244,3 +279,24 @@ def test_what_makes_no_sense_is_said(cli: CLI, store: Path, arguments: list[str]
 
 def test_there_is_no_store(cli: CLI) -> None:
     cli("forget", "--user", ANN, "--store", "nowhere.db", code=3)
+
+
+def test_a_store_of_an_older_llmobs(cli: CLI, tmp_path: Path) -> None:
+    """Bodies in rows, small pages: brought into form, then as any other."""
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data" / "old.db"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.executescript((Path(__file__).parents[1] / "data" / "store_2.sql").read_text())
+    connection.execute(
+        "UPDATE events SET user_id = ?, body = json_set(body, '$.user_id', ?)", (ANN, ANN)
+    )
+    connection.execute("UPDATE runs SET user_id = ?", (ANN,))
+    connection.commit()
+    runs = [run_id for (run_id,) in connection.execute("SELECT run_id FROM runs")]
+    connection.close()
+    dry = parsed(cli("forget", "--user", ANN, "--store", path, "--dry-run", "--json"))
+    done = parsed(cli("forget", "--user", ANN, "--store", path, "--json"))
+    assert dry["runs"] == done["runs"] == len(runs) > 2
+    assert files_with(tmp_path, ANN, "gpt-4o") == []
+    assert hourly_sums(path) == {}

@@ -20,11 +20,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmobs import AsyncClient, Client, DeliveryError
+from llmobs import AsyncClient, Client, DeliveryError, Event
 from llmobs.errors import SinkRejectedError, SinkTooLargeError, SinkUnavailableError
 from llmobs.pipeline.locked_batch import LockedBatch
 from llmobs.pipeline.prepare import Redact
 from llmobs.pipeline.pricing import PriceBook
+from llmobs.pipeline.rewrite import rewrite_spool
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.spool import LOST, Spool
 from llmobs.recorded.ids import new_id
@@ -496,6 +497,30 @@ async def test_a_dead_sink_sends_events_to_disk_and_they_come_back(tmp_path: Pat
         assert (await client.flush(5)).complete
     assert sorted(set(sink.ids)) == sorted(ids)
     assert client.statistics().spooled == 0
+
+
+@pytest.mark.parametrize("all_of_it", [True, False])
+async def test_what_is_erased_on_disk_is_accounted_for(tmp_path: Path, all_of_it: bool) -> None:
+    sink = ScriptedSink(down())
+    async with AsyncClient(sink=sink, spool_dir=tmp_path, flush_interval_seconds=0.001) as client:
+        ids = log(client, 3)
+        await client.flush(5)
+
+        def change(event: Event) -> Event | None:
+            return None if all_of_it or event.event_id == ids[1] else event
+
+        removed = 0
+        with anyio.fail_after(10):  # while the client tries one, it is locked
+            while removed < (3 if all_of_it else 1):
+                removed += (await anyio.to_thread.run_sync(rewrite_spool, tmp_path, change)).removed
+        sink.script.clear()
+        log(client)
+        with anyio.fail_after(10):
+            while client.statistics().delivered + client.statistics().total_dropped < 4:
+                await anyio.sleep(0.005)
+        assert client.statistics().dropped == {"erased": removed}
+        balance(client)
+    assert len(sink.ids) == 4 - removed and ids[1] not in sink.ids
 
 
 async def test_flush_reports_what_is_on_disk(tmp_path: Path) -> None:

@@ -90,15 +90,21 @@ def scan(
 
 def _store(path: Path, look: Inspector, fix: bool) -> Place:
     concerned: dict[str, None] = {}
+    unreadable = 0
     with open_reader(path) as reader:
         for stored in reader.events():
             event = stored.decode()
-            if event is not None and look.redacted(event) is not event:
+            if event is None:
+                unreadable += 1
+            elif look.redacted(event) is not event:
                 concerned[stored.run_id] = None
         for by in _WORDS:
             for group in reader.cost(by):
                 look.word(f"hourly sums: {by}", group.key or "")
     place = _place(path, look)
+    if unreadable:
+        what = f"{several(unreadable, 'event')} that this llmobs cannot read"
+        place.left = (f"{what}, and their runs, are left alone",)
     if fix and place.found:
         writer = open_writer(path)
         try:
@@ -113,7 +119,7 @@ def _store(path: Path, look: Inspector, fix: bool) -> Place:
                 what = (
                     "somebody reads the store, whose log holds what was there until they are done"
                 )
-                place.left = (f"{what}: run this again",)
+                place.left = (*place.left, f"{what}: run this again")
         finally:
             writer.close()
     return place

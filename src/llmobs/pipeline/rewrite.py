@@ -35,7 +35,8 @@ class Rewritten(msgspec.Struct):
 
 
 def _files(spool: Path) -> list[Path]:
-    return sorted(path for path in spool.glob("*/*") if is_batch(path.name) and path.is_file())
+    found = (path for path in spool.glob("*/*") if is_batch(path.name))
+    return sorted(path for path in found if path.is_file() and not path.is_symlink())
 
 
 def spooled_events(spool: Path) -> Iterator[Event]:

@@ -6,6 +6,7 @@ their new columns, their body moves to its table, and their calls are booked by 
 """
 
 import sqlite3
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -14,7 +15,7 @@ import msgspec
 
 from llmobs.codec import decode, encode
 from llmobs.events import Event
-from llmobs.store.connect import PAGE_BYTES
+from llmobs.store.connect import BUSY_SECONDS, PAGE_BYTES
 from llmobs.store.insert import MICROSECONDS_PER_HOUR as HOUR
 from llmobs.store.insert import (
     Booking,
@@ -283,8 +284,17 @@ def leave_no_trace(connection: sqlite3.Connection) -> bool:
 
     In the file itself ``secure_delete`` has overwritten what was removed.
     """
-    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    return bool(busy == 0)
+    # Tried often: SQLite's own patience sleeps ever longer, and meets a busy writer each time.
+    deadline = time.monotonic() + BUSY_SECONDS
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy or time.monotonic() > deadline:
+                return not busy
+            time.sleep(0.002)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
 
 
 def free_pages(connection: sqlite3.Connection) -> int:
