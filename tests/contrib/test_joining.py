@@ -106,7 +106,7 @@ def test_like_calls_at_once_are_paired_each_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        "llmobs.capture.sightings.WAIT_SECONDS", 600.0
+        "llmobs.capture.joining.WAIT_SECONDS", 600.0
     )  # a busy machine takes its time
     tracer = provider.get_tracer("openinference")
     with client_over(answering(*CHUNKS), client) as http, client.run() as run:

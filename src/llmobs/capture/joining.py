@@ -1,421 +1,625 @@
 """
-A call as one door sees it, which sightings are of the same call, and the one event they make.
+One call, one event: what several doors saw of one call of a model is joined here, and nowhere else.
 
-When it is decided is the business of `llmobs.capture.sightings`.
+A `Sighting` is what one door saw of one call. Two rules say which belong together:
+
+- A call that happens inside a block, or inside the span of a call, is that call, seen twice. The
+  last attempt inside a block is the block's; earlier ones are events of their own.
+- Else, within one run or trace (outside any run: one task), the same response id, or the same model
+  at the same time. Never two of one door, each once. Several like ones are paired by response id, or
+  by order where that is unknown, which ``warnings`` say. A span that names no model before its end may
+  be any of these until then: they wait for it, unless as many spans as calls have told of theirs.
+
+What has to wait is counted as pending by its client, and bounded in number and age.
+
+Any thread, signal handler or finalizer may come here. The one lock is re-entrant, and what is not of
+this file or `llmobs.capture.sighting` is called without it.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from functools import lru_cache
-from itertools import zip_longest
+import weakref
+from collections import Counter, OrderedDict, deque
+from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-import msgspec
-
+from llmobs.capture.sighting import (
+    GRACE_SECONDS,
+    Call,
+    Places,
+    Sighting,
+    calls_of,
+    is_like,
+    lock,
+    places_of,
+    warn,
+)
 from llmobs.events import Event, PromptCallEvent, Status
+from llmobs.pipeline.statistics import DropReason
+from llmobs.runtime.context import Frame
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = [
-    "GRACE_SECONDS",
-    "Call",
-    "Sighting",
-    "calls_of",
-    "is_like",
-    "is_vague",
-    "lock",
-    "may_be_about",
-    "may_be_same",
-    "model_of",
-    "renew_lock",
-    "warn",
+    "MAX_WAITING",
+    "MAX_WAITING_BYTES",
+    "OPEN_SECONDS",
+    "RUN_SECONDS",
+    "WAIT_SECONDS",
+    "Watcher",
+    "in_task",
+    "place_of",
+    "refuse_duplicate",
+    "settle_in_time",
+    "sightings",
+    "watchers",
 ]
 
-GRACE_SECONDS: Final = 1.0
-"""How long a span that tells of no answer waits for the transport to begin."""
-
-_RANK: Final = {"block": 0, "langchain": 1, "wire": 2, "span": 3}
-"""Whose word counts more: what the application told, then what passed on the wire."""
-_IDENTITY: Final = frozenset({"event_id", "run_id", "timestamp", "parent_id"})
-_WHOLES: Final = {
-    "tokens_cached": ("tokens_input",),
-    "tokens_cache_write": ("tokens_input",),
-    "tokens_reasoning": ("tokens_output",),
-    "usage": ("tokens_input", "tokens_output"),
-    "cost_source": ("cost_usd",),
-}
-"""What only means something beside the figure it is about, which comes before it in the event."""
-_fields: Final = msgspec.structs.fields(PromptCallEvent)
-
-lock = threading.RLock()
-"""
-Guards all sightings. Re-entrant, for signal handlers and finalizers; what is not of this file or
-`llmobs.capture.sightings` is called without it. Name it by its module: a forked child has another.
-"""
+MAX_WAITING: Final = 10_000
+"""Calls that may wait; beyond, the oldest is settled as it is."""
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+"""What these hold on to, estimated; beyond, the oldest is settled as it is."""
+WAIT_SECONDS: Final = 5.0
+"""How long a call that has ended waits for another door that may still be looking at it."""
+OPEN_SECONDS: Final = 3600.0
+"""How long a call waits for its answer, once its block has ended or its provider works in the background."""
+RUN_SECONDS: Final = 300.0
+"""How long the event of a run that has ended waits for calls in it that have not."""
+MAX_RECENT: Final = 256
+"""Settled calls that may still be told of by another door."""
 
 
-def renew_lock() -> None:
-    """Take a new lock: in a forked child nobody would release the one another thread holds."""
-    global lock
-    lock = threading.RLock()
-
-
-class Sighting:
-    """
-    What one door sees of one call. Doors make one, `Sightings.begin` it and `Sightings.end` it.
-
-    Args:
-        door: ``block``, ``langchain``, ``wire`` or ``span``.
-        tracker: The run it belongs to (a `llmobs.capture.tracker.Tracker`).
-        event_id: Of the event it becomes, should no other door go around it.
-        is_home: Whether the run was there; False: it was made for this call.
-        started: When it began (``time.perf_counter``); by default now.
-    """
-
-    __slots__ = (
-        "answered", "called", "door", "ended", "event", "event_id", "failed", "has_usage", "inner",
-        "is_container", "is_home", "is_read", "keys", "model", "on_cancelled", "order", "outer", "parent_id",
-        "response_id", "size", "started", "tracker", "was_unnamed",
-    )  # fmt: skip
+class _Held:
+    """What was accepted and waits: a call, or the event of a run that has ended."""
 
     def __init__(
-        self,
-        door: str,
-        tracker: Any,
-        *,
-        event_id: str,
-        is_home: bool = True,
-        started: float | None = None,
+        self, client: Any, seconds: float, root: Sighting | None, tracker: Any = None
     ) -> None:
-        self.door = door
+        self.client = client
+        self.until = perf_counter() + seconds
+        self.root = root
         self.tracker = tracker
-        self.event_id = event_id
-        self.parent_id: str | None = None
-        self.is_home = is_home
-        self.started = perf_counter() if started is None else started
-        self.ended: float | None = None
-        self.model = ""
-        """Asked for, as far as known."""
-        self.response_id: str | None = None
-        self.answered = True
-        """Whether it tells of an answer; if not, whoever saw that one may have begun later."""
-        self.has_usage = False
-        """Whether it tells of tokens, as far as can be said before it is read."""
-        self.event: PromptCallEvent | None = None
-        """What it becomes if nobody else saw the call; known at its end."""
-        self.size = 0
-        self.failed = False
-        self.outer: Sighting | None = None
-        """The block or span around it, which is the same call."""
-        self.inner: Sighting | None = None
-        self.is_container = False
-        """Whether several calls happened inside: then it is none itself."""
-        self.called: Call | None = None
-        """The event it is part of, once that is decided."""
-        self.on_cancelled: Callable[[], object] | None = None
-        """Called when what is inside was cancelled, for doors that may never be told of their end."""
-        self.is_read = False
-        self.was_unnamed = False
-        """Whether it named no model when it began."""
-        self.order = 0
-        self.keys: tuple[Hashable, ...] = ()
+        self.size = 0 if root is None else sum(part.size for part in root.parts)
+        self.write: Callable[[str | None], object] = lambda warning: None
 
-    @property
-    def root(self) -> Sighting:
-        """The outermost sighting of this call."""
-        root: Sighting = self
-        while root.outer is not None:
-            root = root.outer
-        return root
 
-    @property
-    def parts(self) -> list[Sighting]:
-        """This and what is inside, outermost first."""
-        found: list[Sighting] = [self]
-        while (inner := found[-1].inner) is not None:
-            found.append(inner)
+class Sightings:
+    """The table of calls that have begun and are not settled. There is one: `sightings`."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start from nothing: also in a forked child, as the parent settles what is open."""
+        self._doors: set[str] = set()
+        self._order = 0
+        self._open: OrderedDict[int, Sighting] = OrderedDict()
+        self._blocks: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self._places = Places()
+        self._held: OrderedDict[int, _Held] = OrderedDict()
+        self._held_bytes = 0
+        self._recent: deque[Call] = deque(maxlen=MAX_RECENT)
+        self._awaited: dict[str, Sighting] = {}
+        self._fetched: OrderedDict[str, None] = OrderedDict()
+
+    # Doors.
+
+    def begin(self, sighting: Sighting, outer: Sighting | None = None) -> None:
+        """Note a call that begins, inside *outer*: a block, or the span of a call."""
+        apart = None
+        if not sighting.model and not self._doors <= {sighting.door}:
+            with internal_errors("look at a call that begins"):
+                sighting.look()  # others will ask what it is about
+        with lock:
+            if sighting.door != "block":  # those are around others, and never looked for
+                self._doors.add(sighting.door)
+                places: list[Hashable] = [sighting.tracker.run_id] if sighting.is_home else []
+                if not sighting.is_home or sighting.door == "span":
+                    places.append(_task_here())
+                sighting.places = tuple(places)
+            self._order = sighting.order = self._order + 1
+            if outer is not None and outer.tracker.client is sighting.tracker.client:
+                apart = self._nest(sighting, outer)
+            if sighting.ended is None:
+                self._open[id(sighting)] = sighting
+                self._places.file(sighting)
+            if len(self._open) > MAX_WAITING:
+                # It is recorded at its end all the same, only not looked for by others.
+                oldest = self._open.popitem(last=False)[1]
+                oldest.places = ()
+                self._places.file(oldest)
+        if apart is not None:
+            self._advance(apart)
+
+    def nest(self, sighting: Sighting, outer: Sighting) -> None:
+        """Note that *sighting*, which began before, happens inside *outer*."""
+        apart = None
+        with lock:
+            if sighting.outer is None and sighting.ended is None and outer.root is not sighting:
+                apart = self._nest(sighting, outer)
+        if apart is not None:
+            self._advance(apart)
+
+    def end(self, sighting: Sighting, event: PromptCallEvent, size: int, failed: bool) -> None:
+        """
+        Note a call that has ended; it is recorded once everybody is done with it.
+
+        Args:
+            sighting: What a door saw of it.
+            event: What it becomes if nobody else saw it.
+            size: Estimated bytes of what it holds on to.
+            failed: Whether it failed.
+        """
+        with lock:
+            if sighting.ended is not None:
+                return
+            sighting.event, sighting.size, sighting.failed = event, size, failed
+            sighting.ended = perf_counter()
+            self._open.pop(id(sighting), None)
+            root, outer = sighting.root, sighting.outer
+            if root.filed is not None:
+                self._places.file(root)
+            tell = None
+            if outer is not None and outer.ended is None and event.status == Status.CANCELLED:
+                tell = outer.on_cancelled
+        if tell is not None:
+            tell()
+        self._advance(sighting.root)
+        self._wake(sighting)
+
+    def drop(self, sighting: Sighting) -> None:
+        """Forget what turned out to be no call: a redirect, a span about something else."""
+        with lock:
+            outer, inner = sighting.outer, sighting.inner
+            if outer is not None:
+                outer.inner = inner
+            if inner is not None:
+                inner.outer = outer
+            sighting.outer = sighting.inner = None
+            self._forget(sighting)
+            self._places.file(inner, outer)
+        for other in (inner, outer):
+            if other is not None:
+                self._advance(other.root)
+        self._wake(sighting)
+
+    def adopt(self, outer: Sighting, inside: list[Sighting]) -> None:
+        """Note that *outer*, which begins and ends now, is a call, and went around *inside*."""
+        with lock:
+            if outer.inner is not None or outer.is_container:
+                return  # it was looked at while it happened
+            inside = [each for each in inside if not each.failed] or inside[-1:]
+            root = inside[0].root
+            if root is outer.root:
+                return
+            if len(inside) > 1:
+                outer.is_container = True
+            elif root.called is not None:
+                outer.called = root.called
+            elif root.door not in ("block", outer.door):
+                outer.inner, root.outer = root, outer
+            self._places.file(root, outer)
+
+    def _nest(self, sighting: Sighting, outer: Sighting) -> Sighting | None:
+        """Put *sighting* inside *outer*; returns what now is a call of its own, if anything."""
+        while (inner := outer.inner) and inner.ended is None and inner.door != sighting.door:
+            outer = inner
+        if outer.ended is not None or outer.called is not None or outer.is_container:
+            return None  # a task that outlives the block it was started in
+        apart = None
+        if inner is None:
+            outer.inner, sighting.outer = sighting, outer
+        elif inner.door != sighting.door and sighting.started < (inner.ended or 0):
+            if sighting.door not in {part.door for part in inner.parts}:  # told of late
+                last = inner.parts[-1]
+                last.inner, sighting.outer = sighting, last
+        elif outer.door == "span" and not inner.failed:
+            outer.is_container = True
+            outer.inner = inner.outer = None
+            apart = inner
+        elif inner.ended is not None:  # else two at once in one block: the first keeps it
+            inner.outer = None  # an attempt that was retried
+            outer.inner, sighting.outer = sighting, outer
+            apart = inner
+        self._places.file(sighting, outer, inner)
+        return apart
+
+    def _forget(self, root: Sighting) -> None:
+        self._places.remove(root)
+        if root.waits_for is not None:
+            root.waits_for.waiters.pop(id(root), None)
+        for part in root.parts:
+            self._let_go(id(part))
+            self._open.pop(id(part), None)
+
+    # Blocks, for when their client closes.
+
+    def opened(self, block: Any) -> None:
+        """Note a block that begins."""
+        self._blocks[id(block)] = block
+
+    def ended(self, block: Any) -> None:
+        """Note that it is over."""
+        self._blocks.pop(id(block), None)
+
+    # From sightings to events.
+
+    def _advance(self, root: Sighting) -> None:
+        """Settle *root* if everybody is done with it, or say that it waits."""
+        if not root.is_done:
+            # Whose block has ended was accepted; so was what a span goes on around.
+            if root.ended is not None:
+                self._hold(root, OPEN_SECONDS)
+            elif root.door == "span" and root.inner is not None and root.inner.is_done:
+                self._hold(root, WAIT_SECONDS)
+            return
+        if root.called is not None or root.is_container:
+            self._tell_late(root, root.called)
+            return
+        if root.door == "block" or len(self._doors) == 1:
+            self._settle([root])
+            return
+        self._decide(root)
+
+    def _decide(self, root: Sighting) -> None:
+        """Settle *root*, which is done, unless somebody else may still tell of it."""
+        self._look(root.parts)
+        while True:
+            with lock:
+                crowd, vague = self._told(root)
+            if vague is None or not self._look(vague.parts):
+                break
+        if vague is not None:
+            with lock:
+                vague.waiters[id(root)], root.waits_for = root, vague
+            self._hold(root, WAIT_SECONDS)
+        elif not all(each.is_done for each in crowd):
+            self._hold(root, WAIT_SECONDS)
+        elif len(crowd) == 1 and not root.answered and not root.inner and "wire" in self._doors:
+            self._hold(root, GRACE_SECONDS)
+        else:
+            self._settle(crowd)
+
+    def _told(self, root: Sighting) -> tuple[list[Sighting], Sighting | None]:
+        """Return what may be the same call as *root*, and a span to wait for before that is known."""
+        near = root if root.door != "span" else self._places.like(root)
+        vague = None if near is None else self._places.vague_near(near)
+        if near is not None and vague is not None and self._places.lacks_spans(near):
+            return [root], vague
+        crowd = self._places.crowd(root, stop=True)
+        doors = Counter(each.door for each in crowd)
+        if doors["span"] >= max(doors.values()):  # all have theirs
+            return crowd, None
+        found = (self._places.vague_near(each) for each in crowd if each.door != "span")
+        return crowd, vague or next((each for each in found if each is not None), None)
+
+    def _look(self, parts: list[Sighting]) -> bool:
+        """Ask *parts* that name no model whether they do by now; says whether one does."""
+        found = False
+        for part in parts:
+            if not part.model:
+                with internal_errors("look at a call under way"):
+                    part.look()
+                if part.model:
+                    found = True
+                    with lock:
+                        if (root := part.root).filed is not None:
+                            self._places.file(root)
         return found
 
-    @property
-    def is_done(self) -> bool:
-        """Whether this and all inside have ended."""
-        return all(part.ended is not None for part in self.parts)
+    def _wake(self, sighting: Sighting) -> None:
+        """Look again at what waited for *sighting* to say what it is about."""
+        with lock:
+            waiters, sighting.waiters = sighting.waiters, {}
+        for root in waiters.values():
+            if root.called is None and root.outer is None and root.is_done:
+                self._decide(root)
 
-    # What doors may fill in.
+    def _settle(self, roots: list[Sighting]) -> None:
+        """Record *roots*: one call, or a crowd of like ones."""
+        late: Call | None = None
+        calls: list[Call] = []
+        with lock:
+            roots = [root for root in roots if root.called is None]
+            if len(roots) == 1:
+                late = self._recorded(roots[0])
+            if late is None and roots:
+                calls = calls_of(roots)
+                if len(self._doors) > 1:
+                    self._recent += [call for call in calls if call.root.door != "block"]
+            for root in roots:
+                if root.is_done:
+                    self._forget(root)
+        if late is not None:
+            self._tell_late(roots[0], late)
+            return
+        for call in calls:
+            with internal_errors("record a call"):
+                call.record()
+        for tracker in {id(root.tracker): root.tracker for root in roots}.values():
+            self._release(tracker)
 
-    def look(self) -> None:
-        """Find out :attr:`model` while it is under way, if that costs little."""
-
-    def read(self, event: PromptCallEvent) -> Iterable[None] | None:
-        """Fill :attr:`event` with what takes time to read, in steps; runs in the pipeline."""
+    def _recorded(self, root: Sighting) -> Call | None:
+        """Return the call recorded lately that *root* saw too."""
+        if root.door == "block" or len(self._doors) == 1:
+            return None
+        doors = {part.door for part in root.parts}
+        places = places_of(root)
+        for call in self._recent:
+            if (
+                perf_counter() - call.when < WAIT_SECONDS
+                and call.root.tracker.client is root.tracker.client
+                and doors.isdisjoint(call.doors)
+                and not places.isdisjoint(call.places)
+                and is_like(root, call.root, call.model)
+            ):
+                call.doors |= doors
+                return call
         return None
 
-    def limit(self, event: PromptCallEvent) -> None:
-        """Take out what must not be kept of a call that no block told of."""
-
-    def is_certain(self) -> bool:
-        """Whether it is known to be a call; of some spans only their end tells."""
-        return True
-
-    def cut(self, why: str) -> None:
-        """End it now although it goes on; *why* belongs into its warnings."""
-
-    def release(self) -> None:
-        """Let go of what :meth:`read` needs."""
-
-
-class Call:
-    """The sightings of one call, on their way to being one event."""
-
-    def __init__(self, parts: list[Sighting], crowd: _Crowd | None = None) -> None:
-        self.parts = parts
-        self.root = parts[0]
-        self.model = next((part.model for part in parts if part.model), "")
-        self.keys = {key for part in parts for key in part.keys}
-        self.doors = {part.door for part in parts}
-        self.when = perf_counter()
-        self.is_read = False
-        """Whether the event has left: nothing can be added any more."""
-        self.has_usage = False
-        self._crowd = crowd
-        self._late: list[Sighting] = []
-        self._failed = any(part.failed for part in parts)
-        for part in parts:
-            part.called = self
-
-    def record(self) -> None:
-        """Hand it to the pipeline, in the run and at the place of the outermost sighting."""
-        root = self.root
+    def _tell_late(self, root: Sighting, call: Call | None) -> None:
+        """Settle a sighting whose call was recorded without it."""
         event = root.event
-        if event is None:  # it is open still: what is inside takes its place
-            event = next(part.event for part in self.parts if part.event is not None)
-            event.event_id, event.run_id = root.event_id, root.tracker.run_id
-            event.parent_id = root.parent_id
-        event.parent_id = event.parent_id or ""  # the place of the call, not of its end
-        size = sum(part.size for part in self.parts)
-        root.tracker.record(event, size=size, failed=self._failed, complete=self.complete)
-
-    def add(self, more: list[Sighting]) -> bool:
-        """Add what another door tells late, unless the event has left; with the lock held."""
-        if not self.is_read:
-            self._late += [part for part in more if part not in self.parts]
-        for part in more:
-            part.called = self
-        return not self.is_read
-
-    def complete(self, event: Event) -> Iterator[None]:
-        """Fill in what either knows, in steps; runs in the pipeline."""
-        assert isinstance(event, PromptCallEvent)
-        if self._crowd is not None:
-            self._crowd.pair()
+        assert event is not None
         with lock:
-            self.is_read = True
-            parts = sorted([*self.parts, *self._late], key=lambda part: _RANK[part.door])
-        known = [part for part in parts if part.event is not None]
-        for part in known:
-            yield from _read(part)
-        _combine(event, [part.event for part in known if part.event is not None])
-        if self.root.door != "block":
-            for part in known:
-                part.limit(event)
-        self.has_usage = event.tokens_input is not None or event.tokens_output is not None
-        if event.failed and not self._failed:
-            self.root.tracker.failures += 1
-        for part in parts:  # the call may be remembered for a while
-            part.event = None
-            part.release()
+            added = call is not None and call.add(root.parts)
+            self._forget(root)
+        if not added:
+            knows_more = any(part.has_usage for part in root.parts)
+            if call is not None and knows_more and not call.has_usage:
+                warn([root], f"the same call as {call.root.event_id}, whose event had left")
+                Call(root.parts).record()
+            else:
+                refuse_duplicate(root.tracker, event)
+        self._release(root.tracker)
 
+    # What waits.
 
-class _Crowd:
-    """Like calls at once, seen by two doors: who is whom is decided when answers can be read."""
-
-    def __init__(self, first: list[Sighting], second: list[Sighting]) -> None:
-        self._first, self._second = first, second
-        self._is_paired = False
-        pairs = zip_longest((root.parts for root in first), (root.parts for root in second))
-        self.calls = [Call([*(one or ()), *(other or ())], self) for one, other in pairs]
-
-    def pair(self) -> None:
-        """Decide, before the first of the events leaves."""
-        if self._is_paired:
-            return
-        for root in self._first + self._second:
-            for part in root.parts:
-                for _ in _read(part):  # at once: others ask for the pairs too
-                    pass
-        left = {id(root): root for root in self._second}
-        certain = self._by_id(left)
-        pairs = dict(certain)
-        for at, root in enumerate(self._first):
-            if at not in pairs:
-                found = next((o for o in left.values() if _ids(root, o) != "other"), None)
-                if found is not None:
-                    pairs[at] = left.pop(id(found))
-        ambiguous = len(self._first) > 1 or len(self._second) > 1
-        alone = list(left.values())
+    def _hold(self, root: Sighting, seconds: float) -> None:
+        eldest = None
         with lock:
-            if self._is_paired:
+            if root.called is not None:
                 return
-            self._is_paired = True
-            for at, call in enumerate(self.calls):
-                if at >= len(self._first):
-                    call.parts = alone.pop(0).parts
-                elif at in pairs:
-                    call.parts = self._first[at].parts + pairs[at].parts
-                    if ambiguous and at not in certain:
-                        warn(call.parts, "one of several like calls at once; paired by order")
-        for root in alone:  # its id is another's than all it was held for
-            Call(root.parts).record()
+            if id(root) not in self._held:
+                held = self._held[id(root)] = _Held(root.tracker.client, seconds, root)
+                self._held_bytes += held.size
+            if len(self._held) > MAX_WAITING or self._held_bytes > MAX_WAITING_BYTES:
+                eldest = next(iter(self._held.values()))
+        if eldest is not None:
+            self._give_up(eldest, "too many calls wait for their end")
+        with internal_errors("wait for the end of a call"):
+            root.tracker.client.expect()
 
-    def _by_id(self, left: dict[int, Sighting]) -> dict[int, Sighting]:
-        """Take from *left* what has the response id of one of the first; by the place of that."""
-        known: dict[str, list[Sighting]] = {}
-        for root in left.values():
-            for response_id in _response_ids(root):
-                known.setdefault(response_id, []).append(root)
-        pairs: dict[int, Sighting] = {}
-        for at, root in enumerate(self._first):
-            same = (o for each in _response_ids(root) for o in known.get(each, ()))
-            found = next((other for other in same if id(other) in left), None)
-            if found is not None:
-                pairs[at] = left.pop(id(found))
-        return pairs
+    def _let_go(self, key: int) -> bool:
+        held = self._held.pop(key, None)
+        if held is not None:
+            self._held_bytes -= held.size
+        return held is not None
+
+    def waiting(self, client: Any) -> int:
+        """Return how many events of *client* were accepted and wait here."""
+        with lock:
+            return sum(held.client is client for held in list(self._held.values()))
+
+    def next_deadline(self, client: Any) -> float | None:
+        """Return in how many seconds `expire` has something to do, or None."""
+        with lock:
+            times = [held.until for held in list(self._held.values()) if held.client is client]
+        return max(0.0, min(times) - perf_counter()) if times else None
+
+    def expire(self, client: Any) -> None:
+        """Settle what of *client* has waited long enough."""
+        now = perf_counter()
+        for held in self._held_by(client):
+            if held.until <= now:
+                self._give_up(held, "its end was not seen in time")
+
+    def settle(self, client: Any) -> None:
+        """Settle the calls of *client* that are over, whoever may still look at them."""
+        for held in self._held_by(client):
+            if held.root is not None and held.root.parts[-1].ended is not None:
+                self._settle_now(held.root)
+
+    def close(self, client: Any) -> None:
+        """Settle everything of *client*, as far as known: it is being closed."""
+        why = "the client was closed before its end"
+        with lock:
+            blocks = [each for ref in self._blocks.valuerefs() if (each := ref()) is not None]
+            blocks = [each for each in blocks if each.run.client is client]
+            streams = [
+                part
+                for part in list(self._open.values())
+                if part.tracker.client is client
+                and all(each is part or each.ended is not None for each in part.root.parts)
+            ]
+        for block in blocks:
+            with internal_errors("end a block"):
+                block._cut(why)  # noqa: SLF001 - not for applications, which end theirs
+        for part in streams:
+            with internal_errors("end a call"):
+                part.cut(why)
+        for held in self._held_by(client):
+            self._give_up(held, why)
+        for held in self._held_by(client):  # runs, of which calls were given up just now
+            self._give_up(held, why)
+
+    def _held_by(self, client: Any) -> list[_Held]:
+        with lock:
+            return [held for held in list(self._held.values()) if held.client is client]
+
+    def _give_up(self, held: _Held, why: str) -> None:
+        root = held.root
+        if root is None:
+            self._write(held, f"{why}: calls in it had not ended, and are not in its totals")
+            return
+        for part in root.parts:
+            if part.ended is None:
+                with internal_errors("end a call"):
+                    part.cut(why)
+        self._settle_now(root)
+
+    def _settle_now(self, root: Sighting) -> None:
+        while root.ended is None and root.inner is not None and not root.is_certain():
+            with lock:
+                self._let_go(id(root))
+                inner, root.inner = root.inner, None
+                inner.outer = None
+                self._places.file(root, inner)
+            root = inner
+        if root.called is None and any(part.event is not None for part in root.parts):
+            self._look(root.parts)
+            with lock:
+                crowd = self._places.crowd(root)
+            # A span that is open goes around what has ended: its name and place are known. With
+            # several it is not: then they stay apart, and what ends later is told late.
+            if len(crowd) != 2 or any(not each.is_done and each.door != "span" for each in crowd):
+                crowd = [each for each in crowd if each.is_done or each is root]
+            self._settle(crowd)
+        with lock:
+            self._let_go(id(root))
+
+    # Runs: their own event must not leave before their totals are right.
+
+    def when_settled(self, tracker: Any, write: Callable[[str | None], object]) -> None:
+        """
+        Call *write* once the calls of a run that has ended are recorded.
+
+        Args:
+            tracker: The run.
+            write: Records the run; takes a warning, or None.
+        """
+        held = None
+        with lock:
+            if self._has_open(tracker):
+                held = _Held(tracker.client, RUN_SECONDS, None, tracker)
+                held.write = write
+                self._held[id(held)] = held
+        if held is None:
+            write(None)
+            return
+        with internal_errors("wait for the end of a call"):
+            tracker.client.expect()
+
+    def has_calls(self, tracker: Any) -> bool:
+        """Whether calls of this run are not recorded yet."""
+        with lock:
+            return self._has_open(tracker)
+
+    def _has_open(self, tracker: Any) -> bool:
+        if any(
+            part.tracker is tracker
+            # A span that has named no model yet is about something else, most likely.
+            and (part.door != "span" or part.model or part.inner or part.ended)
+            for root in self._places.at(tracker.run_id)
+            for part in root.parts
+        ):
+            return True
+        return any(
+            held.root is not None and held.root.tracker is tracker for held in self._held.values()
+        )
+
+    def _release(self, tracker: Any) -> None:
+        with lock:
+            due = [held for held in list(self._held.values()) if held.tracker is tracker]
+            if not due or self._has_open(tracker):
+                return
+        for held in due:
+            self._write(held, None)
+
+    def _write(self, held: _Held, warning: str | None) -> None:
+        with lock:
+            if not self._let_go(id(held)):
+                return
+        held.write(warning)
+
+    # Answers that are fetched later: the provider works in the background.
+
+    def await_answer(self, sighting: Sighting, key: str) -> None:
+        """Hold *sighting*, which stays open, until the answer *key* is fetched."""
+        with lock:
+            self._awaited[key] = sighting
+        self._hold(sighting.root, OPEN_SECONDS)
+
+    def take_awaited(self, key: str) -> Sighting | None:
+        """Return the call that waits for the answer *key*, which has come or will not."""
+        with lock:
+            return self._awaited.pop(key, None)
+
+    def is_news(self, key: str) -> bool:
+        """Whether the answer *key* was not fetched before."""
+        with lock:
+            news = key not in self._fetched
+            self._fetched[key] = None
+            self._fetched.move_to_end(key)
+            if len(self._fetched) > MAX_WAITING:
+                self._fetched.popitem(last=False)
+            return news
 
 
-def calls_of(roots: list[Sighting]) -> list[Call]:
-    """Decide which of *roots*, all like each other, are one call."""
-    doors = sorted({root.door for root in roots})  # langchain, span, wire
-    if len(doors) == 1:
-        return [Call(root.parts) for root in roots]
-    first = [root for root in roots if root.door == doors[0]]
-    second = [root for root in roots if root.door == doors[-1]]
-    rest = [root for root in roots if root.door not in (doors[0], doors[-1])]
-    return _Crowd(first, second).calls + [Call(root.parts) for root in rest]
+sightings: Final = Sightings()
 
 
-def model_of(root: Sighting) -> str:
-    """Return the model that was asked for, without who serves it; empty if it is not known yet."""
-    if root.inner is None:
-        return _bare(root.model)
-    return _bare(next((part.model for part in root.parts if part.model), ""))
+def in_task() -> bool:
+    """Whether a task runs here, of asyncio or trio."""
+    return _task() is not None
 
 
-@lru_cache(maxsize=1024)
-def _bare(model: str) -> str:
-    return model.rpartition("/")[2].lower()
+def _task() -> Any:
+    for name in ("asyncio", "trio.lowlevel"):
+        module = sys.modules.get(name)
+        if module is not None:
+            with suppress(RuntimeError):  # no loop runs here
+                if (task := module.current_task()) is not None:
+                    return task
+    return None
 
 
-def is_like(one: Sighting, other: Sighting, model: str = "") -> bool:
-    """Whether both may be the same call: by response id, else by model and time."""
-    ids = _ids(one, other)
-    if ids != "unknown":
-        return ids == "same"
-    its = _bare(model) if model else model_of(other)
-    return _is_same_model(model_of(one), its) and _begins_in(one, other) and _begins_in(other, one)
+def _task_here() -> Hashable:
+    """Where code runs that no run of llmobs surrounds."""
+    return threading.get_ident(), id(_task())
 
 
-def is_vague(root: Sighting) -> bool:
-    """Whether it may turn out to be about any model: some spans tell of theirs only when they end."""
-    return root.door == "span" and root.ended is None and not model_of(root)
+def refuse_duplicate(tracker: Any, event: Event) -> None:
+    """Count *event*, which another door records too, as dropped: one call, one event."""
+    tracker.client.refuse(event, tracker, DropReason.DUPLICATE)
 
 
-def may_be_about(root: Sighting, model: str) -> bool:
-    """Whether *root* may be a call of *model*, for all that is known before the calls are compared."""
-    if not model or _response_ids(root):
-        return True
-    mine = model_of(root)
-    return _is_same_model(mine, model) or (not mine and is_vague(root))
+class Watcher(Protocol):
+    """A door that knows more of where a call happens than the current run: spans of OpenTelemetry."""
+
+    def place(self, frame: Frame | None) -> Frame | None:
+        """Note that a transport records the call that begins here; return where it belongs."""
+        ...
 
 
-def may_be_same(one: Sighting, other: Sighting) -> bool:
-    """Whether both may be the same call, seen by different doors; none of them goes around the other."""
-    if "block" in (one.door, other.door) or one.door == other.door:
-        return False
-    if one.tracker.client is not other.tracker.client:
-        return False  # each has its own ledger
-    if one.inner is not None or other.inner is not None:
-        doors = {part.door for part in one.parts}
-        if not doors.isdisjoint(part.door for part in other.parts):
-            return False
-    if is_vague(one) or is_vague(other):
-        return _begins_in(one, other) and _begins_in(other, one)
-    return is_like(one, other)
+watchers: Final[weakref.WeakSet[Watcher]] = weakref.WeakSet()
 
 
-def _response_ids(root: Sighting) -> set[str]:
-    return {part.response_id for part in root.parts if part.response_id is not None}
+def place_of(frame: Frame | None) -> Frame | None:
+    """Return what the watchers make of *frame*, the innermost one."""
+    for watcher in tuple(watchers):
+        with internal_errors("find the span of a call"):
+            frame = watcher.place(frame)
+    return frame
 
 
-def _ids(one: Sighting, other: Sighting) -> str:
-    if one.inner is None and other.inner is None:  # mostly
-        if one.response_id is None or other.response_id is None:
-            return "unknown"
-        return "same" if one.response_id == other.response_id else "other"
-    mine, its = _response_ids(one), _response_ids(other)
-    if not mine or not its:
-        return "unknown"
-    return "other" if mine.isdisjoint(its) else "same"
-
-
-def _is_same_model(one: str, other: str) -> bool:
-    """``gpt-4o`` and ``gpt-4o-2024-08-06`` are one."""
-    return bool(one and other) and (one.startswith(other) or other.startswith(one))
-
-
-def _begins_in(one: Sighting, other: Sighting) -> bool:
-    ended = other.ended
-    if ended is None:
-        return True
-    return one.started <= ended + (0.0 if other.answered else GRACE_SECONDS)
-
-
-def _read(part: Sighting) -> Iterator[None]:
-    if part.event is not None and not part.is_read:
-        part.is_read = True
-        yield from part.read(part.event) or ()
-        part.response_id = part.response_id or part.event.response_id
-
-
-def warn(parts: list[Sighting], words: str) -> None:
-    """Say *words* in the event of *parts*."""
-    event = next(part.event for part in parts if part.event is not None)
-    event.warnings = (*event.warnings, words)
-
-
-def _combine(event: PromptCallEvent, told: Sequence[PromptCallEvent]) -> None:
+async def settle_in_time(client: Any, wait: Callable[[float | None], Awaitable[object]]) -> None:
     """
-    Make *event* tell what any of *told* does.
+    Settle what waits for too long; runs beside the workers of *client*.
 
     Args:
-        event: One of *told*; it stays what and where it is.
-        told: The same call, as each door would tell of it. The first one's word counts most.
+        client: Whose.
+        wait: Waits until something new waits, at most so many seconds.
     """
-    best = told[0]
-    for seen in told[1:]:
-        _add(best, seen)
-    if best is not event:
-        for field in _fields:
-            if field.name not in _IDENTITY:
-                setattr(event, field.name, getattr(best, field.name))
+    while True:
+        await wait(sightings.next_deadline(client))
+        with internal_errors("settle calls"):
+            sightings.expire(client)
 
 
-def _add(told: PromptCallEvent, seen: PromptCallEvent) -> None:
-    warnings = (*told.warnings, *(each for each in seen.warnings if each not in told.warnings))
-    failed_unseen = told.status == Status.SUCCESS and told.error is None
-    for field in _fields:
-        name = field.name
-        if name in _IDENTITY or name in ("latency_ms", "status", "error", "warnings"):
-            continue
-        if any(getattr(told, whole) != getattr(seen, whole) for whole in _WHOLES.get(name, ())):
-            continue
-        default: Any = field.default
-        if getattr(told, name) in (default, None, "", (), []):
-            value = getattr(seen, name)
-            if value not in (default, None):
-                setattr(told, name, value)
-    if failed_unseen and seen.status != Status.SUCCESS:
-        told.status, told.error = seen.status, seen.error
-    # A block that ended before its stream did not see the last byte.
-    told.latency_ms = max(told.latency_ms or 0.0, seen.latency_ms or 0.0)
-    told.warnings = warnings
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=sightings.reset)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Never, Self
+from typing import Any, Never, Self, TypeVar
 
-from llmobs.capture import joining
 from llmobs.capture.building import as_given, build
-from llmobs.capture.joining import Sighting
+from llmobs.capture.joining import sightings
 from llmobs.capture.log import Log
-from llmobs.capture.sightings import sightings
+from llmobs.capture.sighting import Sighting, lock
 from llmobs.codec import snapshot
-from llmobs.events import AgentStepEvent, PromptCallEvent, Status, ToolCallEvent
+from llmobs.events import AgentStepEvent, Event, PromptCallEvent, Status, ToolCallEvent
 from llmobs.recorded.ids import new_id
 from llmobs.recorded.messages import text_in
 from llmobs.runtime.context import (
@@ -36,6 +35,9 @@ __all__ = [
     "sighting_around",
     "status_of",
 ]
+
+
+E = TypeVar("E", bound=Event)
 
 
 class Operation:
@@ -65,6 +67,7 @@ class Operation:
         self.start_time = time.perf_counter()
         """When it began, by ``time.perf_counter``."""
         self._clock: float = time.time()
+        self._warnings: tuple[str, ...] = ()
 
     def start(self) -> Self:
         """Begin: the clock runs from here, and events recorded from here are its children."""
@@ -73,6 +76,7 @@ class Operation:
         if around is not None and around.run is self.run and around.event_id is not None:
             self._fields.setdefault("parent_id", around.event_id)
         set_frame(self)
+        sightings.opened(self)
         self._clock = time.time()
         self.start_time = time.perf_counter()
         return self
@@ -82,6 +86,7 @@ class Operation:
         if self.ended:
             return self.event_id
         self.ended = True
+        sightings.ended(self)
         latency_ms = (time.perf_counter() - self.start_time) * 1000
         self.left = True
         self.outer = leave_operation(self)
@@ -102,6 +107,13 @@ class Operation:
             )
         return self.event_id
 
+    def _cut(self, why: str) -> None:
+        """Record it as far as it is known, although it goes on: *why* belongs into its warnings."""
+        if not self.ended:
+            self._warnings = (why,)
+            self.status = Status.CANCELLED
+            self.end()
+
     def add(self, **fields: Any) -> None:
         """Add fields of its event, as they are now; those set before are replaced."""
         self._fields.update(as_given(fields))
@@ -109,6 +121,12 @@ class Operation:
     def _write(self, values: dict[str, Any]) -> None:
         """Record its event, with *values* beside its own."""
         raise NotImplementedError
+
+    def _build(self, kind: type[E], values: dict[str, Any]) -> tuple[E, int, bool]:
+        event, size, failed = build(kind, self.run.run_id, values)
+        if self._warnings:
+            event.warnings = (*event.warnings, *self._warnings)
+        return event, size, failed
 
     def __enter__(self) -> Self:
         return self.start()
@@ -126,7 +144,7 @@ class PromptCall(Operation):
     """One call of a model. Fill in the answer with :meth:`finish`, or by setting attributes."""
 
     door = "block"
-    """Who tells of it; see `llmobs.capture.joining.Sighting`."""
+    """Who tells of it; see `llmobs.capture.sighting.Sighting`."""
     on_cancelled: Callable[[], object] | None = None
     """Called when another door saw it cancelled, for doors that may never be told of its end."""
     _sighting: Sighting | None = None
@@ -234,7 +252,7 @@ class PromptCall(Operation):
         Args:
             sighting: What another door sees of that call.
         """
-        with joining.lock:
+        with lock:
             mine = self._sighting
             if mine is not None or self._is_told:
                 return mine
@@ -255,8 +273,8 @@ class PromptCall(Operation):
             "tokens_output": self.tokens_output,
             **values,
         }
-        event, size, failed = build(PromptCallEvent, self.run.run_id, values)
-        with joining.lock:
+        event, size, failed = self._build(PromptCallEvent, values)
+        with lock:
             self._is_told = True
             sighting = self._sighting
         if sighting is None:
@@ -361,7 +379,7 @@ class SeveralCalls:
     """
     A frame around several calls made at once, for a door that cannot tell which is which.
 
-    What another door sees of them is not inside one of them: `llmobs.capture.sightings` finds out which.
+    What another door sees of them is not inside one of them: `llmobs.capture.joining` finds out which.
     """
 
     is_run = False
@@ -412,7 +430,7 @@ class AgentStep(Operation):
         }
         number = self.step_number
         self.run.steps = max(self.run.steps, number) if type(number) is int else self.run.steps
-        event, size, failed = build(AgentStepEvent, self.run.run_id, values)
+        event, size, failed = self._build(AgentStepEvent, values)
         self.run.record(event, size=size, failed=failed)
 
 
@@ -443,7 +461,7 @@ class ToolCall(Operation):
             "tool_id": self.tool_id,
             **values,
         }
-        event, size, failed = build(ToolCallEvent, self.run.run_id, values)
+        event, size, failed = self._build(ToolCallEvent, values)
         self.run.record(event, size=size, failed=failed)
 
 

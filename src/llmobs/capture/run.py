@@ -33,7 +33,7 @@ class Recorder(Protocol):
         """Count *event* as dropped."""
 
     def expect(self) -> None:
-        """Look after what waits in `llmobs.capture.sightings` for the end of a call."""
+        """Look after what waits in `llmobs.capture.joining` for the end of a call."""
 
 
 class _NoRecorder:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Never, Self
 
 from llmobs.capture.building import as_given, build
+from llmobs.capture.joining import sightings
 from llmobs.capture.log import ErrorLike, Log
 from llmobs.capture.operations import (
     AgentStep,
@@ -21,7 +22,6 @@ from llmobs.capture.operations import (
     status_of,
 )
 from llmobs.capture.run import NO_RECORDER, Recorder
-from llmobs.capture.sightings import sightings
 from llmobs.codec import snapshot
 from llmobs.events import ErrorInfo, RunEvent, StepType
 from llmobs.recorded.ids import new_id

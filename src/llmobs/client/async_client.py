@@ -22,7 +22,7 @@ import anyio
 
 from llmobs.capture.building import OVERHEAD_BYTES, cut_long
 from llmobs.capture.by_run import LogByRun
-from llmobs.capture.sightings import settle_in_time, sightings
+from llmobs.capture.joining import settle_in_time, sightings
 from llmobs.capture.tracker import Tracker
 from llmobs.client.build import build
 from llmobs.codec import as_dict, take_event, texts
@@ -174,7 +174,7 @@ class Recording(LogByRun):
         return run.sampled
 
     def expect(self) -> None:
-        """Look after what waits in `llmobs.capture.sightings` for the end of a call: it must not wait for ever."""
+        """Look after what waits in `llmobs.capture.joining` for the end of a call: it must not wait for ever."""
         (self._wake if self._timer is None else self._timer.set)()
 
     def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:

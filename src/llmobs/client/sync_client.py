@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import anyio
 import anyio.lowlevel
 
-from llmobs.capture.sightings import sightings
+from llmobs.capture.joining import sightings
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
 from llmobs.client.process_exit import exit_hook, flush_on_signals

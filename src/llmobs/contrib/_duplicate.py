@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from llmobs.capture.sightings import refuse_duplicate
+from llmobs.capture.joining import refuse_duplicate
 from llmobs.capture.tracker import Tracker
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, ToolCallEvent
 from llmobs.recorded.ids import new_id

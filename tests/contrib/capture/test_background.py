@@ -6,7 +6,7 @@ import openai
 import pytest
 
 from llmobs import Client, PromptCallEvent, RunEvent
-from llmobs.capture.sightings import sightings
+from llmobs.capture.joining import sightings
 from llmobs.contrib import openai as openai_door
 from llmobs.testing import CapturedEvents
 

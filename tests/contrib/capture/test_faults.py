@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from llmobs import Client, PromptCallEvent
-from llmobs.capture.sightings import sightings
+from llmobs.capture.joining import sightings
 from llmobs.contrib import httpx as door
 from llmobs.contrib import openai as openai_door
 from llmobs.contrib.httpx import RecordingTransport

@@ -9,11 +9,9 @@ from time import perf_counter, time_ns
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from llmobs.capture import joining
-from llmobs.capture.joining import Sighting
-from llmobs.capture.nearby import in_task
+from llmobs.capture.joining import in_task, sightings
 from llmobs.capture.operations import PromptCall, SeveralCalls, sighting_around
-from llmobs.capture.sightings import sightings
+from llmobs.capture.sighting import Sighting, lock
 from llmobs.capture.tracker import Tracker
 from llmobs.contrib._spans.kinds import INFERENCE_MODEL, Kind, kind_of
 from llmobs.events import Event, PromptCallEvent
@@ -109,7 +107,7 @@ class OpenSpan:
                 sightings.nest(self._sighting, around)
             return self._sighting
         made = SpanSighting(self)
-        with joining.lock:
+        with lock:
             if self._sighting is not None:
                 return self._sighting
             self._sighting = made

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final, Literal, NamedTuple
 
-from llmobs.capture.joining import Sighting
+from llmobs.capture.joining import place_of, sightings
 from llmobs.capture.operations import sighting_around, status_of
-from llmobs.capture.sightings import place_of, sightings
+from llmobs.capture.sighting import Sighting
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client

@@ -8,7 +8,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 
-from llmobs.capture.sightings import sightings
+from llmobs.capture.joining import sightings
 from llmobs.capture.tracker import Tracker
 from llmobs.contrib._web.ending import Ending
 from llmobs.contrib.django.project import Options

@@ -16,7 +16,7 @@ class Progress:
     __slots__ = ("_is_closed", "_is_open", "_lock", "began", "is_over")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._is_open = False
         self._is_closed = False
         self.began = False
