@@ -451,7 +451,10 @@ class Places:
 
     def remove(self, root: Sighting) -> None:
         """Take *root* out, if it is there."""
-        (places, kind), root.filed = root.filed or ((), None), None
+        filed, root.filed = root.filed, None
+        if filed is None:
+            return
+        places, kind = filed
         for place in places:
             # Nothing is taken for granted: a signal handler may be at it, too.
             groups = self._groups.get(place, {})

@@ -19,15 +19,16 @@ from typing import Any, Final, Self, TypeVar
 from llmobs.client.async_client import Recording
 from llmobs.contrib._wire.call import CAPTURE_HEADER, Call, CaptureContent, Options, begin
 from llmobs.contrib._wire.ending import Ending
-from llmobs.contrib._wire.filter import (
+from llmobs.contrib._wire.streams import (
     REFUSED,
     Decoded,
     Servers,
     UsageFilter,
     decoder,
+    report,
+    stream_class,
     with_usage_asked,
 )
-from llmobs.contrib._wire.streams import report, stream_class
 
 __all__ = [
     "CAPTURE_HEADER",

@@ -13,7 +13,7 @@ from backports import zstd
 
 from llmobs import Client, PromptCallEvent
 from llmobs.contrib import httpx as door
-from llmobs.contrib._wire.filter import Servers
+from llmobs.contrib._wire.streams import Servers
 from llmobs.testing import CapturedEvents
 from tests.contrib.corpus import js, sse
 

@@ -8,12 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmobs.contrib._wire.aws import FrameSplitter
 from llmobs.contrib._wire.body import Copy, clip, pieces
-from llmobs.contrib._wire.mention import LAST_EVENT, USAGE, Mention
-from llmobs.contrib._wire.partial import read_head, read_tail
+from llmobs.contrib._wire.framing import EventSplitter, FrameSplitter, fields_of
+from llmobs.contrib._wire.partial import LAST_EVENT, USAGE, Mention, read_head, read_tail
 from llmobs.contrib._wire.recognise import _troubles, recognise
-from llmobs.contrib._wire.sse import EventSplitter, fields_of
 from tests.contrib.corpus import sse
 from tests.contrib.corpus.anthropic import EVENTS, frame
 

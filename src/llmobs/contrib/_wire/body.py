@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
-from llmobs.contrib._wire.mention import LAST_EVENT, USAGE, Mention
+from llmobs.contrib._wire.partial import LAST_EVENT, USAGE, Mention
 
 __all__ = ["MAX_MARKS", "Copy", "Piece", "clip", "decompressor", "pieces"]
 

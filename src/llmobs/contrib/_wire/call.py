@@ -20,11 +20,12 @@ from llmobs.client.sync_client import default_client
 from llmobs.contrib._wire import openai_responses
 from llmobs.contrib._wire.body import Copy, clip
 from llmobs.contrib._wire.ending import Ending, status_at_end
-from llmobs.contrib._wire.policy import apply_policy
 from llmobs.contrib._wire.reading import Exchange, read_exchange
 from llmobs.contrib._wire.recognise import Target, recognise
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
 from llmobs.recorded.ids import new_id
+from llmobs.redaction.events import EventRedactor
+from llmobs.redaction.redactor import Redactor
 from llmobs.runtime.context import Frame, current_frame
 from llmobs.runtime.time_slices import Steps, finish
 
@@ -349,3 +350,21 @@ def _model_in_form(request: Any) -> str | None:
             value = getattr(field, "value", None)
             return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return None
+
+
+def apply_policy(event: PromptCallEvent, mode: str) -> None:
+    """
+    Take from *event* what *mode* does not allow to be kept.
+
+    Args:
+        event: A call as read from the wire.
+        mode: ``full``, ``redacted`` (even where the client does not redact) or ``metadata``.
+    """
+    if mode != "full":
+        redactor = Redactor()
+        # Identifiers are the client's to rename, by the same rule for all events of a run.
+        finish(
+            EventRedactor(
+                redactor, redactor, identifiers=False, keep_content=mode != "metadata"
+            ).steps(event)
+        )

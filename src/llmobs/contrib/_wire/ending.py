@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Any, Final
 
 from llmobs.codec import encode
-from llmobs.contrib._wire import sse
+from llmobs.contrib._wire import framing
 from llmobs.contrib._wire.body import Copy
 from llmobs.events import ErrorInfo, Status
 from llmobs.recorded.jsontext import Json, as_list, as_object, as_text, loads
@@ -75,10 +75,10 @@ def _is_stream(last: bytes) -> bool:
 def _brings_error(last: bytes, is_all: bool) -> bool:
     if not _is_stream(last):
         return is_all and _is_error("", last)
-    splitter = sse.EventSplitter()
+    splitter = framing.EventSplitter()
     events = [*splitter.feed(last), splitter.rest()]
     return any(
-        _is_error(*sse.fields_of(event))
+        _is_error(*framing.fields_of(event))
         for event in events
         if b"rror" in event or b"failed" in event
     )
@@ -95,8 +95,8 @@ def _is_error(name: str, text: bytes) -> bool:
 
 def _is_readable(last_bytes: bytes) -> bool:
     """Whether the last whole event can be read; the first may have lost its beginning."""
-    whole = sse.EventSplitter().feed(last_bytes)
-    text = sse.fields_of(whole[-1])[1] if whole else b""
+    whole = framing.EventSplitter().feed(last_bytes)
+    text = framing.fields_of(whole[-1])[1] if whole else b""
     try:
         return not text or len(whole) == 1 or type(loads(text)) is dict
     except ValueError:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from llmobs.contrib._wire import aws, sse
+from llmobs.contrib._wire import framing
 from llmobs.contrib._wire.body import Copy, Piece, pieces
 from llmobs.contrib._wire.ending import Ending, error_in
 from llmobs.contrib._wire.partial import read_head, read_tail
@@ -76,9 +76,9 @@ class _Reader:
             return fields | self._failure(exchange.status)
         content_type = headers.get("content-type", "").lower()
         if content_type.startswith("text/event-stream"):
-            return fields | (yield from self._stream(sse.EventSplitter(), sse.fields_of))
+            return fields | (yield from self._stream(framing.EventSplitter(), framing.fields_of))
         if "eventstream" in content_type:
-            return fields | (yield from self._stream(aws.FrameSplitter(), aws.payload_of))
+            return fields | (yield from self._stream(framing.FrameSplitter(), framing.payload_of))
         if not self._wire.keeps_content and "json" not in content_type:
             return fields  # a picture or a sound
         return fields | self._whole()
@@ -226,7 +226,7 @@ class _Reader:
         *is_cut*: the client left in its middle, which is no fault of the provider's.
         """
         name, text = fields_of(raw)
-        if fields_of is sse.fields_of and sse.is_foreign(raw, is_cut=is_cut):
+        if fields_of is framing.fields_of and framing.is_foreign(raw, is_cut=is_cut):
             self._spoil("bytes that are no event")
         if not text:
             return False

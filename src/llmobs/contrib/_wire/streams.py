@@ -1,19 +1,152 @@
-"""The body of an answer on its way to the host; HTTP clients check its class, hence `stream_class`."""
+"""
+The body of an answer on its way to the host. HTTP clients check its class, hence `stream_class`.
+
+Where it is wanted, OpenAI is asked for the usage of a stream, and the extra chunk that brings it is
+kept from the caller: ``stream_options.include_usage`` makes one more chunk, with ``usage`` and no
+choices, come before ``[DONE]`` (OpenAI API reference, "Chat", ``stream_options``). Some servers refuse
+requests that hold it: those are sent again as they were, and their server is not asked again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from functools import lru_cache
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
-from llmobs.contrib._wire.body import MAX_MARKS, Copy
+import msgspec
+
+from llmobs.contrib._wire.body import MAX_MARKS, Copy, decompressor
 from llmobs.contrib._wire.call import Call
 from llmobs.contrib._wire.ending import Ending
-from llmobs.contrib._wire.filter import UsageFilter
+from llmobs.contrib._wire.framing import EventSplitter, fields_of
+from llmobs.recorded.jsontext import as_object
 from llmobs.runtime.troubles import internal_errors
 
-__all__ = ["report", "stream_class"]
+__all__ = [
+    "REFUSED",
+    "Decoded",
+    "Servers",
+    "UsageFilter",
+    "decoder",
+    "report",
+    "stream_class",
+    "with_usage_asked",
+]
+
+
+def with_usage_asked(body: bytes) -> bytes | None:
+    """Return *body* with usage asked for, or None if it is no stream or asks already."""
+    try:
+        request = msgspec.json.decode(body, type=dict)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    options = request.get("stream_options")
+    if request.get("stream") is not True or as_object(options).get("include_usage") is not None:
+        return None
+    if options is None and "stream_options" not in request:
+        # The rest stays as it is, byte for byte.
+        start = body.index(b"{") + 1
+        return body[:start] + b'"stream_options":{"include_usage":true},' + body[start:]
+    request["stream_options"] = {**as_object(options), "include_usage": True}
+    return msgspec.json.encode(request)
+
+
+REFUSED: Final = frozenset({400, 422})
+"""Statuses with which a server may refuse a request for a member it does not know."""
+
+
+class Servers:
+    """Addresses of servers that refuse to be asked; the oldest are forgotten."""
+
+    def __init__(self, size: int = 1024) -> None:
+        self._known: dict[str, None] = {}
+        self._size = size
+
+    def add(self, url: Any) -> None:
+        """Remember the server of *url*."""
+        self._known[self._key(url)] = None
+        if len(self._known) > self._size:
+            self._known.pop(next(iter(self._known)), None)
+
+    def __contains__(self, url: Any) -> bool:
+        return bool(self._known) and self._key(url) in self._known
+
+    @staticmethod
+    def _key(url: Any) -> str:
+        return f"{url.host}:{url.port}"
+
+
+def decoder(encoding: str) -> Callable[[bytes], bytes] | None:
+    """Return what decodes a ``content-encoding`` piece by piece; None if that is not possible here."""
+    names = [name for name in encoding.lower().replace(" ", "").split(",") if name != "identity"]
+    steps = [decompressor(name) for name in reversed(names)]
+    if not steps or None in steps:
+        return None
+
+    def decode(data: bytes) -> bytes:
+        for step in steps:
+            data = step(data)  # type: ignore[misc]
+        return data
+
+    return decode
+
+
+class Decoded:
+    """
+    A body without its content encoding, sync or async as the one it reads.
+
+    Args:
+        inner: The stream of a response.
+        decode: See :func:`decoder`.
+        error: What the client raises for a body that is not what its headers say.
+    """
+
+    def __init__(self, inner: Any, decode: Callable[[bytes], bytes], error: Any) -> None:
+        self._inner = inner
+        self._decode = decode
+        self._error = error
+        self.close = getattr(inner, "close", None)
+        self.aclose = getattr(inner, "aclose", None)
+
+    def _decoded(self, chunk: bytes) -> bytes:
+        try:
+            return self._decode(chunk)
+        except Exception as error:
+            raise self._error(str(error)) from error
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._inner:
+            yield self._decoded(chunk)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._inner:
+            yield self._decoded(chunk)
+
+
+class UsageFilter:
+    """Lets a stream of server-sent events through without the chunk that only brings usage."""
+
+    def __init__(self) -> None:
+        self._splitter = EventSplitter()
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what may pass of *data*: whole events, as a client reads nothing else."""
+        return b"".join(event for event in self._splitter.feed(data) if not _brings_usage(event))
+
+    def rest(self) -> bytes:
+        """Return what is left at the end of the stream."""
+        return self._splitter.rest()
+
+
+def _brings_usage(event: bytes) -> bool:
+    if b'"usage"' not in event or b'"choices"' not in event:
+        return False
+    try:
+        chunk = msgspec.json.decode(fields_of(event)[1], type=dict)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return chunk.get("choices") == [] and bool(chunk.get("usage"))
 
 
 def report(error: Exception) -> None:

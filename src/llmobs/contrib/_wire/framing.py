@@ -1,0 +1,144 @@
+"""
+How the events of a streamed answer are told apart, wherever the network has split them.
+
+Server-sent events (WHATWG HTML, "Server-sent events"): line ends may be LF, CRLF or CR; a text without
+its closing blank line is an unfinished event.
+
+Amazon's binary event stream, in which Bedrock wraps them (AWS documentation, "Event stream encoding").
+Each frame is: total length, length of the headers, checksum of both (4 bytes each), headers, payload,
+checksum. Checksums are the client's to check.
+"""
+
+import base64
+import binascii
+import re
+
+import msgspec
+
+__all__ = ["EventSplitter", "FrameSplitter", "fields_of", "is_foreign", "payload_of"]
+
+_BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+class EventSplitter:
+    """Cuts a stream of bytes into whole events; what it returns, joined, is what it was fed."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take in *data*; return the events that are now whole, each with its blank line."""
+        pending = self._pending
+        # A blank line is at most four bytes, of which three may have come before.
+        search_from = max(len(pending) - 3, 0)
+        pending += data
+        events = []
+        start = 0
+        for blank in _BLANK_LINE.finditer(pending, search_from):
+            if blank.end() == len(pending) and pending[-1:] == b"\r":
+                break  # half of a CRLF, perhaps: the next byte will tell
+            events.append(bytes(pending[start : blank.end()]))
+            start = blank.end()
+        if start:
+            del pending[:start]
+        return events
+
+    def resume(self, data: bytes) -> list[bytes]:
+        """Take in *data*, before which something is missing; the first event lost its beginning."""
+        self._pending.clear()
+        return self.feed(data)[1:]
+
+    def rest(self) -> bytes:
+        """Return what is left without its blank line, and forget it."""
+        rest = bytes(self._pending)
+        self._pending.clear()
+        return rest
+
+
+def fields_of(event: bytes) -> tuple[str, bytes]:
+    """Return the name and the data of one event; comments and other fields are left out."""
+    name = ""
+    data = []
+    for line in _LINE_END.split(event):
+        field, _, value = line.removeprefix(b"\xef\xbb\xbf").partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value.decode("utf-8", "replace")
+    return name, b"\n".join(data)
+
+
+def is_foreign(event: bytes, *, is_cut: bool = False) -> bool:
+    """Return whether *event*, of which the end may be cut, holds a line that no such event has."""
+    known = (b"data", b"event", b"id", b"retry", b"")
+    *lines, last = (
+        line.removeprefix(b"\xef\xbb\xbf").partition(b":") for line in _LINE_END.split(event)
+    )
+    if is_cut and not last[1]:
+        if not any(name.startswith(last[0]) for name in known):
+            return True
+    else:
+        lines.append(last)
+    return any(line[0] not in known for line in lines)
+
+
+_PRELUDE = 12
+_OVERHEAD = 16
+_FIRST_HEADER = re.compile(
+    rb"[\x0b-\x0f]:(?:event-type|message-type|content-type|exception-type)\x07"
+)
+_MAX_FRAME = 32 * 1024 * 1024
+
+
+class FrameSplitter:
+    """Cuts a stream of bytes into whole frames."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take in *data*; return the payloads of the frames that are now whole."""
+        pending = self._pending
+        pending += data
+        payloads = []
+        while len(pending) >= _OVERHEAD:
+            total = int.from_bytes(pending[:4])
+            headers = int.from_bytes(pending[4:8])
+            if not _OVERHEAD + headers <= total <= _MAX_FRAME:
+                pending.clear()  # no event stream, or we lost our place in it
+                break
+            if len(pending) < total:
+                break
+            payloads.append(bytes(pending[12 + headers : total - 4]))
+            del pending[:total]
+        return payloads
+
+    def resume(self, data: bytes) -> list[bytes]:
+        """Take in *data*, before which something is missing, from the first whole frame on."""
+        self._pending.clear()
+        for header in _FIRST_HEADER.finditer(data):
+            start = header.start() - _PRELUDE
+            total, headers = (int.from_bytes(data[at : at + 4]) for at in (start, start + 4))
+            if start >= 0 and _OVERHEAD + headers <= total <= len(data) - start:
+                return self.feed(data[start:])
+        return []
+
+    def rest(self) -> bytes:
+        """Forget what is left of a frame."""
+        self._pending.clear()
+        return b""
+
+
+def payload_of(frame: bytes) -> tuple[str, bytes]:
+    """Return the event inside a frame's payload: ``{"bytes": base64 of JSON}``, or an error."""
+    try:
+        body = msgspec.json.decode(frame)
+        if "bytes" in body:
+            return "", base64.b64decode(body["bytes"])
+        message = body.get("message") or body.get("Message") or "error"
+        error = {"type": "error", "error": {"type": "api_error", "message": message}}
+        return "error", msgspec.json.encode(error)
+    except (msgspec.DecodeError, binascii.Error, AttributeError, TypeError, ValueError):
+        return "", frame
