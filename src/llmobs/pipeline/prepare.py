@@ -4,8 +4,8 @@ The stages that make events fit to leave: complete and well-formed, redacted, pr
 They run before anything can reach a disk or a wire, off the request path.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Final, Protocol
 
 import msgspec
@@ -164,19 +164,31 @@ class Price(Steadily):
         yield from ()
 
 
-@contextmanager
-def failing_closed(
-    event: Event, doing: str, remove: Callable[[Event], None] = strip_content
-) -> Iterator[None]:
+class failing_closed(foreign_call):  # noqa: N801 - reads as what is done
     """If the block fails, *event* leaves without what *remove* takes: what was not redacted stays here."""
-    finished = False
-    with foreign_call(doing):
-        yield
-        finished = True
-    if not finished:
-        remove(event)
+
+    __slots__ = ("_event", "_remove")
+
+    def __init__(
+        self, event: Event, doing: str, remove: Callable[[Event], None] = strip_content
+    ) -> None:
+        super().__init__(doing)
+        self._event = event
+        self._remove = remove
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if not super().__exit__(kind, error, trace):
+            return False
+        event = self._event
+        self._remove(event)
         mend(event)
         event.warnings = (*event.warnings, "the content could not be prepared; left out")
+        return True
 
 
 def _add_up(event: Event, run: Run) -> None:

@@ -12,10 +12,10 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from traceback import walk_tb
+from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from llmobs.runtime.log import own_logger
@@ -125,52 +125,62 @@ if hasattr(os, "register_at_fork"):
 _troubles = Troubles()
 
 
-@contextmanager
-def internal_errors(doing: str) -> Iterator[None]:
+# Classes, as generators cost four times as much, several times for each event.
+
+
+class internal_errors:  # noqa: N801 - reads as what is done
     """
     Log and swallow any error of the block: the host goes on, with less telemetry.
 
     Args:
         doing: What the block does, in a few words, for the log line.
     """
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - that is what it is for
-        _swallow(error, doing)
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if error is None or self._passes(error):
+            return False
+        _swallow(error, self._doing)
+        return True
+
+    def _passes(self, error: BaseException) -> bool:
+        return not isinstance(error, Exception)
 
 
-@contextmanager
-def foreign_code(doing: str) -> Iterator[None]:
+class foreign_code(internal_errors):  # noqa: N801 - as above
     """
     Like `internal_errors`, for blocks that run code of others in the pipeline: what it should not
     raise (``CancelledError``, ``SystemExit``) costs its own work too, and neither task nor thread.
-
-    Args:
-        doing: What the block does, in a few words, for the log line.
     """
-    try:
-        yield
-    except BaseException as error:
-        if comes_from_outside(error):
-            raise
-        _swallow(error, doing)
+
+    __slots__ = ()
+
+    def _passes(self, error: BaseException) -> bool:
+        return comes_from_outside(error)
 
 
-@contextmanager
-def foreign_call(doing: str) -> Iterator[None]:
+class foreign_call(internal_errors):  # noqa: N801 - as above
     """
     Like `foreign_code`, around what awaits nothing: nobody closes us there, so that a
     ``GeneratorExit`` is the foreign code's own too.
-
-    Args:
-        doing: What the block does, in a few words, for the log line.
     """
-    try:
-        yield
-    except BaseException as error:
-        if comes_from_outside(error, can_be_closed=False):
-            raise
-        _swallow(error, doing)
+
+    __slots__ = ()
+
+    def _passes(self, error: BaseException) -> bool:
+        return comes_from_outside(error, can_be_closed=False)
 
 
 class ForeignExitError(Exception):
