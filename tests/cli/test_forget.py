@@ -267,6 +267,12 @@ def test_what_is_out_of_reach_is_named_without_secrets(
     assert "s3cr3t" not in said and ANN not in said
 
 
+def test_an_id_of_any_characters(cli: CLI, store: Path) -> None:
+    for name in ("\ud800x", "it's 100%", "ü"):
+        write_store(store, [call("odd", user_id=name)])
+        assert parsed(cli("forget", "--user", name, "--store", store, "--json"))["runs"] == 1
+
+
 def test_an_id_that_redaction_takes_out_is_explained(cli: CLI, store: Path) -> None:
     done = parsed(cli("forget", "--user", "ann@example.com", "--store", store, "--json"))
     assert any("redaction takes out" in words for words in done["still_to_come"])

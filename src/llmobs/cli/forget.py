@@ -24,7 +24,7 @@ from llmobs.cli.options import (
 )
 from llmobs.cli.output import ExitCode, console, write_json
 from llmobs.cli.text import one_line, several
-from llmobs.codec import encode
+from llmobs.codec import clean_text, encode
 from llmobs.errors import StoreError, StoreNotFoundError
 from llmobs.events import Event, RunEvent
 from llmobs.pipeline.rewrite import rewrite_spool, spooled_events
@@ -111,6 +111,7 @@ def forget(
     (whom,) = given
     if whom.value == "-":
         whom = Selector(whom.kind, sys.stdin.readline().rstrip("\r\n"))
+    whom = Selector(whom.kind, clean_text(whom.value))  # as it is stored
     if not whom.value:
         raise click.UsageError("an id cannot be empty")
     path, spool = store_path(store), spool_of(spool)
@@ -252,7 +253,8 @@ def _from_spool(
 
 
 def _still_to_come(whom: Selector, done: Erasure) -> Iterator[str]:
-    yield "what running applications hold: run this again when they have delivered it"
+    if not done.dry_run:
+        yield "what running applications hold: run this again when they have delivered it"
     if not done.events + done.spooled_events and find(whom.value):
         words = (
             "is of a kind that redaction takes out before it is stored: whose it was cannot be told"
