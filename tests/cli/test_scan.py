@@ -128,6 +128,24 @@ def test_files(cli: CLI, tmp_path: Path, kind: str) -> None:
     cli("scan", path)
 
 
+def test_a_store_is_known_whatever_it_is_named_as_and_other_files_are_spared(
+    cli: CLI, store: Path, tmp_path: Path
+) -> None:
+    cli("scan", store, "--fix")
+    with Reader(store) as reader:
+        assert reader.count_events() == 7
+    assert files_with(store.parent, *ALL) == []
+    picture = tmp_path / "picture"
+    picture.write_bytes(b"\x89PNG\0" + EMAIL.encode())
+    assert "no text" in cli("scan", picture, "--fix", code=5).stdout
+    assert picture.read_bytes().endswith(EMAIL.encode())
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "mail.txt")
+    link.write_text(EMAIL)
+    cli("scan", link, "--fix")
+    assert link.is_symlink() and (tmp_path / "mail.txt").read_text() == "[REDACTED_EMAIL]"
+
+
 def test_every_kind_that_is_on_goes(cli: CLI, tmp_path: Path) -> None:
     canaries = {kind: KINDS[kind].example(7) for kind in sorted(DEFAULT_KINDS)}
     events = [call("r", n, prompt=f"it is {text} here") for n, text in enumerate(canaries.values())]

@@ -240,7 +240,7 @@ def _from_spool(
 
     found = rewrite_spool(spool, change, dry_run=done.dry_run)
     done.spooled_events += found.removed
-    done.still_to_come = [words for words in done.still_to_come if "in use" not in words]
+    done.still_to_come = [words for words in done.still_to_come if "of the spool" not in words]
     if found.busy:
         done.still_to_come.append(
             f"{several(found.busy, 'file')} of the spool in use by a running process: run this again"

@@ -69,7 +69,7 @@ def scan(
     Says how often, by kind and field, never what. With --fix it is redacted where it lies, while
     applications write; files must be nobody's. Exit code 5: found, and not fixed.
     """
-    places = [_file(path, Inspector(kinds), fix) for path in files]
+    places = [(_store if _is_store(path) else _file)(path, Inspector(kinds), fix) for path in files]
     spool = spool_of(spool)
     if not files or store is not None:
         path = store_path(store)
@@ -139,6 +139,11 @@ def _spool(directory: Path, look: Inspector, fix: bool) -> Place:
     return place
 
 
+def _is_store(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
+
+
 def _file(path: Path, look: Inspector, fix: bool) -> Place:
     clean: list[bytes] = []
     fixed = 0
@@ -157,8 +162,11 @@ def _file(path: Path, look: Inspector, fix: bool) -> Place:
                 fixed += new is not event
                 clean.append(line if new is event else encode(new) + b"\n")
     place = _place(path, look)
-    if fix and place.found:
-        _replace(path, b"".join(clean))
+    data = b"".join(clean)
+    if fix and place.found and b"\0" in data:
+        place.left = ("it is no text: it is left alone",)
+    elif fix and place.found:
+        _replace(path.resolve(), data)
         place.fixed = fixed
     return place
 
