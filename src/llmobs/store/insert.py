@@ -417,19 +417,21 @@ class Booking:
 
     def add(self, row: Row, route: str) -> None:
         """Count a call of a run with this name."""
-        self._added.setdefault(_key(row, route), []).append(row)
+        self._added.setdefault(_raw_key(row, route), []).append(row)
 
     def take_off(self, row: Row, route: str) -> None:
         """Count it no longer."""
-        self._taken_off.setdefault(_key(row, route), []).append(row)
+        self._taken_off.setdefault(_raw_key(row, route), []).append(row)
 
     def save(self, connection: sqlite3.Connection) -> None:
         """Change the stored sums, by the hour and by the day; those that become empty go."""
         days: dict[tuple[Any, ...], Sums] = {}
-        for key in self._added.keys() | self._taken_off.keys():
-            change = Sums()
-            change.add(self._added.get(key, ()))
-            change.add(self._taken_off.get(key, ()), -1)
+        changes: dict[tuple[Any, ...], Sums] = {}
+        for rows, sign in ((self._added, 1), (self._taken_off, -1)):
+            for (hour, *words), some in rows.items():
+                key = (hour, *map(_word, words))
+                changes.setdefault(key, Sums()).add(some, sign)
+        for key, change in changes.items():
             _merge(connection, _HOURS, key, change)
             day = (key[0] // 24, *key[1:])
             if day in days:
@@ -497,16 +499,9 @@ def rename_sums(connection: sqlite3.Connection, words: Mapping[str, str]) -> int
     return len(renamed)
 
 
-def _key(row: Row, route: str) -> tuple[Any, ...]:
-    model, provider, release, project = row.name, row.provider, row.release, row.project_id
-    return (
-        row.timestamp // MICROSECONDS_PER_HOUR,
-        model if type(model) is str else _word(model),
-        provider if type(provider) is str else _word(provider),
-        route,
-        release if type(release) is str else _word(release),
-        project if type(project) is str else _word(project),
-    )
+def _raw_key(row: Row, route: str) -> tuple[Any, ...]:
+    hour = row.timestamp // MICROSECONDS_PER_HOUR
+    return (hour, row.name, row.provider, route, row.release, row.project_id)
 
 
 # Ratings.
