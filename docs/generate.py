@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from docs.docstrings import attribute_docs, first_paragraph
 from docs.generate_api import api_page
 from docs.generate_privacy import privacy_fields_page
+from docs.generate_redaction import redaction_page
 
 from llmobs import codec, events
 from llmobs.pipeline import statistics
@@ -208,6 +209,7 @@ PAGES = {
     "events.md": events_page,
     "drop-reasons.md": drop_reasons_page,
     "privacy-fields.md": privacy_fields_page,
+    "redaction.md": redaction_page,
 }
 
 if __name__ == "__main__":

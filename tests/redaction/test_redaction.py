@@ -257,13 +257,18 @@ def test_no_step_is_long_whatever_the_text(unit: str) -> None:
 # --- kinds ---------------------------------------------------------------------------------------
 
 
+def _told(example: str) -> int:
+    """How much of *example* only tells what follows."""
+    return len("born ") if example.startswith("born ") else 0
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_each_kind_finds_its_examples_and_has_a_switch(name: str) -> None:
     kind = KINDS[name]
     for number in (0, 1, 42, 999):
         example = kind.example(number)
         (span,) = find(f"it is {example}, so", {name})
-        assert (span.start, span.end, span.kind) == (6, 6 + len(example), name)
+        assert (span.start, span.end, span.kind) == (6 + _told(example), 6 + len(example), name)
         assert find(f"it is {example}", KINDS.keys() - {name}) == []
     assert kind.example(1) != kind.example(2)
     assert kind.on == (name in DEFAULT_KINDS)

@@ -44,21 +44,25 @@ KINDS: Final[dict[str, Kind]] = {
             "email",
             "[REDACTED_EMAIL]",
             True,
-            "E-mail addresses.",
+            "E-mail addresses, in any script and also with the at sign written `%40`, `\\u0040`, "
+            "`&#64;` or full width; no matrix products, remotes of git, scopes of npm, handles.",
             lambda n: f"ann.lee{n:03}@mail.example.com",
         ),
         Kind(
             "card",
             "[REDACTED_CC]",
             True,
-            "Payment card numbers: 13 to 19 digits, grouped as cards are, whose checksum holds.",
+            "Payment card numbers: as long as the issuer's are, plain or grouped as on cards, whose "
+            "checksum holds; not those in a table of numbers.",
             lambda n: _luhn(f"400000{n:03}765432"),
         ),
         Kind(
             "secret",
             "[REDACTED_KEY]",
             True,
-            "Keys, tokens, passwords and private keys.",
+            "Keys and tokens by their format, private keys, credentials in URLs and headers, and "
+            "what stands under a name such as `password`. `[REDACTED_TOKEN]`: JSON web tokens, cookies "
+            "and what follows `Bearer`, `Basic` or `Authorization`.",
             lambda n: f"ghp_{'a1B2c3D4' * 4}Z{n:03}",
         ),
         Kind(
@@ -76,6 +80,48 @@ KINDS: Final[dict[str, Kind]] = {
             "International bank account numbers, plain or in groups of four, whose length is their "
             "country's and whose checksum holds.",
             lambda n: _iban("DE", f"370400440532{n:06}"),
+        ),
+        Kind(
+            "ip",
+            "[REDACTED_IP]",
+            False,
+            "Addresses of machines, IPv4 and IPv6.",
+            lambda n: f"10.20.{n // 250}.{n % 250 + 1}",
+        ),
+        Kind(
+            "mac",
+            "[REDACTED_MAC]",
+            False,
+            "Hardware addresses: six pairs of digits, with colons or dashes.",
+            lambda n: f"00:1A:2B:3C:{n // 250:02X}:{n % 250:02X}",
+        ),
+        Kind(
+            "phone",
+            "[REDACTED_PHONE]",
+            False,
+            "Phone numbers with a country's code, of North America, or behind a word such as *phone*.",
+            lambda n: f"+43 1 58858 {n:03}0",
+        ),
+        Kind(
+            "birth_date",
+            "[REDACTED_BIRTH_DATE]",
+            False,
+            "Dates behind a word such as *born*; the word stays.",
+            lambda n: f"born {1970 + n % 40}-0{n // 40 % 9 + 1}-1{n // 360}",
+        ),
+        Kind(
+            "address",
+            "[REDACTED_ADDRESS]",
+            False,
+            "Streets with a number, as they are written in English and German.",
+            lambda n: f"{n + 1} Elm Tree Road",
+        ),
+        Kind(
+            "crypto",
+            "[REDACTED_WALLET]",
+            False,
+            "Addresses of Bitcoin and Ethereum.",
+            lambda n: f"0x52908400098527886E0F7030069857D2E4169{n:03}",
         ),
     )
 }
