@@ -197,6 +197,7 @@ GIVEN: list[dict[str, Any]] = [
     {"tail_sampling": 7}, {"redactor": str.upper}, {"redactor": "upper"}, {"stages": [len]},
     {"stages": "len"}, {"stages": ()}, {"stages": 7}, {"sink": "memory:"}, {"sink": []}, {"sink": None},
     {"spool_dir": "x"}, {"spool_dir": Path("~/x")}, {"spool_dir": "~"}, {"spool_dir": 7},
+    {"redaction": {"kinds": ["card"]}}, {"redaction": "rules.json"}, {"redaction": None},
     {"prices": {"m": {"input": 1}}}, {"prices": {}}, {"prices": None},
     {"service_name": "mine", "max_queue_events": 3, "shutdown_timeout": 0},
 ]  # fmt: skip

@@ -106,6 +106,17 @@ class Settings:
     names and identifiers (reference, `privacy-fields.md`); a keyword only.
     """
 
+    redaction: Any = None
+    """
+    What redaction looks for and what it does, instead of ``redact_pii``: a mapping, or a JSON or TOML
+    file of one, with ``kinds`` (a list, or which to switch), ``patterns`` (regular expressions by
+    name), ``names`` (more names whose values are secret), ``allow`` (what stays, such as
+    ``*@our-company.example``), ``action`` (``plain``, ``numbered``, ``hashed`` with a ``key``,
+    ``last4``, ``drop``) and ``integers`` (true: whole numbers that are card numbers go, too).
+    Kinds: reference, `redaction.md`. A pattern that may take for ever is refused; one that is slow
+    costs the field.
+    """
+
     capture_content: CaptureContent = "full"
     """
     ``full``: everything, subject to ``redact_pii``; ``redacted``: always redacted; ``metadata``: nothing
@@ -199,11 +210,15 @@ class Settings:
     def __repr__(self) -> str:
         # What is printed while somebody looks for a mistake ends in logs and tickets.
         shown = (
-            f"{name}={redacted(repr(getattr(self, name)))}" for name in NAMES if name != "sink"
+            f"{name}={redacted(repr(getattr(self, name)))}"
+            for name in NAMES
+            if name not in _UNSHOWN
         )
         return f"Settings({', '.join(shown)})"
 
 
+_UNSHOWN: Final = frozenset({"sink", "redaction"})
+"""Settings of which no ``repr`` says what they are."""
 NAMES: Final = tuple(Settings.__annotations__)
 """Every setting, in order."""
 
@@ -276,9 +291,9 @@ def _plainly_right(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 _NO_VARIABLES: Final = frozenset({"stages", "redactor", "prices"})
 """Settings that no text is plainly right for."""
-_ANYTHING: Final = frozenset({"sink", "stages"})
+_ANYTHING: Final = frozenset({"sink", "stages", "redaction"})
 _FUNCTIONS: Final = frozenset({"redactor", "tail_sampling"})
-_TEXTS: Final = frozenset({"api_key", "release", "sink", "spool_dir", "tail_sampling"})
+_TEXTS: Final = frozenset({"api_key", "release", "redaction", "sink", "spool_dir", "tail_sampling"})
 """Settings that any text is for, as far as its type says."""
 
 
@@ -342,7 +357,7 @@ def _validated(values: Mapping[str, Any], env_file: str | Path | None = None) ->
     return given
 
 
-_SECRET: Final = frozenset({"api_key", "sink"})
+_SECRET: Final = frozenset({"api_key", "sink", "redaction"})
 """Settings whose value no message may show; a sink's URL holds a key."""
 
 
@@ -406,6 +421,7 @@ class SettingsKeywords(TypedDict, total=False):
     stages: Sequence[Stage | Callable[[Event], Event | Drop | None]]
     redact_pii: bool
     redactor: Callable[[str], str] | None
+    redaction: Mapping[str, Any] | str | Path | None
     capture_content: CaptureContent
     batch_size: int
     batch_bytes: int

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llmobs import Client, ConfigurationError, Settings
 from llmobs.redaction.redactor import FAILED, Redactor
 from llmobs.redaction.rules_of_users import UserRules, user_rules
+from llmobs.sinks.memory import MemorySink
 
 
 def test_a_secret_name_hides_its_value_whatever_it_is() -> None:
@@ -94,6 +97,35 @@ def test_what_users_say(said: dict[str, Any], expected: str) -> None:
         assert redactor.value("ann@example.com bob@our.example 4111 1111 1111 1111") == expected
 
 
+def test_rules_are_read_from_a_file_and_win_over_redact_pii(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rules.toml").write_text('action = "numbered"\nintegers = true\nkinds = ["card"]')
+    (tmp_path / "rules.json").write_text('{"kinds": {"email": false}}')
+
+    def recorded() -> Any:
+        sink = MemorySink()
+        with Client(sink=sink, redact_pii=False) as client:
+            client.log_prompt_call(
+                run_id="r",
+                model="m",
+                response="",
+                prompt="ann@example.com 4111111111111111",
+                request_params={"n": 4111111111111111},
+            )
+        (call,) = (event for event in sink.events if event.event_type == "prompt_call")
+        return call.prompt, call.request_params["n"]
+
+    assert recorded() == ("ann@example.com 4111111111111111", 4111111111111111)
+    monkeypatch.setenv("LLMOBS_REDACTION", str(tmp_path / "rules.toml"))
+    assert recorded() == ("ann@example.com [CC_1]", "[CC_1]")
+    monkeypatch.setenv("LLMOBS_REDACTION", str(tmp_path / "rules.json"))
+    assert recorded() == ("ann@example.com [REDACTED_CC]", 4111111111111111)
+    assert "4111" not in repr(Settings(redaction={"key": "4111"}))
+    with pytest.raises(ConfigurationError, match=r"LLMOBS_REDACTION.*kind: unknown"):
+        Client(redaction={"kind": "email"})
+
+
 def test_a_hash_is_the_same_wherever_the_key_is() -> None:
     said = {"action": "hashed", "key": "k" * 16}
     one, two = (Redactor(rules=user_rules(said)).value("ann@example.com") for _ in range(2))
@@ -111,6 +143,12 @@ def test_a_hash_is_the_same_wherever_the_key_is() -> None:
         ({"action": "hide"}, "action='hide': must be one of plain, numbered"),
         ({"action": "hashed"}, "at least 16 characters"),
         ({"allow": "*@a.b"}, "allow: must be a list of texts"),
+        ({"names": None}, "names: must be a list of texts"),
+        ({"patterns": ["a"]}, "patterns: must be a mapping"),
+        ("/nowhere/rules.json", "/nowhere/rules.json cannot be read: No such file"),
+        ("{", "what is given: "),
+        ("[]", "[] cannot be read"),
+        (7, "must be a mapping, or the path of"),
         ({"patterns": {"x": "("}}, "patterns: x: missing"),
         ({"patterns": {"x": 1}}, "patterns: x: must be a regular expression"),
         ({"patterns": {"x": "a*"}}, "patterns: x: it matches the empty text"),

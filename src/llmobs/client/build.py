@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from llmobs.errors import ConfigurationError
 from llmobs.events import ClientInfo, Event
 from llmobs.pipeline.delivery import Delivery
 from llmobs.pipeline.disk_writer import WRITE_AHEAD_SECONDS, DiskWriter
@@ -124,11 +125,19 @@ def _complete(settings: Settings) -> Complete:
 def _redact(settings: Settings) -> Redact:
     from llmobs.redaction.events import EventRedactor
     from llmobs.redaction.redactor import Redactor
+    from llmobs.redaction.rules_of_users import user_rules
 
-    ours = Redactor() if settings.redact_pii or settings.capture_content != "full" else None
+    rules = None
+    if settings.redaction is not None:
+        try:
+            rules = user_rules(settings.redaction)
+        except ValueError as error:
+            raise ConfigurationError(f"redaction (LLMOBS_REDACTION): {error}") from None
+    redacts = settings.redact_pii or settings.capture_content != "full" or rules is not None
+    ours = Redactor(rules=rules) if redacts else None
     every = ours
     if settings.redactor is not None:
-        every = Redactor(kinds=None if ours else (), extra=settings.redactor)
+        every = Redactor(kinds=None if ours else (), rules=rules, extra=settings.redactor)
     keep_content = settings.capture_content != "metadata"
     return Redact(EventRedactor(every, ours, keep_content=keep_content))
 

@@ -19,6 +19,8 @@ __all__ = ["NUMBERS", "card_checksum_holds", "find_numbers", "is_card"]
 
 NUMBERS: Final = frozenset({"card", "ssn", "iban"})
 
+_STRETCH: Final = 2_048  # characters of a table of numbers take as long as 65,536 of prose
+_LOOKAHEAD: Final = 32  # more than an anchor looks ahead
 _ANCHORS_A_STEP: Final = 8  # a number in a column has eight neighbours to look at
 
 # In symbols, where digits are one symbol and a dash or a full stop another: the first four digits
@@ -48,26 +50,35 @@ def find_numbers(
     spans: list[Span],
 ) -> Steps[None]:
     """Append to ``spans`` the numbers anchored in ``text[low:high]``; ``symbols`` begins at ``first``."""
-    anchors = 0
-    for found in _ANCHORS.finditer(symbols, low - first):
-        start = first + found.start()
-        if start >= high:
-            return
-        anchors += 1
-        if anchors % _ANCHORS_A_STEP == 0:
+    for begin in range(low, high, _STRETCH):
+        stop = min(begin + _STRETCH, high)
+        if begin > low:
             yield
-        if start < reach.card:
-            continue
-        span = None
-        if "iban" in kinds:  # first, since some are a card number behind four characters
-            span = _iban(text, start)
-        if span is None and "card" in kinds:
-            span = _card(text, start)
-        if span is None and "ssn" in kinds:
-            span = _ssn(text, start)
-        if span is not None:
-            spans.append(span)
-            reach.card = span.end
+        anchors = 0
+        for found in _ANCHORS.finditer(symbols, begin - first, stop - first + _LOOKAHEAD):
+            start = first + found.start()
+            if start >= stop:
+                break
+            anchors += 1
+            if anchors % _ANCHORS_A_STEP == 0:
+                yield
+            if start < reach.card:
+                continue
+            span = _number(text, start, kinds)
+            if span is not None:
+                spans.append(span)
+                reach.card = span.end
+
+
+def _number(text: str, start: int, kinds: Set[str]) -> Span | None:
+    span = None
+    if "iban" in kinds:  # first, since some are a card number behind four characters
+        span = _iban(text, start)
+    if span is None and "card" in kinds:
+        span = _card(text, start)
+    if span is None and "ssn" in kinds:
+        span = _ssn(text, start)
+    return span
 
 
 # --- payment cards ------------------------------------------------------------------------------
@@ -162,6 +173,8 @@ def _in_column(text: str, start: int, end: int) -> bool:
             break
         at = found.end()
         cards, others = (cards + 1, others) if is_card(found[1]) else (cards, others + 1)
+        if cards > 1 and not others:
+            break
     backwards = text[max(0, start - 160) : start][::-1]
     at = 0
     for _ in range(_COLUMN):
@@ -170,6 +183,8 @@ def _in_column(text: str, start: int, end: int) -> bool:
             break
         at = found.end()
         cards, others = (cards + 1, others) if is_card(number) else (cards, others + 1)
+        if cards > _COLUMN // 2 and not others:
+            break
     return others > max(1, cards)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
 from llmobs.redaction.named import looks_secret
+from llmobs.redaction.numbers import is_card
 from llmobs.redaction.replacing import Replace, replacer
 from llmobs.redaction.rules_of_users import UserRules
 from llmobs.redaction.scan import CHUNK, Span, finding, merged
@@ -124,6 +125,7 @@ class Redactor:
             return (yield from self._string(obj))
         if not isinstance(obj, (dict, list, tuple)) or self._is_known(obj):
             return obj
+        integers = self._rules.integers
         hides = "secret" in self._rules.kinds
         # An explicit stack: data may be nested deeper than the interpreter's recursion limit.
         stack = [_Level(obj, None)]
@@ -154,6 +156,8 @@ class Redactor:
                         break
                     new = FAILED if item else item
                     self.failures += bool(item)
+                elif integers and type(item) is int and is_card(str(item)):
+                    new = self._rules.replace("card", "card", str(item))
                 else:
                     continue
                 if new is not item:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import fnmatch
 import re
 import time
+import tomllib
 from collections.abc import Iterable, Mapping
+from json import loads
+from pathlib import Path
 from re import _constants as constants  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any, Final, get_args
@@ -18,7 +21,7 @@ from llmobs.runtime.time_slices import Steps
 
 __all__ = ["UserRules", "user_rules"]
 
-_KEYS: Final = ("kinds", "patterns", "names", "allow", "action", "key")
+_KEYS: Final = ("kinds", "patterns", "names", "allow", "action", "key", "integers")
 _WINDOW: Final = 4_096
 """Characters a user's pattern sees at a stretch: what is not linear stays bounded."""
 _OVERLAP: Final = 512
@@ -41,8 +44,11 @@ class UserRules:
         allow: Iterable[str] = (),
         action: Action = "plain",
         key: str = "",
+        integers: bool = False,
     ) -> None:
         self.kinds = kinds
+        self.integers = integers
+        """Whether whole numbers that are card numbers go, too."""
         self.slowest = _SLOWEST
         self.names = SecretNames(names)
         self.replace: Replace = replacer(action, key)
@@ -79,9 +85,9 @@ class UserRules:
         return spans
 
 
-def user_rules(said: Mapping[str, Any]) -> UserRules:
+def user_rules(said: Mapping[str, Any] | str | Path) -> UserRules:
     """
-    Return the rules that *said*, the value of ``redaction=``, asks for.
+    Return the rules that *said*, the value of ``redaction=``, asks for: a mapping, or a file of one.
 
     - ``kinds``: a list of the kinds to look for, or which to switch: ``{"phone": true, "iban": false}``
     - ``patterns``: regular expressions of your own, by the name of what they find
@@ -89,10 +95,13 @@ def user_rules(said: Mapping[str, Any]) -> UserRules:
     - ``allow``: what stays although it was found, with ``*`` and ``?``: ``*@our-company.example``
     - ``action``: what stands in place of a match (`llmobs.redaction.replacing.Action`)
     - ``key``: the secret of ``action="hashed"``
+    - ``integers``: true, and whole numbers that are card numbers go, too
 
     Raises:
         ValueError: It names what there is not, or a pattern that may take for ever.
     """
+    if not isinstance(said, Mapping):
+        said = _read(said)
     if unknown := sorted(set(said) - set(_KEYS)):
         raise ValueError(f"{', '.join(unknown)}: unknown; there are {', '.join(_KEYS)}")
     action = said.get("action", "plain")
@@ -101,18 +110,41 @@ def user_rules(said: Mapping[str, Any]) -> UserRules:
     key = said.get("key", "")
     if action == "hashed" and not (isinstance(key, str) and len(key) >= 16):
         raise ValueError("action='hashed' needs a key of at least 16 characters")
+    patterns = said.get("patterns", {})
+    if not isinstance(patterns, Mapping):
+        raise ValueError("patterns: must be a mapping of names to regular expressions")
     return UserRules(
         _kinds(said.get("kinds")),
-        {name: checked_pattern(name, text) for name, text in said.get("patterns", {}).items()},
+        {name: checked_pattern(name, text) for name, text in patterns.items()},
         _texts("names", said.get("names", ())),
         _texts("allow", said.get("allow", ())),
         action,
         key,
+        bool(said.get("integers", False)),
     )
 
 
+def _read(file: Any) -> Mapping[str, Any]:
+    """Return the mapping in *file*: JSON, or TOML where its name ends so; or JSON itself."""
+    if not isinstance(file, (str, Path)):
+        raise ValueError("must be a mapping, or the path of a JSON or TOML file")
+    written = str(file).lstrip().startswith("{")
+    try:
+        text = str(file) if written else Path(file).expanduser().read_text("utf-8")
+        said = tomllib.loads(text) if Path(file).suffix == ".toml" and not written else loads(text)
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{'what is given' if written else file}: {error}") from None
+    if not isinstance(said, Mapping):
+        raise ValueError(f"{file}: must hold a mapping")
+    return said
+
+
 def _texts(name: str, values: Any) -> list[str]:
-    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+    if not isinstance(values, (list, tuple, set, frozenset)) or not all(
+        isinstance(value, str) for value in values
+    ):
         raise ValueError(f"{name}: must be a list of texts")
     return list(values)
 
