@@ -111,7 +111,7 @@ def store_path(given: str | None) -> Path:
     Raises:
         ConfigurationError: A ``sqlite:`` or ``jsonl:`` URL has no path.
     """
-    # Settings would say the same, half a second later.
+    # Settings would say the same, and load all that can be recorded.
     named = [given] if given else os.environ.get("LLMOBS_SINK", "").split()
     for kind in ("sqlite", "jsonl"):
         for url in named:
