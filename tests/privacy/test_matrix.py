@@ -14,6 +14,7 @@ import pytest
 import llmobs
 from llmobs.codec import AnyEvent
 from llmobs.redaction.fields import every_field
+from llmobs.sentinel import PromptInfo, ResponseInfo, SentinelClient, TelemetryEvent
 from llmobs.watchllm import WatchLLMClient
 from tests.hostile.test_recording import METHODS, arguments, attempt
 from tests.privacy.canaries import canaries, every_canary, numbers_in
@@ -24,6 +25,7 @@ from tests.privacy.net import Net, casting
 QUIET: dict[str, Any] = {"flush_interval_seconds": 60}
 MODES: dict[str, dict[str, Any]] = {
     "default": {},
+    "on disk": {"durability": "disk"},
     "redacted": {"redact_pii": False, "capture_content": "redacted"},
     "metadata": {"redact_pii": False, "capture_content": "metadata"},
 }
@@ -48,7 +50,7 @@ def test_no_field_of_an_event_comes_out(mode: str, tmp_path: Path) -> None:
                     continue
                 number = len(names)
                 names[number] = f"{kind.__name__}.{name}"
-                alone = () if client.settings.redact_pii is False else canaries(number).values()
+                alone = canaries(number).values() if mode == "default" else ()
                 for text in (*alone, every_canary(number)):
                     client.record(event_with(kind, name, text), None, 500, failed=False)
         client.flush(20)
@@ -105,3 +107,20 @@ def test_no_argument_of_any_method_comes_out(tmp_path: Path) -> None:
         client.flush(20)
         net.other["statistics"] = repr(client.statistics())
     assert leaks(net, names) == []
+
+
+def test_sentinels_words_do_not_come_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMOBS_REDACT_PII", "true")  # its document does not speak of redaction
+    text = every_canary(0)
+    with casting(tmp_path, **QUIET) as (net, _):
+        sentinel = SentinelClient(["host.invalid:1"])
+        sentinel._connect(net.records)  # type: ignore[arg-type]
+        words = (text, {text: text}, [text])
+        sentinel.track(text, text, text, text, 1.0, 1, 1, 0.1, text, text, *words, timeout=10)
+        event = TelemetryEvent(
+            text, text, PromptInfo(text, 1), ResponseInfo(text, 1, text), 1.0, 0.1
+        )
+        sentinel.send(event, 10)
+        sentinel.close()
+        assert net.records.data.count(b"[REDACTED_EMAIL]") > 10
+    assert leaks(net, {0: "Sentinel"}) == []

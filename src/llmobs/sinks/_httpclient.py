@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import anyio
 import httpx2
@@ -20,6 +20,7 @@ import httpx2
 from llmobs.errors import ConfigurationError, SinkMisconfiguredError, SinkUnavailableError
 from llmobs.runtime.context import own_traffic
 from llmobs.sinks._answer import MAX_WORDS, HTTPAnswer
+from llmobs.sinks._url import basic_auth
 
 __all__ = ["HTTPClient"]
 
@@ -57,6 +58,10 @@ class HTTPClient:
     ) -> None:
         if not timeout > 0:
             raise ConfigurationError(f"timeout must be above 0 seconds, not {timeout:g}")
+        parts = urlsplit(base_url)
+        if "@" in parts.netloc:  # as httpx does; but the address is said in logs
+            headers = {"authorization": _login_of(parts), **headers}
+            base_url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         self._base = base_url.rstrip("/")
         self._origin = _origin(self._base)
         self._headers = {
@@ -250,6 +255,10 @@ def _checked(headers: Mapping[str, str]) -> dict[str, str]:
             raise ConfigurationError(f"{what} has characters other than printable ASCII")
         checked[name.lower()] = value
     return checked
+
+
+def _login_of(parts: SplitResult) -> str:
+    return basic_auth(unquote(parts.username or ""), unquote(parts.password or ""))
 
 
 def _secret_parts(value: str) -> Sequence[str]:
