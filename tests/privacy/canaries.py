@@ -34,16 +34,28 @@ def every_canary(number: int) -> str:
 
 def _core(text: str) -> str:
     """Return the part of a canary that tells: of an address the person, of a key its end."""
-    return max(re.findall(r"[\w.]+", text), key=len) if "@" not in text else text.partition("@")[0]
+    if "@" in text:
+        return text.partition("@")[0]
+    run = max(re.findall(r"[\w.]+", text), key=len)
+    return run if len(run) > 9 else text
+
+
+def _stem(texts: list[bytes]) -> bytes:
+    """Return what all of *texts* begin with: where that is not, none of them is."""
+    low, high = min(texts), max(texts)
+    same = next((at for at, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    return low[:same]
 
 
 def numbers_in(data: bytes, numbers: Iterable[int]) -> set[tuple[int, str]]:
     """Return the canaries that are in *data*, by number and kind; in base64, too."""
+    numbers = list(numbers)
     found = set()
-    for number in numbers:
-        for kind, text in canaries(number).items():
-            if _core(text).encode() in data:
-                found.add((number, kind))
-        if base64.b64encode(every_canary(number).encode())[:60] in data:
-            found.add((number, "base64"))
+    for kind in canaries(0):
+        cores = {number: _core(canaries(number)[kind]).encode() for number in numbers}
+        if _stem([*cores.values(), _core(canaries(999)[kind]).encode()]) in data:
+            found |= {(number, kind) for number, core in cores.items() if core in data}
+    encoded = {n: base64.b64encode(every_canary(n).encode())[:60] for n in numbers}
+    if _stem([*encoded.values()]) in data:
+        found |= {(number, "base64") for number, text in encoded.items() if text in data}
     return found

@@ -116,7 +116,7 @@ class Net:
             ["runs", "--limit", "10000"],
             ["export"],
             ["cost"],
-            *(["show", run] for run in runs[:40]),
+            *(["show", run] for run in runs[:12]),
         ):
             result = CliRunner().invoke(command, [*arguments, "--store", str(self.store)])
             said += result.output.encode()

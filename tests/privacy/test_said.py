@@ -93,7 +93,7 @@ QUOTED: Mapping[str, Callable[[str], str]] = {
     "a wrong content": shown(lambda s: Settings(capture_content=s)),
     "a middleware": shown(lambda s: LLMObsMiddleware(print, header_name=s)),
     "a run": shown(lambda s: _run(s)),
-    "the command line: show": command_line("show", "SECRET", "--store", "SECRET.db"),
+    "the command line: show": command_line("show", "SECRET", "--store", "SECRET"),
     "an error of ours": shown(lambda s: llmobs.SinkRejectedError(s, events={"e": s})),
 }
 """What quotes what was wrong."""
