@@ -28,9 +28,12 @@ _SAFE: Final = (
     "[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
     "|(?=[0-9]*[a-f])(?:[0-9a-f]{16}){1,2}"  # digits alone may be a card's
     f"|{_PSEUDONYM}[0-9a-f]{{32}}"
+    # What OpenAI and Anthropic call answers, requests and tool calls.
+    "|(?:chatcmpl-|cmpl-|resp_|req_|msg_|run_|call_|toolu_)(?=[0-9]{0,11}[A-Za-z])[0-9A-Za-z]{1,64}"
 )
 _ARE_SAFE: Final = re.compile(f"(?:{_SAFE})(?:\n(?:{_SAFE}))*")
-"""UUIDs, ids of W3C traces and our pseudonyms, one a line: nearly all ids there are."""
+"""UUIDs, ids of W3C traces, our pseudonyms, providers' ids, one a line: nearly all ids there are."""
+_MEMORY: Final = 4_096
 _ONE_WORD: Final = re.compile(r"[\w.:/@+#$<>\[\]~=-]{1,128}")
 
 
@@ -57,6 +60,9 @@ class _Plan(NamedTuple):
     one_word: tuple[str, ...]
     words: dict[str, frozenset[str]]
     """Our own, by field."""
+    short: tuple[str, ...]
+    """Both."""
+    get_short: Callable[[Event], tuple[Any, ...]]
     get_labels: Callable[[Event], tuple[Any, ...]]
     get_names: Callable[[Event], tuple[Any, ...]]
     get_identifiers: Callable[[Event], tuple[Any, ...]]
@@ -94,6 +100,8 @@ def _plan(kind: type[Event]) -> _Plan:
         ),
         one_word=tuple(n for n, f in table.items() if f.only_metadata is OnlyMetadata.ONE_WORD),
         words={n: frozenset(w.value for w in f.words) for n, f in table.items() if f.words},
+        short=labels + names,
+        get_short=getter(labels + names),
         get_labels=getter(labels),
         get_names=getter(names),
         get_identifiers=getter(identifiers),
@@ -126,6 +134,8 @@ class EventRedactor:
         self._ours = our_rules
         self._keep_content = keep_content
         self._identifiers = identifiers
+        # Names come again with every event: those in which nothing was found need no second look.
+        self._seen: set[str | None] = set()
         self._client: ClientInfo | None = None
         self._clean_client: ClientInfo | None = None
 
@@ -142,7 +152,9 @@ class EventRedactor:
         plan = _PLANS[type(event)]
         if self._all is not None:
             yield from _replace_each(event, plan.contents, self._all, before)
-            yield from _replace_short(event, plan, plan.labels, plan.get_labels(event), self._all)
+            if self._all is not self._ours:  # else they go with the names
+                labels = plan.get_labels(event)
+                yield from _replace_short(event, plan, plan.labels, labels, self._all)
             error = getattr(event, "error", None)
             if type(error) is ErrorInfo and (
                 before is None or error != getattr(before, "error", None)
@@ -151,7 +163,14 @@ class EventRedactor:
                 error.stack = yield from self._all.steps(error.stack)
                 error.context = yield from self._all.steps(error.context)
         if self._ours is not None:
-            yield from _replace_short(event, plan, plan.names, plan.get_names(event), self._ours)
+            both = self._all is self._ours
+            values = plan.get_short(event) if both else plan.get_names(event)
+            if not self._seen.issuperset(values):
+                names = plan.short if both else plan.names
+                if not (yield from _replace_short(event, plan, names, values, self._ours)):
+                    if len(self._seen) > _MEMORY:
+                        self._seen.clear()
+                    self._seen.update(values)
             yield from _replace_each(event, plan.containers, self._ours, before)
             error = getattr(event, "error", None)
             if type(error) is ErrorInfo:
@@ -185,12 +204,15 @@ def _replace_each(
 
 def _replace_short(
     event: Event, plan: _Plan, names: tuple[str, ...], values: tuple[Any, ...], redactor: Redactor
-) -> Steps[None]:
-    clean = yield from redactor.steps(values)  # all at once: mostly they were seen before
-    if clean is not values:
-        for name, old, new in zip(names, values, clean, strict=True):
-            if new is not old and old not in plan.words.get(name, ()):
-                setattr(event, name, new)
+) -> Steps[bool]:
+    """Replace what is found in *values*, those of the fields *names*; returns whether anything was."""
+    clean = yield from redactor.steps(values)
+    if clean is values:
+        return False
+    for name, old, new in zip(names, values, clean, strict=True):
+        if new is not old and old not in plan.words.get(name, ()):
+            setattr(event, name, new)
+    return True
 
 
 def _rename(event: Event, plan: _Plan, redactor: Redactor) -> None:
@@ -198,7 +220,7 @@ def _rename(event: Event, plan: _Plan, redactor: Redactor) -> None:
     if _ARE_SAFE.fullmatch("\n".join(filter(None, values))):
         return
     for name, value in zip(plan.identifiers, values, strict=True):
-        if value and redactor.value(value) != value:
+        if value and not _ARE_SAFE.fullmatch(value) and redactor.value(value) != value:
             setattr(event, name, pseudonym(value))
             event.warnings = (*event.warnings, f"{name} held what redaction takes out; renamed")
 

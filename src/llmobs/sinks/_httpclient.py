@@ -5,6 +5,7 @@ One connection is kept open between batches. Proxies come from the environment (
 and its like). Nothing here retries; the pipeline does.
 """
 
+import base64
 import logging
 import os
 import ssl
@@ -20,9 +21,8 @@ import httpx2
 from llmobs.errors import ConfigurationError, SinkMisconfiguredError, SinkUnavailableError
 from llmobs.runtime.context import own_traffic
 from llmobs.sinks._answer import MAX_WORDS, HTTPAnswer
-from llmobs.sinks._url import basic_auth
 
-__all__ = ["HTTPClient"]
+__all__ = ["HTTPClient", "basic_auth"]
 
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 """Longest answer that is read."""
@@ -255,6 +255,11 @@ def _checked(headers: Mapping[str, str]) -> dict[str, str]:
             raise ConfigurationError(f"{what} has characters other than printable ASCII")
         checked[name.lower()] = value
     return checked
+
+
+def basic_auth(user: str, password: str) -> str:
+    """Return the value of an ``Authorization`` header (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def _login_of(parts: SplitResult) -> str:

@@ -1,6 +1,5 @@
 """A sink that exports to any OpenTelemetry backend: OTLP, protobuf over HTTP."""
 
-import base64
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
@@ -16,7 +15,7 @@ from llmobs.runtime.time_slices import in_slices
 from llmobs.sinks import parse_options, split_url
 from llmobs.sinks._answer import MAX_WORDS, HTTPAnswer, error_for, refuse_some
 from llmobs.sinks._compress import Compression, compressor_for
-from llmobs.sinks._httpclient import HTTPClient
+from llmobs.sinks._httpclient import HTTPClient, basic_auth
 from llmobs.sinks._otlp_records import is_log
 
 __all__ = ["OTLPSink"]
@@ -106,7 +105,7 @@ class OTLPSink:
         headers = _read_headers(options.pop("headers", ""))
         if user is not None:
             headers["authorization"] = (
-                f"Bearer {user}" if password is None else _basic_auth(user, password)
+                f"Bearer {user}" if password is None else basic_auth(user, password)
             )
         return cls(endpoint, headers=headers, **{"timeout": settings.timeout, **options})
 
@@ -221,8 +220,3 @@ def _read_headers(text: str) -> dict[str, str]:
             raise ConfigurationError("option 'headers' must look like name=value,name=value")
         headers[name.strip().lower()] = unquote(value.strip())
     return headers
-
-
-def _basic_auth(user: str, password: str) -> str:
-    """Return the value of an ``Authorization`` header (RFC 7617)."""
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
