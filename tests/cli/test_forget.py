@@ -171,14 +171,17 @@ def test_a_reader_in_the_way_is_said(
     cli: CLI, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("llmobs.store.upkeep.BUSY_SECONDS", 0.05)
+    application = Writer(store)  # else the last one to close it empties the log
     other = sqlite3.connect(store, isolation_level=None)
     other.execute("BEGIN")
     other.execute("SELECT count(*) FROM runs").fetchone()
     result = cli("forget", "--user", ANN, "--store", store, code=1)
     assert "run this again" in result.stdout
     other.close()
-    cli("forget", "--run", "bob-1", "--store", store)
+    assert files_with(store.parent, ANN) != []
+    assert parsed(cli("forget", "--user", ANN, "--store", store, "--json"))["traces_overwritten"]
     assert files_with(store.parent, ANN, SECRET) == []
+    application.close()
 
 
 def test_a_dry_run_changes_nothing(cli: CLI, store: Path, protocol: Path) -> None:

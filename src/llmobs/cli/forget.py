@@ -61,7 +61,7 @@ class Erasure(msgspec.Struct):
     spooled_events: int = 0
     """Erased from the spool."""
     traces_overwritten: bool | None = None
-    """Whether no file of the store holds anything of it any more; None if nothing was erased there."""
+    """Whether no file of the store holds anything of it any more; None where there is no store."""
     still_to_come: list[str] = []
     """What may arrive later, or could not be reached now."""
     out_of_reach: list[str] = []
@@ -154,9 +154,8 @@ def _erase(whom: Selector, path: Path | None, spool: Path | None, done: Erasure)
             while writer.adopt():
                 time.sleep(PAUSE_SECONDS)
             done.selector = writer.keyed_hash(whom.value)
-            for _ in range(
-                PASSES
-            ):  # while we looked, something may have come, or left the spool for the store
+            # While we look, something may come, or leave the spool for the store.
+            for _ in range(PASSES):
                 before = done.events + done.spooled_events
                 theirs = _from_store(reader, writer, whom, done)
                 if spool is not None:
@@ -164,8 +163,7 @@ def _erase(whom: Selector, path: Path | None, spool: Path | None, done: Erasure)
                     _whole_runs(reader, writer, whole - theirs[0], whom, done)
                 if done.events + done.spooled_events == before:
                     break
-            if done.events:
-                done.traces_overwritten = writer.leave_no_trace()
+            done.traces_overwritten = writer.leave_no_trace()  # of an erasure before this one, too
         finally:
             writer.close()
 

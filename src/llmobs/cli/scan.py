@@ -84,7 +84,7 @@ def scan(
         write_json({"places": places})
     else:
         _show(places, fix)
-    if any(place.found and (not fix or place.left) for place in places):
+    if any((place.found and not fix) or (fix and place.left) for place in places):
         raise click.exceptions.Exit(ExitCode.FOUND)
 
 
@@ -105,7 +105,7 @@ def _store(path: Path, look: Inspector, fix: bool) -> Place:
     if unreadable:
         what = f"{several(unreadable, 'event')} that this llmobs cannot read"
         place.left = (f"{what}, and their runs, are left alone",)
-    if fix and place.found:
+    if fix:  # what was fixed before may be in the log still
         writer = open_writer(path)
         try:
             while writer.adopt():
@@ -136,6 +136,11 @@ def _spool(directory: Path, look: Inspector, fix: bool) -> Place:
     if done.busy:
         what = f"{several(done.busy, 'file')} in use by a running process"
         place.left = (f"{what}: run this again",)
+    if done.unreadable:
+        place.left = (
+            *place.left,
+            f"{several(done.unreadable, 'line')} that this llmobs cannot read",
+        )
     return place
 
 
