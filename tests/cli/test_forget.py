@@ -132,6 +132,25 @@ def test_while_somebody_else_has_it_open_and_writes(cli: CLI, store: Path) -> No
     writer.close()
 
 
+def test_a_shared_run_keeps_how_it_ended(cli: CLI, tmp_path: Path) -> None:
+    """Whoever the run's own event names."""
+    (tmp_path / "data").mkdir()
+    path = write_store(
+        tmp_path / "data" / "x.db",
+        [
+            call("r", user_id=ANN, prompt=SECRET, cost_usd=1.0),
+            call("r", user_id="bob", cost_usd=2.0),
+            run("r", user_id=ANN, session_id=SECRET, tags=(SECRET,), metadata={"a": SECRET}),
+        ],
+    )
+    done = parsed(cli("forget", "--user", ANN, "--store", path, "--json"))
+    assert (done["runs"], done["shared_runs"], done["events"]) == (0, 1, 1)
+    assert files_with(tmp_path, ANN, SECRET) == []
+    with Reader(path) as reader:
+        (left,) = reader.runs()
+    assert (left.status, left.user_id, left.calls, left.cost_usd) == ("success", "bob", 1, 2.0)
+
+
 WRITES = """
 import sys, time
 from pathlib import Path

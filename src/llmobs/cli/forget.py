@@ -4,7 +4,9 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from copy import copy
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -186,15 +188,27 @@ def _from_store(
     _whole_runs(reader, writer, found.whole, whom, done)
     unreadable = 0
     for run_id in found.shared:
-        _, removed = writer.rewrite(run_id, lambda event: None if whom.fits(event) else event)
+        changed, removed = writer.rewrite(run_id, partial(_of_the_others, whom))
         done.events += removed
-        done.shared_runs += removed > 0
-        unreadable += not removed
+        done.shared_runs += changed + removed > 0
+        unreadable += not changed + removed
         time.sleep(PAUSE_SECONDS)
     if unreadable:
         what = f"{several(unreadable, 'run')} that others share, in which something cannot be read"
         done.still_to_come = [f"{what}: erase with --run"]
     return set(found.whole), set(found.shared)
+
+
+def _of_the_others(whom: Selector, event: Event) -> Event | None:
+    """Return what others keep of an event in a run that they share."""
+    if not whom.fits(event):
+        return event
+    if not isinstance(event, RunEvent):
+        return None
+    bare = copy(event)  # how it ended is theirs, too
+    bare.user_id = bare.session_id = bare.client_run_id = bare.metadata = bare.error = None
+    bare.tags = bare.warnings = ()
+    return bare
 
 
 def _whole_runs(
@@ -234,7 +248,7 @@ def _from_spool(
     theirs -= others
 
     def change(event: Event) -> Event | None:
-        return None if whom.fits(event) or event.run_id in theirs else event
+        return None if event.run_id in theirs else _of_the_others(whom, event)
 
     found = rewrite_spool(spool, change, dry_run=done.dry_run)
     done.spooled_events += found.removed
