@@ -3,6 +3,7 @@
 import os
 import threading
 from collections import Counter
+from contextvars import copy_context
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, NamedTuple
@@ -350,3 +351,16 @@ def test_closing_the_client_settles_the_blocks_that_are_open() -> None:
     assert by_id[call.event_id].response_metadata == {"call": 0}, "what the wire saw"
     assert (by_id[current.event_id].status, by_id[current.event_id].warnings) == ("success", ())
     assert client.statistics().dropped == {}
+
+
+def test_blocks_that_nobody_ends_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = len(sightings._blocks) + 10
+    monkeypatch.setattr("llmobs.capture.joining.MAX_WAITING", most)
+    with Client(sink="memory:") as client:
+        run = client.run()
+        for _ in range(100):
+            copy_context().run(run.tool_call("forgotten").start)
+        last = run.tool_call("last").start()
+        assert len(sightings._blocks) <= most
+        assert id(last) in sightings._blocks
+    assert "last" in {getattr(event, "tool_name", "") for event in delivered(client)}

@@ -98,7 +98,7 @@ class Sightings:
         self._doors: set[str] = set()
         self._order = 0
         self._open: OrderedDict[int, Sighting] = OrderedDict()
-        self._blocks: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self._blocks: dict[int, weakref.ref[Any]] = {}
         self._places = Places()
         self._held: OrderedDict[int, _Held] = OrderedDict()
         self._held_bytes = 0
@@ -230,17 +230,27 @@ class Sightings:
 
     def _forget(self, root: Sighting) -> None:
         self._places.remove(root)
-        if root.waits_for is not None:
-            root.waits_for.waiters.pop(id(root), None)
+        self._await(root, None)
         for part in root.parts:
             self._let_go(id(part))
             self._open.pop(id(part), None)
+
+    def _await(self, root: Sighting, span: Sighting | None) -> None:
+        """Let *root* be looked at again when *span* says what it is about, and no longer another."""
+        if root.waits_for is not None:
+            root.waits_for.waiters.pop(id(root), None)
+        root.waits_for = span
+        if span is not None:
+            span.waiters[id(root)] = root
 
     # Blocks, for when their client closes.
 
     def opened(self, block: Any) -> None:
         """Note a block that begins."""
-        self._blocks[id(block)] = block
+        self._blocks[id(block)] = weakref.ref(block)
+        if len(self._blocks) > MAX_WAITING:  # never ended, most of them: their owners forgot them
+            with suppress(RuntimeError):  # another thread has changed it just now
+                self._blocks.pop(next(iter(self._blocks), 0), None)
 
     def ended(self, block: Any) -> None:
         """Note that it is over."""
@@ -271,13 +281,10 @@ class Sightings:
         while True:
             with lock:
                 crowd, vague = self._told(root)
+                self._await(root, vague)
             if vague is None or not self._look(vague.parts):
                 break
-        if vague is not None:
-            with lock:
-                vague.waiters[id(root)], root.waits_for = root, vague
-            self._hold(root, WAIT_SECONDS)
-        elif not all(each.is_done for each in crowd):
+        if vague is not None or not all(each.is_done for each in crowd):
             self._hold(root, WAIT_SECONDS)
         elif len(crowd) == 1 and not root.answered and not root.inner and "wire" in self._doors:
             self._hold(root, GRACE_SECONDS)
@@ -428,7 +435,7 @@ class Sightings:
         """Settle everything of *client*, as far as known: it is being closed."""
         why = "the client was closed before its end"
         with lock:
-            blocks = [each for ref in self._blocks.valuerefs() if (each := ref()) is not None]
+            blocks = [each for ref in list(self._blocks.values()) if (each := ref()) is not None]
             blocks = [each for each in blocks if each.run.client is client]
             streams = [
                 part
