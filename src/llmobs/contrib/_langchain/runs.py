@@ -255,5 +255,5 @@ class OpenRuns:
 def _give_up(run: OpenRun) -> None:
     if run.operation is not None:
         run.operation.status = Status.CANCELLED
-        run.operation.add(warnings=("LangChain never told its end",))
+        run.operation._warnings = ("LangChain never told its end",)  # noqa: SLF001 - none of its fields
     run.end()
