@@ -247,7 +247,9 @@ class DiskWriter:
         if (damaged := batch.count - counts.total()) > 0:
             counts[str(DropReason.INTERNAL)] += damaged
             self._say("read all of", f"{damaged} events of {batch.path.name} are damaged")
-        ours = batch.path.name in self.spool.own
+        with anyio.CancelScope(shield=True):  # it is delivered: who stops here would send it again
+            async with self._accounts():  # a write that just ended has yet to say that it is ours
+                ours = batch.path.name in self.spool.own
         try:
             # A name of no true count is none that a process waits to hear of.
             await self._call(batch.remove, None if ours or not batch.count else counts)
