@@ -247,6 +247,7 @@ class DiskWriter:
         if (damaged := batch.count - counts.total()) > 0:
             counts[str(DropReason.INTERNAL)] += damaged
             self._say("read all of", f"{damaged} events of {batch.path.name} are damaged")
+        ours = False
         with anyio.CancelScope(shield=True):  # it is delivered: who stops here would send it again
             async with self._accounts():  # a write that just ended has yet to say that it is ours
                 ours = batch.path.name in self.spool.own

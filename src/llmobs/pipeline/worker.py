@@ -167,11 +167,14 @@ class Worker:
                 if not self._down and self._should_replay():
                     await self._replay()
             else:
+                pending = self.outbox.pending
                 await self._replay()
                 if self._down or self._has_waiting:
                     continue
                 self._announce_flushes()
                 if self._no_more and not self.outbox.pending:
+                    if pending:  # it may have reached the disk after the look at it
+                        continue
                     return
                 self.state = SinkState.IDLE
                 replay_seconds = FLUSH_SECONDS if self._flushes else REPLAY_SECONDS
