@@ -305,6 +305,15 @@ def test_what_makes_no_sense_is_said(cli: CLI, store: Path, arguments: list[str]
     cli("forget", "--store", store, *arguments, code=2)
 
 
+def test_without_a_protocol_nothing_goes(cli: CLI, store: Path, tmp_path: Path) -> None:
+    before = store.read_bytes()
+    (tmp_path / "file").touch()
+    result = cli(
+        "forget", "--user", ANN, "--store", store, "--protocol", tmp_path / "file" / "p", code=1
+    )
+    assert "file" in result.stderr and store.read_bytes() == before
+
+
 def test_there_is_no_store(cli: CLI) -> None:
     cli("forget", "--user", ANN, "--store", "nowhere.db", code=3)
 

@@ -124,12 +124,13 @@ def forget(
     if not dry_run and not yes and sys.stdin.isatty():
         click.confirm(f"Erase this {whom.kind} for good?", abort=True)
     done = Erasure(datetime.now(UTC), whom.kind, None, __version__, dry_run)
+    if not dry_run:  # before anything is gone that nobody could write down
+        protocol = protocol or path.with_name(f"{path.name}.erasures.jsonl")
+        create(protocol)
     _erase(whom, path if path.is_file() else None, spool, done)
     done.still_to_come += _still_to_come(whom, done)
     done.out_of_reach = list(_out_of_reach(path))
-    if not dry_run:
-        protocol = protocol or path.with_name(f"{path.name}.erasures.jsonl")
-        create(protocol)
+    if protocol is not None and not dry_run:
         with protocol.open("ab") as file:
             file.write(encode(done) + b"\n")
     if json:
