@@ -81,6 +81,8 @@ def test_data_is_not_destroyed(text: str) -> None:
         ("PASSWORD=hunter2\n", "PASSWORD=[REDACTED_KEY]\n"),
         ("--api-key abc123xyz next", "--api-key [REDACTED_KEY] next"),
         ("Cookie: sid=a1b2; t=x\r\nHost: y", "Cookie: [REDACTED_TOKEN]\r\nHost: y"),
+        ("the password: Tr0ub4dor&3.", "the password: [REDACTED_KEY]."),
+        ("authorization=Bearer%20abcdef1234567890&x=1", "authorization=[REDACTED_TOKEN]&x=1"),
         ("Basic YW5uOmh1bnRlcjI=", "[REDACTED_TOKEN]"),
     ],
 )

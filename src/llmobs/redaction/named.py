@@ -21,6 +21,8 @@ _OPEN = re.compile(r"[=:>]?[ \t]{0,4}(?:[bruf]{0,2}(\\{0,8}[\"'`]))?")
 _LONGEST: Final = 1_024
 _QUOTED = re.compile(r"[^\"'`\\\n]{0,1024}")
 _BARE = re.compile(r"[^\s\"'`<>,;&(){}\[\]|\\]{1,512}+")
+# Behind "password: " an ampersand is part of it; in a query string it ends it.
+_ON_A_LINE = re.compile(_BARE.pattern.replace("&", ""))
 _LINE = re.compile(r"[^\n\r\"'`\\<>]{1,4096}+")
 _FLAG = re.compile(r"--([A-Za-z][0-9A-Za-z_-]{2,30})[ ]")
 # What stands where a secret would: nothing to hide.
@@ -108,11 +110,12 @@ def _append(
         found = _LINE.match(text, start)
         if found is None:
             return
-        end = start + len(found[0].rstrip(" ,)]};"))
+        line = found[0].partition("&")[0] if sign == "=" else found[0]
+        end = start + len(line.rstrip(" ,)]};"))
         value = text[start:end]
         secret = _is_header(value, last)
     else:
-        found = _BARE.match(text, start)
+        found = (_BARE if start == at else _ON_A_LINE).match(text, start)
         if found is None:
             return
         end = found.end()
@@ -142,6 +145,7 @@ def _closing(text: str, start: int, quote: str) -> int:
 
 
 def _is_header(value: str, name: str) -> bool:
+    value = value.replace("%20", " ")
     if name.endswith("cookie"):
         return "=" in value and not value.startswith(("=", "$"))
     return (len(value) >= 8 and _MIXED.match(value) is not None and " " in value) or looks_secret(

@@ -35,6 +35,7 @@ _PAIR = 2
 _PIECES = 4_096  # of a text that are looked at as one
 _HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "cookie", "set-cookie"})
 _BASE64 = re.compile(r"[0-9A-Za-z+/]{20,65536}+={0,2}")
+_FEW = 128  # matches replaced without a pause
 _MEMORABLE = 64  # characters of the longest string remembered as clean
 _MEMORY = 4_096  # strings remembered
 
@@ -74,7 +75,7 @@ def _replace(text: str, spans: list[Span], replace: Replace) -> Steps[str]:
     spans.reverse()
     while spans:
         start, end, kind, rule = spans.pop()  # all at once: letting go of them is a long step
-        if len(spans) % _MANY == _MANY - 1:
+        if len(spans) % _FEW == _FEW - 1:
             parts.append("".join(pieces))
             pieces.clear()
             yield

@@ -28,7 +28,7 @@ __all__ = ["CHUNK", "Span", "find", "find_spans", "finding", "merged"]
 
 CHUNK = 32_768  # characters searched between two pauses where anchors are few: about 0.1 ms
 _SHORTEST = 6  # characters of the shortest match, an address such as a@b.io
-_MANY = 256  # spans handled without a pause
+_MANY = 128  # spans handled without a pause
 _BEHIND = 32  # characters before a window that its patterns look back at
 _AHEAD = 32  # and behind it: more than the longest anchor
 
