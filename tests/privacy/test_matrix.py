@@ -129,3 +129,14 @@ def test_sentinels_words_do_not_come_out(tmp_path: Path, monkeypatch: pytest.Mon
         sentinel.close()
         assert net.records.data.count(b"[REDACTED_EMAIL]") > 10
     assert leaks(net, {0: "Sentinel"}) == []
+
+
+def test_what_settings_say_does_not_come_out(tmp_path: Path) -> None:
+    text = every_canary(0)
+    said = dict.fromkeys(("project_id", "service_name", "environment", "release"), text)
+    with casting(tmp_path, **QUIET, **said) as (net, client):
+        with client.run() as run:
+            run.log_prompt_call("p", "m", "a")
+        client.flush(20)
+        net.other["client"] = repr(client) + repr(client.settings)
+    assert leaks(net, {0: "settings"}) == []
