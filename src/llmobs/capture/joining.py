@@ -441,7 +441,9 @@ class Sightings:
                 part
                 for part in list(self._open.values())
                 if part.tracker.client is client
-                and all(each is part or each.ended is not None for each in part.root.parts)
+                and (
+                    part.inner is None or part.inner.is_done
+                )  # from the inside: then what is around it
             ]
         for block in blocks:
             with internal_errors("end a block"):

@@ -261,6 +261,8 @@ class _Crowd:
                     call.parts = self._first[at].parts + pairs[at].parts
                     if ambiguous and at not in certain:
                         warn(call.parts, "one of several like calls at once; paired by order")
+                else:  # what it was held with has another's id
+                    call.parts = self._first[at].parts
         for root in alone:  # its id is another's than all it was held for
             Call(root.parts).record()
 
