@@ -59,6 +59,8 @@ def test_text_full_of_numbers_is_left_alone() -> None:
         ),
         "max_tokens=4096 token_count: 12345678",
         "password: required",
+        '"utf_8_sig": "UTF-8-SIG"',
+        "sk-ssh-ed25519-cert-v01, sk-ecdsa-sha2-nistp256-cert-v01",
     ],
 )
 def test_data_is_not_destroyed(text: str) -> None:

@@ -68,6 +68,6 @@ class SecretNames:
             return 2
         words = _WORDS.findall(name)
         last = words[-1].lower() if words else ""
-        if last in _WHOLE_WORDS:
+        if last in _WHOLE_WORDS and (last != "sig" or whole == last):
             return 2
         return 1 if last in _LOOSE else 0

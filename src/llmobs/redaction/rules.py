@@ -37,7 +37,10 @@ _RUNS: Final = {
 _PROOFS: Final = {
     # Matched from where the prefix ends; none of them can go back, whatever the text.
     "digit": re.compile(r"[^0-9]*+[0-9]"),
-    "random": re.compile(r"(?:[^0-9A-Z]*+[0-9A-Z]){4}|(?:[^a-z]|[a-z]{1,15}+(?![a-z]))*+[a-z]{16}"),
+    # Not the names of algorithms: sk-ssh-ed25519@openssh.com.
+    "random": re.compile(
+        r"(?!ecdsa-sha2|ssh-ed25519)(?:(?:[^0-9A-Z]*+[0-9A-Z]){4}|(?:[^a-z]|[a-z]{1,15}+(?![a-z]))*+[a-z]{16})"
+    ),
     "mixed": re.compile(r"(?=[^0-9]*+[0-9])[^A-Z]*+[A-Z]"),
     "uuid": re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"),
 }
