@@ -58,6 +58,15 @@ def test_a_long_stack_keeps_both_ends() -> None:
     assert "left out" in info.stack
 
 
+@pytest.mark.parametrize("more", range(24))
+def test_a_long_stack_is_cut_between_lines(more: int) -> None:
+    """Half an address would be left, for redaction comes later."""
+    info = ErrorInfo.of(raise_and_catch(ValueError("x" * more + "\nann.lee@example.com" * 3_000)))
+    assert info.stack is not None and "left out" in info.stack
+    whole = info.stack.count("ann.lee@example.com")
+    assert 1_500 < whole == info.stack.count("ann") == info.stack.count("example.com")
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

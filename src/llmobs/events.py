@@ -155,7 +155,12 @@ def _stack_of(error: BaseException) -> str | None:
         return None
     if len(text) > MAX_STACK_CHARS:
         half = MAX_STACK_CHARS // 2
-        text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+        head, tail = text[:half], text[-half:]
+        # Between lines where there are some: of half a secret nobody can tell that it is one.
+        head = head[: head.rfind("\n") + 1] or head
+        tail = tail[tail.find("\n") + 1 :]
+        left = len(text) - len(head) - len(tail)
+        text = f"{head.rstrip()}\n... {left} characters left out ...\n{tail}"
     return text
 
 
