@@ -170,8 +170,9 @@ print(number)
 def test_while_another_process_writes(cli: CLI, store: Path, tmp_path: Path) -> None:
     stop = tmp_path / "stop"
     other = subprocess.Popen(
-        [sys.executable, "-c", WRITES, str(store), str(stop)], stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", WRITES, str(store), str(stop)],
+        stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
     assert other.stdout is not None and other.stdout.readline() == "writing\n"
     try:
         first = parsed(cli("forget", "--user", ANN, "--store", store, "--json"))
