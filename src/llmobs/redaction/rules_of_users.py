@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import re
 import time
-import tomllib
 from collections.abc import Iterable, Mapping
 from json import loads
 from pathlib import Path
@@ -128,6 +127,8 @@ def _read(file: Any) -> Mapping[str, Any]:
     """Return the mapping in *file*: JSON, or TOML where its name ends so; or JSON itself."""
     if not isinstance(file, (str, Path)):
         raise ValueError("must be a mapping, or the path of a JSON or TOML file")
+    import tomllib  # it compiles patterns of its own
+
     written = str(file).lstrip().startswith("{")
     try:
         text = str(file) if written else Path(file).expanduser().read_text("utf-8")

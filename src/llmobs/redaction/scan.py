@@ -19,7 +19,6 @@ from collections.abc import Iterable, Set
 from llmobs.redaction.emails import find_at_signs, has_at_sign
 from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
 from llmobs.redaction.numbers import NUMBERS, find_numbers
-from llmobs.redaction.optional import OPTIONAL, find_optional
 from llmobs.redaction.spans import FOUR_DIGITS, JOINT, SIGN, SYMBOLS, Reach, Span
 from llmobs.redaction.tokens import find_secrets
 from llmobs.runtime.time_slices import Steps, finish
@@ -114,7 +113,9 @@ def find_spans(text: str, low: int, high: int, reach: Reach, kinds: Set[str]) ->
         yield from find_secrets(text, symbols, first, low, high, reach, spans)
     if FOUR_DIGITS in symbols and not kinds.isdisjoint(NUMBERS):
         yield from find_numbers(text, symbols, first, low, high, kinds, reach, spans)
-    if not kinds.isdisjoint(OPTIONAL):
+    if not kinds <= DEFAULT_KINDS:
+        from llmobs.redaction.optional import find_optional  # many patterns, seldom asked for
+
         yield from find_optional(text, low, high, kinds, spans)
     if has_at_sign(text, low, high) and ("email" in kinds or "secret" in kinds):
         yield from find_at_signs(text, low, high, kinds, spans)
