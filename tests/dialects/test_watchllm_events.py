@@ -305,7 +305,7 @@ def test_card_numbers_are_redacted(card: str, prompt_call: Send) -> None:
 def test_what_only_looks_like_a_card_is_left_alone(
     client: WatchLLMClient, worker: WatchLLMServer
 ) -> None:
-    run_id = "run-4111111111111111"
+    run_id = "run-4111111111111112"  # no card: its checksum does not hold
     client.log_prompt_call(
         **{**PROMPT_CALL, "run_id": run_id},
         response_metadata={"share": 0.1 + 0.7, "big": 1234567812345678, "at": 1700000000000},
