@@ -8,7 +8,7 @@ import anyio.to_thread
 
 from llmobs.errors import LLMObsError
 from llmobs.pipeline.wakeup import call_soon_threadsafe
-from llmobs.sentinel._delivery import Delivery, SentinelSink, track_event
+from llmobs.sentinel._delivery import Delivery, track_event
 from llmobs.sentinel.events import TelemetryEvent
 from llmobs.sentinel.exceptions import ConnectionError
 
@@ -46,6 +46,8 @@ class AsyncSentinelClient(Delivery):
         """
         if self._is_started and not self._closed:
             return
+        from llmobs.sentinel._sink import SentinelSink
+
         sink = SentinelSink(self.config)
         try:
             await sink.connect()

@@ -1,19 +1,19 @@
 """What both clients do alike: one llmobs client with the Kafka sink, and what became of an event."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from llmobs.capture.building import OVERHEAD_BYTES
 from llmobs.client.sync_client import Client
 from llmobs.codec import weigh
-from llmobs.errors import ConfigurationError as LLMObsConfigurationError
-from llmobs.errors import DeliveryError, LLMObsError, SinkRejectedError, SinkUnauthorizedError
-from llmobs.pipeline.sink import Batch
+from llmobs.errors import DeliveryError
 from llmobs.pipeline.statistics import DropReason
 from llmobs.runtime.log import own_logger
 from llmobs.sentinel._mapping import to_prompt_call
-from llmobs.sentinel.config import SentinelConfig, sink_config
+from llmobs.sentinel.config import SentinelConfig
 from llmobs.sentinel.events import PromptInfo, ResponseInfo, TelemetryEvent
 from llmobs.sentinel.exceptions import (
     SendError,
@@ -22,65 +22,15 @@ from llmobs.sentinel.exceptions import (
     ValidationError,
 )
 from llmobs.settings import Settings
-from llmobs.sinks.kafka import KafkaSink
 
-__all__ = ["Delivery", "Receipt", "SentinelSink", "track_event"]
+if TYPE_CHECKING:
+    from llmobs.sentinel._sink import SentinelSink
+
+__all__ = ["Delivery", "Receipt", "track_event"]
 
 logger = own_logger("llmobs")
 
 CLOSED: Final = "the client is closed"
-
-
-class SentinelSink(KafkaSink):
-    """
-    The Kafka sink for callers who wait: what only a person can mend is told at once, not retried.
-
-    Args:
-        config: Where and how.
-
-    Raises:
-        ConfigurationError: A field is wrong, or something is not installed.
-    """
-
-    def __init__(self, config: SentinelConfig) -> None:
-        self.trouble: LLMObsError | None = None
-        """Why the last attempt failed; None if it did not."""
-        self._is_connected = False
-        # The queue gathers for `linger_ms`; waiting again in the producer would double it.
-        ours = sink_config(config, linger_ms=0)
-        super().__init__(ours, timeout=config.request_timeout_ms / 1000)
-
-    async def connect(self) -> None:
-        """
-        Connect before the pipeline has the sink, which then finds it open.
-
-        Raises:
-            SinkError, ConfigurationError: Not possible now; see `KafkaSink.open`.
-        """
-        await super().open()
-        self._is_connected = True
-
-    async def open(self) -> None:
-        """Connect, unless `connect` just did."""
-        if self._is_connected:
-            self._is_connected = False
-        else:
-            await self._attempt(super().open)
-
-    async def send(self, batch: Batch) -> None:
-        """Write the batch."""
-        await self._attempt(super().send, batch)
-        self.trouble = None
-
-    async def _attempt(self, function: Callable[..., Any], *args: Any) -> None:
-        try:
-            await function(*args)
-        except (SinkUnauthorizedError, LLMObsConfigurationError) as error:
-            self.trouble = error
-            raise SinkRejectedError(str(error)) from error
-        except LLMObsError as error:
-            self.trouble = error
-            raise
 
 
 class Receipt:
@@ -131,6 +81,9 @@ class Delivery:
             logger.warning("llmobs: sentinel: config is given, so brokers and keywords are unused")
         self.config = config
         self._closed = False
+        # Imported here: it brings pydantic, which importing `llmobs.sentinel` does without.
+        from llmobs.sentinel._sink import SentinelSink
+
         self._connect(SentinelSink(config))
 
     @classmethod

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from llmobs.sentinel._async_client import AsyncSentinelClient
-from llmobs.sentinel._delivery import Delivery, SentinelSink, track_event
+from llmobs.sentinel._delivery import Delivery, track_event
 from llmobs.sentinel.events import TelemetryEvent
 
 __all__ = ["AsyncSentinelClient", "SentinelClient"]
@@ -121,6 +121,8 @@ class SentinelClient(Delivery):
 
     def __enter__(self) -> Self:
         if self._closed:
+            from llmobs.sentinel._sink import SentinelSink
+
             self._connect(SentinelSink(self.config))
             self._closed = False
         return self
