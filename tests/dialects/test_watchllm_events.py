@@ -301,6 +301,21 @@ def test_card_numbers_are_redacted(card: str, prompt_call: Send) -> None:
     assert event["response_metadata"]["card"] == "[REDACTED_CC]"
 
 
+def test_what_the_document_does_not_name_stays_but_for_secrets(prompt_call: Send) -> None:
+    event = prompt_call(prompt="078-05-1120, DE89370400440532013000, password=hunter2x")
+    assert event["prompt"] == "078-05-1120, DE89370400440532013000, password=[REDACTED_KEY]"
+
+
+def test_the_environment_says_what_is_redacted(
+    make_client: MakeClient, worker: WatchLLMServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMOBS_REDACTION", '{"kinds": ["ssn"]}')
+    client = make_client()
+    client.log_prompt_call(**{**PROMPT_CALL, "prompt": "078-05-1120"})
+    client.flush()
+    assert worker.events[0]["prompt"] == "[REDACTED_SSN]"
+
+
 @row("W053")
 def test_what_only_looks_like_a_card_is_left_alone(
     client: WatchLLMClient, worker: WatchLLMServer

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from llmobs import Client, ConfigurationError, Settings
-from llmobs.redaction.redactor import FAILED, Redactor
+from llmobs.redaction.redactor import FAILED, Redactor, redact_text
 from llmobs.redaction.rules_of_users import UserRules, user_rules
 from llmobs.sinks.memory import MemorySink
 
@@ -65,6 +65,55 @@ def test_a_secret_name_hides_its_value_whatever_it_is() -> None:
 )
 def test_what_is_split_over_pieces_is_found(value: Any, expected: Any) -> None:
     assert Redactor().value(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (["ann.lee@exa", "mple.com"], ["[REDACTED_EMAIL]", ""]),
+        (["sk-pro", "j-" + "a1B2c3D4" * 6], ["[REDACTED_KEY]", ""]),
+        # Texts that stand alone, of which one ends where it could go on in the next.
+        (["bob", "x@y.com"], ["bob", "[REDACTED_EMAIL]"]),
+        (["password=", "hello1234"], ["password=", "hello1234"]),
+        (["4111", "1111", "1111", "1111"], ["4111", "1111", "1111", "1111"]),
+    ],
+)
+def test_texts_of_a_list_are_one_text_only_where_that_is_plain(
+    pieces: list[str], expected: list[str]
+) -> None:
+    assert Redactor().value(pieces) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("my password is hunter2, ok?", "my password is [REDACTED_KEY], ok?"),
+        ("Password is: hunter2!", "Password is: [REDACTED_KEY]!"),
+        ('password is "p4ss word"', 'password is "[REDACTED_KEY]"'),
+        ("authorization: bearer abcdefghijklmnop", "authorization: [REDACTED_TOKEN]"),
+        ("https://h/x?token=abc123&x=1", "https://h/x?token=[REDACTED_KEY]&x=1"),
+    ],
+)
+def test_what_people_give_away_in_passing_is_found(text: str, expected: str) -> None:
+    assert redact_text(text) == expected
+    padded = "nothing to see here. " * 4_000 + text  # it lies across windows, too
+    for length in range(32_700, 32_800, 7):
+        tail = padded[len(padded) - len(text) - length :]
+        assert redact_text(tail) == tail.replace(text, expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The password is required",
+        "Your password is case-sensitive.",
+        "the password is 8 characters long",
+        "Authorization: Bearer certificates",
+        "/list?page_token=abc123",
+    ],
+)
+def test_prose_about_secrets_gives_none_away(text: str) -> None:
+    assert redact_text(text) == text
 
 
 def test_bytes_in_base64_are_looked_into() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from llmobs.redaction.names import LAST_WORDS, SecretNames
 from llmobs.redaction.spans import Reach, Span
 
-__all__ = ["find_named", "looks_secret"]
+__all__ = ["SPOKEN", "find_named", "find_spoken", "looks_secret"]
 
 _NAMES: Final = SecretNames()
 
@@ -44,6 +44,14 @@ _NO_VALUES: Final = frozenset(
 _LETTERS = re.compile(r"[A-Za-z]+(?:[-_./ :][A-Za-z]*)*$")
 _IDENTIFIER = re.compile(r"[A-Za-z_][0-9A-Za-z_]*(?:(?:\.|->|::)[A-Za-z_][0-9A-Za-z_]*)*$")
 _MIXED = re.compile(r"(?=.{0,64}[0-9])(?=.{0,64}[A-Za-z])")
+_SCHEME = re.compile(
+    r"(?:bearer|basic|token|apikey|digest|negotiate) {1,8}(\S{4,4096})", re.IGNORECASE
+)
+_QUERY: Final = frozenset({"token", "auth"})
+"""In a query string they are secret, whatever they are."""
+SPOKEN: Final = "assword is"
+_SPOKEN_OPEN = re.compile(r"[ :]{1,4}([\"'`])?")
+_SPELT = re.compile(r"(?=.{0,64}[A-Za-z])(?=.{0,64}[^A-Za-z'\u2019.-])")
 _CODE = re.compile(r"[a-z_0-9.]*$|[A-Z_0-9.]*$")
 _RANDOM = re.compile(r"[0-9A-Za-z_.~+/=-]{16,}$")
 
@@ -51,6 +59,26 @@ _RANDOM = re.compile(r"[0-9A-Za-z_.~+/=-]{16,}$")
 def looks_secret(value: str) -> bool:
     """Whether *value* looks like a token: long, without a blank, with digits and letters."""
     return _RANDOM.match(value) is not None and _MIXED.match(value) is not None
+
+
+def find_spoken(text: str, low: int, high: int, spans: list[Span]) -> None:
+    """Append to ``spans`` what "my password is …" gives away, where that begins in ``text[low:high]``."""
+    at = low
+    while 0 <= (at := text.find(SPOKEN, at, high + len(SPOKEN) - 1)) < high:
+        at += len(SPOKEN)
+        opening = _SPOKEN_OPEN.match(text, at)
+        if opening is None:
+            continue
+        start, end = opening.end(), -1
+        if opening[1]:
+            end = _closing(text, start, opening[1])
+        if end < 0:
+            found = _ON_A_LINE.match(text, start)
+            end = start if found is None else start + len(found[0].rstrip(".:!?"))
+        value = text[start:end]
+        # "required", "wrong": a word by itself says nothing.
+        if len(value) >= 4 and _SPELT.match(value) and not _TEMPLATE.match(value):
+            spans.append(Span(start, end, "secret", "named"))
 
 
 def find_named(text: str, here: int, reach: Reach, spans: list[Span]) -> None:
@@ -69,6 +97,9 @@ def find_named(text: str, here: int, reach: Reach, spans: list[Span]) -> None:
     weight = _NAMES.weight(written)
     if not weight:
         return
+    if weight == 1 and written.lower() in _QUERY:
+        before = here - name.end()
+        weight = 2 if before > 0 and text[before - 1] in "?&" else 1
     _append(
         text,
         here + 1,
@@ -148,9 +179,15 @@ def _is_header(value: str, name: str) -> bool:
     value = value.replace("%20", " ")
     if name.endswith("cookie"):
         return "=" in value and not value.startswith(("=", "$"))
-    return (len(value) >= 8 and _MIXED.match(value) is not None and " " in value) or looks_secret(
+    if (len(value) >= 8 and _MIXED.match(value) is not None and " " in value) or looks_secret(
         value
-    )
+    ):
+        return True
+    scheme = _SCHEME.fullmatch(value)
+    if scheme is None or scheme[1].lower() in _NO_VALUES or _TEMPLATE.match(scheme[1]):
+        return False
+    # Letters alone, and few of them, are a word of prose: "Bearer certificates".
+    return len(scheme[1]) >= 16 or not scheme[1].isalpha()
 
 
 def _is_secret_text(value: str, name: str, header: bool, weight: int) -> bool:

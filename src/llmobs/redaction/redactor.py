@@ -34,6 +34,8 @@ _CERTAIN = 2  # the weight of a name whose value is secret, whatever it is
 _PAIR = 2
 _PIECES = 4_096  # of a text that are looked at as one
 _HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "cookie", "set-cookie"})
+_LOOSE_RULES = frozenset({"named", "authorization", "cookie", "bearer", "basic", "url"})
+"""Rules that go by what stands before a value, which may be the end of another text."""
 _BASE64 = re.compile(r"[0-9A-Za-z+/]{20,65536}+={0,2}")
 _FEW = 128  # matches replaced without a pause
 _MEMORABLE = 64  # characters of the longest string remembered as clean
@@ -44,10 +46,14 @@ def redact_text(text: str, kinds: Iterable[str] | None = None) -> str:
     """Return ``text`` with everything sensitive replaced by a token that names its kind.
 
     - e-mail addresses: ``[REDACTED_EMAIL]``
-    - payment card numbers (13 to 19 digits in the usual groups, checksum holds): ``[REDACTED_CC]``
-    - API keys of OpenAI, Anthropic, AWS, GitHub, Slack and Google, and private key blocks:
-      ``[REDACTED_KEY]``
-    - JSON web tokens, and ``Bearer`` with its token: ``[REDACTED_TOKEN]``
+    - payment card numbers (13 to 19 digits as cards are grouped, checksum holds): ``[REDACTED_CC]``
+    - keys, passwords, private key blocks: ``[REDACTED_KEY]``; JSON web tokens, cookies and what follows
+      ``Authorization``, ``Bearer`` or ``Basic``: ``[REDACTED_TOKEN]``
+    - IBANs and US social security numbers: ``[REDACTED_IBAN]``, ``[REDACTED_SSN]``
+
+    Args:
+        text: Any text.
+        kinds: What to look for instead, by name: see `llmobs.redaction.kinds.KINDS`.
 
     The same object comes back if there was nothing to replace. Any string is accepted, lone
     surrogates included, and the time grows with its length only.
@@ -188,8 +194,8 @@ class Redactor:
         source = level.source
         if isinstance(source, dict) or not 1 < len(source) <= _PIECES:
             return
-        pieces = pieces_of(source)
-        if pieces is None:
+        pieces, one_text = pieces_of(source)
+        if not pieces:
             return
         text = "".join(pieces)
         ends = list(accumulate(map(len, pieces)))
@@ -199,6 +205,10 @@ class Redactor:
             for start, end, kind, rule in reversed(spans):
                 first, last = bisect(ends, start), bisect(ends, end - 1)
                 if first == last or rules.allowed(text[start:end]):
+                    continue
+                if not one_text and not (
+                    yield from self._is_split(pieces[first : last + 1], kind, rule)
+                ):
                     continue
                 begin = start - (ends[first] - len(pieces[first]))
                 rest = pieces[last][len(pieces[last]) - (ends[last] - end) :]
@@ -211,6 +221,20 @@ class Redactor:
                 raise
             self.failures += 1
             level.replace_pieces([FAILED] * len(pieces))
+
+    def _is_split(self, pieces: list[str], kind: str, rule: str) -> Steps[bool]:
+        """
+        Whether what was found across *pieces* of a list is in none of them by itself.
+
+        Texts of a list may be one text or many: numbers one after the other make a card number, and
+        an assignment at the end of one text has nothing to do with the next one.
+        """
+        if kind != "email" and (kind != "secret" or rule in _LOOSE_RULES):
+            return False
+        for piece in pieces:
+            if (yield from finding(piece, frozenset({kind}))):
+                return False
+        return True
 
     def _encoded(self, text: str) -> Steps[str]:
         """Return *text*, bytes in base64, with what is sensitive in them replaced."""
@@ -285,22 +309,25 @@ def _weight_of_header(source: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> i
     return _CERTAIN if isinstance(name, str) and name.lower() in _HEADERS else 0
 
 
-def pieces_of(source: list[Any] | tuple[Any, ...]) -> list[str] | None:
-    """Return the pieces of one text that *source* is, None if it is something else."""
+def pieces_of(source: list[Any] | tuple[Any, ...]) -> tuple[list[str], bool]:
+    """
+    Return the texts that *source* is made of, and whether they are pieces of one text for sure.
+
+    They are none if it is something else.
+    """
     if isinstance(source[0], str):
         pieces = [item for item in source if isinstance(item, str)]
+        if len(pieces) < len(source):
+            return [], False
         # Words of a list stand alone; chunks of a stream bring the spaces between them along.
-        whole = len(pieces) == len(source) and any(
-            piece[:1].isspace() or piece[-1:].isspace() for piece in pieces
-        )
-        return pieces if whole else None
+        return pieces, any(piece[:1].isspace() or piece[-1:].isspace() for piece in pieces)
     pieces = []
     for item in source:
         text = item.get("text") if isinstance(item, dict) else None
         if not isinstance(text, str):
-            return None
+            return [], False
         pieces.append(text)
-    return pieces
+    return pieces, True
 
 
 class _Level:

@@ -37,6 +37,8 @@ __all__ = ["EventType", "Severity", "Status", "StepType", "WatchLLMClient", "ini
 DEFAULT_URL: Final = "https://proxy.watchllm.dev/v1"
 LOOP_SECONDS: Final = 1.0
 """Longest that `WatchLLMClient.flush` holds an event loop it is called in."""
+KINDS: Final = ("email", "card", "secret")
+"""What is redacted by default: what the document says, and keys and tokens."""
 SHORTEST_INTERVAL: Final = 0.001
 """What ``flush_interval_seconds=0`` amounts to, in seconds."""
 
@@ -57,7 +59,8 @@ class WatchLLMClient(Client):
         environment: ``production``, ``staging`` or ``development``. The server takes no other; the
             nearest goes in its place, with your word beside it in the event's metadata.
         sample_rate: Share of runs to keep, 0 to 1; a run is kept whole or not at all.
-        redact_pii: Replace e-mail addresses, card numbers, keys and tokens before anything is sent.
+        redact_pii: Replace e-mail addresses and card numbers, as the document says, and keys and tokens
+            before anything is sent; ``LLMOBS_REDACTION`` says more, or otherwise.
         batch_size: Events per request; the server takes 100 at most.
         flush_interval_seconds: Seconds a first event waits for company.
         timeout: Seconds one request may take; also how long `flush` waits.
@@ -98,6 +101,7 @@ class WatchLLMClient(Client):
             batch_size=batch_size,
             flush_interval_seconds=flush_interval_seconds or SHORTEST_INTERVAL,
             timeout=timeout,
+            redaction=_redaction(redact_pii),
         )
         settings = self.settings
         self.environment = settings.environment
@@ -282,6 +286,10 @@ def init(api_key: str, project_id: str, **kwargs: Any) -> WatchLLMClient:
         kwargs: Further parameters of `WatchLLMClient`.
     """
     return WatchLLMClient(api_key, project_id, **kwargs)
+
+
+def _redaction(redact_pii: bool) -> dict[str, Any] | str | None:
+    return os.environ.get("LLMOBS_REDACTION") or ({"kinds": [*KINDS]} if redact_pii else None)
 
 
 def _required(name: str, value: object) -> str:
