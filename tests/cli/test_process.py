@@ -93,7 +93,8 @@ def test_colours_on_a_terminal(store: Path) -> None:
         [LLMOBS, "show", "run-agent"], cwd=store.parent, env=environment, stdout=child
     ) as process:
         os.close(child)
-        assert b"\x1b[36mchat\x1b[0m" in read_until(parent, b"is_json")
+        chat = b"\x1b[36mchat\x1b[0m"
+        assert chat in read_until(parent, chat)
     os.close(parent)
     assert process.returncode == 0
 

@@ -109,6 +109,9 @@ class Redactor:
         extra: Callable[[str], str] | None = None,
     ) -> None:
         self._rules = rules or UserRules(chosen(kinds))
+        if not self._rules.kinds <= DEFAULT_KINDS:
+            # Here, and not in the thread that redacts: a fork could cut its import in two.
+            import llmobs.redaction.optional  # noqa: F401
         self._weight = self._rules.names.weight
         self._extra = extra
         # Names, tags and keys come again with every event: those in which nothing was found need

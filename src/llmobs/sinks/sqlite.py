@@ -12,7 +12,7 @@ from llmobs.pipeline.thread import BlockingThread
 from llmobs.runtime.paths import check_directory, check_file, path_of
 from llmobs.runtime.troubles import Troubles
 from llmobs.sinks import parse_options
-from llmobs.store.engine import WritesStore, open_writer
+from llmobs.store.engine import WritesStore, writer_of
 from llmobs.store.records import Keep
 
 __all__ = ["SQLiteSink"]
@@ -67,6 +67,7 @@ class SQLiteSink:
         check_directory(self._path.parent)  # the write-ahead log lies beside it
         self.name = f"sqlite:{self._path.name}"
         self.address = str(self._path)
+        self._open = writer_of(self._path)
         self._thread: BlockingThread | None = None
         self._writer: WritesStore | None = None
         self._pid = os.getpid()
@@ -92,7 +93,7 @@ class SQLiteSink:
             self._pid = os.getpid()
         thread = self._thread or BlockingThread("llmobs-sqlite", idle=self._tidy)
         try:
-            self._writer = await thread.call(open_writer, self._path)
+            self._writer = await thread.call(self._open)
         except BaseException:
             self._thread = None
             thread.stop()  # nobody closes a sink that did not open

@@ -5,6 +5,7 @@ What a store must be able to do, whatever keeps it, and the one place that opens
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +28,7 @@ from llmobs.store.records import (
     StoreInfo,
 )
 
-__all__ = ["ReadsStore", "WritesStore", "open_reader", "open_writer", "path_in"]
+__all__ = ["ReadsStore", "WritesStore", "open_reader", "open_writer", "path_in", "writer_of"]
 
 _ENGINES: Final = {"sqlite": ("llmobs.store.reader:Reader", "llmobs.store.writer:Writer")}
 
@@ -60,8 +61,19 @@ def open_writer(where: str | Path) -> "WritesStore":
         StoreError: It is damaged, or from a newer llmobs.
         SinkUnavailableError: It cannot be opened or written now.
     """
-    writer: WritesStore = _engine(where, 1)(path_in(where))
-    return writer
+    return writer_of(where)()
+
+
+def writer_of(where: str | Path) -> Callable[[], "WritesStore"]:
+    """
+    Return what opens a store as `open_writer` does, with all that it needs imported.
+
+    For threads of our own: a child forked while one imports would wait for the rest for ever.
+
+    Raises:
+        ConfigurationError: As in `open_writer`.
+    """
+    return partial(_engine(where, 1), path_in(where))
 
 
 def path_in(where: str | Path) -> Path:
