@@ -90,8 +90,9 @@ def __getattr__(name: str) -> Any:
     ]  # fmt: skip
 
 
-def _variants(sentry: bool) -> dict[str, str | None]:
-    if sentry:
+def _variants(process: str) -> dict[str, str | None]:
+    """Those of one process: where OpenTelemetry is loaded, our middleware looks for its spans."""
+    if process == "sentry":
         peers.beside_ours("sentry-sdk")
         import sentry_sdk
         from sentry_sdk.integrations.django import DjangoIntegration
@@ -101,14 +102,7 @@ def _variants(sentry: bool) -> dict[str, str | None]:
             default_integrations=False, integrations=[DjangoIntegration()],
         )  # fmt: skip
         return {"sentry": _BARE}
-    variants: dict[str, str | None] = {"none": None, "bare": _BARE, "llmobs": _OURS}
-    with suppress(Exception):  # no network: the peer is left out of the table
-        peers.beside_ours("django-structlog")
-        import structlog
-
-        structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-        variants["django-structlog"] = _STRUCTLOG
-    with suppress(Exception):
+    if process == "otel":
         peers.beside_ours("opentelemetry-instrumentation-django")
         from django.conf import settings
         from opentelemetry.instrumentation.django import DjangoInstrumentor
@@ -116,7 +110,14 @@ def _variants(sentry: bool) -> dict[str, str | None]:
 
         settings.MIDDLEWARE = []
         DjangoInstrumentor().instrument(tracer_provider=TracerProvider())
-        variants["opentelemetry"] = _OTEL
+        return {"opentelemetry": _OTEL, "llmobs beside it": _OURS}
+    variants: dict[str, str | None] = {"none": None, "bare": _BARE, "llmobs": _OURS}
+    with suppress(Exception):  # no network: the peer is left out of the table
+        peers.beside_ours("django-structlog")
+        import structlog
+
+        structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+        variants["django-structlog"] = _STRUCTLOG
     return variants
 
 
@@ -138,7 +139,7 @@ def sample(variant: str, quick: bool) -> dict[str, float]:
     from django.test.utils import override_settings
 
     handlers = {}
-    for name, middleware in _variants(variant == "sentry").items():
+    for name, middleware in _variants(variant).items():
         with override_settings(MIDDLEWARE=[] if middleware is None else [middleware]):
             handlers[name] = (WSGIHandler(), ASGIHandler())
     found = Samples()
@@ -216,7 +217,9 @@ async def _send(message: Any) -> None:
 
 def run(quick: bool) -> Result:
     """Differences to no middleware at all; the best of the rounds of several processes."""
-    samples = interleave("django", ["all", "sentry"], rounds=2 if quick else 4, quick=quick)
+    samples = interleave(
+        "django", ["ours", "otel", "sentry"], rounds=2 if quick else 4, quick=quick
+    )
     best = {
         metric: min(values)
         for variant in samples.values.values()
