@@ -515,6 +515,9 @@ class Sightings:
 
     def has_calls(self, tracker: Any) -> bool:
         """Whether calls of this run are not recorded yet."""
+        # Most requests call no model, nor does anybody else meanwhile.
+        if not self._places and not self._held:
+            return False
         with lock:
             return self._has_open(tracker)
 

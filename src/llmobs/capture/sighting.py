@@ -436,6 +436,10 @@ class Places:
         self._groups: dict[Hashable, _Groups] = {}
         self._takes_first = False
 
+    def __bool__(self) -> bool:
+        """Whether there are any; to be asked without the lock, too."""
+        return bool(self._groups)
+
     def file(self, *changed: Sighting | None) -> None:
         """Put what has *changed* where it belongs now: only the outermost sighting of a call."""
         for each in changed:
