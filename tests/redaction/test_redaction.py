@@ -237,8 +237,8 @@ def test_time_grows_with_length_only(unit: str) -> None:
             times.append(time.process_time_ns() - begin)
         return min(times)
 
-    # Quadratic time would make this 16. Long enough that the clock's grain does not matter.
-    assert best(160_000) <= 8 * best(40_000) + 1_000_000
+    # Quadratic time would make this 16 each time. Long enough that the clock's grain does not matter.
+    assert any(best(160_000) <= 8 * best(40_000) + 1_000_000 for _ in range(4))
 
 
 @pytest.mark.parametrize("unit", [*ADVERSARIAL, *DENSE])
