@@ -8,7 +8,7 @@ from typing import Final
 from llmobs.redaction.names import LAST_WORDS, SecretNames
 from llmobs.redaction.spans import Reach, Span
 
-__all__ = ["SPOKEN", "find_named", "find_spoken", "looks_secret"]
+__all__ = ["find_named", "find_spoken", "looks_secret"]
 
 _NAMES: Final = SecretNames()
 
@@ -49,7 +49,7 @@ _SCHEME = re.compile(
 )
 _QUERY: Final = frozenset({"token", "auth"})
 """In a query string they are secret, whatever they are."""
-SPOKEN: Final = "assword is"
+_SPOKEN: Final = "assword is"
 _SPOKEN_OPEN = re.compile(r"[ :]{1,4}([\"'`])?")
 _SPELT = re.compile(r"(?=.{0,64}[A-Za-z])(?=.{0,64}[^A-Za-z'\u2019.-])")
 _CODE = re.compile(r"[a-z_0-9.]*$|[A-Z_0-9.]*$")
@@ -64,8 +64,8 @@ def looks_secret(value: str) -> bool:
 def find_spoken(text: str, low: int, high: int, spans: list[Span]) -> None:
     """Append to ``spans`` what "my password is …" gives away, where that begins in ``text[low:high]``."""
     at = low
-    while 0 <= (at := text.find(SPOKEN, at, high + len(SPOKEN) - 1)) < high:
-        at += len(SPOKEN)
+    while 0 <= (at := text.find(_SPOKEN, at, high + len(_SPOKEN) - 1)) < high:
+        at += len(_SPOKEN)
         opening = _SPOKEN_OPEN.match(text, at)
         if opening is None:
             continue

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Set
 
 from llmobs.redaction.emails import find_at_signs, has_at_sign
 from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
-from llmobs.redaction.named import SPOKEN, find_spoken
+from llmobs.redaction.named import find_spoken
 from llmobs.redaction.numbers import NUMBERS, find_numbers
 from llmobs.redaction.spans import FOUR_DIGITS, JOINT, SIGN, SYMBOLS, Reach, Span
 from llmobs.redaction.tokens import find_secrets
@@ -113,8 +113,7 @@ def find_spans(text: str, low: int, high: int, reach: Reach, kinds: Set[str]) ->
     if "secret" in kinds:
         if JOINT in symbols or SIGN in symbols:
             yield from find_secrets(text, symbols, first, low, high, reach, spans)
-        if SPOKEN in text:
-            find_spoken(text, low, high, spans)
+        find_spoken(text, low, high, spans)
     if FOUR_DIGITS in symbols and not kinds.isdisjoint(NUMBERS):
         yield from find_numbers(text, symbols, first, low, high, kinds, reach, spans)
     if not kinds <= DEFAULT_KINDS:
