@@ -21,7 +21,7 @@ FLOORS = (
     ("pipeline",),
     ("store", "sinks"),
     ("capture", "client"),
-    ("contrib", "sentinel", "watchllm", "testing", "_pytest_plugin", "cli", "__main__"),
+    ("contrib", "sentinel", "watchllm", "testing", "_pytest_plugin", "server", "cli", "__main__"),
 )
 # Doors that may use another door.
 DOORS = {
@@ -33,6 +33,7 @@ DOORS = {
     ("contrib.openai", "contrib.httpx"),
     ("contrib.anthropic", "contrib.httpx"),
     ("__main__", "cli"),
+    ("cli", "server"),
     ("_pytest_plugin", "testing"),
     # The WatchLLM document names functions that instrument providers, and a LangChain handler.
     ("watchllm", "contrib.httpx"),

@@ -86,8 +86,7 @@ def test_every_field_of_an_event_has_a_meaning() -> None:
 
 
 UNBUILT = re.compile(
-    r"llmobs\.(contrib\.)?(server|viewer|dashboard)|llmobs serve"
-    r"|own collector|with a viewer|llmobs\.(un)?instrument\(|\[serve\]",
+    r"llmobs\.(contrib\.)?(viewer|dashboard)|with a viewer|llmobs\.(un)?instrument\(",
     re.IGNORECASE,
 )
 

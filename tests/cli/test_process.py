@@ -71,12 +71,22 @@ def test_no_store_yet_is_one_line_and_no_traceback(tmp_path: Path) -> None:
 def test_a_missing_extra_is_named_with_its_command(missing: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; from llmobs.__main__ import main; main()"
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE
+        [sys.executable, "-c", code, "runs"], capture_output=True, text=True, timeout=DEADLINE
     )
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
         f"llmobs: the package {missing!r} is not installed; run: pip install 'llmobs[cli]'\n"
     )
+
+
+def test_without_rich_the_help_names_what_runs_without_it() -> None:
+    code = "import sys; sys.modules['rich'] = None; from llmobs.__main__ import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "--help"], capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert result.returncode == 0, result.stderr
+    assert "\n  serve " in result.stdout and "\n  store " in result.stdout
+    assert "\n  runs " not in result.stdout
 
 
 def test_no_colours_in_a_pipe_and_an_ascii_locale_is_no_trouble(store: Path) -> None:

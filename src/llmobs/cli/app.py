@@ -7,6 +7,7 @@ command that is asked for is imported, with what it stands on.
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from io import TextIOWrapper
 from typing import Any, Final
 
@@ -14,24 +15,31 @@ import click
 
 from llmobs import __version__
 from llmobs.cli.output import ExitCode, abandon_stdout, complain
-from llmobs.errors import LLMObsError, StoreNotFoundError
+from llmobs.errors import LLMObsError, MissingExtraError, StoreNotFoundError
 
 __all__ = ["COMMANDS", "llmobs", "run"]
 
 COMMANDS: Final = (
     "runs", "show", "tail", "cost", "export", "import", "check", "spool", "store", "redact", "scan",
-    "forget",
+    "forget", "serve",
 )  # fmt: skip
 """A command is a function in a file of its own: its name, its parameters, its docstring's help."""
 
 
+PLAIN: Final = frozenset({"store", "serve"})
+"""Those that need nothing of the extra ``cli`` but click, which ``serve`` brings, too."""
+
+
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        is_complete = find_spec("rich") is not None
+        return [name for name in COMMANDS if is_complete or name in PLAIN]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name not in PLAIN and find_spec("rich") is None:
+            raise MissingExtraError("rich", "cli")
         # A word of Python's own is no name for a function or a file.
         name = f"{cmd_name}_" if cmd_name == "import" else cmd_name
         command: click.Command = getattr(import_module(f"llmobs.cli.{name}"), name)
@@ -59,7 +67,9 @@ class _Commands(click.Group):
             ctx.exit(ExitCode.FAILED)
 
 
-def _code(error: Exception) -> ExitCode:
+def _code(error: Exception) -> int:
+    if isinstance(error, MissingExtraError):  # as `llmobs.__main__` does for click
+        return 2
     if isinstance(error, LookupError):  # no such run, or several
         return ExitCode.NO_SUCH_RUN
     return ExitCode.NO_STORE if isinstance(error, StoreNotFoundError) else ExitCode.FAILED

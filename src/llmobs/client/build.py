@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from llmobs.pipeline.sink import Sink
     from llmobs.settings import Settings
 
-__all__ = ["build"]
+__all__ = ["build", "price_stage", "redact_stage"]
 
 
 def build(settings: Settings, troubles: Troubles, *, wake: Callable[[], object]) -> Pipeline:
@@ -54,8 +54,8 @@ def build(settings: Settings, troubles: Troubles, *, wake: Callable[[], object])
         block_timeout=settings.timeout,
     )
     intake.wake = wake
-    price = _price(settings)
-    redact = _redact(settings)
+    price = price_stage(settings)
+    redact = redact_stage(settings)
 
     def hurry() -> None:
         for worker in workers:
@@ -122,7 +122,13 @@ def _complete(settings: Settings) -> Complete:
     return Complete(identity, 1 / settings.sample_rate if settings.sample_rate else 1.0)
 
 
-def _redact(settings: Settings) -> Redact:
+def redact_stage(settings: Settings) -> Redact:
+    """
+    Return the stage that takes out what may not leave.
+
+    Raises:
+        ConfigurationError: The rules of ``redaction`` cannot be used.
+    """
     from llmobs.redaction.events import EventRedactor
     from llmobs.redaction.redactor import Redactor
     from llmobs.redaction.rules_of_users import user_rules
@@ -142,7 +148,8 @@ def _redact(settings: Settings) -> Redact:
     return Redact(EventRedactor(every, ours, keep_content=keep_content))
 
 
-def _price(settings: Settings) -> Price:
+def price_stage(settings: Settings) -> Price:
+    """Return the stage that prices calls and adds up runs."""
     from llmobs.pipeline.cost import Pricing
 
     return Price(Pricing(settings.prices))

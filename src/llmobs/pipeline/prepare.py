@@ -28,12 +28,12 @@ OVERHEAD_BYTES: Final = 512
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who records: fills the fields an event leaves open."""
+    """Who records: fills the fields an event leaves open. None: nobody knows."""
 
-    client: ClientInfo
+    client: ClientInfo | None
     project_id: str
-    service_name: str
-    environment: str
+    service_name: str | None
+    environment: str | None
     release: str | None
 
 

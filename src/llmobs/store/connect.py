@@ -34,9 +34,13 @@ _ABOUT_VALUES: Final = frozenset(
 )
 
 
-def connect_writer(path: Path) -> sqlite3.Connection:
+def connect_writer(path: Path, *, durable: bool = False) -> sqlite3.Connection:
     """
     Open the store for writing, creating it (mode 0600: it holds prompts) or migrating it.
+
+    Args:
+        path: The SQLite file.
+        durable: A transaction is on disk when it is committed.
 
     Raises:
         StoreError: It is damaged, or from a newer llmobs.
@@ -54,8 +58,8 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
-        # Safe against crashes of the process; a power cut may lose the last transactions.
-        connection.execute("PRAGMA synchronous = NORMAL")
+        # NORMAL is safe against crashes of the process; a power cut may lose the last transactions.
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         (page,) = connection.execute("PRAGMA page_size").fetchone()
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_BYTES // page}")
         connection.execute("PRAGMA secure_delete = ON")

@@ -64,16 +64,21 @@ def open_writer(where: str | Path) -> "WritesStore":
     return writer_of(where)()
 
 
-def writer_of(where: str | Path) -> Callable[[], "WritesStore"]:
+def writer_of(where: str | Path, *, durable: bool = False) -> Callable[[], "WritesStore"]:
     """
     Return what opens a store as `open_writer` does, with all that it needs imported.
 
     For threads of our own: a child forked while one imports would wait for the rest for ever.
 
+    Args:
+        where: As in `open_reader`.
+        durable: What was written is on disk, and outlives a power cut, when `WritesStore.write`
+            returns. It costs the disk's time per transaction.
+
     Raises:
         ConfigurationError: As in `open_writer`.
     """
-    return partial(_engine(where, 1), path_in(where))
+    return partial(_engine(where, 1), path_in(where), durable=durable)
 
 
 def path_in(where: str | Path) -> Path:

@@ -90,14 +90,16 @@ class Writer:
 
     Args:
         path: The SQLite file; created if missing.
+        durable: What was written outlives a power cut, too.
 
     Raises:
         StoreError: It is damaged, or from a newer llmobs.
         SinkUnavailableError: It cannot be opened or written now.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, durable: bool = False) -> None:
         self._path = path
+        self._durable = durable
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._watches = True
@@ -310,7 +312,7 @@ class Writer:
                     connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
 
     def _connect(self) -> sqlite3.Connection:
-        self._connection = connection = connect_writer(self._path)
+        self._connection = connection = connect_writer(self._path, durable=self._durable)
         self._identity = self._found()
         return connection
 

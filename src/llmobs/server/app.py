@@ -1,0 +1,78 @@
+"""The application of ``llmobs serve``: its ways in, and what an error looks like from outside."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from llmobs.errors import SinkUnavailableError, StoreError
+from llmobs.server import batches
+from llmobs.server.bodies import RefusedError, answer_refused
+from llmobs.server.collector import AWAY_SECONDS, Collector
+from llmobs.server.room import BusyError, Roomy
+
+__all__ = ["create_app", "refusal_of"]
+
+
+def create_app(
+    collector: Collector,
+    *,
+    routes: Sequence[BaseRoute] = (),
+    middleware: Sequence[Middleware] = (),
+) -> Starlette:
+    """
+    Return the application: every way in, and what stands before them.
+
+    Args:
+        collector: Where events go; opened and closed with the application's lifespan.
+        routes: Further ways in, and pages.
+        middleware: What each request passes first.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await collector.open()
+        try:
+            yield
+        finally:
+            await collector.aclose()
+
+    return Starlette(
+        routes=[*batches.routes(collector), *routes],
+        middleware=[*middleware, Middleware(Roomy, room=collector.room)],
+        lifespan=lifespan,
+        exception_handlers={
+            RefusedError: _refused,
+            BusyError: _refused,
+            StoreError: _refused,
+            SinkUnavailableError: _refused,
+            HTTPException: _refused,
+            ClientDisconnect: _refused,
+            Exception: _refused,
+        },
+    )
+
+
+def refusal_of(error: Exception) -> RefusedError:
+    """Return what *error* is to whoever sent the request: a status, words, and when to come again."""
+    if isinstance(error, RefusedError):
+        return error
+    if isinstance(error, BusyError):
+        return RefusedError(429, str(error), retry_after=error.retry_after)
+    if isinstance(error, (StoreError, SinkUnavailableError)):
+        # A file's name is nobody's business but the log's.
+        return RefusedError(503, "the store cannot be used now", retry_after=AWAY_SECONDS)
+    if isinstance(error, HTTPException):
+        return RefusedError(error.status_code, error.detail)
+    if isinstance(error, ClientDisconnect):
+        return RefusedError(400, "the body ended early", "body")
+    return RefusedError(500, "an error of the collector's own; its log says more")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return answer_refused(refusal_of(error))

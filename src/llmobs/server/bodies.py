@@ -1,0 +1,218 @@
+"""Bodies of requests, read within bounds, and how a request is refused in plain words."""
+
+import asyncio
+import sys
+import zlib
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from llmobs.server.room import room_of
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+__all__ = ["MAX_BODY_BYTES", "RefusedError", "answer_refused", "read_body"]
+
+MAX_BODY_BYTES: Final = 32 * 1024 * 1024
+"""Of a request, as it comes and decompressed: more than our own batches and OTLP's exporters send."""
+BODY_SECONDS: Final = 60.0
+"""That a body may take to arrive."""
+PIECE: Final = 256 * 1024
+"""Bytes decompressed at a stretch: some 0.3 ms of the event loop's time."""
+
+
+class RefusedError(Exception):
+    """
+    A request is refused.
+
+    Args:
+        status: The HTTP status.
+        message: Why, and the way out; it quotes nothing of what was sent.
+        field: Which field, header or parameter is at fault, if one is.
+        retry_after: Seconds until it may be tried again.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        field: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.field = field
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer carries: ``Retry-After``, in whole seconds, if there is one."""
+        if self.retry_after is None:
+            return {}
+        return {"retry-after": str(max(1, round(self.retry_after)))}
+
+
+def answer_refused(error: RefusedError) -> JSONResponse:
+    """Return ``{"error": {"message", "field"}}``, for ways in that have no form of their own."""
+    words = {"message": error.message, "field": error.field}
+    return JSONResponse({"error": words}, error.status, error.headers)
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class _Zlib:
+    """zlib's object, which hands back what it did not get to, as zstd's, which keeps it."""
+
+    def __init__(self, wbits: int) -> None:
+        self._wbits = wbits
+        self._inner = zlib.decompressobj(wbits)
+        self._rest = b""
+        self._begun = False
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        data, self._rest = self._rest + data, b""
+        if not self._begun and data:
+            self._begun = True
+            # HTTP's "deflate" is zlib's format; some send the bare stream (RFC 9110 §8.4.1.2).
+            if self._wbits == zlib.MAX_WBITS and (data[0] & 0x0F) != 8:
+                self._inner = zlib.decompressobj(-zlib.MAX_WBITS)
+        out = self._inner.decompress(data, max_length)
+        self._rest = self._inner.unconsumed_tail
+        return out
+
+
+_DECOMPRESSORS: Final[dict[str, Callable[[], _Decompressor]]] = {
+    "zstd": zstd.ZstdDecompressor,
+    "gzip": lambda: _Zlib(16 + zlib.MAX_WBITS),
+    "x-gzip": lambda: _Zlib(16 + zlib.MAX_WBITS),
+    "deflate": lambda: _Zlib(zlib.MAX_WBITS),
+}
+
+
+class _Inflated:
+    """What a compressed body is, member after member, never more than *most* bytes of it."""
+
+    def __init__(self, encoding: str, most: int, take_up: Callable[[int], None]) -> None:
+        self._take_up = take_up
+        self._new = _DECOMPRESSORS[encoding]
+        self._encoding = encoding
+        self._most = most
+        self._decompressor = self._new()
+        self._between = False
+        """One member has ended, and the next one not begun."""
+        self.size = 0
+        self.pieces: list[bytes] = []
+
+    def take(self, data: bytes) -> None:
+        try:
+            while data:
+                if self._decompressor.eof:
+                    self._decompressor, self._between = self._new(), False
+                data = self._member(data)
+        except (zlib.error, zstd.ZstdError, EOFError) as error:
+            raise RefusedError(
+                400, f"the body is not {self._encoding}: {error}", "content-encoding"
+            ) from None
+
+    def _member(self, data: bytes) -> bytes:
+        """Take in *data* to the end of its member; return what comes after that."""
+        decompressor = self._decompressor
+        while True:
+            piece = decompressor.decompress(data, PIECE)
+            data = b""
+            if piece:
+                self.size += len(piece)
+                if self.size > self._most:
+                    raise _too_large(self._most, "decompressed")
+                self._take_up(len(piece))
+                self.pieces.append(piece)
+            if decompressor.eof:
+                self._between = True
+                return decompressor.unused_data
+            if len(piece) < PIECE:
+                return b""
+
+    def end(self) -> None:
+        if not self._between:
+            raise RefusedError(
+                400, f"the body ends in the middle of its {self._encoding}", "content-encoding"
+            )
+
+
+async def read_body(request: Request, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """
+    Return the body of *request*, decompressed.
+
+    It is read as it comes, and refused at the first byte beyond the bound: before it is all here,
+    and before more than the bound is decompressed. What is read takes up room in the collector
+    until the request is answered (`llmobs.server.room`).
+
+    Args:
+        request: Its ``Content-Encoding`` may be zstd, gzip or deflate.
+        max_bytes: Bound for what comes over the wire and for what it becomes, each.
+
+    Raises:
+        RefusedError: 413 too large; 415 an encoding nobody here reads; 400 not what it says it is;
+            408 it does not come.
+        BusyError: There is no room for it now.
+        ClientDisconnect: The client went away in the middle.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > max_bytes:
+        raise _too_large(max_bytes, "long")
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    take_up = room_of(request)
+    inflated = None
+    if encoding not in ("", "identity"):
+        if encoding not in _DECOMPRESSORS:
+            known = ", ".join(sorted(_DECOMPRESSORS))
+            raise RefusedError(
+                415, f"this content-encoding is not known here; {known} are", "content-encoding"
+            )
+        inflated = _Inflated(encoding, max_bytes, take_up)
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.stream():
+                size += len(piece)
+                if size > max_bytes:
+                    raise _too_large(max_bytes, "long")
+                if inflated is None:
+                    take_up(len(piece))
+                    pieces.append(piece)
+                else:
+                    inflated.take(piece)
+    except TimeoutError:
+        raise RefusedError(
+            408, f"the body was not here after {BODY_SECONDS:.0f} s", "body"
+        ) from None
+    if inflated is None:
+        return b"".join(pieces)
+    if size:  # nothing, compressed, is nothing
+        inflated.end()
+    return b"".join(inflated.pieces)
+
+
+def _too_large(most: int, how: str) -> RefusedError:
+    return RefusedError(413, f"the body is over {most} bytes {how}; send less at once", "body")

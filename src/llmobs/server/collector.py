@@ -1,0 +1,278 @@
+"""What every way in hands its events to: prepared, and on disk before anybody is answered."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeVar
+
+from llmobs.client.build import price_stage, redact_stage
+from llmobs.codec import take_event
+from llmobs.errors import LLMObsError, SinkRejectedError, SinkUnavailableError, StoreError
+from llmobs.events import Event
+from llmobs.pipeline.intake import Entry
+from llmobs.pipeline.prepare import Complete, Identity
+from llmobs.pipeline.thread import BlockingThread
+from llmobs.runtime.troubles import Troubles
+from llmobs.server.room import Room
+from llmobs.settings import Settings
+from llmobs.store.engine import WritesStore
+
+__all__ = ["AWAY_SECONDS", "Collector"]
+
+T = TypeVar("T")
+
+MAX_EVENTS: Final = 50_000
+"""That may be under way at once."""
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""Of bodies and records under way at once."""
+COMMIT_EVENTS: Final = 4_000
+"""Of requests that share a commit, beyond which the next one begins."""
+AWAY_SECONDS: Final = 5.0
+"""When somebody who found no store may come again."""
+REOPEN_SECONDS: Final = 1.0
+"""Between two attempts to open a store that cannot be opened."""
+
+
+class _Request:
+    """Events that came together, until they are settled."""
+
+    __slots__ = ("answer", "error", "events", "links", "refused")
+
+    def __init__(
+        self,
+        events: list[Event],
+        links: Sequence[Any],
+        answer: asyncio.Future[Mapping[str, str]],
+    ) -> None:
+        self.events = events
+        self.links = links
+        self.answer = answer
+        self.refused: Mapping[str, str] = {}
+        self.error: Exception | None = None
+
+
+class Collector:
+    """
+    Takes events, does to each what is done to those recorded in process, and stores them.
+
+    What waits together is written in one transaction, from one thread; whoever handed it in is told
+    when it is on disk. It belongs to one event loop of asyncio.
+
+    Args:
+        open_store: Opens the store so that what it acknowledges is on disk. Called in a thread, and
+            again when the store could not be used.
+        settings: Redaction, content and prices are as they say.
+        max_events: Events that may be under way at once.
+        max_bytes: Bytes of what they came in, likewise.
+
+    Raises:
+        ConfigurationError: The rules of redaction cannot be used.
+    """
+
+    def __init__(
+        self,
+        open_store: Callable[[], WritesStore],
+        settings: Settings,
+        *,
+        max_events: int = MAX_EVENTS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._open_store = open_store
+        self.room = Room(max_events=max_events, max_bytes=max_bytes)
+        """What is under way takes it up."""
+        unknown = Identity(
+            client=None,
+            project_id=settings.project_id,
+            service_name=None,
+            environment=None,
+            release=None,
+        )
+        self._price = price_stage(settings)
+        self._stages = (Complete(unknown), redact_stage(settings), self._price)
+        self._troubles = Troubles()
+        self.stored = 0
+        """Events acknowledged since the start."""
+        self.refused = 0
+        """Events that could not be stored in any form."""
+        self.trouble: LLMObsError | None = None
+        """Why the store cannot be used now; None if it can."""
+        self._writer: WritesStore | None = None
+        self._opened_at = -REOPEN_SECONDS
+        self._waiting: SimpleQueue[_Request | None] = SimpleQueue()
+        self._preparing: BlockingThread | None = None
+        self._writing: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._under_way: set[asyncio.Task[Mapping[str, str]]] = set()
+
+    async def open(self) -> None:
+        """Start: threads, and the store, whose trouble is kept in `trouble` rather than raised."""
+        self._loop = asyncio.get_running_loop()
+        self._preparing = BlockingThread("llmobs-prepare")
+        self._writing = threading.Thread(target=self._write_all, name="llmobs-write", daemon=True)
+        self._writing.start()
+        # A third of a second, that the first event would wait for.
+        self._preparing.then(self._price.warm_up_now)
+
+    async def aclose(self) -> None:
+        """Store what is under way, and end."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+        if self._writing is not None and self._preparing is not None:
+            self._preparing.stop()
+            self._waiting.put(None)
+            await asyncio.to_thread(self._writing.join)
+        self._writing = self._preparing = None
+
+    async def work(self, function: Callable[..., T], *args: object) -> T:
+        """Run what takes the processor for longer than a millisecond (decoding) beside the event loop."""
+        assert self._preparing is not None
+        return await self._preparing.call(function, *args)
+
+    async def take(
+        self,
+        events: Sequence[Event],
+        *,
+        project: str | None = None,
+        size: int = 0,
+        links: Sequence[Any] = (),
+    ) -> Mapping[str, str]:
+        """
+        Store *events*, and return when they are on disk.
+
+        One whose id is there already counts as stored. Who is cancelled meanwhile leaves them here:
+        they are stored all the same.
+
+        Args:
+            events: What came; nobody else holds them.
+            project: Whose they are, whatever they say; None: as they say.
+            size: Bytes they came in, where that is no body of a request (those are counted already).
+            links: What is stored with them, in the same transaction.
+
+        Returns:
+            The ids of events that cannot be stored in any form, with the reason.
+
+        Raises:
+            BusyError: There is no room; nothing was stored.
+            StoreError: The store cannot be used until somebody mends it; nothing was stored.
+            SinkUnavailableError: Not now: locked, full, read-only; nothing was stored.
+        """
+        if not events and not links:
+            return {}
+        self.room.take_up(size, events=len(events))
+        task = asyncio.create_task(self._settled(events, project, size, links))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def _settled(
+        self, events: Sequence[Event], project: str | None, size: int, links: Sequence[Any]
+    ) -> Mapping[str, str]:
+        try:
+            ready = await self.work(self._prepare, events, project)
+            refused = await self._hand_in(ready, links)
+        finally:
+            self.room.leave(size, events=len(events))
+        self.stored += len(events) - len(refused)
+        self.refused += len(refused)
+        return refused
+
+    async def _hand_in(self, events: list[Event], links: Sequence[Any]) -> Mapping[str, str]:
+        assert self._loop is not None
+        request = _Request(events, links, self._loop.create_future())
+        self._waiting.put(request)
+        return await request.answer
+
+    def _prepare(self, events: Sequence[Event], project: str | None) -> list[Event]:
+        taken = []
+        for given in events:
+            event, size = take_event(given)
+            if project is not None:
+                event.project_id = project
+            entry = Entry(event, size)
+            for stage in self._stages:
+                stage.run_now(entry)
+            taken.append(entry.event)
+        return taken
+
+    # In the thread that writes.
+
+    def _write_all(self) -> None:
+        self._write([])  # whether the store can be used is known, and said, before the first event
+        while (first := self._waiting.get()) is not None:
+            requests = [first]
+            count = len(first.events)
+            ended = False
+            while count < COMMIT_EVENTS:
+                try:
+                    another = self._waiting.get_nowait()
+                except Empty:
+                    break
+                if another is None:
+                    ended = True
+                    break
+                requests.append(another)
+                count += len(another.events)
+            self._write(requests)
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(_tell, requests)
+            if ended:
+                break
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _write(self, requests: Sequence[_Request]) -> None:
+        events = [event for request in requests for event in request.events]
+        links = [link for request in requests for link in request.links]
+        with_links = {"links": links} if links else {}
+        try:
+            self._store().write(events, **with_links)
+        except SinkRejectedError as error:
+            for request in requests:
+                own = {event.event_id for event in request.events}
+                request.refused = {id: why for id, why in error.events.items() if id in own}
+        except (StoreError, SinkUnavailableError) as error:
+            self._fail(requests, error)
+            return
+        except Exception as error:  # noqa: BLE001 - told to each who waits
+            if len(requests) != 1:  # one of them is at fault: the others are stored
+                for request in requests:
+                    self._write([request])
+            else:
+                self._troubles.log("write", "llmobs: cannot store what came: %r", error)
+                requests[0].error = error
+            return
+        if self.trouble is not None:
+            self._troubles.log("mended", "llmobs: the store can be used again", level=logging.INFO)
+        self.trouble = None
+
+    def _fail(self, requests: Sequence[_Request], error: LLMObsError) -> None:
+        self.trouble = error
+        self._troubles.log("store", "llmobs: nothing can be stored: %s", error)
+        for request in requests:
+            request.error = error
+        if isinstance(error, StoreError) and self._writer is not None:
+            self._writer.close()  # whoever mends it may put another file there
+            self._writer = None
+
+    def _store(self) -> WritesStore:
+        if self._writer is None:
+            since = time.monotonic() - self._opened_at
+            if since < REOPEN_SECONDS and self.trouble is not None:
+                raise self.trouble
+            self._opened_at = time.monotonic()
+            self._writer = self._open_store()
+        return self._writer
+
+
+def _tell(requests: Sequence[_Request]) -> None:
+    for request in requests:
+        if request.answer.done():
+            continue
+        if request.error is not None:
+            request.answer.set_exception(request.error)
+        else:
+            request.answer.set_result(request.refused)
