@@ -126,9 +126,9 @@ __version__ = "0.1.0"
 
 
 def _redact(text: str) -> str:
-    from llmobs.redaction.redactor import redact_text  # when something is said
+    from llmobs.redaction.said import redact_said  # when something is said
 
-    return redact_text(text)
+    return redact_said(text)
 
 
 redact_with(_redact)

@@ -19,7 +19,7 @@ from msgspec import Meta
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event
 from llmobs.policy import Drop, Judge, Rules, Stage
-from llmobs.recorded.printable import one_line, redacted
+from llmobs.recorded.printable import brief, one_line, redacted
 from llmobs.runtime.log import own_logger
 
 __all__ = ["NAMES", "Secret", "Settings", "SettingsKeywords", "refuse_unknown"]
@@ -112,7 +112,8 @@ class Settings:
     file of one, with ``kinds`` (a list, or which to switch), ``patterns`` (regular expressions by
     name), ``names`` (more names whose values are secret), ``allow`` (what stays, such as
     ``*@our-company.example``), ``action`` (``plain``, ``numbered``, ``hashed`` with a ``key``,
-    ``last4``, ``drop``) and ``integers`` (true: whole numbers that are card numbers go, too).
+    ``last4``, ``drop``), a ``key`` by which identifiers are renamed alike everywhere, and ``integers``
+    (true: whole numbers that are card numbers go, too).
     Kinds: reference, `redaction.md`. A pattern that may take for ever is refused; one that is slow
     costs the field.
     """
@@ -374,7 +375,7 @@ def refuse_unknown(keywords: Iterable[str], own: Iterable[str] = ()) -> None:
     """
     known = [*own, *NAMES]
     lines = [
-        f"{redacted(one_line(name))[:100]}: no such setting{_nearest(name, known)}; the settings are {', '.join(known)}"
+        f"{brief(name, 100)}: no such setting{_nearest(name, known)}; the settings are {', '.join(known)}"
         for name in keywords
         if name not in known
     ]

@@ -14,7 +14,7 @@ from pydantic import AliasChoices, Field, ValidationError, create_model, field_v
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from llmobs.errors import ConfigurationError
-from llmobs.recorded.printable import redacted
+from llmobs.recorded.printable import brief
 from llmobs.recorded.values import readable
 
 __all__ = ["validated"]
@@ -114,7 +114,7 @@ def _explain(
             elif name in secret or inner:
                 lines.append(f"{name}{inner}: {words}")
             else:
-                lines.append(f"{name}={redacted(readable(keywords[name]))[:100]}: {words}")
+                lines.append(f"{name}={brief(readable(keywords[name]), 100)}: {words}")
         else:
             lines.append(words)
     return "; ".join(lines)

@@ -1,5 +1,7 @@
 """llmobs.redaction.fields: every field of every event is decided, and so it happens."""
 
+import subprocess
+import sys
 from typing import Any
 
 import msgspec
@@ -7,7 +9,7 @@ import pytest
 
 from llmobs.codec import AnyEvent
 from llmobs.events import ClientInfo, ErrorInfo, Event, PromptCallEvent, RunEvent, Status
-from llmobs.redaction.events import EventRedactor, pseudonym, withhold
+from llmobs.redaction.events import EventRedactor, Pseudonyms
 from llmobs.redaction.fields import FIELDS, Kind, OnlyMetadata, Redacted, every_field
 from llmobs.redaction.redactor import Redactor
 from llmobs.runtime.time_slices import finish
@@ -62,7 +64,7 @@ def test_an_address_in_any_field_is_in_none_afterwards(
         )
         redactor = Redactor()
         if withheld:
-            withhold(event)
+            EventRedactor(None, None).withhold(event)
         else:
             finish(EventRedactor(redactor, redactor, keep_content=keep_content).steps(event))
         assert not texts_in(event, MAIL), name
@@ -114,8 +116,26 @@ def test_ids_that_hold_an_address_stay_apart_and_go_on_joining() -> None:
     other = event_with(RunEvent, "run_id", "run of bob@example.com")
     for event in (step, run, other, other):
         finish(rule.steps(event))
-    assert step.run_id == run.run_id == pseudonym("run of ann@example.com") != other.run_id
+    assert step.run_id == run.run_id == Pseudonyms().of("run of ann@example.com") != other.run_id
     assert step.warnings == other.warnings == ("run_id held what redaction takes out; renamed",)
+
+
+def test_with_a_key_every_process_renames_ids_alike() -> None:
+    """Whatever stands in place of what is found in texts."""
+    key = "a key of all of them"
+    code = (
+        "import sys, llmobs; kept = []; after = llmobs.Stage(kept.append, after_redaction=True)\n"
+        "for action in 'plain', 'hashed':\n"
+        f"    rules = {{'action': action, 'key': {key!r}}}\n"
+        "    with llmobs.Client(sink='memory:', stages=[after], redaction=rules) as client:\n"
+        f"        client.log_error('{MAIL}', 'failed')\n"
+        "print(*(event.run_id for event in kept))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert said.stdout.split() == [Pseudonyms(key).of(MAIL)] * 2
+    assert (
+        len({Pseudonyms(key).of(MAIL), Pseudonyms(key + "!").of(MAIL), Pseudonyms().of(MAIL)}) == 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,6 +185,6 @@ def test_rules_of_users_leave_names_ids_and_our_words_alone() -> None:
 def test_a_field_of_which_redaction_fails_costs_every_text_that_nobody_saw() -> None:
     event = event_with(PromptCallEvent, "prompt", f"of {MAIL}")
     event.model, event.status, event.user_id, event.tokens_input = "m", "error", MAIL, 7
-    withhold(event)
+    EventRedactor(None, None).withhold(event)
     assert (event.prompt, event.model, event.user_id, event.status) == ("", "", None, "error")
-    assert (event.tokens_input, event.run_id) == (7, pseudonym("r"))
+    assert (event.tokens_input, event.run_id) == (7, Pseudonyms().of("r"))

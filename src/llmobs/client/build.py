@@ -45,6 +45,7 @@ def build(settings: Settings, troubles: Troubles, *, wake: Callable[[], object])
     """
     from llmobs.sinks import resolve
 
+    redact = redact_stage(settings)  # first: what is said of the rest follows its rules
     workers = [_worker(sink, settings, troubles) for sink in resolve(settings.sink, settings)]
     intake = Intake(
         [worker.outbox for worker in workers],
@@ -55,7 +56,6 @@ def build(settings: Settings, troubles: Troubles, *, wake: Callable[[], object])
     )
     intake.wake = wake
     price = price_stage(settings)
-    redact = redact_stage(settings)
 
     def hurry() -> None:
         for worker in workers:
@@ -129,9 +129,10 @@ def redact_stage(settings: Settings) -> Redact:
     Raises:
         ConfigurationError: The rules of ``redaction`` cannot be used.
     """
-    from llmobs.redaction.events import EventRedactor
+    from llmobs.redaction.events import EventRedactor, Pseudonyms
     from llmobs.redaction.redactor import Redactor
     from llmobs.redaction.rules_of_users import user_rules
+    from llmobs.redaction.said import follow
 
     rules = None
     if settings.redaction is not None:
@@ -144,8 +145,11 @@ def redact_stage(settings: Settings) -> Redact:
     every = ours
     if settings.redactor is not None:
         every = Redactor(kinds=None if ours else (), rules=rules, extra=settings.redactor)
+    if rules is not None and ours is not None:
+        follow(ours)
     keep_content = settings.capture_content != "metadata"
-    return Redact(EventRedactor(every, ours, keep_content=keep_content))
+    pseudonyms = Pseudonyms(rules.key if rules else "")
+    return Redact(EventRedactor(every, ours, keep_content=keep_content, pseudonyms=pseudonyms))
 
 
 def price_stage(settings: Settings) -> Price:

@@ -23,7 +23,7 @@ from llmobs.client.sync_client import default_client
 from llmobs.codec import identifier
 from llmobs.errors import ConfigurationError
 from llmobs.recorded.ids import new_id, parse_traceparent
-from llmobs.recorded.printable import printable
+from llmobs.recorded.printable import printable, quoted
 from llmobs.runtime.context import Frame, current_frame, current_run, set_frame
 from llmobs.runtime.troubles import Troubles, internal_errors
 
@@ -137,10 +137,10 @@ class TaskRuns:
     def __init__(self, client: Recording | None = None, record_empty: bool = False) -> None:
         if client is not None and not isinstance(client, Recording):
             raise ConfigurationError(
-                f"client: {client!r:.80} is neither an llmobs.Client nor an llmobs.AsyncClient"
+                f"client: {quoted(client)} is neither an llmobs.Client nor an llmobs.AsyncClient"
             )
         if not isinstance(record_empty, bool):
-            raise ConfigurationError(f"record_empty: {record_empty!r:.80} is not True or False")
+            raise ConfigurationError(f"record_empty: {quoted(record_empty)} is not True or False")
         self._client = client
         self._record_empty = record_empty
 

@@ -23,6 +23,7 @@ from llmobs.contrib._web.origin import Origin
 from llmobs.contrib._web.unattended import FAILED_SECONDS, UnattendedClient
 from llmobs.errors import ConfigurationError
 from llmobs.pipeline.wakeup import inside_event_loop
+from llmobs.recorded.printable import quoted
 from llmobs.runtime.context import current_frame, set_frame
 from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import Troubles, internal_errors
@@ -178,7 +179,7 @@ class LLMObsMiddleware:
             )
         elif not isinstance(client, Recording):
             raise ConfigurationError(
-                f"client: {client!r:.80} is neither an llmobs.Client nor an llmobs.AsyncClient"
+                f"client: {quoted(client)} is neither an llmobs.Client nor an llmobs.AsyncClient"
             )
 
     def _build(self) -> AsyncClient:

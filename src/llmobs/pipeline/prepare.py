@@ -16,7 +16,7 @@ from llmobs.pipeline.intake import Entry
 from llmobs.pipeline.mend import mend
 from llmobs.pipeline.sanitise import sanitise
 from llmobs.pipeline.stages import Steadily
-from llmobs.redaction.events import EventRedactor, strip_content, withhold
+from llmobs.redaction.events import EventRedactor, strip_content
 from llmobs.runtime.context import Run
 from llmobs.runtime.time_slices import Steps, TimeSlices
 from llmobs.runtime.troubles import contain, foreign_call, foreign_code
@@ -119,7 +119,7 @@ class Redact(Steadily):
             event: What may hold anything.
             before: The same when it was redacted last: what has not changed since is left alone.
         """
-        with failing_closed(event, "redact an event", withhold):
+        with failing_closed(event, "redact an event", self._redactor.withhold):
             yield from self._redactor.steps(event, before)
 
 

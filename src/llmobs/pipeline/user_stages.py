@@ -11,7 +11,7 @@ from llmobs.pipeline.sanitise import sanitise
 from llmobs.pipeline.statistics import DropReason
 from llmobs.pipeline.user_code import UserCode
 from llmobs.policy import Drop
-from llmobs.recorded.printable import one_line, redacted
+from llmobs.recorded.printable import brief
 from llmobs.recorded.values import snapshot
 from llmobs.runtime.time_slices import TimeSlices, finish, gently
 from llmobs.runtime.troubles import Troubles, comes_from_outside
@@ -51,7 +51,7 @@ class UserStage:
         self._count_failures = count_failures
         self._redact = redact
         self._troubles = troubles
-        self._name = one_line(getattr(function, "__qualname__", type(function).__name__))[:100]
+        self._name = brief(getattr(function, "__qualname__", type(function).__name__), 100)
 
     async def run(self, entries: Sequence[Entry], slices: TimeSlices) -> None:
         """See `llmobs.pipeline.stages.Stage`."""
@@ -117,7 +117,7 @@ class UserStage:
                 f"stage:{self._name}:{type(error).__name__}",
                 "llmobs: the stage %s failed: %s; the event goes on without it",
                 self._name,
-                redacted(one_line(f"{type(error).__name__}: {error}"))[:300],
+                brief(f"{type(error).__name__}: {error}", 300),
             )
             return _FAILED
 
@@ -125,9 +125,7 @@ class UserStage:
         if result is _FAILED:
             return
         if isinstance(result, Drop):
-            entry.drop = redacted(one_line(str(result.reason)))[:MAX_REASON] or str(
-                DropReason.STAGE
-            )
+            entry.drop = brief(str(result.reason), MAX_REASON) or str(DropReason.STAGE)
             return
         entry.event = result
         entry.size = OVERHEAD_BYTES + weigh(result)

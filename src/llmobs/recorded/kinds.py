@@ -29,6 +29,8 @@ from uuid import UUID
 
 import msgspec
 
+from llmobs.recorded.cutting import cut_text
+
 __all__ = [
     "ARRAY_LIBRARIES",
     "MAX_BYTES",
@@ -47,6 +49,8 @@ MAX_FLOATS: Final = 8_192
 MAX_BYTES: Final = 32_768
 """Bytes that are recorded, as the text they are, else in base64; more are recorded by their number."""
 _WORDS: Final = re.compile(rb"[ -~]{8}")
+MAX_ARGUMENT: Final = 200
+"""Characters of a text that an exception was made of."""
 MAX_BITS: Final = 4_096
 """Integers of more bits are recorded by their size."""
 MAX_COPIED: Final = 1_048_576
@@ -180,7 +184,11 @@ def _inside(value: Any) -> Any:
 
 
 def _error(value: Any) -> str:
-    shown = [a[:200] if type(a) is str else a for a in _args_of(value)[:5] if type(a) in _SHOWN]
+    shown = [
+        cut_text(arg, MAX_ARGUMENT) if type(arg) is str and len(arg) > MAX_ARGUMENT else arg
+        for arg in _args_of(value)[:5]
+        if type(arg) in _SHOWN
+    ]
     return f"{class_name(type(value))}({', '.join(map(repr, shown))})"
 
 

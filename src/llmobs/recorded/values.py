@@ -6,8 +6,6 @@ was left out; what is met again (shared objects, cycles) is named by where it is
 look like, and which of their code runs, is in `llmobs.recorded.kinds`.
 """
 
-import re
-import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from sys import getsizeof
@@ -16,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from llmobs.recorded.cutting import cut_text
 from llmobs.recorded.kinds import (
     MAX_FLOATS,
     MAX_ITEMS,
@@ -29,7 +28,6 @@ from llmobs.recorded.kinds import (
 
 __all__ = [
     "as_dict",
-    "cut_text",
     "readable",
     "shorten",
     "snapshot",
@@ -284,26 +282,19 @@ def _path(place: Place | None) -> str:
     keys = []
     while place is not None:
         place, key = place
-        keys.append(f"[{key}]" if type(key) is int else f".{key[:50]}")
+        keys.append(f"[{key}]" if type(key) is int else f".{key}" if len(key) <= MARK else ".…")
     return "$" + "".join(reversed(keys))
-
-
-_brief = reprlib.Repr()
-_brief.maxdict = _brief.maxlist = _brief.maxtuple = 50
-_brief.maxstring = _brief.maxother = _brief.maxlong = MAX_REPR
 
 
 def readable(value: Any) -> str:
     """Return a text of at most `MAX_REPR` characters that stands for *value*: as its ``repr``, or its class."""
     kind = type(value)
     if kind is str:
-        text = repr(value[:MAX_REPR])
+        text = repr(value if len(value) <= MAX_REPR else cut_text(value, MAX_REPR - MARK))
     else:
-        plain = snapshot(value)
-        text = (
-            plain if type(plain) is str else _brief.repr(tuple(plain) if kind is tuple else plain)
-        )
-    return text if len(text) <= MAX_REPR else f"{text[:MAX_REPR]}..."
+        plain = shorten(snapshot(value), MAX_REPR - MARK)
+        text = plain if type(plain) is str else repr(tuple(plain) if kind is tuple else plain)
+    return text if len(text) <= MAX_REPR else cut_text(text, MAX_REPR - MARK)
 
 
 def as_dict(value: Any) -> dict[str, Any]:
@@ -405,24 +396,5 @@ def _utf8(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
 
-def cut_text(text: str, limit: int) -> str:
-    """
-    Return the first *limit* bytes of *text*, or a little less, with a mark that says how much was left out.
-
-    Ends between words, and not between digits: half a secret would not be found to be one.
-    """
-    head = text[: max(limit, 0)]
-    if not head.isascii():
-        head = head.encode(errors="surrogatepass")[: max(limit, 0)].decode(errors="ignore")
-    if len(head) > SEARCH:
-        ends = [m.end() for m in _END.finditer(head, len(head) - SEARCH)]
-        head = head[: ends[-1]] if ends else head
-    left = f"{len(text) - len(head):,} characters left out"
-    return f"{head}... {left}" if head else f"<{left}>"
-
-
 MARK: Final = 64
 """Texts up to this length are not cut: the mark would be as long."""
-SEARCH: Final = 256
-"""Characters at the end of a text to be cut in which the end of a word is sought."""
-_END: Final = re.compile(r"[^\W\d][^\w\s]?(?=\s+[^\W\d])")

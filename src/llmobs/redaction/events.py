@@ -16,13 +16,10 @@ from llmobs.redaction.fields import Kind, OnlyMetadata, Redacted, every_field
 from llmobs.redaction.redactor import Redactor
 from llmobs.runtime.time_slices import Steps
 
-__all__ = ["EventRedactor", "pseudonym", "strip_content", "withhold"]
+__all__ = ["EventRedactor", "Pseudonyms", "strip_content"]
 
 _KEY: Final = os.urandom(32)
-"""
-Of pseudonyms. Drawn once in a process, so that forked workers share it: without a key, whoever has a
-list of addresses finds out whose a pseudonym is.
-"""
+"""Of pseudonyms, where nobody gave one. Drawn once in a process, so that forked workers share it."""
 _PSEUDONYM: Final = "redacted-"
 _SAFE: Final = (
     "[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
@@ -37,10 +34,22 @@ _MEMORY: Final = 4_096
 _ONE_WORD: Final = re.compile(r"[\w.:/@+#$<>\[\]~=-]{1,128}")
 
 
-def pseudonym(text: str) -> str:
-    """Return what stands for *text* in this process and those forked from it; nobody gets back from it."""
-    digest = blake2b(text.encode("utf-8", "surrogatepass"), key=_KEY, digest_size=16)
-    return _PSEUDONYM + digest.hexdigest()
+class Pseudonyms:
+    """
+    What stands for identifiers, the same one for the same id; nobody gets back from it.
+
+    Args:
+        key: Known to all who are to rename alike; without one it is the process's own, and that of
+            those forked from it. Whoever has it, and a list of addresses, finds out whose one is.
+    """
+
+    def __init__(self, key: str = "") -> None:
+        self._key = blake2b(key.encode(), person=b"llmobs ids").digest() if key else _KEY
+
+    def of(self, text: str) -> str:
+        """Return what stands for *text*."""
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), key=self._key, digest_size=16)
+        return _PSEUDONYM + digest.hexdigest()
 
 
 class _Plan(NamedTuple):
@@ -120,6 +129,7 @@ class EventRedactor:
         our_rules: For names and identifiers: the built-in rules. None leaves them alone.
         keep_content: False removes all content (``capture_content="metadata"``).
         identifiers: False leaves these to another redactor.
+        pseudonyms: How identifiers are renamed.
     """
 
     def __init__(
@@ -129,11 +139,13 @@ class EventRedactor:
         *,
         keep_content: bool = True,
         identifiers: bool = True,
+        pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self._all = all_rules
         self._ours = our_rules
         self._keep_content = keep_content
         self._identifiers = identifiers
+        self._pseudonyms = pseudonyms or Pseudonyms()
         # Names come again with every event: those in which nothing was found need no second look.
         self._seen: set[str | None] = set()
         self._client: ClientInfo | None = None
@@ -179,7 +191,7 @@ class EventRedactor:
             if event.client is not self._clean_client and event.client is not None:
                 event.client = self._redact_client(event.client, self._ours)
             if self._identifiers:
-                _rename(event, plan, self._ours)
+                self._rename(event, plan, self._ours)
 
     def _redact_client(self, client: ClientInfo, redactor: Redactor) -> ClientInfo:
         if client is self._client and self._clean_client is not None:
@@ -189,6 +201,37 @@ class EventRedactor:
         self._client = client
         self._clean_client = client if clean is parts else ClientInfo(**clean)
         return self._clean_client
+
+    def _rename(self, event: Event, plan: _Plan, redactor: Redactor) -> None:
+        values = plan.get_identifiers(event)
+        if _ARE_SAFE.fullmatch("\n".join(filter(None, values))):
+            return
+        for name, value in zip(plan.identifiers, values, strict=True):
+            if value and not _ARE_SAFE.fullmatch(value) and redactor.value(value) != value:
+                setattr(event, name, self._pseudonyms.of(value))
+                words = f"{name} held what redaction takes out; renamed"
+                event.warnings = (*event.warnings, words)
+
+    def withhold(self, event: Event) -> None:
+        """
+        Remove every text of *event* that is not a word of ours: nobody has redacted it. Never raises.
+
+        Identifiers become pseudonyms, so that they still join.
+        """
+        strip_content(event)
+        plan = _PLANS[type(event)]
+        defaults = {f.name: f.default for f in msgspec.structs.fields(type(event))}
+        for name in (*plan.contents, *plan.labels, *plan.names, *plan.containers):
+            value = getattr(event, name)
+            if not _is_ours(value, plan.words.get(name, frozenset())):
+                setattr(event, name, defaults[name])
+        for name in plan.identifiers:
+            value = getattr(event, name)
+            if value is not None and not (type(value) is str and _ARE_SAFE.fullmatch(value)):
+                setattr(event, name, self._pseudonyms.of(value if type(value) is str else name))
+        event.client = None
+        if getattr(event, "error", None) is not None:
+            event.error = ErrorInfo(message="error")  # type: ignore[attr-defined]
 
 
 def _replace_each(
@@ -215,16 +258,6 @@ def _replace_short(
     return True
 
 
-def _rename(event: Event, plan: _Plan, redactor: Redactor) -> None:
-    values = plan.get_identifiers(event)
-    if _ARE_SAFE.fullmatch("\n".join(filter(None, values))):
-        return
-    for name, value in zip(plan.identifiers, values, strict=True):
-        if value and not _ARE_SAFE.fullmatch(value) and redactor.value(value) != value:
-            setattr(event, name, pseudonym(value))
-            event.warnings = (*event.warnings, f"{name} held what redaction takes out; renamed")
-
-
 def strip_content(event: Event) -> None:
     """
     Remove all content; of an error, its type and code stay where they are words.
@@ -247,28 +280,6 @@ def strip_content(event: Event) -> None:
 
 def _is_word(value: Any) -> bool:
     return type(value) is str and _ONE_WORD.fullmatch(value) is not None
-
-
-def withhold(event: Event) -> None:
-    """
-    Remove every text of *event* that is not a word of ours: nobody has redacted it. Never raises.
-
-    Identifiers become pseudonyms, so that they still join.
-    """
-    strip_content(event)
-    plan = _PLANS[type(event)]
-    defaults = {f.name: f.default for f in msgspec.structs.fields(type(event))}
-    for name in (*plan.contents, *plan.labels, *plan.names, *plan.containers):
-        value = getattr(event, name)
-        if not _is_ours(value, plan.words.get(name, frozenset())):
-            setattr(event, name, defaults[name])
-    for name in plan.identifiers:
-        value = getattr(event, name)
-        if value is not None and not (type(value) is str and _ARE_SAFE.fullmatch(value)):
-            setattr(event, name, pseudonym(value if type(value) is str else name))
-    event.client = None
-    if getattr(event, "error", None) is not None:
-        event.error = ErrorInfo(message="error")  # type: ignore[attr-defined]
 
 
 def _is_ours(value: Any, words: frozenset[str]) -> bool:

@@ -46,6 +46,8 @@ class UserRules:
         integers: bool = False,
     ) -> None:
         self.kinds = kinds
+        self.key = key
+        """The secret of hashes and of renamed identifiers; empty for one of the process's own."""
         self.integers = integers
         """Whether whole numbers that are card numbers go, too."""
         self.slowest = _SLOWEST
@@ -93,7 +95,7 @@ def user_rules(said: Mapping[str, Any] | str | Path) -> UserRules:
     - ``names``: more names whose values are secret, whatever they are
     - ``allow``: what stays although it was found, with ``*`` and ``?``: ``*@our-company.example``
     - ``action``: what stands in place of a match (`llmobs.redaction.replacing.Action`)
-    - ``key``: the secret of ``action="hashed"``
+    - ``key``: the secret of ``action="hashed"``, and of how identifiers are renamed: alike wherever it is the same
     - ``integers``: true, and whole numbers that are card numbers go, too
 
     Raises:
@@ -107,8 +109,9 @@ def user_rules(said: Mapping[str, Any] | str | Path) -> UserRules:
     if action not in ACTIONS:
         raise ValueError(f"action={action!r}: must be one of {', '.join(get_args(Action))}")
     key = said.get("key", "")
-    if action == "hashed" and not (isinstance(key, str) and len(key) >= 16):
-        raise ValueError("action='hashed' needs a key of at least 16 characters")
+    if (action == "hashed" or key) and not (isinstance(key, str) and len(key) >= 16):
+        needs = "action='hashed' needs a key" if action == "hashed" else "key: a text is needed"
+        raise ValueError(f"{needs} of at least 16 characters")
     patterns = said.get("patterns", {})
     if not isinstance(patterns, Mapping):
         raise ValueError("patterns: must be a mapping of names to regular expressions")

@@ -2,7 +2,7 @@
 
 import logging
 
-from llmobs.recorded.printable import redacted
+from llmobs.recorded.printable import quoted, redacted
 
 __all__ = ["own_logger"]
 
@@ -18,7 +18,10 @@ def _redact(record: logging.LogRecord) -> bool:
     try:
         said = record.getMessage()
     except Exception:  # noqa: BLE001 - arguments that do not fit, or whose own code raises
-        record.msg, record.args = "llmobs: a log line could not be written: %.100r", (record.msg,)
+        record.msg, record.args = (
+            "llmobs: a log line could not be written: %s",
+            (quoted(record.msg),),
+        )
         return True
     clean = redacted(said)
     if clean != said:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from llmobs.codec import clean_text
+from llmobs.recorded.printable import quoted
 from llmobs.sentinel import _rules as rules
 from llmobs.sentinel.exceptions import ValidationError
 
@@ -249,7 +250,7 @@ def _uuid(value: Any) -> UUID:
     try:
         return UUID(value)
     except ValueError as error:
-        raise ValidationError(f"event_id must be a UUID, not {value!r:.50}", error) from None
+        raise ValidationError(f"event_id must be a UUID, not {quoted(value)}", error) from None
 
 
 def _moment(value: Any) -> datetime:
@@ -259,6 +260,6 @@ def _moment(value: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError as error:
-        raise ValidationError(f"timestamp must be RFC 3339, not {value!r:.50}", error) from None
+        raise ValidationError(f"timestamp must be RFC 3339, not {quoted(value)}", error) from None
     # A "Z" reads as it was written: as UTC without an offset, like the default.
     return moment.replace(tzinfo=None) if value[-1:] in "Zz" else moment

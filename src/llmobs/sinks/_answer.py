@@ -17,7 +17,6 @@ from llmobs.errors import (
     SinkUnavailableError,
 )
 from llmobs.events import Event
-from llmobs.recorded.printable import one_line
 
 __all__ = [
     "MAX_WORDS",
@@ -49,7 +48,7 @@ class HTTPAnswer(NamedTuple):
             return None
 
     def words(self) -> str:
-        """Return what the server says went wrong, shortened and in one line; may be empty."""
+        """Return what the server says went wrong; may be empty, or long."""
         value = self.json()
         if isinstance(value, dict):
             # {"error": "..."}, {"error": {"message": "..."}}, {"message": "..."}, {"detail": "..."}
@@ -60,9 +59,8 @@ class HTTPAnswer(NamedTuple):
             kind = self.headers.get("content-type", "")
             if not kind.startswith(("text/plain", "application/json")):
                 return ""
-            value = self.body[: 4 * MAX_WORDS].decode("utf-8", "replace")
-        value = one_line(value)
-        return value if len(value) <= MAX_WORDS else f"{value[:MAX_WORDS]}..."
+            value = self.body.decode("utf-8", "replace")
+        return value
 
 
 def error_for(answer: HTTPAnswer, words: str) -> SinkError | None:
@@ -71,7 +69,7 @@ def error_for(answer: HTTPAnswer, words: str) -> SinkError | None:
 
     Args:
         answer: What came back.
-        words: What the server says about it, without secrets.
+        words: What the server says about it, without secrets, and `MAX_WORDS` of it at most.
     """
     status = answer.status
     if 200 <= status < 300:

@@ -19,6 +19,7 @@ import anyio
 import httpx2
 
 from llmobs.errors import ConfigurationError, SinkMisconfiguredError, SinkUnavailableError
+from llmobs.recorded.printable import brief
 from llmobs.runtime.context import own_traffic
 from llmobs.sinks._answer import MAX_WORDS, HTTPAnswer
 
@@ -162,7 +163,7 @@ class HTTPClient:
             raise SinkUnavailableError(f"no answer within {self._timeout:g} s") from None
         except self._errors as error:
             words = _words_about_tls(error) or _words(error)
-            words = self.without_secrets(words)[:MAX_WORDS]
+            words = brief(self.without_secrets(words), MAX_WORDS)
             kind = type(error).__name__
             raise SinkUnavailableError(f"{kind}: {words}" if words else kind) from None
         finally:

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from llmobs.errors import ConfigurationError, MissingExtraError
+from llmobs.recorded.printable import quoted
 from llmobs.runtime.log import own_logger
 
 __all__ = ["KafkaConfig"]
@@ -62,7 +63,7 @@ def _brokers(value: Sequence[str] | str) -> tuple[str, ...]:
 def _check_topic(name: str, topic: str) -> None:
     if len(topic) > _MAX_TOPIC or not _TOPIC.fullmatch(topic) or topic in (".", ".."):
         raise ConfigurationError(
-            f"{name}: {topic[:300]!r} is not a topic's name; Kafka takes letters, digits, "
+            f"{name}: {quoted(topic, 300)} is not a topic's name; Kafka takes letters, digits, "
             f"'.', '_' and '-', at most {_MAX_TOPIC} of them"
         )
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from llmobs.errors import SinkTooLargeError
 from llmobs.events import Event
+from llmobs.recorded.printable import brief
 from llmobs.runtime.log import own_logger
 
 __all__ = ["Ledger", "Overheard", "Sent", "listen"]
@@ -153,7 +154,7 @@ class Overheard:
         """Keep what *record* says, if it is a warning or worse."""
         if record.levelno < logging.WARNING:
             return  # among these, whole requests: a login's holds the password
-        self.message = record.getMessage()[:_MAX_CHARS]
+        self.message = brief(record.getMessage(), _MAX_CHARS)
         arguments = record.args if isinstance(record.args, tuple) else ()
         for value in (*arguments, *(record.exc_info or ())):
             if isinstance(value, BaseException):

@@ -11,6 +11,7 @@ from typing import Any
 
 from llmobs.errors import SinkError, SinkRejectedError, SinkUnauthorizedError, SinkUnavailableError
 from llmobs.events import Event
+from llmobs.recorded.printable import brief
 from llmobs.sinks._answer import MAX_WORDS, HTTPAnswer, error_for, refuse_some
 
 __all__ = ["read_refusals"]
@@ -35,7 +36,7 @@ def read_refusals(
         events: What was sent.
         id_of: Returns the id an event has on the wire.
     """
-    words = say(answer.words())
+    words = brief(say(answer.words()), MAX_WORDS)
     if answer.status in (400, 422):
         return _schema_issues(answer, say, events) or error_for(answer, words)
     if (error := error_for(answer, words)) is not None:
@@ -68,7 +69,7 @@ def _schema_issues(answer: HTTPAnswer, say: Say, events: Sequence[Event]) -> Sin
             reason = say(issue[0].strip(" ,:").removeprefix(f"events.{index}").lstrip("."))
             known = named.get(events[index].event_id)
             reason = f"{known}, {reason}" if known else reason
-            named[events[index].event_id] = reason[:MAX_WORDS]
+            named[events[index].event_id] = brief(reason, MAX_WORDS)
     if not named:
         return None
     return SinkRejectedError(_sum_up(named), events=named)
@@ -83,16 +84,16 @@ def _refused(
     for project, text in _complaints(body):
         match = _REFUSED.match(text)
         if match is not None and (event := by_wire_id.get(match[1])) is not None:
-            named[event.event_id] = say(match[2])[:MAX_WORDS]
+            named[event.event_id] = brief(say(match[2]), MAX_WORDS)
         elif text.startswith(_NO_ACCESS):
-            text = say(text)[:MAX_WORDS]
+            text = brief(say(text), MAX_WORDS)
             no_access.append(text)
             # With several projects in one batch, those the key opens were stored.
             named.update(
                 (e.event_id, text) for e in events if (e.project_id or "default") == project
             )
         else:
-            unnamed.append(say(text)[:MAX_WORDS])
+            unnamed.append(brief(say(text), MAX_WORDS))
     processed = body.get("total_processed")
     kept = processed if isinstance(processed, int) else None
     if no_access and not kept:

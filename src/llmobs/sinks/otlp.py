@@ -9,7 +9,7 @@ from llmobs.errors import ConfigurationError, MissingExtraError, SinkRejectedErr
 from llmobs.events import Event
 from llmobs.pipeline.mend import write_all
 from llmobs.pipeline.sink import Batch
-from llmobs.recorded.printable import one_line
+from llmobs.recorded.printable import brief
 from llmobs.runtime.log import own_logger
 from llmobs.runtime.time_slices import in_slices
 from llmobs.sinks import parse_options, split_url
@@ -180,14 +180,14 @@ class OTLPSink:
     def _words(self, answer: HTTPAnswer) -> str:
         words = answer.words()
         if answer.headers.get("content-type", "").startswith(PROTOBUF):
-            words = self._protobuf.read_status(answer.body)[:MAX_WORDS]
-        return self._http.without_secrets(words)
+            words = self._protobuf.read_status(answer.body)
+        return brief(self._http.without_secrets(words), MAX_WORDS)
 
     def _refused(self, answer: HTTPAnswer, events: Sequence[Event]) -> Mapping[str, str]:
         if not answer.body or not answer.headers.get("content-type", "").startswith(PROTOBUF):
             return {}  # accepted; some backends answer with an empty body or with JSON
         count, words = self._protobuf.read_refusal(answer.body)
-        words = one_line(self._http.without_secrets(words))[:MAX_WORDS]
+        words = brief(self._http.without_secrets(words), MAX_WORDS)
         if count <= 0:
             if words and not self._warned:
                 self._warned = True

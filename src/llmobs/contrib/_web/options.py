@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from llmobs.errors import ConfigurationError
+from llmobs.recorded.printable import quoted
 
 __all__ = ["Exclusions", "Trust", "header_of", "is_async", "switch_of", "trust_of"]
 
@@ -41,13 +42,13 @@ def header_of(name: str | None) -> str | None:
         return None
     if not isinstance(name, str) or _TOKEN.fullmatch(name) is None:
         raise ConfigurationError(
-            f"header_name: {name!r:.80} is no name of an HTTP header; letters, digits and hyphens "
+            f"header_name: {quoted(name)} is no name of an HTTP header; letters, digits and hyphens "
             "make one, for instance 'x-run-id', and None means no header at all"
         )
     lower = name.lower()
     if lower in _TAKEN or lower.startswith(_TAKEN_PREFIXES):
         raise ConfigurationError(
-            f"header_name: {name!r:.80} means something else already, to servers, proxies or browsers; "
+            f"header_name: {quoted(name)} means something else already, to servers, proxies or browsers; "
             "take one of your own, for instance 'x-run-id', or None for no header at all"
         )
     return lower
@@ -61,7 +62,7 @@ def switch_of(name: str, value: bool) -> bool:
         ConfigurationError: It is neither True nor False.
     """
     if not isinstance(value, bool):
-        raise ConfigurationError(f"{name}: {value!r:.80} is not True or False")
+        raise ConfigurationError(f"{name}: {quoted(value)} is not True or False")
     return value
 
 
@@ -80,7 +81,7 @@ def trust_of(value: Trust, of: str) -> Trust:
         return value
     if not callable(value) or is_async(value):
         raise ConfigurationError(
-            f"trust_run_id: {value!r:.80} is neither True nor False, nor a plain function that takes "
+            f"trust_run_id: {quoted(value)} is neither True nor False, nor a plain function that takes "
             f"{of} and returns one of them"
         )
     return value
@@ -106,18 +107,18 @@ class Exclusions:
     def __init__(self, paths: Iterable[str] | None) -> None:
         if isinstance(paths, str | bytes):
             raise ConfigurationError(
-                f"exclude: a list of paths is needed, for instance [{paths!r:.80}]"
+                f"exclude: a list of paths is needed, for instance [{quoted(paths)}]"
             )
         try:
             listed = () if paths is None else tuple(paths)
         except TypeError:
             raise ConfigurationError(
-                f"exclude: a list of paths is needed, for instance ['/health'], not {paths!r:.80}"
+                f"exclude: a list of paths is needed, for instance ['/health'], not {quoted(paths)}"
             ) from None
         for path in listed:
             if not isinstance(path, str) or not path.startswith(("/", "*")):
                 raise ConfigurationError(
-                    f"exclude: {path!r:.80} is no path; paths begin with a slash: '/health', '/static/*'"
+                    f"exclude: {quoted(path)} is no path; paths begin with a slash: '/health', '/static/*'"
                 )
         self._exact = frozenset(path for path in listed if not path.endswith("*"))
         self._prefixes = tuple(path[:-1] for path in listed if path.endswith("*"))

@@ -10,6 +10,7 @@ from llmobs.client.async_client import Recording
 from llmobs.contrib._web.options import Trust
 from llmobs.events import Event
 from llmobs.recorded.ids import MAX_RUN_ID_LENGTH, is_valid_run_id, parse_traceparent
+from llmobs.recorded.printable import quoted
 from llmobs.runtime.context import Run
 from llmobs.runtime.troubles import Troubles, internal_errors
 
@@ -96,9 +97,9 @@ def _is_trusted(trust: Trust, caller: Any) -> bool:
     if verdict not in (True, False, None):
         _troubles.log(
             "trust-answer",
-            "llmobs: trust_run_id returned %.80r instead of True or False; "
+            "llmobs: trust_run_id returned %s instead of True or False; "
             "the caller's run id is not used",
-            verdict,
+            quoted(verdict),
             level=logging.ERROR,
         )
     return verdict is True

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any, Final, NamedTuple
 
 from llmobs.contrib._wire.partial import LAST_EVENT, USAGE, Mention
+from llmobs.recorded.printable import brief, quoted
 
 __all__ = ["MAX_MARKS", "Copy", "Piece", "clip", "decompressor", "pieces"]
 
@@ -172,7 +173,7 @@ def pieces(copy: Copy, encodings: list[str]) -> tuple[list[Piece], str | None]:
             continue
         decompress = decompressor(encoding)
         if decompress is None:
-            return [], f"the body is encoded as {encoding[:40]!r}, which cannot be read here"
+            return [], f"the body is encoded as {quoted(encoding, 40)}, which cannot be read here"
         limit = copy.limit * MAX_EXPANSION
         decoded: list[Piece] = []
         size = 0
@@ -185,7 +186,7 @@ def pieces(copy: Copy, encodings: list[str]) -> tuple[list[Piece], str | None]:
                     trouble = "the body is too long; only its beginning was read"
                     break
         except Exception:  # noqa: BLE001 - each library has errors of its own; garbage is no reason to fail
-            trouble = f"the body is not valid {encoding[:40]}; only its beginning was read"
+            trouble = f"the body is not valid {brief(encoding, 40)}; only its beginning was read"
         whole = decoded
     return whole, trouble
 

@@ -8,6 +8,7 @@ from llmobs.codec import encode
 from llmobs.contrib._wire import framing
 from llmobs.contrib._wire.body import Copy
 from llmobs.events import ErrorInfo, Status
+from llmobs.recorded.cutting import cut_text
 from llmobs.recorded.jsontext import Json, as_list, as_object, as_text, loads
 
 __all__ = ["Ending", "error_in", "status_at_end"]
@@ -119,20 +120,24 @@ def error_in(body: Json, name: str = "", *, strict: bool = True) -> ErrorInfo | 
     if not error:
         return None
     if type(error) is not dict:
-        return ErrorInfo(message=str(error)[:4000])
+        return ErrorInfo(message=_within(str(error), 4000))
     words = next((w for name in _WORDS if (w := as_text(error.get(name)))), None)
     if words is None:
-        words = encode(error)[:4000].decode("utf-8", "replace")
+        words = _within(encode(error).decode("utf-8", "replace"), 4000)
     code = error.get("code", error.get("status_code"))
     kind = as_text(error.get("type"))
     return ErrorInfo(
         message=words,
         type=None if kind == "error" else kind,
-        code=None if code is None else str(code)[:200],
+        code=None if code is None else _within(str(code), 200),
     )
 
 
 _WORDS: Final = ("message", "detail", "status_msg")
+
+
+def _within(text: str, limit: int) -> str:
+    return text if len(text) <= limit else cut_text(text, limit)
 
 
 def _error_of_choices(body: Json) -> Any:

@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from llmobs.recorded.cutting import end_of_words
+
 __all__ = ["LAST_EVENT", "USAGE", "Mention", "read_head", "read_tail"]
 
 _NUMBER: Final = b"0123456789+-.eE"
@@ -24,11 +26,17 @@ def read_head(text: bytes) -> Any:
     """
     Return the value that *text*, cut somewhere, had begun; None if nothing of it can be read.
 
-    A text cut in its middle keeps what came; a number or a key that was cut is left out.
+    A text cut in its middle keeps the words that came; a number or a key that was cut is left out.
     """
-    if text[-1:] in _NUMBER and _read(text, True) == _read(text, "trailing-strings"):
-        text = text.rstrip(_NUMBER)  # in no string: a number that may have gone on
-    return _read(text, "trailing-strings")
+    if _read(text, True) != (value := _read(text, "trailing-strings")):  # in a text
+        return (
+            value
+            if (end := end_of_words(text)) == len(text)
+            else _read(text[:end], "trailing-strings")
+        )
+    if text[-1:] in _NUMBER:  # it may have gone on
+        return _read(text.rstrip(_NUMBER), "trailing-strings")
+    return value
 
 
 def _read(text: bytes, partial: Literal[True, "trailing-strings"]) -> Any:

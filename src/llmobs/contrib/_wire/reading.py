@@ -15,11 +15,15 @@ from llmobs.contrib._wire.partial import read_head, read_tail
 from llmobs.contrib._wire.recognise import Target
 from llmobs.contrib._wire.wire import Fields, StreamEvent
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
+from llmobs.recorded.cutting import cut_text
 from llmobs.recorded.jsontext import Json, as_object, loads
 from llmobs.recorded.media import without_media
 from llmobs.runtime.time_slices import Steps, now_and_then
 
 __all__ = ["Ending", "Exchange", "read_exchange"]
+
+MAX_MESSAGE: Final = 1_000
+"""Characters of an answer that is no JSON which are kept as the message of a failure."""
 
 
 class Exchange(NamedTuple):
@@ -275,7 +279,9 @@ class _Reader:
             try:
                 error = error_in(as_object(loads(text)), strict=False)
             except ValueError:
-                message = text[:1000].decode("utf-8", "replace").strip()
+                message = text.decode("utf-8", "replace").strip()
+                if len(message) > MAX_MESSAGE:
+                    message = cut_text(message, MAX_MESSAGE)
                 error = ErrorInfo(message=message or f"HTTP {status}")
         error = error or ErrorInfo(message=f"HTTP {status}")
         error.type = error.type or str(status)

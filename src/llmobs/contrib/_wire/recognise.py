@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from llmobs.contrib._wire import anthropic_messages, openai_chat, openai_other, openai_responses
 from llmobs.contrib._wire.wire import Wire
+from llmobs.recorded.printable import brief
 from llmobs.recorded.providers import provider_of_host
 from llmobs.runtime.troubles import Troubles
 
@@ -134,7 +135,7 @@ _troubles = Troubles(math.inf)
 def _say_unread(provider: str, host: str, path: str) -> None:
     if _NO_MODEL.fullmatch(path):
         return
-    kind = _NAMED.sub("/*", path)[:200]  # ids and names of models make no new kind
+    kind = brief(_NAMED.sub("/*", path), 200)  # ids and names of models make no new kind
     _troubles.log(
         f"unread:{host}:{kind}",
         "llmobs: POST https://%s%s is not read: calls of this kind (%s) are not recorded.",

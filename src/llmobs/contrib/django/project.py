@@ -17,7 +17,7 @@ from llmobs.contrib._web.options import Exclusions, header_of, switch_of, trust_
 from llmobs.contrib._web.origin import Origin
 from llmobs.contrib._web.unattended import UnattendedClient, close_aside
 from llmobs.errors import ConfigurationError
-from llmobs.recorded.printable import one_line
+from llmobs.recorded.printable import brief, quoted
 from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import Troubles
 from llmobs.settings import NAMES, Settings
@@ -49,7 +49,7 @@ def unknown_keys(values: Any) -> Iterator[tuple[str, str]]:
     known = [*OWN, *(name.upper() for name in NAMES)]
     for key in _mapping(values):
         if key not in known:
-            text = one_line(str(key))[:100]
+            text = brief(str(key), 100)
             near = get_close_matches(text.upper(), known, n=1)
             meant = f"Did you mean {near[0]!r}? " if near else ""
             yield text, f"{meant}The keys are {', '.join(known)}."
@@ -106,7 +106,7 @@ def _user_id_of(value: Any) -> UserId:
         found: UserId = value
         return found
     raise ConfigurationError(
-        f"user_id: {value!r:.80} is neither 'pk' nor a function that takes the request"
+        f"user_id: {quoted(value)} is neither 'pk' nor a function that takes the request"
     )
 
 
