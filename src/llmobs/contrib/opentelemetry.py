@@ -23,7 +23,13 @@ from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import (
+    ReadableSpan,
+    Span,
+    SpanLimits,
+    SpanProcessor,
+    TracerProvider,
+)
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from llmobs.capture.joining import sightings, watchers
@@ -31,15 +37,27 @@ from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client
 from llmobs.contrib._duplicate import count_duplicate
-from llmobs.contrib._spans.events import event_of
+from llmobs.contrib._spans.events import Origin, event_of, size_of
 from llmobs.contrib._spans.kinds import Kind
-from llmobs.contrib._spans.limits import NO_LIMITS, Whole, losses, salvaged_kind
+from llmobs.contrib._spans.limits import Whole, losses, salvaged_kind
 from llmobs.contrib._spans.open import MAX_OPEN, OpenSpan, OpenSpans, SpanSighting
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, ToolCallEvent
 from llmobs.runtime.context import Frame, inside, own_traffic
 from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["LLMObsSpanProcessor", "tracer_provider"]
+
+_NO_LIMITS: Final = SpanLimits(
+    max_attributes=SpanLimits.UNSET,
+    max_events=SpanLimits.UNSET,
+    max_links=SpanLimits.UNSET,
+    max_span_attributes=SpanLimits.UNSET,
+    max_event_attributes=SpanLimits.UNSET,
+    max_link_attributes=SpanLimits.UNSET,
+    max_attribute_length=SpanLimits.UNSET,
+    max_span_attribute_length=SpanLimits.UNSET,
+)
+"""What instrumentations write is bounded by what they were given; llmobs has bounds of its own."""
 
 
 class LLMObsSpanProcessor(SpanProcessor):
@@ -94,12 +112,25 @@ class LLMObsSpanProcessor(SpanProcessor):
 
     def _record(self, entry: OpenSpan, span: ReadableSpan, kind: Kind) -> None:
         whole: Any = Whole(span, entry.given) if span.dropped_attributes else span
-        event, size, failed, complete = event_of(entry, whole, kind)
+        tracker, context = entry.tracker, entry.span.get_span_context()
+        if kind is Kind.STEP:
+            tracker.steps += 1
+        origin = Origin(
+            event_id=entry.event_id,
+            run_id=tracker.run_id,
+            trace_id=f"{context.trace_id:032x}",
+            span_id=f"{context.span_id:016x}",
+            parent_id=entry.enclosing(kind),
+            step_number=tracker.steps,
+            given=entry.given,
+        )
+        event, failed, complete = event_of(origin, whole, kind)
+        size = size_of(whole)
         event.warnings = (*event.warnings, *losses(span))
         if not isinstance(event, PromptCallEvent):
             entry.forget()
             event.parent_id = event.parent_id or ""  # its place is not where it ends
-            entry.tracker.record(event, size=size, failed=failed, complete=complete)
+            tracker.record(event, size=size, failed=failed, complete=complete)
             return
         entry.is_call = True
         sighting = entry.sighting()
@@ -175,6 +206,6 @@ def tracer_provider(client: Recording | None = None) -> TracerProvider:
         client: Records what happens outside any run; by default the default client.
     """
     # llmobs samples by run; a sampler from the environment is meant for the application's own traces.
-    provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False, span_limits=NO_LIMITS)
+    provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False, span_limits=_NO_LIMITS)
     provider.add_span_processor(LLMObsSpanProcessor(client))
     return provider

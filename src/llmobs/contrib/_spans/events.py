@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmobs.codec import weigh
 from llmobs.contrib._spans import genai, inference
 from llmobs.contrib._spans.kinds import INFERENCE_KIND, Kind
-from llmobs.contrib._spans.open import OpenSpan
+from llmobs.contrib._spans.span import SpanLike
 from llmobs.contrib._wire.wire import Fields
 from llmobs.events import (
     AgentStepEvent,
@@ -23,36 +23,51 @@ from llmobs.recorded import semconv
 from llmobs.recorded.jsontext import as_text
 from llmobs.recorded.media import without_media
 
-__all__ = ["event_of"]
+__all__ = ["Origin", "event_of", "outcome_of", "size_of"]
 
 _CANCELLED = ("CancelledError", "Cancelled", "GeneratorExit", "KeyboardInterrupt")
 _RUNS_OWN = frozenset({"user_id", "session_id"})
 """What the run knows better than a span."""
 
 
+class Origin(NamedTuple):
+    """Where what a span tells of belongs."""
+
+    event_id: str
+    run_id: str
+    trace_id: str
+    """Of the span, as are the next ones."""
+    span_id: str
+    parent_id: str | None = None
+    """The event it happened inside."""
+    step_number: int = 0
+    """Its place among the steps of the run, should it be one; 0 if nobody counts."""
+    given: Mapping[str, Any] = {}
+    """The attributes it began with, where somebody saw it begin."""
+
+
 def event_of(
-    entry: OpenSpan, span: Any, kind: Kind
-) -> tuple[Event, int, bool, Callable[[Event], None]]:
+    origin: Origin, span: SpanLike, kind: Kind
+) -> tuple[Event, bool, Callable[[Event], None]]:
     """
-    Return the event of a span, its size, whether it failed, and what fills in the rest later.
+    Return the event of a span, whether it failed, and what fills in the rest later.
 
     Args:
-        entry: Where it belongs.
-        span: The span, ended (``opentelemetry.sdk.trace.ReadableSpan``).
+        origin: Where it belongs.
+        span: The span, ended.
         kind: What it becomes.
     """
     attributes = span.attributes or {}
-    context = span.get_span_context()
     start = span.start_time or 0
-    status, error = _outcome(span)
+    status, error = outcome_of(span)
     common: dict[str, Any] = {
-        "event_id": entry.event_id,
-        "run_id": entry.tracker.run_id,
+        "event_id": origin.event_id,
+        "run_id": origin.run_id,
         "timestamp": datetime.fromtimestamp(start / 1e9, UTC),
-        "parent_id": entry.enclosing(kind),
-        "trace_id": f"{context.trace_id:032x}",
-        "span_id": f"{context.span_id:016x}",
-        "latency_ms": ((span.end_time or start) - start) / 1e6,
+        "parent_id": origin.parent_id,
+        "trace_id": origin.trace_id,
+        "span_id": origin.span_id,
+        "latency_ms": max(0, (span.end_time or start) - start) / 1e6,
         "status": status,
         "error": error,
     }
@@ -64,9 +79,8 @@ def event_of(
     elif kind is Kind.TOOL:
         event = ToolCallEvent(tool_name=_short(span.name), **common)
     else:
-        entry.tracker.steps += 1
         event = AgentStepEvent(
-            step_number=entry.tracker.steps, step_name=_short(span.name), **common
+            step_number=origin.step_number, step_name=_short(span.name), **common
         )
     if span.links:
         event.metadata = {
@@ -80,25 +94,30 @@ def event_of(
         }
 
     def complete(event: Event) -> None:
-        for name, value in _read(span, kind, entry.given).items():
+        for name, value in _read(span, kind, origin.given).items():
             if value is None or value in ("", [], {}):
                 continue
             if name not in _RUNS_OWN or getattr(event, name) is None:
                 setattr(event, name, without_media(value))
 
-    size = weigh(dict(attributes)) + sum(weigh(dict(e.attributes or {})) for e in span.events)
-    return event, size, status is not Status.SUCCESS, complete
+    return event, status is not Status.SUCCESS, complete
 
 
-def _read(span: Any, kind: Kind, given: Mapping[str, Any]) -> Fields:
+def size_of(span: SpanLike) -> int:
+    """Return the memory, about, of what a span holds."""
+    told = (span.attributes, *(event.attributes for event in span.events))
+    return sum(weigh(dict(attributes or {})) for attributes in told)
+
+
+def _read(span: SpanLike, kind: Kind, given: Mapping[str, Any]) -> Fields:
     attributes, events = span.attributes or {}, span.events
     if INFERENCE_KIND in attributes and semconv.OPERATION_NAME not in attributes:
         if kind is Kind.CALL:
             return inference.call(attributes, events, span.start_time or 0, given)
         return inference.tool(attributes) if kind is Kind.TOOL else inference.step(attributes)
     if kind is Kind.CALL:
-        scope = getattr(span.instrumentation_scope, "name", None)
-        return genai.call(attributes, events, scope or "")
+        scope = span.instrumentation_scope
+        return genai.call(attributes, events, "" if scope is None else scope.name)
     return genai.tool(attributes) if kind is Kind.TOOL else genai.step(attributes)
 
 
@@ -109,7 +128,8 @@ def _short(name: str) -> str:
     return name
 
 
-def _outcome(span: Any) -> tuple[Status, ErrorInfo | None]:
+def outcome_of(span: SpanLike) -> tuple[Status, ErrorInfo | None]:
+    """Return how what a span tells of ended."""
     attributes = span.attributes or {}
     raised = next(
         (

@@ -5,24 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from opentelemetry.sdk.trace import SpanLimits
-
 from llmobs.contrib._spans.kinds import INFERENCE_KIND, Kind, kind_of
+from llmobs.contrib._spans.span import SpanLike
 from llmobs.recorded import semconv
 
-__all__ = ["NO_LIMITS", "Whole", "losses", "salvaged_kind"]
-
-NO_LIMITS: Final = SpanLimits(
-    max_attributes=SpanLimits.UNSET,
-    max_events=SpanLimits.UNSET,
-    max_links=SpanLimits.UNSET,
-    max_span_attributes=SpanLimits.UNSET,
-    max_event_attributes=SpanLimits.UNSET,
-    max_link_attributes=SpanLimits.UNSET,
-    max_attribute_length=SpanLimits.UNSET,
-    max_span_attribute_length=SpanLimits.UNSET,
-)
-"""What instrumentations write is bounded by what they were given; llmobs has bounds of its own."""
+__all__ = ["Whole", "losses", "salvaged_kind"]
 
 _INFERENCE: Final = "llm."
 _OF_CALLS: Final = (
@@ -46,7 +33,7 @@ class Whole:
         given: Its attributes when it began.
     """
 
-    def __init__(self, span: Any, given: Mapping[str, Any]) -> None:
+    def __init__(self, span: SpanLike, given: Mapping[str, Any]) -> None:
         self.attributes: dict[str, Any] = {**given, **(span.attributes or {})}
         self._span = span
         if kind_of(self.attributes) is None and any(
@@ -58,7 +45,7 @@ class Whole:
         return getattr(self._span, name)
 
 
-def losses(span: Any) -> tuple[str, ...]:
+def losses(span: SpanLike) -> tuple[str, ...]:
     """Return warnings: what the limits of the span's provider took from it."""
     found = {
         "attributes": span.dropped_attributes,
@@ -74,7 +61,7 @@ def losses(span: Any) -> tuple[str, ...]:
     )
 
 
-def salvaged_kind(span: Any, given: Mapping[str, Any]) -> Kind | None:
+def salvaged_kind(span: SpanLike, given: Mapping[str, Any]) -> Kind | None:
     """Return what a span becomes; also of one that lost the attributes that said so first."""
     kind = kind_of(span.attributes) or (kind_of(given) if span.dropped_attributes else None)
     if kind is not None or not span.dropped_attributes:
