@@ -57,6 +57,7 @@ GROUPS = {
         "Severity",
         "AssertionType",
         "DetectionMethod",
+        "EvaluationSource",
         "AlertType",
         "ErrorInfo",
         "ClientInfo",

@@ -263,6 +263,7 @@ SUBJECTS = {
     "error": ("ValueError", {"path": "/x"}, None),
     "assertion_failed": ("is_json", {"a": 1}, None),
     "hallucination_detected": ("heuristic", None, "cheese"),
+    "evaluation": ("helpfulness", None, "short"),
     "performance_alert": ("latency_spike", 1000, 5000.5),
     "run": ("POST /chat", None, None),
 }

@@ -13,6 +13,7 @@ import llmobs
 from llmobs import (
     AgentStepEvent,
     ErrorEvent,
+    EvaluationEvent,
     PromptCall,
     PromptCallEvent,
     RunEvent,
@@ -156,7 +157,10 @@ def test_every_method_takes_the_fields_that_all_events_have() -> None:
     common = set(optional(Tracker.tool_call)) - {"input", "tool_id"}
     assert len(common) == 10
     named = [set(inspect.signature(getattr(Tracker, name)).parameters) for name in LOG_METHODS]
-    assert all(names >= {*common, "event_id", "timestamp"} for names in named)
+    assert all(names >= {*common - {"parent_id"}, "event_id", "timestamp"} for names in named)
+    # What an evaluation is about is its `event_id`.
+    without = [n for n, names in zip(LOG_METHODS, named, strict=True) if "parent_id" not in names]
+    assert without == ["log_evaluation"]
 
 
 def test_unknown_keywords_of_blocks_are_recorded_and_warned_of_and_none_is_not_told(
@@ -386,12 +390,14 @@ def test_every_kind_of_event_can_be_logged(
             "is_json", "response_format", expected={}, actual=None, severity="high"
         )
         run.log_hallucination_detected("heuristic", 0.9, "cheese", ["verify"], ground_truth="rock")
+        run.log_evaluation("thumbs", 1, "up", source="user")
         run.log_performance_alert("latency_spike", 1000, 5000, 5, affected_models=["gpt-4o"])
         run.track("svc", "gpt-4", "p", "a", 5.5, 1, 2, errors=["bad"], metadata={"k": "v"})
     assert [event.event_type for event in llmobs_events] == [
         "tool_call",
         "assertion_failed",
         "hallucination_detected",
+        "evaluation",
         "performance_alert",
         "prompt_call",
         "run",
@@ -399,6 +405,32 @@ def test_every_kind_of_event_can_be_logged(
     tracked = llmobs_events.of(PromptCallEvent)[0]
     assert (tracked.service_name, tracked.errors, tracked.status) == ("svc", ("bad",), "error")
     assert llmobs_events.of(RunEvent)[0].errors == 2
+
+
+def test_an_evaluation_is_about_an_event_or_the_block_it_is_in_or_the_run(
+    client: llmobs.Client, llmobs_events: CapturedEvents
+) -> None:
+    with client.run("r") as run:
+        call = run.log_prompt_call("p", "m", "a")
+        run.log_evaluation("helpfulness", 0.5, "fair", "short", "model", call)
+        run.log_evaluation("whole")
+        with run.agent_step("judge", "reasoning") as step:
+            run.log_evaluation("inside", score=1)
+    client.log_evaluation("r", "later", label="up", source="user", event_id=call)
+    found = {e.name: e for e in llmobs_events.of(EvaluationEvent)}
+    about = {name: event.parent_id for name, event in found.items()}
+    assert about == {
+        "helpfulness": call, "whole": None, "inside": step.event_id, "later": call
+    }  # fmt: skip
+    told = found["helpfulness"]
+    assert (told.score, told.label, told.explanation, told.source) == (
+        0.5,
+        "fair",
+        "short",
+        "model",
+    )
+    assert {event.run_id for event in found.values()} == {"r"}
+    assert not any(event.failed for event in found.values())
 
 
 def test_current_tracker_outside_a_run_uses_the_default_client(

@@ -21,6 +21,7 @@ from llmobs.events import (
     DetectionMethod,
     ErrorEvent,
     ErrorInfo,
+    EvaluationEvent,
     Event,
     HallucinationDetectedEvent,
     PerformanceAlertEvent,
@@ -70,6 +71,7 @@ AnyEvent = (
     | ErrorEvent
     | AssertionFailedEvent
     | HallucinationDetectedEvent
+    | EvaluationEvent
     | PerformanceAlertEvent
     | RunEvent
 )

@@ -19,6 +19,7 @@ from llmobs.recorded.enums import (
     AlertType,
     AssertionType,
     DetectionMethod,
+    EvaluationSource,
     EventType,
     Severity,
     Status,
@@ -38,6 +39,8 @@ __all__ = [
     "DetectionMethod",
     "ErrorEvent",
     "ErrorInfo",
+    "EvaluationEvent",
+    "EvaluationSource",
     "Event",
     "EventType",
     "HallucinationDetectedEvent",
@@ -528,6 +531,27 @@ class HallucinationDetectedEvent(
     """What is true."""
     recommendations: tuple[str, ...] = ()
     """What to do about it."""
+
+
+class EvaluationEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="evaluation"):
+    """
+    What a person, a check or a model thinks of a run, or of something in it: of the event that
+    ``parent_id`` names, if it names one. Names are those of OpenTelemetry's ``gen_ai.evaluation.result``.
+    """
+
+    event_type: ClassVar[EventType] = EventType.EVALUATION
+    _about = ("name", "", "explanation")
+
+    name: str = ""
+    """What was judged: ``helpfulness``, ``thumbs``. Evaluations of one name are averaged."""
+    score: float | None = None
+    """How good it is, on a scale of your own."""
+    label: str | None = None
+    """The same in a word: ``good``, ``off_topic``."""
+    explanation: str | None = None
+    """Why, in words."""
+    source: str = EvaluationSource.CODE
+    """Who says so, mostly one of `EvaluationSource`."""
 
 
 class PerformanceAlertEvent(

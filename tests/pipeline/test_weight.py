@@ -106,6 +106,10 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Callable[[int], Any]]]] = {
         {"detection_method": "heuristic", "confidence_score": 1.0, "flagged_content": ""},
         {"flagged_content": text, "recommendations": lambda n: [text(n)], "ground_truth": text},
     ),
+    "log_evaluation": (
+        {"name": "helpfulness"},
+        {"name": text, "label": text, "explanation": text, "source": text},
+    ),
     "log_performance_alert": (
         {"alert_type": "a", "threshold": 1.0, "actual_value": 1.0, "window_minutes": 1},
         {"affected_models": lambda n: [text(n)]},

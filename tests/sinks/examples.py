@@ -9,6 +9,7 @@ from llmobs.events import (
     ClientInfo,
     ErrorEvent,
     ErrorInfo,
+    EvaluationEvent,
     Event,
     HallucinationDetectedEvent,
     PerformanceAlertEvent,
@@ -68,6 +69,14 @@ def every_kind() -> list[Event]:
         AssertionFailedEvent(**common(), assertion_name="is_json", expected={"a": 1}, actual=None),
         HallucinationDetectedEvent(
             **common(), confidence_score=0.9, flagged_content="cheese", recommendations=("verify",)
+        ),
+        EvaluationEvent(
+            **common(),
+            name="helpfulness",
+            score=0.5,
+            label="fair",
+            explanation="short",
+            source="user",
         ),
         PerformanceAlertEvent(**common(), threshold=1000, actual_value=5000.5, window_minutes=5),
         RunEvent(**common(), kind="http", name="POST /chat", latency_ms=2000, http_status=200),

@@ -87,10 +87,11 @@ async def test_every_kind_of_event_arrives(kafka: Kafka, kafka_topic: str) -> No
                 run.log_tool_call("lookup", {"q": 1}, "found"),
                 run.log_assertion_failed("is_json", expected={"a": 1}, actual=None),
                 run.log_hallucination_detected("heuristic", 0.9, "The moon is cheese"),
+                run.log_evaluation("helpfulness", 0.5),
                 run.log_performance_alert("latency_spike", 1, 2, 3),
             ]
         report = await client.flush()
-        assert (report.delivered, report.pending, dict(report.dropped)) == (57, 0, {})
+        assert (report.delivered, report.pending, dict(report.dropped)) == (58, 0, {})
     bodies = checked(await anyio.to_thread.run_sync(kafka.read, kafka_topic, 50))
     assert [body["event_id"] for body in bodies] == prompts
     for n, body in enumerate(bodies):
@@ -102,12 +103,12 @@ async def test_every_kind_of_event_arrives(kafka: Kafka, kafka_topic: str) -> No
         assert (body["latency_ms"], body["cost_usd"], body["errors"]) == (3.5, 0.25, [])
         assert body["metadata"]["run_id"] == "run-1"
         assert body["metadata"]["user_id"] == "u1"
-    native = await anyio.to_thread.run_sync(kafka.read, events_topic, 7)
+    native = await anyio.to_thread.run_sync(kafka.read, events_topic, 8)
     decoded = [decode(record.value or b"") for record in native]
-    assert [event.event_id for event in decoded[:6]] == others
+    assert [event.event_id for event in decoded[:7]] == others
     assert [event.event_type for event in decoded] == [
         "error", "agent_step", "tool_call", "assertion_failed", "hallucination_detected",
-        "performance_alert", "run",
+        "evaluation", "performance_alert", "run",
     ]  # fmt: skip
     assert {(record.key, dict(record.headers)["service_name"]) for record in native} == {
         (b"shop", b"shop")

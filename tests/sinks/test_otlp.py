@@ -233,16 +233,27 @@ async def test_every_kind(server: ScriptedServer) -> None:
         "exception",
         "gen_ai.evaluation.result",
         "gen_ai.evaluation.result",
+        "gen_ai.evaluation.result",
         "llmobs.performance_alert",
     ]
     tool, step = map(attributes, spans_of(server)[1:3])
     assert tool["gen_ai.tool.call.arguments"] == '{"q":"x"}'
     assert tool["gen_ai.tool.call.result"] == '["a"]'
     assert step["gen_ai.agent.name"] == "plan"
-    error, failed, _, alert = logs_of(server)
+    error, failed, _, rating, alert = logs_of(server)
     assert (error.body.string_value, error.severity_number) == ("boom", 17)
-    assert attributes(error)["llmobs.runtime.context.path"] == "/x"
+    assert attributes(error)["llmobs.context.path"] == "/x"
     assert attributes(failed)["llmobs.assertion.expected"] == '{"a":1}'
+    assert (
+        attributes(rating).items()
+        >= {
+            "gen_ai.evaluation.name": "helpfulness",
+            "gen_ai.evaluation.score.value": 0.5,
+            "gen_ai.evaluation.score.label": "fair",
+            "gen_ai.evaluation.explanation": "short",
+            "llmobs.evaluation.source": "user",
+        }.items()
+    )
     assert attributes(alert)["llmobs.alert.actual_value"] == 5000.5
 
 

@@ -142,6 +142,10 @@ def test_kinds_the_server_lacks_become_steps() -> None:
     assert (run["event_type"], run["step_name"]) == ("agent_step", "POST /chat")
     assert run["context"]["event_type"] == "run"
     assert run["context"]["http_status"] == 200
+    rating = kinds["evaluation"]
+    assert (rating["event_type"], rating["step_name"]) == ("agent_step", "helpfulness")
+    said = {"event_type": "evaluation", "score": 0.5, "label": "fair", "explanation": "short"}
+    assert rating["context"].items() >= {**said, "source": "user"}.items()
 
 
 json_values = st.recursive(

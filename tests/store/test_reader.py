@@ -10,6 +10,7 @@ from llmobs import (
     AssertionFailedEvent,
     ConfigurationError,
     ErrorInfo,
+    EvaluationEvent,
     Event,
     HallucinationDetectedEvent,
     RunEvent,
@@ -345,16 +346,23 @@ def test_evaluations_are_found_with_what_they_are_about(tmp_path: Path) -> None:
             event_id="claim", run_id="r1", timestamp=at(2), confidence_score=0.93,
             detection_method="fact_check",
         ),
+        EvaluationEvent(
+            event_id="rating", run_id="r1", timestamp=at(3), parent_id="c1", name="helpfulness",
+            score=0.5, label="fair", explanation="short", source="user",
+        ),
         AssertionFailedEvent(
             event_id="other", run_id="r2", timestamp=at(1), assertion_name="kind", expected=1, actual=2
         ),
     ]  # fmt: skip
     with Reader(write_store(tmp_path / "x.db", events)) as reader:
-        check, claim = reader.run("r1").evaluations
-        assert [one.run_id for one in reader.evaluations()] == ["r1", "r1", "r2"]
+        check, claim, rating = reader.run("r1").evaluations
+        assert [one.run_id for one in reader.evaluations()] == ["r1", "r1", "r1", "r2"]
     assert (check.event_id, check.subject, check.name) == ("check", "c1", "is_json")
     assert (check.label, check.explanation, check.score) == ("failed", "high", None)
     assert (claim.name, claim.label, claim.score) == ("fact_check", "hallucination", 0.93)
+    assert (check.source, claim.source, rating.source) == ("code", "code", "user")
+    assert (rating.subject, rating.name, rating.score) == ("c1", "helpfulness", 0.5)
+    assert (rating.label, rating.explanation) == ("fair", "short")
 
 
 @pytest.mark.parametrize("form", ["{path}", "sqlite:///{path}", "SQLITE:///{path}?keep_days=3"])

@@ -11,7 +11,15 @@ from typing import Any, Never
 from llmobs.capture.log import ErrorLike, Log, Unopened
 from llmobs.capture.run import Recorder
 from llmobs.codec import identifier
-from llmobs.events import AlertType, AssertionType, DetectionMethod, Severity, Status, StepType
+from llmobs.events import (
+    AlertType,
+    AssertionType,
+    DetectionMethod,
+    EvaluationSource,
+    Severity,
+    Status,
+    StepType,
+)
 from llmobs.recorded.ids import new_id
 from llmobs.runtime.context import frame_as_it_is, innermost_frame, inside
 
@@ -266,6 +274,33 @@ class LogByRun(Recorder):
             alert_type, threshold, actual_value, window_minutes, affected_models, tags, user_id,
             release, event_id, timestamp, parent_id, trace_id, span_id, session_id, service_name,
             metadata,
+            **unknown,
+        )  # fmt: skip
+
+    def log_evaluation(
+        self,
+        run_id: str,
+        name: str,
+        score: float | None = None,
+        label: str | None = None,
+        explanation: str | None = None,
+        source: EvaluationSource | str = EvaluationSource.CODE,
+        event_id: str | None = None,
+        tags: Sequence[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+        timestamp: datetime | None = None,
+        trace_id: str | None = None,
+        span_id: str | None = None,
+        session_id: str | None = None,
+        service_name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        **unknown: Never,
+    ) -> str:
+        """Record what somebody thinks of run *run_id*; see `Tracker.log_evaluation`."""
+        return self._of(run_id).log_evaluation(
+            name, score, label, explanation, source, event_id, tags, user_id, release, timestamp,
+            trace_id, span_id, session_id, service_name, metadata,
             **unknown,
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ from llmobs.events import (
     AssertionFailedEvent,
     ErrorEvent,
     ErrorInfo,
+    EvaluationEvent,
     Event,
     HallucinationDetectedEvent,
     PerformanceAlertEvent,
@@ -44,6 +45,7 @@ _KINDS: Final = {
     ErrorEvent: "error",
     AssertionFailedEvent: "assertion failed",
     HallucinationDetectedEvent: "hallucination",
+    EvaluationEvent: "evaluation",
     PerformanceAlertEvent: "alert",
     RunEvent: "run",
 }
@@ -75,6 +77,9 @@ def figures(event: Event) -> list[str]:
             words += _figures_of_call(event)
         case HallucinationDetectedEvent() if event.confidence_score is not None:
             words.append(f"confidence {event.confidence_score:g}")
+        case EvaluationEvent():
+            words += [] if event.score is None else [f"{event.score:g}"]
+            words += [event.label or "", f"by {event.source}"]
         case PerformanceAlertEvent():
             values = (event.actual_value, event.threshold)
             words.append(" over ".join(f"{value:g}" for value in values if value is not None))

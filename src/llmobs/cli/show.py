@@ -116,9 +116,9 @@ def _outcomes(attempts: list[RunEvent], full: bool) -> Iterator[Text]:
 
 
 def _evaluation(one: Evaluation) -> Text:
-    words = [one_line(text, 60) for text in (one.label, one.explanation) if text]
-    if one.score is not None:
-        words.append(f"{one.score:g}")
+    score = None if one.score is None else f"{one.score:g}"
+    by = None if one.source in (None, "code") else f"by {one.source}"
+    words = [one_line(text, 60) for text in (score, one.label, one.explanation, by) if text]
     line = Text.assemble(("evaluation ", "dim"), one_line(one.name or "", 60), "  ")
     return line.append(" · ".join(words), "red" if one.label in BAD else "")
 

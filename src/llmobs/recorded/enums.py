@@ -26,6 +26,8 @@ class EventType(StrEnum):
     """An error of the application: `ErrorEvent`."""
     ASSERTION_FAILED = "assertion_failed"
     """A check that failed: `AssertionFailedEvent`."""
+    EVALUATION = "evaluation"
+    """What somebody thinks of an answer: `EvaluationEvent`."""
     HALLUCINATION_DETECTED = "hallucination_detected"
     """An answer found to be made up: `HallucinationDetectedEvent`."""
     COST_THRESHOLD_EXCEEDED = "cost_threshold_exceeded"
@@ -120,6 +122,17 @@ class DetectionMethod(StrEnum):
     """By asking several models."""
     GROUND_TRUTH_VERIFICATION = "ground_truth_verification"
     """By comparing with what is known to be true."""
+
+
+class EvaluationSource(StrEnum):
+    """Who says what an answer is worth."""
+
+    USER = "user"
+    """A person."""
+    CODE = "code"
+    """A check of your own; the default."""
+    MODEL = "model"
+    """A model that judges."""
 
 
 class AlertType(StrEnum):

@@ -18,6 +18,8 @@ from llmobs.events import (
     DetectionMethod,
     ErrorEvent,
     ErrorInfo,
+    EvaluationEvent,
+    EvaluationSource,
     Event,
     HallucinationDetectedEvent,
     PerformanceAlertEvent,
@@ -249,6 +251,13 @@ FIELDS: Final[Mapping[type, Mapping[str, Field]]] = {
         "flagged_content": _content("What the model wrote."),
         "ground_truth": _content("What is true, in words."),
         "recommendations": _content("What to do about it, in words."),
+    },
+    EvaluationEvent: {
+        "name": _label("Evaluations are averaged by it; yours."),
+        "score": _figure(),
+        "label": _told_name("Evaluations are counted by it; browsers and models may put anything there."),
+        "explanation": _content("Why, in the words of a person or a model."),
+        "source": _enum(EvaluationSource, "Groups by who says so; callers may have words of their own."),
     },
     PerformanceAlertEvent: {
         "alert_type": _enum(AlertType, "Groups by kind of alert."),

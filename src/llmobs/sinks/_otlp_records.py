@@ -19,6 +19,7 @@ from llmobs.events import (
     AssertionFailedEvent,
     ErrorEvent,
     ErrorInfo,
+    EvaluationEvent,
     Event,
     HallucinationDetectedEvent,
     PerformanceAlertEvent,
@@ -37,6 +38,7 @@ INTERNAL: Final = 1
 SERVER: Final = 2
 CLIENT: Final = 3
 
+INFO: Final = 9
 WARN: Final = 13
 ERROR: Final = 17
 
@@ -305,6 +307,19 @@ def _hallucination_detected(event: HallucinationDetectedEvent, record: Record) -
     }
 
 
+def _evaluation(event: EvaluationEvent, record: Record) -> None:
+    record.name = names.EVALUATION_RESULT
+    record.severity = INFO
+    record.body = f"evaluation: {event.name}"
+    record.attributes |= {
+        names.EVALUATION_NAME: event.name or "evaluation",
+        names.EVALUATION_SCORE_VALUE: event.score,
+        names.EVALUATION_SCORE_LABEL: event.label,
+        names.EVALUATION_EXPLANATION: event.explanation,
+        names.EVALUATION_SOURCE: str(event.source),
+    }
+
+
 def _performance_alert(event: PerformanceAlertEvent, record: Record) -> None:
     record.name = names.PERFORMANCE_ALERT
     record.severity = WARN
@@ -439,6 +454,7 @@ _MOMENTS: dict[type[Event], Callable[[Any, Record], None]] = {
     ErrorEvent: _error,
     AssertionFailedEvent: _assertion_failed,
     HallucinationDetectedEvent: _hallucination_detected,
+    EvaluationEvent: _evaluation,
     PerformanceAlertEvent: _performance_alert,
 }
 _FILLERS: dict[type[Event], Callable[[Any, Record], None]] = {

@@ -20,12 +20,14 @@ from llmobs.events import (
     DetectionMethod,
     ErrorEvent,
     ErrorInfo,
+    EvaluationEvent,
     Event,
     HallucinationDetectedEvent,
     PerformanceAlertEvent,
     PromptCallEvent,
     RunEvent,
     Severity,
+    Status,
     StepType,
     ToolCallEvent,
 )
@@ -76,6 +78,8 @@ _RUN_EXTRAS = (
     "kind", "method", "route", "http_status", "events", "errors", "tokens_input", "tokens_output",
     "cost_usd", "client_run_id", "parent_run_id",
 )  # fmt: skip
+
+_EVALUATION_EXTRAS = ("score", "label", "explanation", "source")
 
 
 def to_watchllm(event: Event) -> dict[str, Any]:
@@ -233,6 +237,21 @@ def _hallucination_detected(event: HallucinationDetectedEvent) -> dict[str, Any]
     return wire
 
 
+def _evaluation(event: EvaluationEvent) -> dict[str, Any]:
+    # The server has no ratings: as with runs, the nearest is a step.
+    return {
+        "event_type": "agent_step",
+        "step_number": 0,
+        "step_name": event.name or "evaluation",
+        "step_type": StepType.OUTPUT.value,
+        "input_data": {},
+        "output_data": {},
+        "latency_ms": 0,
+        "status": Status.SUCCESS.value,
+        "context": _extras(event, _EVALUATION_EXTRAS, {"event_type": "evaluation"}),
+    }
+
+
 def _performance_alert(event: PerformanceAlertEvent) -> dict[str, Any]:
     wire: dict[str, Any] = {
         "event_type": "cost_threshold_exceeded",  # it refuses its own "performance_alert"
@@ -254,6 +273,7 @@ _CONVERTERS: dict[type[Event], Callable[[Any], dict[str, Any]]] = {
     ErrorEvent: _error,
     AssertionFailedEvent: _assertion_failed,
     HallucinationDetectedEvent: _hallucination_detected,
+    EvaluationEvent: _evaluation,
     PerformanceAlertEvent: _performance_alert,
 }
 

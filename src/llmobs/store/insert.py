@@ -13,6 +13,7 @@ from msgspec.structs import astuple
 from llmobs.codec import clean_text, encode, text_of
 from llmobs.events import (
     AssertionFailedEvent,
+    EvaluationEvent,
     Event,
     HallucinationDetectedEvent,
     RunEvent,
@@ -510,17 +511,27 @@ def _raw_key(row: Row, route: str) -> tuple[Any, ...]:
 def _evaluate(connection: sqlite3.Connection, new: Sequence[Inserted]) -> None:
     for one in new:
         row, event = one.row, one.event
-        if type(event) is AssertionFailedEvent:
-            found: tuple[Any, ...] = (None, "failed", _text(event.severity))
+        if type(event) is EvaluationEvent:
+            found: tuple[Any, ...] = (
+                _score(event.score),
+                _text(event.label),
+                _text(event.explanation),
+                _text(event.source),
+            )
+        elif type(event) is AssertionFailedEvent:
+            found = (None, "failed", _text(event.severity), "code")
         elif type(event) is HallucinationDetectedEvent:
-            score = event.confidence_score
-            found = (score if type(score) in (int, float) else None, "hallucination", None)
+            found = (_score(event.confidence_score), "hallucination", None, "code")
         else:
             continue
         connection.execute(
-            "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (row.id, row.run_id, row.parent_id, row.name, *found),
         )
+
+
+def _score(value: Any) -> float | None:
+    return value if type(value) in (int, float) else None
 
 
 _are_texts = frozenset({str}).issuperset

@@ -211,9 +211,11 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     """Of the check, or of the method that found it."""
     score: float | None
     label: str | None
-    """``failed``, ``hallucination``."""
+    """In a word; of a failed check ``failed``, of something made up ``hallucination``."""
     explanation: str | None
-    """For a failed check, how severe."""
+    """Why; of a failed check, how severe."""
+    source: str | None
+    """Who says so: ``user``, ``code``, ``model``."""
 
 
 class RunDetail(Struct, frozen=True):

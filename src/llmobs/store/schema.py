@@ -168,7 +168,7 @@ _MIGRATIONS: Final = (
     ) WITHOUT ROWID;
     CREATE INDEX run_pieces_by_hash ON run_pieces (hash);
 
-    -- Checks and ratings: failed assertions, hallucinations; later what people and models think.
+    -- Checks and ratings: what people, code and models think; failed assertions, hallucinations.
     CREATE TABLE evaluations (
         id INTEGER PRIMARY KEY,          -- of the event
         run_id TEXT NOT NULL,
@@ -176,7 +176,8 @@ _MIGRATIONS: Final = (
         name TEXT,
         score REAL,
         label TEXT,
-        explanation TEXT
+        explanation TEXT,
+        source TEXT                      -- user, code, model
     );
     CREATE INDEX evaluations_by_run ON evaluations (run_id);
 
@@ -331,7 +332,7 @@ def show_as_current(connection: sqlite3.Connection) -> None:
     for table in (
         "bodies (id INTEGER PRIMARY KEY, body)",
         "pieces (hash INTEGER PRIMARY KEY, data)",
-        "evaluations (id INTEGER PRIMARY KEY, run_id, subject, name, score, label, explanation)",
+        "evaluations (id INTEGER PRIMARY KEY, run_id, subject, name, score, label, explanation, source)",
     ):
         connection.execute(f"CREATE TEMP TABLE {table}")
     connection.execute("CREATE TEMP TABLE store AS SELECT 'rows_before' AS name, 1 AS value")
