@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from llmobs.cli.store import bytes_of, size
 from llmobs.store.reader import Reader
 from tests.cli.conftest import CLI
 from tests.support.stores import at, call, run, write_store
@@ -127,12 +126,3 @@ def test_there_is_no_store(cli: CLI, tmp_path: Path) -> None:
     for command in ("info", "compact", "rebuild"):
         assert "there is no store" in cli("store", command, code=3).stderr
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [("500MB", 500_000_000), ("1.5 gb", 1_500_000_000), ("12", 12), ("2k", 2000)],
-)
-def test_sizes(text: str, number: int) -> None:
-    assert bytes_of(text) == number
-    assert size(1_500_000) == "1.5 MB"

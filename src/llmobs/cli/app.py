@@ -21,12 +21,12 @@ __all__ = ["COMMANDS", "llmobs", "run"]
 
 COMMANDS: Final = (
     "runs", "show", "tail", "cost", "export", "import", "check", "spool", "store", "redact", "scan",
-    "forget", "serve",
+    "forget", "serve", "keys",
 )  # fmt: skip
 """A command is a function in a file of its own: its name, its parameters, its docstring's help."""
 
 
-PLAIN: Final = frozenset({"store", "serve"})
+PLAIN: Final = frozenset({"store", "serve", "keys"})
 """Those that need nothing of the extra ``cli`` but click, which ``serve`` brings, too."""
 
 

@@ -9,13 +9,16 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from llmobs.errors import StoreNotFoundError
+from llmobs.errors import ConfigurationError, StoreNotFoundError
 from llmobs.events import Status
 from llmobs.runtime.paths import path_of
+from llmobs.runtime.units import age_of, bytes_of
 from llmobs.store.engine import ReadsStore, open_reader
 from llmobs.store.records import RunFilter, RunNotFoundError
 
 __all__ = [
+    "as_age",
+    "as_bytes",
     "filters",
     "json_option",
     "limit_option",
@@ -29,6 +32,7 @@ __all__ = [
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 store_option: Final = click.option(
     "--store",
@@ -48,6 +52,24 @@ def limit_option(default: int, help: str) -> Callable[[F], F]:
         "--limit", "-n", type=click.IntRange(min=1), metavar="N", default=default,
         show_default=True, help=help,
     )  # fmt: skip
+
+
+def _reading(read: Callable[[str, str], T]) -> Callable[..., T | None]:
+    """Return a callback of an option that *read* reads."""
+
+    def callback(ctx: click.Context, option: click.Parameter, text: str | None) -> T | None:
+        try:
+            return None if text is None else read(text, option.opts[0])
+        except ConfigurationError as error:
+            raise click.UsageError(str(error), ctx) from None
+
+    return callback
+
+
+as_age: Final = _reading(age_of)
+"""Callback of an option that is an age: ``30d``."""
+as_bytes: Final = _reading(bytes_of)
+"""Callback of an option that is a size: ``20GB``."""
 
 
 def _status(ctx: click.Context, option: click.Parameter, text: str | None) -> str | None:

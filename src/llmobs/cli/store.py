@@ -1,17 +1,26 @@
 """``llmobs store``."""
 
-import re
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
-from llmobs.cli.options import is_json_lines, json_option, store_option, store_path
-from llmobs.cli.output import notes, write_json
+from llmobs.cli.options import (
+    as_age,
+    as_bytes,
+    is_json_lines,
+    json_option,
+    store_option,
+    store_path,
+)
+from llmobs.cli.output import write_json
 from llmobs.cli.text import moment, visible
 from llmobs.errors import StoreError, StoreNotFoundError
+from llmobs.runtime.units import in_words
+from llmobs.store.backup import back_up
 from llmobs.store.engine import open_reader, open_writer
 from llmobs.store.records import Keep, RunFilter, StoreInfo
 
@@ -43,7 +52,7 @@ def info(store: str | None, json: bool) -> None:
 def _lines(found: StoreInfo) -> list[tuple[str, str]]:
     lines = [
         ("file", f"{found.path}, schema {found.version}, pages of {found.page_bytes // 1024} KB"),
-        ("size", f"{size(found.bytes)}, {size(found.free_bytes)} of it free"),
+        ("size", f"{in_words(found.bytes)}, {in_words(found.free_bytes)} of it free"),
         ("runs", f"{found.runs:,}"),
         ("events", f"{found.events:,}"),
         ("messages", f"{found.pieces:,} stored once"),
@@ -85,17 +94,27 @@ def compact(store: str | None, json: bool) -> None:
     if json:
         write_json({"bytes_before": before, "bytes_after": after})
     else:
-        click.echo(f"{visible(str(path))}: {size(before)} before, {size(after)} now")
+        click.echo(f"{visible(str(path))}: {in_words(before)} before, {in_words(after)} now")
 
 
 @store.command()
 @store_option
-@click.option("--older-than", metavar="TIME", help="Runs that ended so long ago: 30d, 12h, 8w.")
-@click.option("--larger-than", metavar="SIZE", help="The oldest, until the rest fits: 500MB, 5GB.")
+@click.option(
+    "--older-than", metavar="TIME", callback=as_age,
+    help="Runs that ended so long ago: 30d, 12h, 8w.",
+)  # fmt: skip
+@click.option(
+    "--larger-than", metavar="SIZE", callback=as_bytes,
+    help="The oldest, until the rest fits: 500MB, 5GB.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Only say how many it would be.")
 @json_option
 def prune(
-    store: str | None, older_than: str | None, larger_than: str | None, dry_run: bool, json: bool
+    store: str | None,
+    older_than: timedelta | None,
+    larger_than: int | None,
+    dry_run: bool,
+    json: bool,
 ) -> None:
     """
     Remove old runs, each whole, a few at a time; sums by the hour stay, so cost keeps its history.
@@ -103,8 +122,8 @@ def prune(
     if older_than is None and larger_than is None:
         raise click.UsageError("say what goes: --older-than TIME, --larger-than SIZE, or both")
     keep = Keep(
-        since=None if older_than is None else datetime.now(UTC) - age_of(older_than),
-        bytes=None if larger_than is None else bytes_of(larger_than),
+        since=None if older_than is None else datetime.now(UTC) - older_than,
+        bytes=larger_than,
     )
     path = _existing(store)
     with open_reader(path) as reader:
@@ -124,6 +143,28 @@ def prune(
 
 
 @store.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@store_option
+@click.option("--replace", is_flag=True, help="Replace PATH, at once, when the copy is whole.")
+@click.option(
+    "--no-check", is_flag=True, help="Do not read the copy through to see that it is sound."
+)
+@json_option
+def backup(path: Path, store: str | None, replace: bool, no_check: bool, json: bool) -> None:
+    """
+    Copy the store to PATH as it is at this moment, while applications and a collector write to it.
+
+    Nobody waits for it, and PATH is whole or is not there. It is a store like any other: name it with
+    --store, or put it in the store's place to restore it. The keys of a collector are not in it.
+    """
+    made = back_up(_existing(store), path, replace=replace, check=not no_check)
+    if json:
+        write_json({"path": str(path), "bytes": made.bytes, "seconds": made.seconds})
+    else:
+        click.echo(f"{visible(str(path))}: {in_words(made.bytes)} in {made.seconds:.1f} s")
+
+
+@store.command()
 @store_option
 @json_option
 def rebuild(store: str | None, json: bool) -> None:
@@ -134,12 +175,11 @@ def rebuild(store: str | None, json: bool) -> None:
     """
     writer = open_writer(_existing(store))
     hours = 0
-    remarks = notes()
     try:
         for left in writer.rebuild():
             hours += 1
-            if remarks.is_terminal and left % 100 == 0:
-                remarks.print(f"{left:,} hours to go", style="dim")
+            if left % 100 == 0 and sys.stderr.isatty():
+                click.echo(f"{left:,} hours to go", err=True)
             time.sleep(PAUSE_SECONDS)
     finally:
         writer.close()
@@ -160,32 +200,3 @@ def _existing(given: str | None) -> Path:
     if is_json_lines(path):
         raise StoreError(f"{path} is a file of JSON lines: this is for SQLite stores")
     return path
-
-
-_AGE: Final = re.compile(r"(\d{1,6})\s*([hdw])")
-_HOURS: Final = {"h": 1, "d": 24, "w": 168}
-_SIZE: Final = re.compile(r"(\d{1,12}(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE)
-
-
-def age_of(text: str) -> timedelta:
-    """Read ``30d``, ``12h`` or ``8w``."""
-    if match := _AGE.fullmatch(text.strip().lower()):
-        return timedelta(hours=int(match[1]) * _HOURS[match[2]])
-    raise click.BadParameter(f"{text!r} is no age: write 12h, 30d or 8w", param_hint="--older-than")
-
-
-def bytes_of(text: str) -> int:
-    """Read ``500MB``, ``5GB`` or a number of bytes."""
-    if match := _SIZE.fullmatch(text.strip()):
-        return round(float(match[1]) * 10.0 ** (3 * " kmgt".index(match[2].lower() or " ")))
-    raise click.BadParameter(f"{text!r} is no size: write 500MB or 5GB", param_hint="--larger-than")
-
-
-def size(number: int) -> str:
-    """Return *number* of bytes in words."""
-    value: Any = number
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            break
-        value /= 1000
-    return f"{value:,.3g} {unit}" if unit != "bytes" else f"{value:,} bytes"

@@ -109,6 +109,7 @@ langsmith lsv2_pt_,lsv2_sk_ u 32
 langsmith-old ls__ h 32
 launchdarkly api-,sdk-,mob- u 36 uuid
 linear lin_api_,lin_oauth_ w 30
+llmobs llmobs_ u 51
 logfire pylf_v1_us_,pylf_v1_eu_,pylf_v2_us_,pylf_v2_eu_ w 40
 mailersend mlsn. h 60
 mailgun key-,pubkey- l 32 digit

@@ -1,0 +1,133 @@
+"""Copy a SQLite store while others write to it."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from tempfile import mkstemp
+from typing import Final, NamedTuple
+
+from llmobs.errors import ConfigurationError, StoreCorruptError, StoreError
+from llmobs.store.connect import connect_reader, explain
+
+__all__ = ["Backup", "back_up"]
+
+PAGES: Final = 1024
+"""Copied at a stretch, before a signal is heard."""
+
+
+class Backup(NamedTuple):
+    """What was made."""
+
+    bytes: int
+    seconds: float
+
+
+def back_up(source: Path, target: Path, *, replace: bool = False, check: bool = True) -> Backup:
+    """
+    Copy the store at *source* to *target*, as it is when this begins.
+
+    All of it is read from one snapshot: SQLite's own copying begins again whenever another process
+    writes, and would not end under load. Writers never wait for a reader; only the write-ahead log
+    keeps, until this ends, what they write meanwhile.
+
+    Args:
+        source: The SQLite file.
+        target: Made with mode 0600, at once: whole, or not at all.
+        replace: Whether a file that is there is replaced; else it is left alone.
+        check: Whether the copy is read through, to see that the store was not damaged.
+
+    Returns:
+        How large it is, and how long it took.
+
+    Raises:
+        ConfigurationError: It cannot be made there; says why.
+        StoreNotFoundError: There is no store.
+        StoreError: The store is damaged or from a newer llmobs, or the disk is full.
+        SinkUnavailableError: The store cannot be read now.
+    """
+    begun = time.monotonic()
+    _check(source, target, replace)
+    with closing(connect_reader(source)) as reader, _made(target) as part:
+        try:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM sqlite_master").fetchone()  # here it begins
+            with closing(sqlite3.connect(part, isolation_level=None)) as copy:
+                copy.execute("PRAGMA journal_mode = OFF")  # who reads a part of a backup?
+                copy.execute("PRAGMA synchronous = OFF")  # once, at the end
+                reader.backup(copy, pages=PAGES)
+            reader.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise explain(error, source) from error
+        if check:
+            _see_that_it_is_sound(part, source)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        size = part.stat().st_size
+        if not replace and target.exists():  # somebody made it meanwhile
+            raise FileExistsError
+        os.replace(part, target)
+    _sync_directory(target.parent)
+    return Backup(size, time.monotonic() - begun)
+
+
+def _check(source: Path, target: Path, replace: bool) -> None:
+    if target.is_dir():
+        raise ConfigurationError(f"{target} is a directory: name a file in it")
+    if not target.parent.is_dir():
+        raise ConfigurationError(f"there is no directory {target.parent}: make it first")
+    if target.exists() and source.exists() and target.samefile(source):
+        raise ConfigurationError(f"{target} is the store itself: name another file")
+    for ending in ("-wal", "-shm", "-journal"):
+        beside = target.with_name(f"{target.name}{ending}")
+        if ending != "-shm" and beside.exists() and beside.stat().st_size:
+            raise ConfigurationError(f"{target} is in use as a store: name another file")
+        if target.absolute() == source.absolute().with_name(f"{source.name}{ending}"):
+            raise ConfigurationError(f"{target} belongs to the store: name another file")
+    if target.exists() and not replace:
+        raise ConfigurationError(f"{target} exists: name another file, or say --replace")
+
+
+@contextmanager
+def _made(target: Path) -> Iterator[Path]:
+    """Yield a file beside *target*, which is removed afterwards."""
+    try:
+        number, name = mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        os.close(number)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write in {target.parent}: {error.strerror}") from None
+    try:
+        yield Path(name)
+    except FileExistsError:
+        raise ConfigurationError(f"{target} exists: name another file") from None
+    except OSError as error:
+        raise StoreError(f"cannot write {target}: {error.strerror}") from None
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def _see_that_it_is_sound(copy: Path, source: Path) -> None:
+    # Immutable: a file in the mode of a write-ahead log would get one.
+    uri = f"{copy.absolute().as_uri()}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        found = str(error)
+    if found != "ok":
+        raise StoreCorruptError(
+            f"{source} is damaged, and so would be its copy ({found}): keep the backups that you have; "
+            "--no-check copies what there is"
+        )
+
+
+def _sync_directory(path: Path) -> None:
+    with suppress(OSError):  # not every file system can
+        directory = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

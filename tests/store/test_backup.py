@@ -1,0 +1,159 @@
+"""llmobs store backup: whole, of one moment, while others write and are not held up."""
+
+import json
+import os
+import sqlite3
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from llmobs.cli.app import llmobs
+from llmobs.errors import ConfigurationError, StoreCorruptError, StoreNotFoundError
+from llmobs.store import backup as module
+from llmobs.store.backup import back_up
+from llmobs.store.reader import Reader
+from llmobs.store.writer import Writer
+from tests.support.stores import call, run, write_store
+
+
+def cli(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(llmobs, [str(argument) for argument in arguments])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    events = [call(f"r{n}", n, prompt=f"{n}" * 2000) for n in range(300)]
+    return write_store(tmp_path / "llmobs.db", [*events, run("r0")])
+
+
+def names(directory: Path) -> set[str]:
+    # Who only reads a store may not remove what SQLite puts beside it.
+    return {path.name for path in directory.iterdir() if not path.name.startswith("llmobs.db-")}
+
+
+def test_a_backup_is_a_store(store: Path, tmp_path: Path) -> None:
+    target = tmp_path / "copy.db"
+    made = json.loads(cli("store", "backup", str(target), "--store", str(store), "--json").stdout)
+    assert made["bytes"] == target.stat().st_size
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert names(tmp_path) == {"llmobs.db", "copy.db"}
+    with Reader(store) as before, Reader(target) as after:
+        assert after.count_events() == before.count_events() == 301
+        assert after.cost() == before.cost()
+        assert [e.body for e in after.events()] == [e.body for e in before.events()]
+    writer = Writer(target)  # and goes on as one
+    writer.write([call("new")])
+    writer.close()
+
+
+def test_what_is_acknowledged_before_is_in_it_while_others_write(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nobody who writes waits for it: so many times a step, it would begin again for ever."""
+    monkeypatch.setattr(module, "PAGES", 1)
+    acknowledged: list[str] = []
+    slowest = 0.0
+    ended = threading.Event()
+
+    def write() -> None:
+        nonlocal slowest
+        writer = Writer(store)
+        for number in range(100_000):
+            event = call(f"load-{number}", number, prompt="p" * 3000)
+            begun = time.monotonic()
+            writer.write([event])
+            slowest = max(slowest, time.monotonic() - begun)
+            acknowledged.append(event.event_id)
+            if ended.is_set():
+                break
+        writer.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for number in range(3):
+            while len(acknowledged) < 20 * (number + 1):
+                time.sleep(0.001)
+            before = set(acknowledged)
+            target = tmp_path / f"copy-{number}.db"
+            back_up(store, target)
+            after = len(acknowledged)
+            with Reader(target) as reader:
+                found = {event.decode().event_id for event in reader.events()}  # type: ignore[union-attr]
+                assert before <= found
+                assert reader.count_runs() == len({e.run_id for e in reader.events()})
+            assert after > len(before), "it wrote meanwhile"
+    finally:
+        ended.set()
+        thread.join()
+    assert slowest < 5, "SQLite's own patience is ten seconds"
+
+
+def test_the_log_is_short_again_afterwards(store: Path, tmp_path: Path) -> None:
+    back_up(store, tmp_path / "copy.db")
+    writer = Writer(store)
+    writer.write([call("new")])
+    assert writer.leave_no_trace(), "nobody reads any more"
+    writer.close()
+
+
+def test_what_is_there_stays_unless_told(store: Path, tmp_path: Path) -> None:
+    target = tmp_path / "copy.db"
+    target.write_text("mine")
+    assert "--replace" in cli("store", "backup", str(target), "--store", str(store), code=1).stderr
+    assert target.read_text() == "mine"
+    cli("store", "backup", str(target), "--store", str(store), "--replace")
+    with Reader(target) as reader:
+        assert reader.count_events() == 301
+
+
+@pytest.mark.parametrize(
+    "name", ["llmobs.db", "llmobs.db-wal", "directory", "no/such/copy.db", "other.db"]
+)
+def test_where_it_cannot_be(store: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "other.db-wal").write_text("what is not in the file yet")
+    before = names(tmp_path)
+    with pytest.raises(ConfigurationError):
+        back_up(store, tmp_path / name, replace=True)
+    assert names(tmp_path) == before
+
+
+def test_nothing_is_left_of_one_that_fails(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_see_that_it_is_sound", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        back_up(store, tmp_path / "copy.db")
+    assert names(tmp_path) == {"llmobs.db"}
+
+
+def test_there_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreNotFoundError):
+        back_up(tmp_path / "none.db", tmp_path / "copy.db")
+    assert names(tmp_path) == set()
+
+
+def test_a_damaged_store_is_said(store: Path, tmp_path: Path) -> None:
+    target = tmp_path / "copy.db"
+    target.write_text("the last good one")
+    with sqlite3.connect(store) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    size = store.stat().st_size
+    with store.open("rb+") as file:
+        file.seek(size // 2)
+        file.write(os.urandom(size // 4))
+    with pytest.raises(StoreCorruptError, match="damaged"):
+        back_up(store, target, replace=True)
+    assert target.read_text() == "the last good one"
+    back_up(store, target, replace=True, check=False)
