@@ -27,6 +27,7 @@ from llmobs.store.records import (
     StoredEvent,
     StoreInfo,
 )
+from llmobs.store.rollups import Sums
 
 __all__ = ["ReadsStore", "WritesStore", "open_reader", "open_writer", "path_in", "writer_of"]
 
@@ -171,6 +172,10 @@ class ReadsStore(Protocol):
 
     def cost(self, by: GroupBy = ..., where: RunFilter = ...) -> list[CostGroup]:
         """Add up calls of models."""
+        ...
+
+    def sums_by_model(self) -> dict[str | None, Sums]:
+        """Return what all calls add up to, by model."""
         ...
 
     def info(self) -> StoreInfo:

@@ -39,6 +39,7 @@ from llmobs.store.records import (
     StoredEvent,
     StoreInfo,
 )
+from llmobs.store.rollups import Sums
 from llmobs.store.rows import clean_values
 from llmobs.store.values import COERCE, as_integer, as_moment, as_text
 
@@ -296,6 +297,10 @@ class Reader:
                 g.key or "",
             ),
         )
+
+    def sums_by_model(self) -> dict[str | None, Sums]:
+        """Return what all calls that the store knows of add up to, by model."""
+        return add_up_calls(self._all, "model", _EVERYTHING)
 
     # The store itself.
 

@@ -5,7 +5,7 @@ All sums are whole numbers, so that what is taken off again leaves nothing behin
 histograms with buckets that grow by four percent: any percentile is right to two percent.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import ceil, isfinite, log
 from typing import Any, Final, NamedTuple, Self
 
@@ -99,6 +99,11 @@ class Histogram:
 
     def __len__(self) -> int:
         return sum(count for _, count in self._filled())
+
+    def up_to(self, bounds: Sequence[float]) -> list[int]:
+        """Return how many took no longer than each of *bounds*, milliseconds that grow; right to two percent."""
+        filled = list(self._filled())
+        return [sum(count for at, count in filled if at <= bucket_of(bound)) for bound in bounds]
 
     def percentile(self, share: float) -> float | None:
         """Return the time, in milliseconds, that *share* (0 to 1) of them did not pass; None if empty."""

@@ -1,0 +1,71 @@
+"""Rates: what may come at once, what comes back, and that memory stays bounded."""
+
+import time
+
+import pytest
+
+from llmobs.errors import ConfigurationError
+from llmobs.server.limits import Limit, neighbourhood, rate_of
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_burst_and_then_the_rate(clock: list[float]) -> None:
+    limit = Limit(2.0, 3.0)
+    assert [limit.take("a") for _ in range(3)] == [0, 0, 0]
+    assert limit.take("a") == pytest.approx(0.5)
+    assert limit.take("b") == 0, "others are not concerned"
+    clock[0] += 0.25
+    assert limit.take("a") == pytest.approx(0.25), "asking in vain costs nothing"
+    clock[0] += 0.25
+    assert limit.take("a") == 0
+    clock[0] += 3600
+    assert [limit.take("a") for _ in range(3)] == [0, 0, 0]
+    assert limit.take("a") > 0
+
+
+def test_the_clock_on_the_wall_may_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = Limit(1.0, 1.0)
+    assert limit.take("a") == 0
+    for moment in (0.0, 1e12, -1e9):
+        monkeypatch.setattr(time, "time", lambda moment=moment: moment)
+        assert 0 < limit.take("a") <= 1
+
+
+def test_a_million_addresses_take_the_room_of_some(clock: list[float]) -> None:
+    limit = Limit(1.0, 1.0, most=100)
+    for number in range(5_000):
+        assert limit.take(f"10.0.{number}") == 0
+        assert limit.take("busy") == 0 or number
+    assert len(limit) <= 100
+
+
+def test_who_is_behind_an_address() -> None:
+    assert neighbourhood("10.0.0.7") == "10.0.0.7"
+    assert (
+        neighbourhood("2001:db8:1:2:3::4")
+        == neighbourhood("2001:db8:1:2:ffff::1")
+        == "2001:db8:1:2::/64"
+    )
+    assert neighbourhood("2001:db8:1:3::1") != neighbourhood("2001:db8:1:2::1")
+    assert neighbourhood("::ffff:10.0.0.7") == "10.0.0.7"
+    for odd in ("", "unix:", "x" * 10_000, "10.0.0.7\r\n", "fe80::1%eth0"):
+        assert len(neighbourhood(odd)) < 50
+
+
+@pytest.mark.parametrize(("text", "rate"), [("100/s", 100), ("600/m", 10), ("1 / S", 1)])
+def test_rates(text: str, rate: float) -> None:
+    assert rate_of(text, "--rate-limit") == rate
+
+
+@pytest.mark.parametrize(
+    "text", ["", "100", "0/s", "-1/s", "1/h", "1.5/s", "\u0663/s", "1/s/s", "99999999/s"]
+)
+def test_no_rates(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="--rate-limit"):
+        rate_of(text, "--rate-limit")
