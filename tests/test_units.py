@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from llmobs.errors import ConfigurationError
-from llmobs.runtime.units import age_of, bytes_of, in_words
+from llmobs.runtime.units import age_of, bytes_of, in_words, rate_of
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,16 @@ def test_no_ages(text: str) -> None:
 )
 def test_sizes_in_words(number: int, words: str) -> None:
     assert in_words(number) == words
+
+
+@pytest.mark.parametrize(("text", "rate"), [("100/s", 100), ("600/m", 10), ("1 / S", 1)])
+def test_rates(text: str, rate: float) -> None:
+    assert rate_of(text, "--rate-limit") == rate
+
+
+@pytest.mark.parametrize(
+    "text", ["", "100", "0/s", "-1/s", "1/h", "1.5/s", "\u0663/s", "1/s/s", "99999999/s"]
+)
+def test_no_rates(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="--rate-limit"):
+        rate_of(text, "--rate-limit")

@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from llmobs.errors import ConfigurationError
-from llmobs.server.limits import Limit, neighbourhood, rate_of
+from llmobs.server.limits import Limit, neighbourhood
 
 
 @pytest.fixture
@@ -56,16 +55,3 @@ def test_who_is_behind_an_address() -> None:
     assert neighbourhood("::ffff:10.0.0.7") == "10.0.0.7"
     for odd in ("", "unix:", "x" * 10_000, "10.0.0.7\r\n", "fe80::1%eth0"):
         assert len(neighbourhood(odd)) < 50
-
-
-@pytest.mark.parametrize(("text", "rate"), [("100/s", 100), ("600/m", 10), ("1 / S", 1)])
-def test_rates(text: str, rate: float) -> None:
-    assert rate_of(text, "--rate-limit") == rate
-
-
-@pytest.mark.parametrize(
-    "text", ["", "100", "0/s", "-1/s", "1/h", "1.5/s", "\u0663/s", "1/s/s", "99999999/s"]
-)
-def test_no_rates(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="--rate-limit"):
-        rate_of(text, "--rate-limit")

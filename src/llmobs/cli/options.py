@@ -12,13 +12,14 @@ import click
 from llmobs.errors import ConfigurationError, StoreNotFoundError
 from llmobs.events import Status
 from llmobs.runtime.paths import path_of
-from llmobs.runtime.units import age_of, bytes_of
+from llmobs.runtime.units import age_of, bytes_of, rate_of
 from llmobs.store.engine import ReadsStore, open_reader
 from llmobs.store.records import RunFilter, RunNotFoundError
 
 __all__ = [
     "as_age",
     "as_bytes",
+    "as_rate",
     "filters",
     "json_option",
     "limit_option",
@@ -70,6 +71,8 @@ as_age: Final = _reading(age_of)
 """Callback of an option that is an age: ``30d``."""
 as_bytes: Final = _reading(bytes_of)
 """Callback of an option that is a size: ``20GB``."""
+as_rate: Final = _reading(rate_of)
+"""Callback of an option that is a rate: ``100/s``."""
 
 
 def _status(ctx: click.Context, option: click.Parameter, text: str | None) -> str | None:

@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llmobs.errors import StoreError
-from llmobs.events import EvaluationEvent, Event
+from llmobs.events import AssertionFailedEvent, Event, HallucinationDetectedEvent
 from llmobs.server.bodies import RefusedError, answer_refused
 from llmobs.server.credentials import offered
 from llmobs.server.hosts import Authority, Hosts
@@ -17,6 +17,8 @@ from llmobs.server.limits import Limit, neighbourhood
 
 __all__ = ["EVERYTHING", "OPEN", "Access", "Gate", "access_of", "check_events", "require"]
 
+EVALUATIONS: Final = (AssertionFailedEvent, HallucinationDetectedEvent)
+"""What says how good something was that others recorded."""
 OPEN: Final = frozenset({"/health", "/ready"})
 """Paths that tell nobody anything, and that load balancers ask by whatever name."""
 PROBES: Final = frozenset({"/api/public/health", "/api/public/projects"})
@@ -85,7 +87,7 @@ def check_events(access: Access, events: Sequence[Event]) -> None:
         RefusedError: 403: its key is for evaluations alone, or for reading; names the way out.
     """
     if "ingest" not in access.may and not (
-        "evaluate" in access.may and all(isinstance(event, EvaluationEvent) for event in events)
+        "evaluate" in access.may and all(isinstance(event, EVALUATIONS) for event in events)
     ):
         require(access, "ingest")
 

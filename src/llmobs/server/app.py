@@ -1,7 +1,9 @@
 """The application of ``llmobs serve``: its ways in, and what an error looks like from outside."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -24,6 +26,7 @@ def create_app(
     *,
     routes: Sequence[BaseRoute] = (),
     middleware: Sequence[Middleware] = (),
+    tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
 ) -> Starlette:
     """
     Return the application: every way in, and what stands before them.
@@ -32,14 +35,19 @@ def create_app(
         collector: Where events go; opened and closed with the application's lifespan.
         routes: Further ways in, and pages.
         middleware: What each request passes first.
+        tasks: What goes on beside the requests, until the application ends: then it is cancelled.
     """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await collector.open()
+        beside = [asyncio.create_task(task()) for task in tasks]
         try:
             yield
         finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await collector.aclose()
 
     return Starlette(

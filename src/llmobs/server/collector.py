@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
@@ -54,6 +55,16 @@ class _Request:
         self.error: Exception | None = None
 
 
+class _Step:
+    """Something else to do with the store, between two transactions."""
+
+    __slots__ = ("answer", "function")
+
+    def __init__(self, function: Callable[[WritesStore], Any], answer: asyncio.Future[Any]) -> None:
+        self.function = function
+        self.answer = answer
+
+
 class Collector:
     """
     Takes events, does to each what is done to those recorded in process, and stores them.
@@ -101,7 +112,7 @@ class Collector:
         """Why the store cannot be used now; None if it can."""
         self._writer: WritesStore | None = None
         self._opened_at = -REOPEN_SECONDS
-        self._waiting: SimpleQueue[_Request | None] = SimpleQueue()
+        self._waiting: SimpleQueue[_Request | _Step | None] = SimpleQueue()
         self._preparing: BlockingThread | None = None
         self._writing: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -167,6 +178,25 @@ class Collector:
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
+    async def upkeep(self, step: Callable[[WritesStore], T]) -> T:
+        """
+        Run *step*, some milliseconds of work on the store, in the thread that writes.
+
+        Raises:
+            StoreError: The store cannot be used until somebody mends it.
+            SinkUnavailableError: Not now.
+        """
+        assert self._loop is not None
+        answer: asyncio.Future[T] = self._loop.create_future()
+        self._waiting.put(_Step(step, answer))
+        return await answer
+
+    async def check(self) -> LLMObsError | None:
+        """Begin and end a transaction; return why that cannot be done, or None."""
+        with suppress(LLMObsError):
+            await self._hand_in([], ())
+        return self.trouble
+
     async def _settled(
         self, events: Sequence[Event], project: str | None, size: int, links: Sequence[Any]
     ) -> Mapping[str, str]:
@@ -202,7 +232,11 @@ class Collector:
     def _write_all(self) -> None:
         self._write([])  # whether the store can be used is known, and said, before the first event
         while (first := self._waiting.get()) is not None:
+            if isinstance(first, _Step):
+                self._do(first)
+                continue
             requests = [first]
+            step = None
             count = len(first.events)
             ended = False
             while count < COMMIT_EVENTS:
@@ -213,16 +247,29 @@ class Collector:
                 if another is None:
                     ended = True
                     break
+                if isinstance(another, _Step):
+                    step = another
+                    break
                 requests.append(another)
                 count += len(another.events)
             self._write(requests)
             assert self._loop is not None
             self._loop.call_soon_threadsafe(_tell, requests)
+            if step is not None:
+                self._do(step)
             if ended:
                 break
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+    def _do(self, step: _Step) -> None:
+        assert self._loop is not None
+        try:
+            settle, outcome = step.answer.set_result, step.function(self._store())
+        except Exception as error:  # noqa: BLE001 - told to who asked
+            settle, outcome = step.answer.set_exception, error
+        self._loop.call_soon_threadsafe(_settle, step.answer, settle, outcome)
 
     def _write(self, requests: Sequence[_Request]) -> None:
         events = [event for request in requests for event in request.events]
@@ -266,6 +313,11 @@ class Collector:
             self._opened_at = time.monotonic()
             self._writer = self._open_store()
         return self._writer
+
+
+def _settle(answer: asyncio.Future[Any], settle: Callable[[Any], None], outcome: Any) -> None:
+    if not answer.done():  # who asked may be gone
+        settle(outcome)
 
 
 def _tell(requests: Sequence[_Request]) -> None:

@@ -7,19 +7,33 @@ import socket
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import uvicorn
+from prometheus_client import disable_created_metrics
+from starlette.middleware import Middleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from llmobs.errors import ConfigurationError
 from llmobs.runtime.paths import check_directory, check_file
+from llmobs.server import health
+from llmobs.server.access import Gate
+from llmobs.server.access_log import AccessLog, Form, log_to_stdout
 from llmobs.server.app import create_app
 from llmobs.server.collector import Collector
+from llmobs.server.hosts import Hosts
+from llmobs.server.keys import KeyFile, Keys
 from llmobs.server.listen import LOOPBACK, listen
+from llmobs.server.metrics import Metrics
+from llmobs.server.outsiders import networks_of, who_else_comes
 from llmobs.server.protocol import Protocol
+from llmobs.server.retention import Retention
 from llmobs.settings import Settings
-from llmobs.store.engine import writer_of
+from llmobs.store.engine import open_reader, writer_of
 
 __all__ = ["DEFAULT_PORT", "Options", "serve"]
 
@@ -39,6 +53,19 @@ class Options(msgspec.Struct, frozen=True):
     store: Path
     host: str = LOOPBACK
     port: int = DEFAULT_PORT
+    insecure: bool = False
+    """Nobody needs a key."""
+    allow_hosts: tuple[str, ...] = ()
+    """Names it answers to, beside addresses and localhost."""
+    trust_proxies: tuple[str, ...] = ()
+    """Addresses and networks whose word is taken for who asks."""
+    rate: float | None = None
+    """Requests a second, of each key or address; None: any number."""
+    access_log: Form = "text"
+    retain: timedelta | None = None
+    """How long runs are kept after they ended; None: for ever."""
+    max_bytes: int | None = None
+    """How large the store may become; None: as large as it likes."""
 
 
 def serve(options: Options) -> None:
@@ -46,24 +73,57 @@ def serve(options: Options) -> None:
     Serve until SIGTERM or SIGINT; what was taken by then is stored and answered.
 
     Raises:
-        ConfigurationError: The address is taken, the store's directory cannot be written, or a
-            setting of the environment is wrong.
+        ConfigurationError: The address is taken, the store's directory cannot be written, a setting
+            of the environment is wrong, or others could come in without a key.
+        StoreError: The file of the keys is damaged.
     """
     settings = Settings()
     path = options.store.absolute()
     check_file(path)
     check_directory(path.parent)
     _log_to_stderr()
-    sockets = listen(options.host, options.port)
+    keys = Keys(KeyFile(path))
+    hosts = Hosts(options.allow_hosts)
+    proxies = networks_of(options.trust_proxies)
     collector = Collector(writer_of(path, durable=True), settings)
+    disable_created_metrics()  # else each counter has another series, of when it began
+    metrics = Metrics(collector, partial(open_reader, path))
+    retention = Retention(collector.upkeep, retain=options.retain, max_bytes=options.max_bytes)
+    sockets = listen(options.host, options.port)
+    others = who_else_comes(sockets, hosts, proxies)
+    if others and not options.insecure and not len(keys):
+        for one in sockets:
+            one.close()
+        raise ConfigurationError(
+            f"{others}, and there is no key yet: make one with llmobs keys add --project ID --store {path}, "
+            "or say --insecure to take from anybody and show everything to anybody"
+        )
+    middleware = [Middleware(AccessLog, form=options.access_log, requests=metrics.requests)]
+    if proxies:
+        middleware.append(Middleware(ProxyHeadersMiddleware, trusted_hosts=proxies))
+    middleware.append(
+        Middleware(
+            Gate, keys=keys, hosts=hosts, needs_key=bool(others), is_insecure=options.insecure,
+            rate=options.rate, count=metrics.requests.refuse,
+        )
+    )  # fmt: skip
+    app = create_app(
+        collector,
+        routes=[*health.routes(collector.check, lambda: server.should_exit), *metrics.routes()],
+        middleware=middleware,
+        tasks=[retention.run],
+    )
+    if options.access_log != "off":
+        log_to_stdout()
     config = uvicorn.Config(
-        create_app(collector),
+        app,
         http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,
+        proxy_headers=False,  # whom to believe is said by --trust-proxy
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,  # type: ignore[arg-type] # it is a number of seconds
         timeout_graceful_shutdown=GRACE_SECONDS,

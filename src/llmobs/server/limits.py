@@ -1,18 +1,14 @@
 """How many requests somebody may send, however many somebodies there are."""
 
-import re
 import time
 from collections import OrderedDict
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
-from llmobs.errors import ConfigurationError
-
-__all__ = ["Limit", "neighbourhood", "rate_of"]
+__all__ = ["Limit", "neighbourhood"]
 
 WHO: Final = 10_000
 """Somebodies remembered; beyond, those who came longest ago are forgotten, and begin anew."""
-_RATE: Final = re.compile(r"(\d{1,7})\s*/\s*(s|m)", re.ASCII)
 
 
 class Limit:
@@ -60,16 +56,3 @@ def neighbourhood(address: str) -> str:
             return str(found.ipv4_mapped)
         return str(ip_network((int(found) >> 64 << 64, 64)))
     return str(found)
-
-
-def rate_of(text: str, setting: str) -> float:
-    """
-    Read ``100/s`` or ``600/m``: requests a second.
-
-    Raises:
-        ConfigurationError: It is something else, or none at all.
-    """
-    match = _RATE.fullmatch(text.strip().lower())
-    if match is None or not int(match[1]):
-        raise ConfigurationError(f"{setting}: {text!r} is no rate: write 100/s or 600/m")
-    return int(match[1]) / (1 if match[2] == "s" else 60)

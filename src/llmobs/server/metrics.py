@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from anyio import Lock, to_thread
 from prometheus_client import (
@@ -25,6 +25,7 @@ from starlette.routing import Route
 
 from llmobs.errors import LLMObsError
 from llmobs.server.access import access_of, require
+from llmobs.server.collector import Collector
 from llmobs.store.engine import ReadsStore
 from llmobs.store.records import StoreInfo
 from llmobs.store.rollups import Histogram as Times
@@ -48,21 +49,6 @@ TOKENS: Final = {
     "reasoning": "tokens_reasoning",
 }
 OTHER: Final = "other"
-
-
-class Figures(Protocol):
-    """What the collector says of itself."""
-
-    events: int
-    """Under way."""
-    bytes: int
-    """Of these."""
-    stored: int
-    """Events acknowledged since the start."""
-    refused: int
-    """Events that could not be stored in any form."""
-    trouble: LLMObsError | None
-    """Why the store cannot be used now; None if it can."""
 
 
 class Requests:
@@ -108,7 +94,7 @@ class Metrics:
         open_store: Opens the store for reading. Called in a thread.
     """
 
-    def __init__(self, collector: Figures, open_store: Callable[[], ReadsStore]) -> None:
+    def __init__(self, collector: Collector, open_store: Callable[[], ReadsStore]) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self.requests = Requests(self.registry)
         self._collector = collector
@@ -177,8 +163,8 @@ class Metrics:
         )
         refused.add_metric(("unstorable",), collector.refused)
         yield refused
-        yield GaugeMetricFamily("llmobs_queue_events", "Events under way.", collector.events)
-        yield GaugeMetricFamily("llmobs_queue_bytes", "Of these.", collector.bytes)
+        yield GaugeMetricFamily("llmobs_queue_events", "Events under way.", collector.room.events)
+        yield GaugeMetricFamily("llmobs_queue_bytes", "Of these.", collector.room.bytes)
         yield GaugeMetricFamily(
             "llmobs_store_up", "1: the store can be used.", int(collector.trouble is None)
         )

@@ -1,0 +1,78 @@
+"""Looks after the store while a collector fills it: what is kept, and for how long."""
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+import anyio
+
+from llmobs.errors import ConfigurationError, LLMObsError
+from llmobs.runtime.troubles import Troubles
+from llmobs.store.engine import WritesStore
+from llmobs.store.records import Keep
+
+__all__ = ["Retention"]
+
+REST_SECONDS: Final = 60.0
+"""Between two looks whether something is too old or too much."""
+LEAST_BYTES: Final = 1_000_000
+"""Below this hardly a run would stay."""
+
+
+class Upkeep(Protocol):
+    """Runs a step in the thread that writes, between two transactions."""
+
+    def __call__(self, step: Callable[[WritesStore], bool], /) -> Awaitable[bool]:
+        """Return what the step returned."""
+        ...
+
+
+class Retention:
+    """
+    Brings what an older llmobs wrote into this one's form, and removes runs, each whole, the oldest first.
+
+    In steps of some milliseconds, which take a fifth of the writing thread's time at most. Sums by the
+    hour stay.
+
+    Args:
+        upkeep: How a step is run.
+        retain: How long runs are kept after they ended. None: for ever.
+        max_bytes: How large the store may become. None: as large as it likes.
+
+    Raises:
+        ConfigurationError: One of these would keep nothing.
+    """
+
+    def __init__(
+        self, upkeep: Upkeep, *, retain: timedelta | None = None, max_bytes: int | None = None
+    ) -> None:
+        if retain is not None and not retain:
+            raise ConfigurationError("--retain must be above 0; leave it out to keep all")
+        if max_bytes is not None and max_bytes < LEAST_BYTES:
+            raise ConfigurationError("--max-size must be 1MB or more; leave it out to keep all")
+        self._upkeep = upkeep
+        self._retain = retain
+        self._max_bytes = max_bytes
+        self._troubles = Troubles()
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        while True:
+            begun = time.monotonic()
+            more = False
+            try:
+                more = await self._upkeep(self._step)
+            except LLMObsError:
+                pass  # what is written next meets it, too, and says so
+            except Exception as error:  # noqa: BLE001 - the collector is there for the events
+                self._troubles.log("tidy", "llmobs: cannot look after the store: %r", error)
+            await anyio.sleep(4 * (time.monotonic() - begun) if more else REST_SECONDS)
+
+    def _step(self, writer: WritesStore) -> bool:
+        if writer.adopt(wait=False):
+            return True
+        if self._retain is None and self._max_bytes is None:
+            return False
+        since = None if self._retain is None else datetime.now(UTC) - self._retain
+        return writer.prune(Keep(since=since, bytes=self._max_bytes), wait=False)
