@@ -86,7 +86,7 @@ def serve(options: Options) -> None:
     hosts = Hosts(options.allow_hosts)
     proxies = networks_of(options.trust_proxies)
     collector = Collector(writer_of(path, durable=True), settings)
-    disable_created_metrics()  # else each counter has another series, of when it began
+    disable_created_metrics()  # type: ignore[no-untyped-call] # else each counter has another series, of when it began
     metrics = Metrics(collector, partial(open_reader, path))
     retention = Retention(collector.upkeep, retain=options.retain, max_bytes=options.max_bytes)
     sockets = listen(options.host, options.port)

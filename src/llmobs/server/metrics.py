@@ -104,7 +104,7 @@ class Metrics:
         self._sums: Mapping[str, Sums] = {}
         self._info: StoreInfo | None = None
         self._read_at = -FRESH_SECONDS
-        self.registry.register(self)  # type: ignore[arg-type] # it is one by its method
+        self.registry.register(self)
 
     def routes(self) -> list[Route]:
         """Return ``GET /metrics``: for keys that read all projects, since it tells of all."""
