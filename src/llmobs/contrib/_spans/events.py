@@ -7,26 +7,18 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from llmobs.codec import weigh
-from llmobs.contrib._spans import genai, inference
-from llmobs.contrib._spans.kinds import INFERENCE_KIND, Kind
+from llmobs.contrib._spans.kinds import Kind
+from llmobs.contrib._spans.outcome import outcome_of
+from llmobs.contrib._spans.reading import read
 from llmobs.contrib._spans.span import SpanLike
-from llmobs.contrib._wire.wire import Fields
-from llmobs.events import (
-    AgentStepEvent,
-    ErrorInfo,
-    Event,
-    PromptCallEvent,
-    Status,
-    ToolCallEvent,
-)
+from llmobs.events import AgentStepEvent, Event, PromptCallEvent, Status, ToolCallEvent
 from llmobs.recorded import semconv
 from llmobs.recorded.jsontext import as_text
 from llmobs.recorded.media import without_media
 
-__all__ = ["Origin", "event_of", "outcome_of", "size_of"]
+__all__ = ["Origin", "event_of", "size_of"]
 
-_CANCELLED = ("CancelledError", "Cancelled", "GeneratorExit", "KeyboardInterrupt")
-_RUNS_OWN = frozenset({"user_id", "session_id"})
+_RUNS_OWN = frozenset({"user_id", "session_id", "environment", "release"})
 """What the run knows better than a span."""
 
 
@@ -94,11 +86,14 @@ def event_of(
         }
 
     def complete(event: Event) -> None:
-        for name, value in _read(span, kind, origin.given).items():
-            if value is None or value in ("", [], {}):
+        for name, value in read(span, kind, origin.given).items():
+            if name in _RUNS_OWN and getattr(event, name) is not None:
                 continue
-            if name not in _RUNS_OWN or getattr(event, name) is None:
-                setattr(event, name, without_media(value))
+            if name == "metadata":
+                value = {**value, **(event.metadata or {})}
+            elif name in ("tags", "warnings"):
+                value = tuple(dict.fromkeys((*getattr(event, name), *value)))
+            setattr(event, name, without_media(value))
 
     return event, status is not Status.SUCCESS, complete
 
@@ -109,51 +104,8 @@ def size_of(span: SpanLike) -> int:
     return sum(weigh(dict(attributes or {})) for attributes in told)
 
 
-def _read(span: SpanLike, kind: Kind, given: Mapping[str, Any]) -> Fields:
-    attributes, events = span.attributes or {}, span.events
-    if INFERENCE_KIND in attributes and semconv.OPERATION_NAME not in attributes:
-        if kind is Kind.CALL:
-            return inference.call(attributes, events, span.start_time or 0, given)
-        return inference.tool(attributes) if kind is Kind.TOOL else inference.step(attributes)
-    if kind is Kind.CALL:
-        scope = span.instrumentation_scope
-        return genai.call(attributes, events, "" if scope is None else scope.name)
-    return genai.tool(attributes) if kind is Kind.TOOL else genai.step(attributes)
-
-
 def _short(name: str) -> str:
     """``execute_tool search`` is the tool ``search``."""
     for operation in (semconv.EXECUTE_TOOL, semconv.INVOKE_AGENT, semconv.INVOKE_WORKFLOW):
         name = name.removeprefix(f"{operation} ")
     return name
-
-
-def outcome_of(span: SpanLike) -> tuple[Status, ErrorInfo | None]:
-    """Return how what a span tells of ended."""
-    attributes = span.attributes or {}
-    raised = next(
-        (
-            event.attributes or {}
-            for event in reversed(span.events)
-            if event.name == semconv.EXCEPTION
-        ),
-        None,
-    )
-    kind = as_text(attributes.get(semconv.ERROR_TYPE))
-    failed = span.status.status_code.name == "ERROR"
-    if raised is None and kind is None and not failed:
-        return Status.SUCCESS, None
-    if not failed and kind is None:
-        return Status.SUCCESS, None  # an exception that was handled
-    raised = raised or {}
-    exception = as_text(raised.get(semconv.EXCEPTION_TYPE))
-    words = as_text(raised.get(semconv.EXCEPTION_MESSAGE)) or as_text(span.status.description)
-    name = kind or exception or "error"
-    info = ErrorInfo(
-        message=words or name, type=name, stack=as_text(raised.get(semconv.EXCEPTION_STACKTRACE))
-    )
-    if (exception or name).rpartition(".")[2] in _CANCELLED:
-        return Status.CANCELLED, info
-    if "timeout" in name.lower() or "timeout" in (exception or "").lower():
-        return Status.TIMEOUT, info
-    return Status.ERROR, info

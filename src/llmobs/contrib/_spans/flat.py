@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["read_json", "unflatten"]
+__all__ = ["arguments", "bare", "read_json", "unflatten"]
 
 _MAX_DEPTH: Final = 16
 
@@ -49,3 +49,20 @@ def read_json(value: Any) -> Any:
         return msgspec.json.decode(value)
     except (msgspec.DecodeError, RecursionError):
         return value
+
+
+def bare(value: Any) -> Any:
+    """Return a value of which everything is written as JSON, texts too, as `read_json` does else."""
+    if type(value) is str and value[:1] == '"' and len(value) > 1:
+        found = read_json(f"[{value}]")
+        return found[0] if type(found) is list and len(found) == 1 else value
+    return list(value) if type(value) is tuple else read_json(value)
+
+
+def arguments(value: Any) -> Any:
+    """Return what a decorated function was given: by name, in order, or both where there are both."""
+    if type(value) is not dict or value.keys() != {"args", "kwargs"}:
+        return value
+    if not value["args"]:
+        return value["kwargs"]
+    return value if value["kwargs"] else value["args"]

@@ -7,13 +7,13 @@ Anthropic's own spans are of today's, with a few names of its own.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from llmobs.contrib._spans.flat import read_json, unflatten
-from llmobs.contrib._spans.kinds import operation_of
+from llmobs.contrib._spans.flat import arguments, bare, read_json, unflatten
+from llmobs.contrib._spans.kinds import LANGSMITH_KIND, TRACELOOP_KIND, operation_of
 from llmobs.contrib._spans.usage import genai_usage
 from llmobs.contrib._wire import openai_chat
 from llmobs.contrib._wire.wire import Fields
 from llmobs.recorded import semconv
-from llmobs.recorded.jsontext import Json, as_list, as_object, as_text
+from llmobs.recorded.jsontext import Json, as_list, as_object, as_text, json_or_text
 from llmobs.recorded.messages import message, messages_of, parts_of, tool_calls_of
 
 __all__ = ["call", "step", "tool"]
@@ -22,14 +22,24 @@ Attributes = Mapping[str, Any]
 SpanEvents = Sequence[Any]
 """``name``, ``attributes`` and ``timestamp`` (nanoseconds since the epoch) each."""
 
-_NOT_PARAMS: Final = frozenset({semconv.REQUEST_MODEL, semconv.REQUEST_STREAM})
+_STREAM: Final = (
+    semconv.REQUEST_STREAM,
+    semconv.IS_STREAMING,
+    "llm.is_streaming",  # OpenLLMetry's before
+    "langsmith.request.streaming",
+)
+_FIRST_TOKEN: Final = (semconv.RESPONSE_TIME_TO_FIRST_CHUNK, *semconv.TIME_TO_FIRST_CHUNK)
+"""Seconds."""
+_NOT_PARAMS: Final = frozenset({semconv.REQUEST_MODEL, *_STREAM})
+_NOT_LANGSMITH_PARAMS: Final = frozenset({"model", "messages", "input", "prompt", "stream"})
 
 
-def call(attributes: Attributes, events: SpanEvents, scope: str) -> Fields:
+def call(attributes: Attributes, events: SpanEvents, start: int, scope: str) -> Fields:
     """
     Read a call of a model; fields of `llmobs.events.PromptCallEvent`.
 
     Args:
+        start: When the span began, in nanoseconds since the epoch.
         scope: The name of the span's instrumentation scope.
     """
     get = attributes.get
@@ -39,13 +49,16 @@ def call(attributes: Attributes, events: SpanEvents, scope: str) -> Fields:
             details.update(event.attributes or {})
     prompt, response = _content({**details, **attributes}, events)
     reasons = get(semconv.RESPONSE_FINISH_REASONS) or get("anthropic.message.stop_reason")
-    first = get(semconv.RESPONSE_TIME_TO_FIRST_CHUNK)
+    first = _first_token(attributes, events, start)
+    provider = as_text(get(semconv.PROVIDER_NAME)) or as_text(get(semconv.SYSTEM))
+    if LANGSMITH_KIND in attributes:  # its own word may be "langchain"
+        provider = as_text(get("langsmith.metadata.ls_provider")) or provider
+    asked = _langsmith(get(semconv.PROMPT)) if LANGSMITH_KIND in attributes else {}
     fields: Fields = {
         "model": as_text(get(semconv.REQUEST_MODEL)),
         "model_version": as_text(get(semconv.RESPONSE_MODEL)),
         "operation": operation_of(get(semconv.OPERATION_NAME)),
-        "provider": as_text(get(semconv.PROVIDER_NAME)) or as_text(get(semconv.SYSTEM)),
-        "session_id": as_text(get(semconv.CONVERSATION_ID)),
+        "provider": provider,
         "response_id": as_text(get(semconv.RESPONSE_ID)),
         "request_id": as_text(get("anthropic.request.id")),
         "finish_reason": first_reason(reasons) or _said(response),
@@ -58,14 +71,15 @@ def call(attributes: Attributes, events: SpanEvents, scope: str) -> Fields:
                     "openai.response.service_tier",
                     semconv.OPENAI_SERVICE_TIER,
                     "anthropic.response.service_tier",
+                    semconv.RESPONSE_SERVICE_TIER,
                 )
                 if (tier := as_text(get(name)))
             ),
             None,
         ),
-        "stream": True if get(semconv.REQUEST_STREAM) else None,
-        "time_to_first_token_ms": first * 1000 if isinstance(first, (int, float)) else None,
-        "request_params": _params(attributes),
+        "stream": True if first is not None or any(get(n) is True for n in _STREAM) else None,
+        "time_to_first_token_ms": first,
+        "request_params": _params(attributes, asked),
         "prompt": prompt,
         "response": response,
         "tool_calls": tool_calls_of(response),
@@ -87,6 +101,17 @@ def first_reason(value: Any) -> str | None:
     return as_text(found)
 
 
+def _first_token(attributes: Attributes, events: SpanEvents, start: int) -> float | None:
+    if any(attributes.get(name) is False for name in _STREAM):
+        return None  # OpenLIT tells of the first token also where it is the last
+    told = (attributes.get(name) for name in _FIRST_TOKEN)
+    first = next((value for value in told if isinstance(value, (int, float))), None)
+    if first is not None:
+        return first * 1000
+    chunk = next((e.timestamp for e in events if e.name == semconv.CONTENT_CHUNK), None)
+    return None if chunk is None else max(0, chunk - start) / 1e6
+
+
 def tool(attributes: Attributes) -> Fields:
     """Read the use of a tool, or a search; fields of `llmobs.events.ToolCallEvent`."""
     get = attributes.get
@@ -96,12 +121,13 @@ def tool(attributes: Attributes) -> Fields:
             "input": {"query": get(semconv.RETRIEVAL_QUERY)},
             "output": read_json(get(semconv.RETRIEVAL_DOCUMENTS)),
         }
+    given, made = _beside(attributes)
     return {
-        "tool_name": as_text(get(semconv.TOOL_NAME)),
+        "tool_name": as_text(get(semconv.TOOL_NAME)) or as_text(get("traceloop.entity.name")),
         "tool_id": as_text(get(semconv.TOOL_CALL_ID)),
         # Pydantic AI's names before its third version.
-        "input": read_json(get(semconv.TOOL_CALL_ARGUMENTS, get("tool_arguments"))),
-        "output": read_json(get(semconv.TOOL_CALL_RESULT, get("tool_response"))),
+        "input": read_json(get(semconv.TOOL_CALL_ARGUMENTS, get("tool_arguments", given))),
+        "output": read_json(get(semconv.TOOL_CALL_RESULT, get("tool_response", made))),
     }
 
 
@@ -117,19 +143,52 @@ def step(attributes: Attributes) -> Fields:
         )
         if get(key)
     }
+    given, made = _beside(attributes)
     # Not usage: it is the sum of the calls inside, which are events of their own.
     return {
-        "step_name": as_text(get(semconv.AGENT_NAME)) or as_text(get(semconv.WORKFLOW_NAME)),
-        "session_id": as_text(get(semconv.CONVERSATION_ID)),
-        "input_data": _messages(get(semconv.INPUT_MESSAGES)) or None,
-        "output_data": _messages(get(semconv.OUTPUT_MESSAGES)) or None,
+        "step_name": next((name for key in _STEP_NAMES if (name := as_text(get(key)))), None),
+        "input_data": _messages(get(semconv.INPUT_MESSAGES)) or given,
+        "output_data": _messages(get(semconv.OUTPUT_MESSAGES)) or made,
         "context": figures or None,
     }
 
 
-def _params(attributes: Attributes) -> Json | None:
+_STEP_NAMES: Final = (
+    semconv.AGENT_NAME,
+    semconv.WORKFLOW_NAME,
+    "traceloop.entity.name",
+    "agent_name",  # Pydantic AI's in its first version
+)
+_ALL_MESSAGES: Final = ("pydantic_ai.all_messages", "all_messages_json", "all_messages_events")
+
+
+def _beside(attributes: Attributes) -> tuple[Any, Any]:
+    """Return what went into a step or a tool and came of it, in words that no convention has."""
+    get = attributes.get
+    if TRACELOOP_KIND in attributes:
+        given = read_json(get("traceloop.entity.input"))
+        if type(given) is dict and "args" in given:
+            given = arguments({"args": given["args"], "kwargs": given.get("kwargs", {})})
+        return given, bare(get("traceloop.entity.output"))
+    if LANGSMITH_KIND in attributes:
+        made = read_json(get(semconv.COMPLETION))
+        only = type(made) is dict and made.keys() == {"output"}
+        return read_json(get(semconv.PROMPT)), made["output"] if only else made
+    told = next((found for name in _ALL_MESSAGES if (found := _messages(get(name)))), [])
+    # Pydantic AI lists all that was said; what came of it stands apart.
+    before = next((i for i, each in enumerate(told) if each.get("role") == "assistant"), len(told))
+    return told[:before] or None, bare(get("final_result"))
+
+
+def _langsmith(value: Any) -> Json:
+    """Return the rest of a request: LangSmith keeps it whole, with its messages."""
+    asked = as_object(read_json(value))
+    return {name: inner for name, inner in asked.items() if name not in _NOT_LANGSMITH_PARAMS}
+
+
+def _params(attributes: Attributes, asked: Json) -> Json | None:
     start = semconv.REQUEST_NAMESPACE
-    found = {
+    found = asked | {
         name.removeprefix(start): list(value) if type(value) is tuple else value
         for name, value in attributes.items()
         if name.startswith(start) and name not in _NOT_PARAMS
@@ -142,7 +201,7 @@ def _params(attributes: Attributes) -> Json | None:
 # Content.
 
 
-def _content(attributes: Attributes, events: SpanEvents) -> tuple[list[Json], list[Json]]:
+def _content(attributes: Attributes, events: SpanEvents) -> tuple[Any, list[Json]]:
     prompt = _messages(attributes.get(semconv.INPUT_MESSAGES))
     response = _messages(attributes.get(semconv.OUTPUT_MESSAGES))
     if system := as_list(read_json(attributes.get(semconv.SYSTEM_INSTRUCTIONS))):
@@ -165,18 +224,27 @@ def _content(attributes: Attributes, events: SpanEvents) -> tuple[list[Json], li
         elif event.name == semconv.CONTENT_COMPLETION:
             found = _plain_messages(body.get(semconv.COMPLETION), "assistant")
             choices += [{"message": m, "finish_reason": m.get("finish_reason")} for m in found]
+    given = read_json(attributes.get(semconv.PROMPT))
+    made = read_json(attributes.get(semconv.COMPLETION))
     if not asked:
-        asked = _plain_messages(read_json(attributes.get(semconv.PROMPT)), "user")
+        asked = _plain_messages(given, "user")
     if not choices:
-        found = _plain_messages(read_json(attributes.get(semconv.COMPLETION)), "assistant")
-        choices = [{"message": m} for m in found]
+        choices = as_list(as_object(made).get("choices"))
+    if not choices and as_object(made) != {"output": None}:
+        choices = [{"message": m} for m in _plain_messages(made, "assistant")]
     prompt = openai_chat.WIRE.request({"messages": asked})["prompt"]
+    if not prompt:  # what embeddings are of
+        prompt = read_json(attributes.get("inputs"))
     return prompt, openai_chat.WIRE.response({"choices": choices})["response"]
 
 
 def _messages(value: Any) -> list[Json]:
     """Read messages that are GenAI messages already; media are named and not kept."""
-    return messages_of(as_list(read_json(value)))
+    found = messages_of(as_list(read_json(value)))
+    for part in (part for each in found for part in each["parts"]):
+        if type(part) is dict and part.get("type") == "tool_call":
+            part["arguments"] = json_or_text(part.get("arguments"))
+    return found
 
 
 def _openllmetry(found: Json) -> Json:

@@ -66,8 +66,6 @@ def call(attributes: Attributes, events: Sequence[Any], start: int, given: Attri
         "model_version": answered_model,
         "operation": "embeddings" if embeds else "chat",
         "provider": as_text(get("llm.provider")) or as_text(get("llm.system")),
-        "session_id": as_text(get("session.id")),
-        "user_id": as_text(get("user.id")),
         "response_id": as_text(answered.get("id")),
         "service_tier": as_text(answered.get("service_tier")),
         "finish_reason": finish,
@@ -108,8 +106,6 @@ def step(attributes: Attributes) -> Fields:
     get = attributes.get
     return {
         "step_name": as_text(get("agent.name")) or as_text(get("graph.node.id")),
-        "session_id": as_text(get("session.id")),
-        "user_id": as_text(get("user.id")),
         "input_data": read_json(get("input.value")),
         "output_data": read_json(get("output.value")),
     }

@@ -1,13 +1,14 @@
 """
 What spans say of usage, in the words of the conventions and of those who add their own.
 
-Those are Anthropic's client, Pydantic AI (``gen_ai.usage.details.*``), OpenLLMetry, the AWS SDK's
-instrumentation, and OpenInference (``llm.token_count.*``).
+Those are Anthropic's client, Pydantic AI (``gen_ai.usage.details.*``), OpenLLMetry, LangSmith, the AWS
+SDK's instrumentation, and OpenInference (``llm.token_count.*``).
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmobs.contrib._spans.flat import read_json
 from llmobs.contrib._wire.usage import anthropic_usage, openai_usage
 from llmobs.contrib._wire.wire import Fields
 from llmobs.recorded import semconv
@@ -69,6 +70,9 @@ def genai_usage(attributes: Attributes, scope: str) -> Fields:
         )
 
     provider = attributes.get(semconv.PROVIDER_NAME) or attributes.get(semconv.SYSTEM)
+    told = as_object(read_json(attributes.get("langsmith.metadata.usage_metadata")))
+    told_input = as_object(told.get("input_token_details"))
+    told_output = as_object(told.get("output_token_details"))
     taken = first(semconv.USAGE_INPUT_TOKENS, semconv.USAGE_PROMPT_TOKENS)
     given = first(semconv.USAGE_OUTPUT_TOKENS, semconv.USAGE_COMPLETION_TOKENS)
     cached = first(
@@ -84,7 +88,10 @@ def genai_usage(attributes: Attributes, scope: str) -> Fields:
         *(_DETAILS + name for name in _WRITTEN),
     )
     reasoning = first(
-        semconv.USAGE_REASONING, f"{_DETAILS}reasoning_tokens", f"{_DETAILS}thoughts_tokens"
+        semconv.USAGE_REASONING,
+        semconv.USAGE_REASONING_FLAT,
+        f"{_DETAILS}reasoning_tokens",
+        f"{_DETAILS}thoughts_tokens",
     )
     beside = provider_name(str(provider or "")) == "aws.bedrock" and scope.startswith(
         _BESIDE_SCOPES
@@ -96,9 +103,9 @@ def genai_usage(attributes: Attributes, scope: str) -> Fields:
         **_settled(
             taken=None if taken is None else taken + (compacted or 0),
             given=None if given is None else given + (summaries or 0),
-            cached=cached,
-            written=written,
-            reasoning=reasoning,
+            cached=as_count(told_input.get("cache_read")) if cached is None else cached,
+            written=as_count(told_input.get("cache_creation")) if written is None else written,
+            reasoning=as_count(told_output.get("reasoning")) if reasoning is None else reasoning,
             total=first(semconv.USAGE_TOTAL_TOKENS, "llm.usage.total_tokens"),
             beside=beside,
             model=attributes.get(semconv.RESPONSE_MODEL) or attributes.get(semconv.REQUEST_MODEL),
