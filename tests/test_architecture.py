@@ -21,7 +21,17 @@ FLOORS = (
     ("pipeline",),
     ("store", "sinks"),
     ("capture", "client"),
-    ("contrib", "sentinel", "watchllm", "testing", "_pytest_plugin", "server", "cli", "__main__"),
+    (
+        "describe",
+        "contrib",
+        "sentinel",
+        "watchllm",
+        "testing",
+        "_pytest_plugin",
+        "server",
+        "cli",
+        "__main__",
+    ),
 )
 # Doors that may use another door.
 DOORS = {
@@ -34,6 +44,7 @@ DOORS = {
     ("contrib.anthropic", "contrib.httpx"),
     ("__main__", "cli"),
     ("cli", "server"),
+    ("cli", "describe"),
     ("_pytest_plugin", "testing"),
     # The WatchLLM document names functions that instrument providers, and a LangChain handler.
     ("watchllm", "contrib.httpx"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from llmobs.cli.describe import contents, text_of
+from llmobs.describe.events import contents, text_of
 from tests.cli.conftest import CLI
 from tests.helpers import make_event
 from tests.support.stores import call, run, write_store

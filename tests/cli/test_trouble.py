@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from llmobs import AgentStepEvent, ErrorInfo
-from llmobs.cli.text import count, duration, money, one_line, short_id, visible
+from llmobs.describe.words import count, duration, money, one_line, short_id, visible
 from tests.cli.conftest import CLI
 from tests.support.stores import at, call, run, write_store
 

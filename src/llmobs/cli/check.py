@@ -14,8 +14,8 @@ from rich.text import Text
 
 from llmobs.cli.options import json_option
 from llmobs.cli.output import ExitCode, console, notes, write_json
-from llmobs.cli.text import duration, visible
 from llmobs.client.async_client import AsyncClient
+from llmobs.describe.words import duration, visible
 from llmobs.errors import ConfigurationError, DeliveryError, SinkUnavailableError
 from llmobs.events import PromptCallEvent
 from llmobs.recorded.ids import new_id

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from llmobs.cli.options import filters, json_option, open_store, run_filter, store_option
 from llmobs.cli.output import console, notes, write_json
-from llmobs.cli.text import count, duration, money, one_line, sum_of
+from llmobs.describe.words import count, duration, money, one_line, sum_of
 from llmobs.store.records import CostGroup, GroupBy
 
 __all__ = ["cost"]

@@ -25,8 +25,8 @@ from llmobs.cli.options import (
     store_path,
 )
 from llmobs.cli.output import ExitCode, console, write_json
-from llmobs.cli.text import one_line, several
 from llmobs.codec import clean_text, encode
+from llmobs.describe.words import one_line, several
 from llmobs.errors import StoreError, StoreNotFoundError
 from llmobs.events import Event, RunEvent
 from llmobs.pipeline.rewrite import rewrite_spool, spooled_events

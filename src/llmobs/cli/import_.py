@@ -13,8 +13,8 @@ from llmobs.capture.building import OVERHEAD_BYTES
 from llmobs.cli.options import json_option, store_option, store_path
 from llmobs.cli.output import ExitCode, notes, write_json
 from llmobs.cli.records import Lines
-from llmobs.cli.text import visible
 from llmobs.client.sync_client import Client
+from llmobs.describe.words import visible
 from llmobs.errors import StoreNotFoundError
 from llmobs.settings import Settings
 from llmobs.sinks.sqlite import SQLiteSink

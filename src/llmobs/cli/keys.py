@@ -6,7 +6,7 @@ import click
 
 from llmobs.cli.options import json_option, store_option, store_path
 from llmobs.cli.output import write_json
-from llmobs.cli.text import moment, visible
+from llmobs.describe.words import moment, visible
 from llmobs.server.keys import MAY, Key, KeyFile
 
 __all__ = ["keys"]

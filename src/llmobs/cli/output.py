@@ -5,7 +5,7 @@ import sys
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from llmobs.cli.text import escaped, visible
+from llmobs.describe.words import escaped, visible
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,7 @@ import click
 
 from llmobs.cli.findings import kind_option, table
 from llmobs.cli.output import notes, write_json
-from llmobs.cli.text import count
+from llmobs.describe.words import count
 from llmobs.redaction.redactor import redact_text
 from llmobs.redaction.scan import Span, find
 

@@ -17,7 +17,7 @@ from llmobs.cli.options import (
     store_option,
 )
 from llmobs.cli.output import UNCUT, console, notes, write_json
-from llmobs.cli.text import count, duration, money, one_line, short_id, sum_of
+from llmobs.describe.words import count, duration, money, one_line, short_id, sum_of
 from llmobs.store.records import RunSummary
 
 __all__ = ["runs"]

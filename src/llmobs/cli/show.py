@@ -7,11 +7,11 @@ import click
 from msgspec.structs import asdict
 from rich.text import Text
 
-from llmobs.cli.describe import error_line, error_of, warnings_of
 from llmobs.cli.options import json_option, limit_option, named_run, open_store, store_option
 from llmobs.cli.output import console, notes, write_json
-from llmobs.cli.text import duration, moment, money, one_line, sum_of
 from llmobs.cli.waterfall import Waterfall, end_of
+from llmobs.describe.events import error_line, error_of, warnings_of
+from llmobs.describe.words import duration, moment, money, one_line, sum_of
 from llmobs.events import RunEvent
 from llmobs.store.records import MAX_CHILDREN, Evaluation, RunDetail, RunSummary
 

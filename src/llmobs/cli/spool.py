@@ -13,8 +13,8 @@ from rich.table import Table
 
 from llmobs.cli.options import json_option
 from llmobs.cli.output import ExitCode, complain, console, notes, write_json
-from llmobs.cli.text import count, moment, visible
 from llmobs.client.async_client import AsyncClient
+from llmobs.describe.words import count, moment, visible
 from llmobs.errors import ConfigurationError
 from llmobs.pipeline.spool import Spool, SpoolFile, batches_in
 from llmobs.settings import Settings

@@ -17,7 +17,7 @@ from llmobs.cli.options import (
     store_path,
 )
 from llmobs.cli.output import write_json
-from llmobs.cli.text import moment, visible
+from llmobs.describe.words import moment, visible
 from llmobs.errors import StoreError, StoreNotFoundError
 from llmobs.runtime.units import in_words
 from llmobs.store.backup import back_up

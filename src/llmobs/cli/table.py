@@ -3,8 +3,8 @@
 import re
 from typing import Any, Final
 
-from llmobs.cli.describe import answer_of, error_of, text_of
-from llmobs.cli.text import visible
+from llmobs.describe.events import answer_of, error_of, text_of
+from llmobs.describe.words import visible
 from llmobs.events import Event, PromptCallEvent
 
 __all__ = ["COLUMNS", "flatten"]

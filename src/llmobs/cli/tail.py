@@ -6,11 +6,12 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from llmobs.cli.describe import error_line, error_of, figures, title
 from llmobs.cli.lines import LinesReader
 from llmobs.cli.options import filters, json_option, open_store, store_option
 from llmobs.cli.output import complain, console, write_line
-from llmobs.cli.text import duration, one_line, short_id
+from llmobs.cli.title import title
+from llmobs.describe.events import error_line, error_of, figures
+from llmobs.describe.words import duration, one_line, short_id
 from llmobs.errors import StoreNotFoundError
 from llmobs.events import Event
 from llmobs.store.engine import ReadsStore

@@ -11,9 +11,10 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from llmobs.cli.describe import contents, error_line, error_of, figures, style, title, warnings_of
-from llmobs.cli.text import duration, one_line, visible
-from llmobs.cli.tree import Node, nodes
+from llmobs.cli.title import colour_of, title
+from llmobs.describe.events import contents, error_line, error_of, figures, warnings_of
+from llmobs.describe.tree import Node, nodes
+from llmobs.describe.words import duration, one_line, visible
 from llmobs.events import Event, RunEvent
 
 __all__ = ["Waterfall", "end_of"]
@@ -106,7 +107,7 @@ class Waterfall:
             latency = 0.0
         start = min(max(int(self._bar * offset / self._total), 0), self._bar - 1)
         length = min(max(round(self._bar * latency / self._total), 1), self._bar - start)
-        return Text(" " * start + "━" * length, style=style(event))
+        return Text(" " * start + "━" * length, style=colour_of(event))
 
     def _below(self, indent: Text, sign: str, text: str, colour: str) -> Iterator[Text]:
         room = self._width - indent.cell_len - len(sign)

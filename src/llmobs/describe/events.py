@@ -1,10 +1,8 @@
-"""What an event is, in words and figures: shared by ``show`` and ``tail``."""
+"""What an event is, in words and figures."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from rich.text import Text
-
-from llmobs.cli.text import count, duration, money, one_line
+from llmobs.describe.words import count, duration, money, one_line
 from llmobs.events import (
     AgentStepEvent,
     AssertionFailedEvent,
@@ -22,22 +20,17 @@ from llmobs.recorded.jsontext import json_text
 from llmobs.recorded.messages import conversation, messages_of, said_in, tool_call_of
 
 __all__ = [
+    "Tone",
     "answer_of",
     "contents",
     "error_of",
     "error_line",
     "figures",
-    "style",
+    "kind_of",
     "text_of",
-    "title",
+    "tone_of",
     "warnings_of",
 ]
-
-
-def title(event: Event) -> Text:
-    """Return what *event* is about: its kind and its name."""
-    name = event.subject or ""
-    return Text.assemble((_kind(event), style(event)), " " if name else "", one_line(name, 120))
 
 
 _KINDS: Final = {
@@ -51,7 +44,8 @@ _KINDS: Final = {
 }
 
 
-def _kind(event: Event) -> str:
+def kind_of(event: Event) -> str:
+    """Return what kind of event it is, in a word or two."""
     match event:
         case PromptCallEvent():
             return one_line(event.operation, 20)
@@ -60,13 +54,19 @@ def _kind(event: Event) -> str:
     return _KINDS.get(type(event), event.event_type.value)
 
 
-def style(event: Event) -> str:
-    """Return the colour of an event's kind."""
+Tone = Literal["bad", "warning", "call", "tool", "other"]
+"""What an event is to somebody who looks over many: media give each a colour."""
+
+
+def tone_of(event: Event) -> Tone:
+    """Return the tone of an event."""
     if event.failed or isinstance(event, AssertionFailedEvent | HallucinationDetectedEvent):
-        return "red"
+        return "bad"
     if isinstance(event, PerformanceAlertEvent):
-        return "yellow"
-    return {PromptCallEvent: "cyan", ToolCallEvent: "magenta"}.get(type(event), "blue")
+        return "warning"
+    if isinstance(event, PromptCallEvent):
+        return "call"
+    return "tool" if isinstance(event, ToolCallEvent) else "other"
 
 
 def figures(event: Event) -> list[str]:

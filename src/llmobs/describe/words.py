@@ -1,4 +1,4 @@
-"""Text for terminals: hostile characters made visible, figures made short. All times are UTC."""
+"""Hostile characters made visible, figures made short. All times are UTC."""
 
 import re
 from collections.abc import Callable
