@@ -8,7 +8,7 @@ as the tag. It is what the SQLite store, JSONL files, the spool and the HTTP sin
 from copy import copy
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -46,6 +46,7 @@ from llmobs.recorded.values import (
 )
 
 __all__ = [
+    "NATIVE_TYPE",
     "AnyEvent",
     "as_dict",
     "clean_text",
@@ -76,6 +77,10 @@ AnyEvent = (
     | RunEvent
 )
 """Every event class: what :func:`decode` returns."""
+
+
+NATIVE_TYPE: Final = "application/vnd.llmobs+json"
+"""Content type of ``{"events": [...]}`` in native JSON: tells it from WatchLLM's, on the same path."""
 
 
 @cache

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from llmobs.codec import AnyEvent, encode
 from llmobs.events import ErrorInfo, Event, PromptCallEvent
+from llmobs.server.watchllm.rules import parse_batch, refusals
 from llmobs.sinks._watchllm import to_watchllm, wire_id
 from tests.sinks.examples import ODD_ZONE, common, every_kind, prompt_call
-from tests.support.watchllm_rules import parse_batch, refusals
 
 
 def on_the_wire(event: Event) -> dict[str, Any]:

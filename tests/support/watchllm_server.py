@@ -19,9 +19,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from llmobs.server.watchllm.rules import parse_batch, parse_event, refusals
 from tests.support.faults import FaultLayer, FaultQueue
 from tests.support.http_server import ThreadedServer
-from tests.support.watchllm_rules import parse_batch, parse_event, refusals
 
 EVERY_PROJECT = frozenset({"*"})
 """Projects of a key that may write to all of them."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.watchllm_rules import parse_batch, refusals
+from llmobs.server.watchllm.rules import parse_batch, refusals
 
 DATA = Path(__file__).parents[1] / "data"
 MISSING: Any = object()

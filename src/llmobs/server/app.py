@@ -15,10 +15,11 @@ from starlette.routing import BaseRoute
 from llmobs.errors import SinkUnavailableError, StoreError
 from llmobs.server import batches
 from llmobs.server.bodies import RefusedError, answer_refused
-from llmobs.server.collector import AWAY_SECONDS, Collector
+from llmobs.server.collector import Collector
+from llmobs.server.refusals import refusal_of
 from llmobs.server.room import BusyError, Roomy
 
-__all__ = ["create_app", "refusal_of"]
+__all__ = ["create_app"]
 
 
 def create_app(
@@ -64,22 +65,6 @@ def create_app(
             Exception: _refused,
         },
     )
-
-
-def refusal_of(error: Exception) -> RefusedError:
-    """Return what *error* is to whoever sent the request: a status, words, and when to come again."""
-    if isinstance(error, RefusedError):
-        return error
-    if isinstance(error, BusyError):
-        return RefusedError(429, str(error), retry_after=error.retry_after)
-    if isinstance(error, (StoreError, SinkUnavailableError)):
-        # A file's name is nobody's business but the log's.
-        return RefusedError(503, "the store cannot be used now", retry_after=AWAY_SECONDS)
-    if isinstance(error, HTTPException):
-        return RefusedError(error.status_code, error.detail)
-    if isinstance(error, ClientDisconnect):
-        return RefusedError(400, "the body ended early", "body")
-    return RefusedError(500, "an error of the collector's own; its log says more")
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -21,7 +21,7 @@ from llmobs.server.room import Room
 from llmobs.settings import Settings
 from llmobs.store.engine import WritesStore
 
-__all__ = ["AWAY_SECONDS", "Collector"]
+__all__ = ["Collector"]
 
 T = TypeVar("T")
 
@@ -31,8 +31,6 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 """Of bodies and records under way at once."""
 COMMIT_EVENTS: Final = 4_000
 """Of requests that share a commit, beyond which the next one begins."""
-AWAY_SECONDS: Final = 5.0
-"""When somebody who found no store may come again."""
 REOPEN_SECONDS: Final = 1.0
 """Between two attempts to open a store that cannot be opened."""
 

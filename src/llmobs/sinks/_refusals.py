@@ -2,7 +2,7 @@
 What the answer to ``events/batch`` says about the events: kept, refused one by one, or not ours.
 
 The status does not tell: WatchLLM's server answers 200 when it refused events, and when the key
-is wrong.
+is wrong; ``llmobs serve`` has a verdict on each event that it refused.
 """
 
 import re
@@ -49,11 +49,23 @@ def read_refusals(
             f"HTTP {answer.status} with something that is not the JSON of this protocol; "
             "is the URL right?"
         )
+    if "refused" in body:
+        return _verdicts(body["refused"], say, events)
     if body.get("success") is not False:
         if "success" in body or not body.get("error"):
             return None
         return SinkUnavailableError(f"HTTP {answer.status} with an error: {words}")
     return _refused(body, say, events, {id_of(event): event for event in events})
+
+
+def _verdicts(refused: Any, say: Say, events: Sequence[Event]) -> SinkError | None:
+    """Read the verdicts of ``llmobs serve``: ``{"index", "message", ...}``; the others are stored."""
+    named: dict[str, str] = {}
+    for verdict in refused if isinstance(refused, list) else ():
+        match verdict:
+            case {"index": int(index), "message": str(words)} if 0 <= index < len(events):
+                named[events[index].event_id] = say(words)[:MAX_WORDS]
+    return SinkRejectedError(_sum_up(named), events=named, delivered=True) if named else None
 
 
 def _schema_issues(answer: HTTPAnswer, say: Say, events: Sequence[Event]) -> SinkError | None:

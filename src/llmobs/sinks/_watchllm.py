@@ -33,7 +33,16 @@ from llmobs.events import (
 )
 from llmobs.sinks import _watchllm_values as values
 
-__all__ = ["MAX_BODY_BYTES", "MAX_EVENTS", "to_watchllm", "wire_id"]
+__all__ = [
+    "CALL_EXTRAS",
+    "COMMON_EXTRAS",
+    "EMPTY",
+    "MAX_BODY_BYTES",
+    "MAX_EVENTS",
+    "RUN_EXTRAS",
+    "to_watchllm",
+    "wire_id",
+]
 
 MAX_EVENTS: Final = 100
 """Events the server takes in one batch."""
@@ -57,7 +66,7 @@ _STATUSES = {
     "timed_out": "timeout",
 }
 _SCORES = ("safety_score", "hallucination_score", "confidence_score")
-_COMMON_EXTRAS = (
+COMMON_EXTRAS = (
     "session_id",
     "trace_id",
     "span_id",
@@ -67,14 +76,14 @@ _COMMON_EXTRAS = (
     "warnings",
     "weight",
 )
-_CALL_EXTRAS = (
+CALL_EXTRAS = (
     "operation", "provider", "finish_reason", "cost_source", "tokens_cached", "tokens_cache_write",
     "tokens_reasoning", "time_to_first_token_ms", "stream", "response_id", "request_id",
     "http_status", "attempt", "service_tier", "server_address", "request_params", "errors",
     "usage",
 )  # fmt: skip
 _SAYS_NOTHING: Final = {"service_name": "unknown_service", "weight": 1.0}
-_RUN_EXTRAS = (
+RUN_EXTRAS = (
     "kind", "method", "route", "http_status", "events", "errors", "tokens_input", "tokens_output",
     "cost_usd", "client_run_id", "parent_run_id",
 )  # fmt: skip
@@ -122,7 +131,7 @@ def _timestamp(moment: datetime) -> str:
 
 
 def _prompt_call(event: PromptCallEvent) -> dict[str, Any]:
-    extras = _extras(event, _CALL_EXTRAS, event.response_metadata)
+    extras = _extras(event, CALL_EXTRAS, event.response_metadata)
     for name in _SCORES:
         if name in extras and not values.is_share(extras[name]):
             extras[f"given_{name}"] = extras.pop(name)
@@ -193,7 +202,7 @@ def _run(event: RunEvent) -> dict[str, Any]:
         "step_type": StepType.OUTPUT.value,
         "input_data": {},
         "output_data": {},
-        "context": _extras(event, _RUN_EXTRAS, {"event_type": "run"}),
+        "context": _extras(event, RUN_EXTRAS, {"event_type": "run"}),
         **_outcome(event),
     }
 
@@ -295,7 +304,7 @@ def _extras(
 ) -> dict[str, Any]:
     """Return the caller's own entries, and beside them what the schema has no field for."""
     extras = dict(given) if given else {}
-    for name in (*names, *_COMMON_EXTRAS):
+    for name in (*names, *COMMON_EXTRAS):
         value = getattr(event, name)
         if value is not None and value != () and value != _SAYS_NOTHING.get(name):
             extras.setdefault(name, value)

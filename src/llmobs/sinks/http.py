@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Final, Literal, Self
 
-from llmobs.codec import encode
+from llmobs.codec import NATIVE_TYPE, encode
 from llmobs.errors import ConfigurationError, SinkTooLargeError
 from llmobs.events import Event
 from llmobs.pipeline.mend import refuse_unwritten, write_all
@@ -28,7 +28,7 @@ class HTTPSink:
 
     Two wires: ``watchllm`` is what WatchLLM's server takes (100 events and 1 MiB a request, no
     compression; fields it does not know travel as metadata); ``native`` is every field of every
-    event, compressed, in batches of the client's size, for a collector of yours.
+    event, compressed, in batches of the client's size, for ``llmobs serve`` or a collector of yours.
 
     Args:
         base_url: For instance ``https://collector.example/v1``.
@@ -104,7 +104,7 @@ class HTTPSink:
         """
         if self.max_batch_events is not None and len(batch) > self.max_batch_events:
             raise SinkTooLargeError(f"{len(batch)} events; {self.max_batch_events} fit")
-        headers = {"content-type": "application/json"}
+        headers = {"content-type": NATIVE_TYPE if self._wire == "native" else "application/json"}
         if self._compression != "none":
             headers["content-encoding"] = self._compression
         body, unwritten = await self._body(batch.events)

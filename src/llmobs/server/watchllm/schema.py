@@ -9,6 +9,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+__all__ = [
+    "ABSENT",
+    "Issue",
+    "Schema",
+    "anything",
+    "array",
+    "discriminated",
+    "iso_datetime",
+    "mapping",
+    "number",
+    "one_of",
+    "optional",
+    "record",
+    "string",
+    "type_name",
+    "uuid",
+]
+
 ABSENT: Any = object()
 """JavaScript's `undefined`: the key is not there."""
 
@@ -16,6 +34,10 @@ Path = tuple[str, ...]
 Issues = list["Issue"]
 Schema = Callable[[Any, Path, Issues], Any]
 
+MAX_ISSUES = 200
+"""Beyond them, the rest is not looked at."""
+MAX_QUOTED = 40
+"""Characters of a wrong value that are repeated: it may be anything."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 
@@ -105,7 +127,7 @@ def one_of(*options: str) -> Schema:
         if not isinstance(value, str):
             return _wrong_type(expected, value, path, issues)
         if value not in options:
-            text = f"Invalid enum value. Expected {expected}, received '{value}'"
+            text = f"Invalid enum value. Expected {expected}, received '{value[:MAX_QUOTED]}'"
             issues.append(Issue(path, text))
         return value
 
@@ -141,7 +163,12 @@ def array(item: Schema, *, least: int = 0, most: int | None = None) -> Schema:
             issues.append(Issue(path, f"Array must contain at least {least} element(s)"))
         if most is not None and len(value) > most:
             issues.append(Issue(path, f"Array must contain at most {most} element(s)"))
-        return [item(held, (*path, str(place)), issues) for place, held in enumerate(value)]
+        parsed = []
+        for place, held in enumerate(value):
+            if len(issues) > MAX_ISSUES:  # zod would go on: a body of nonsense has millions
+                break
+            parsed.append(item(held, (*path, str(place)), issues))
+        return parsed
 
     return check
 

@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from tests.support.zod import (
+from llmobs.server.watchllm.schema import (
     Issue,
     Schema,
     anything,
@@ -19,6 +19,8 @@ from tests.support.zod import (
     string,
     uuid,
 )
+
+__all__ = ["MOST_EVENTS", "parse_batch", "parse_event", "refusals"]
 
 MOST_EVENTS = 100
 """Events in one batch."""

@@ -1,0 +1,164 @@
+"""Our own wire: every field of every event, and a verdict on each that is refused."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from llmobs.codec import AnyEvent, decode
+from llmobs.events import Event
+from llmobs.recorded.printable import one_line
+from llmobs.server.access import access_of
+from llmobs.server.bodies import RefusedError, read_body
+from llmobs.server.collector import Collector
+
+__all__ = ["MAX_EVENTS", "Batches", "Verdict"]
+
+MAX_EVENTS: Final = 10_000
+"""In one batch."""
+MAX_COMMAS: Final = 1_000_000
+"""In a batch that is read event by event, because one of them is none: bounds how many there are."""
+INLINE_BYTES: Final = 16 * 1024
+"""A body up to which it is read at once, in some 0.1 ms."""
+MAX_WORDS: Final = 300
+
+
+class Verdict(msgspec.Struct, omit_defaults=True):
+    """Why one event of a batch was refused."""
+
+    index: int
+    """Its place in the batch, from 0."""
+    message: str
+    event_id: str | None = None
+    """Its id, if it has one."""
+    field: str | None = None
+    """The field at fault, if one is."""
+
+
+class _Batch(msgspec.Struct):
+    events: list[AnyEvent]
+
+
+class _Unread(msgspec.Struct):
+    events: list[msgspec.Raw]
+
+
+class _Named(msgspec.Struct):
+    event_id: str
+
+
+class _Answer(msgspec.Struct):
+    success: bool
+    stored: int
+    refused: list[Verdict]
+
+
+_batches = msgspec.json.Decoder(_Batch)
+_unread = msgspec.json.Decoder(_Unread)
+_named = msgspec.json.Decoder(_Named)
+_encoder = msgspec.json.Encoder()
+
+
+class Batches:
+    """
+    Takes batches in our own form.
+
+    Args:
+        collector: Where they go.
+    """
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+
+    async def batch(self, request: Request) -> Response:
+        """
+        ``POST …/events/batch`` with our content type.
+
+        Raises:
+            RefusedError: The batch cannot be read as one, or its sender may not write.
+        """
+        access = access_of(request)
+        if "ingest" not in access.may:
+            raise RefusedError(403, "this key may not send events", "authorization")
+        body = await read_body(request)
+        if len(body) <= INLINE_BYTES:
+            events, refused = read_batch(body)
+        else:
+            events, refused = await self._collector.work(read_batch, body)
+        del body
+        request.state.events = len(events) + len(refused)
+        unstored = await self._collector.take(list(events.values()), project=access.project)
+        for index, event in events.items():
+            if (why := unstored.get(event.event_id)) is not None:
+                refused.append(Verdict(index, why, event.event_id))
+        stored = len(events) - len(unstored)
+        answer = _Answer(not refused, stored, sorted(refused, key=lambda verdict: verdict.index))
+        return Response(_encoder.encode(answer), media_type="application/json")
+
+
+def read_batch(body: bytes) -> tuple[Mapping[int, Event], list[Verdict]]:
+    """
+    Read ``{"events": [...]}``.
+
+    Returns:
+        The events by their place in it, and a verdict on each thing that is none.
+
+    Raises:
+        RefusedError: 400 it is not that; 413 there is too much of it.
+    """
+    try:
+        try:
+            events: Sequence[Event] = _batches.decode(body).events
+        except msgspec.ValidationError:
+            return _read_one_by_one(body)
+    except RecursionError:
+        raise RefusedError(400, "the body is nested too deeply", "body") from None
+    except msgspec.ValidationError as error:
+        raise RefusedError(400, _words(error), "events") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RefusedError(400, f"the body is not JSON: {_words(error)}", "body") from None
+    _check_count(len(events))
+    return dict(enumerate(events)), []
+
+
+def _read_one_by_one(body: bytes) -> tuple[dict[int, Event], list[Verdict]]:
+    if body.count(b",") > MAX_COMMAS:
+        raise RefusedError(413, "too much for a batch with a wrong event in it", "events")
+    unread = _unread.decode(body).events
+    _check_count(len(unread))
+    events: dict[int, Event] = {}
+    refused: list[Verdict] = []
+    for index, raw in enumerate(unread):
+        try:
+            events[index] = decode(raw)
+        except msgspec.ValidationError as error:
+            refused.append(Verdict(index, _words(error), _id_of(raw), _field_of(error)))
+    return events, refused
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_EVENTS:
+        raise RefusedError(413, f"{count} events in a batch; {MAX_EVENTS} fit", "events")
+
+
+def _id_of(raw: Any) -> str | None:
+    try:
+        return _named.decode(raw).event_id
+    except msgspec.ValidationError:
+        return None
+
+
+def _words(error: Exception) -> str:
+    return one_line(str(error))[:MAX_WORDS]
+
+
+def _field_of(error: msgspec.ValidationError) -> str | None:
+    """Return the field that msgspec names: ``… - at `$.tokens_input```, ``missing … field `run_id```."""
+    words = str(error)
+    _, at, path = words.rpartition(" - at `$.")
+    if at:
+        return one_line(path.rstrip("`"))[:MAX_WORDS]
+    _, missing, name = words.partition("missing required field `")
+    return name.partition("`")[0] if missing else None

@@ -1,0 +1,35 @@
+"""What tests of the collector share: bodies on our own wire, and what a store holds of them."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import httpx2
+
+from llmobs.codec import NATIVE_TYPE, encode
+from llmobs.events import Event
+from llmobs.store.reader import Reader
+
+HEADERS = {"content-type": NATIVE_TYPE}
+
+
+def body_of(events: Iterable[Event | bytes]) -> bytes:
+    parts = (event if isinstance(event, bytes) else encode(event) for event in events)
+    return b'{"events":[' + b",".join(parts) + b"]}"
+
+
+def post(
+    url: str, content: bytes, *, encoding: str | None = None, timeout: float = 30
+) -> httpx2.Response:
+    headers = {**HEADERS, **({"content-encoding": encoding} if encoding else {})}
+    return httpx2.post(f"{url}/v1/events/batch", content=content, headers=headers, timeout=timeout)
+
+
+def stored(path: Path) -> list[Event]:
+    with Reader(path) as reader:
+        found = [event.decode() for event in reader.events()]
+    assert None not in found
+    return [event for event in found if event is not None]
+
+
+def ids(events: Sequence[Event]) -> list[str]:
+    return [event.event_id for event in events]
