@@ -2,6 +2,8 @@
 
 import copy
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import llmobs
 from llmobs.codec import encode
 from llmobs.events import Event, PromptCallEvent
 from llmobs.recorded.ids import new_id
+from llmobs.server.keys import looks_like_a_key
 from llmobs.server.watchllm.events import from_watchllm
 from llmobs.server.watchllm.rules import parse_batch
 from llmobs.sinks._watchllm import to_watchllm, wire_id
@@ -101,6 +104,51 @@ def test_one_event_by_its_project(collector: Serving, original: WatchLLMServer, 
     theirs = httpx2.post(f"{original.base_url}{path}", content=content, headers=KEY)
     ours = httpx2.post(f"{collector.url}/v1{path}", content=content, headers=KEY)
     assert (ours.status_code, ours.json()) == (theirs.status_code, theirs.json())
+
+
+def test_a_wrong_key_is_answered_as_there(collector: Serving, store: Path) -> None:
+    """Behind a proxy nobody comes in without a key; its server says so with 200."""
+    new = [
+        sys.executable,
+        "-m",
+        "llmobs",
+        "keys",
+        "add",
+        "--store",
+        str(store),
+        "--project",
+        "proj-1",
+    ]
+    made = subprocess.run(new, capture_output=True, text=True, check=True).stdout
+    (key,) = [word for word in made.split() if looks_like_a_key(word)]
+    content = json.dumps(BODIES["two projects"]).encode()
+    url, proxied = f"{collector.url}/v1/events/batch", {"x-forwarded-for": "192.0.2.7"}
+
+    def answer(**headers: str) -> tuple[int, Any]:
+        found = httpx2.post(url, content=content, headers={**proxied, **headers})
+        return found.status_code, found.json()
+
+    def refused(project: str) -> dict[str, Any]:
+        errors = ["Invalid API key or project access"]
+        return {"projectId": project, "success": False, "processed": 0, "errors": errors}
+
+    bad_header = (401, {"error": "Missing or invalid Authorization header"})
+    assert answer() == answer(authorization="bearer nope") == bad_header
+    status, body = answer(authorization="Bearer nope")
+    assert status == 200, body
+    assert (status, body["success"], body["total_processed"], body["total_errors"]) == (
+        200,
+        False,
+        0,
+        2,
+    )
+    assert body["results"] == [refused("other"), refused("proj-1")]
+    status, body = answer(authorization=f"Bearer {key}")
+    assert (status, body["total_processed"]) == (200, 5)
+    assert body["results"][0] == refused("other")  # its key is for proj-1 alone
+    health = f"{collector.url}/v1/projects/proj-1/health"
+    assert httpx2.get(health, headers=proxied).status_code == 401
+    assert httpx2.get(health, headers={**proxied, "authorization": f"Bearer {key}"}).is_success
 
 
 def test_compressed_is_not_json_to_it(collector: Serving) -> None:

@@ -15,7 +15,16 @@ from llmobs.server.hosts import Authority, Hosts
 from llmobs.server.keys import MAY, Key, Keys
 from llmobs.server.limits import Limit, neighbourhood
 
-__all__ = ["EVERYTHING", "OPEN", "Access", "Gate", "access_of", "check_events", "require"]
+__all__ = [
+    "EVERYTHING",
+    "NOTHING",
+    "OPEN",
+    "Access",
+    "Gate",
+    "access_of",
+    "check_events",
+    "require",
+]
 
 EVALUATIONS: Final = (AssertionFailedEvent, HallucinationDetectedEvent)
 """What says how good something was that others recorded."""
@@ -45,6 +54,8 @@ class Access(msgspec.Struct, frozen=True):
 
 
 EVERYTHING: Final = Access()
+NOTHING: Final = Access(may=frozenset())
+"""Whose key is wrong, and whom the way in tells so: WatchLLM's wire has an answer of its own."""
 
 
 def access_of(request: HTTPConnection) -> Access:
@@ -105,6 +116,7 @@ class Gate:
         is_insecure: Whether none needs one, come what may.
         rate: Requests a second, for each key, or for each address without one; None: any number.
         count: Called with a word for each refusal.
+        answers_itself: Whether the way in tells who has no right key itself; it then sees `NOTHING`.
     """
 
     def __init__(
@@ -117,6 +129,7 @@ class Gate:
         is_insecure: bool = False,
         rate: float | None = None,
         count: Callable[[str], None] = lambda word: None,
+        answers_itself: Callable[[Scope], bool] = lambda scope: False,
     ) -> None:
         self._app = app
         self._keys = keys
@@ -126,6 +139,7 @@ class Gate:
         self._limit = None if rate is None else Limit(rate, max(1.0, rate * BURST_SECONDS))
         self._failures = Limit(*FAILURES)
         self._count = count
+        self._answers_itself = answers_itself
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -136,7 +150,8 @@ class Gate:
             self._check_origin(scope)
             access = await self._access(scope)
             scope.setdefault("state", {})["access"] = access
-            _check_right(access, scope)
+            if access is not NOTHING and not self._is_probe(scope):
+                _check_right(access, scope)
         except RefusedError as error:
             self._count(error.word if isinstance(error, _NotLetInError) else "forbidden")
             answer = answer_refused(error)
@@ -146,6 +161,10 @@ class Gate:
             await answer(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+    def _is_probe(self, scope: Scope) -> bool:
+        is_get = scope.get("method") in ("GET", "HEAD")
+        return is_get and (scope["path"] in PROBES or self._answers_itself(scope))
 
     def _check_origin(self, scope: Scope) -> None:
         named = [*_values(scope, b"host")]
@@ -179,7 +198,13 @@ class Gate:
         needs_key = self._needs_key or (
             not self._is_insecure and any(name in _FORWARDED for name, _ in scope["headers"])
         )
-        key = await self._key(texts, address, needs_key)
+        try:
+            key = await self._key(texts, address, needs_key)
+        except _NotLetInError as error:
+            if error.status != 401 or not self._answers_itself(scope):
+                raise
+            self._count(error.word)
+            return NOTHING
         if self._limit is not None and (wait := self._limit.take(key.id if key else address)):
             raise _NotLetInError(
                 "rate", 429, "too many requests: send more at once, less often", retry_after=wait
@@ -234,7 +259,7 @@ def _check_right(access: Access, scope: Scope) -> None:
     if scope.get("method") not in ("GET", "HEAD"):
         if not access.may & {"ingest", "evaluate"}:
             require(access, "ingest")
-    elif scope["path"] not in PROBES:
+    else:
         require(access, "read")
 
 

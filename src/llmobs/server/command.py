@@ -24,6 +24,7 @@ from llmobs.server import health
 from llmobs.server.access import Gate
 from llmobs.server.access_log import AccessLog, Form, log_to_stdout
 from llmobs.server.app import create_app
+from llmobs.server.batches import answers_itself
 from llmobs.server.collector import Collector
 from llmobs.server.hosts import Hosts
 from llmobs.server.keys import KeyFile, Keys
@@ -104,7 +105,7 @@ def serve(options: Options) -> None:
     middleware.append(
         Middleware(
             Gate, keys=keys, hosts=hosts, needs_key=bool(others), is_insecure=options.insecure,
-            rate=options.rate, count=metrics.requests.refuse,
+            rate=options.rate, count=metrics.requests.refuse, answers_itself=answers_itself,
         )
     )  # fmt: skip
     app = create_app(

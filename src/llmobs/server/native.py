@@ -10,7 +10,7 @@ from starlette.responses import Response
 from llmobs.codec import AnyEvent, decode
 from llmobs.events import Event
 from llmobs.recorded.printable import one_line
-from llmobs.server.access import access_of
+from llmobs.server.access import access_of, check_events
 from llmobs.server.bodies import RefusedError, read_body
 from llmobs.server.collector import Collector
 
@@ -77,17 +77,16 @@ class Batches:
         ``POST …/events/batch`` with our content type.
 
         Raises:
-            RefusedError: The batch cannot be read as one, or its sender may not write.
+            RefusedError: The batch cannot be read as one, or its sender may not send these events.
         """
         access = access_of(request)
-        if "ingest" not in access.may:
-            raise RefusedError(403, "this key may not send events", "authorization")
         body = await read_body(request)
         if len(body) <= INLINE_BYTES:
             events, refused = read_batch(body)
         else:
             events, refused = await self._collector.work(read_batch, body)
         del body
+        check_events(access, list(events.values()))
         request.state.events = len(events) + len(refused)
         unstored = await self._collector.take(list(events.values()), project=access.project)
         for index, event in events.items():

@@ -37,6 +37,7 @@ __all__ = [
     "CALL_EXTRAS",
     "COMMON_EXTRAS",
     "EMPTY",
+    "EVALUATION_EXTRAS",
     "MAX_BODY_BYTES",
     "MAX_EVENTS",
     "RUN_EXTRAS",
@@ -88,7 +89,7 @@ RUN_EXTRAS = (
     "cost_usd", "client_run_id", "parent_run_id",
 )  # fmt: skip
 
-_EVALUATION_EXTRAS = ("score", "label", "explanation", "source")
+EVALUATION_EXTRAS = ("score", "label", "explanation", "source")
 
 
 def to_watchllm(event: Event) -> dict[str, Any]:
@@ -257,7 +258,7 @@ def _evaluation(event: EvaluationEvent) -> dict[str, Any]:
         "output_data": {},
         "latency_ms": 0,
         "status": Status.SUCCESS.value,
-        "context": _extras(event, _EVALUATION_EXTRAS, {"event_type": "evaluation"}),
+        "context": _extras(event, EVALUATION_EXTRAS, {"event_type": "evaluation"}),
     }
 
 

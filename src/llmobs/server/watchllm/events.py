@@ -18,6 +18,7 @@ from llmobs.events import (
     ClientInfo,
     ErrorEvent,
     ErrorInfo,
+    EvaluationEvent,
     Event,
     HallucinationDetectedEvent,
     PerformanceAlertEvent,
@@ -25,7 +26,14 @@ from llmobs.events import (
     RunEvent,
     ToolCallEvent,
 )
-from llmobs.sinks._watchllm import CALL_EXTRAS, COMMON_EXTRAS, EMPTY, RUN_EXTRAS, wire_id
+from llmobs.sinks._watchllm import (
+    CALL_EXTRAS,
+    COMMON_EXTRAS,
+    EMPTY,
+    EVALUATION_EXTRAS,
+    RUN_EXTRAS,
+    wire_id,
+)
 
 __all__ = ["from_watchllm"]
 
@@ -125,6 +133,11 @@ def _agent_step(wire: Wire) -> Event:
         run = RunEvent(**_common(wire), **_outcome(wire), name=wire["step_name"])
         _keep(run, _take_back(run, RUN_EXTRAS, context))
         return run
+    if kind == "evaluation" and wire["step_type"] == "output":
+        del context["event_type"]
+        evaluation = EvaluationEvent(**_common(wire), name=wire["step_name"])
+        _keep(evaluation, _take_back(evaluation, EVALUATION_EXTRAS, context))
+        return evaluation
     event = AgentStepEvent(
         **_common(wire),
         **_outcome(wire),

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from llmobs.errors import SinkUnavailableError, StoreError
 from llmobs.events import Event
 from llmobs.recorded.printable import one_line
-from llmobs.server.access import access_of
+from llmobs.server.access import NOTHING, access_of, check_events
 from llmobs.server.bodies import RefusedError, read_body
 from llmobs.server.collector import Collector
 from llmobs.server.refusals import refusal_of
@@ -59,7 +59,7 @@ class Batches:
         return JSONResponse({"status": "healthy"})
 
     async def _answered(self, request: Request, answer: Any) -> Response:
-        if "ingest" not in access_of(request).may and not _names_a_key(request):
+        if access_of(request) is NOTHING and not _names_a_key(request):
             return JSONResponse({"error": BAD_HEADER}, 401)
         try:
             response: Response = await answer(request)
@@ -105,6 +105,8 @@ class Batches:
             else:
                 result["processed"] += 1
                 events.append(from_watchllm(wire))
+        if events:
+            check_events(access_of(request), events)
         refused = await self._collector.take(events)
         for event in events:
             if (why := refused.get(event.event_id)) is not None:
@@ -141,6 +143,7 @@ class Batches:
         else:
             request.state.events = 1
             event = from_watchllm(wire)
+            check_events(access_of(request), [event])
             refused = await self._collector.take([event])
             if not refused:
                 return JSONResponse({"success": True, "event_id": wire["event_id"]})
@@ -156,7 +159,7 @@ def _names_a_key(request: Request) -> bool:
 
 def _opens(request: Request, project: str) -> bool:
     access = access_of(request)
-    return "ingest" in access.may and access.project in (None, project)
+    return bool(access.may) and access.project in (None, project)
 
 
 def _listed(issues: list[Issue]) -> str:
