@@ -31,6 +31,11 @@ _DOMAIN = re.compile(
 )
 _TOP_LEVEL = re.compile(r"\.[^\W\d_]{2}")
 _ASCII_TOP_LEVEL = re.compile(r"\.([A-Za-z]{2,63}|[Xx][Nn]--[0-9A-Za-z-]{1,59})$")
+_BACKSLASHES: Final = 8  # JSON text in JSON text in JSON text
+# Most addresses: nothing goes on behind them, and what stands there is no code and no path.
+_PLAIN_DOMAIN = re.compile(
+    r"(?:[0-9A-Za-z-]{1,63}\.){1,8}([A-Za-z]{2,24})(?=[\s\"',;!?<>)\]}|*`]|\.?\s|\.?$)"
+)
 _INVISIBLE: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 # A method or an attribute of a matrix, and a domain of the top level.
 _ATTRIBUTES: Final = frozenset(
@@ -41,7 +46,7 @@ _PATH = re.compile(r":(?![0-9]{1,5}(?![0-9A-Za-z]))[0-9A-Za-z_.~/-]{1,200}")
 # An at sign that is written in another way.
 _WRITTEN: Final = (
     ("%", re.compile(r"%40")),
-    ("\\", re.compile(r"\\{1,8}u(?:0040|[fF][fF]20|[fF][eE]6[bB])")),
+    ("\\u", re.compile(r"\\u(?:0040|[fF][fF]20|[fF][eE]6[bB])")),
     ("&", re.compile(r"&(?:#0{0,4}64|#[xX]0{0,4}40|commat);")),
     ("\uff20", re.compile("\uff20")),
     ("\ufe6b", re.compile("\ufe6b")),
@@ -83,7 +88,7 @@ def find_at_signs(
     if "email" not in kinds:
         return
     for sign, written in _WRITTEN:
-        if text.find(sign, low, high) < 0:
+        if text.find(sign[0], low, high) < 0 or text.find(sign, low, high) < 0:
             continue
         for found in written.finditer(text, low, min(len(text), high + 16)):
             if found.start() >= high:
@@ -91,10 +96,19 @@ def find_at_signs(
             anchors += 1
             if anchors % ANCHORS_A_STEP == 0:
                 yield
-            _append_email(text, found.start(), found.end(), spans)
+            start = found.start()
+            while text[start - 1 : start] == "\\" and found.start() - start < _BACKSLASHES:
+                start -= 1
+            _append_email(text, start, found.end(), spans)
 
 
 def _append_email(text: str, at: int, behind: int, spans: list[Span]) -> None:
+    plain = _PLAIN_DOMAIN.match(text, behind)
+    if plain is not None and plain[1].lower() in TOP_LEVEL_DOMAINS:
+        start = _local_start(text, at, _LOCAL_BACKWARDS)
+        if at - start > 1:
+            spans.append(Span(start, plain.end(), "email", "email"))
+            return
     domain = _DOMAIN.match(text, behind)
     if domain is None or not _TOP_LEVEL.search(text, behind, domain.end()):
         return
@@ -159,6 +173,8 @@ _PLACEHOLDERS: Final = frozenset(
 
 def _password(text: str, at: int) -> Span | None:
     """Return the password of a URL before ``at``; an empty span if it has a user and no password."""
+    if text.rfind("://", max(0, at - 259), at) < 0:
+        return None
     found = _SCHEME_BACKWARDS.match(text[max(0, at - 259) : at][::-1])
     if found is None:
         return None

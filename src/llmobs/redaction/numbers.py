@@ -24,17 +24,19 @@ _LOOKAHEAD: Final = 32  # more than an anchor looks ahead
 _ANCHORS_A_STEP: Final = 8  # a number in a column has eight neighbours to look at
 
 # In symbols, where digits are one symbol and a dash or a full stop another: the first four digits
-# of a run, where one of the layouts can follow or end.
+# of a run, where one of the layouts can follow or end. Not within a run, unless the digits before
+# are those of an escape such as \\u2013.
 _ANCHORS = re.compile(
     rb"0000(?:"
-    # not within a run, unless the digits before are those of an escape such as \\u2013
-    rb"(?:(?<!00000)|(?<=\\u[0a-f\x01]{4}0000))(?:(?=0{9,15}(?!0))|(?=[ \x02]0000[ \x02]0000[ \x02]0)"
-    rb"|(?=[ \x02]000000[ \x02]0000)"
-    rb"|(?<=000[ \x02]00[ \x02]0000)(?!0)|(?=00000(?!0)))"
+    rb"0(?:(?:(?<!000000)|(?<=\\u[0a-f\x01]{4}00000))(?:0{8,14}(?!0)|0000(?!0)"
     # IBANs, by where their first four digits stand
-    rb"|(?<=[a-z\x01]{2}0000)(?=0{6})|(?<=[a-z\x01]{2}00[a-z0\x01]{4}0000)"
-    rb"|(?<=[a-z\x01]{2}00[a-z\x01]0000)(?=0{2})|(?<=[a-z\x01]{2}00 0000)(?= )"
-    rb"|(?<=[a-z\x01]{2}00 [a-z0\x01]{4} 0000)"
+    rb"|(?<=[a-z\x01]{2}00000)0{5}|(?<=[a-z\x01]{2}00[a-z\x01]00000)0)"
+    rb"|(?<=[a-z\x01]{2}00[a-z0\x01]{4}00000))"
+    rb"|[a-z\x01](?<=[a-z\x01]{2}00[a-z0\x01]{4}0000.)"
+    rb"|[ \x02](?:0(?:(?<!00000.0)|(?<=\\u[0a-f\x01]{4}0000.0))"
+    rb"(?:000[ \x02]0000[ \x02]0|00000[ \x02]0000)"
+    rb"|(?<=[a-z\x01]{2}00 0000 )|(?<=[a-z\x01]{2}00 [a-z0\x01]{4} 0000 ))"
+    rb"|(?<=000[ \x02]00[ \x02]0000)(?!0)"
     rb")"
 )
 
@@ -50,47 +52,56 @@ def find_numbers(
     spans: list[Span],
 ) -> Steps[None]:
     """Append to ``spans`` the numbers anchored in ``text[low:high]``; ``symbols`` begins at ``first``."""
+    search = _ANCHORS.search
+    says_ssn: bool | None = None
     for begin in range(low, high, _STRETCH):
         stop = min(begin + _STRETCH, high)
         if begin > low:
             yield
         anchors = 0
-        for found in _ANCHORS.finditer(symbols, begin - first, stop - first + _LOOKAHEAD):
-            start = first + found.start()
-            if start >= stop:
-                break
+        end = stop - first + _LOOKAHEAD
+        found = search(symbols, begin - first, end)
+        while found is not None and (start := first + found.start()) < stop:
+            found = search(symbols, start + 4 - first, end)
             anchors += 1
             if anchors % _ANCHORS_A_STEP == 0:
                 yield
-            if start < reach.card:
+            if start < reach.card or _is_fraction(text, start):
                 continue
-            span = _number(text, start, kinds)
+            if says_ssn is None:
+                says_ssn = b"ssn" in symbols or b"soci" in symbols
+            span = _number(text, start, kinds, says_ssn)
             if span is not None:
                 spans.append(span)
                 reach.card = span.end
 
 
-def _number(text: str, start: int, kinds: Set[str]) -> Span | None:
+def _is_fraction(text: str, start: int) -> bool:
+    return text[start - 1 : start] == "." and text[start - 2 : start - 1].isdigit()
+
+
+def _number(text: str, start: int, kinds: Set[str], says_ssn: bool) -> Span | None:
     span = None
-    if "iban" in kinds:  # first, since some are a card number behind four characters
+    # First, since some are a card number behind four characters.
+    if "iban" in kinds and _MAY_BE_IBAN.search(text, max(0, start - 10), start + 3):
         span = _iban(text, start)
     if span is None and "card" in kinds:
         span = _card(text, start)
-    if span is None and "ssn" in kinds:
+    if span is None and "ssn" in kinds and (says_ssn or text[start - 1 : start] == "-"):
         span = _ssn(text, start)
     return span
 
 
 # --- payment cards ------------------------------------------------------------------------------
 
-_LAYOUTS: Final = (
-    re.compile(r"[0-9]{13,19}(?![0-9])"),
+_RUN: Final = (re.compile(r"[0-9]{13,19}(?![0-9])"),)
+_FOURS: Final = (
     re.compile(r"[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}\1[0-9]{1,3}(?![0-9])"),
     re.compile(r"[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}(?![0-9])"),
     re.compile(r"[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{1,3}(?![0-9])"),  # 13 to 15 digits
-    re.compile(r"[0-9]{4}([ -])[0-9]{6}\1[0-9]{4,5}(?![0-9])"),  # American Express, Diners
 )
-_GROUPS_OF_FOUR: Final = _LAYOUTS[1:4]
+# American Express, Diners
+_SIXES: Final = (re.compile(r"[0-9]{4}([ -])[0-9]{6}\1[0-9]{4,5}(?![0-9])"),)
 _ISSUERS: Final = re.compile(
     r"4(?:.{12}|.{15}|.{18})$"  # Visa
     r"|(?=.{16}$)(?:5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720)"  # Mastercard
@@ -102,6 +113,8 @@ _ISSUERS: Final = re.compile(
     r"|(?=.{12,19}$)(?:50(?:18|19|20|38|6[01]|67)|5612|5893|6304|6390|670[69]|6759|676[1-3]|9792)"
 )
 """How the numbers of each issuer begin, and how long they are (ISO/IEC 7812-1)."""
+_NO_ISSUER: Final = "017"
+"""How none of them begins."""
 
 
 def card_checksum_holds(number: str) -> bool:
@@ -122,7 +135,6 @@ def is_card(number: str) -> bool:
 
 
 _ESCAPE = re.compile(r"\\u[0-9A-Fa-f]{4}")
-_NUMBER_BEFORE = re.compile(r"[0-9]\.")
 _GROUP_BEFORE = re.compile(r"(?<![0-9A-Za-z_.-])[0-9]{4}[ -]$")
 _GROUP = re.compile(r"[0-9]{4}(?![0-9])")
 _DECIMALS = re.compile(r"\.[0-9]")
@@ -142,20 +154,24 @@ def _card(text: str, start: int) -> Span | None:
         start = escape + 6  # the digits before may be those of an escape such as \\u2013
     elif start and text[start - 1] in "0123456789":
         return None
-    for layout in _LAYOUTS:
+    if text[start : start + 1] in _NO_ISSUER or _is_fraction(text, start):
+        return None
+    gap = text[start + 4 : start + 5]
+    layouts = (
+        _RUN if gap.isdigit() else _SIXES if text[start + 9 : start + 10].isdigit() else _FOURS
+    )
+    for layout in layouts:
         found = layout.match(text, start)
         if found is None or not is_card(found[0]):
             continue
         end = found.end()
         # Numbers of four digits beside groups of four: a table.
-        gap = found[1] if layout in _GROUPS_OF_FOUR else ""
-        if gap and (
+        if layouts is _FOURS and (
             _GROUP_BEFORE.search(text[max(0, start - 6) : start].replace(" -"[gap == " "], "x"))
             or (text[end : end + 1] == gap and _GROUP.match(text, end + 1))
         ):
             return None  # a table of four-digit numbers
-        # A full stop and a digit before: the decimals of a number.
-        if _NUMBER_BEFORE.match(text, max(0, start - 2)) or _DECIMALS.match(text, end):
+        if _DECIMALS.match(text, end):
             return None
         if _is_hexadecimal(text, start, end) or _in_column(text, start, end):
             return None
@@ -261,7 +277,8 @@ _IBAN = re.compile(
     r"[A-Z]{2}[0-9]{2}(?:[0-9A-Z]{11,29}|(?:[ -][0-9A-Z]{4}){2,7}(?:[ -][0-9A-Z]{1,4})?)",
     re.IGNORECASE,
 )
-_IBAN_START = re.compile(r"[A-Za-z]{2}[0-9]{2}[ -]?[0-9A-Za-z]{0,4}[ -]?[0-9]{4}$")
+_MAY_BE_IBAN = re.compile(r"[A-Za-z]{2}[0-9]{2}")
+"""Stands near the first four digits of all."""
 
 
 def _iban(text: str, anchor: int) -> Span | None:

@@ -29,7 +29,8 @@ __all__ = ["CHUNK", "Span", "find", "find_spans", "finding", "merged"]
 CHUNK = 32_768  # characters searched between two pauses where anchors are few: about 0.1 ms
 _SHORTEST = 6  # characters of the shortest match, an address such as a@b.io
 _MANY = 128  # spans handled without a pause
-_BEHIND = 32  # characters before a window that its patterns look back at
+_BEHIND = 48  # characters before a window that its patterns look back at
+_NOTHING = " " * _BEHIND  # before the first window: a look back that finds too little fails
 _AHEAD = 32  # and behind it: more than the longest anchor
 
 
@@ -108,8 +109,9 @@ def find_spans(text: str, low: int, high: int, reach: Reach, kinds: Set[str]) ->
     spans: list[Span] = []
     # One byte per character (others become "?"), so that positions stay; a few more characters let
     # an anchor that begins in this window end in the next.
-    first = max(0, low - _BEHIND)
-    symbols = text[first : high + _AHEAD].encode("latin-1", "replace").translate(SYMBOLS)
+    first = low - _BEHIND
+    window = text[first : high + _AHEAD] if first >= 0 else _NOTHING[first:] + text[: high + _AHEAD]
+    symbols = window.encode("latin-1", "replace").translate(SYMBOLS)
     if "secret" in kinds:
         if JOINT in symbols or SIGN in symbols:
             yield from find_secrets(text, symbols, first, low, high, reach, spans)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_base64
-from collections.abc import Callable
 from typing import Final
 
+from llmobs.redaction.anchors import JOINTS, SIGNS
 from llmobs.redaction.named import find_named
 from llmobs.redaction.rules import TOKEN_RULES, TokenRule
 from llmobs.redaction.spans import (
@@ -23,26 +23,6 @@ from llmobs.runtime.time_slices import Steps
 
 __all__ = ["find_secrets"]
 
-# In symbols (`llmobs.redaction.spans.SYMBOLS`). Both begin with one symbol, so that the search for
-# it costs next to nothing; what follows is decided without a line of Python.
-_JOINTS: Final = re.compile(
-    rb"\x02(?=[a-z0\x01\x02])(?:"
-    rb"(?=[\x01\x02]{0,3}[a-z0][a-z0\x01\x02+/]{10})"  # a long word goes on
-    rb"|(?=\x01egin )"  # the armour of a private key
-    rb"|(?=us0)(?<=[a-z0]{12}\x02)"  # Mailchimp
-    rb"|(?<=\x02\x02)(?=[a-z\x01][a-z\x01\x02]{2,24} [^ ]))"  # --flag value
-)
-# How names end whose values are secret (`llmobs.redaction.names`).
-_ENDS: Final = rb"(?:[rw]d|[erw]t|[dis]e|[eos\x01]n|ey|th|[a\x01]l|[lnst]s|[in]g|pw)"
-_SIGNS: Final = re.compile(
-    rb"\x01(?:(?=[a-z0\x01\x02]{12})(?<![a-z0]{8})"
-    rb"|(?<=[deghlnstwy]\x01)(?<=" + _ENDS + rb"\x01)"
-    rb"|(?<=[\"'`]\x01)(?:(?<=" + _ENDS + rb".\x01)"
-    rb"|(?<=\\.\x01)(?:(?<=" + _ENDS + rb"\\.\x01)|(?<=" + _ENDS + rb"\\{3}.\x01)))"
-    rb"|(?=[ \"'])(?<= \x01)(?<=" + _ENDS + rb" \x01)"
-    rb"|(?=earer |asic |egin ssh))"
-)
-
 
 def _by_context() -> tuple[dict[str, list[TokenRule]], dict[str, list[TokenRule]]]:
     behind: dict[str, list[TokenRule]] = {}
@@ -56,7 +36,6 @@ def _by_context() -> tuple[dict[str, list[TokenRule]], dict[str, list[TokenRule]
 
 
 _BEHIND, _AHEAD = _by_context()
-_NONE: Final[list[TokenRule]] = []
 _TELLING: Final = 512  # characters that tell whether it is a key
 _CERTAIN: Final = 24  # so many characters behind a beginning, and it need not begin a word
 
@@ -66,12 +45,12 @@ def find_secrets(
 ) -> Steps[None]:
     """Append to ``spans`` the secrets anchored in ``text[low:high]``, ``symbols`` begins at ``first``."""
     anchors = 0
-    for number, pattern in enumerate((_JOINTS, _SIGNS)):
+    for number, pattern in enumerate((JOINTS, SIGNS)):
         reach.token = reach.tokens[number]
-        for found in pattern.finditer(symbols, low - first):
-            here = first + found.start()
-            if here >= high:
-                break
+        search = pattern.search
+        found = search(symbols, low - first)
+        while found is not None and (here := first + found.start()) < high:
+            found = search(symbols, here + 1 - first)
             anchors += 1
             if anchors % ANCHORS_A_STEP == 0:
                 yield
@@ -81,14 +60,25 @@ def find_secrets(
             if char in ":=>":
                 _find_assigned(text, here, reach, spans)
                 continue
-            rules = _BEHIND.get(text[here - 2 : here + 1], _NONE)
-            rules = rules or _AHEAD.get(text[here : here + 2], _NONE)
-            rules = rules or _AHEAD.get(text[here - 1 : here + 1], _NONE)
+            rules = (
+                _BEHIND.get(text[here - 2 : here + 1])
+                or _AHEAD.get(text[here : here + 2])
+                or _AHEAD.get(text[here - 1 : here + 1])
+            )
             if rules and (yield from _find_token(text, here, rules, reach, spans)):
                 continue
-            special = _SPECIAL.get(char)
-            if special is not None:
-                yield from special(text, here, reach, spans)
+            if char == "-":
+                _find_hyphenated(text, here, reach, spans)
+            elif char == ".":
+                _find_dotted(text, here, reach, spans)
+            elif char == "J":
+                if text.startswith("ey", here - 2):
+                    yield from _find_jwt(text, here, reach, spans)
+            elif char == "B":
+                if text[here + 1 : here + 2] in _SCHEMES:
+                    yield from _find_scheme(text, here, reach, spans)
+            elif char == "~":
+                _find_tilde(text, here, reach, spans)
         reach.tokens[number] = reach.token
 
 
@@ -135,7 +125,7 @@ _JWT = re.compile(rf"eyJ[0-9A-Za-z_.-]{{16,{LONGEST_RUN}}}+")
 
 def _find_jwt(text: str, here: int, reach: Reach, spans: list[Span]) -> Steps[None]:
     start = here - 2
-    if start < 0 or start < reach.base64 or not text.startswith("ey", start):
+    if start < 0 or start < reach.base64:
         return
     if start != reach.token and follows_letter(text, start):
         return
@@ -153,6 +143,8 @@ def _find_jwt(text: str, here: int, reach: Reach, spans: list[Span]) -> Steps[No
 _BEARER = re.compile(rf"Bearer {{1,8}}([0-9A-Za-z._~+/=-]{{6,{LONGEST_RUN}}}+)", re.IGNORECASE)
 _BASIC = re.compile(r"Basic {1,8}([0-9A-Za-z+/_-]{8,4096}+={0,2})", re.IGNORECASE)
 _DIGIT = re.compile(r"[0-9]")
+_SCHEMES: Final = frozenset("eEaA")
+"""The letters behind the B of what `_find_scheme` finds."""
 
 
 def _find_scheme(text: str, here: int, reach: Reach, spans: list[Span]) -> Steps[None]:
@@ -205,7 +197,7 @@ def _find_armour(text: str, begin: int, reach: Reach, spans: list[Span]) -> None
         reach.token = end
 
 
-def _find_hyphenated(text: str, here: int, reach: Reach, spans: list[Span]) -> Steps[None]:
+def _find_hyphenated(text: str, here: int, reach: Reach, spans: list[Span]) -> None:
     """Find private keys, values of flags, and Mailchimp's keys."""
     if text.startswith("BEGIN ", here + 1):
         _find_armour(text, here + 1, reach, spans)
@@ -221,8 +213,6 @@ def _find_hyphenated(text: str, here: int, reach: Reach, spans: list[Span]) -> S
             reach.token = found.end()
     elif text.startswith("--", here - 1):
         find_named(text, here, reach, spans)
-    return
-    yield
 
 
 _MAILCHIMP = re.compile(r"[0-9a-f]{32}-us[0-9]{1,2}(?![0-9A-Za-z])")
@@ -258,24 +248,22 @@ _HOOK = re.compile(
 _DOTTED_BACKWARDS = re.compile(r"[0-9A-Za-z_-]*")
 
 
-def _find_dotted(text: str, here: int, reach: Reach, spans: list[Span]) -> Steps[None]:
+def _find_dotted(text: str, here: int, reach: Reach, spans: list[Span]) -> None:
     if text.startswith(_HOOKS, here + 1):
         found = _HOOK.match(text, here + 1)
         if found is not None:
             spans.append(Span(found.start(1), found.end(), "secret", "webhook"))
             reach.token = found.end()
         return
-    start = run_start(text, here, _DOTTED_BACKWARDS, 32)
-    if here - start < 17:
+    if text[here + 7 : here + 8] != "." and not text.startswith("pat", here - 17):
         return
+    start = run_start(text, here, _DOTTED_BACKWARDS, 32)
     for name, pattern in (("airtable", _AIRTABLE), ("discord", _DISCORD)):
         found = pattern.match(text, start)
         if found is not None:
             spans.append(Span(start, found.end(), "secret", name))
             reach.token = found.end()
             return
-    return
-    yield
 
 
 _TELEGRAM = re.compile(r"[0-9]{8,10}:A[0-9A-Za-z_-]{34}(?![0-9A-Za-z_-])")
@@ -297,21 +285,10 @@ _AZURE = re.compile(r"[0-9A-Za-z_~.]{3}[0-9]Q~[0-9A-Za-z_~.-]{31,34}(?![0-9A-Za-
 _SHA = re.compile(r"sha256~[0-9A-Za-z_-]{43}")
 
 
-def _find_tilde(text: str, here: int, reach: Reach, spans: list[Span]) -> Steps[None]:
+def _find_tilde(text: str, here: int, reach: Reach, spans: list[Span]) -> None:
     for name, pattern, start in (("azure-ad", _AZURE, here - 5), ("openshift", _SHA, here - 6)):
         found = pattern.match(text, start) if start >= 0 else None
         if found is not None:
             spans.append(Span(start, found.end(), "secret", name))
             reach.token = found.end()
             return
-    return
-    yield
-
-
-_SPECIAL: Final[dict[str, Callable[[str, int, Reach, list[Span]], Steps[None]]]] = {
-    "J": _find_jwt,
-    "B": _find_scheme,
-    "-": _find_hyphenated,
-    ".": _find_dotted,
-    "~": _find_tilde,
-}
