@@ -45,7 +45,8 @@ LIMITS = """
 - A value split over pieces, unless these are the texts of one list whose pieces bring their spaces along, or the parts
   of one message.
 - Keys without a format of their own (32 hexadecimal digits, for instance) that no name tells.
-- A number as the value of a secret's name within JSON *text*; in a mapping it is.
+- Keys of Databricks and Scaleway (`dapi…`, `SCW…`), where neither a sign stands before nor a name tells: nothing in
+  them is rare enough to look for.
 - Base64 of text within a longer text; where it is all of the text, it is.
 - Addresses under a top-level domain that the root zone does not have, but for `local`, `internal`, `corp` and the like.
 """

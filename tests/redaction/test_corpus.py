@@ -9,6 +9,7 @@ from benchmarks.redaction.figures import Figures, measure
 from benchmarks.redaction.formats import TOKENS
 from llmobs.redaction.kinds import DEFAULT_KINDS
 from llmobs.redaction.redactor import redact_text
+from llmobs.redaction.rules import TOKEN_RULES, TokenRule
 from llmobs.redaction.scan import find
 
 
@@ -37,6 +38,18 @@ def test_what_is_promised_is_found_and_nothing_else(figures: Figures, kind: str)
     assert figures.precision(kind) >= 0.99, [(rule, taken) for _, rule, taken in figures.wrong]
 
 
+@pytest.mark.parametrize("rule", TOKEN_RULES, ids=lambda rule: rule.prefix)
+def test_every_format_is_seen_wherever_it_stands(rule: TokenRule) -> None:
+    if rule.proof is not None and rule.prefix.startswith(("api-", "sdk-", "mob-")):
+        body = "0a1b2c3d-1234-4abc-8def-0123456789ab"
+    else:
+        alphabet = "".join(c for c in "aB1cD2eF3aK4" if rule.run.match(c) and rule.run.match(c)[0])  # type: ignore[index]
+        body = (alphabet * rule.least)[: max(rule.least, 48)]
+    for before in ("", "key ", '"', "x=", "(", "\\n", "€ "):
+        (span,) = find(f"{before}{rule.prefix}{body} and so on")
+        assert (span.end, span.kind) == (len(before + rule.prefix + body), "secret")
+
+
 def test_text_full_of_numbers_is_left_alone() -> None:
     text = number_rich(1_000_000, seed=5)
     assert len(find(text)) <= 1
@@ -61,6 +74,10 @@ def test_text_full_of_numbers_is_left_alone() -> None:
         "password: required",
         '"utf_8_sig": "UTF-8-SIG"',
         "sk-ssh-ed25519-cert-v01, sk-ecdsa-sha2-nistp256-cert-v01",
+        "docker run -u 1000:1000 image; curl -u $USER:$PASSWORD x",
+        '{"secret": 0, "password": true, "tokens": [1, 2, 3], "token": 123}',
+        "self.client_secret=client_secret",
+        "def connect(pwd=abc, password=cwd)",
     ],
 )
 def test_data_is_not_destroyed(text: str) -> None:
@@ -86,6 +103,22 @@ def test_data_is_not_destroyed(text: str) -> None:
         ("the password: Tr0ub4dor&3.", "the password: [REDACTED_KEY]."),
         ("authorization=Bearer%20abcdef1234567890&x=1", "authorization=[REDACTED_TOKEN]&x=1"),
         ("Basic YW5uOmh1bnRlcjI=", "[REDACTED_TOKEN]"),
+        ("client_secret=abcdefgh", "client_secret=[REDACTED_KEY]"),
+        ("/cb?client_secret=hello&z=1", "/cb?client_secret=[REDACTED_KEY]&z=1"),
+        ('{"client_secret": "abcdefghijklmnopq"}', '{"client_secret": "[REDACTED_KEY]"}'),
+        ("Uid=sa;Pwd=abc;Db=x", "Uid=sa;Pwd=[REDACTED_KEY];Db=x"),
+        ("curl -u ann:hunter2 https://x", "curl -u ann:[REDACTED_KEY] https://x"),
+        ("curl --user 'ann:pa ss' x", "curl --user 'ann:[REDACTED_KEY]' x"),
+        ('{"password": 12345678, "n": 1}', '{"password": "[REDACTED_KEY]", "n": 1}'),
+        ('"{\\"pin_passcode\\": 1234}"', '"{\\"pin_passcode\\": \\"[REDACTED_KEY]\\"}"'),
+        (
+            '{"api_key": [123456, "ab12cd34ef"], "n": 1}',
+            '{"api_key": ["[REDACTED_KEY]", "[REDACTED_KEY]"], "n": 1}',
+        ),
+        ("token: dapi" + "0a1b2c3d" * 4, "token: [REDACTED_KEY]"),
+        ('{"k": "SCW0123456789ABCDEFG"}', '{"k": "[REDACTED_KEY]"}'),
+        ("hf_" + "abCdEfGhIj" * 3 + "abcd", "[REDACTED_KEY]"),
+        ("a ABSKbbw+MqG1zNoK/lN7ng" + "710W/qjf" * 12, "a [REDACTED_KEY]"),
     ],
 )
 def test_the_many_ways_it_is_written(text: str, expected: str) -> None:

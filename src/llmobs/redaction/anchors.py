@@ -59,6 +59,7 @@ JOINTS: Final = re.compile(
     rb"|(?<=\x02(?:slack\x02com/[sw]|com/api/web|office\x02com/))"
     rb")"
     rb"|egin (?<=\x01egin )"  # the armour of a private key
+    rb"| (?<= \x02u )"  # curl -u name:password
     rb"|s0(?<=[a-z0]{12}\x02us0)"  # Mailchimp
     rb"|(?<=\x02\x02[a-z\x01])[a-z\x01\x02]{2,24} [^ ])",  # --flag value
     re.DOTALL,
@@ -86,8 +87,13 @@ _BEHIND_A_NAME: Final = (
 _KEY: Final = rb"[a-z0\x01\x02+/]{10}" + _around("AJKB", (b"ey\x01..",))
 SIGNS: Final = re.compile(
     rb"\x01(?:"
-    rb"[a-z0](?:" + _KEY + rb"|" + _BEHIND_A_NAME + rb"|(?<=[ea])(?:arer |sic |gin ssh))"
-    rb"|[ \"'](?:" + _BEHIND_A_NAME + rb"|(?<= \x01.)" + _behind_name(rb" \x01.") + rb")"
+    rb"[a-z0](?:" + _KEY + rb"|" + _BEHIND_A_NAME + rb"|(?<=[ea])(?:arer |sic |gin ssh)"
+    rb"|(?<=[ds])(?:api[0a-f]{8}|cw[a-z0\x01]{8}))"  # Databricks, Scaleway
+    rb"|[ \"'](?:"
+    + _BEHIND_A_NAME
+    + rb"|\\?[\"']?(?:dapi[0a-f]{8}|scw[a-z0\x01]{8})|(?<= \x01.)"
+    + _behind_name(rb" \x01.")
+    + rb")"
     rb"|[^a-z0 \"'](?:(?<=0\x01\x01)[a-z0\x01\x02]{11}"  # Telegram
     rb"|" + _KEY + rb"|" + _BEHIND_A_NAME + rb"))",
     re.DOTALL,

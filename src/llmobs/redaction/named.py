@@ -8,7 +8,7 @@ from typing import Final
 from llmobs.redaction.names import LAST_WORDS, SecretNames
 from llmobs.redaction.spans import Reach, Span
 
-__all__ = ["find_named", "find_spoken", "looks_secret"]
+__all__ = ["find_login", "find_named", "find_spoken", "looks_secret", "quote_of_name", "UNQUOTED"]
 
 _NAMES: Final = SecretNames()
 
@@ -27,7 +27,7 @@ _LINE = re.compile(r"[^\n\r\"'`\\<>]{1,4096}+")
 _FLAG = re.compile(r"--([A-Za-z][0-9A-Za-z_-]{2,30})[ ]")
 # What stands where a secret would: nothing to hide.
 _TEMPLATE = re.compile(
-    r"[*xX.•_-]+$|[<$%{@].*|\[.*|.*[{}<>]|(?:your|my|enter|insert|some|the|an?|example|dummy|fake|test)[-_ ].*",
+    r"[*xX.•_-]+$|[<$%{@].*|\[.*|.*[{}<>]|(?:your|my|enter|insert|some|the|an?|example|dummy|fake|test)[-_ ][a-z].*",
     re.IGNORECASE,
 )
 _NO_VALUES: Final = frozenset(
@@ -41,6 +41,12 @@ _NO_VALUES: Final = frozenset(
         "yes",
     }
 )  # fmt: skip
+UNQUOTED: Final = "named-number"
+"""The rule of numbers: what stands in their place has to be quoted."""
+_NUMBER = re.compile(r"[ \t]{0,4}(-?[0-9][0-9.eE+-]{0,63})(?=(?:\s|\\{1,8}[nrt]){0,32}[,}\]])")
+_ITEM = re.compile(r"(?:\s|\\{1,8}[nrt]){0,32}(\\{0,8}[\"'])?")
+_BLANK = re.compile(r"(?:\s|\\{1,8}[nrt]){0,32}")
+_QUOTE_BACKWARDS = re.compile(r"[\"']\\{0,8}")
 _LETTERS = re.compile(r"[A-Za-z]+(?:[-_./ :][A-Za-z]*)*$")
 _IDENTIFIER = re.compile(r"[A-Za-z_][0-9A-Za-z_]*(?:(?:\.|->|::)[A-Za-z_][0-9A-Za-z_]*)*$")
 _MIXED = re.compile(r"(?=.{0,64}[0-9])(?=.{0,64}[A-Za-z])")
@@ -52,6 +58,8 @@ _QUERY: Final = frozenset({"token", "auth"})
 _SPOKEN: Final = "assword is"
 _SPOKEN_OPEN = re.compile(r"[ :]{1,4}([\"'`])?")
 _SPELT = re.compile(r"(?=.{0,64}[A-Za-z])(?=.{0,64}[^A-Za-z'\u2019.-])")
+_ENDS_A_FIELD: Final = frozenset({"", ";", "&", "\n", "\r"})
+_PASSWORDS: Final = ("password", "passwd", "pwd")
 _CODE = re.compile(r"[a-z_0-9.]*$|[A-Z_0-9.]*$")
 _RANDOM = re.compile(r"[0-9A-Za-z_.~+/=-]{16,}$")
 
@@ -81,6 +89,20 @@ def find_spoken(text: str, low: int, high: int, spans: list[Span]) -> None:
             spans.append(Span(start, end, "secret", "named"))
 
 
+_LOGIN = re.compile(r"(\\{0,8}[\"'])?[^\s:\"'\\]{1,64}:([^\s\"'\\]{1,256})")
+
+
+def find_login(text: str, at: int, spans: list[Span]) -> None:
+    """Append to ``spans`` the password of ``curl -u name:password``, of which the name begins at ``at``."""
+    found = _LOGIN.match(text, at)
+    if found is None or _TEMPLATE.match(found[2]) or found[2].lower() in _NO_VALUES:
+        return
+    begin = text.rfind("curl", max(0, at - _LONGEST), at)
+    if begin >= 0 and text.find("\n\n", begin, at) < 0:
+        end = _closing(text, found.start(2), found[1]) if found[1] else -1
+        spans.append(Span(found.start(2), max(end, found.end()), "secret", "named"))
+
+
 def find_named(text: str, here: int, reach: Reach, spans: list[Span]) -> None:
     """Append to ``spans`` the value behind ``here``, a sign, if a secret's name stands before."""
     if text[here] == "-":
@@ -97,9 +119,10 @@ def find_named(text: str, here: int, reach: Reach, spans: list[Span]) -> None:
     weight = _NAMES.weight(written)
     if not weight:
         return
-    if weight == 1 and written.lower() in _QUERY:
-        before = here - name.end()
-        weight = 2 if before > 0 and text[before - 1] in "?&" else 1
+    before = here - name.end()
+    in_query = text[here] == "=" and before > 0 and text[before - 1] in "?&"
+    if in_query and written.lower() in _QUERY:
+        weight = 2
     _append(
         text,
         here + 1,
@@ -110,6 +133,7 @@ def find_named(text: str, here: int, reach: Reach, spans: list[Span]) -> None:
         weight=weight,
         blank=name[0][0] in " \t",
         quoted=name[0].lstrip()[0] in "\"'`",
+        in_query=in_query,
     )
 
 
@@ -124,6 +148,7 @@ def _append(
     weight: int = 2,
     blank: bool = False,
     quoted: bool = False,
+    in_query: bool = False,
 ) -> None:
     opening = _OPEN.match(text, at)
     start = at if opening is None else opening.end()
@@ -145,6 +170,9 @@ def _append(
         end = start + len(line.rstrip(" ,)]};"))
         value = text[start:end]
         secret = _is_header(value, last)
+    elif quoted:
+        _append_numbers(text, start, last, weight, spans)
+        return
     else:
         found = (_BARE if start == at else _ON_A_LINE).match(text, start)
         if found is None:
@@ -154,14 +182,58 @@ def _append(
             end -= 1
         value = text[start:end]
         tight = not blank and start == at
+        field = in_query or (tight and sign == "=" and text[end : end + 1] in _ENDS_A_FIELD)
         secret = (
-            not quoted
-            and _is_secret_text(value, last, header=False, weight=weight)
+            _fills_a_field(value, in_query, last)
+            if field and weight == 2
+            else _is_secret_text(value, last, header=False, weight=weight)
             and _is_literal(text, end, value, name, sign, tight)
         )
     if secret:
         rule = "cookie" if last.endswith("cookie") else "authorization" if header else "named"
         spans.append(Span(start, end, "secret", rule))
+
+
+def _append_numbers(text: str, at: int, name: str, weight: int, spans: list[Span]) -> None:
+    """Append a number that stands where a quoted text would in JSON, or the items of a list."""
+    if weight < 2:
+        return
+    item = _NUMBER.match(text, at)
+    if item is not None:
+        if len(item[1]) >= 3:
+            spans.append(Span(item.start(1), item.end(1), "secret", UNQUOTED))
+        return
+    limit = at + _LONGEST
+    if text[at : at + 1] != "[":
+        return
+    found: list[Span] = []
+    while at < limit and text[at : at + 1] in ("[", ","):
+        opening = _ITEM.match(text, at + 1)
+        if opening is None:
+            return
+        start = opening.end()
+        if opening[1]:
+            end = _closing(text, start, opening[1])
+            if end < 0:
+                return
+            if _is_secret_text(text[start:end], name, header=False, weight=2):
+                found.append(Span(start, end, "secret", "named"))
+            start = end + len(opening[1])
+        else:
+            item = _NUMBER.match(text, start)
+            if item is None:
+                return
+            if len(item[1]) >= 3:
+                found.append(Span(item.start(1), item.end(1), "secret", UNQUOTED))
+            start = item.end()
+        at = _BLANK.match(text, start).end()  # type: ignore[union-attr]  # it matches nothing, too
+    spans += found
+
+
+def quote_of_name(text: str, at: int) -> str:
+    """Return the quote, with its backslashes, nearest before ``at``: that of a name in JSON."""
+    found = _QUOTE_BACKWARDS.search(text[max(0, at - 128) : at][::-1])
+    return "" if found is None else found[0][::-1]
 
 
 def _closing(text: str, start: int, quote: str) -> int:
@@ -200,21 +272,43 @@ def _is_secret_text(value: str, name: str, header: bool, weight: int) -> bool:
         return _is_header(value, name)
     if value.count(" ") > (8 if "phrase" in name or "string" in name else 0):
         return False
-    lower = value.lower()
     if _LETTERS.match(value):
         if not name.endswith(("password", "passwd", "pwd", "pass", "passphrase", "passwort")):
-            return False
-        return not any(
-            word in lower
-            for word in ("pass", "secret", "token", "key", "auth", "cred", "user", "pwd")
-        )
+            return _is_random_word(value)
+        return not _names_one(value.lower())
     return True
+
+
+def _is_random_word(value: str) -> bool:
+    """Whether these letters are too long for a word and no camels: ``abcdefghijklmnop``, ``xKqPzRtWvB…``."""
+    if len(value) < 16 or not value.isalpha():
+        return False
+    capitals = sum(map(str.isupper, value))
+    return capitals in (0, len(value)) or len(value) / 4 <= capitals <= len(value) * 3 / 4
+
+
+def _fills_a_field(value: str, in_query: bool, name: str) -> bool:
+    """Whether *value* is a secret: all there is between a name with its sign and the end of the field."""
+    if len(value) < 3 or value.lower() in _NO_VALUES or _TEMPLATE.match(value):
+        return False
+    if in_query or not _IDENTIFIER.match(value) or _MIXED.match(value):
+        return in_query or _is_secret_text(value, name, header=False, weight=2)
+    least = 3 if name.endswith(_PASSWORDS) else 6
+    return len(value) >= least and value.isalpha() and value.islower() and not _names_one(value)
+
+
+def _names_one(value: str) -> bool:
+    return any(
+        word in value for word in ("pass", "secret", "token", "key", "auth", "cred", "user", "pwd")
+    )
 
 
 def _is_literal(text: str, end: int, value: str, name: str, sign: str, tight: bool) -> bool:
     """Whether *value*, without quotes and up to *end*, is no code and no prose."""
     after = text[end : end + 1]
-    if (after and after in "([") or len(value) < 4:
+    if after and after in "([":
+        return False
+    if len(value) < 4:
         return False
     if sign == " ":
         return True

@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Any
 
 from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
-from llmobs.redaction.named import looks_secret
+from llmobs.redaction.named import UNQUOTED, looks_secret, quote_of_name
 from llmobs.redaction.numbers import is_card
 from llmobs.redaction.replacing import Replace, replacer
 from llmobs.redaction.rules_of_users import UserRules
@@ -85,7 +85,11 @@ def _replace(text: str, spans: list[Span], replace: Replace) -> Steps[str]:
             parts.append("".join(pieces))
             pieces.clear()
             yield
-        pieces += text[done:start], replace(kind, rule, text[start:end])
+        new = replace(kind, rule, text[start:end])
+        if rule == UNQUOTED:  # JSON stays JSON
+            quote = quote_of_name(text, start)
+            new = f"{quote}{new}{quote}"
+        pieces += text[done:start], new
         done = end
     parts += "".join(pieces), text[done:]
     return "".join(parts)

@@ -100,7 +100,7 @@ groq gsk_ w 40
 harness pat.,sat. d 50 random
 heroku HRKU- u 30
 hubspot pat-na1-,pat-na2-,pat-eu1- u 36
-huggingface hf_ w 30 mixed
+huggingface hf_ w 34
 huggingface-org api_org_ w 30
 infracost ico- w 32 mixed
 jina jina_ u 40
@@ -125,6 +125,7 @@ nvidia nvapi- u 60
 onepassword A3- u 30 random
 onepassword-service ops_eyJ b 100
 openai sk-proj-,sk-svcacct-,sk-admin- u 16 random
+openai-session sess- w 40
 openrouter sk-or-v1- h 64
 perplexity pplx- w 40
 pinecone pcsk_ u 60
@@ -133,7 +134,7 @@ posthog phx_,phs_,phc_ u 40
 postman PMAK- u 50
 prefect pnu_,pnb_ w 36
 pulumi pul- h 40
-pypi pypi-AgEI u 50
+pypi pypi-AgEI,pypi-AgEN u 50
 readme rdme_ l 60
 render rnd_ w 28
 replicate r8_ w 37

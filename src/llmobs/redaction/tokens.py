@@ -7,7 +7,7 @@ from binascii import a2b_base64
 from typing import Final
 
 from llmobs.redaction.anchors import JOINTS, SIGNS
-from llmobs.redaction.named import find_named
+from llmobs.redaction.named import find_login, find_named
 from llmobs.redaction.rules import TOKEN_RULES, TokenRule
 from llmobs.redaction.spans import (
     ANCHORS_A_STEP,
@@ -211,7 +211,11 @@ def _find_hyphenated(text: str, here: int, reach: Reach, spans: list[Span]) -> N
         if found is not None:
             spans.append(Span(here - 32, found.end(), "secret", "mailchimp"))
             reach.token = found.end()
+    elif text.startswith("u ", here + 1):
+        find_login(text, here + 3, spans)
     elif text.startswith("--", here - 1):
+        if text.startswith("user ", here + 1):
+            find_login(text, here + 6, spans)
         find_named(text, here, reach, spans)
 
 
@@ -267,6 +271,10 @@ def _find_dotted(text: str, here: int, reach: Reach, spans: list[Span]) -> None:
 
 
 _TELEGRAM = re.compile(r"[0-9]{8,10}:A[0-9A-Za-z_-]{34}(?![0-9A-Za-z_-])")
+# Nothing in them is rare, so they are seen behind a sign only.
+_WITHOUT_JOINTS = re.compile(
+    r" ?\\{0,8}[\"']?(dapi[0-9a-f]{32}(?:-[0-9])?|SCW[0-9A-Z]{17})(?![0-9A-Za-z])"
+)
 _DIGITS_BACKWARDS = re.compile(r"[0-9]*")
 
 
@@ -278,6 +286,18 @@ def _find_assigned(text: str, here: int, reach: Reach, spans: list[Span]) -> Non
             spans.append(Span(start, found.end(), "secret", "telegram"))
             reach.token = found.end()
             return
+    found = _WITHOUT_JOINTS.match(text, here + 1)
+    if found is not None:
+        spans.append(
+            Span(
+                found.start(1),
+                found.end(),
+                "secret",
+                "databricks" if found[1][0] == "d" else "scaleway",
+            )
+        )
+        reach.token = found.end()
+        return
     find_named(text, here, reach, spans)
 
 
