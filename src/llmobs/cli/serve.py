@@ -23,6 +23,10 @@ __all__ = ["serve"]
     help="Listen on this port; 4318 is OTLP's over HTTP. 0: any that is free.",
 )  # fmt: skip
 @click.option(
+    "--kafka", multiple=True, envvar="LLMOBS_KAFKA", metavar="BROKERS?topic=…&group=…",
+    help="Read LLM Sentinel's and llmobs' events from Kafka, too; options as in a Kafka sink's URL. Repeatable.",
+)  # fmt: skip
+@click.option(
     "--insecure", is_flag=True, help="Let anybody in without a key, wherever they come from."
 )
 @click.option(
@@ -53,6 +57,7 @@ def serve(
     store: str | None,
     host: str,
     port: int,
+    kafka: tuple[str, ...],
     insecure: bool,
     allow_host: tuple[str, ...],
     trust_proxy: tuple[str, ...],
@@ -77,7 +82,7 @@ def serve(
 
     run(
         Options(
-            store=path, host=host, port=port, insecure=insecure, allow_hosts=allow_host,
+            store=path, host=host, port=port, kafka=kafka, insecure=insecure, allow_hosts=allow_host,
             trust_proxies=trust_proxy, rate=rate_limit, access_log=access_log, retain=retain,
             max_bytes=max_size,
         )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import uvicorn
@@ -34,7 +34,11 @@ from llmobs.server.outsiders import networks_of, who_else_comes
 from llmobs.server.protocol import Protocol
 from llmobs.server.retention import Retention
 from llmobs.settings import Settings
+from llmobs.sinks import safe_url
 from llmobs.store.engine import open_reader, writer_of
+
+if TYPE_CHECKING:
+    from llmobs.server.kafka.intake import KafkaIntake
 
 __all__ = ["DEFAULT_PORT", "Options", "serve"]
 
@@ -54,6 +58,8 @@ class Options(msgspec.Struct, frozen=True):
     store: Path
     host: str = LOOPBACK
     port: int = DEFAULT_PORT
+    kafka: tuple[str, ...] = ()
+    """Topics to read; see `llmobs.server.kafka.source.KafkaSource.from_url`."""
     insecure: bool = False
     """Nobody needs a key."""
     allow_hosts: tuple[str, ...] = ()
@@ -112,7 +118,7 @@ def serve(options: Options) -> None:
         collector,
         routes=[*health.routes(collector.check, lambda: server.should_exit), *metrics.routes()],
         middleware=middleware,
-        tasks=[retention.run],
+        tasks=[retention.run, *(intake.run for intake in _intakes(options, collector))],
     )
     if options.access_log != "off":
         log_to_stdout()
@@ -132,6 +138,22 @@ def serve(options: Options) -> None:
     server = _Server(config)
     logger.info("llmobs: listening on %s, storing in %s", _said(sockets), path)
     asyncio.run(server.serve(sockets))
+
+
+def _intakes(options: Options, collector: Collector) -> "list[KafkaIntake]":
+    if not options.kafka:
+        return []
+    from llmobs.server.kafka.intake import KafkaIntake  # aiokafka takes 0.2 s to import
+    from llmobs.server.kafka.source import KafkaSource
+
+    intakes = []
+    for url in options.kafka:
+        try:
+            intakes.append(KafkaIntake(collector, KafkaSource.from_url(url)))
+        # urlsplit raises ValueErrors for bad brackets
+        except ValueError as error:
+            raise ConfigurationError(f"--kafka {safe_url(url)}: {error}") from None
+    return intakes
 
 
 class _Server(uvicorn.Server):

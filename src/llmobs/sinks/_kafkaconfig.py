@@ -7,7 +7,7 @@ be wrong is said when the sink is built, not when the first event is due.
 
 import re
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, cast
@@ -27,7 +27,7 @@ from llmobs.errors import ConfigurationError, MissingExtraError
 from llmobs.recorded.printable import quoted
 from llmobs.runtime.log import own_logger
 
-__all__ = ["KafkaConfig"]
+__all__ = ["KafkaConfig", "check_topic"]
 
 DEFAULT_TOPIC: Final = "llm-telemetry"
 """LLM Sentinel's SDK writes here; its servers read ``llm.telemetry`` unless configured."""
@@ -60,7 +60,17 @@ def _brokers(value: Sequence[str] | str) -> tuple[str, ...]:
     return found
 
 
-def _check_topic(name: str, topic: str) -> None:
+def check_topic(name: str, topic: str) -> None:
+    """
+    See that Kafka takes *topic* as a topic's name.
+
+    Args:
+        name: The option that names it.
+        topic: What it says.
+
+    Raises:
+        ConfigurationError: It does not.
+    """
     if len(topic) > _MAX_TOPIC or not _TOPIC.fullmatch(topic) or topic in (".", ".."):
         raise ConfigurationError(
             f"{name}: {quoted(topic, 300)} is not a topic's name; Kafka takes letters, digits, "
@@ -85,7 +95,7 @@ def _installed(codec: str | None) -> str | None:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(known_options: Iterable[str]) -> Iterator[None]:
     """Say what is wrong in our words, and with none of the values that may be secret."""
     try:
         yield
@@ -104,7 +114,7 @@ def _explained() -> Iterator[None]:
         elif kind.startswith("bool_"):
             words = f"{name} must be true or false, not {value!r}"
         elif kind == "extra_forbidden":
-            words = f"no such option {name!r}; options are: {', '.join(KafkaConfig.model_fields)}"
+            words = f"no such option {name!r}; options are: {', '.join(known_options)}"
         else:
             words = f"{name}: {problem['msg']}"
         raise ConfigurationError(words) from None
@@ -182,7 +192,7 @@ class KafkaConfig(BaseModel):
     if not TYPE_CHECKING:  # checkers know the fields
 
         def __init__(self, **options: Any) -> None:
-            with _explained():
+            with _explained(type(self).model_fields):
                 super().__init__(**options)
 
     @classmethod
@@ -208,16 +218,21 @@ class KafkaConfig(BaseModel):
         options: dict[str, type] = {
             name: int if kind is int else bool if kind in (bool, bool | None) else str
             for name, kind in kinds.items()
-            if name not in ("brokers", "topic", "ssl_context", "producer")
+            if name not in ("brokers", "ssl_context", "producer")
         }
-        return cls(**said | parse_options(url, options))
+        chosen = parse_options(url, options)
+        if chosen.get("topic", topic) != topic != "":
+            raise ConfigurationError(
+                f"topic: {topic!r} in the path, {chosen['topic']!r} as an option"
+            )
+        return cls(**said | chosen)
 
     @model_validator(mode="after")
     def _resolve(self) -> Self:
-        _check_topic("topic", self.topic)
+        check_topic("topic", self.topic)
         if self.wire == "sentinel":
             self._set("events_topic", self.events_topic or f"{self.topic}.events")
-            _check_topic("events_topic", cast(str, self.events_topic))
+            check_topic("events_topic", cast(str, self.events_topic))
         elif self.events_topic is not None:
             raise ConfigurationError("events_topic needs wire=sentinel; native has one topic")
         self._resolve_idempotence()
@@ -287,19 +302,13 @@ class KafkaConfig(BaseModel):
             raise ConfigurationError("ssl_key_password is missing; the client's key is encrypted")
         return self.ssl_key_password
 
-    def producer_options(self) -> dict[str, Any]:
-        """Return the keywords of ``aiokafka.AIOKafkaProducer``; they hold the password."""
+    def connection_options(self) -> dict[str, Any]:
+        """Return the keywords that aiokafka's producer and consumer share; they hold the password."""
         options: dict[str, Any] = {
             "bootstrap_servers": list(self.brokers),
             "client_id": self.client_id,
-            "acks": self.acks,
-            "enable_idempotence": self.enable_idempotence,
-            "compression_type": self.compression_type,
             "retry_backoff_ms": self.retry_backoff_ms,
             "request_timeout_ms": self.request_timeout_ms,
-            "linger_ms": self.linger_ms,
-            "max_batch_size": self.batch_size,
-            "max_request_size": self.max_request_size,
             "metadata_max_age_ms": self.metadata_max_age_ms,
             "security_protocol": self.security_protocol,
             "ssl_context": self.ssl_context,
@@ -310,7 +319,19 @@ class KafkaConfig(BaseModel):
                 "sasl_plain_username": self.sasl_username,
                 "sasl_plain_password": self.sasl_password,
             }
-        return options | dict(self.producer or {})
+        return options
+
+    def producer_options(self) -> dict[str, Any]:
+        """Return the keywords of ``aiokafka.AIOKafkaProducer``; they hold the password."""
+        options = {
+            "acks": self.acks,
+            "enable_idempotence": self.enable_idempotence,
+            "compression_type": self.compression_type,
+            "linger_ms": self.linger_ms,
+            "max_batch_size": self.batch_size,
+            "max_request_size": self.max_request_size,
+        }
+        return self.connection_options() | options | dict(self.producer or {})
 
 
 def _unreadable(option: str, path: str | None, error: Exception) -> ConfigurationError:

@@ -131,6 +131,10 @@ _LOGGERS: Final = (
     "aiokafka",
     "aiokafka.cluster",
     "aiokafka.conn",
+    "aiokafka.consumer.consumer",
+    "aiokafka.consumer.fetcher",
+    "aiokafka.consumer.group_coordinator",
+    "aiokafka.consumer.subscription_state",
     "aiokafka.producer.producer",
     "aiokafka.producer.sender",
 )

@@ -19,12 +19,26 @@ from llmobs.codec import clean_text, encode
 from llmobs.events import Event, PromptCallEvent, Status, plain
 from llmobs.recorded.messages import conversation, message_of, said_in
 
-__all__ = ["MAX_PROMPT_CHARS", "NOTES_KEY", "Message", "message_text", "native", "telemetry"]
+__all__ = [
+    "ANNOTATED",
+    "MAX_PROMPT_CHARS",
+    "NOTES_KEY",
+    "OTHER_ID",
+    "UNKNOWN",
+    "Message",
+    "message_text",
+    "native",
+    "telemetry",
+]
 
 MAX_PROMPT_CHARS: Final = 100_000
 """Longest ``prompt.text``, in characters, that the server declares."""
 NOTES_KEY: Final = "llmobs_notes"
 """Metadata key that says what could not be sent as recorded."""
+UNKNOWN: Final = " is unknown"
+"""Said there after the name of a number that the server must have, and that nobody knows."""
+OTHER_ID: Final = "event_id was "
+"""Said there before the id that is no UUID, in the words of Python."""
 
 _MAX_U32 = 2**32 - 1
 _MAX_F32 = 3.4e38
@@ -37,13 +51,13 @@ _PLACED = frozenset(
         "prompt_embedding", "response_embedding", "metadata", "errors", "client",
     }
 )  # fmt: skip
-_OTHERS = {
+ANNOTATED: Final = {
     f.name: f.default
     for f in msgspec.structs.fields(PromptCallEvent)
     if f.name not in _PLACED and f.name != "warnings"
 }
 """Fields without a place of their own in a TelemetryEvent, and their defaults: they travel in its metadata."""
-_other_values = attrgetter(*_OTHERS)
+_other_values = attrgetter(*ANNOTATED)
 _is_plain_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 
 
@@ -73,7 +87,7 @@ def telemetry(event: PromptCallEvent, annotate: bool = True) -> Message:
     event_id = _uuid(event.event_id)
     if event_id is None:
         event_id = str(uuid5(NAMESPACE_OID, event.event_id))
-        notes.append(f"event_id was {event.event_id!r}")
+        notes.append(f"{OTHER_ID}{event.event_id!r}")
     service = clean_text(event.service_name or "unknown_service")
     model = clean_text(event.model or "")
     when = event.timestamp
@@ -160,7 +174,7 @@ def _count(name: str, value: Any, notes: list[str]) -> int:
     if type(value) is int and 0 <= value <= _MAX_U32:
         return value
     if value is None:
-        notes.append(f"{name} is unknown")
+        notes.append(f"{name}{UNKNOWN}")
         return 0
     notes.append(f"{name} was {value!r}")
     return _MAX_U32 if type(value) is int and value > _MAX_U32 else 0
@@ -169,7 +183,7 @@ def _count(name: str, value: Any, notes: list[str]) -> int:
 def _measure(name: str, value: Any, notes: list[str]) -> float:
     if type(value) in (int, float) and 0 <= value <= _MAX_MEASURE:
         return value  # type: ignore[no-any-return]
-    notes.append(f"{name} is unknown" if value is None else f"{name} was {value!r}")
+    notes.append(f"{name}{UNKNOWN}" if value is None else f"{name} was {value!r}")
     return 0.0
 
 
@@ -201,7 +215,7 @@ def _errors(event: PromptCallEvent) -> list[str]:
 
 def _metadata(event: PromptCallEvent, notes: Iterable[str], annotate: bool) -> dict[str, str]:
     metadata = {str(k): _text(v) for k, v in (event.metadata or {}).items()}
-    others = zip(_OTHERS.items(), _other_values(event), strict=True) if annotate else ()
+    others = zip(ANNOTATED.items(), _other_values(event), strict=True) if annotate else ()
     for (name, default), value in others:
         if value is not None and value != default:
             metadata.setdefault(name, _text(value))

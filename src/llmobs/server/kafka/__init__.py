@@ -1,0 +1,1 @@
+"""Kafka as a way in: LLM Sentinel's events and llmobs' own, from a topic into the store."""

@@ -1,0 +1,268 @@
+"""
+From Kafka into the store: read, hand to the collector, and only then commit.
+
+The Kafka side has an event loop of its own, in a thread; here, in the collector's loop, is decided
+what becomes of what it reads.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from functools import partial
+from typing import Final, Self, TypeVar
+
+from llmobs.errors import (
+    ConfigurationError,
+    LLMObsError,
+    SinkUnauthorizedError,
+    SinkUnavailableError,
+    StoreError,
+)
+from llmobs.pipeline.health import UNAUTHORIZED_PAUSE, backoff
+from llmobs.pipeline.loop_thread import LoopThread
+from llmobs.runtime.troubles import Troubles
+from llmobs.server.collector import Collector
+from llmobs.server.kafka.reader import Dead, Errors, KafkaReader, Part, Taken
+from llmobs.server.kafka.source import KafkaSource
+from llmobs.server.room import BusyError
+from llmobs.sinks._kafkaledger import listen
+
+__all__ = ["KafkaIntake", "KafkaState"]
+
+CHUNK_BYTES: Final = 4 * 1024 * 1024
+"""Of records handed to the collector at once."""
+MAX_PAUSE: Final = 5.0
+"""Before a store that could not be used is tried again, in seconds."""
+STOP_SECONDS: Final = 10.0
+"""How long what is in hand may take to be stored when the collector ends."""
+
+T = TypeVar("T")
+
+
+class KafkaState(StrEnum):
+    """How reading fares."""
+
+    CONNECTING = "connecting"
+    """No broker has answered yet, or none does any more."""
+    READING = "reading"
+    """Records are stored as they come."""
+    WAITING = "waiting"
+    """The store, or the dead-letter topic, takes nothing now; partitions are paused."""
+    STOPPED = "stopped"
+    """Not begun, or over."""
+
+
+class _StopError(Exception):
+    """The collector ends: what is in hand is left to the next one."""
+
+
+class KafkaIntake:
+    """
+    Reads topics of Kafka into the collector, as a member of a consumer group.
+
+    Offsets are committed after their events are on disk; events have the same id each time they are
+    read. So nothing is lost and nothing is stored twice, whoever of the group reads it, however often.
+
+    An asynchronous context manager: at its end, what is in hand is stored and committed.
+
+    Args:
+        collector: Where events go; it must be open meanwhile.
+        source: What to read.
+    """
+
+    def __init__(self, collector: Collector, source: KafkaSource) -> None:
+        self._collector = collector
+        self._source = source
+        self._troubles = Troubles()
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._reader: KafkaReader | None = None
+        self._failures = 0
+        self.state = KafkaState.STOPPED
+        """How it fares."""
+        self.stored = 0
+        """Records whose events are on disk, each time they were read."""
+        self.dead = 0
+        """Records written to a dead-letter topic."""
+
+    @property
+    def lag(self) -> int:
+        """Records known to wait in this collector's partitions."""
+        return 0 if self._reader is None else sum(self._reader.lag.values())
+
+    async def run(self) -> None:
+        """Read until cancelled; then, what is in hand is still stored and committed."""
+        async with self:
+            await asyncio.Event().wait()
+
+    async def __aenter__(self) -> Self:
+        """Begin to read, in a task; the brokers may be away."""
+        self.state = KafkaState.CONNECTING
+        self._task = asyncio.create_task(self._run(), name="llmobs-kafka")
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Store and commit what is in hand, and leave the group."""
+        self._stopping.set()
+        if self._task is not None:
+            done, _ = await asyncio.wait({self._task}, timeout=STOP_SECONDS)
+            if not done:
+                self._task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._task
+        self.state = KafkaState.STOPPED
+
+    async def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                await self._membership()
+                return
+            except _StopError:
+                return
+            except LLMObsError as error:
+                trouble: Exception = error
+            except Exception as error:  # noqa: BLE001 - a library's; reading must go on
+                trouble = error
+            self.state = KafkaState.CONNECTING
+            self._say(trouble)
+            hopeless = isinstance(trouble, (SinkUnauthorizedError, ConfigurationError))
+            self._failures += 1
+            with suppress(_StopError):
+                await self._pause(UNAUTHORIZED_PAUSE if hopeless else backoff(self._failures))
+
+    async def _membership(self) -> None:
+        """Read until something ends it."""
+        heard = Errors()
+        runner = LoopThread("llmobs-kafka-in")
+        listen(runner.ident, heard)
+        reader = KafkaReader(self._source, heard)
+        try:
+            await self._until_stopped(runner, reader)
+            self._reader = reader
+            while not self._stopping.is_set():
+                taken = await runner.call(reader.read)
+                if reader.trouble is not None:
+                    self._say(reader.trouble)
+                self.state = KafkaState.CONNECTING if reader.trouble else KafkaState.READING
+                if taken is not None:
+                    self._failures = 0
+                    await self._store(runner, reader, taken)
+        finally:
+            self._reader = None
+            with suppress(Exception):
+                await asyncio.shield(_end(runner, reader))
+
+    async def _until_stopped(self, runner: LoopThread, reader: KafkaReader) -> None:
+        """Start *reader*; a cluster that is away does not hold up the end."""
+        starting = asyncio.ensure_future(runner.call(reader.start))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                raise _StopError
+            await starting
+        finally:
+            starting.cancel()
+            stopping.cancel()
+
+    async def _store(self, runner: LoopThread, reader: KafkaReader, taken: Taken) -> None:
+        dead = list(taken.dead)
+        for chunk in _chunks(taken.parts):
+            dead += await self._take(runner, reader, chunk)
+        if dead:
+            await self._patiently(partial(runner.call, reader.bury, dead))
+            self.dead += len(dead)
+            record, why = dead[-1]
+            self._troubles.log(
+                "dead",
+                "llmobs: kafka: %d records went to the dead-letter topic of %s; the last one, "
+                "offset %d of partition %d: %s",
+                len(dead),
+                record.topic,
+                record.offset,
+                record.partition,
+                why,
+            )
+        await runner.call(reader.settle, taken.offsets)
+
+    async def _take(
+        self, runner: LoopThread, reader: KafkaReader, parts: Sequence[Part]
+    ) -> list[Dead]:
+        """Store *parts*, however long that takes; return what can never be stored."""
+        tried = False
+
+        async def attempt() -> list[Dead]:
+            nonlocal tried
+            # Whose partition went to another collector meanwhile, that one stores.
+            mine = await runner.call(reader.ours, parts) if tried else parts
+            tried = True
+            return await self._offer(mine)
+
+        return await self._patiently(attempt)
+
+    async def _offer(self, parts: Sequence[Part]) -> list[Dead]:
+        size = sum(len(part.record.value) for part in parts)
+        try:
+            refused = await self._collector.take([part.event for part in parts], size=size)
+        except (BusyError, StoreError, SinkUnavailableError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one of them is at fault, and the others are stored
+            refused = {part.event.event_id: f"cannot be stored: {error!r}" for part in parts}
+            found = []
+        else:
+            self.stored += len(parts) - len(refused)
+            found = [part for part in parts if part.event.event_id in refused]
+        if len(found) == len(refused):
+            return [(part.record, refused[part.event.event_id]) for part in found]
+        if len(parts) == 1:
+            return [(parts[0].record, next(iter(refused.values())))]
+        half = len(parts) // 2
+        return await self._offer(parts[:half]) + await self._offer(parts[half:])
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Return what *attempt* does, once nothing is in its way."""
+        failures = 0
+        while True:
+            try:
+                return await attempt()
+            except BusyError as error:  # there is no trouble; there is much to do
+                pause = error.retry_after
+            except (StoreError, SinkUnavailableError) as error:
+                failures += 1
+                pause = min(backoff(failures), MAX_PAUSE)
+                self._say(error)
+            self.state = KafkaState.WAITING
+            await self._pause(pause)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+            raise _StopError
+
+    def _say(self, trouble: object) -> None:
+        self._troubles.log(
+            "kafka", "llmobs: kafka: %s; nothing is lost, reading goes on when it is over", trouble
+        )
+
+
+def _chunks(parts: Sequence[Part]) -> Iterator[list[Part]]:
+    """Cut *parts* to what the collector takes at once."""
+    chunk: list[Part] = []
+    size = 0
+    for part in parts:
+        if chunk and size + len(part.record.value) > CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(part)
+        size += len(part.record.value)
+    if chunk:
+        yield chunk
+
+
+async def _end(runner: LoopThread, reader: KafkaReader) -> None:
+    try:
+        await runner.call(reader.stop)
+    finally:
+        listen(runner.ident, None)
+        await runner.aclose()

@@ -1,0 +1,364 @@
+"""
+The consumer's side of Kafka: all that runs in its private event loop.
+
+One batch is in hand at a time. While it is, partitions soon pause, and the group still hears from
+us; nothing is committed before it is settled. When partitions are taken from us, they wait a moment
+for that.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped]
+from aiokafka.abc import ConsumerRebalanceListener  # type: ignore[import-untyped]
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
+from aiokafka.errors import (  # type: ignore[import-untyped]
+    GroupAuthorizationFailedError,
+    IllegalStateError,
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+)
+
+from llmobs.errors import LLMObsError, SinkUnauthorizedError, SinkUnavailableError
+from llmobs.events import Event
+from llmobs.server.kafka.records import UnreadableError, read
+from llmobs.server.kafka.source import KafkaSource
+from llmobs.sinks._kafkaledger import Overheard
+from llmobs.sinks._kafkawriter import explain
+
+__all__ = ["Dead", "Errors", "KafkaReader", "Part", "Taken"]
+
+MAX_RECORDS: Final = 1_000
+"""Read at once."""
+POLL_SECONDS: Final = 0.5
+"""How long to wait for records before looking around."""
+PATIENCE_SECONDS: Final = 1.0
+"""How long a batch may be in hand before partitions pause."""
+ANSWER_SECONDS: Final = 10.0
+"""How long a commit, or the writing of dead letters, may take."""
+STOP_SECONDS: Final = 3.0
+"""How long to take leave of the group, and of the brokers."""
+TRANSIENT_SECONDS: Final = 3.0
+"""What is over sooner is no trouble: a leader that changes, a group that begins."""
+SILENCE_SECONDS: Final = 120.0
+"""After this long with nothing but trouble, begin anew: aiokafka asks only the addresses it knows."""
+MAX_DEAD_BYTES: Final = 64 * 1024 * 1024
+"""Of a dead letter; brokers take less."""
+
+
+Dead = tuple[Any, str]
+"""A record that goes to the dead-letter topic, and why."""
+
+
+class Part(msgspec.Struct):
+    """A record that was read, and the event in it."""
+
+    record: Any
+    event: Event
+
+
+class Taken(msgspec.Struct):
+    """What was read at once."""
+
+    parts: list[Part] = []
+    dead: list[Dead] = []
+    """Records that are no event, and why."""
+    offsets: dict[Any, int] = {}
+    """By partition, what comes next."""
+
+    @classmethod
+    def of(cls, found: Mapping[Any, Sequence[Any]]) -> "Taken":
+        """Read the records that *found* holds by partition."""
+        taken = cls()
+        for partition, records in found.items():
+            taken.offsets[partition] = records[-1].offset + 1
+            for record in records:
+                try:
+                    taken.parts.append(Part(record, read(record.value, record.timestamp)))
+                except UnreadableError as why:
+                    taken.dead.append((record, str(why)))
+        return taken
+
+
+class Errors(Overheard):
+    """The last error that aiokafka logged: its warnings tell of every rebalance."""
+
+    def note(self, record: logging.LogRecord) -> None:
+        """Keep what *record* says, if it is an error."""
+        if record.levelno >= logging.ERROR:
+            super().note(record)
+
+
+class KafkaReader:
+    """
+    A member of the consumer group.
+
+    Args:
+        source: What to read, and as whom.
+        heard: What aiokafka logs in this loop.
+    """
+
+    def __init__(self, source: KafkaSource, heard: Errors) -> None:
+        self._source = source
+        self._heard = heard
+        self._consumer: Any = None
+        self._producer: Any = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._uncommitted: dict[Any, int] = {}
+        self._trouble_since: float | None = None
+        self._trouble_last = 0.0
+        self._words = ""
+        self.trouble: str | None = None
+        """What has been wrong for a while, if anything."""
+        self.lag: dict[Any, int] = {}
+        """By partition of ours, how many records wait there."""
+
+    async def start(self) -> None:
+        """
+        Connect, and ask to join the group.
+
+        Raises:
+            LLMObsError: Not possible now.
+        """
+        try:
+            async with asyncio.timeout(self._source.request_timeout_ms / 1000):
+                self._consumer = AIOKafkaConsumer(**self._source.consumer_options())
+                # By pattern: a topic may be made later, and many have no second one.
+                names = "|".join(map(re.escape, self._source.topics))
+                self._consumer.subscribe(pattern=f"(?:{names})$", listener=_Rebalances(self))
+                await self._consumer.start()
+        except (TimeoutError, KafkaError, OSError) as error:
+            await self.stop()
+            raise self._meaning(error) from None
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Leave the group and close the connections; what is in hand is let go."""
+        self._settled.set()
+        await self._wake()
+        consumer, self._consumer = self._consumer, None
+        producer, self._producer = self._producer, None
+        for closed in (consumer, producer):
+            if closed is not None:
+                with suppress(TimeoutError, KafkaError, OSError):
+                    async with asyncio.timeout(STOP_SECONDS):
+                        await closed.stop()
+
+    async def read(self) -> Taken | None:
+        """
+        Return what comes next, which is then in hand until `settle`; None if nothing came for a while.
+
+        Raises:
+            LLMObsError: The cluster cannot be read from now; begin anew.
+        """
+        await self._wake()
+        try:
+            found = await self._poll(POLL_SECONDS)
+        except (KafkaError, OSError) as error:
+            raise self._meaning(error) from None
+        if not found:
+            self._look_around()
+            return None
+        self._trouble_since = self.trouble = None
+        taken = Taken.of(found)
+        self._measure(taken.offsets)
+        self._settled.clear()
+        self._keeper = asyncio.create_task(self._keep())
+        return taken
+
+    async def ours(self, parts: Sequence[Part]) -> list[Part]:
+        """Return which of *parts* are still ours to store: partitions may have gone to others."""
+        mine = {(p.topic, p.partition) for p in self._consumer.assignment()}
+        return [part for part in parts if (part.record.topic, part.record.partition) in mine]
+
+    async def bury(self, dead: Sequence[Dead]) -> None:
+        """
+        Write records to the dead-letter topic, and wait until it has them.
+
+        Args:
+            dead: Each with the reason.
+
+        Raises:
+            LLMObsError: It has not; they must be written again.
+        """
+        topic = ""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                for record, why in dead:
+                    topic = self._source.dead_topic_of(record.topic)
+                    await self._bury(topic, record, why)
+        except (TimeoutError, KafkaError, OSError) as error:
+            words = str(explain(error, self._source, topic)) or "no answer in time"
+            raise SinkUnavailableError(
+                f"nothing is read on until the dead-letter topic {topic!r} can be written: {words}"
+            ) from None
+
+    async def settle(self, offsets: Mapping[Any, int]) -> None:
+        """
+        Commit: what is in hand is where it belongs.
+
+        A commit that fails is no loss: the records come again, as the events that they are already.
+        """
+        self._uncommitted.update(offsets)
+        mine = self._consumer.assignment()
+        self._uncommitted = {p: next_ for p, next_ in self._uncommitted.items() if p in mine}
+        with suppress(TimeoutError, KafkaError, IllegalStateError, OSError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._consumer.commit(dict(self._uncommitted))
+            self._uncommitted.clear()
+        self._settled.set()
+
+    def _known_topics(self) -> set[str]:
+        topics: set[str] = self._consumer._client.cluster.topics()  # noqa: SLF001 - the public way asks the brokers
+        return topics
+
+    def _look_around(self) -> None:
+        """See whether nothing came because something is wrong, and has been for a while."""
+        now = time.monotonic()
+        words, error = self._heard.message, self._heard.error
+        self._heard.forget()
+        if words is not None:
+            self._words = words if error is None else str(self._meaning(error))
+            self._trouble_since = self._trouble_since or now
+            self._trouble_last = now
+        elif now - self._trouble_last > TRANSIENT_SECONDS:
+            self._trouble_since = None
+        lasts = 0.0 if self._trouble_since is None else now - self._trouble_since
+        self.trouble = self._words if lasts > TRANSIENT_SECONDS else None
+        if lasts > SILENCE_SECONDS:
+            raise SinkUnavailableError(self._words)
+        if not self._consumer.assignment() and self._source.topic not in self._known_topics():
+            self.trouble = self.trouble or (
+                f"the cluster has no topic {self._source.topic!r}, or this user may not read it; "
+                "it is read as soon as there is one"
+            )
+
+    def _measure(self, offsets: Mapping[Any, int]) -> None:
+        mine = self._consumer.assignment()
+        for partition, next_ in offsets.items():
+            if partition in mine and (end := self._consumer.highwater(partition)) is not None:
+                self.lag[partition] = max(0, end - next_)
+        self.lag = {p: lag for p, lag in self.lag.items() if p in mine}
+
+    async def _poll(self, seconds: float) -> dict[Any, list[Any]]:
+        found: dict[Any, list[Any]] = {}
+        # While the group has no assignment for us, aiokafka waits for one however long.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds + PATIENCE_SECONDS):
+                found = await self._consumer.getmany(
+                    timeout_ms=int(seconds * 1000), max_records=MAX_RECORDS
+                )
+        return {partition: records for partition, records in found.items() if records}
+
+    async def _keep(self) -> None:
+        """While something is in hand for long: pause, and ask for nothing often enough to stay a member."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), PATIENCE_SECONDS)
+                break
+            with suppress(KafkaError, OSError, IllegalStateError):
+                self._consumer.pause(*self._consumer.assignment())
+                for partition, records in (await self._poll(0.0)).items():
+                    self._consumer.seek(partition, records[0].offset)  # assigned just now
+
+    async def _wake(self) -> None:
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            await keeper
+            if self._consumer is not None:
+                self._consumer.resume(*self._consumer.paused())
+
+    async def _bury(self, topic: str, record: Any, why: str) -> None:
+        headers = [
+            *record.headers,
+            ("llmobs.reason", why.encode()),
+            ("llmobs.topic", record.topic.encode()),
+            ("llmobs.partition", str(record.partition).encode()),
+            ("llmobs.offset", str(record.offset).encode()),
+        ]
+        if self._producer is None:
+            options = self._source.producer_options()
+            options["max_request_size"] = MAX_DEAD_BYTES
+            producer = AIOKafkaProducer(**options)
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
+            self._producer = producer
+        await self._make_topic(topic)
+        written: dict[str, Any] = {
+            "key": record.key,
+            "timestamp_ms": record.timestamp if record.timestamp > 0 else None,
+        }
+        try:
+            await self._producer.send_and_wait(
+                topic, value=record.value, headers=headers, **written
+            )
+        except MessageSizeTooLargeError:  # that it was there is all that can be kept
+            size = str(len(record.value or b"")).encode()
+            headers.append(("llmobs.value_left_out_bytes", size))
+            await self._producer.send_and_wait(topic, headers=headers, **written)
+
+    async def _make_topic(self, topic: str) -> None:
+        """Make the topic, where brokers do not by themselves and we may."""
+        if topic in self._known_topics():
+            return
+        admin = AIOKafkaAdminClient(**self._source.connection_options())
+        with suppress(KafkaError, OSError):
+            await admin.start()
+            try:  # partitions and replicas as the brokers are configured
+                await admin.create_topics([NewTopic(topic, -1, -1)])
+            finally:
+                await admin.close()
+
+    def _meaning(self, error: BaseException) -> LLMObsError:
+        heard = self._heard.error
+        for said in filter(None, (error, heard)):
+            if isinstance(said, GroupAuthorizationFailedError):
+                return SinkUnauthorizedError(
+                    f"may not read as group {self._source.group!r}; grant READ on that group"
+                )
+            if isinstance(said, TopicAuthorizationFailedError):
+                return SinkUnauthorizedError(
+                    f"may not read {' and '.join(self._source.topics)}; "
+                    "grant READ and DESCRIBE on these topics"
+                )
+        # A refused login is only logged; that nobody is there, only raised.
+        meaning = explain(heard if heard is not None else error, self._source)
+        if isinstance(error, KafkaConnectionError | TimeoutError) and (
+            type(meaning) is SinkUnavailableError
+        ):
+            return SinkUnavailableError(f"no answer from {','.join(self._source.brokers)}")
+        return meaning
+
+
+class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Lets what is in hand be settled while its partitions are still ours."""
+
+    def __init__(self, reader: KafkaReader) -> None:
+        self._reader = reader
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - aiokafka awaits it
+        reader = self._reader
+        with suppress(TimeoutError):
+            await asyncio.wait_for(
+                reader._settled.wait(),  # noqa: SLF001 - of this module
+                reader._source.session_timeout_ms / 2000,  # noqa: SLF001 - likewise
+            )
+        reader._uncommitted.clear()  # noqa: SLF001 - likewise; the next owner may be further already
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        pass

@@ -1,0 +1,339 @@
+"""``llmobs serve --kafka``, against a real broker: nothing lost, nothing twice, whatever happens."""
+
+import asyncio
+import json
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import anyio
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from llmobs import AsyncClient
+from llmobs.codec import encode
+from llmobs.errors import SinkUnavailableError
+from llmobs.events import Event
+from llmobs.recorded.ids import new_id
+from llmobs.server.collector import Collector
+from llmobs.server.kafka.intake import KafkaIntake, KafkaState
+from llmobs.server.kafka.source import KafkaSource
+from llmobs.server.room import BusyError
+from llmobs.settings import Settings
+from llmobs.store.engine import open_reader, writer_of
+from tests.helpers import make_event
+from tests.sinks.examples import every_kind
+from tests.support.kafka_handle import Kafka
+from tests.support.ports import free_ports
+
+SAMPLE = json.loads((Path(__file__).parents[1] / "data" / "sentinel_event.json").read_bytes())
+
+pytestmark = [pytest.mark.kafka, pytest.mark.anyio]
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """The collector is asyncio's."""
+    return "asyncio", {"use_uvloop": False}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "llmobs.db"
+
+
+class Reluctant(Collector):
+    """Says no as long as it is told to, and notes what it was offered."""
+
+    def __init__(self, store: Path) -> None:
+        super().__init__(writer_of(store, durable=True), Settings(prices={}))
+        self.refusal: Exception | None = None
+        self.offered: list[list[str]] = []
+
+    async def take(self, events: Sequence[Event], **options: Any) -> Mapping[str, str]:
+        self.offered.append([event.event_id for event in events])
+        if self.refusal is not None:
+            raise self.refusal
+        return await super().take(events, **options)
+
+
+@asynccontextmanager
+async def collecting(
+    store: Path, bootstrap: Iterable[str], topic: str, **options: Any
+) -> AsyncIterator[tuple[Reluctant, KafkaIntake]]:
+    """Read *topic* into *store* meanwhile."""
+    collector = Reluctant(store)
+    await collector.open()
+    source = KafkaSource(brokers=list(bootstrap), topic=topic, **options)
+    try:
+        async with KafkaIntake(collector, source) as intake:
+            yield collector, intake
+    finally:
+        await collector.aclose()
+
+
+async def until(probe: Callable[[], Any], timeout: float = 30.0) -> Any:
+    with anyio.fail_after(timeout):
+        while not (value := probe()):
+            await anyio.sleep(0.02)
+        return value
+
+
+def stored(store: Path) -> list[str]:
+    return [event.event_id for event in events(store)]
+
+
+def events(store: Path) -> list[Any]:
+    with open_reader(store) as reader:
+        return [found.decode() for found in reader.tail(0, limit=10_000)]
+
+
+async def write(kafka: Kafka, topic: str, values: Iterable[bytes | None], **options: Any) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
+    await producer.start()
+    try:
+        futures = [await producer.send(topic, value, **options) for value in values]
+        await asyncio.gather(*futures)
+    finally:
+        await producer.stop()
+
+
+async def committed(kafka: Kafka, topic: str, group: str = "llmobs") -> dict[int, int | None]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=group)
+    await consumer.start()
+    try:
+        partitions = consumer.partitions_for_topic(
+            topic
+        ) or await consumer._client._wait_on_metadata(topic)
+        return {p: await consumer.committed(TopicPartition(topic, p)) for p in partitions}
+    finally:
+        await consumer.stop()
+
+
+def sentinel(**fields: Any) -> bytes:
+    return json.dumps({**SAMPLE, "event_id": str(uuid4()), **fields}).encode()
+
+
+def ours(count: int) -> list[Event]:
+    return [make_event(model="gpt-4o", prompt=f"What is {n}?") for n in range(count)]
+
+
+async def test_what_our_own_sink_writes_arrives_whole(kafka: Kafka, store: Path) -> None:
+    """Both wires, every kind of event, both topics; what is redacted on the way stays so."""
+    topic, group = kafka.new_topic(3), f"g-{new_id()}"
+    kafka.create_topic(f"{topic}.events", 2)
+    url = f"kafka://{','.join(kafka.bootstrap)}/{topic}"
+    async with collecting(store, kafka.bootstrap, topic, group=group):
+        for wire in ("sentinel", "native"):
+            async with AsyncClient(
+                sink=f"{url}?wire={wire}", service_name="shop", prices={}
+            ) as client:
+                with client.run(run_id=f"run-{wire}", user_id="u1", tags=["beta"]) as run:
+                    run.log_prompt_call(
+                        "Who is jane@example.com?", "gpt-4o", "Jane.", 3, 2, 5.0, cost_usd=0.25
+                    )
+                    with run.agent_step("look", "tool_call", input_data={"q": 1}) as step:
+                        step.output_data = "found"
+                    run.log_error("boom")
+                report = await client.flush()
+                assert (report.delivered, report.pending) == (4, 0)
+        await until(lambda: store.exists() and len(stored(store)) == 8)
+        with open_reader(store) as reader:
+            for wire in ("sentinel", "native"):
+                (found,) = (r for r in reader.runs(10) if r.run_id == f"run-{wire}")
+                assert (found.user_id, found.tags, found.status) == ("u1", ("beta",), "success")
+                of_run = {str(e.event_type): e for e in events(store) if e.run_id == found.run_id}
+                assert set(of_run) == {"prompt_call", "agent_step", "error", "run"}
+                call = of_run["prompt_call"]
+                assert (call.tokens_input, call.latency_ms, call.cost_usd) == (3, 5.0, 0.25)
+                assert "jane@example.com" not in call.prompt
+                assert (call.service_name, call.standalone) == ("shop", False)
+
+
+async def test_sentinel_s_events_arrive_once_however_often_they_are_sent(
+    kafka: Kafka, kafka_topic: str, store: Path
+) -> None:
+    group = f"g-{new_id()}"
+    values = [sentinel(trace_id=f"t{n % 3}") for n in range(30)]
+    await write(kafka, kafka_topic, [*values, *values], key=b"chat-api")
+    async with collecting(store, kafka.bootstrap, kafka_topic, group=group) as (_, intake):
+        await until(lambda: intake.stored == 60)
+        assert intake.state is KafkaState.READING
+        assert intake.lag == 0
+    assert sorted(stored(store)) == sorted(json.loads(v)["event_id"] for v in values)
+    assert await committed(kafka, kafka_topic, group) == {0: 60}
+    # Another group, so to say after its offsets are lost: everything again, and nothing new.
+    async with collecting(store, kafka.bootstrap, kafka_topic, group=f"{group}-2") as (_, intake):
+        await until(lambda: intake.stored == 60)
+    assert len(stored(store)) == 30
+
+
+async def test_unreadable_records_go_to_the_dead_letter_topic(
+    kafka: Kafka, kafka_topic: str, store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, half = sentinel(), sentinel()[:-9]
+    headers = [("service_name", b"chat-api")]
+    await write(kafka, kafka_topic, [half, good, None, b"\xff\x00"], key=b"k\xff", headers=headers)
+    async with collecting(store, kafka.bootstrap, kafka_topic, group=f"g-{new_id()}") as (
+        _,
+        intake,
+    ):
+        await until(lambda: intake.dead == 3)
+    assert len(stored(store)) == 1
+    dead = await kafka.aread(f"{kafka_topic}.dead", 3)
+    assert [(record.key, record.value) for record in dead] == [
+        (b"k\xff", half), (b"k\xff", None), (b"k\xff", b"\xff\x00")
+    ]  # fmt: skip
+    for record, offset in zip(dead, (0, 2, 3), strict=True):
+        told = dict(record.headers)
+        assert told.pop("llmobs.reason")
+        assert told == {
+            "service_name": b"chat-api",
+            "llmobs.topic": kafka_topic.encode(),
+            "llmobs.partition": b"0",
+            "llmobs.offset": str(offset).encode(),
+        }
+    (line,) = [r.getMessage() for r in caplog.records if "dead-letter" in r.getMessage()]
+    assert "offset 3 of partition 0" in line
+    assert half.decode()[:20] not in line
+
+
+async def test_what_the_store_refuses_goes_there_too(
+    kafka: Kafka, kafka_topic: str, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad, crash = (sentinel() for _ in range(3))
+    refused, crashing = (json.loads(value)["event_id"] for value in (bad, crash))
+
+    async def take(self: Reluctant, offered: Sequence[Event], **options: Any) -> Mapping[str, str]:
+        if any(event.event_id == crashing for event in offered):
+            raise ZeroDivisionError
+        await Collector.take(self, [e for e in offered if e.event_id != refused], **options)
+        return {e.event_id: "too large" for e in offered if e.event_id == refused}
+
+    monkeypatch.setattr(Reluctant, "take", take)
+    await write(kafka, kafka_topic, [bad, good, crash])
+    async with collecting(store, kafka.bootstrap, kafka_topic, group=f"g-{new_id()}") as (
+        _,
+        intake,
+    ):
+        await until(lambda: intake.dead == 2)
+        assert intake.stored == 1
+    dead = await kafka.aread(f"{kafka_topic}.dead", 2)
+    assert {(r.value, dict(r.headers)["llmobs.reason"]) for r in dead} == {
+        (bad, b"too large"), (crash, b"cannot be stored: ZeroDivisionError()")
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("refusal", [BusyError("full", 0.05), SinkUnavailableError("locked")])
+async def test_while_the_store_takes_nothing_nothing_is_committed_and_memory_is_bounded(
+    kafka: Kafka, store: Path, refusal: Exception, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("llmobs.server.kafka.reader.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("llmobs.server.kafka.intake.MAX_PAUSE", 0.1)
+    topic, group = kafka.new_topic(2), f"g-{new_id()}"
+    async with collecting(store, kafka.bootstrap, topic, group=group) as (collector, intake):
+        collector.refusal = refusal
+        await write(kafka, topic, [sentinel()])
+        await until(lambda: len(collector.offered) > 3)
+        assert intake.state is KafkaState.WAITING
+        await write(kafka, topic, [sentinel() for _ in range(100)])
+        before = len(collector.offered)
+        await until(lambda: len(collector.offered) > before + 3)
+        # The same one, over and over: the others wait where they are.
+        assert {len(ids) for ids in collector.offered} == {1}
+        assert intake._reader is not None
+        assert intake._reader._consumer.paused() == intake._reader._consumer.assignment()
+        assert set((await committed(kafka, topic, group)).values()) == {None}
+        collector.refusal = None
+        await until(lambda: intake.stored == 101)
+    assert len(stored(store)) == 101
+    assert sum(offset or 0 for offset in (await committed(kafka, topic, group)).values()) == 101
+    troubles = [r for r in caplog.records if r.name == "llmobs" and r.levelno >= logging.WARNING]
+    assert len(troubles) == (0 if isinstance(refusal, BusyError) else 1)
+
+
+async def test_stopping_while_the_store_is_away_leaves_the_records_to_the_next(
+    kafka: Kafka, kafka_topic: str, store: Path
+) -> None:
+    group = f"g-{new_id()}"
+    await write(kafka, kafka_topic, [sentinel() for _ in range(10)])
+    async with collecting(store, kafka.bootstrap, kafka_topic, group=group) as (collector, _):
+        collector.refusal = SinkUnavailableError("locked")
+        await until(lambda: collector.offered)
+    assert await committed(kafka, kafka_topic, group) == {0: None}
+    async with collecting(store, kafka.bootstrap, kafka_topic, group=group) as (_, intake):
+        await until(lambda: intake.stored == 10)
+    assert len(stored(store)) == 10
+
+
+async def test_collectors_share_partitions_and_a_rebalance_loses_and_doubles_nothing(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    """Members come and go while records stream in; each record is stored by exactly one of them."""
+    topic, group = kafka.new_topic(6), f"g-{new_id()}"
+    values = [sentinel() for _ in range(600)]
+    stores = [tmp_path / f"{n}.db" for n in range(3)]
+    options = {"group": group, "session_timeout_ms": 6000}
+    writing = asyncio.create_task(_slowly(kafka, topic, values))
+    async with collecting(stores[0], kafka.bootstrap, topic, **options) as (_, first):
+        await until(lambda: first.stored > 50)
+        async with collecting(stores[1], kafka.bootstrap, topic, **options) as (_, second):
+            await until(lambda: second.stored > 20)
+            async with collecting(stores[2], kafka.bootstrap, topic, **options) as (_, third):
+                await until(lambda: third.stored > 20)
+            await writing
+        found = Counter[str]()
+
+        def count() -> int:
+            found.clear()
+            for path in stores:
+                found.update(stored(path))
+            return len(found)
+
+        await until(lambda: count() == 600)
+        assert set(found) == {json.loads(value)["event_id"] for value in values}
+        assert set(found.values()) == {1}  # nor stored by two of them
+
+
+async def _slowly(kafka: Kafka, topic: str, values: Sequence[bytes]) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
+    await producer.start()
+    try:
+        for n, value in enumerate(values):
+            await producer.send_and_wait(topic, value, partition=n % 6)
+            await anyio.sleep(0.01)
+    finally:
+        await producer.stop()
+
+
+async def test_the_broker_may_be_away_at_first(
+    store: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmobs.pipeline.health.CEILING", 0.05)
+    (port,) = free_ports(1)
+    async with collecting(store, [f"127.0.0.1:{port}"], "t") as (_, intake):
+        await until(lambda: intake._failures > 2)
+        assert intake.state is KafkaState.CONNECTING
+    assert intake.state is KafkaState.STOPPED
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert f"127.0.0.1:{port}" in line
+    assert "nothing is lost" in line
+
+
+async def test_a_topic_may_be_made_later(
+    kafka: Kafka, store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = f"llmobs-later-{new_id()}"
+    options = {"group": f"g-{new_id()}", "metadata_max_age_ms": 300}
+    async with collecting(store, kafka.bootstrap, topic, **options) as (_, intake):
+        await until(lambda: any(topic in r.getMessage() for r in caplog.records))
+        await anyio.to_thread.run_sync(kafka.create_topic, topic)
+        await write(kafka, topic, [encode(event) for event in every_kind()])
+        await until(lambda: intake.stored == 8)
+    lines = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert len(lines) == 1
