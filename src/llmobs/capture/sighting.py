@@ -7,15 +7,14 @@ Which belong together, and since when that is certain, is the business of `llmob
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import lru_cache
 from itertools import zip_longest
 from time import perf_counter
 from typing import Any, Final
 
-import msgspec
-
-from llmobs.events import Event, PromptCallEvent, Status
+from llmobs.events import Event, PromptCallEvent
+from llmobs.pipeline.combine import combine
 from llmobs.runtime.forks import ForkLock
 
 __all__ = [
@@ -37,17 +36,6 @@ GRACE_SECONDS: Final = 1.0
 
 _RANK: Final = {"block": 0, "langchain": 1, "wire": 2, "span": 3}
 """Whose word counts more: what the application told, then what passed on the wire."""
-_IDENTITY: Final = frozenset({"event_id", "run_id", "timestamp", "parent_id"})
-_WHOLES: Final = {
-    "tokens_cached": ("tokens_input",),
-    "tokens_cache_write": ("tokens_input",),
-    "tokens_reasoning": ("tokens_output",),
-    "usage": ("tokens_input", "tokens_output"),
-    "cost_source": ("cost_usd",),
-}
-"""What only means something beside the figure it is about, which comes before it in the event."""
-_fields: Final = msgspec.structs.fields(PromptCallEvent)
-
 lock: Final = ForkLock()
 """Guards all sightings; what is not of this file or `llmobs.capture.joining` is called without it."""
 
@@ -211,7 +199,7 @@ class Call:
         known = [part for part in parts if part.event is not None]
         for part in known:
             yield from _read(part)
-        _combine(event, [part.event for part in known if part.event is not None])
+        combine(event, [part.event for part in known if part.event is not None])
         if self.root.door != "block":
             for part in known:
                 part.limit(event)
@@ -379,44 +367,6 @@ def warn(parts: list[Sighting], words: str) -> None:
     """Say *words* in the event of *parts*."""
     event = next(part.event for part in parts if part.event is not None)
     event.warnings = (*event.warnings, words)
-
-
-def _combine(event: PromptCallEvent, told: Sequence[PromptCallEvent]) -> None:
-    """
-    Make *event* tell what any of *told* does.
-
-    Args:
-        event: One of *told*; it stays what and where it is.
-        told: The same call, as each door would tell of it. The first one's word counts most.
-    """
-    best = told[0]
-    for seen in told[1:]:
-        _add(best, seen)
-    if best is not event:
-        for field in _fields:
-            if field.name not in _IDENTITY:
-                setattr(event, field.name, getattr(best, field.name))
-
-
-def _add(told: PromptCallEvent, seen: PromptCallEvent) -> None:
-    warnings = (*told.warnings, *(each for each in seen.warnings if each not in told.warnings))
-    failed_unseen = told.status == Status.SUCCESS and told.error is None
-    for field in _fields:
-        name = field.name
-        if name in _IDENTITY or name in ("latency_ms", "status", "error", "warnings"):
-            continue
-        if any(getattr(told, whole) != getattr(seen, whole) for whole in _WHOLES.get(name, ())):
-            continue
-        default: Any = field.default
-        if getattr(told, name) in (default, None, "", (), []):
-            value = getattr(seen, name)
-            if value not in (default, None):
-                setattr(told, name, value)
-    if failed_unseen and seen.status != Status.SUCCESS:
-        told.status, told.error = seen.status, seen.error
-    # A block that ended before its stream did not see the last byte.
-    told.latency_ms = max(told.latency_ms or 0.0, seen.latency_ms or 0.0)
-    told.warnings = warnings
 
 
 # A door, a model, and whether the call is over as far as seen.

@@ -4,11 +4,13 @@ import itertools
 import os
 import re
 import time
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 __all__ = [
     "MAX_RUN_ID_LENGTH",
     "Traceparent",
+    "derived_id",
     "is_valid_run_id",
     "new_id",
     "parse_traceparent",
@@ -63,6 +65,19 @@ def new_id(now: float | None = None) -> str:
     if not number:
         _draw()
     return f"{prefix}{_HEX3[ticks & 4095]}-{_head}{_HEX3[number]}"
+
+
+def derived_id(*parts: str) -> str:
+    """
+    Return an id that is always the same for the same *parts*: a UUID of version 8 (RFC 9562 §5.8).
+
+    Args:
+        parts: What tells it from all others.
+    """
+    text = "\0".join(parts).encode("utf-8", "surrogatepass")
+    digits = blake2b(text, digest_size=16, person=b"llmobs event").hexdigest()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def is_valid_run_id(value: str) -> bool:

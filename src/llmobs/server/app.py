@@ -39,6 +39,8 @@ def create_app(
         tasks: What goes on beside the requests, until the application ends: then it is cancelled.
     """
 
+    from llmobs.server import otlp  # it asks this module what errors are to senders
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await collector.open()
@@ -52,7 +54,7 @@ def create_app(
             await collector.aclose()
 
     return Starlette(
-        routes=[*batches.routes(collector), *routes],
+        routes=[*batches.routes(collector), *otlp.routes(collector), *routes],
         middleware=[*middleware, Middleware(Roomy, room=collector.room)],
         lifespan=lifespan,
         exception_handlers={

@@ -28,6 +28,7 @@ from llmobs.store.records import (
     StoreInfo,
 )
 from llmobs.store.rollups import Sums
+from llmobs.store.spans import Link
 
 __all__ = ["ReadsStore", "WritesStore", "open_reader", "open_writer", "path_in", "writer_of"]
 
@@ -190,8 +191,11 @@ class ReadsStore(Protocol):
 class WritesStore(Protocol):
     """Writes, from one thread at a time; see `llmobs.store.writer.Writer` for what each promises."""
 
-    def write(self, events: Sequence[Event]) -> None:
-        """Store events, each once, all or none but those that cannot be stored in any form."""
+    def write(self, events: Sequence[Event], *, links: Sequence[Link] = ()) -> None:
+        """
+        Store events, each once, all or none but those that cannot be stored in any form; where they
+        are spans, *links* say how they hang together.
+        """
         ...
 
     def remove(self, run_id: str) -> None:

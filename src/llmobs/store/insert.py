@@ -29,13 +29,17 @@ __all__ = [
     "Inserted",
     "add_up",
     "add_up_day",
+    "calls_among",
     "calls_of",
     "clear_hour",
     "insert",
     "keep_pieces",
+    "move",
+    "piece_in",
     "prepared",
     "probe",
     "rename_sums",
+    "route_of",
 ]
 
 _PLACES: Final = f"({', '.join('?' * WIDTH)}, '')"
@@ -148,6 +152,20 @@ def keep_pieces(connection: sqlite3.Connection, run_id: Any, pieces: Sequence[Pi
     return True
 
 
+def piece_in(connection: sqlite3.Connection, hash: int) -> bytes | None:
+    """Return the piece of a hash; None if it is not there."""
+    found = connection.execute("SELECT data FROM pieces WHERE hash = ?", (hash,)).fetchone()
+    return unpack(found[0]) if found else None
+
+
+def move(connection: sqlite3.Connection, id: int, event: Event, salt: bytes) -> None:
+    """Put the event with the number *id* inside another one: *event* says which, and is else the same."""
+    event_row = Inserted(row_of(event, id, _MAX), event, ())
+    body = _body(connection, event_row, salt)
+    connection.execute("UPDATE bodies SET body = ? WHERE id = ?", (body, id))
+    connection.execute("UPDATE events SET parent_id = ? WHERE id = ?", (event.parent_id, id))
+
+
 # What rows add to their runs.
 
 _RUN: Final = (
@@ -158,12 +176,16 @@ _RUN: Final = (
 )  # fmt: skip
 _RUN_PLACES: Final = f"({', '.join('?' * len(_RUN))})"
 _LAST: Final = (
-    "name", "kind", "status", "http_status", "latency_ms", "user_id", "session_id",
-    "client_run_id", "parent_run_id", "tags", "booked_as",
+    "name", "kind", "status", "http_status", "latency_ms", "client_run_id", "parent_run_id", "tags",
+    "booked_as",
 )  # fmt: skip
 """What is known last holds."""
-_FIRST: Final = ("project_id", "service_name", "environment", "trace_id", "release")
+_FIRST: Final = ("project_id", "trace_id")
 """What is known first holds."""
+_OWN_OR_LAST: Final = ("user_id", "session_id")
+"""What the run's own event says holds, else what is known last."""
+_OWN_OR_FIRST: Final = ("service_name", "environment", "release")
+"""What the run's own event says holds, else what is known first."""
 _SUMS: Final = ("events", "calls", "errors", "tokens_input", "tokens_output")
 _UPSERT: Final = ", ".join(
     [
@@ -173,6 +195,16 @@ _UPSERT: Final = ", ".join(
         "standalone = min(coalesce(standalone, excluded.standalone), excluded.standalone)",
         *(f"{name} = coalesce(excluded.{name}, {name})" for name in _LAST),
         *(f"{name} = coalesce({name}, excluded.{name})" for name in _FIRST),
+        *(
+            f"{name} = iif(status IS NOT NULL AND excluded.status IS NULL,"
+            f" coalesce({name}, excluded.{name}), coalesce(excluded.{name}, {name}))"
+            for name in _OWN_OR_LAST
+        ),
+        *(
+            f"{name} = iif(excluded.status IS NULL,"
+            f" coalesce({name}, excluded.{name}), coalesce(excluded.{name}, {name}))"
+            for name in _OWN_OR_FIRST
+        ),
         *(f"{name} = {name} + excluded.{name}" for name in _SUMS),
         "cost_usd = coalesce(cost_usd + excluded.cost_usd, cost_usd, excluded.cost_usd)",
     ]
@@ -240,6 +272,9 @@ class _Run:
             self.weight = max(self.weight, row.weight) if type(self.weight) in (int, float) else 1
         if type(event) is RunEvent:
             self.standalone = 0
+            for name in _OWN_OR_FIRST:
+                if (value := getattr(row, name)) is not None:
+                    setattr(self, name, value)
             self.name = row.name if row.name is not None else self.name
             self.kind = _text(event.kind)
             self.status, self.http_status = row.status, row.http_status
@@ -363,6 +398,22 @@ def _save_runs(connection: sqlite3.Connection, runs: Sequence[_Run]) -> None:
             f" ON CONFLICT (run_id) DO UPDATE SET {_UPSERT}",
             list(chain.from_iterable(run.bound() for run in some)),
         )
+
+
+def route_of(connection: sqlite3.Connection, run_id: Any) -> str:
+    """Return the route under which the calls of a run are booked."""
+    query = "SELECT booked_as FROM runs WHERE run_id = ?"
+    found = connection.execute(query, (run_id,)).fetchone()
+    return (found[0] if found else None) or ""
+
+
+def calls_among(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[Row]:
+    """Return the booked calls among the events with these numbers."""
+    query = (
+        f"SELECT {', '.join(COLUMNS)} FROM events WHERE id IN ({', '.join('?' * len(numbers))})"  # noqa: S608
+        " AND event_type = 'prompt_call' AND booked = 1"
+    )
+    return [Row(*values) for values in connection.execute(query, numbers)]
 
 
 def calls_of(connection: sqlite3.Connection, run_id: Any, before: int = _MAX) -> Iterator[Row]:

@@ -25,15 +25,17 @@ from llmobs.store.insert import (
     clear_hour,
     insert,
     keep_pieces,
+    piece_in,
     prepared,
     rename_sums,
 )
-from llmobs.store.pieces import put_together, take_apart, unpack
+from llmobs.store.pieces import put_together, take_apart
 from llmobs.store.query import WITH_BODIES
 from llmobs.store.records import Keep, to_microseconds
 from llmobs.store.rollups import Key
 from llmobs.store.rows import COLUMNS, Row
 from llmobs.store.schema import narrow_indexes
+from llmobs.store.settle import forget_parts, forget_spans
 from llmobs.store.values import as_text
 
 __all__ = [
@@ -132,10 +134,15 @@ def _slimmer(
     return text if same and keep_pieces(connection, run_id, pieces) else body
 
 
-def erase(connection: sqlite3.Connection, run_id: str, limit: int = -1) -> tuple[bool, bool]:
+def erase(
+    connection: sqlite3.Connection,
+    run_id: str,
+    limit: int = -1,
+    forget: Callable[[sqlite3.Connection, str], None] = forget_spans,
+) -> tuple[bool, bool]:
     """
     Remove a run as if it had never been, or its first *limit* events; return whether there was one,
-    and whether there is more of it.
+    and whether there is more of it. *forget* removes what is known of its spans.
     """
     found = connection.execute("SELECT booked_as FROM runs WHERE run_id = ?", (run_id,)).fetchone()
     booking = Booking()
@@ -143,7 +150,7 @@ def erase(connection: sqlite3.Connection, run_id: str, limit: int = -1) -> tuple
         if row.event_type == "prompt_call" and row.booked:
             booking.take_off(row, (found[0] if found else None) or "")
     booking.save(connection)
-    removed, _ = _remove(connection, run_id, limit)
+    removed, _ = _remove(connection, run_id, limit, forget)
     return found is not None or removed > 0, removed == limit
 
 
@@ -174,7 +181,7 @@ def rewrite(
     changed = removed = 0
     for id, booked, body in rows:
         try:
-            event: Event = decode(put_together(as_text(body), partial(_piece, connection)))
+            event: Event = decode(put_together(as_text(body), partial(piece_in, connection)))
         except (msgspec.MsgspecError, RecursionError):
             return 0, 0
         before = encode(event)
@@ -186,7 +193,7 @@ def rewrite(
         kept.append((id, bool(booked), new))
     if not changed and not removed:
         return 0, 0
-    erase(connection, run_id)
+    erase(connection, run_id, forget=forget_parts)
     inserted: list[Inserted] = []
     for id, booked, event in kept:  # under its old number: who follows the store has seen it
         some = prepared([event], id, MOMENTS[0] if booked else MOMENTS[1])
@@ -194,11 +201,6 @@ def rewrite(
     if inserted:
         add_up(connection, inserted, first=inserted[0].row.id)
     return changed, removed
-
-
-def _piece(connection: sqlite3.Connection, hash: int) -> bytes | None:
-    found = connection.execute("SELECT data FROM pieces WHERE hash = ?", (hash,)).fetchone()
-    return unpack(found[0]) if found else None
 
 
 def redact_sums(connection: sqlite3.Connection, redact: Callable[[str], str]) -> int:
@@ -214,7 +216,12 @@ def redact_sums(connection: sqlite3.Connection, redact: Callable[[str], str]) ->
     return rename_sums(connection, renamed) if renamed else 0
 
 
-def _remove(connection: sqlite3.Connection, run_id: Any, limit: int) -> tuple[int, int | None]:
+def _remove(
+    connection: sqlite3.Connection,
+    run_id: Any,
+    limit: int,
+    forget: Callable[[sqlite3.Connection, str], None] = forget_spans,
+) -> tuple[int, int | None]:
     """Remove up to *limit* events of a run, with the last of them the run; return how many, and their latest time."""
     rows = connection.execute(
         "SELECT id, timestamp FROM events WHERE run_id = ? ORDER BY timestamp, id LIMIT ?",
@@ -231,6 +238,7 @@ def _remove(connection: sqlite3.Connection, run_id: Any, limit: int) -> tuple[in
         )
         connection.execute("DELETE FROM run_pieces WHERE run_id = ?", (run_id,))
         connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
+        forget(connection, run_id)
     return len(rows), max((moment for _, moment in rows), default=None)
 
 

@@ -27,6 +27,8 @@ from llmobs.store.insert import (
 )
 from llmobs.store.records import Keep
 from llmobs.store.schema import check_version
+from llmobs.store.settle import settle
+from llmobs.store.spans import Link
 from llmobs.store.upkeep import (
     EVENTS,
     adopt,
@@ -108,9 +110,14 @@ class Writer:
         with self._lock:
             self._connect()
 
-    def write(self, events: Sequence[Event]) -> None:
+    def write(self, events: Sequence[Event], *, links: Sequence[Link] = ()) -> None:
         """
         Insert *events* in one transaction; those whose id is there already change nothing.
+
+        Args:
+            events: What to insert.
+            links: Of the spans and log records among them: what is one call, what is inside what,
+                and what the run's own event is, is then as all spans so far tell.
 
         Raises:
             StoreError: The store is damaged.
@@ -123,7 +130,7 @@ class Writer:
             for _ in range(ATTEMPTS):
                 if self._connection is not None and self._is_elsewhere():
                     self._leave(self._connection)
-                refused = self._write(self._connection or self._connect(), events)
+                refused = self._write(self._connection or self._connect(), events, links)
                 if not self._is_elsewhere():
                     break
             else:  # a file system that names one file differently each time
@@ -343,10 +350,11 @@ class Writer:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._disconnect()
 
-    def _write(self, connection: sqlite3.Connection, events: Sequence[Event]) -> dict[str, str]:
+    def _write(
+        self, connection: sqlite3.Connection, events: Sequence[Event], links: Sequence[Link]
+    ) -> dict[str, str]:
         """Return the ids of events that cannot be stored, with the reason."""
         refused: dict[str, str] = {}
-        waiting = iter(events)
         new: list[Inserted] = []
         crowded = False
         try:
@@ -354,6 +362,9 @@ class Writer:
             check_version(connection)  # another process may have changed it meanwhile
             state = State.read(connection)
             next_id = state.next_id
+            if links:
+                events = settle(connection, events, links, state.salt)
+            waiting = iter(events)
             # Encoded a few at a time: all in one go would hold the interpreter, and with it the
             # host's event loop, for some milliseconds.
             while some := list(islice(waiting, ROWS_AT_ONCE)):

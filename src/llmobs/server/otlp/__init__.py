@@ -1,0 +1,116 @@
+"""``POST …/v1/traces``, ``/v1/logs`` and ``/v1/metrics``: OpenTelemetry's protocol over HTTP."""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from types import ModuleType
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from llmobs.runtime.troubles import Troubles
+from llmobs.server.access import access_of
+from llmobs.server.app import refusal_of
+from llmobs.server.bodies import RefusedError, read_body
+from llmobs.server.collector import Collector
+from llmobs.server.otlp import json_
+from llmobs.server.otlp.mapping import Taken, take_logs, take_spans
+
+__all__ = ["routes"]
+
+PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
+_STATUS: Final = {400: 3, 401: 16, 403: 7, 404: 5, 408: 4, 413: 8, 415: 3, 429: 8, 503: 14}
+"""Codes of ``google.rpc.Status`` by HTTP's."""
+
+_once: Final = Troubles(math.inf)
+
+
+def routes(collector: Collector) -> list[Route]:
+    """
+    Return the routes, under any path that senders put before them.
+
+    Protobuf is taken where opentelemetry-proto is installed.
+    """
+    wires: dict[str, ModuleType] = {JSON: json_}
+    with suppress(ImportError):
+        from llmobs.server.otlp import protobuf
+
+        wires |= {PROTOBUF: protobuf, "application/protobuf": protobuf}
+
+    async def traces(request: Request, wire: ModuleType, body: bytes) -> tuple[int, str]:
+        return await _store(request, await collector.work(_spans, wire, body))
+
+    async def logs(request: Request, wire: ModuleType, body: bytes) -> tuple[int, str]:
+        taken = await collector.work(_logs, wire, body)
+        if taken.others:
+            _once.log(
+                "logs",
+                "llmobs: log records come that tell of no call of a model; they are acknowledged and not kept",
+                level=logging.INFO,
+            )
+        return await _store(request, taken)
+
+    async def metrics(request: Request, wire: ModuleType, body: bytes) -> tuple[int, str]:
+        if await collector.work(wire.count_metrics, body):
+            _once.log(
+                "metrics",
+                "llmobs: metrics come; they are acknowledged and not kept: the collector makes its own "
+                "from the calls it stores",
+                level=logging.INFO,
+            )
+        return 0, ""
+
+    async def _store(request: Request, taken: Taken) -> tuple[int, str]:
+        refused = await collector.take(
+            taken.events, project=access_of(request).project, links=taken.links
+        )
+        words = taken.words or next(iter(refused.values()), "")
+        return taken.rejected + len(refused), words
+
+    return [
+        Route(f"{lead}/v1/{signal}", _answering(signal, take, wires), methods=["POST"])
+        for signal, take in (("traces", traces), ("logs", logs), ("metrics", metrics))
+        for lead in ("", "/{lead:path}")
+    ]
+
+
+def _spans(wire: Any, body: bytes) -> Taken:
+    return take_spans(wire.spans_in(body))
+
+
+def _logs(wire: Any, body: bytes) -> Taken:
+    return take_logs(wire.logs_in(body))
+
+
+Take = Callable[[Request, ModuleType, bytes], Awaitable[tuple[int, str]]]
+
+
+def _answering(
+    signal: str, take: Take, wires: dict[str, ModuleType]
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return what answers requests in the words that they came in."""
+
+    async def endpoint(request: Request) -> Response:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        wire: Any = wires.get(kind, json_)
+        media_type = JSON if wire is json_ else PROTOBUF
+        try:
+            if kind not in wires:
+                words = f"the content-type has to be {PROTOBUF} or {JSON}"
+                if PROTOBUF not in wires:
+                    words = f"{JSON} alone is taken here, until llmobs[otlp] is installed"
+                raise RefusedError(415, words, "content-type")
+            rejected, words = await take(request, wire, await read_body(request))
+        except Exception as error:
+            refusal = refusal_of(error)
+            if refusal.status == 500:  # ours: logged where all such are
+                raise
+            told = wire.status(_STATUS.get(refusal.status, 2), refusal.message)
+            return Response(told, refusal.status, refusal.headers, media_type)
+        return Response(wire.answer(signal, rejected, words), 200, media_type=media_type)
+
+    return endpoint

@@ -1,0 +1,503 @@
+"""
+Store what came as spans and log records: in the transaction that stores it, it finds its place.
+
+Spans come in any order, in any number of requests, and some twice. What each looks like alone is kept
+(``parts``) where several tell of one call, and what is not shown yet; what is in ``events`` is at
+any moment what all spans so far, at once, would have become (`llmobs.store.spans`).
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from llmobs.codec import decode, encode
+from llmobs.events import Event, PromptCallEvent
+from llmobs.pipeline.combine import combine
+from llmobs.store.insert import Booking, calls_among, move, piece_in, route_of
+from llmobs.store.pieces import pack, put_together, unpack
+from llmobs.store.query import WITH_BODIES
+from llmobs.store.spans import Link, Node, Tree, What, event_id_of, run_event_id_of
+from llmobs.store.values import as_text
+
+__all__ = ["forget_parts", "forget_spans", "settle"]
+
+LATE_SECONDS: Final = 3600
+"""How long spans wait for others that are about models, before nothing is known of them any more."""
+QUIET_SECONDS: Final = 300
+"""Without a span, after which a run whose own span has not come is over."""
+TRACES_AT_ONCE: Final = 100
+"""Looked after in one transaction."""
+_AT_ONCE: Final = 500
+"""Values bound to one statement; SQLite takes some thousands."""
+
+# Made when the first span comes: stores that no collector writes to never have them.
+_TABLES: Final = (
+    """
+    CREATE TABLE IF NOT EXISTS traces (
+        run_id TEXT PRIMARY KEY,
+        seen INTEGER NOT NULL,           -- seconds since 1970: when a span came last
+        shown INTEGER NOT NULL,          -- 1: there are events of it
+        closed INTEGER NOT NULL,         -- 1: the run's own event is among them
+        rank INTEGER NOT NULL,           -- of the span that the run's own event was made from
+        started INTEGER NOT NULL,        -- of it, nanoseconds since 1970
+        span_id TEXT NOT NULL
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX IF NOT EXISTS traces_open ON traces (seen) WHERE shown = 0 OR closed = 0",
+    """
+    CREATE TABLE IF NOT EXISTS spans (
+        run_id TEXT NOT NULL,
+        span_id TEXT NOT NULL,
+        parent_id TEXT NOT NULL,
+        what INTEGER NOT NULL,
+        failed INTEGER NOT NULL,
+        started INTEGER NOT NULL,        -- nanoseconds since 1970
+        guessed INTEGER NOT NULL,        -- 1: a log record told of it, it has not come itself
+        PRIMARY KEY (run_id, span_id)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX IF NOT EXISTS spans_by_parent ON spans (run_id, parent_id)",
+    """
+    CREATE TABLE IF NOT EXISTS parts (
+        id INTEGER PRIMARY KEY,
+        event_id TEXT NOT NULL UNIQUE,
+        run_id TEXT NOT NULL,
+        span_id TEXT NOT NULL,
+        what INTEGER NOT NULL,
+        at INTEGER NOT NULL,             -- nanoseconds since 1970
+        body NOT NULL                    -- native JSON, as pieces are stored
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS parts_by_span ON parts (run_id, span_id)",
+)
+_NODE: Final = "span_id, parent_id, what, failed, started"
+
+
+class _Trace(NamedTuple):
+    shown: int = 0
+    closed: int = 0
+    rank: int = 0
+    started: int = 0
+    span_id: str = ""
+
+    def is_better(self, link: Link) -> bool:
+        """Whether *link* is likelier the run's own than the one that was, if any."""
+        if link.rank != self.rank:
+            return link.rank > self.rank
+        return (link.started, link.span_id) < (self.started, self.span_id)
+
+
+def settle(
+    connection: sqlite3.Connection, events: Sequence[Event], links: Sequence[Link], salt: bytes
+) -> list[Event]:
+    """
+    Return what is to be inserted, now that *events* and what *links* say of them are known.
+
+    What it replaces is taken out; the run's sums are then those of what is left.
+
+    Args:
+        connection: In a transaction.
+        events: New ones, and others.
+        links: Of the spans and log records among them, and of spans that bring no event.
+        salt: The store's.
+    """
+    for statement in _TABLES:
+        connection.execute(statement)
+    told = {link.event_id for link in links}
+    told |= {run_event_id_of(link.run_id, link.span_id) for link in links if link.rank}
+    mine = [event for event in events if event.event_id not in told]
+    by_id: dict[str, Event] = {}
+    for event in events:
+        by_id.setdefault(event.event_id, event)
+    by_run: dict[str, list[Link]] = {}
+    for link in links:
+        by_run.setdefault(link.run_id, []).append(link)
+    known: dict[str, _Trace] = {}
+    for some in _chunks(list(by_run)):
+        query = f"SELECT run_id, shown, closed, rank, started, span_id FROM traces WHERE run_id IN {_places(some)}"  # noqa: S608
+        for run_id, *values in connection.execute(query, some):
+            known[run_id] = _Trace(*values)
+    now = int(time.time())
+    for run_id, its in by_run.items():
+        mine += _Arrival(connection, run_id, known.get(run_id), by_id, salt).settle(its, now)
+    mine += _look_after(connection, now, salt)
+    return mine
+
+
+class _Arrival:
+    """What came of one trace."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        run_id: str,
+        trace: _Trace | None,
+        events: dict[str, Event],
+        salt: bytes,
+    ) -> None:
+        self._connection = connection
+        self._run_id = run_id
+        self._trace = trace or _Trace()
+        self._is_new = trace is None
+        self._events = events
+        self._salt = salt
+        self._has_parts = not self._is_new
+        self._out: list[Event] = []
+        self._gone: list[int] = []
+        self._fresh: set[str] = set()
+        """Spans that have come just now."""
+
+    def settle(self, links: Sequence[Link], now: int) -> list[Event]:
+        """Return the events to insert."""
+        nodes = self._note([link for link in links if link.what in _SPANS])
+        self._fresh = set(nodes)
+        nodes |= self._keep_more([link for link in links if link.what not in _SPANS], nodes)
+        if nodes:
+            self._place(nodes)
+        self._find_own([link for link in links if link.rank and link.span_id in nodes])
+        take_out(self._connection, self._run_id, self._gone)
+        self._connection.execute(
+            "INSERT OR REPLACE INTO traces VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (self._run_id, now, *self._trace),
+        )
+        return self._out
+
+    def _note(self, links: Sequence[Link]) -> dict[str, Node]:
+        """Note spans; return those that are new."""
+        new: dict[str, Node] = {}
+        for link in links:
+            node = Node(link.span_id, link.parent_id, link.what, link.failed, link.started)
+            new.setdefault(link.span_id, node)
+        if not self._is_new:
+            for some in _chunks(list(new)):
+                query = f"SELECT span_id FROM spans WHERE run_id = ? AND guessed = 0 AND span_id IN {_places(some)}"  # noqa: S608
+                for (span_id,) in self._connection.execute(query, (self._run_id, *some)):
+                    del new[span_id]
+            vague = [node.span_id for node in new.values() if node.what == What.NOTHING]
+            for span_id in self._called(vague):
+                new[span_id] = new[span_id]._replace(what=What.CALL)
+        self._insert_nodes(new.values(), guessed=0)
+        return new
+
+    def _called(self, span_ids: Sequence[str]) -> Iterator[str]:
+        """Yield those of which a log record told all of a call."""
+        for some in _chunks(span_ids):
+            query = f"SELECT DISTINCT span_id FROM parts WHERE run_id = ? AND what = ? AND span_id IN {_places(some)}"  # noqa: S608
+            for (span_id,) in self._connection.execute(query, (self._run_id, What.WHOLE, *some)):
+                yield span_id
+
+    def _keep_more(self, links: Sequence[Link], known: dict[str, Node]) -> dict[str, Node]:
+        """Keep what log records tell; return the spans that they are about."""
+        changed: dict[str, Node] = {}
+        for link in links:
+            event = self._events.get(link.event_id)
+            if event is None or not self._keep(event, link.span_id, link.what, link.started):
+                continue
+            self._has_parts = True
+            node = changed.get(link.span_id) or known.get(link.span_id) or self._find(link.span_id)
+            if link.what == What.WHOLE and node is None:
+                node = Node(link.span_id, link.parent_id, What.CALL, link.failed, link.started)
+                self._insert_nodes([node], guessed=1)
+            elif link.what == What.WHOLE and node is not None and node.what == What.NOTHING:
+                node = node._replace(what=What.CALL)
+                query = "UPDATE spans SET what = ? WHERE run_id = ? AND span_id = ?"
+                self._connection.execute(query, (What.CALL, self._run_id, link.span_id))
+            if node is not None:
+                changed[link.span_id] = node
+        return changed
+
+    def _insert_nodes(self, nodes: Iterable[Node], guessed: int) -> None:
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO spans VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(self._run_id, *node, guessed) for node in nodes],
+        )
+
+    def _place(self, new: dict[str, Node]) -> None:
+        """Find where everything belongs that *new* changes."""
+        if self._is_new:
+            inside: dict[str, list[Node]] = {}
+            for node in new.values():
+                inside.setdefault(node.parent_id, []).append(node)
+            tree = Tree(new.get, lambda span_id: inside.get(span_id, ()))
+        else:
+            tree = Tree(self._find, self._inside)
+        tree.look(list(new.values()))
+        rows = {} if self._is_new else self._rows_of(tree.nodes)
+        for span_id, node in tree.nodes.items():
+            enclosing = tree.enclosing(span_id)
+            parent_id = None if enclosing is None else event_id_of(self._run_id, enclosing)
+            if node.what == What.PLACE:
+                self._show(span_id, parent_id, rows)
+            elif tree.heads[span_id] != span_id or span_id in tree.split:
+                self._set_aside(span_id, rows)
+            else:
+                self._show_call(tree.told_by(span_id), parent_id, rows)
+
+    def _find(self, span_id: str) -> Node | None:
+        query = f"SELECT {_NODE} FROM spans WHERE run_id = ? AND span_id = ?"  # noqa: S608
+        found = self._connection.execute(query, (self._run_id, span_id)).fetchone()
+        return None if found is None else Node(*found)
+
+    def _inside(self, span_id: str) -> Iterator[Node]:
+        query = f"SELECT {_NODE} FROM spans WHERE run_id = ? AND parent_id = ?"  # noqa: S608
+        return map(Node._make, self._connection.execute(query, (self._run_id, span_id)).fetchall())
+
+    def _rows_of(self, span_ids: Iterable[str]) -> dict[str, tuple[int, str | None]]:
+        """Return the number and the parent of those events of spans that are stored."""
+        ids = {event_id_of(self._run_id, span_id): span_id for span_id in span_ids}
+        found = {}
+        for some in _chunks(list(ids)):
+            query = f"SELECT event_id, id, parent_id FROM events WHERE event_id IN {_places(some)}"  # noqa: S608
+            for event_id, number, parent_id in self._connection.execute(query, some):
+                found[ids[event_id]] = (number, parent_id)
+        return found
+
+    # Events.
+
+    def _show(
+        self, span_id: str, parent_id: str | None, rows: dict[str, tuple[int, str | None]]
+    ) -> None:
+        """See that the event of a span that nothing else tells of is there, and where it belongs."""
+        row = rows.get(span_id)
+        if row is not None and span_id in self._fresh:  # a log record told of a call; it is none
+            self._gone.append(row[0])
+            row = None
+        if row is None:
+            event = self._own(span_id, None)
+            if event is not None:
+                event.parent_id = parent_id
+                self._out.append(event)
+        elif row[1] != parent_id and (event := _read(self._connection, row[0])) is not None:
+            event.parent_id = parent_id
+            move(self._connection, row[0], event, self._salt)
+
+    def _show_call(
+        self,
+        told_by: Sequence[str],
+        parent_id: str | None,
+        rows: dict[str, tuple[int, str | None]],
+    ) -> None:
+        head = told_by[0]
+        whole, more = self._more(told_by) if self._has_parts else ([], [])
+        if len(told_by) == 1 and not whole and not more:
+            self._show(head, parent_id, rows)
+            return
+        told: list[PromptCallEvent] = []
+        for span_id in told_by:
+            event = self._set_aside(span_id, rows)
+            if isinstance(event, PromptCallEvent):
+                told.append(copy(event))
+        told += whole
+        if more:
+            told.append(_in_one(more))
+        if not told:
+            return
+        event = told[0]
+        combine(event, told)
+        event.event_id, event.parent_id = event_id_of(self._run_id, head), parent_id
+        event.span_id = head
+        self._out.append(event)
+
+    def _set_aside(self, span_id: str, rows: dict[str, tuple[int, str | None]]) -> Event | None:
+        """See that what a span tells is kept, and not shown as it is; return it."""
+        row = rows.get(span_id)
+        event = self._own(span_id, row)
+        self._keep(event, span_id, What.CALL, 0)
+        if row is not None:
+            self._gone.append(row[0])
+        return event
+
+    def _own(self, span_id: str, row: tuple[int, str | None] | None) -> Event | None:
+        """Return what a span tells by itself; None if only log records tell of it."""
+        event_id = event_id_of(self._run_id, span_id)
+        event = self._events.get(event_id)
+        if self._is_new:
+            return event
+        query = "SELECT body FROM parts WHERE event_id = ?"
+        if (found := self._connection.execute(query, (event_id,)).fetchone()) is not None:
+            return _unpacked(found[0]) if found[0] else event
+        return event if row is None else _read(self._connection, row[0])
+
+    def _more(self, span_ids: Sequence[str]) -> tuple[list[PromptCallEvent], list[PromptCallEvent]]:
+        """Return what log records tell of these spans: all of the call, and pieces of it."""
+        whole: list[PromptCallEvent] = []
+        more: list[PromptCallEvent] = []
+        for some in _chunks(list(span_ids)):
+            its = f"run_id = ? AND what >= ? AND span_id IN {_places(some)}"
+            query = f"SELECT what, body FROM parts WHERE {its} ORDER BY at, id"  # noqa: S608
+            for what, body in self._connection.execute(query, (self._run_id, What.MORE, *some)):
+                event = _unpacked(body)
+                if isinstance(event, PromptCallEvent):
+                    (whole if what == What.WHOLE else more).append(event)
+        return whole, more
+
+    def _keep(self, event: Event | None, span_id: str, what: int, at: int) -> bool:
+        """Keep what is told, or that nothing is; return whether it was not there."""
+        event_id = event_id_of(self._run_id, span_id) if event is None else event.event_id
+        body = "" if event is None else pack(encode(event))
+        done = self._connection.execute(
+            "INSERT INTO parts (event_id, run_id, span_id, what, at, body) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (event_id) DO UPDATE SET body = excluded.body WHERE body = ''",
+            (event_id, self._run_id, span_id, what, at, body),
+        )
+        return done.rowcount > 0
+
+    # The run's own event.
+
+    def _find_own(self, links: Sequence[Link]) -> None:
+        """See that the run has the event of its own span, once there is anything in it."""
+        before = trace = self._trace
+        event: Event | None = None
+        for link in links:
+            told = self._events.get(run_event_id_of(self._run_id, link.span_id))
+            if told is not None and trace.is_better(link):
+                event = told
+                trace = trace._replace(rank=link.rank, started=link.started, span_id=link.span_id)
+        shown = bool(trace.shown or self._out)
+        closed = bool(trace.closed) or (shown and trace.rank > 1)
+        if event is not None and before.closed:
+            query = "SELECT id FROM events WHERE event_id = ?"
+            old = (run_event_id_of(self._run_id, before.span_id),)
+            self._gone += [number for (number,) in self._connection.execute(query, old)]
+        elif event is not None or (closed and not before.closed):
+            kept = _take_own(self._connection, self._run_id) if not self._is_new else None
+            event = event or kept
+        if event is not None and closed:
+            self._out.append(event)
+        elif event is not None:
+            self._keep(event, trace.span_id, What.NOTHING, 0)
+        self._trace = trace._replace(shown=int(shown), closed=int(closed))
+
+
+def _take_own(connection: sqlite3.Connection, run_id: str) -> Event | None:
+    """Take out the run's own event that is kept until it is shown."""
+    query = "DELETE FROM parts WHERE run_id = ? AND what = ? RETURNING body"
+    found = connection.execute(query, (run_id, What.NOTHING)).fetchall()
+    return _unpacked(found[0][0]) if found else None
+
+
+def take_out(connection: sqlite3.Connection, run_id: str, numbers: Sequence[int]) -> None:
+    """Take out events of a run, which go on in other ones; its sums are those of what is left."""
+    if not numbers:
+        return
+    booking, route = Booking(), route_of(connection, run_id)
+    for some in _chunks(numbers):
+        for row in calls_among(connection, some):
+            booking.take_off(row, route)
+        for table in ("bodies", "evaluations", "events"):
+            connection.execute(f"DELETE FROM {table} WHERE id IN {_places(some)}", some)  # noqa: S608
+    booking.save(connection)
+    recount_run(connection, run_id)
+
+
+_RECOUNTED: Final = """
+    SELECT min(timestamp), max(timestamp + CAST(1000 * max(coalesce(latency_ms, 0), 0) AS INTEGER)),
+        total(event_type <> 'run'), total(event_type = 'prompt_call'),
+        total(event_type <> 'run' AND failed),
+        total(iif(event_type = 'prompt_call', tokens_input, 0)),
+        total(iif(event_type = 'prompt_call', tokens_output, 0)),
+        sum(iif(event_type = 'prompt_call', cost_usd, NULL)), total(event_type = 'run')
+    FROM events WHERE run_id = ?
+"""
+
+
+def recount_run(connection: sqlite3.Connection, run_id: str) -> None:
+    """Make the sums of a run those of the events it has; without any, there is none."""
+    (started, ended, *sums, cost, own) = connection.execute(_RECOUNTED, (run_id,)).fetchone()
+    if started is None:
+        connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
+        return
+    connection.execute(
+        "UPDATE runs SET started = ?, ended = ?, events = ?, calls = ?, errors = ?,"
+        " tokens_input = ?, tokens_output = ?, cost_usd = ? WHERE run_id = ?",
+        (started, ended, *map(int, sums), cost, run_id),
+    )
+    if not own:
+        connection.execute(
+            "UPDATE runs SET name = NULL, kind = NULL, status = NULL, http_status = NULL,"
+            " latency_ms = NULL WHERE run_id = ?",
+            (run_id,),
+        )
+
+
+def _read(connection: sqlite3.Connection, number: int) -> Event | None:
+    query = f"SELECT coalesce(b.body, e.body) FROM {WITH_BODIES} WHERE e.id = ?"  # noqa: S608
+    (body,) = connection.execute(query, (number,)).fetchone()
+    return _decoded(put_together(as_text(body), partial(piece_in, connection)))
+
+
+def _unpacked(body: Any) -> Event | None:
+    return _decoded(unpack(body) or b"")
+
+
+def _decoded(body: bytes | str) -> Event | None:
+    try:
+        return decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return None  # damaged
+
+
+def _in_one(more: Sequence[PromptCallEvent]) -> PromptCallEvent:
+    """Return messages that were told of one by one as one account of the call."""
+    one = copy(more[0])
+    one.prompt = [each for event in more if type(event.prompt) is list for each in event.prompt]
+    one.response = [each for e in more if type(e.response) is list for each in e.response]
+    one.tool_calls = [each for event in more for each in event.tool_calls or ()] or None
+    combine(one, [one, *map(copy, more[1:])])
+    return one
+
+
+def _look_after(connection: sqlite3.Connection, now: int, salt: bytes) -> list[Event]:
+    """Forget spans that nothing came of; return the own events of runs that have long been quiet."""
+    open_ = "(shown = 0 OR closed = 0)"
+    late = connection.execute(
+        f"SELECT run_id FROM traces WHERE {open_} AND seen < ? AND shown = 0 LIMIT ?",  # noqa: S608
+        (now - LATE_SECONDS, TRACES_AT_ONCE),
+    ).fetchall()
+    for (run_id,) in late:
+        forget_spans(connection, run_id)
+    quiet = connection.execute(
+        f"SELECT run_id FROM traces WHERE {open_} AND seen < ? AND shown = 1 AND rank > 0 LIMIT ?",  # noqa: S608
+        (now - QUIET_SECONDS, TRACES_AT_ONCE),
+    ).fetchall()
+    closing = []
+    for (run_id,) in quiet:
+        connection.execute("UPDATE traces SET closed = 1 WHERE run_id = ?", (run_id,))
+        if (event := _take_own(connection, run_id)) is not None:
+            closing.append(event)
+    return closing
+
+
+def forget_spans(connection: sqlite3.Connection, run_id: str) -> None:
+    """Remove all that is known of the spans of a run."""
+    if _is_there(connection):
+        for table in ("parts", "spans", "traces"):
+            connection.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))  # noqa: S608
+
+
+def forget_parts(connection: sqlite3.Connection, run_id: str) -> None:
+    """Remove what spans of a run told each by itself; what hangs together how is still known."""
+    if _is_there(connection):
+        connection.execute("DELETE FROM parts WHERE run_id = ?", (run_id,))
+
+
+def _is_there(connection: sqlite3.Connection) -> bool:
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'traces'"
+    return connection.execute(query).fetchone() is not None
+
+
+def _places(values: Sequence[Any]) -> str:
+    return f"({', '.join('?' * len(values))})"
+
+
+def _chunks(values: Sequence[Any]) -> Iterator[list[Any]]:
+    for at in range(0, len(values), _AT_ONCE):
+        yield list(values[at : at + _AT_ONCE])
+
+
+_SPANS: Final = (What.NOTHING, What.CALL, What.PLACE)

@@ -1,0 +1,361 @@
+"""OTLP over HTTP: what comes as protobuf or JSON becomes runs and events."""
+
+import base64
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+)
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from starlette.testclient import TestClient
+
+from llmobs import Settings
+from llmobs.events import AgentStepEvent, PromptCallEvent, RunEvent, ToolCallEvent
+from llmobs.server.app import create_app
+from llmobs.server.collector import Collector
+from llmobs.store.engine import open_reader, writer_of
+from llmobs.store.records import RunDetail
+
+PROTOBUF = "application/x-protobuf"
+START = 1_764_400_000_000_000_000
+
+
+class Served:
+    """A collector, and what is in its store."""
+
+    def __init__(self, client: TestClient, path: Path) -> None:
+        self.client = client
+        self.path = path
+        self.traces = 0
+
+    def new_trace(self) -> str:
+        self.traces += 1
+        return f"{self.traces:032x}"
+
+    def post(self, signal: str, body: Any, kind: str = PROTOBUF, **headers: str) -> Any:
+        if type(body) is dict:
+            body, kind = json.dumps(body).encode(), "application/json"
+        content = body if type(body) is bytes else body.SerializeToString()
+        answer = self.client.post(
+            f"/v1/{signal}", content=content, headers={"content-type": kind, **headers}
+        )
+        return answer
+
+    def send(self, *spans: "Spec", resource: dict[str, Any] | None = None) -> None:
+        answer = self.post("traces", request_of(*spans, resource=resource))
+        assert answer.status_code == 200, answer.content
+        assert answer.content == b""
+
+    def tell(self, *logs: "Spec") -> None:
+        answer = self.post("logs", logs_of(*logs))
+        assert (answer.status_code, answer.content) == (200, b"")
+
+    def run(self, trace: str) -> RunDetail:
+        with open_reader(self.path) as reader:
+            return reader.run(trace)
+
+    def has(self, trace: str) -> bool:
+        with open_reader(self.path) as reader:
+            return any(run.run_id == trace for run in reader.runs(1000))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    path = tmp_path_factory.mktemp("otlp") / "llmobs.db"
+    collector = Collector(writer_of(path), Settings(project_id="shop"))
+    with TestClient(create_app(collector), raise_server_exceptions=False) as client:
+        yield Served(client, path)
+
+
+Spec = dict[str, Any]
+
+
+def span(trace: str, number: int, parent: int = 0, /, **fields: Any) -> Spec:
+    return {"trace": trace, "number": number, "parent": parent, **fields}
+
+
+CHAT = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "gpt-4o",
+    "gen_ai.usage.input_tokens": 10,
+    "gen_ai.usage.output_tokens": 5,
+}
+AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "helper"}
+TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
+HTTP = {"http.request.method": "POST", "http.route": "/chat/{id}", "http.response.status_code": 201}
+SERVER, CLIENT = 2, 3
+
+
+def put(pairs: Any, values: dict[str, Any]) -> None:
+    for key, value in values.items():
+        pairs.append(KeyValue(key=key, value=any_value(value)))
+
+
+def any_value(value: Any) -> AnyValue:
+    found = AnyValue()
+    if type(value) is str:
+        found.string_value = value
+    elif type(value) is bool:
+        found.bool_value = value
+    elif type(value) is int:
+        found.int_value = value
+    elif type(value) is float:
+        found.double_value = value
+    elif type(value) is bytes:
+        found.bytes_value = value
+    elif type(value) is list:
+        found.array_value.values.extend([any_value(each) for each in value])
+        found.array_value.SetInParent()
+    elif type(value) is dict:
+        put(found.kvlist_value.values, value)
+        found.kvlist_value.SetInParent()
+    return found
+
+
+def request_of(*specs: Spec, resource: dict[str, Any] | None = None) -> ExportTraceServiceRequest:
+    request = ExportTraceServiceRequest()
+    group = request.resource_spans.add()
+    put(group.resource.attributes, resource or {"service.name": "shop"})
+    scope = group.scope_spans.add()
+    scope.scope.name = "tests"
+    for spec in specs:
+        made = scope.spans.add(name=spec.get("name", f"span {spec['number']}"))
+        made.trace_id = bytes.fromhex(spec["trace"])
+        made.span_id = spec["number"].to_bytes(8, "big")
+        if spec["parent"]:
+            made.parent_span_id = spec["parent"].to_bytes(8, "big")
+        made.kind = spec.get("kind", 1)
+        made.flags = spec.get("flags", 0)
+        made.start_time_unix_nano = START + spec["number"] * 10**9
+        made.end_time_unix_nano = made.start_time_unix_nano + 2 * 10**9
+        put(made.attributes, spec.get("attributes", {}))
+        if "error" in spec:
+            made.status.code = 2
+            made.status.message = spec["error"]
+    return request
+
+
+def logs_of(*specs: Spec) -> ExportLogsServiceRequest:
+    request = ExportLogsServiceRequest()
+    scope = request.resource_logs.add().scope_logs.add()
+    for at, spec in enumerate(specs):
+        made = scope.log_records.add(event_name=spec["name"])
+        if spec["trace"]:
+            made.trace_id = bytes.fromhex(spec["trace"])
+            made.span_id = spec["number"].to_bytes(8, "big")
+        made.time_unix_nano = START + at
+        put(made.attributes, spec.get("attributes", {}))
+        if "body" in spec:
+            made.body.CopyFrom(any_value(spec["body"]))
+    return request
+
+
+def as_json(request: Any) -> bytes:
+    """Return *request* in OTLP's JSON: ids are hexadecimal there."""
+
+    def mend(found: Any) -> Any:
+        if type(found) is list:
+            return [mend(each) for each in found]
+        if type(found) is not dict:
+            return found
+        return {
+            key: base64.b64decode(value).hex() if key in ids else mend(value)
+            for key, value in found.items()
+        }
+
+    ids = ("traceId", "spanId", "parentSpanId")
+    return json.dumps(mend(MessageToDict(request))).encode()
+
+
+# Runs.
+
+
+def test_a_trace_is_a_run_and_its_root_says_which(served: Served) -> None:
+    trace = served.new_trace()
+    root = span(
+        trace, 1, kind=SERVER, name="POST", attributes={**HTTP, "user.id": "u1", "session.id": "s1"}
+    )
+    resource = {
+        "service.name": "web",
+        "service.version": "1.2",
+        "deployment.environment.name": "staging",
+        "host.name": "h1",
+    }
+    call = span(trace, 2, 1, kind=CLIENT, attributes=CHAT)
+    served.send(root, call, resource=resource)
+    found = served.run(trace)
+    assert found.summary.name == "POST /chat/{id}"
+    assert (found.summary.kind, found.summary.http_status, found.summary.status) == (
+        "http",
+        201,
+        "success",
+    )
+    assert (found.summary.user_id, found.summary.session_id) == ("u1", "s1")
+    assert (found.summary.service_name, found.summary.environment, found.summary.release) == (
+        "web", "staging", "1.2",
+    )  # fmt: skip
+    assert found.summary.duration_ms == 2000
+    assert (found.summary.calls, found.summary.tokens_input, found.summary.tokens_output) == (
+        1,
+        10,
+        5,
+    )
+    run, event = found.events
+    assert isinstance(run, RunEvent)
+    assert (run.method, run.route) == ("POST", "/chat/{id}")
+    assert isinstance(event, PromptCallEvent)
+    assert event.parent_id is None
+    assert event.cost_usd is not None
+    assert event.client is not None
+    assert event.client.hostname == "h1"
+
+
+def test_a_run_goes_on_until_its_own_span_has_come(served: Served) -> None:
+    trace = served.new_trace()
+    served.send(span(trace, 2, 1, attributes=CHAT))
+    assert served.run(trace).summary.running
+    served.send(span(trace, 1, name="job"))
+    found = served.run(trace).summary
+    assert (found.running, found.name) == (False, "job")
+
+
+def test_a_server_whose_caller_is_elsewhere_is_the_run(served: Served) -> None:
+    trace = served.new_trace()
+    served.send(span(trace, 2, 1, kind=SERVER, attributes=HTTP), span(trace, 3, 2, attributes=CHAT))
+    assert served.run(trace).summary.name == "POST /chat/{id}"
+    served.send(span(trace, 1, name="the caller"))
+    found = served.run(trace)
+    assert found.summary.name == "the caller"
+    assert found.summary.http_status is None
+    assert sum(isinstance(event, RunEvent) for event in found.events) == 1
+
+
+def test_traces_without_models_leave_no_run(served: Served) -> None:
+    trace = served.new_trace()
+    served.send(span(trace, 1, kind=SERVER, attributes=HTTP), span(trace, 2, 1))
+    assert not served.has(trace)
+    served.send(span(trace, 3, 2, attributes=CHAT))
+    assert served.run(trace).summary.name == "POST /chat/{id}"
+
+
+# Parents.
+
+
+def test_parents_are_the_nearest_stored_ones(served: Served) -> None:
+    trace = served.new_trace()
+    served.send(span(trace, 4, 3, attributes=CHAT))
+    served.send(span(trace, 3, 2), span(trace, 1))
+    served.send(span(trace, 2, 1, attributes=AGENT), span(trace, 5, 4, attributes=TOOL))
+    events = {type(event): event for event in served.run(trace).events}
+    assert events[PromptCallEvent].parent_id == events[AgentStepEvent].event_id
+    assert events[AgentStepEvent].parent_id is None
+    assert events[ToolCallEvent].parent_id == events[PromptCallEvent].event_id
+
+
+def test_resending_changes_nothing(served: Served) -> None:
+    trace = served.new_trace()
+    spans = (span(trace, 1, attributes=AGENT), span(trace, 2, 1, attributes=CHAT))
+    served.send(*spans)
+    before = served.run(trace)
+    served.send(*spans)
+    served.send(spans[1], spans[1])
+    assert served.run(trace) == before
+
+
+# One call, told of twice.
+
+TOLD_OUTSIDE = {"openinference.span.kind": "LLM", "llm.model_name": "gpt-4o", "input.value": "hi"}
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_nested_spans_of_one_call_are_one_event(served: Served, order: tuple[int, int]) -> None:
+    trace = served.new_trace()
+    spans = {
+        1: span(trace, 1, attributes=TOLD_OUTSIDE),
+        2: span(trace, 2, 1, attributes={**CHAT, "gen_ai.response.id": "r1"}),
+    }
+    for number in order:
+        served.send(spans[number])
+    found = served.run(trace)
+    (event,) = (event for event in found.events if isinstance(event, PromptCallEvent))
+    assert (event.span_id, event.prompt, event.response_id) == (f"{1:016x}", "hi", "r1")
+    assert (found.summary.calls, found.summary.tokens_input) == (1, 10)
+
+
+# Log records.
+
+ASKED = {"name": "gen_ai.user.message", "body": {"content": "what is 6 times 7?"}}
+SAID = {
+    "name": "gen_ai.choice",
+    "body": {
+        "index": 0,
+        "finish_reason": "stop",
+        "message": {"role": "assistant", "content": "42"},
+    },
+}
+
+
+@pytest.mark.parametrize("logs_first", [False, True])
+def test_messages_in_log_records_belong_to_the_call(served: Served, logs_first: bool) -> None:
+    trace = served.new_trace()
+    call = span(trace, 1, attributes=CHAT)
+    logs = [{"trace": trace, "number": 1, **each} for each in (ASKED, SAID)]
+    if logs_first:
+        served.tell(*logs)
+    served.send(call)
+    if not logs_first:
+        served.tell(logs[0])
+        served.tell(logs[0], logs[1])
+    (event,) = (e for e in served.run(trace).events if isinstance(e, PromptCallEvent))
+    assert (event.prompt_text, event.response_text) == ("what is 6 times 7?", "42")
+    assert (event.finish_reason, event.tokens_input) == ("stop", 10)
+
+
+def test_details_without_their_span_are_a_call(served: Served) -> None:
+    trace = served.new_trace()
+    details = {
+        "trace": trace,
+        "number": 2,
+        "name": "gen_ai.client.inference.operation.details",
+        "attributes": {
+            **CHAT,
+            "gen_ai.input.messages": [
+                {"role": "user", "parts": [{"type": "text", "content": "hi"}]}
+            ],
+        },
+    }
+    served.tell(details)
+    (event,) = served.run(trace).events
+    assert isinstance(event, PromptCallEvent)
+    assert (event.prompt_text, event.tokens_output) == ("hi", 5)
+    served.send(span(trace, 1, attributes=AGENT), span(trace, 2, 1, attributes=CHAT))
+    found = served.run(trace)
+    step, call = (e for e in found.events if not isinstance(e, RunEvent))
+    assert (call.event_id, call.parent_id) == (event.event_id, step.event_id)
+    assert found.summary.calls == 1
+
+
+METRICS = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "tokens"}]}]}]}
+
+
+def test_other_signals_are_acknowledged_and_said_once(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = {"trace": "", "number": 0, "name": "", "body": "a line"}
+    with caplog.at_level(logging.INFO, "llmobs"):
+        for _ in range(2):
+            served.tell(other)
+            answer = served.post("metrics", METRICS)
+            assert (answer.status_code, answer.json()) == (200, {})
+    said = [record.getMessage() for record in caplog.records]
+    assert len([line for line in said if "not kept" in line]) == 2
