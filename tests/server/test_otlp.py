@@ -45,10 +45,9 @@ class Served:
         if type(body) is dict:
             body, kind = json.dumps(body).encode(), "application/json"
         content = body if type(body) is bytes else body.SerializeToString()
-        answer = self.client.post(
+        return self.client.post(
             f"/v1/{signal}", content=content, headers={"content-type": kind, **headers}
         )
-        return answer
 
     def send(self, *spans: "Spec", resource: dict[str, Any] | None = None) -> None:
         answer = self.post("traces", request_of(*spans, resource=resource))
