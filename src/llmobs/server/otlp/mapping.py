@@ -9,9 +9,11 @@ from msgspec.structs import replace
 
 from llmobs.codec import encode
 from llmobs.contrib._spans import genai
-from llmobs.contrib._spans.events import Origin, event_of, outcome_of
+from llmobs.contrib._spans.about import about, run_name
+from llmobs.contrib._spans.events import Origin, event_of
 from llmobs.contrib._spans.kinds import Kind
 from llmobs.contrib._spans.limits import Whole, losses, salvaged_kind
+from llmobs.contrib._spans.outcome import outcome_of
 from llmobs.events import ClientInfo, ErrorInfo, Event, PromptCallEvent, RunEvent, Status
 from llmobs.recorded import semconv
 from llmobs.recorded.ids import derived_id
@@ -218,7 +220,7 @@ def _run_event(span: Span) -> RunEvent:
         trace_id=span.trace_id,
         span_id=span.span_id,
         kind="http" if is_request else "job",
-        name=f"{method} {route}" if route else span.name or None,
+        name=f"{method} {route}" if route else None,
         method=method if is_request else None,
         route=route,
         http_status=code if is_request and type(code) is int else None,
@@ -227,9 +229,11 @@ def _run_event(span: Span) -> RunEvent:
         error=error,
     )
 
-    def complete(event: Event) -> None:
-        event.user_id = as_text(get(semconv.USER_ID))
-        event.session_id = as_text(get(semconv.SESSION_ID)) or as_text(get(semconv.CONVERSATION_ID))
+    def complete(_: Event) -> None:
+        if not route:
+            event.name = run_name(span.attributes) or span.name or None
+        for field, value in about(span.attributes).items():
+            setattr(event, field, value)
 
     _complete(event, complete)
     return event
@@ -298,10 +302,10 @@ def _told(log: Log, name: str, is_whole: bool, has_span: bool) -> PromptCallEven
 
     def complete(event: Event) -> None:
         if is_whole:
-            fields = genai.call(attributes, (), log.scope.name)
+            fields = genai.call(attributes, (), log.time, log.scope.name)
         else:
             said = SpanEvent(name, log.time, attributes)
-            fields = genai.call({}, (said,), log.scope.name)
+            fields = genai.call({}, (said,), log.time, log.scope.name)
         for field, value in fields.items():
             if value is not None and value not in ("", [], {}):
                 setattr(event, field, without_media(value))
