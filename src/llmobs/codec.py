@@ -151,7 +151,10 @@ def take_event(event: Event) -> tuple[Event, int]:
     mine, total = copy(event), 0
     for name in mine.__struct_fields__:
         value = getattr(mine, name)
-        if name == "error" and value is not None:
+        if value is None:  # most are
+            total += 32
+            continue
+        if name == "error":
             value = ErrorInfo.of(value)
             size = weigh(value)
         elif any(type(value) is kind for kind in _KEPT):

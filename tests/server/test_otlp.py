@@ -1,6 +1,7 @@
 """OTLP over HTTP: what comes as protobuf or JSON becomes runs and events."""
 
 import base64
+import gzip
 import json
 import logging
 from collections.abc import Iterator
@@ -9,11 +10,15 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
     ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from starlette.testclient import TestClient
@@ -22,6 +27,8 @@ from llmobs import Settings
 from llmobs.events import AgentStepEvent, PromptCallEvent, RunEvent, ToolCallEvent
 from llmobs.server.app import create_app
 from llmobs.server.collector import Collector
+from llmobs.server.otlp import json_, protobuf
+from llmobs.server.otlp.mapping import take_spans
 from llmobs.store.engine import open_reader, writer_of
 from llmobs.store.records import RunDetail
 
@@ -358,3 +365,216 @@ def test_other_signals_are_acknowledged_and_said_once(
             assert (answer.status_code, answer.json()) == (200, {})
     said = [record.getMessage() for record in caplog.records]
     assert len([line for line in said if "not kept" in line]) == 2
+
+
+# The wire.
+
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+scalars = st.one_of(
+    texts,
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.binary(max_size=9),
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = (
+    *CHAT, *AGENT, *TOOL, *HTTP, *TOLD_OUTSIDE, "gen_ai.input.messages", "gen_ai.output.messages",
+    "gen_ai.prompt.0.content", "llm.input_messages.0.message.role", "langfuse.observation.type",
+    "langfuse.observation.input", "ai.operationId", "ai.prompt", "traceloop.span.kind", "request_data",
+    "langsmith.span.kind", "error.type", "user.id", "logfire.json_schema", "gen_ai.response.finish_reasons",
+    "gen_ai.usage.details.cached_tokens", "metadata", "gen_ai.response.time_to_first_chunk",
+    "http.status_code", "gen_ai.tool.definitions", "llm.invocation_parameters", "langfuse.trace.tags",
+)  # fmt: skip
+WORDS = (
+    "chat",
+    "invoke_agent",
+    "execute_tool",
+    "LLM",
+    "TOOL",
+    "AGENT",
+    "generation",
+    "ai.generateText.doGenerate",
+)
+JSONISH = (
+    "{}",
+    "[]",
+    '[{"role": 1}]',
+    '{"a": [null]}',
+    '[[1], {"parts": "x"}]',
+    "[1e999]",
+    '{"usage": []}',
+)
+attributes = st.dictionaries(
+    st.sampled_from(NAMES), values | st.sampled_from(WORDS) | st.sampled_from(JSONISH), max_size=9
+)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> ExportTraceServiceRequest:
+    trace = draw(st.sampled_from([f"{7:032x}", f"{8:032x}"]))
+    specs = [
+        span(
+            trace,
+            number,
+            draw(st.integers(0, 4)),
+            kind=draw(st.integers(0, 5)),
+            flags=draw(st.sampled_from([0, 0x101, 0x301])),
+            attributes=draw(attributes),
+        )
+        for number in range(1, 1 + draw(st.integers(1, 3)))
+    ]
+    request = request_of(*specs, resource=draw(attributes))
+    for made in request.resource_spans[0].scope_spans[0].spans:
+        made.start_time_unix_nano = draw(st.integers(0, 2**62))
+        if draw(st.booleans()):
+            event = made.events.add(name=draw(st.sampled_from(["exception", "gen_ai.choice", "x"])))
+            put(event.attributes, draw(attributes))
+        made.status.code = draw(st.sampled_from([0, 1, 2]))
+    return request
+
+
+@given(requests())
+@settings(max_examples=150, deadline=None)
+def test_json_says_what_protobuf_says(request: ExportTraceServiceRequest) -> None:
+    by_protobuf = take_spans(protobuf.spans_in(request.SerializeToString()))
+    by_json = take_spans(json_.spans_in(as_json(request)))
+    assert by_json == by_protobuf
+    assert len(by_protobuf.links) == len(request.resource_spans[0].scope_spans[0].spans)
+
+
+def test_json_in_all_its_spellings() -> None:
+    plain = {
+        "trace_id": f"{1:032X}",
+        "spanId": f"{2:016x}",
+        "parentSpanId": None,
+        "name": "chat",
+        "kind": "SPAN_KIND_CLIENT",
+        "startTimeUnixNano": str(START),
+        "end_time_unix_nano": START + 10**9,
+        "status": {"code": "STATUS_CODE_ERROR", "message": "no"},
+        "attributes": [
+            {"key": "gen_ai.request.model", "value": {"stringValue": "m"}},
+            {"key": "gen_ai.operation.name", "value": {"string_value": "chat"}},
+            {"key": "gen_ai.usage.input_tokens", "value": {"intValue": "7"}},
+            {"key": "gen_ai.usage.output_tokens", "value": {"intValue": 8}},
+            {"key": "gen_ai.request.top_p", "value": {"doubleValue": "NaN"}},
+            {"key": "odd", "value": None},
+        ],
+        "notKnown": {"a": 1},
+    }
+    body = json.dumps(
+        {"resourceSpans": [{"scope_spans": [{"spans": [plain]}]}], "more": []}
+    ).encode()
+    (event, run) = take_spans(json_.spans_in(body)).events
+    assert isinstance(event, PromptCallEvent)
+    assert (event.model, event.tokens_input, event.tokens_output) == ("m", 7, 8)
+    assert (event.status, event.latency_ms, event.trace_id) == ("error", 1000.0, f"{1:032x}")
+    assert isinstance(run, RunEvent)
+
+
+def test_what_cannot_be_stored_is_named_and_the_rest_is_stored(served: Served) -> None:
+    trace = served.new_trace()
+    request = request_of(span(trace, 1, attributes=CHAT), span(trace, 2, 1, attributes=CHAT))
+    request.resource_spans[0].scope_spans[0].spans[1].span_id = b"short"
+    answer = ExportTraceServiceResponse.FromString(served.post("traces", request).content)
+    assert answer.partial_success.rejected_spans == 1
+    assert "spanId" in answer.partial_success.error_message
+    told = served.post("traces", as_json(request), "application/json").json()
+    assert told["partialSuccess"]["rejectedSpans"] == "1"
+    assert served.run(trace).summary.calls == 1
+
+
+def status_of(answer: Any) -> tuple[int, str]:
+    """Read a ``google.rpc.Status``; its fields have the numbers of those of a partial success."""
+    if answer.headers["content-type"] == "application/json":
+        return answer.json()["code"], answer.json()["message"]
+    told = ExportTracePartialSuccess.FromString(answer.content)
+    return told.rejected_spans, told.error_message
+
+
+@pytest.mark.parametrize("signal", ["traces", "logs", "metrics"])
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "code"),
+    [
+        (b"\xff\xff\xff", PROTOBUF, 400, 3),
+        (b"{", "application/json", 400, 3),
+        (b"[]", "application/json; charset=utf-8", 400, 3),
+        (b"", "text/plain", 415, 3),
+    ],
+)
+def test_errors_are_told_in_the_words_of_the_request(
+    served: Served, signal: str, body: bytes, kind: str, status: int, code: int
+) -> None:
+    answer = served.post(signal, body, kind)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == (PROTOBUF if kind == PROTOBUF else "application/json")
+    told = status_of(answer)
+    assert told[0] == code
+    assert told[1]
+
+
+def test_a_field_of_the_wrong_type_is_named(served: Served) -> None:
+    spans = [{"traceId": 5}]
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
+    answer = served.post("traces", body)
+    assert (answer.status_code, "traceId" in answer.json()["message"]) == (400, True)
+
+
+def test_any_path_before_the_signal_and_gzip(served: Served) -> None:
+    trace = served.new_trace()
+    body = gzip.compress(request_of(span(trace, 1, attributes=CHAT)).SerializeToString())
+    answer = served.client.post(
+        "/api/public/otel/v1/traces",
+        content=body,
+        headers={"content-type": PROTOBUF, "content-encoding": "gzip"},
+    )
+    assert answer.status_code == 200
+    assert served.has(trace)
+
+
+KEYS = (
+    "scopeSpans", "spans", "scopeLogs", "logRecords", "attributes", "resource", "events", "status", "kind",
+    "startTimeUnixNano", "intValue", "stringValue", "doubleValue", "arrayValue", "values", "kvlistValue",
+    "body", "eventName", "links", "parentSpanId",
+)  # fmt: skip
+
+jsons = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | texts,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(("key", "value", "spanId", "traceId", "name", *KEYS)), inner, max_size=5
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(
+    st.sampled_from(["traces", "logs", "metrics"]),
+    st.one_of(
+        st.tuples(st.just(PROTOBUF), st.binary(max_size=60)),
+        st.tuples(st.just(PROTOBUF), requests().map(lambda request: request.SerializeToString())),
+        st.tuples(
+            st.just("application/json"),
+            jsons.map(
+                lambda found: json.dumps({"resourceSpans": found, "resourceLogs": found}).encode()
+            ),
+        ),
+        st.tuples(st.just("application/json"), st.binary(max_size=60)),
+    ),
+)
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_nothing_that_is_sent_breaks_it(
+    served: Served, signal: str, sent: tuple[str, bytes]
+) -> None:
+    kind, body = sent
+    answer = served.post(signal, body, kind)
+    assert answer.status_code in (200, 400), answer.content

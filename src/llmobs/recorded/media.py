@@ -102,8 +102,11 @@ def _text(text: str) -> str:
             return _named(plain[1], len(text) - plain.end())
         if ";base64," in text:
             text = _DATA_URL.sub(lambda url: _named(url["kind"], size_of_base64(url["data"])), text)
-    if len(text) > 120 and any(word in text for word in _MAGIC):
-        text = _RUN.sub(lambda run: _named(_MAGIC[run["kind"]], size_of_base64(run[0])), text)
+    if len(text) > 120:
+        for word in _MAGIC:
+            if word in text:
+                name = lambda run: _named(_MAGIC[run["kind"]], size_of_base64(run[0]))  # noqa: E731
+                return _RUN.sub(name, text)
     return text
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from llmobs.errors import SinkUnavailableError, StoreError
-from llmobs.server import batches
+from llmobs.server import batches, otlp
 from llmobs.server.bodies import RefusedError, answer_refused
 from llmobs.server.collector import Collector
 from llmobs.server.refusals import refusal_of
@@ -38,8 +38,6 @@ def create_app(
         middleware: What each request passes first.
         tasks: What goes on beside the requests, until the application ends: then it is cancelled.
     """
-
-    from llmobs.server import otlp  # it asks this module what errors are to senders
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -64,10 +64,14 @@ def genai_usage(attributes: Attributes, scope: str) -> Fields:
         scope: Who wrote it, the name of its instrumentation scope.
     """
 
+    get = attributes.get
+
     def first(*names: str) -> int | None:
-        return next(
-            (n for name in names if (n := as_count(attributes.get(name))) is not None), None
-        )
+        for name in names:  # mostly not there
+            value = get(name)
+            if value is not None and (number := as_count(value)) is not None:
+                return number
+        return None
 
     provider = attributes.get(semconv.PROVIDER_NAME) or attributes.get(semconv.SYSTEM)
     told = as_object(read_json(attributes.get("langsmith.metadata.usage_metadata")))
@@ -78,14 +82,14 @@ def genai_usage(attributes: Attributes, scope: str) -> Fields:
     cached = first(
         semconv.USAGE_CACHE_READ,
         semconv.USAGE_CACHE_READ_FLAT,
-        *(_DETAILS + name for name in _CACHED),
+        *_CACHED,
     )
     written = first(
         semconv.USAGE_CACHE_WRITE,
         semconv.USAGE_CACHE_CREATION,
         semconv.USAGE_CACHE_CREATION_FLAT,
         semconv.USAGE_CACHE_WRITE_FLAT,
-        *(_DETAILS + name for name in _WRITTEN),
+        *_WRITTEN,
     )
     reasoning = first(
         semconv.USAGE_REASONING,
@@ -110,16 +114,22 @@ def genai_usage(attributes: Attributes, scope: str) -> Fields:
             beside=beside,
             model=attributes.get(semconv.RESPONSE_MODEL) or attributes.get(semconv.REQUEST_MODEL),
         ),
-        "usage": {
-            ours: found for ours, theirs in _OTHER_COUNTS.items() if (found := first(*theirs))
-        },
+        "usage": {}
+        if _OTHERS.isdisjoint(attributes)
+        else {ours: found for ours, theirs in _OTHER_COUNTS.items() if (found := first(*theirs))},
     }
 
 
-_CACHED: Final = (
-    "cache_read_tokens", "cached_tokens", "cache_read_input_tokens", "cached_content_tokens"
+_OTHERS: Final = frozenset(name for theirs in _OTHER_COUNTS.values() for name in theirs)
+_CACHED: Final = tuple(
+    _DETAILS + name
+    for name in (
+        "cache_read_tokens", "cached_tokens", "cache_read_input_tokens", "cached_content_tokens"
+    )
 )  # fmt: skip
-_WRITTEN: Final = ("cache_write_tokens", "cache_creation_input_tokens")
+_WRITTEN: Final = tuple(
+    _DETAILS + name for name in ("cache_write_tokens", "cache_creation_input_tokens")
+)
 
 
 def inference_usage(attributes: Attributes, answered: Json) -> Fields:

@@ -13,11 +13,11 @@ from starlette.routing import Route
 
 from llmobs.runtime.troubles import Troubles
 from llmobs.server.access import access_of
-from llmobs.server.app import refusal_of
 from llmobs.server.bodies import RefusedError, read_body
 from llmobs.server.collector import Collector
 from llmobs.server.otlp import json_
 from llmobs.server.otlp.mapping import Taken, take_logs, take_spans
+from llmobs.server.refusals import refusal_of
 
 __all__ = ["routes"]
 
