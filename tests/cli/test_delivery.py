@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from llmobs.cli.app import llmobs
 from llmobs.codec import encode
+from llmobs.pipeline.journal import Journal
 from llmobs.pipeline.spool import Spool
 from llmobs.settings import Settings
 from llmobs.sinks import resolve
@@ -115,6 +116,23 @@ def test_spool_lists_and_sends(
     with sqlite3.connect(tmp_path / "llmobs.db") as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (3,)
     connection.close()
+
+
+def test_spool_lists_what_a_killed_process_held_for_a_decision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMOBS_SPOOL_DIR", str(tmp_path / "spool"))
+    spool = Spool.of(resolve(Settings().sink, Settings())[0], Settings())
+    held = [make_event() for _ in range(3)]
+    dead, alive = Journal(spool), Journal(spool)
+    dead.update(held, [])
+    dead.update([], [held[1].event_id])
+    dead.close()  # as the system does for who is killed
+    alive.update([make_event()], [])
+    _, out, _ = run("spool", "--json")
+    sinks = json.loads(out)["sinks"]
+    assert [(one["batches"], one["events"]) for one in sinks] == [(1, 2)]
+    alive.close()
 
 
 def test_spool_says_what_keeps_it_from_sending(

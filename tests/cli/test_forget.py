@@ -338,3 +338,110 @@ def test_a_store_of_an_older_llmobs(cli: CLI, tmp_path: Path) -> None:
     assert dry["runs"] == done["runs"] == len(runs) > 2
     assert files_with(tmp_path, ANN, "gpt-4o") == []
     assert hourly_sums(path) == {}
+
+
+# JSON lines, and what a file that is replaced leaves.
+
+
+def test_a_person_is_erased_from_a_file_of_json_lines(cli: CLI, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    never = [event for event in EVENTS if event.user_id != ANN and event.run_id != "task"]
+    # A run's own event may come before the one that says whose the run is that began it.
+    path.write_bytes(
+        b"".join(encode(event) + b"\n" for event in [*reversed(EVENTS)]) + b"no event\n"
+    )
+    path.chmod(0o640)
+    dry = parsed(cli("forget", "--user", ANN, "--store", path, "--dry-run", "--json"))
+    done = parsed(cli("forget", "--user", ANN, "--store", path, "--json"))
+    for each in (dry, done):
+        assert (each["runs"], each["shared_runs"], each["events"]) == (3, 1, 11)
+    assert done["traces_overwritten"] is True and dry["traces_overwritten"] is None
+    assert any("1 line of events.jsonl" in words for words in done["still_to_come"])
+    assert files_with(tmp_path, ANN, SECRET, "ann-1") == []
+    assert path.read_bytes().splitlines() == [*map(encode, reversed(never)), b"no event"]
+    assert path.stat().st_mode & 0o777 == 0o640
+    again = parsed(cli("forget", "--user", ANN, "--store", path, "--json"))
+    assert again["events"] == 0
+
+
+def test_what_the_spool_says_of_a_run_holds_for_the_file(cli: CLI, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(
+        encode(call("r", prompt=SECRET)) + b"\n" + encode(call("s", user_id="bob")) + b"\n"
+    )
+    spool_with(
+        tmp_path / "spool", [run("r", user_id=ANN), call("s", 1, user_id=ANN, prompt=SECRET)]
+    )
+    cli("forget", "--user", ANN, "--store", path, "--spool", tmp_path / "spool")
+    assert files_with(path.parent, ANN, SECRET) == []
+    assert [decode(line).run_id for line in path.read_bytes().splitlines()] == ["s"]
+
+
+APPENDS = """
+import sys, asyncio
+from pathlib import Path
+from llmobs.pipeline.sink import Batch
+from llmobs.sinks.jsonl import JSONLSink
+from tests.cli.test_forget import of_ann, of_bob
+async def main():
+    sink, number = JSONLSink(sys.argv[1]), 0
+    await sink.open()
+    print("writing", flush=True)
+    while not Path(sys.argv[2]).exists():
+        events = [*of_bob(f"other-{number}"), *(of_ann(f"hers-{number}") if number % 5 == 0 else [])]
+        await sink.send(Batch(events))
+        number += 1
+    await sink.aclose()
+    print(number)
+asyncio.run(main())
+"""
+
+
+def test_while_a_sink_appends_no_line_of_others_is_lost(cli: CLI, tmp_path: Path) -> None:
+    path, stop = tmp_path / "events.jsonl", tmp_path / "stop"
+    other = subprocess.Popen(
+        [sys.executable, "-c", APPENDS, str(path), str(stop)],
+        stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert other.stdout is not None and other.stdout.readline() == "writing\n"
+    try:
+        for _ in range(5):
+            cli("forget", "--user", ANN, "--store", path)
+    finally:
+        stop.touch()
+        written = int(other.communicate(timeout=60)[0])
+    cli("forget", "--user", ANN, "--store", path)
+    runs = [decode(line).run_id for line in path.read_bytes().splitlines()]
+    assert runs == [f"other-{number}" for number in range(written) for _ in range(2)]
+
+
+@pytest.mark.parametrize("what", ["file", "spool"])
+def test_what_was_replaced_is_overwritten_where_it_lay(cli: CLI, tmp_path: Path, what: str) -> None:
+    """Looked at by who had it open before; another name of it is somebody's, and said."""
+    spool = spool_with(tmp_path / "spool", of_ann("ann-3"))
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(encode(event) + b"\n" for event in EVENTS))
+    old = path if what == "file" else spool.files()[0].path
+    with old.open("rb") as file:
+        cli("forget", "--user", ANN, "--store", path, "--spool", tmp_path / "spool")
+        file.seek(0)
+        assert file.read() == b""
+    path.write_bytes(b"".join(encode(event) + b"\n" for event in EVENTS))
+    spool.write(of_ann("ann-3"))
+    (tmp_path / "spool2").mkdir()
+    old = path if what == "file" else spool.files()[-1].path
+    (tmp_path / "spool2" / "link").hardlink_to(old)
+    result = cli(
+        "forget", "--user", ANN, "--store", path, "--spool", tmp_path / "spool",
+        code=1 if what == "file" else 0,
+    )  # fmt: skip
+    assert "another name" in " ".join(result.stdout.split())
+    assert SECRET in (tmp_path / "spool2" / "link").read_text()
+
+
+def test_what_a_killed_command_left_is_in_nobodys_way(cli: CLI, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(encode(of_ann("a")[0]) + b"\n")
+    (tmp_path / ".events.jsonl.new").write_text(SECRET)
+    cli("forget", "--user", ANN, "--store", path)
+    assert files_with(tmp_path, ANN, SECRET) == [] and not (tmp_path / ".events.jsonl.new").exists()

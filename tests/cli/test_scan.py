@@ -1,6 +1,7 @@
 """llmobs redact and llmobs scan: what redaction finds is told without saying it, and taken out in place."""
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from llmobs import ErrorInfo, Event, ToolCallEvent
 from llmobs.cli.app import llmobs
 from llmobs.codec import encode
 from llmobs.pipeline.spool import Spool
+from llmobs.redaction.events import Pseudonyms
 from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
 from llmobs.store.reader import Reader
 from llmobs.store.records import Keep
@@ -165,6 +167,95 @@ def test_nothing_found(cli: CLI, tmp_path: Path) -> None:
     cli("scan", "--store", tmp_path / "none.db", code=3)
 
 
+def of_a_team(tmp_path: Path) -> Path:
+    rules = tmp_path / "rules.json"
+    rules.write_text(
+        json.dumps(
+            {
+                "kinds": {"phone": True, "card": False},
+                "patterns": {"badge": "EMP-[0-9]{5}"},
+                "names": ["locker"],
+                "allow": ["*@our.example"],
+                "action": "hashed",
+                "key": "k" * 16,
+            }
+        )
+    )
+    return rules
+
+
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_the_rules_of_the_clients_are_those_of_the_scan(
+    cli: CLI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    events = [
+        call(f"run of {EMAIL}", prompt=f"EMP-12345 +43 1 58858 0010 {CARD} ann@our.example"),
+        ToolCallEvent(
+            event_id="t", run_id="r", timestamp=at(2), tool_name="open", input={"locker": "blue"}
+        ),
+    ]
+    path = write_store(tmp_path / "x.db", events)
+    rules: list[object] = []
+    if how == "option":
+        rules = ["--redaction", of_a_team(tmp_path)]
+    else:
+        monkeypatch.setenv("LLMOBS_REDACTION", str(of_a_team(tmp_path)))
+    found = found_in(cli("scan", "--store", path, "--json", *rules, code=5))
+    assert found == {
+        ("badge", "prompt"): 1,
+        ("phone", "prompt"): 1,
+        ("secret", "input"): 1,
+        ("email", "run_id"): 1,
+    }
+    only = found_in(cli("scan", "--store", path, "--json", "--kind", "phone", *rules, code=5))
+    assert only == {("phone", "prompt"): 1}
+    cli("scan", "--store", path, "--fix", *rules)
+    with Reader(path) as reader:
+        first, second = (stored.decode() for stored in reader.events())
+    assert first is not None and second is not None
+    assert re.fullmatch(
+        rf"\[BADGE_\w{{12}}\] \[PHONE_\w{{12}}\] {CARD} ann@our.example", first.prompt
+    )
+    assert first.run_id == Pseudonyms("k" * 16).of(f"run of {EMAIL}")  # as the clients rename it
+    assert second.input == {"locker": second.input["locker"]} != {"locker": "blue"}
+
+
+def test_rules_that_cannot_be_used_are_named(cli: CLI, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "rules.json").write_text('{"kinds": ["fax"]}')
+    said = cli("scan", "--store", store, "--redaction", tmp_path / "rules.json", code=1).stderr
+    assert "--redaction" in said and "fax" in said
+
+
+def test_a_secret_by_its_name_is_counted(cli: CLI, tmp_path: Path) -> None:
+    path = write_store(tmp_path / "x.db", [call("r", request_params={"password": "hunter2"})])
+    assert found_in(cli("scan", "--store", path, "--json", code=5)) == {
+        ("secret", "request_params"): 1
+    }
+
+
+def test_projects_in_sums_are_looked_at(cli: CLI, tmp_path: Path) -> None:
+    path = write_store(tmp_path / "x.db", [call("r", project_id=f"of {EMAIL}")])
+    writer = Writer(path)
+    while writer.prune(Keep(bytes=1)):
+        pass
+    writer.close()
+    found = found_in(cli("scan", "--store", path, "--json", code=5))
+    assert found == {("email", "hourly sums: project"): 1}
+    cli("scan", "--store", path, "--fix")
+    assert files_with(tmp_path, EMAIL) == []
+
+
+def test_a_store_of_json_lines(cli: CLI, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    lines = [encode(event) for event in left_behind()]
+    path.write_bytes(b"\n".join([*lines, b"no event, of " + EMAIL.encode(), b""]))
+    with path.open("rb") as old:
+        cli("scan", "--store", path, code=5)
+        assert "redacted in place: 7" in cli("scan", "--store", path, "--fix").stdout
+        assert files_with(tmp_path, *ALL) == [] and old.read() == b""
+    assert len(path.read_bytes().splitlines()) == 8
+
+
 class TestRedact:
     TEXT = f"to {EMAIL} and {OTHER}\n\nfrom {KEY}\r\n".encode() + b"\xff"
 
@@ -184,6 +275,11 @@ class TestRedact:
     def test_some_kinds_only(self) -> None:
         text, _ = self.run("--kind", "secret")
         assert EMAIL.encode() in text and KEY.encode() not in text
+
+    def test_by_rules_of_a_team(self, tmp_path: Path) -> None:
+        data = b"EMP-12345, ann@our.example"
+        text, report = self.run("--redaction", str(of_a_team(tmp_path)), data=data)
+        assert re.fullmatch(rb"\[BADGE_\w{12}\], ann@our.example", text) and "badge" in report
 
     def test_for_programs(self) -> None:
         out, _ = self.run("--json")

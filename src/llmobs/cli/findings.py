@@ -1,48 +1,81 @@
-"""What redaction finds in events that are stored already: shared by ``redact`` and ``scan``."""
+"""What redaction finds in what is stored already: shared by ``redact`` and ``scan``."""
 
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
 
 from llmobs.codec import decode, encode
+from llmobs.errors import ConfigurationError
 from llmobs.events import Event
-from llmobs.redaction.events import EventRedactor
+from llmobs.redaction.events import EventRedactor, Pseudonyms
 from llmobs.redaction.kinds import KINDS
-from llmobs.redaction.redactor import Redactor
-from llmobs.redaction.scan import find
+from llmobs.redaction.redactor import FAILED, Redactor
+from llmobs.redaction.rules_of_users import UserRules, user_rules
 from llmobs.runtime.time_slices import finish
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Inspector", "kind_option", "table"]
+__all__ = ["Inspector", "rules_of", "rules_options", "table"]
 
-kind_option: Final = click.option(
-    "--kind", "kinds", multiple=True, type=click.Choice(tuple(KINDS)),
-    help="Only this kind; may be given several times. Default: those that are on by default.",
-)  # fmt: skip
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def rules_options(command: F) -> F:
+    """Add the options that say what is looked for; see `rules_of`."""
+    kinds = click.option(
+        "--kind", "kinds", multiple=True, type=click.Choice(tuple(KINDS)),
+        help="Only this kind; may be given several times. Default: those of the rules.",
+    )  # fmt: skip
+    rules = click.option(
+        "--redaction", metavar="PATH",
+        help="The rules of your clients, JSON or TOML. Default: those of LLMOBS_REDACTION, else the built-in ones.",
+    )  # fmt: skip
+    return rules(kinds(command))
+
+
+def rules_of(redaction: str | None, kinds: Sequence[str]) -> UserRules:
+    """
+    Return the rules that ``--redaction`` names, or LLMOBS_REDACTION; only *kinds* of them if there are any.
+
+    Raises:
+        ConfigurationError: They cannot be used.
+    """
+    said = redaction or os.environ.get("LLMOBS_REDACTION")
+    try:
+        rules = user_rules(said) if said else UserRules()
+    except ValueError as error:
+        name = "--redaction" if redaction else "redaction (LLMOBS_REDACTION)"
+        raise ConfigurationError(f"{name}: {error}") from None
+    return rules.only(kinds) if kinds else rules
 
 
 class Inspector:
     """
-    Redacts events that are stored already, and counts what went.
+    Redacts what is stored already, and counts what went.
 
     Args:
-        kinds: What to look for; empty for what is on by default.
+        rules: What to look for.
     """
 
-    def __init__(self, kinds: Sequence[str]) -> None:
-        self.kinds = tuple(kinds)
-        self._kinds = self.kinds or None
-        redactor = Redactor(kinds=self._kinds)
-        self._redactor = EventRedactor(redactor, redactor)
+    def __init__(self, rules: UserRules) -> None:
+        self._replace = rules.replace
+        rules.replace = self._counted
+        self._texts = Redactor(rules=rules)
+        self._redactor = EventRedactor(self._texts, self._texts, pseudonyms=Pseudonyms(rules.key))
+        self._went: Counter[str] = Counter()
         self.found: Counter[tuple[str, str]] = Counter()
         """How often, by kind and field."""
         self.events = 0
         """Looked at."""
+
+    def _counted(self, kind: str, rule: str, value: str) -> str:
+        self._went[kind] += 1
+        return self._replace(kind, rule, value)
 
     def redacted(self, event: Event) -> Event:
         """Return *event* as it should be: itself, if nothing is to be taken out."""
@@ -63,26 +96,21 @@ class Inspector:
                 if getattr(old, part) != getattr(new, part):
                     self._count(f"{name}.{part}", getattr(old, part), getattr(new, part))
             return
-        kinds = Counter(span.kind for text in _texts(old) for span in find(text, self._kinds))
-        for kind, times in kinds.items():
+        self._look(name, old)
+
+    def text(self, name: str, text: str) -> str:
+        """Return *text*, of something that is no event, as it should be."""
+        clean: str = self._look(name, text)
+        return clean
+
+    def _look(self, name: str, value: Any) -> Any:
+        self._went.clear()
+        clean = self._texts.value(value)
+        for kind, times in self._went.items():
             self.found[kind, name] += times
-
-    def word(self, name: str, text: str) -> None:
-        """Look at a word that is no event's, as hourly sums have them."""
-        for span in find(text, self._kinds):
-            self.found[span.kind, name] += 1
-
-
-def _texts(value: Any) -> Iterator[str]:
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, str):
-            yield one
-        elif isinstance(one, dict):
-            waiting += [*one.keys(), *one.values()]
-        elif isinstance(one, list | tuple):
-            waiting += one
+        if not self._went and encode(clean) != encode(value):
+            self.found[f"what takes too long to look through: {FAILED}", name] += 1
+        return clean
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":

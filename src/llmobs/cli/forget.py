@@ -3,10 +3,11 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
@@ -27,9 +28,15 @@ from llmobs.cli.options import (
 from llmobs.cli.output import ExitCode, console, write_json
 from llmobs.codec import clean_text, encode
 from llmobs.describe.words import one_line, several
-from llmobs.errors import StoreError, StoreNotFoundError
+from llmobs.errors import StoreNotFoundError
 from llmobs.events import Event, RunEvent
-from llmobs.pipeline.rewrite import rewrite_spool, spooled_events
+from llmobs.pipeline.rewrite import (
+    Rewritten,
+    events_in,
+    rewrite_lines,
+    rewrite_spool,
+    spooled_events,
+)
 from llmobs.redaction.scan import find
 from llmobs.runtime.paths import create
 from llmobs.sinks import safe_url
@@ -51,7 +58,7 @@ class Erasure(msgspec.Struct):
     by: str
     """What was asked for: a user, a session or a run."""
     selector: str | None
-    """A hash of their id, with a key that is in the store only."""
+    """A hash of their id, with a key that is in the store only; None where there is no SQLite store."""
     llmobs: str
     dry_run: bool
     runs: int = 0
@@ -63,7 +70,7 @@ class Erasure(msgspec.Struct):
     spooled_events: int = 0
     """Erased from the spool."""
     traces_overwritten: bool | None = None
-    """Whether no file of the store holds anything of it any more; None where there is no store."""
+    """Whether no file of the store holds anything of it any more; None where none was changed."""
     still_to_come: list[str] = []
     """What may arrive later, or could not be reached now."""
     out_of_reach: list[str] = []
@@ -119,8 +126,6 @@ def forget(
     path, spool = store_path(store), spool_of(spool)
     if not path.is_file() and (store is not None or spool is None):
         raise StoreNotFoundError(f"there is no store at {path}: name one with --store PATH")
-    if is_json_lines(path):
-        raise StoreError(f"{path} is a file of JSON lines: this is for SQLite stores")
     if not dry_run and not yes and sys.stdin.isatty():
         click.confirm(f"Erase this {whom.kind} for good?", abort=True)
     done = Erasure(datetime.now(UTC), whom.kind, None, __version__, dry_run)
@@ -145,6 +150,9 @@ def _erase(whom: Selector, path: Path | None, spool: Path | None, done: Erasure)
     if path is None:
         if spool is not None:
             _from_spool(whom, spool, set(), set(), done)
+        return
+    if is_json_lines(path):
+        _from_lines(whom, path, spool, done)
         return
     with open_reader(path) as reader:
         if done.dry_run:
@@ -234,23 +242,37 @@ def _whole_runs(
         time.sleep(PAUSE_SECONDS)
 
 
+def _from_lines(whom: Selector, path: Path, spool: Path | None, done: Erasure) -> None:
+    """Erase from a file of JSON lines: whose its runs are is told by its lines, as in the spool."""
+    concerned: set[str] = set()
+    wholes: set[str] = set()
+    found = Rewritten()
+    for _ in range(1 if done.dry_run else PASSES):
+        # What the spool says of a run holds for what the file has of it, and the other way round.
+        waiting = spooled_events(spool) if spool is not None else ()
+        whole, shared = _runs_of(whom, chain(events_in(path), waiting), set(), set())
+        change = _changing(whom, whole, shared, concerned)
+        found = rewrite_lines(path, change, dry_run=done.dry_run)
+        wholes |= whole
+        done.events += found.removed
+        if not done.dry_run:
+            done.traces_overwritten = done.traces_overwritten is not False and found.overwritten
+        if spool is not None:
+            _from_spool(whom, spool, whole, shared, done)
+        if not found.removed + found.changed:
+            break
+    done.runs, done.shared_runs = len(concerned & wholes), len(concerned - wholes)
+    if found.unreadable:
+        what = f"{several(found.unreadable, 'line')} of {path.name} that this llmobs cannot read"
+        done.still_to_come.append(what)
+
+
 def _from_spool(
     whom: Selector, spool: Path, whole: set[str], shared: set[str], done: Erasure
 ) -> set[str]:
     """Erase what waits on disk; return the runs that are all theirs."""
-    theirs, others = set(whole), set(shared)
-    for event in spooled_events(spool):
-        if whom.fits(event):
-            theirs.add(event.run_id)
-        elif whom.fits_another(event):
-            others.add(event.run_id)
-        elif whom.kind == "user" and isinstance(event, RunEvent) and event.parent_run_id in theirs:
-            theirs.add(event.run_id)
-    theirs -= others
-
-    def change(event: Event) -> Event | None:
-        return None if event.run_id in theirs else _of_the_others(whom, event)
-
+    whole, shared = _runs_of(whom, spooled_events(spool), whole, shared)
+    change = _changing(whom, whole, shared, set())
     found = rewrite_spool(spool, change, dry_run=done.dry_run)
     done.spooled_events += found.removed
     done.still_to_come = [words for words in done.still_to_come if "of the spool" not in words]
@@ -262,7 +284,72 @@ def _from_spool(
         done.still_to_come.append(
             f"{several(found.unreadable, 'line')} of the spool that this llmobs cannot read"
         )
-    return theirs
+    if not found.overwritten:
+        done.still_to_come.append(
+            "a batch on disk that has another name, under which it is as it was"
+        )
+    return whole
+
+
+def _runs_of(
+    whom: Selector, events: Iterable[Event], whole: set[str], shared: set[str]
+) -> tuple[set[str], set[str]]:
+    """
+    Return the runs that are all theirs, as far as *events* tell, with those that these started for nobody
+    else; and the runs in which they have a part.
+
+    Args:
+        whom: Who they are.
+        events: In any order.
+        whole: Runs known to be theirs.
+        shared: Runs known to be others', too.
+    """
+    theirs, others = set(whole), set(shared)
+    started: dict[str, set[str]] = {}
+    for event in events:
+        if whom.fits(event):
+            theirs.add(event.run_id)
+        elif whom.fits_another(event):
+            others.add(event.run_id)
+        elif whom.kind == "user" and isinstance(event, RunEvent) and event.parent_run_id:
+            started.setdefault(event.parent_run_id, set()).add(event.run_id)
+    shared = (theirs & others) | shared
+    theirs -= others
+    waiting = list(theirs)
+    while waiting:
+        new = started.pop(waiting.pop(), set()) - theirs - others
+        theirs |= new
+        waiting += new
+    return theirs, shared
+
+
+def _changing(
+    whom: Selector, whole: set[str], shared: set[str], concerned: set[str]
+) -> Callable[[Event], Event | None]:
+    """
+    Return what makes of an event what is left of it.
+
+    Of a run that came since *whole* and *shared* were looked for nobody knows yet whose it is.
+
+    Args:
+        whom: Who they are.
+        whole: Runs that are theirs.
+        shared: Runs in which they have a part.
+        concerned: Gets the runs of which something changes.
+    """
+
+    def change(event: Event) -> Event | None:
+        if event.run_id in whole:
+            left = None
+        elif event.run_id in shared:
+            left = _of_the_others(whom, event)
+        else:
+            return event
+        if left is not event:
+            concerned.add(event.run_id)
+        return left
+
+    return change
 
 
 def _still_to_come(whom: Selector, done: Erasure) -> Iterator[str]:
@@ -301,11 +388,12 @@ def _show(
         out.print(Text(f"{'':<9}{where}", "dim"), soft_wrap=True)
     if done.traces_overwritten is not None:
         clean = done.traces_overwritten
-        said = (
-            "no file of the store holds a byte of it any more"
-            if clean
-            else "somebody reads the store: its log holds it until they are done; run this again"
-        )
+        if clean:
+            said = "no file of the store holds a byte of it any more"
+        elif is_json_lines(path):
+            said = "the file has another name, under which it is as it was"
+        else:
+            said = "somebody reads the store: its log holds it until they are done; run this again"
         out.print(Text.assemble((f"{'traces':<9}", "dim"), (said, "green" if clean else "red")))
     if not done.dry_run:
         out.print(Text.assemble(("protocol ", "dim"), one_line(str(protocol))), soft_wrap=True)

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import click
 
-from llmobs.cli.findings import kind_option, table
+from llmobs.cli.findings import rules_of, rules_options, table
 from llmobs.cli.output import notes, write_json
 from llmobs.describe.words import count
-from llmobs.redaction.redactor import redact_text
-from llmobs.redaction.scan import Span, find
+from llmobs.redaction.redactor import Redactor
+from llmobs.redaction.scan import Span
 
 __all__ = ["redact"]
 
@@ -21,9 +21,9 @@ LINES: Final = 5
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@kind_option
+@rules_options
 @click.option("--json", is_flag=True, help="Write JSON, for programs: the text and what was found.")
-def redact(file: Path | None, kinds: tuple[str, ...], json: bool) -> None:
+def redact(file: Path | None, kinds: tuple[str, ...], redaction: str | None, json: bool) -> None:
     """
     Show what redaction takes out of a text: FILE, or standard input.
 
@@ -32,9 +32,9 @@ def redact(file: Path | None, kinds: tuple[str, ...], json: bool) -> None:
     """
     data = sys.stdin.buffer.read() if file is None else file.read_bytes()
     text = data.decode("utf-8", "surrogateescape")
-    chosen = kinds or None
-    spans = find(text, chosen)
-    clean = redact_text(text, chosen)
+    redactor = Redactor(rules=rules_of(redaction, kinds))
+    spans = redactor.find(text)
+    clean = redactor.value(text)
     starts = [0, *(at + 1 for at, char in enumerate(text) if char == "\n")]
     if json:
         found = [

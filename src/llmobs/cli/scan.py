@@ -1,8 +1,6 @@
 """``llmobs scan``."""
 
-import os
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +8,7 @@ import click
 import msgspec
 from rich.text import Text
 
-from llmobs.cli.findings import Inspector, kind_option, table
+from llmobs.cli.findings import Inspector, rules_of, rules_options, table
 from llmobs.cli.options import (
     is_json_lines,
     json_option,
@@ -20,20 +18,16 @@ from llmobs.cli.options import (
     store_path,
 )
 from llmobs.cli.output import ExitCode, console, write_json
-from llmobs.codec import decode, encode
 from llmobs.describe.words import one_line, several
 from llmobs.errors import StoreNotFoundError
-from llmobs.events import Event
-from llmobs.pipeline.rewrite import rewrite_spool, spooled_events
-from llmobs.redaction.redactor import redact_text
+from llmobs.pipeline.replacing import Replacement, locked_file
+from llmobs.pipeline.rewrite import Rewritten, rewrite_lines, rewrite_spool
 from llmobs.store.engine import open_reader, open_writer
-from llmobs.store.records import GroupBy
 
 __all__ = ["scan"]
 
 PAUSE_SECONDS: Final = 0.005
 """Between two steps: applications write meanwhile."""
-_WORDS: Final[tuple[GroupBy, ...]] = ("model", "provider", "route", "release")
 
 
 class Place(msgspec.Struct):
@@ -52,7 +46,7 @@ class Place(msgspec.Struct):
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @store_option
 @spool_option
-@kind_option
+@rules_options
 @click.option("--fix", is_flag=True, help="Redact in place, so that no byte of it is left.")
 @json_option
 def scan(
@@ -60,6 +54,7 @@ def scan(
     store: str | None,
     spool: Path | None,
     kinds: tuple[str, ...],
+    redaction: str | None,
     fix: bool,
     json: bool,
 ) -> None:
@@ -67,19 +62,23 @@ def scan(
     Find what an older version, or a rule that was off, left in the store and the spool, or in FILES.
 
     Says how often, by kind and field, never what. With --fix it is redacted where it lies, while
-    applications write; files must be nobody's. Exit code 5: found, and not fixed.
+    applications write; other files than llmobs's own must be nobody's. Exit code 5: found, and not fixed.
     """
-    places = [(_store if _is_store(path) else _file)(path, Inspector(kinds), fix) for path in files]
+
+    def inspector() -> Inspector:
+        return Inspector(rules_of(redaction, kinds))
+
+    places = [(_store if _is_store(path) else _file)(path, inspector(), fix) for path in files]
     spool = spool_of(spool)
     if not files or store is not None:
         path = store_path(store)
         if path.exists():
             look = _file if is_json_lines(path) else _store
-            places.append(look(path, Inspector(kinds), fix))
+            places.append(look(path, inspector(), fix))
         elif store is not None or spool is None:
             raise StoreNotFoundError(f"there is no store at {path}: name one with --store PATH")
     if spool is not None and (not files or store is not None):
-        places.append(_spool(spool, Inspector(kinds), fix))
+        places.append(_spool(spool, inspector(), fix))
     if json:
         write_json({"places": places})
     else:
@@ -98,9 +97,11 @@ def _store(path: Path, look: Inspector, fix: bool) -> Place:
                 unreadable += 1
             elif look.redacted(event) is not event:
                 concerned[stored.run_id] = None
-        for by in _WORDS:
-            for group in reader.cost(by):
-                look.word(f"hourly sums: {by}", group.key or "")
+        for run_id, word in reader.words_of_runs():  # of events that are there no more
+            if run_id not in concerned and look.text("runs", word) != word:
+                concerned[run_id] = None
+        for name, word in reader.words_of_sums():
+            look.text(f"hourly sums: {name}", word)
     place = _place(path, look)
     if unreadable:
         what = f"{several(unreadable, 'event')} that this llmobs cannot read"
@@ -110,11 +111,10 @@ def _store(path: Path, look: Inspector, fix: bool) -> Place:
         try:
             while writer.adopt():
                 time.sleep(PAUSE_SECONDS)
-            fixing = Inspector(look.kinds)
             for run_id in concerned:
-                place.fixed += writer.rewrite(run_id, fixing.redacted)[0]
+                place.fixed += writer.rewrite(run_id, look.redacted)[0]
                 time.sleep(PAUSE_SECONDS)
-            writer.redact_sums(partial(redact_text, kinds=look.kinds or None))
+            writer.redact_sums(lambda word: look.text("", word))
             if not writer.leave_no_trace():
                 what = (
                     "somebody reads the store, whose log holds what was there until they are done"
@@ -126,22 +126,24 @@ def _store(path: Path, look: Inspector, fix: bool) -> Place:
 
 
 def _spool(directory: Path, look: Inspector, fix: bool) -> Place:
-    if not fix:
-        for event in spooled_events(directory):
-            look.redacted(event)
-        return _place(directory, look)
-    done = rewrite_spool(directory, look.redacted)
+    done = rewrite_spool(directory, look.redacted, dry_run=not fix)
     place = _place(directory, look)
-    place.fixed = done.changed
+    _say_what_is_left(place, done, fix)
     if done.busy:
         what = f"{several(done.busy, 'file')} in use by a running process"
-        place.left = (f"{what}: run this again",)
+        place.left = (*place.left, f"{what}: run this again")
     if done.unreadable:
-        place.left = (
-            *place.left,
-            f"{several(done.unreadable, 'line')} that this llmobs cannot read",
-        )
+        what = f"{several(done.unreadable, 'line')} that this llmobs cannot read"
+        place.left = (*place.left, what)
     return place
+
+
+def _say_what_is_left(place: Place, done: Rewritten, fix: bool) -> None:
+    if not fix:
+        return
+    place.fixed = done.changed
+    if not done.overwritten:
+        place.left = ("a file has another name, under which it is as it was",)
 
 
 def _is_store(path: Path) -> bool:
@@ -150,55 +152,30 @@ def _is_store(path: Path) -> bool:
 
 
 def _file(path: Path, look: Inspector, fix: bool) -> Place:
-    clean: list[bytes] = []
-    fixed = 0
-    with path.open("rb") as file:
-        if _read(file.readline()) is None:
-            file.seek(0)
-            clean.append(_redacted(file.read(), look))
-            fixed = 1
-        else:
-            file.seek(0)
-            for line in file:
-                if (event := _read(line)) is None:
-                    clean.append(_redacted(line, look))
-                    continue
-                new = look.redacted(event)
-                fixed += new is not event
-                clean.append(line if new is event else encode(new) + b"\n")
+    if is_json_lines(path):
+        done = rewrite_lines(
+            path, look.redacted, lambda line: _redacted(line, look), dry_run=not fix
+        )
+        place = _place(path, look)
+        _say_what_is_left(place, done, fix)
+        return place
+    data = path.read_bytes()
+    clean = _redacted(data, look)
     place = _place(path, look)
-    data = b"".join(clean)
     if fix and place.found and b"\0" in data:
         place.left = ("it is no text: it is left alone",)
     elif fix and place.found:
-        _replace(path.resolve(), data)
-        place.fixed = fixed
+        path = path.resolve()
+        with locked_file(path) as old:
+            new = Replacement(path, old, path.with_name(f".{path.name}.new"))
+            new.file.write(clean)
+            _say_what_is_left(place, Rewritten(changed=1, overwritten=new.take_over()), fix)
     return place
 
 
 def _redacted(data: bytes, look: Inspector) -> bytes:
     text = data.decode("utf-8", "surrogateescape")
-    look.word("text", text)
-    return redact_text(text, look.kinds or None).encode("utf-8", "surrogateescape")
-
-
-def _read(line: bytes) -> Event | None:
-    try:
-        return decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    new = path.with_name(f".{path.name}.new")
-    try:
-        with new.open("xb") as file:
-            os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
-            file.write(data)
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    return look.text("text", text).encode("utf-8", "surrogateescape")
 
 
 def _place(path: Path, look: Inspector) -> Place:

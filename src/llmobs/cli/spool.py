@@ -16,7 +16,7 @@ from llmobs.cli.output import ExitCode, complain, console, notes, write_json
 from llmobs.client.async_client import AsyncClient
 from llmobs.describe.words import count, moment, visible
 from llmobs.errors import ConfigurationError
-from llmobs.pipeline.spool import Spool, SpoolFile, batches_in
+from llmobs.pipeline.spool import Spool, SpoolFile, batches_in, rescue
 from llmobs.settings import Settings
 from llmobs.sinks import resolve
 
@@ -44,11 +44,13 @@ class Waiting(msgspec.Struct):
 )
 @json_option
 def spool(directory: Path | None, send: bool, timeout: float, json: bool) -> None:
-    """List the events that wait on disk, by sink; with --send, deliver them."""
+    """List the events that wait on disk, by sink; with --send, deliver them. What dead processes left is among them."""
     settings = Settings() if directory is None else Settings(spool_dir=directory)
     if settings.spool_dir is None:
         raise ConfigurationError("there is no spool: set LLMOBS_SPOOL_DIR, or give --dir PATH")
     spools = [Spool.of(sink, settings) for sink in resolve(settings.sink, settings)]
+    for folder in settings.spool_dir.expanduser().glob("*/"):
+        rescue(folder)  # what a process that was killed held for a decision waits, too
     problem = anyio.run(_send, settings, spools, timeout) if send else None
     waiting = [_waiting(one.sink, one.files()) for one in spools]
     ours = {one.directory for one in spools}

@@ -38,19 +38,22 @@ _locked: set[int] = set()
 
 def lock(file: int, *, wait: bool) -> None:
     """
-    Lock an open file.
+    Lock an open file, where the platform has locks.
 
     Raises:
         BlockingIOError: Somebody has it, and *wait* is false.
     """
+    if fcntl is None:
+        return
     _locked.add(file)
     fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def unlock(file: int) -> None:
     """Unlock *file* and close it."""
-    with suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_UN)
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
     _locked.discard(file)
     os.close(file)
 
@@ -105,6 +108,10 @@ class LockedBatch:
             pass
         unlock(file)
         return None
+
+    def fileno(self) -> int:
+        """Return its descriptor, open for reading and writing."""
+        return self._file
 
     def read(self) -> list[Event]:
         """

@@ -45,6 +45,7 @@ __all__ = [
     "SpoolFile",
     "batches_in",
     "is_batch",
+    "rescue",
 ]
 
 DELIVERED: Final = "delivered"
@@ -94,6 +95,21 @@ def batches_in(directory: Path) -> list[SpoolFile]:
                         SpoolFile(Path(entry.path), _count(match[2]), stat.st_size, stat.st_mtime)
                     )
     return sorted(found, key=lambda file: file.path.name)
+
+
+def rescue(directory: Path) -> set[str]:
+    """
+    Make batches of what dead processes left in one sink's directory, half a batch or what they held for a
+    decision, and remove receipts that nobody fetched; return the names of the files that there are.
+    """
+    files: set[str] = set()
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        files.update(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+    for name in tuple(files):
+        if _HIDDEN.fullmatch(name) or _RECEIPT.fullmatch(name):
+            with suppress(OSError):  # somebody else's
+                files |= _sweep(directory / name)
+    return files
 
 
 def is_batch(name: str) -> bool:
@@ -253,13 +269,7 @@ class Spool:
 
     def _look(self) -> list[tuple[str, int]]:
         """Return name and count of the waiting batches, oldest first; sweep the rest on the way."""
-        files: set[str] = set()
-        with suppress(FileNotFoundError), os.scandir(self.directory) as entries:
-            files.update(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
-        for name in tuple(files):
-            if _HIDDEN.fullmatch(name) or _RECEIPT.fullmatch(name):
-                with suppress(OSError):  # somebody else's
-                    files |= _sweep(self.directory / name)
+        files = rescue(self.directory)
         self._newer &= files
         return sorted(
             (name, _count(match[2]))
@@ -327,6 +337,11 @@ class Spool:
         return evicted
 
 
+def _undecided(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(line.startswith(b"{") for line in file)
+
+
 def _sync_names(directory: Path) -> None:
     folder = os.open(directory, os.O_RDONLY)
     try:
@@ -350,6 +365,8 @@ def _sweep(path: Path) -> frozenset[str]:
         batch.remove()
         return frozenset()
     name = path.name.removeprefix(".")
+    if name.endswith("-0.jsonl"):  # what was held for a decision: nobody knew how many it would be
+        name = f"{name.removesuffix('-0.jsonl')}-{_undecided(path)}.jsonl"
     path.rename(path.with_name(name))
     batch.release()
     return frozenset({name})

@@ -185,15 +185,28 @@ class Redactor:
                 if result is not level.source:
                     stack[-1].put(level.key, result)
 
-    def _redacting(self, text: str) -> Steps[str]:
+    def find(self, text: str) -> list[Span]:
+        """
+        Return what is found in *text*, in order.
+
+        Raises:
+            TooSlowError: A pattern of the user's took too long.
+        """
+        return finish(self._finding(text))
+
+    def _finding(self, text: str) -> Steps[list[Span]]:
         rules = self._rules
         spans = yield from finding(text, rules.kinds)
         if rules.has_patterns:
             spans = merged([*spans, *(yield from rules.find(text))])
         if spans and rules.has_exceptions:
             spans = [span for span in spans if not rules.allowed(text[span.start : span.end])]
+        return spans
+
+    def _redacting(self, text: str) -> Steps[str]:
+        spans = yield from self._finding(text)
         if spans:
-            return (yield from _replace(text, spans, rules.replace))
+            return (yield from _replace(text, spans, self._rules.replace))
         return (yield from self._encoded(text)) if _BASE64.fullmatch(text) else text
 
     def _join(self, level: _Level) -> Steps[None]:

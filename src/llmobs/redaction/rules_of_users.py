@@ -6,6 +6,7 @@ import fnmatch
 import re
 import time
 from collections.abc import Iterable, Mapping
+from copy import copy
 from json import loads
 from pathlib import Path
 from re import _constants as constants  # type: ignore[attr-defined]
@@ -59,6 +60,13 @@ class UserRules:
 
         self.has_patterns = bool(self._patterns)
         self.has_exceptions = self._allowed is not None
+
+    def only(self, kinds: Iterable[str]) -> UserRules:
+        """Return rules that look for *kinds* alone, and do with them what these do."""
+        rules = copy(self)
+        rules.kinds = frozenset(kinds)
+        rules._patterns, rules.has_patterns = {}, False  # noqa: SLF001 - of this class
+        return rules
 
     def allowed(self, value: str) -> bool:
         """Whether *value* is one of those that stay."""

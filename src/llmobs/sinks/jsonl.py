@@ -1,25 +1,18 @@
 """A sink that appends the native JSON of each event to a file, one per line."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
 from llmobs.codec import encode
 from llmobs.errors import SinkUnavailableError
 from llmobs.pipeline.mend import refuse_unwritten, write_all
+from llmobs.pipeline.replacing import locked_file
 from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.runtime.paths import check_file, create, path_of, say_if_open
 from llmobs.sinks import parse_options
-
-try:
-    import fcntl as _fcntl
-except ImportError:  # pragma: no cover - Windows
-    fcntl: Any = None
-else:
-    fcntl = _fcntl
 
 __all__ = ["JSONLSink"]
 
@@ -98,7 +91,7 @@ class JSONLSink:
 
     def _remove(self, run_id: bytes) -> None:
         try:
-            with open(self._path, "r+b") as file, _locked(file.fileno()):
+            with locked_file(self._path) as number, open(number, "r+b", closefd=False) as file:
                 start = max(0, file.seek(0, os.SEEK_END) - LAST_BYTES)
                 file.seek(start)
                 if start:
@@ -117,12 +110,9 @@ class JSONLSink:
         try:
             # Opened for each batch, so that rotating the file away just works.
             create(self._path)
-            file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
-            try:
-                with _locked(file):
-                    _write_all(file, data)
-            finally:
-                os.close(file)
+            # `scan --fix` and `forget` replace it.
+            with locked_file(self._path, os.O_WRONLY | os.O_APPEND) as file:
+                _write_all(file, data)
         except OSError as error:
             raise SinkUnavailableError(
                 f"cannot append to {self._path}: {error.strerror or error}"
@@ -134,18 +124,6 @@ class JSONLSink:
         if self._thread is not None:
             self._thread.stop()
             self._thread = None
-
-
-@contextmanager
-def _locked(file: int) -> Iterator[None]:
-    if fcntl is None:
-        yield
-        return
-    fcntl.flock(file, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _write_all(file: int, data: bytes) -> None:

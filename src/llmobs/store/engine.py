@@ -149,6 +149,14 @@ class ReadsStore(Protocol):
         """Return the runs of a person or a session."""
         ...
 
+    def words_of_runs(self) -> Iterator[tuple[str, str]]:
+        """Yield the words that stand in each run itself, after its id."""
+        ...
+
+    def words_of_sums(self) -> Iterator[tuple[str, str]]:
+        """Yield the words of the hourly sums, after what they are."""
+        ...
+
     def tail(self, after: int, *, limit: int = ...) -> list[StoredEvent]:
         """Return what was stored after an event."""
         ...

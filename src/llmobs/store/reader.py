@@ -39,7 +39,7 @@ from llmobs.store.records import (
     StoredEvent,
     StoreInfo,
 )
-from llmobs.store.rollups import Sums
+from llmobs.store.rollups import Key, Sums
 from llmobs.store.rows import clean_values
 from llmobs.store.values import COERCE, as_integer, as_moment, as_text
 
@@ -51,6 +51,12 @@ INSTRUCTIONS: Final = 1_000_000
 """Of SQLite's machine, about 10 ms, between two looks at the clock."""
 PIECES: Final = 1_000
 """Parts of messages that are remembered while events are read: the next event has most of them too."""
+WITH_SUMS: Final = 3
+"""The version of a store that has hourly sums first."""
+_WORDS: Final = (
+    "run_id", "name", "kind", "status", "user_id", "session_id", "tags", "client_run_id",
+    "parent_run_id", "trace_id", "project_id", "service_name", "environment", "release",
+)  # fmt: skip
 _RUN: Final = {field.name: field.type for field in fields(RunSummary)}
 _EVALUATION: Final = {field.name: field.type for field in fields(Evaluation)}
 
@@ -216,6 +222,25 @@ class Reader:
             waiting += new
         return found
 
+    # Words: what redaction may find, besides events.
+
+    def words_of_runs(self) -> Iterator[tuple[str, str]]:
+        """Yield the words of each run, after its id: its own id, name, people, tags, labels."""
+        query = f"SELECT {', '.join(_WORDS)} FROM runs WHERE run_id > ? ORDER BY run_id LIMIT 1000"  # noqa: S608
+        last: Any = ""
+        while rows := self._all(query, [last]):
+            last = rows[-1][0]
+            for row in rows:
+                yield from ((as_text(row[0]), as_text(word)) for word in row if word is not None)
+
+    def words_of_sums(self) -> Iterator[tuple[str, str]]:
+        """Yield each word of the hourly sums, after the name of its column."""
+        if self._number("PRAGMA user_version", ()) < WITH_SUMS:
+            return
+        for name in Key._fields[1:]:
+            for (word,) in self._all(f"SELECT DISTINCT {name} FROM rollups", ()):  # noqa: S608
+                yield name, as_text(word)
+
     # Events.
 
     def tail(self, after: int, *, limit: int = 1000) -> list[StoredEvent]:
@@ -312,7 +337,7 @@ class Reader:
         )
         oldest, latest = self._all("SELECT min(started), max(started) FROM runs", ())[0]
         hours, first = (0, None)
-        if version >= 3:
+        if version >= WITH_SUMS:
             hours, first = self._all("SELECT count(DISTINCT hour), min(hour) FROM rollups", ())[0]
         before = self._all("SELECT value FROM store WHERE name = 'rows_before'", ())
         return StoreInfo(
