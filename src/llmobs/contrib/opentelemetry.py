@@ -37,6 +37,7 @@ from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client
 from llmobs.contrib._duplicate import count_duplicate
+from llmobs.contrib._spans.about import about, run_name
 from llmobs.contrib._spans.events import Origin, event_of, size_of
 from llmobs.contrib._spans.kinds import Kind
 from llmobs.contrib._spans.limits import Whole, losses, salvaged_kind
@@ -141,7 +142,12 @@ class LLMObsSpanProcessor(SpanProcessor):
 
     def _finish(self, entry: OpenSpan, span: ReadableSpan) -> None:
         tracker = entry.tracker
-        fields: dict[str, Any] = {}
+        attributes = span.attributes or {}
+        tracker.name = run_name(attributes) or tracker.name
+        fields = about(attributes)
+        for name in ("user_id", "session_id", "tags", "metadata"):
+            if name in fields:
+                setattr(tracker, name, fields.pop(name))
         if span.start_time and span.end_time:
             fields["latency_ms"] = (span.end_time - span.start_time) / 1e6
         if span.kind is trace.SpanKind.SERVER:

@@ -16,7 +16,7 @@ logfire.configure(
     console=False,
 )
 model = asking.client()
-logfire.instrument_openai(model)
+logfire.instrument_openai(model, version=2 if "SEMCONV" not in os.environ else 1)
 
 
 def get_weather(city: str) -> str:

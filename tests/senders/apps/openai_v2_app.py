@@ -1,5 +1,6 @@
 """OpenTelemetry's instrumentation of `openai`, exporting spans, log records and metrics."""
 
+import json
 import os
 
 import asking
@@ -34,8 +35,13 @@ model = asking.client()
 
 
 def get_weather(city: str) -> str:
-    attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "get_weather"}
-    with tracer.start_as_current_span("execute_tool get_weather", attributes=attributes):
+    attributes = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": "get_weather",
+        "gen_ai.tool.call.arguments": json.dumps({"city": city}),
+    }
+    with tracer.start_as_current_span("execute_tool get_weather", attributes=attributes) as span:
+        span.set_attribute("gen_ai.tool.call.result", f"sunny in {city}")
         return f"sunny in {city}"
 
 
@@ -46,11 +52,16 @@ agent = {
     "gen_ai.agent.name": "weather-agent",
     "gen_ai.conversation.id": "s-1",
     "user.id": "u-1",
+    "gen_ai.input.messages": json.dumps(
+        [{"role": "user", "parts": [{"type": "text", "content": asking.QUESTION}]}]
+    ),
 }
 with (
     tracer.start_as_current_span("POST /ask", kind=trace.SpanKind.SERVER, attributes=server),
     tracer.start_as_current_span("invoke_agent weather-agent", attributes=agent),
 ):
-    asking.agent(model, get_weather, asking.QUESTION)
+    told = asking.agent(model, get_weather, asking.QUESTION)
+    said = [{"role": "assistant", "parts": [{"type": "text", "content": told}]}]
+    trace.get_current_span().set_attribute("gen_ai.output.messages", json.dumps(said))
 for each in (provider, logs, meters):
     each.shutdown()

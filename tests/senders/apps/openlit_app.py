@@ -1,9 +1,16 @@
 """OpenLIT: openai, an agent and a tool by its decorator, user and session by its context."""
 
+from pathlib import Path
+
 import asking
 import openlit
 
-openlit.init(otlp_endpoint=asking.collector(), application_name="shop", environment="staging")
+openlit.init(
+    otlp_endpoint=asking.collector(),
+    application_name="shop",
+    environment="staging",
+    pricing_json=str(Path(__file__).with_name("no_prices.json")),  # else it asks GitHub
+)
 model = asking.client()
 
 

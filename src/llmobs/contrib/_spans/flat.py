@@ -1,13 +1,16 @@
 """Attributes that spell a structure in their names, and attributes that hold JSON."""
 
+from ast import literal_eval
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-__all__ = ["arguments", "bare", "read_json", "unflatten"]
+__all__ = ["arguments", "bare", "read_json", "unflatten", "written"]
 
 _MAX_DEPTH: Final = 16
+_MAX_LITERAL: Final = 10_000
+"""Longer texts are not parsed: it takes memory a hundred times their length."""
 
 
 def unflatten(attributes: Mapping[str, Any], prefix: str) -> list[Any]:
@@ -57,6 +60,17 @@ def bare(value: Any) -> Any:
         found = read_json(f"[{value}]")
         return found[0] if type(found) is list and len(found) == 1 else value
     return list(value) if type(value) is tuple else read_json(value)
+
+
+def written(value: Any) -> Any:
+    """Return the list or dict that Python wrote as *value*, a text; anything else as it is."""
+    if type(value) is not str or value[:1] not in ("(", "[", "{") or len(value) > _MAX_LITERAL:
+        return value
+    try:
+        found = literal_eval(value)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return value
+    return list(found) if type(found) is tuple else found
 
 
 def arguments(value: Any) -> Any:

@@ -7,8 +7,13 @@ Anthropic's own spans are of today's, with a few names of its own.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from llmobs.contrib._spans.flat import arguments, bare, read_json, unflatten
-from llmobs.contrib._spans.kinds import LANGSMITH_KIND, TRACELOOP_KIND, operation_of
+from llmobs.contrib._spans.flat import arguments, bare, read_json, unflatten, written
+from llmobs.contrib._spans.kinds import (
+    LANGSMITH_KIND,
+    OPENLIT_ARGUMENTS,
+    TRACELOOP_KIND,
+    operation_of,
+)
 from llmobs.contrib._spans.usage import genai_usage
 from llmobs.contrib._wire import openai_chat
 from llmobs.contrib._wire.wire import Fields
@@ -174,6 +179,9 @@ def _beside(attributes: Attributes) -> tuple[Any, Any]:
         made = read_json(get(semconv.COMPLETION))
         only = type(made) is dict and made.keys() == {"output"}
         return read_json(get(semconv.PROMPT)), made["output"] if only else made
+    if OPENLIT_ARGUMENTS in attributes:
+        args, kwargs = written(get(OPENLIT_ARGUMENTS)), written(get("function.kwargs"))
+        return arguments({"args": args, "kwargs": kwargs}), bare(get(semconv.OUTPUT_MESSAGES))
     told = next((found for name in _ALL_MESSAGES if (found := _messages(get(name)))), [])
     # Pydantic AI lists all that was said; what came of it stands apart.
     before = next((i for i, each in enumerate(told) if each.get("role") == "assistant"), len(told))
@@ -191,7 +199,7 @@ def _params(attributes: Attributes, asked: Json) -> Json | None:
     found = asked | {
         name.removeprefix(start): list(value) if type(value) is tuple else value
         for name, value in attributes.items()
-        if name.startswith(start) and name not in _NOT_PARAMS
+        if name.startswith(start) and name not in _NOT_PARAMS and value != ""
     }
     if tools := attributes.get(semconv.TOOL_DEFINITIONS):
         found["tools"] = read_json(tools)

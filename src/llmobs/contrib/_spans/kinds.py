@@ -13,6 +13,7 @@ __all__ = [
     "LANGSMITH_KIND",
     "LOGFIRE_KIND",
     "LOGFIRE_REQUEST",
+    "OPENLIT_ARGUMENTS",
     "TRACELOOP_KIND",
     "VERCEL_OPERATION",
     "Kind",
@@ -35,6 +36,7 @@ LANGFUSE_KIND: Final = "langfuse.observation.type"
 LANGSMITH_KIND: Final = "langsmith.span.kind"
 LOGFIRE_KIND: Final = "logfire.span_type"
 LOGFIRE_REQUEST: Final = "request_data"
+OPENLIT_ARGUMENTS: Final = "function.args"
 TRACELOOP_KIND: Final = "traceloop.span.kind"
 VERCEL_OPERATION: Final = "ai.operationId"
 
@@ -117,7 +119,7 @@ def _unknown(attributes: Mapping[str, Any], operation: Any) -> Kind | None:
         return Kind.CALL  # before v1.29 calls of models were the only spans
     if semconv.TOOL_NAME in attributes:
         return Kind.TOOL  # Pydantic AI before its third version
-    return None
+    return Kind.STEP if OPENLIT_ARGUMENTS in attributes else None
 
 
 def _vercel(operation: str) -> Kind | None:
