@@ -5,9 +5,11 @@ The native JSON of an event is its struct, field by field, defaults left out, wi
 as the tag. It is what the SQLite store, JSONL files, the spool and the HTTP sink's native wire speak.
 """
 
+from collections.abc import Callable
 from copy import copy
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -49,6 +51,7 @@ __all__ = [
     "NATIVE_TYPE",
     "AnyEvent",
     "as_dict",
+    "bound_event",
     "clean_text",
     "decode",
     "encode",
@@ -165,6 +168,47 @@ def take_event(event: Event) -> tuple[Event, int]:
         total += size
     mine.event_id, mine.run_id = identifier(mine.event_id), identifier(mine.run_id)
     return mine, total
+
+
+def bound_event(event: Event) -> None:
+    """
+    Hold *event*, which was read from JSON or the like, to the bounds of a `snapshot`, in place.
+
+    Nobody else has it, and there is nothing in it but JSON's types: what `take_event` does to every
+    value is left to those that can be large without being a text.
+    """
+    names, get = _containers_of(type(event))
+    for name, value in zip(names, get(event), strict=True):
+        kind = type(value)
+        if kind is dict or kind is list:
+            setattr(event, name, take(value)[0])
+        elif kind is tuple and len(value) > MAX_SHORT:  # of texts: tags and the like
+            setattr(event, name, texts(list(value)))
+    error = getattr(event, "error", None)
+    if error is not None:
+        event.error = ErrorInfo.of(error)  # type: ignore[attr-defined]
+    if not event.event_id:
+        event.event_id = new_id()
+    if not event.run_id:
+        event.run_id = new_id()
+
+
+MAX_SHORT: Final = 64
+"""Texts that are not worth a second look."""
+
+
+@cache
+def _containers_of(kind: type[Event]) -> tuple[tuple[str, ...], Callable[[Event], tuple[Any, ...]]]:
+    plain = (str, int, float, bool, datetime)
+    names = tuple(
+        field.name
+        for field in fields_of(kind)
+        if field.name != "error"
+        and not any(field.type == of or field.type == of | None for of in plain)
+        and field.type != ClientInfo | None
+    )
+    get = attrgetter(*names)
+    return names, get if len(names) > 1 else lambda event: (get(event),)
 
 
 def identifier(value: Any) -> str:

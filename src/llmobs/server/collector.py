@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 from llmobs.client.build import price_stage, redact_stage
-from llmobs.codec import take_event
+from llmobs.codec import bound_event
 from llmobs.errors import LLMObsError, SinkRejectedError, SinkUnavailableError, StoreError
 from llmobs.events import Event
 from llmobs.pipeline.intake import Entry
@@ -215,11 +215,11 @@ class Collector:
 
     def _prepare(self, events: Sequence[Event], project: str | None) -> list[Event]:
         taken = []
-        for given in events:
-            event, size = take_event(given)
+        for event in events:
+            bound_event(event)
             if project is not None:
                 event.project_id = project
-            entry = Entry(event, size)
+            entry = Entry(event, 0)
             for stage in self._stages:
                 stage.run_now(entry)
             taken.append(entry.event)
