@@ -19,6 +19,7 @@ BEYOND_THE_CORE = (
     "workers/",  # Redis and PostgreSQL from Debian, workers that end in every way
     "faults/",  # minutes of outages, kills and full disks
     "sinks/test_kafka_security.py",  # brokers of their own, stopped, frozen and drowned
+    "server/test_endings.py::test_thirty_ends",  # 60 starts
     "sinks/test_otlp_receiver.py",  # OpenTelemetry's collector, built with Go
     "support_tests/test_kafka_broker.py",
     "support_tests/test_kafka_shared.py",

@@ -44,6 +44,8 @@ __all__ = ["DEFAULT_PORT", "Options", "serve"]
 
 DEFAULT_PORT: Final = 4318
 """OTLP's own, so that an SDK that speaks OTLP over HTTP finds it unconfigured."""
+PATIENCE_SECONDS: Final = 2.0
+"""To wait for another process that writes: then senders are told, and come again."""
 KEEP_ALIVE_SECONDS: Final = 75.0
 """Longer than clients and proxies keep a connection: who closes second never cuts a request off."""
 GRACE_SECONDS: Final = 20
@@ -92,7 +94,7 @@ def serve(options: Options) -> None:
     keys = Keys(KeyFile(path))
     hosts = Hosts(options.allow_hosts)
     proxies = networks_of(options.trust_proxies)
-    collector = Collector(writer_of(path, durable=True), settings)
+    collector = Collector(writer_of(path, durable=True, patience=PATIENCE_SECONDS), settings)
     disable_created_metrics()  # type: ignore[no-untyped-call] # else each counter has another series, of when it began
     metrics = Metrics(collector, partial(open_reader, path))
     retention = Retention(collector.upkeep, retain=options.retain, max_bytes=options.max_bytes)

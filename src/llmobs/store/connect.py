@@ -15,7 +15,14 @@ from llmobs.runtime.paths import create, say_if_open
 from llmobs.store.schema import check_version, migrate, show_as_current
 from llmobs.store.values import decode_text
 
-__all__ = ["BUSY_SECONDS", "connect_reader", "connect_writer", "explain", "is_about_values"]
+__all__ = [
+    "BUSY_SECONDS",
+    "LOG_BYTES",
+    "connect_reader",
+    "connect_writer",
+    "explain",
+    "is_about_values",
+]
 
 PAGE_BYTES: Final = 16_384
 """Of new files: an event of some kilobytes fits a page, where 4 KB ones chain several."""
@@ -34,13 +41,16 @@ _ABOUT_VALUES: Final = frozenset(
 )
 
 
-def connect_writer(path: Path, *, durable: bool = False) -> sqlite3.Connection:
+def connect_writer(
+    path: Path, *, durable: bool = False, patience: float = BUSY_SECONDS
+) -> sqlite3.Connection:
     """
     Open the store for writing, creating it (mode 0600: it holds prompts) or migrating it.
 
     Args:
         path: The SQLite file.
         durable: A transaction is on disk when it is committed.
+        patience: Seconds to wait for another process's transaction.
 
     Raises:
         StoreError: It is damaged, or from a newer llmobs.
@@ -49,7 +59,7 @@ def connect_writer(path: Path, *, durable: bool = False) -> sqlite3.Connection:
     try:
         create(path)
         connection = sqlite3.connect(
-            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            path, timeout=patience, isolation_level=None, check_same_thread=False
         )
     except (OSError, sqlite3.Error) as error:
         raise SinkUnavailableError(f"cannot open the store {path}: {error}") from error
@@ -62,6 +72,7 @@ def connect_writer(path: Path, *, durable: bool = False) -> sqlite3.Connection:
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         (page,) = connection.execute("PRAGMA page_size").fetchone()
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_BYTES // page}")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         connection.execute("PRAGMA secure_delete = ON")
         migrate(connection)
     except sqlite3.Error as error:

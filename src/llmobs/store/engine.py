@@ -66,7 +66,9 @@ def open_writer(where: str | Path) -> "WritesStore":
     return writer_of(where)()
 
 
-def writer_of(where: str | Path, *, durable: bool = False) -> Callable[[], "WritesStore"]:
+def writer_of(
+    where: str | Path, *, durable: bool = False, patience: float | None = None
+) -> Callable[[], "WritesStore"]:
     """
     Return what opens a store as `open_writer` does, with all that it needs imported.
 
@@ -76,11 +78,13 @@ def writer_of(where: str | Path, *, durable: bool = False) -> Callable[[], "Writ
         where: As in `open_reader`.
         durable: What was written is on disk, and outlives a power cut, when `WritesStore.write`
             returns. It costs the disk's time per transaction.
+        patience: Seconds to wait for somebody else who writes; None: as long as applications do.
 
     Raises:
         ConfigurationError: As in `open_writer`.
     """
-    return partial(_engine(where, 1), path_in(where), durable=durable)
+    waits = {} if patience is None else {"patience": patience}
+    return partial(_engine(where, 1), path_in(where), durable=durable, **waits)
 
 
 def path_in(where: str | Path) -> Path:

@@ -66,13 +66,16 @@ _TAGGED: Final = (
 )
 
 
-def select_events(what: str, where: RunFilter, types: Sequence[str]) -> tuple[str, list[Any]]:
-    """Return a query for *what* of the events of some types, in the runs that fit."""
+def select_events(
+    what: str, where: RunFilter, types: Sequence[str], *more: str
+) -> tuple[str, list[Any]]:
+    """Return a query for *what* of the events of some types, in the runs that fit, and *more* conditions."""
     parts, values = conditions(where)
     join = " JOIN runs r ON r.run_id = e.run_id" if parts else ""
     if types:
         parts.append(f"e.event_type IN ({', '.join('?' * len(types))})")
         values.extend(types)
+    parts += more
     source = WITH_BODIES if what == STORED else "events e"
     return f"SELECT {what} FROM {source}{join}{where_clause(parts)}", values  # noqa: S608
 

@@ -49,6 +49,11 @@ _EVERYTHING: Final = RunFilter()
 _CANDIDATES: Final = 5
 INSTRUCTIONS: Final = 1_000_000
 """Of SQLite's machine, about 10 ms, between two looks at the clock."""
+PAGE_SECONDS: Final = 0.25
+"""That a page of events is read for."""
+PAGE_BYTES: Final = 4_000_000
+PAGE_ROWS: Final = 100
+"""Events read at a stretch."""
 PIECES: Final = 1_000
 """Parts of messages that are remembered while events are read: the next event has most of them too."""
 WITH_SUMS: Final = 3
@@ -257,27 +262,39 @@ class Reader:
         self, where: RunFilter = _EVERYTHING, *, types: Sequence[str] = ()
     ) -> Generator[StoredEvent, None, None]:
         """
-        Yield the events of the runs that fit, in the order they were stored, a few at a time.
+        Yield the events of the runs that fit, in the order they were stored, page by page.
 
-        Until it is exhausted or closed, this reader sees the store as it was when this began.
+        Those that are stored when this begins, but for what is removed meanwhile. No page is read for
+        long, nor kept open while the caller works: the write-ahead log of a busy store would grow.
 
         Args:
             where: Which runs.
             types: Only events of these types; see `llmobs.EventType`.
         """
-        query, values = select_events(STORED, where, types)
-        cursor = self._execute(f"{query} ORDER BY e.id", values)
+        query, values = select_events(STORED, where, types, "e.id > ?", "e.id <= ?")
+        last, after = self._number("SELECT coalesce(max(id), 0) FROM events", []), 0
+        while page := self._page(f"{query} ORDER BY e.id", [*values, after, last]):
+            yield from page
+            after = page[-1].id
+
+    def _page(self, query: str, values: Sequence[Any]) -> list[StoredEvent]:
+        cursor = self._execute(query, values)
+        until = time.monotonic() + PAGE_SECONDS
+        page: list[StoredEvent] = []
+        size = 0
         try:
-            while True:
+            while size < PAGE_BYTES and time.monotonic() < until:
                 with self._reading():
-                    rows = cursor.fetchmany(200)
-                if not rows:
-                    return
-                for row in rows:
-                    yield self._stored(row)
+                    rows = cursor.fetchmany(PAGE_ROWS)
+                found = [self._stored(row) for row in rows]
+                page += found
+                size += sum(len(event.body) for event in found)
+                if len(rows) < PAGE_ROWS:
+                    break
         finally:  # an open cursor would keep this connection from seeing anything new
             with suppress(sqlite3.ProgrammingError):  # the connection is closed already
                 cursor.close()
+        return page
 
     def count_events(self, where: RunFilter = _EVERYTHING, *, types: Sequence[str] = ()) -> int:
         """Return how many events :meth:`events` would yield."""

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -15,7 +16,7 @@ from llmobs.events import Event
 from llmobs.pipeline.mend import write_or_mend
 from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import Troubles
-from llmobs.store.connect import BUSY_SECONDS, connect_writer, explain, is_about_values
+from llmobs.store.connect import BUSY_SECONDS, LOG_BYTES, connect_writer, explain, is_about_values
 from llmobs.store.insert import (
     MAX_ROUTES,
     OTHER,
@@ -50,6 +51,12 @@ T = TypeVar("T")
 
 ROWS_AT_ONCE: Final = 32
 """Rows per statement: the interpreter's lock is given up and taken once per statement."""
+MAX_LOG: Final = 4 * LOG_BYTES
+"""Of the write-ahead log, before those who read are waited for."""
+TRIM_SECONDS: Final = 1.5
+"""To wait for them: none of our own reads for longer than a second."""
+AFTER_TRIM_SECONDS: Final = 10.0
+"""Until they are waited for again, where one of them was not done by then."""
 ATTEMPTS: Final = 3
 """How often a batch is written to a store that goes away each time, before that is not believed."""
 NEVER: Final = -(2**63)
@@ -93,15 +100,21 @@ class Writer:
     Args:
         path: The SQLite file; created if missing.
         durable: What was written outlives a power cut, too.
+        patience: Seconds to wait for another process's transaction.
 
     Raises:
         StoreError: It is damaged, or from a newer llmobs.
         SinkUnavailableError: It cannot be opened or written now.
     """
 
-    def __init__(self, path: Path, *, durable: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, durable: bool = False, patience: float = BUSY_SECONDS
+    ) -> None:
         self._path = path
         self._durable = durable
+        self._patience = patience
+        self._log = path.with_name(f"{path.name}-wal")
+        self._trim_at = 0.0
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._watches = True
@@ -132,12 +145,46 @@ class Writer:
                     self._leave(self._connection)
                 refused = self._write(self._connection or self._connect(), events, links)
                 if not self._is_elsewhere():
+                    self._trim()
                     break
             else:  # a file system that names one file differently each time
                 self._watches = False
         if refused:
             words = next(iter(refused.values()))
             raise SinkRejectedError(words, events=refused, delivered=True)
+
+    def _trim(self) -> None:
+        """
+        Keep the write-ahead log short where somebody always reads.
+
+        SQLite begins it anew only at an instant when nobody reads what is in it. So that there is one,
+        it is asked to wait for those who read now; whoever comes meanwhile reads the file itself.
+        """
+        connection = self._connection
+        if connection is None or time.monotonic() < self._trim_at or self._log_bytes() < MAX_LOG:
+            return
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {TRIM_SECONDS * 1000:.0f}")
+            (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            connection.execute(f"PRAGMA busy_timeout = {self._patience * 1000:.0f}")
+        except sqlite3.Error:  # what is written next meets it, too, and says so
+            is_busy = True
+        if is_busy:
+            self._trim_at = time.monotonic() + AFTER_TRIM_SECONDS
+            if (size := self._log_bytes()) > 4 * MAX_LOG:
+                self._troubles.log(
+                    "log",
+                    "llmobs: somebody has been reading the store %s for long: its write-ahead log has %d MB "
+                    "by now, and grows until they are done",
+                    self._path,
+                    size // 1_000_000,
+                )
+
+    def _log_bytes(self) -> int:
+        try:
+            return os.stat(self._log).st_size
+        except OSError:
+            return 0
 
     def remove(self, run_id: str) -> None:
         """
@@ -316,10 +363,12 @@ class Writer:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 if not wait:
-                    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+                    connection.execute(f"PRAGMA busy_timeout = {self._patience * 1000:.0f}")
 
     def _connect(self) -> sqlite3.Connection:
-        self._connection = connection = connect_writer(self._path, durable=self._durable)
+        self._connection = connection = connect_writer(
+            self._path, durable=self._durable, patience=self._patience
+        )
         self._identity = self._found()
         return connection
 

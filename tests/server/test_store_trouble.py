@@ -1,0 +1,128 @@
+"""A store that cannot be used now: senders are told to come again, and nothing is lost meanwhile."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+import llmobs
+from llmobs.recorded.ids import new_id
+from tests.server.collecting import body_of, ids, post, stored
+from tests.sinks.examples import prompt_call
+from tests.support.polling import eventually
+from tests.support.serving import Serving
+
+
+@contextmanager
+def locked(store: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(store, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@contextmanager
+def damaged(store: Path) -> Iterator[None]:
+    aside = store.with_suffix(".aside")
+    os.rename(store, aside)
+    for name in ("-wal", "-shm"):
+        store.with_name(store.name + name).unlink(missing_ok=True)
+    store.write_bytes(b"not a database at all" * 400)
+    yield
+    os.rename(aside, store)
+
+
+@contextmanager
+def newer(store: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(store, isolation_level=None)) as other:
+        (version,) = other.execute("PRAGMA user_version").fetchone()
+        other.execute("PRAGMA user_version = 9999")
+    yield
+    with closing(sqlite3.connect(store, isolation_level=None)) as other:
+        other.execute(f"PRAGMA user_version = {version}")
+
+
+@pytest.mark.parametrize("trouble", [locked, damaged, newer], ids=lambda f: f.__name__)
+def test_it_answers_503_until_it_is_mended(tmp_path: Path, trouble: object) -> None:
+    store = tmp_path / "llmobs.db"
+    first, second = prompt_call(event_id=new_id()), prompt_call(event_id=new_id())
+    with Serving(store) as collector:
+        assert post(collector.url, body_of([first])).status_code == 200
+        with trouble(store):  # type: ignore[operator]
+            answer = post(collector.url, body_of([second]))
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) >= 1
+            assert str(tmp_path) not in answer.text  # a file's name is nobody's business
+            assert "llmobs: nothing can be stored" in collector.log
+            # WatchLLM's wire says it in its own form.
+            wire = post_watchllm(collector.url)
+            assert (wire.status_code, wire.json()["error"]["code"]) == (503, "internal_error")
+        eventually(
+            lambda: post(collector.url, body_of([second])).status_code == 200,
+            timeout=20, interval=0.3, what="mended",
+        )  # fmt: skip
+        eventually(lambda: "can be used again" in collector.log, what="the line")
+        assert collector.terminate() == 0
+    assert set(ids(stored(store))) >= {first.event_id, second.event_id}
+
+
+def post_watchllm(url: str) -> httpx2.Response:
+    data = Path(__file__).parents[1] / "data" / "watchllm_batch_minimal.json"
+    body = json.loads(data.read_bytes())
+    body["events"] = body["events"][:1]
+    return httpx2.post(f"{url}/v1/events/batch", json=body, timeout=30)
+
+
+def test_it_starts_on_a_damaged_store_and_waits(tmp_path: Path) -> None:
+    store = tmp_path / "llmobs.db"
+    store.write_bytes(b"not a database at all" * 400)
+    with Serving(store) as collector:
+        assert post(collector.url, body_of([prompt_call()])).status_code == 503
+        assert store.read_bytes().startswith(b"not a")  # the file may be the only copy
+        store.unlink()
+        eventually(
+            lambda: post(collector.url, body_of([prompt_call()])).status_code == 200,
+            timeout=20, interval=0.3, what="a new store",
+        )  # fmt: skip
+
+
+def test_a_client_spools_and_delivers_when_it_is_mended(tmp_path: Path) -> None:
+    store, run_id = tmp_path / "llmobs.db", new_id()
+    with (
+        Serving(store) as collector,
+        llmobs.Client(
+            sink=f"{collector.url}/v1?wire=native", spool_dir=tmp_path / "spool",
+            flush_interval_seconds=0.05,
+        ) as client,
+    ):  # fmt: skip
+        with newer(store):
+            for _ in range(20):
+                client.log_prompt_call(run_id=run_id, prompt="p", model="m", response="r")
+            report = client.flush(timeout=3)
+            assert report.delivered == 0 and not any(report.dropped.values())
+            assert report.spooled + report.pending == 20
+        eventually(lambda: client.flush(timeout=5).pending == 0, timeout=60, what="delivery")
+        eventually(
+            lambda: sum(e.run_id == run_id for e in stored(store)) == 20, timeout=30, what="all"
+        )
+        assert not any(client.statistics().dropped.values())
+
+
+def test_a_full_collector_says_when_to_come_again(tmp_path: Path) -> None:
+    """A store that is locked holds everything up: what is beyond the room is refused, not kept."""
+    store = tmp_path / "llmobs.db"
+    with Serving(store) as collector:
+        assert post(collector.url, body_of([prompt_call()])).status_code == 200
+        body = body_of([prompt_call(event_id=new_id(), prompt="x" * 20_000_000)])
+        with locked(store), ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda _: post(collector.url, body, timeout=60), range(6)))
+        statuses = sorted(answer.status_code for answer in answers)
+        assert set(statuses) <= {429, 503} and 429 in statuses and 503 in statuses
+        assert all("retry-after" in answer.headers for answer in answers)
+        assert post(collector.url, body_of([prompt_call()])).status_code == 200  # room again
