@@ -57,7 +57,7 @@ def test_a_key_is_found_and_no_other(file: KeyFile) -> None:
     changed = text[:-1] + ("a" if text[-1] != "a" else "b")
     for wrong in (
         changed, text[:-1], f"{text}a", f" {text}", f"{text}\n", text.upper(), "", "llmobs_", "ключ",
-        "\ud800", text.replace("a", "\u0430"), key.id, key.hash, f"llmobs_{'0' * 10}_{'0' * 40}", "x" * 10**6,
+        "\ud800", f"{text[:-1]}\u0430", key.id, key.hash, f"llmobs_{'0' * 10}_{'0' * 40}", "x" * 10**6,
     ):  # fmt: skip
         assert find(known, wrong) is None, wrong
 
@@ -102,6 +102,7 @@ def test_one_look_for_many_requests(file: KeyFile, monkeypatch: pytest.MonkeyPat
     key, text = file.add(project="shop")
     known = Keys(file)
     looks: list[int] = []
+    other = f"llmobs_{'0' * 10}_{'0' * 40}"
     monkeypatch.setattr(known, "_look", lambda: looks.append(1))
     monkeypatch.setattr(known, "_looked_at", 0.0)
     found = []
@@ -117,6 +118,17 @@ def test_one_look_for_many_requests(file: KeyFile, monkeypatch: pytest.MonkeyPat
     anyio.run(all_at_once)
     assert found == [key] * 50
     assert len(looks) == 1
+    text = other
+    anyio.run(all_at_once)
+    assert found[50:] == [None] * 50
+    assert len(looks) <= 3, "nor for one that it does not know"
+
+
+def test_a_key_is_known_as_soon_as_it_is_made(file: KeyFile) -> None:
+    known = Keys(file)
+    for _ in range(3):
+        key, text = file.add(project="shop")
+        assert find(known, text) == key
 
 
 @pytest.mark.usefixtures("_impatient")

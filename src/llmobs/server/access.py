@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llmobs.errors import StoreError
-from llmobs.events import AssertionFailedEvent, Event, HallucinationDetectedEvent
+from llmobs.events import AssertionFailedEvent, EvaluationEvent, Event, HallucinationDetectedEvent
 from llmobs.server.bodies import RefusedError, answer_refused
 from llmobs.server.credentials import offered
 from llmobs.server.hosts import Authority, Hosts
@@ -26,7 +26,7 @@ __all__ = [
     "require",
 ]
 
-EVALUATIONS: Final = (AssertionFailedEvent, HallucinationDetectedEvent)
+EVALUATIONS: Final = (EvaluationEvent, AssertionFailedEvent, HallucinationDetectedEvent)
 """What says how good something was that others recorded."""
 OPEN: Final = frozenset({"/health", "/ready"})
 """Paths that tell nobody anything, and that load balancers ask by whatever name."""

@@ -90,7 +90,6 @@ def serve(options: Options) -> None:
     path = options.store.absolute()
     check_file(path)
     check_directory(path.parent)
-    _log_to_stderr()
     keys = Keys(KeyFile(path))
     hosts = Hosts(options.allow_hosts)
     proxies = networks_of(options.trust_proxies)
@@ -122,6 +121,7 @@ def serve(options: Options) -> None:
         middleware=middleware,
         tasks=[retention.run, *(intake.run for intake in _intakes(options, collector))],
     )
+    _log_to_stderr()
     if options.access_log != "off":
         log_to_stdout()
     config = uvicorn.Config(

@@ -260,18 +260,28 @@ class Keys:
         Raises:
             StoreError: The file cannot be read now.
         """
-        if time.monotonic() - self._looked_at > LOOK_SECONDS and not self._lock.locked():
-            async with self._lock:
-                await to_thread.run_sync(self._look)
-                self._looked_at = time.monotonic()
+        found = _KEY.fullmatch(text)
+        now = time.monotonic()
+        await self._see_since(now - LOOK_SECONDS)
+        if found is not None and found[1] not in self._known:
+            await self._see_since(now)  # it may have been made a moment ago
         if self._failed:
             raise StoreError(f"cannot read the keys in {self._file.path} now")
-        found = _KEY.fullmatch(text)
         key = self._known.get(found[1]) if found is not None else None
         # Compared in any case: how long it takes tells nothing of which ids there are.
         known = bytes.fromhex(key.hash) if key is not None else _NOBODYS
         same = compare_digest(known, sha256(text.encode("utf-8", "surrogatepass")).digest())
         return key if same else None
+
+    async def _see_since(self, moment: float) -> None:
+        """See that the file was looked at since *moment*; who waits for the same look shares it."""
+        if self._looked_at >= moment:
+            return
+        async with self._lock:
+            if self._looked_at < moment:
+                begun = time.monotonic()
+                await to_thread.run_sync(self._look)
+                self._looked_at = begun
 
     def _look(self) -> None:
         seen = _seen(self._file.path)
