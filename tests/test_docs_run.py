@@ -5,6 +5,7 @@ A block that cannot run says why: ``<!-- not run: the reason -->`` on the line b
 """
 
 import asyncio
+import configparser
 import json
 import logging
 import re
@@ -19,7 +20,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import click
 import pytest
+import yaml
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
@@ -117,7 +120,7 @@ def test_blocks_run_as_printed(page: Path, surroundings: dict[str, Any], tmp_pat
                 connection.executescript(block.code)
             connection.close()
         else:
-            {"json": json.loads, "toml": tomllib.loads}[block.language](block.code)
+            READ[block.language](block.code)
     if page.name in USES:
         with capture_events() as events:
             USES[page.name](surroundings, events)
@@ -134,6 +137,33 @@ def run_commands(code: str, store: Path) -> None:
             words.append("--no-follow")
         result = CliRunner().invoke(command, [*words, "--store", str(store)])
         assert result.exit_code == 0, (line, result.output)
+
+
+def read_unit(code: str) -> None:
+    """A systemd unit starts a command that there is, with options that it has and can read."""
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read_string(code)
+    _, name, *options = shlex.split(unit["Service"]["ExecStart"])
+    found = command.get_command(click.Context(command), name)
+    assert found is not None
+    found.make_context(name, options)
+
+
+def read_proxy(code: str) -> None:
+    """A proxy's configuration, which tests/server/test_proxies.py runs: here, that it names our port."""
+    assert code.count("{") == code.count("}") and "127.0.0.1:4318" in code
+
+
+READ: dict[str, Callable[[str], object]] = {
+    "json": json.loads,
+    "toml": tomllib.loads,
+    "yaml": yaml.safe_load,
+    "ini": read_unit,
+    "nginx": read_proxy,
+    "caddy": read_proxy,
+}
+"""Blocks that are read by what reads such files."""
 
 
 # What the functions that a page defines do when they are used.

@@ -6,6 +6,8 @@ import os
 import re
 import socket
 import sqlite3
+import subprocess
+import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator
@@ -345,6 +347,32 @@ def test_the_log(local: Serving) -> None:
     }
     assert (line["method"], line["bytes"], line["key"]) == ("POST", len(BATCH), None)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
+
+
+def test_output_that_nobody_reads_holds_up_nothing(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "llmobs",
+        "serve",
+        "--store",
+        str(tmp_path / "llmobs.db"),
+        "--port",
+        "0",
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        found = re.search(r"listening on http://\S*:(\d+)", process.stderr.readline())
+        assert found is not None
+        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=10)
+        for _ in range(1_500):  # a pipe holds 64 KB
+            connection.request("GET", "/health")
+            assert connection.getresponse().read()
+        connection.close()
+        process.terminate()
+        assert process.wait(20) == 0
 
 
 def test_no_key_and_no_hash_anywhere(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 import logging
 import sys
+import threading
 import time
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from queue import SimpleQueue
+from typing import Any, Final, Literal, TextIO
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +18,8 @@ __all__ = ["AccessLog", "Form", "log_to_stdout"]
 Form = Literal["text", "json", "off"]
 """How lines are written: for people, for programs, or not at all."""
 
+MAX_LINES: Final = 10_000
+"""That wait to be written."""
 UNKNOWN: Final = "-"
 """The route of a path that is none: it may hold anything, a key for instance."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -96,10 +100,45 @@ class AccessLog:
         logger.info("%s", text)
 
 
+class _Lines(logging.Handler):
+    """Writes from a thread of its own: who does not read our output holds up no request."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._waiting: SimpleQueue[str | None] = SimpleQueue()
+        self._left_out = 0
+        self._thread = threading.Thread(target=self._write, name="llmobs-access-log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand the line over, or leave it out where too many wait."""
+        if self._waiting.qsize() >= MAX_LINES:
+            self._left_out += 1
+            return
+        if self._left_out:
+            self._waiting.put(f"{self._left_out} lines were left out: nobody read them in time")
+            self._left_out = 0
+        self._waiting.put(record.getMessage())
+
+    def _write(self) -> None:
+        while (line := self._waiting.get()) is not None:
+            try:
+                self._stream.write(f"{line}\n")
+                if self._waiting.empty():
+                    self._stream.flush()
+            except (OSError, ValueError):  # the reader is gone; requests go on
+                return
+
+    def close(self) -> None:
+        """Write what waits, for as long as that takes no longer than a second."""
+        self._waiting.put(None)
+        self._thread.join(1.0)
+        super().close()
+
+
 def log_to_stdout() -> None:
     """Write the lines to standard output, as they are."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger.handlers = [handler]
+    logger.handlers = [_Lines(sys.stdout)]  # closed by `logging.shutdown`, when the process ends
     logger.propagate = False
     logger.setLevel(logging.INFO)
