@@ -17,6 +17,7 @@ from llmobs.pipeline.intake import Entry
 from llmobs.pipeline.prepare import Complete, Identity
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.runtime.troubles import Troubles
+from llmobs.server.projects import keep_apart
 from llmobs.server.room import Room
 from llmobs.settings import Settings
 from llmobs.store.engine import WritesStore
@@ -38,16 +39,18 @@ REOPEN_SECONDS: Final = 1.0
 class _Request:
     """Events that came together, until they are settled."""
 
-    __slots__ = ("answer", "error", "events", "links", "refused")
+    __slots__ = ("answer", "error", "events", "links", "project", "refused")
 
     def __init__(
         self,
         events: list[Event],
         links: Sequence[Any],
+        project: str | None,
         answer: asyncio.Future[Mapping[str, str]],
     ) -> None:
         self.events = events
         self.links = links
+        self.project = project
         self.answer = answer
         self.refused: Mapping[str, str] = {}
         self.error: Exception | None = None
@@ -192,7 +195,7 @@ class Collector:
     async def check(self) -> LLMObsError | None:
         """Begin and end a transaction; return why that cannot be done, or None."""
         with suppress(LLMObsError):
-            await self._hand_in([], ())
+            await self._hand_in([], (), None)
         return self.trouble
 
     async def _settled(
@@ -200,16 +203,18 @@ class Collector:
     ) -> Mapping[str, str]:
         try:
             ready = await self.work(self._prepare, events, project)
-            refused = await self._hand_in(ready, links)
+            refused = await self._hand_in(ready, links, project)
         finally:
             self.room.leave(size, events=len(events))
         self.stored += len(events) - len(refused)
         self.refused += len(refused)
         return refused
 
-    async def _hand_in(self, events: list[Event], links: Sequence[Any]) -> Mapping[str, str]:
+    async def _hand_in(
+        self, events: list[Event], links: Sequence[Any], project: str | None
+    ) -> Mapping[str, str]:
         assert self._loop is not None
-        request = _Request(events, links, self._loop.create_future())
+        request = _Request(events, links, project, self._loop.create_future())
         self._waiting.put(request)
         return await request.answer
 
@@ -270,11 +275,13 @@ class Collector:
         self._loop.call_soon_threadsafe(_settle, step.answer, settle, outcome)
 
     def _write(self, requests: Sequence[_Request]) -> None:
-        events = [event for request in requests for event in request.events]
-        links = [link for request in requests for link in request.links]
-        with_links = {"links": links} if links else {}
         try:
-            self._store().write(events, **with_links)
+            store = self._store()
+            keep_apart(requests, store.projects_of)
+            events = [event for request in requests for event in request.events]
+            links = [link for request in requests for link in request.links]
+            with_links = {"links": links} if links else {}
+            store.write(events, **with_links)
         except SinkRejectedError as error:
             for request in requests:
                 own = {event.event_id for event in request.events}

@@ -226,6 +226,10 @@ class WritesStore(Protocol):
         """Change the words of the hourly sums; return how many sums were concerned."""
         ...
 
+    def projects_of(self, run_ids: Iterable[str]) -> dict[str, str | None]:
+        """Return whose runs are, of those that there are."""
+        ...
+
     def keyed_hash(self, text: str) -> str:
         """Return a hash of *text* that only this store can make."""
         ...

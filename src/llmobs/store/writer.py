@@ -27,6 +27,7 @@ from llmobs.store.insert import (
     probe,
 )
 from llmobs.store.records import Keep
+from llmobs.store.rows import clean_values
 from llmobs.store.schema import check_version
 from llmobs.store.settle import settle
 from llmobs.store.spans import Link
@@ -57,6 +58,8 @@ TRIM_SECONDS: Final = 1.5
 """To wait for them: none of our own reads for longer than a second."""
 AFTER_TRIM_SECONDS: Final = 10.0
 """Until they are waited for again, where one of them was not done by then."""
+RUNS_AT_ONCE: Final = 500
+"""Runs asked for in one statement: SQLite bounds its parameters."""
 ATTEMPTS: Final = 3
 """How often a batch is written to a store that goes away each time, before that is not believed."""
 NEVER: Final = -(2**63)
@@ -242,6 +245,26 @@ class Writer:
             SinkUnavailableError: Not now: locked, read-only.
         """
         return self._transaction(partial(redact_sums, redact=redact))
+
+    def projects_of(self, run_ids: Iterable[str]) -> dict[str, str | None]:
+        """
+        Return whose runs are, of those that there are.
+
+        Raises:
+            StoreError: The store is damaged.
+            SinkUnavailableError: Not now.
+        """
+        found: dict[str, str | None] = {}
+        waiting = iter(run_ids)
+        with self._lock:
+            connection = self._connection or self._connect()
+            try:
+                while some := clean_values(list(islice(waiting, RUNS_AT_ONCE))):
+                    query = f"SELECT run_id, project_id FROM runs WHERE run_id IN ({', '.join('?' * len(some))})"  # noqa: S608
+                    found.update(connection.execute(query, some))
+            except sqlite3.Error as error:
+                raise self._explain(error) from error
+        return found
 
     def keyed_hash(self, text: str) -> str:
         """

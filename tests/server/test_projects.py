@@ -1,0 +1,95 @@
+"""A key writes to its project alone: not even into a run whose id it knows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import pytest
+
+from llmobs.events import Event
+from llmobs.server.collector import Collector
+from llmobs.settings import Settings
+from llmobs.store.engine import writer_of
+from llmobs.store.reader import Reader
+from tests.support.stores import call, run, write_store
+
+
+def take(store: Path, *batches: tuple[str | None, Sequence[Event]], at_once: bool = False) -> None:
+    collector = Collector(writer_of(store, durable=True), Settings())
+
+    async def main() -> None:
+        await collector.open()
+        async with anyio.create_task_group() as group:
+            for project, events in batches:
+
+                async def one(
+                    project: str | None = project, events: Sequence[Event] = events
+                ) -> None:
+                    assert await collector.take(events, project=project) == {}
+
+                if at_once:
+                    group.start_soon(one)
+                else:
+                    await one()
+        await collector.aclose()
+
+    anyio.run(main)
+
+
+def found(store: Path) -> dict[str, tuple[str | None, set[str]]]:
+    """Runs: whose, and the events in them."""
+    with Reader(store) as reader:
+        events = [stored.decode() for stored in reader.events()]
+        return {
+            one.run_id: (
+                one.project_id,
+                {e.event_id for e in events if e and e.run_id == one.run_id},
+            )
+            for one in reader.runs(100)
+        }
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_two_projects_name_one_run(tmp_path: Path, at_once: bool) -> None:
+    first = [call("r", event_id="a1"), run("r", event_id="a2", project_id="b")]
+    second = [call("r", event_id="b1", project_id="a"), run("r", event_id="b2")]
+    take(tmp_path / "s.db", ("a", first), ("b", second), at_once=at_once)
+    runs = found(tmp_path / "s.db")
+    assert sorted(runs.values(), key=str) == [("a", {"a1", "a2"}), ("b", {"b1", "b2"})]
+    assert "r" in runs
+    with Reader(tmp_path / "s.db") as reader:
+        apart = [e.decode() for e in reader.events() if e.run_id != "r"]
+        assert {getattr(e, "client_run_id", "r") for e in apart} == {"r"}, "by which it is found"
+
+
+def test_what_is_sent_again_is_there_already(tmp_path: Path) -> None:
+    first = ("a", [call("r", event_id="a1")])
+    second = ("b", [call("r", event_id="b1"), run("r", event_id="b2")])
+    again = ("b", [call("r", event_id="b1"), run("r", event_id="b2"), call("r", event_id="b3")])
+    take(tmp_path / "s.db", first, second)
+    take(tmp_path / "s.db", again, again)
+    assert sorted(found(tmp_path / "s.db").values(), key=str) == [
+        ("a", {"a1"}),
+        ("b", {"b1", "b2", "b3"}),
+    ]
+
+
+def test_a_run_without_a_project_is_nobodys_to_write_into(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "s.db", [call("r", event_id="own")])
+    take(store, ("a", [call("r", event_id="a1"), call("mine", event_id="a2")]))
+    runs = found(store)
+    assert runs["r"] == (None, {"own"})
+    assert runs["mine"] == ("a", {"a2"})
+    assert len(runs) == 3
+
+
+def test_who_needs_no_key_says_whose_it_is(tmp_path: Path) -> None:
+    both = [call("r", event_id="a1", project_id="a"), call("r", event_id="b1", project_id="b")]
+    take(tmp_path / "s.db", (None, both), (None, [call("r", event_id="c1")]))
+    assert found(tmp_path / "s.db") == {"r": ("a", {"a1", "b1", "c1"})}
+
+
+def test_one_project_goes_on_with_its_runs(tmp_path: Path) -> None:
+    for number in range(3):
+        take(tmp_path / "s.db", ("a", [call("r", event_id=f"a{number}")]))
+    assert found(tmp_path / "s.db") == {"r": ("a", {"a0", "a1", "a2"})}
