@@ -1,5 +1,7 @@
 """A key writes to its project alone: not even into a run whose id it knows."""
 
+import json
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,9 +10,11 @@ import pytest
 
 from llmobs.events import Event
 from llmobs.server.collector import Collector
+from llmobs.server.keys import KeyFile
 from llmobs.settings import Settings
 from llmobs.store.engine import writer_of
 from llmobs.store.reader import Reader
+from tests.support.collecting import serving
 from tests.support.stores import call, run, write_store
 
 
@@ -87,6 +91,42 @@ def test_who_needs_no_key_says_whose_it_is(tmp_path: Path) -> None:
     both = [call("r", event_id="a1", project_id="a"), call("r", event_id="b1", project_id="b")]
     take(tmp_path / "s.db", (None, both), (None, [call("r", event_id="c1")]))
     assert found(tmp_path / "s.db") == {"r": ("a", {"a1", "b1", "c1"})}
+
+
+def test_spans_of_one_trace(tmp_path: Path) -> None:
+    """Over OTLP, a run is a trace, and ids are made of it."""
+    store = tmp_path / "llmobs.db"
+    trace = "ab" * 16
+
+    def span(number: int, parent: int, **attributes: str) -> dict[str, object]:
+        return {
+            "traceId": trace, "spanId": f"{number:016x}", "parentSpanId": f"{parent:016x}" if parent else "",
+            "name": f"span {number}", "kind": 2, "startTimeUnixNano": "1764000000000000000",
+            "endTimeUnixNano": "1764000001000000000",
+            "attributes": [{"key": k, "value": {"stringValue": v}} for k, v in attributes.items()],
+        }  # fmt: skip
+
+    chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
+    sent = {"a": [span(1, 0), span(2, 1, **chat)], "b": [span(3, 2), span(4, 3, **chat)]}
+    keys = {project: KeyFile(store).add(project=project)[1] for project in sent}
+    with serving(store, "--host", "0.0.0.0") as server:
+        for _ in range(2):
+            for project, spans in sent.items():
+                body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode()
+                request = urllib.request.Request(
+                    f"{server.url}/v1/traces", body,
+                    {"content-type": "application/json", "x-api-key": keys[project]},
+                )  # fmt: skip
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    assert answer.status == 200
+    with Reader(store) as reader:
+        runs = {one.project_id: one for one in reader.runs(10)}
+    assert set(runs) == {"a", "b"}
+    assert runs["a"].run_id == trace
+    assert [(one.calls, one.name) for _, one in sorted(runs.items())] == [
+        (1, "span 1"),
+        (1, "span 3"),
+    ]
 
 
 def test_one_project_goes_on_with_its_runs(tmp_path: Path) -> None:

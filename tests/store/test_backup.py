@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from llmobs.cli.app import llmobs
 from llmobs.errors import ConfigurationError, StoreCorruptError, StoreNotFoundError
 from llmobs.store import backup as module
-from llmobs.store.backup import back_up
+from llmobs.store.backup import back_up, is_backed_up
 from llmobs.store.reader import Reader
 from llmobs.store.writer import Writer
 from tests.support.stores import call, run, write_store
@@ -93,6 +93,22 @@ def test_what_is_acknowledged_before_is_in_it_while_others_write(
         ended.set()
         thread.join()
     assert slowest < 5, "SQLite's own patience is ten seconds"
+
+
+def test_writers_know_of_it(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They keep their log short by waiting for who reads; for a backup they do not."""
+    seen: list[bool] = []
+    monkeypatch.setattr(
+        module, "_see_that_it_is_sound", lambda *_: seen.append(is_backed_up(store))
+    )
+    assert not is_backed_up(store)
+    back_up(store, tmp_path / "copy.db")
+    assert seen == [True]
+    assert not is_backed_up(store)
+    (tmp_path / "llmobs.db-backup").touch()
+    assert not is_backed_up(store), "left behind by one that was killed"
+    back_up(store, tmp_path / "copy-2.db")
+    assert not (tmp_path / "llmobs.db-backup").exists()
 
 
 def test_the_log_is_short_again_afterwards(store: Path, tmp_path: Path) -> None:

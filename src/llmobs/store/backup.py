@@ -7,12 +7,19 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import mkstemp
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from llmobs.errors import ConfigurationError, StoreCorruptError, StoreError
 from llmobs.store.connect import connect_reader, explain
 
-__all__ = ["Backup", "back_up"]
+try:
+    import fcntl as _fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl: Any = None
+else:
+    fcntl = _fcntl
+
+__all__ = ["Backup", "back_up", "is_backed_up"]
 
 PAGES: Final = 1024
 """Copied at a stretch, before a signal is heard."""
@@ -50,7 +57,7 @@ def back_up(source: Path, target: Path, *, replace: bool = False, check: bool = 
     """
     begun = time.monotonic()
     _check(source, target, replace)
-    with closing(connect_reader(source)) as reader, _made(target) as part:
+    with closing(connect_reader(source)) as reader, _made(target) as part, _announced(source):
         try:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM sqlite_master").fetchone()  # here it begins
@@ -71,6 +78,44 @@ def back_up(source: Path, target: Path, *, replace: bool = False, check: bool = 
         os.replace(part, target)
     _sync_directory(target.parent)
     return Backup(size, time.monotonic() - begun)
+
+
+def is_backed_up(source: Path) -> bool:
+    """Whether somebody copies the store just now: no writer need wait until they are done reading."""
+    try:
+        # Of a file of its own: closing the store's would end the locks that SQLite holds on it.
+        with _mark(source).open("rb") as file:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return False  # left behind by one that was killed
+            return True
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def _mark(source: Path) -> Path:
+    return source.with_name(f"{source.name}-backup")
+
+
+@contextmanager
+def _announced(source: Path) -> Iterator[None]:
+    mark = _mark(source)
+    try:
+        file = mark.open("ab")
+    except OSError:  # a directory that we may only read: then a writer waits now and then
+        yield
+        return
+    with file:
+        if fcntl is not None:
+            with suppress(OSError):  # another one announces itself already
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                mark.unlink()
 
 
 def _check(source: Path, target: Path, replace: bool) -> None:

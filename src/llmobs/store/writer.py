@@ -16,6 +16,7 @@ from llmobs.events import Event
 from llmobs.pipeline.mend import write_or_mend
 from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import Troubles
+from llmobs.store.backup import is_backed_up
 from llmobs.store.connect import BUSY_SECONDS, LOG_BYTES, connect_writer, explain, is_about_values
 from llmobs.store.insert import (
     MAX_ROUTES,
@@ -165,6 +166,8 @@ class Writer:
         """
         connection = self._connection
         if connection is None or time.monotonic() < self._trim_at or self._log_bytes() < MAX_LOG:
+            return
+        if is_backed_up(self._path):
             return
         try:
             connection.execute(f"PRAGMA busy_timeout = {TRIM_SECONDS * 1000:.0f}")
