@@ -38,6 +38,7 @@ BEYOND_THE_CORE = (
     "contrib/test_joining.py",
     "contrib/test_langchain_real.py",
     "contrib/test_opentelemetry_real.py",
+    "senders/test_real.py",  # environments of their own; the core has what these sent
     "example_apps/test_langchain_worker.py",
     "example_apps/test_django_chat.py::test_the_demo",
     "example_apps/test_starlette_agent.py::test_the_demo",

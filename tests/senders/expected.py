@@ -4,13 +4,16 @@ What arrives of what each sender's program did, field by field; and what does no
 The model server's answers depend on the question alone, so that most senders must tell the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from llmobs import AgentStepEvent, Event, PromptCallEvent, RunEvent, ToolCallEvent
+from llmobs.store.reader import Reader
+from llmobs.store.records import RunSummary
 
-__all__ = ["ARRIVES", "Arrives", "compare"]
+__all__ = ["ARRIVES", "Arrives", "check", "compare"]
 
 WEATHER = "Briefly: what is the weather in Paris?"
 FOUND = (
@@ -98,12 +101,14 @@ class Arrives:
     """The name that its step has."""
 
 
-def compare(events: Sequence[Event], arrives: Arrives, *, in_process: bool = False) -> None:
+def compare(
+    events: Sequence[Event], arrives: Arrives, summaries: Mapping[str, RunSummary] | None = None
+) -> None:
     """
     Compare what came of one sender with what was expected, field by field.
 
     Args:
-        in_process: Whether the run had to be named before all of it was known.
+        summaries: What a store knows of the runs, by their ids; None for events that were not stored.
     """
     by_id = {event.event_id: event for event in events}
     calls = [event for event in events if isinstance(event, PromptCallEvent)]
@@ -142,16 +147,30 @@ def compare(events: Sequence[Event], arrives: Arrives, *, in_process: bool = Fal
     [run] = [each for each in events if isinstance(each, RunEvent) and each.run_id == run_id]
     expected = {"status": "success", **RUN, **arrives.run}
     lacks = arrives.lacks - arrives.run.keys()
-    if in_process:
+    told = _told(run, by_id)
+    summary = run
+    if summaries is None:
         lacks |= arrives.on_calls_only
-    _same(_told(run, by_id), expected, lacks, "the run")
+    else:
+        summary = summaries[run_id]
+        told |= {name: value for name in RUN if (value := getattr(summary, name, None)) is not None}
+    _same(told, expected, lacks, "the run")
     # Every call once, and under no other run's name.
     of_run = [call for call in calls if call.run_id == run_id]
-    assert run.tokens_input == sum(call.tokens_input or 0 for call in of_run)
-    assert run.tokens_output == sum(call.tokens_output or 0 for call in of_run)
+    assert summary.tokens_input == sum(call.tokens_input or 0 for call in of_run)
+    assert summary.tokens_output == sum(call.tokens_output or 0 for call in of_run)
     costs = [call.cost_usd or 0 for call in of_run]
-    assert abs((run.cost_usd or 0) - sum(costs)) < 1e-9 and all(costs)
+    assert abs((summary.cost_usd or 0) - sum(costs)) < 1e-9 and all(costs)
     assert len(calls) == len(found), sorted(map(_asked, calls))
+
+
+def check(store: Path, runs: Collection[str] | None, arrives: Arrives) -> None:
+    """Compare what a collector stored of one sender's *runs*; None: all there are."""
+    with Reader(store) as reader:
+        known = [each.run_id for each in reader.runs(limit=1000)]
+        found = [reader.run(run_id) for run_id in known if runs is None or run_id in runs]
+    events = [event for each in found for event in each.events]
+    compare(events, arrives, {each.summary.run_id: each.summary for each in found})
 
 
 def _same(
@@ -341,7 +360,15 @@ ARRIVES: dict[str, Arrives] = {
     "openai-v2-before": Arrives(
         run={"name": "POST /ask", "kind": "http"},
         on_calls_only=frozenset({"user_id", "session_id"}),
-        lacks=frozenset({"tags", "plan", "stream", "first_token"}),
+        lacks=frozenset({"tags", "plan", "stream", "first_token", "tools"}),
+        tool=OF_THE_RUN,
+        calls={
+            "coffee": {"prompt": []},
+            "Why is the sky blue?": {"tokens": (13, 85, 0, 0)},
+            "And coffee?": {"tokens": (1215, 53, 0, 0), "cost_usd": 0.0035675},
+            WEATHER: OF_THE_RUN,
+            "sunny in Paris": OF_THE_RUN,
+        },
     ),
     "vercel-ai": Arrives(
         calls={

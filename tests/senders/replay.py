@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import Span, TracerProvider
 
 from tests.senders.record import SAMPLES
 
-__all__ = ["Request", "names", "requests_of", "send", "spans_in_process"]
+__all__ = ["Request", "names", "requests_of", "runs_of", "send", "spans_in_process"]
 
 
 class Request(NamedTuple):
@@ -54,20 +54,18 @@ def send(name: str, address: str) -> list[tuple[Request, httpx2.Response]]:
     return answers
 
 
+def runs_of(name: str) -> set[str]:
+    """Return the ids of the sender's traces, which are its runs."""
+    return {span.trace_id.hex() for _, span in _spans(name)}
+
+
 def spans_in_process(name: str, provider: TracerProvider) -> None:
     """
     Let the spans happen once more here: begun in the order they began, ended in the order they ended.
 
     Ids are new, and of the resource nothing is left: an application's own provider has one.
     """
-    found = [
-        (scope.scope, span)
-        for request in requests_of(name)
-        if request.path.endswith("/traces")
-        for resource in ExportTraceServiceRequest.FromString(request.body).resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
-    ]
+    found = _spans(name)
     # Clocks are coarse: what begins or ends at once is told apart by who is listed first, the inner one.
     moments = [(span.start_time_unix_nano, 0, -i) for i, (_, span) in enumerate(found)]
     moments += [(span.end_time_unix_nano, 1, i) for i, (_, span) in enumerate(found)]
@@ -95,6 +93,17 @@ def spans_in_process(name: str, provider: TracerProvider) -> None:
             code = trace.StatusCode(told.status.code)
             span.set_status(code, told.status.message or None)
         span.end(told.end_time_unix_nano)
+
+
+def _spans(name: str) -> list[tuple[Any, Any]]:
+    return [
+        (scope.scope, span)
+        for request in requests_of(name)
+        if request.path.endswith("/traces")
+        for resource in ExportTraceServiceRequest.FromString(request.body).resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
 
 
 def value_of(value: AnyValue) -> Any:

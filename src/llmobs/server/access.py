@@ -30,7 +30,7 @@ EVALUATIONS: Final = (EvaluationEvent, AssertionFailedEvent, HallucinationDetect
 """What says how good something was that others recorded."""
 OPEN: Final = frozenset({"/health", "/ready"})
 """Paths that tell nobody anything, and that load balancers ask by whatever name."""
-PROBES: Final = frozenset({"/api/public/health", "/api/public/projects"})
+PROBES: Final = frozenset({"/api/public/health", "/api/public/projects", "/info", "/v1/info"})
 """Paths that SDKs ask with a key that need not read, to see whether it is right."""
 FAILURES: Final = (1.0, 20.0)
 """Requests without a right key, from one address: a second, and at once."""

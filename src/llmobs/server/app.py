@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from llmobs.errors import SinkUnavailableError, StoreError
-from llmobs.server import batches, otlp
+from llmobs.server import batches, otlp, peers
 from llmobs.server.bodies import RefusedError, answer_refused
 from llmobs.server.collector import Collector
 from llmobs.server.refusals import refusal_of
@@ -52,7 +52,12 @@ def create_app(
             await collector.aclose()
 
     return Starlette(
-        routes=[*batches.routes(collector), *otlp.routes(collector), *routes],
+        routes=[
+            *batches.routes(collector),
+            *otlp.routes(collector),
+            *peers.routes(collector),
+            *routes,
+        ],
         middleware=[*middleware, Middleware(Roomy, room=collector.room)],
         lifespan=lifespan,
         exception_handlers={
