@@ -1,6 +1,9 @@
 """Spans in any order, any number of requests, some twice: the store holds what one request would have made."""
 
+import sqlite3
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -12,7 +15,8 @@ from hypothesis import strategies as st
 
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, RunEvent, Status
 from llmobs.store.engine import open_reader
-from llmobs.store.records import RunFilter
+from llmobs.store.records import RunFilter, RunSummary
+from llmobs.store.settle import LATE_SECONDS, QUIET_SECONDS
 from llmobs.store.spans import Link, What, event_id_of, run_event_id_of
 from llmobs.store.writer import Writer
 
@@ -140,7 +144,7 @@ def arrivals(draw: st.DrawFn) -> tuple[list[Spec], list[list[Spec]]]:
 
 
 @given(arrivals())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_order_splits_and_duplicates_change_nothing(
     stores: tuple[Store, Store], arrival: tuple[list[Spec], list[list[Spec]]]
 ) -> None:
@@ -148,3 +152,92 @@ def test_order_splits_and_duplicates_change_nothing(
     many, one = stores
     run = f"{next(runs):032x}"
     assert many.holds(run, requests) == one.holds(run, [spans])
+
+
+# What never comes.
+
+
+def send(store: Store, run: str, *specs: Spec) -> None:
+    events = [event for spec in specs for event in events_of(run, spec)]
+    store.writer.write(events, links=[link_of(run, spec) for spec in specs])
+
+
+def summary(store: Store, run: str) -> RunSummary | None:
+    with open_reader(store.path) as reader:
+        found = reader.runs(1, where=RunFilter(run_id=run))
+    return found[0] if found else None
+
+
+def rows(store: Store, run: str) -> int:
+    with closing(sqlite3.connect(store.path)) as connection:
+        return sum(
+            connection.execute(f"SELECT count(*) FROM {table} WHERE run_id = ?", (run,)).fetchone()[
+                0
+            ]
+            for table in ("traces", "spans", "parts", "events", "runs")
+        )
+
+
+def pass_by(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    real = time.time
+    monkeypatch.setattr("llmobs.store.settle.time.time", lambda: real() + seconds)
+
+
+def test_a_run_whose_own_span_never_comes_ends(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, run = stores[0], f"{next(runs):032x}"
+    send(store, run, Spec(2, 1, What.CALL, rank=1))
+    pass_by(monkeypatch, QUIET_SECONDS - 10)
+    store.writer.look_after_spans()
+    found = summary(store, run)
+    assert found is not None
+    assert (found.running, found.name) == (True, None)
+    pass_by(monkeypatch, QUIET_SECONDS + 10)
+    store.writer.look_after_spans()
+    found = summary(store, run)
+    assert found is not None
+    assert (found.running, found.name) == (False, "run 2")
+    send(store, run, Spec(1, rank=3))  # it does come
+    found = summary(store, run)
+    assert found is not None
+    assert found.name == "run 1"
+
+
+def test_spans_that_nothing_comes_of_are_forgotten(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, run = stores[0], f"{next(runs):032x}"
+    send(store, run, Spec(1, rank=3), Spec(20, what=What.MORE, about=2))
+    assert summary(store, run) is None
+    assert rows(store, run) > 0
+    pass_by(monkeypatch, LATE_SECONDS + 10)
+    store.writer.look_after_spans()
+    assert rows(store, run) == 0
+    assert "1 log records with messages are not kept" in caplog.text
+
+
+def test_a_run_that_is_erased_leaves_no_spans(stores: tuple[Store, Store]) -> None:
+    store, run = stores[0], f"{next(runs):032x}"
+    send(store, run, Spec(1, rank=3), Spec(2, 1, What.CALL), Spec(3, 2, What.CALL))
+    assert rows(store, run) > 0
+    store.writer.remove(run)
+    assert rows(store, run) == 0
+
+
+def test_what_is_rewritten_keeps_its_place_and_not_its_parts(stores: tuple[Store, Store]) -> None:
+    store, run = stores[0], f"{next(runs):032x}"
+    send(store, run, Spec(1, rank=3), Spec(3, 2, What.CALL), Spec(4, 3, What.CALL))
+
+    def change(event: Event) -> Event:
+        if isinstance(event, PromptCallEvent):
+            event.prompt = "[redacted]"
+        return event
+
+    assert store.writer.rewrite(run, change) == (1, 0)
+    send(store, run, Spec(2, 1, What.PLACE), Spec(3, 2, What.CALL))
+    with open_reader(store.path) as reader:
+        events = reader.run(run).events
+    (call,) = (event for event in events if isinstance(event, PromptCallEvent))
+    assert call.prompt == "[redacted]"
+    assert call.parent_id == event_id_of(run, Spec(2).span_id)

@@ -30,7 +30,8 @@ class Upkeep(Protocol):
 
 class Retention:
     """
-    Brings what an older llmobs wrote into this one's form, and removes runs, each whole, the oldest first.
+    Brings what an older llmobs wrote into this one's form, ends runs whose own span never comes, and
+    removes runs, each whole, the oldest first.
 
     In steps of some milliseconds, which take a fifth of the writing thread's time at most. Sums by the
     hour stay.
@@ -72,6 +73,7 @@ class Retention:
     def _step(self, writer: WritesStore) -> bool:
         if writer.adopt(wait=False):
             return True
+        writer.look_after_spans()
         if self._retain is None and self._max_bytes is None:
             return False
         since = None if self._retain is None else datetime.now(UTC) - self._retain

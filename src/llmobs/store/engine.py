@@ -203,11 +203,15 @@ class ReadsStore(Protocol):
 class WritesStore(Protocol):
     """Writes, from one thread at a time; see `llmobs.store.writer.Writer` for what each promises."""
 
-    def write(self, events: Sequence[Event], *, links: Sequence[Link] = ()) -> None:
+    def write(self, events: Sequence[Event], *, links: Sequence[Link] | None = None) -> None:
         """
         Store events, each once, all or none but those that cannot be stored in any form; where they
         are spans, *links* say how they hang together.
         """
+        ...
+
+    def look_after_spans(self) -> None:
+        """End runs of which no span has come for long, and forget spans that nothing came of."""
         ...
 
     def remove(self, run_id: str) -> None:

@@ -94,9 +94,10 @@ class _Trace(NamedTuple):
 
 def settle(
     connection: sqlite3.Connection, events: Sequence[Event], links: Sequence[Link], salt: bytes
-) -> list[Event]:
+) -> tuple[list[Event], int]:
     """
-    Return what is to be inserted, now that *events* and what *links* say of them are known.
+    Return what is to be inserted, now that *events* and what *links* say of them are known; and how many
+    log records are forgotten, as the spans of their calls never came.
 
     What it replaces is taken out; the run's sums are then those of what is left.
 
@@ -106,6 +107,8 @@ def settle(
         links: Of the spans and log records among them, and of spans that bring no event.
         salt: The store's.
     """
+    if not links and not _is_there(connection):
+        return list(events), 0
     for statement in _TABLES:
         connection.execute(statement)
     told = {link.event_id for link in links}
@@ -125,8 +128,8 @@ def settle(
     now = int(time.time())
     for run_id, its in by_run.items():
         mine += _Arrival(connection, run_id, known.get(run_id), by_id, salt).settle(its, now)
-    mine += _look_after(connection, now, salt)
-    return mine
+    closing, forgotten = _look_after(connection, now)
+    return mine + closing, forgotten
 
 
 class _Arrival:
@@ -297,8 +300,9 @@ class _Arrival:
             told.append(_in_one(more))
         if not told:
             return
-        event = told[0]
+        event, standalone = told[0], all(each.standalone for each in told)
         combine(event, told)
+        event.standalone = standalone
         event.event_id, event.parent_id = event_id_of(self._run_id, head), parent_id
         event.span_id = head
         self._out.append(event)
@@ -452,25 +456,29 @@ def _in_one(more: Sequence[PromptCallEvent]) -> PromptCallEvent:
     return one
 
 
-def _look_after(connection: sqlite3.Connection, now: int, salt: bytes) -> list[Event]:
-    """Forget spans that nothing came of; return the own events of runs that have long been quiet."""
-    open_ = "(shown = 0 OR closed = 0)"
-    late = connection.execute(
-        f"SELECT run_id FROM traces WHERE {open_} AND seen < ? AND shown = 0 LIMIT ?",  # noqa: S608
-        (now - LATE_SECONDS, TRACES_AT_ONCE),
-    ).fetchall()
-    for (run_id,) in late:
-        forget_spans(connection, run_id)
+def _look_after(connection: sqlite3.Connection, now: int) -> tuple[list[Event], int]:
+    """
+    Return the own events of runs that have long been quiet, and forget spans that nothing came of; how
+    many log records are among these.
+    """
+    open_ = "SELECT run_id FROM traces WHERE (shown = 0 OR closed = 0) AND seen < ?"
     quiet = connection.execute(
-        f"SELECT run_id FROM traces WHERE {open_} AND seen < ? AND shown = 1 AND rank > 0 LIMIT ?",  # noqa: S608
-        (now - QUIET_SECONDS, TRACES_AT_ONCE),
+        f"{open_} AND shown = 1 AND rank > 0 LIMIT ?", (now - QUIET_SECONDS, TRACES_AT_ONCE)
     ).fetchall()
     closing = []
     for (run_id,) in quiet:
         connection.execute("UPDATE traces SET closed = 1 WHERE run_id = ?", (run_id,))
         if (event := _take_own(connection, run_id)) is not None:
             closing.append(event)
-    return closing
+    late = connection.execute(
+        f"{open_} AND shown = 0 LIMIT ?", (now - LATE_SECONDS, TRACES_AT_ONCE)
+    ).fetchall()
+    forgotten = 0
+    for (run_id,) in late:
+        query = "SELECT count(*) FROM parts WHERE run_id = ? AND what = ?"
+        forgotten += connection.execute(query, (run_id, What.MORE)).fetchone()[0]
+        forget_spans(connection, run_id)
+    return closing, forgotten
 
 
 def forget_spans(connection: sqlite3.Connection, run_id: str) -> None:

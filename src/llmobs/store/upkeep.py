@@ -171,6 +171,7 @@ def rewrite(
     The run, the hourly sums and the messages stored once are then those of the events that it has.
     What cannot be read stays out of it, and so does the run.
     """
+    forget_parts(connection, run_id)  # they hold what the events do; *change* knows of these alone
     rows = connection.execute(
         f"SELECT e.id, e.booked, coalesce(b.body, e.body) FROM {WITH_BODIES}"  # noqa: S608
         " WHERE e.run_id = ? ORDER BY e.id",

@@ -127,7 +127,7 @@ class Writer:
         with self._lock:
             self._connect()
 
-    def write(self, events: Sequence[Event], *, links: Sequence[Link] = ()) -> None:
+    def write(self, events: Sequence[Event], *, links: Sequence[Link] | None = None) -> None:
         """
         Insert *events* in one transaction; those whose id is there already change nothing.
 
@@ -191,6 +191,15 @@ class Writer:
             return os.stat(self._log).st_size
         except OSError:
             return 0
+
+    def look_after_spans(self) -> None:
+        """
+        End runs of which no span has come for long, and forget spans that nothing came of.
+
+        Raises:
+            SinkUnavailableError: Not now: locked, read-only.
+        """
+        self.write((), links=())
 
     def remove(self, run_id: str) -> None:
         """
@@ -426,19 +435,20 @@ class Writer:
         self._disconnect()
 
     def _write(
-        self, connection: sqlite3.Connection, events: Sequence[Event], links: Sequence[Link]
+        self, connection: sqlite3.Connection, events: Sequence[Event], links: Sequence[Link] | None
     ) -> dict[str, str]:
         """Return the ids of events that cannot be stored, with the reason."""
         refused: dict[str, str] = {}
         new: list[Inserted] = []
         crowded = False
+        forgotten = 0
         try:
             connection.execute("BEGIN IMMEDIATE")
             check_version(connection)  # another process may have changed it meanwhile
             state = State.read(connection)
             next_id = state.next_id
-            if links:
-                events = settle(connection, events, links, state.salt)
+            if links is not None:
+                events, forgotten = settle(connection, events, links, state.salt)
             waiting = iter(events)
             # Encoded a few at a time: all in one go would hold the interpreter, and with it the
             # host's event loop, for some milliseconds.
@@ -461,6 +471,12 @@ class Writer:
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+        if forgotten:
+            self._troubles.log(
+                "late",
+                "llmobs: %d log records with messages are not kept: the spans of their calls never came",
+                forgotten,
+            )
         if crowded:
             self._troubles.log(
                 "routes",

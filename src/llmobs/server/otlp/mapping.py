@@ -14,7 +14,15 @@ from llmobs.contrib._spans.events import Origin, event_of
 from llmobs.contrib._spans.kinds import Kind
 from llmobs.contrib._spans.limits import Whole, losses, salvaged_kind
 from llmobs.contrib._spans.outcome import outcome_of
-from llmobs.events import ClientInfo, ErrorInfo, Event, PromptCallEvent, RunEvent, Status
+from llmobs.events import (
+    ClientInfo,
+    ErrorInfo,
+    EvaluationEvent,
+    Event,
+    PromptCallEvent,
+    RunEvent,
+    Status,
+)
 from llmobs.recorded import semconv
 from llmobs.recorded.ids import derived_id
 from llmobs.recorded.jsontext import as_text
@@ -33,9 +41,6 @@ _WHAT: Final = {
     Kind.TOOL: What.PLACE,
     Kind.STEP: What.PLACE,
 }
-_MESSAGES: Final = frozenset(
-    {*semconv.MESSAGE_EVENTS, semconv.CHOICE, semconv.CONTENT_PROMPT, semconv.CONTENT_COMPLETION}
-)
 _LATEST: Final = 253_402_300_799 * 10**9
 """Nanoseconds; what a moment of Python's can be."""
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
@@ -117,7 +122,7 @@ def take_spans(spans: Iterable[Span]) -> Taken:
         if span.attributes.get(semconv.LOGFIRE_SPAN_TYPE) == semconv.LOGFIRE_PENDING:
             continue  # it comes again when it has ended
         run_id, span_id = span.trace_id, span.span_id
-        parent_id = "" if span.parent_id == _NO_SPAN else span.parent_id
+        parent_id = span.parent_id if _is_span(span.parent_id) else ""
         kind = salvaged_kind(span, {})
         event_id = ""
         failed = False
@@ -172,11 +177,15 @@ def _unfit(trace_id: str, span_id: str, *moments: int) -> str | None:
     """Return why a span cannot be stored, None if it can."""
     if len(trace_id) != 32 or trace_id == _NO_TRACE or not _HEXADECIMAL.issuperset(trace_id):
         return "traceId is not 16 bytes, not all zero"
-    if len(span_id) != 16 or span_id == _NO_SPAN or not _HEXADECIMAL.issuperset(span_id):
+    if not _is_span(span_id):
         return "spanId is not 8 bytes, not all zero"
     if max(moments) > _LATEST:
         return "a time is after the year 9999"
     return None
+
+
+def _is_span(span_id: str) -> bool:
+    return len(span_id) == 16 and span_id != _NO_SPAN and _HEXADECIMAL.issuperset(span_id)
 
 
 def _begins_here(span: Span) -> bool:
@@ -253,38 +262,36 @@ def take_logs(logs: Iterable[Log]) -> Taken:
     rejected, words, others = 0, "", 0
     for log in logs:
         name = log.name or as_text(log.attributes.get(semconv.EVENT_NAME)) or ""
-        is_whole = name == semconv.INFERENCE_DETAILS
-        if not is_whole and name not in _MESSAGES:
+        take = _TAKEN.get(name)
+        if take is None:
             others += 1
             continue
         has_span = bool(log.trace_id.strip("0") and log.span_id.strip("0"))
-        why = _unfit(log.trace_id, log.span_id, log.time) if has_span else None
-        if why is None and not has_span and not is_whole:
-            why = "a message outside of any span: nobody knows of which call"
-        if why is not None or log.time > _LATEST:
-            rejected, words = rejected + 1, words or why or "a time is after the year 9999"
+        why = _unfit(log.trace_id, log.span_id, log.time) if has_span else _misplaced(name, log)
+        if why is not None:
+            rejected, words = rejected + 1, words or why
             continue
-        event = _told(log, name, is_whole, has_span)
+        told = (log.trace_id, log.span_id, name, log.time, log.body, log.attributes)
+        digest = blake2b(encode(told), digest_size=16).hexdigest()
+        event, link = take(log, name, digest, has_span)
         senders.of(log.resource).sign(event)
         taken.events.append(event)
         if has_span:
-            taken.links.append(
-                Link(
-                    run_id=log.trace_id,
-                    span_id=log.span_id,
-                    what=What.WHOLE if is_whole else What.MORE,
-                    event_id=event.event_id,
-                    failed=event.failed,
-                    started=min(log.time, _MOST),
-                )
-            )
+            taken.links.append(link)
     return taken._replace(rejected=rejected, words=words, others=others)
 
 
-def _told(log: Log, name: str, is_whole: bool, has_span: bool) -> PromptCallEvent:
-    """Return what a log record tells of a call."""
-    told = (log.trace_id, log.span_id, name, log.time, log.body, log.attributes)
-    event_id = derived_id("log", blake2b(encode(told), digest_size=16).hexdigest())
+def _misplaced(name: str, log: Log) -> str | None:
+    """Return why a record that belongs to no span cannot be stored, None if it can."""
+    if name != semconv.INFERENCE_DETAILS:
+        return f"{name} outside of any span: nobody knows of which call"
+    return "a time is after the year 9999" if log.time > _LATEST else None
+
+
+def _call(log: Log, name: str, digest: str, has_span: bool) -> tuple[Event, Link]:
+    """Return what a record tells of a call, and that it does."""
+    is_whole = name == semconv.INFERENCE_DETAILS
+    event_id = derived_id("log", digest)
     body = log.body if type(log.body) is dict else {"content": log.body} if log.body else {}
     attributes = {**body, **log.attributes}
     kind = as_text(attributes.get(semconv.ERROR_TYPE))
@@ -294,11 +301,10 @@ def _told(log: Log, name: str, is_whole: bool, has_span: bool) -> PromptCallEven
         timestamp=_moment(log.time),
         trace_id=log.trace_id if has_span else None,
         span_id=log.span_id if has_span else None,
-        standalone=not has_span,
+        standalone=True,  # unless its span comes
         status=Status.SUCCESS if kind is None else Status.ERROR,
+        error=None if kind is None else ErrorInfo(message=kind, type=kind),
     )
-    if kind is not None:
-        event.error = ErrorInfo(message=kind, type=kind)
 
     def complete(event: Event) -> None:
         if is_whole:
@@ -311,4 +317,53 @@ def _told(log: Log, name: str, is_whole: bool, has_span: bool) -> PromptCallEven
                 setattr(event, field, without_media(value))
 
     _complete(event, complete)
-    return event
+    return event, Link(
+        run_id=log.trace_id,
+        span_id=log.span_id,
+        what=What.WHOLE if is_whole else What.MORE,
+        event_id=event_id,
+        failed=event.failed,
+        started=min(log.time, _MOST),
+    )
+
+
+def _evaluation(log: Log, name: str, digest: str, has_span: bool) -> tuple[Event, Link]:
+    """Return a judgement: it hangs together with its span as if it were a span inside."""
+    get = log.attributes.get
+    score = get(semconv.EVALUATION_SCORE_VALUE)
+    span_id = digest[:16]
+    event = EvaluationEvent(
+        event_id=event_id_of(log.trace_id, span_id),
+        run_id=log.trace_id,
+        timestamp=_moment(log.time),
+        trace_id=log.trace_id,
+        span_id=log.span_id,
+        name=as_text(get(semconv.EVALUATION_NAME)) or "",
+        score=score if isinstance(score, (int, float)) else None,
+        label=as_text(get(semconv.EVALUATION_SCORE_LABEL)),
+        explanation=as_text(get(semconv.EVALUATION_EXPLANATION)),
+    )
+    return event, Link(
+        run_id=log.trace_id,
+        span_id=span_id,
+        what=What.PLACE,
+        parent_id=log.span_id,
+        event_id=event.event_id,
+        started=min(log.time, _MOST),
+    )
+
+
+_TAKEN: Final = {
+    **dict.fromkeys(
+        (
+            *semconv.MESSAGE_EVENTS,
+            semconv.CHOICE,
+            semconv.CONTENT_PROMPT,
+            semconv.CONTENT_COMPLETION,
+            semconv.INFERENCE_DETAILS,
+        ),
+        _call,
+    ),
+    semconv.EVALUATION_RESULT: _evaluation,
+}
+"""What is made of records, by the name of the event that they are."""
