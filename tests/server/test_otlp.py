@@ -612,3 +612,35 @@ def test_nothing_that_is_sent_breaks_it(
     kind, body = sent
     answer = served.post(signal, body, kind)
     assert answer.status_code in (200, 400), answer.content
+
+
+@pytest.mark.parametrize(
+    "deep",
+    [
+        "[" * 400 + "]" * 400,
+        '{"parts":[' * 300 + "1" + "]}" * 300,
+        "[" * 5_000,
+        '[{"role":"user","content":' * 90,
+    ],
+)
+def test_what_is_nested_deeply_is_cut_and_not_refused(served: Served, deep: str) -> None:
+    trace = served.new_trace()
+    names = ("gen_ai.input.messages", "gen_ai.tool.definitions", "metadata", "gen_ai.prompt")
+    served.send(span(trace, 1, attributes={**CHAT, **dict.fromkeys(names, deep)}))
+    assert served.run(trace).summary.calls == 1
+
+
+def test_values_nested_deeply_are_cut(served: Served) -> None:
+    trace = served.new_trace()
+    value: Any = "deep"
+    for _ in range(40):
+        value = [value, {"a": value}] if len(str(value)) < 500 else [value]
+    body = json.loads(
+        as_json(request_of(span(trace, 1, attributes={**CHAT, "gen_ai.input.messages": value})))
+    )
+    assert served.post("traces", body).status_code == 200
+    assert served.run(trace).summary.calls == 1
+    spans = body["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    spans[0]["attributes"].append({"key": "x", "value": "NESTED"})
+    text = json.dumps(body).replace('"NESTED"', '{"arrayValue":{"values":[' * 900 + "]}}" * 900)
+    assert served.post("traces", text.encode(), "application/json").status_code in (200, 400)
