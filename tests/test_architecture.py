@@ -23,6 +23,7 @@ FLOORS = (
     ("capture", "client"),
     (
         "describe",
+        "viewer",
         "contrib",
         "sentinel",
         "watchllm",
@@ -45,6 +46,8 @@ DOORS = {
     ("__main__", "cli"),
     ("cli", "server"),
     ("cli", "describe"),
+    ("viewer", "describe"),
+    ("server", "viewer"),
     ("_pytest_plugin", "testing"),
     # The WatchLLM document names functions that instrument providers, and a LangChain handler.
     ("watchllm", "contrib.httpx"),

@@ -86,7 +86,7 @@ def test_every_field_of_an_event_has_a_meaning() -> None:
 
 
 UNBUILT = re.compile(
-    r"llmobs\.(contrib\.)?(viewer|dashboard)|with a viewer|llmobs\.(un)?instrument\(",
+    r"llmobs\.(contrib\.)?dashboard|llmobs\.(un)?instrument\(",
     re.IGNORECASE,
 )
 

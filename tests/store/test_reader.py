@@ -3,6 +3,7 @@
 import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -363,6 +364,22 @@ def test_evaluations_are_found_with_what_they_are_about(tmp_path: Path) -> None:
     assert (check.source, claim.source, rating.source) == ("code", "code", "user")
     assert (rating.subject, rating.name, rating.score) == ("c1", "helpfulness", 0.5)
     assert (rating.label, rating.explanation) == ("fair", "short")
+
+
+def test_activity_counts_runs_by_when_they_began(tmp_path: Path) -> None:
+    events: list[Event] = [
+        _run_at("a", 0), _run_at("b", 59, status="error"), _run_at("c", 60), _run_at("d", 200),
+        call("only-a-call", 61, status="error"),
+    ]  # fmt: skip
+    with Reader(write_store(tmp_path / "x.db", events)) as reader:
+        told = [(each.began, each.runs, each.failed) for each in reader.activity(60)]
+        one = reader.activity(60, RunFilter(status="error"))
+    assert told == [(at(0), 2, 1), (at(60), 2, 1), (at(180), 1, 0)]
+    assert [(each.runs, each.failed) for each in one] == [(1, 1)]
+
+
+def _run_at(run_id: str, seconds: float, **fields: Any) -> Event:
+    return run(run_id, seconds, **{"status": "success", **fields})
 
 
 @pytest.mark.parametrize("form", ["{path}", "sqlite:///{path}", "SQLITE:///{path}?keep_days=3"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from llmobs import ErrorInfo, Event
 from llmobs.store.cost import _from_calls, _group, _Span
 from llmobs.store.reader import Reader
-from llmobs.store.records import CostGroup, Keep, RunFilter
+from llmobs.store.records import CostGroup, GroupBy, Keep, RunFilter
 from llmobs.store.rollups import Histogram, Sums
 from llmobs.store.writer import Writer
 from tests.store.recount import hourly_sums, recounted
@@ -239,3 +239,27 @@ def test_names_of_runs_without_end_do_not_fill_the_sums(
     writer.close()
     with Reader(path) as reader:
         assert {g.key: g.calls for g in reader.cost("route")}["(other)"] == 2
+
+
+def test_hours_projects_and_all_are_added_up_alike_from_sums_and_from_calls(tmp_path: Path) -> None:
+    events: list[Event] = [
+        call(
+            f"r{n}", n * 1200, project_id=f"p{n % 2}", user_id="ada", tokens_input=n, tokens_output=1,
+            cost_usd=0.5, latency_ms=100.0 * n,
+        )
+        for n in range(1, 10)
+    ]  # fmt: skip
+    by: GroupBy
+    with Reader(write_store(tmp_path / "x.db", events)) as reader:
+        for by, keys in (
+            ("hour", ["2026-11-21T12", "2026-11-21T13", "2026-11-21T14", "2026-11-21T15"]),
+            ("project", ["p0", "p1"]),
+            ("all", ["all"]),
+        ):
+            # Of one person only the calls know.
+            of_sums, of_calls = reader.cost(by), reader.cost(by, RunFilter(user_id="ada"))
+            assert sorted(group.key or "" for group in of_sums) == keys
+            assert sorted(map(repr, of_sums)) == sorted(map(repr, of_calls))
+        (mine,) = reader.cost("all", RunFilter(project_id="p1"))
+        assert (mine.calls, mine.tokens_input) == (5, 25)
+        assert reader.cost("all", RunFilter(project_id="p1", user_id="ada")) == [mine]

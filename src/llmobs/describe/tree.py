@@ -15,8 +15,10 @@ class Node(NamedTuple):
     """One line of the tree."""
 
     event: Event
+    depth: int
+    """Events it happened inside, `MAX_SHOWN_DEPTH` at most."""
     branch: str
-    """What is drawn before the event's title."""
+    """What is drawn before the event's title, where characters draw."""
     trunk: str
     """What is drawn before the lines below the title."""
 
@@ -50,7 +52,10 @@ def nodes(events: Sequence[Event]) -> Iterator[Node]:
         seen.add(event.event_id)
         below = trunk + ("   " if last else "│  ")
         inner = [e for e in children.get(event.event_id, ()) if e.event_id not in seen]
-        yield Node(event, trunk + ("└─ " if last else "├─ "), below + ("│  " if inner else "   "))
+        depth = len(trunk) // 3
+        yield Node(
+            event, depth, trunk + ("└─ " if last else "├─ "), below + ("│  " if inner else "   ")
+        )
         if len(below) >= 3 * MAX_SHOWN_DEPTH:
             below = trunk
         stack += [(e, below, i == len(inner) - 1) for i, e in reversed([*enumerate(inner)])]

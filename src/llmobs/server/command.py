@@ -20,7 +20,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from llmobs.errors import ConfigurationError
 from llmobs.runtime.paths import check_directory, check_file
-from llmobs.server import health
+from llmobs.server import health, pages
 from llmobs.server.access import Gate
 from llmobs.server.access_log import AccessLog, Form, log_to_stdout
 from llmobs.server.app import create_app
@@ -117,7 +117,11 @@ def serve(options: Options) -> None:
     )  # fmt: skip
     app = create_app(
         collector,
-        routes=[*health.routes(collector.check, lambda: server.should_exit), *metrics.routes()],
+        routes=[
+            *health.routes(collector.check, lambda: server.should_exit),
+            *metrics.routes(),
+            *pages.routes(path),
+        ],
         middleware=middleware,
         tasks=[retention.run, *(intake.run for intake in _intakes(options, collector))],
     )

@@ -33,19 +33,25 @@ _BY_CALL: Final[dict[GroupBy, str]] = {
     "model": "nullif(e.name, '')",
     "provider": "nullif(e.provider, '')",
     "day": "date(e.timestamp / 1000000, 'unixepoch')",
+    "hour": "strftime('%Y-%m-%dT%H', e.timestamp / 1000000, 'unixepoch')",
     "route": "nullif(r.name, '')",
     "release": "nullif(e.release, '')",
+    "project": "nullif(e.project_id, '')",
     "service": "nullif(e.service_name, '')",
     "user": "nullif(coalesce(e.user_id, r.user_id), '')",
     "session": "nullif(coalesce(e.session_id, r.session_id), '')",
     "tag": "t.value",
+    "all": "'all'",
 }
 _BY_HOUR: Final[dict[GroupBy, str]] = {
     "model": "nullif(model, '')",
     "provider": "nullif(provider, '')",
     "day": "date(hour * 3600, 'unixepoch')",
+    "hour": "strftime('%Y-%m-%dT%H', hour * 3600, 'unixepoch')",
     "route": "nullif(route, '')",
     "release": "nullif(release, '')",
+    "project": "nullif(project, '')",
+    "all": "'all'",
 }
 _BY_DAY: Final[dict[GroupBy, str]] = {**_BY_HOUR, "day": "date(day * 86400, 'unixepoch')"}
 
@@ -96,7 +102,8 @@ def add_up_calls(rows: Rows, by: GroupBy, where: RunFilter) -> dict[str | None, 
         None if where.since is None else to_microseconds(where.since),
         None if where.until is None else to_microseconds(where.until),
     )
-    sums_know = replace(where, model=None, name=None, since=None, until=None) == RunFilter()
+    known = replace(where, model=None, name=None, project_id=None, since=None, until=None)
+    sums_know = known == RunFilter()
     if (
         by not in _BY_HOUR
         or not sums_know
@@ -109,7 +116,8 @@ def add_up_calls(rows: Rows, by: GroupBy, where: RunFilter) -> dict[str | None, 
     if begin is not None and end is not None and begin >= end:
         _from_calls(rows, by, where, span, groups)
         return groups
-    for is_day, part in _days_within(begin, end):
+    parts = [(False, _Span(begin, end))] if by == "hour" else _days_within(begin, end)
+    for is_day, part in parts:
         _from_sums(rows, by, where, is_day, part, groups)
     if begin is not None and begin * HOUR != span.begin:
         _from_calls(rows, by, where, _Span(span.begin, begin * HOUR), groups)
@@ -148,6 +156,9 @@ def _from_sums(
     if where.name is not None:
         parts.append("instr(lower(route), lower(?)) > 0")
         values.append(where.name)
+    if where.project_id is not None:
+        parts.append("project = ?")
+        values.append(where.project_id)
     key, clause = keys[by], where_clause(parts)
     counts = ", ".join(f"total({name})" for name in COUNTS)  # of what is no number: 0
     for found, *sums in rows(f"SELECT {key}, {counts} FROM {table}{clause} GROUP BY 1", values):  # noqa: S608
@@ -170,7 +181,7 @@ def _from_sums(
 def _from_calls(
     rows: Rows, by: GroupBy, where: RunFilter, span: _Span, groups: dict[str | None, Sums]
 ) -> None:
-    parts, values = conditions(replace(where, model=None, since=None, until=None))
+    parts, values = conditions(replace(where, model=None, project_id=None, since=None, until=None))
     source = "events e"
     if parts or by in ("route", "user", "session", "tag"):
         source += " LEFT JOIN runs r ON r.run_id = e.run_id"
@@ -180,6 +191,9 @@ def _from_calls(
     if where.model is not None:
         parts.append("e.name GLOB ?")
         values.append(glob(where.model))
+    if where.project_id is not None:  # the calls' own: what the sums count by
+        parts.append("e.project_id = ?")
+        values.append(where.project_id)
     tests, moments = span.test("e.timestamp")
     clause, values = where_clause([*parts, *tests]), [*values, *moments]
     counts = ", ".join(_COUNTS[name] for name in COUNTS)

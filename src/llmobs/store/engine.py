@@ -15,6 +15,7 @@ from llmobs.errors import ConfigurationError
 from llmobs.events import Event
 from llmobs.runtime.paths import path_of
 from llmobs.store.records import (
+    Activity,
     CostGroup,
     Evaluation,
     GroupBy,
@@ -145,8 +146,16 @@ class ReadsStore(Protocol):
         """Return the id of the one run that *text* names."""
         ...
 
-    def run(self, run_id: str, *, limit: int | None = ...) -> RunDetail:
+    def activity(self, seconds: int, where: RunFilter = ...) -> list[Activity]:
+        """Count runs by when they began."""
+        ...
+
+    def run(self, run_id: str, *, limit: int | None = ..., after: str | None = ...) -> RunDetail:
         """Return one run with its events."""
+        ...
+
+    def event(self, event_id: str) -> StoredEvent | None:
+        """Return one event by its id."""
         ...
 
     def select(self, whom: Selector) -> Selected:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from llmobs.store.records import RunFilter, RunSummary, to_microseconds
 
 __all__ = [
+    "FAILED",
     "STORED",
     "SUMMARY",
     "UNCOUNTED",
@@ -57,6 +58,10 @@ _COLUMNS = ", ".join(
 SUMMARY: Final = f"SELECT {_COLUMNS} FROM runs r"  # noqa: S608
 """Selects what a `RunSummary` holds."""
 
+FAILED: Final = (
+    "(r.errors > 0 OR r.http_status >= 500 OR r.status IN ('error', 'timeout', 'assertion_failed'))"
+)
+"""Whether a run failed, or anything in it."""
 _ASKED: Final = (
     "EXISTS (SELECT 1 FROM events m WHERE m.run_id = r.run_id"
     " AND m.event_type = 'prompt_call' AND m.name GLOB ?)"
@@ -87,11 +92,15 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
         ("r.client_run_id = ?", where.client_run_id),
         ("r.parent_run_id = ?", where.parent_run_id),
         ("r.trace_id = ?", where.trace_id),
+        ("r.project_id = ?", where.project_id),
         ("r.user_id = ?", where.user_id),
         ("r.session_id = ?", where.session_id),
         (_TAGGED, where.tag),
         ("r.status = ?", where.status),
         ("instr(lower(r.name), lower(?)) > 0", where.name),
+        (f"{number('r.cost_usd')} >= ?", where.min_cost_usd),
+        (f"{number('r.latency_ms')} >= ?", where.min_latency_ms),
+        ("r.tokens_input + r.tokens_output >= ?", where.min_tokens),
         ("r.started >= ?", where.since and to_microseconds(where.since)),
         ("r.ended < ?", where.ended_before and to_microseconds(where.ended_before)),
         ("r.started < ?", where.until and to_microseconds(where.until)),
@@ -100,10 +109,7 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
     parts = [condition for condition, value in tests if value is not None]
     values = [value for _, value in tests if value is not None]
     if where.failed:
-        parts.append(
-            "(r.errors > 0 OR r.http_status >= 500"
-            " OR r.status IN ('error', 'timeout', 'assertion_failed'))"
-        )
+        parts.append(FAILED)
     return parts, values
 
 

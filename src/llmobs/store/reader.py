@@ -17,6 +17,7 @@ from llmobs.store.connect import connect_reader, explain
 from llmobs.store.cost import add_up_calls, bucket
 from llmobs.store.pieces import put_together, unpack
 from llmobs.store.query import (
+    FAILED,
     STORED,
     SUMMARY,
     WITH_BODIES,
@@ -26,6 +27,7 @@ from llmobs.store.query import (
 )
 from llmobs.store.records import (
     MAX_CHILDREN,
+    Activity,
     AmbiguousRunError,
     CostGroup,
     Evaluation,
@@ -167,13 +169,27 @@ class Reader:
             f"no run in {self._path} has an id that begins or ends with {text!r}"
         )
 
-    def run(self, run_id: str, *, limit: int | None = None) -> RunDetail:
+    def activity(self, seconds: int, where: RunFilter = _EVERYTHING) -> list[Activity]:
+        """
+        Count runs by when they began, in stretches of so many seconds; those without any are left out.
+        """
+        parts, values = conditions(where)
+        step = seconds * 1_000_000
+        rows = self._all(
+            f"SELECT r.started / ?, count(*), sum(iif({FAILED}, 1, 0)) FROM runs r{where_clause(parts)}"  # noqa: S608
+            " GROUP BY 1 ORDER BY 1",
+            [step, *values],
+        )
+        return [Activity(as_moment(number * step), runs, failed) for number, runs, failed in rows]
+
+    def run(self, run_id: str, *, limit: int | None = None, after: str | None = None) -> RunDetail:
         """
         Return one run with its events in order of time.
 
         Args:
             run_id: Its id, or enough of its beginning or end; see :meth:`resolve`.
             limit: How many events at most; the run's own is always among them.
+            after: Id of the last event of the previous page: continue after it.
 
         Raises:
             RunNotFoundError: There is none.
@@ -182,10 +198,17 @@ class Reader:
         run_id = self.resolve(run_id)
         summary = _summary(self._all(f"{SUMMARY} WHERE r.run_id = ?", [run_id])[0])
         total = self._number("SELECT count(*) FROM events WHERE run_id = ?", [run_id])
+        later, values = "", [run_id]
+        if after is not None:
+            later = (
+                " AND (e.event_type = 'run' OR (e.timestamp, e.id) >"
+                " (SELECT timestamp, id FROM events WHERE event_id = ?))"
+            )
+            values.append(after)
         rows = self._all(
-            f"SELECT {STORED} FROM {WITH_BODIES} WHERE e.run_id = ?"  # noqa: S608
+            f"SELECT {STORED} FROM {WITH_BODIES} WHERE e.run_id = ?{later}"  # noqa: S608
             " ORDER BY e.event_type <> 'run', e.timestamp, e.id LIMIT ?",
-            [run_id, -1 if limit is None else limit],
+            [*values, -1 if limit is None else limit],
         )
         decoded = [self._stored(row).decode() for row in rows]
         events = sorted((e for e in decoded if e is not None), key=_time)
@@ -247,6 +270,11 @@ class Reader:
                 yield name, as_text(word)
 
     # Events.
+
+    def event(self, event_id: str) -> StoredEvent | None:
+        """Return one event by its id; None if there is none."""
+        rows = self._all(f"SELECT {STORED} FROM {WITH_BODIES} WHERE e.event_id = ?", [event_id])  # noqa: S608
+        return self._stored(rows[0]) if rows else None
 
     def tail(self, after: int, *, limit: int = 1000) -> list[StoredEvent]:
         """Return what was stored after the event with the number *after*, oldest first."""

@@ -14,6 +14,7 @@ from llmobs.store.rollups import Sums
 
 __all__ = [
     "MAX_CHILDREN",
+    "Activity",
     "AmbiguousRunError",
     "CostGroup",
     "Evaluation",
@@ -30,7 +31,18 @@ __all__ = [
 ]
 
 GroupBy = Literal[
-    "model", "provider", "day", "route", "release", "service", "user", "session", "tag"
+    "model",
+    "provider",
+    "day",
+    "hour",
+    "route",
+    "release",
+    "project",
+    "service",
+    "user",
+    "session",
+    "tag",
+    "all",
 ]
 """What costs can be added up by."""
 
@@ -68,6 +80,7 @@ class RunFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Only runs that this one started."""
     trace_id: str | None = None
     """Only runs that are part of this W3C trace."""
+    project_id: str | None = None
     user_id: str | None = None
     session_id: str | None = None
     tag: str | None = None
@@ -80,6 +93,12 @@ class RunFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Only runs that asked this model; ``*`` stands for any characters."""
     name: str | None = None
     """Only runs whose name (for requests: method and route) contains this, whatever the case."""
+    min_cost_usd: float | None = None
+    """Only runs whose calls cost at least so much, as far as it is known."""
+    min_latency_ms: float | None = None
+    """Only runs that took at least so long: those whose own event has come."""
+    min_tokens: int | None = None
+    """Only runs that used at least so many tokens, input and output together."""
     since: datetime | None = None
     """Only runs that began at this time or later; naive times are local."""
     ended_before: datetime | None = None
@@ -111,6 +130,16 @@ class Selected(Struct, frozen=True):
     """Runs that are all theirs, and runs that these started for nobody else."""
     shared: tuple[str, ...]
     """Runs in which others have a part."""
+
+
+class Activity(Struct, frozen=True, gc=False):
+    """Runs that began within one stretch of time."""
+
+    began: datetime
+    """UTC; when the stretch begins."""
+    runs: int
+    failed: int
+    """Of these, runs that failed or in which anything did."""
 
 
 class Keep(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,108 @@
+"""What a page is made of: a template, what it says, and what browsers are told beside it."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from hashlib import blake2b
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from llmobs.describe import words
+
+__all__ = ["HEADERS", "STATIC", "Page", "Site", "render", "static_file"]
+
+PACKAGE: Final = "llmobs.viewer"
+
+HEADERS: Final[Mapping[str, str]] = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",  # addresses hold ids of persons
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+}
+"""Of every page."""
+
+STATIC: Final[Mapping[str, str]] = {"viewer.css": "text/css; charset=utf-8"}
+"""Files that pages load, and their types."""
+
+
+class Site(msgspec.Struct, frozen=True):
+    """Where the pages are."""
+
+    base: str = ""
+    """What their paths begin with; empty at the root of a host."""
+    origin: str = "http://127.0.0.1:4318"
+    """What visitors call the host."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """An answer."""
+
+    html: str
+    status: int = 200
+
+
+@cache
+def static_file(name: str) -> bytes:
+    """Return one of the files in `STATIC`."""
+    return (files(PACKAGE) / "static" / name).read_bytes()
+
+
+@cache
+def _version(name: str) -> str:
+    """Return what the address of a file ends with, so that it can be kept for ever."""
+    return blake2b(static_file(name), digest_size=6).hexdigest()
+
+
+def anchor(event_id: str) -> str:
+    """Return what an event is called within a page; its id may be any text."""
+    if _is_plain(event_id):
+        return f"e-{event_id}"
+    return f"e-{blake2b(event_id.encode('utf-8', 'surrogatepass'), digest_size=12).hexdigest()}"
+
+
+_is_plain = re.compile(r"[A-Za-z0-9_-]{1,80}").fullmatch
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader(PACKAGE, "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "anchor": anchor,
+        "count": words.count,
+        "duration": words.duration,
+        "line": words.one_line,
+        "moment": words.moment,
+        "money": words.money,
+        "short": words.short_id,
+        "visible": words.visible,
+    }
+    made.globals |= {"sum_of": words.sum_of, "several": words.several, "version": _version}
+    return made
+
+
+def render(template: str, site: Site, *, status: int = 200, **values: Any) -> Page:
+    """
+    Return a page.
+
+    Args:
+        template: Its file.
+        site: Where it is.
+        status: Of HTTP.
+        values: What the template says.
+    """
+    made = _environment().get_template(template)
+    return Page(made.render(base=site.base, origin=site.origin, **values), status)

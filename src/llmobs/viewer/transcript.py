@@ -1,0 +1,148 @@
+"""What was said in a run, made ready to be read: messages, cut where nobody would read on."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from llmobs.codec import encode
+from llmobs.describe.events import contents, error_of, figures, kind_of, tone_of
+from llmobs.describe.words import visible
+from llmobs.events import ErrorInfo, Event, PromptCallEvent
+from llmobs.recorded.jsontext import json_or_text, json_text
+from llmobs.recorded.messages import text_in
+
+__all__ = ["Block", "Message", "Part", "Transcript"]
+
+PAGE_CHARACTERS: Final = 100_000
+"""Of all texts of a page together, beyond which each is only begun."""
+TEXT_CHARACTERS: Final = 4_000
+"""Of one text; its own page has the rest."""
+BEGUN_CHARACTERS: Final = 200
+WHOLE_CHARACTERS: Final = 2_000_000
+"""Of one text on the page of its event: more no browser shows; the JSON has it."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A piece of a message."""
+
+    kind: str
+    """``text``, ``reasoning``, ``call``, ``result``, ``file`` and what there may be else."""
+    name: str
+    text: str
+    cut: int = 0
+    """Characters left out at the end."""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What one side said."""
+
+    role: str
+    parts: Sequence[Part]
+
+
+class Block(msgspec.Struct, frozen=True):
+    """An event, to be read."""
+
+    event: Event
+    kind: str
+    tone: str
+    figures: Sequence[str]
+    earlier: int
+    """Messages before these, which stand in this transcript already."""
+    messages: Sequence[Message]
+    error: ErrorInfo | None
+
+
+class Transcript:
+    """
+    Makes the events of a page ready to be read, in their order.
+
+    Args:
+        whole: One event alone, with all that it says.
+    """
+
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
+        self._limit = WHOLE_CHARACTERS if whole else TEXT_CHARACTERS
+        self._left = sys.maxsize if whole else PAGE_CHARACTERS
+        self._said: set[bytes] = set()
+
+    def block(self, event: Event) -> Block:
+        """Return *event*."""
+        earlier = 0
+        if isinstance(event, PromptCallEvent):
+            asked = event.prompt_messages
+            if not self._whole:
+                earlier = self._known(asked)
+                asked = asked[earlier:]
+            messages = [self._message(each) for each in (*asked, *event.response_messages)]
+        else:
+            messages = [
+                Message(
+                    _SIGNS.get(sign, sign), [self._part("text", "", _pretty(json_or_text(text)))]
+                )
+                for sign, text in contents(event, full=True)
+            ]
+        return Block(
+            event=event,
+            kind=kind_of(event),
+            tone=tone_of(event),
+            figures=figures(event),
+            earlier=earlier,
+            messages=messages,
+            error=error_of(event),
+        )
+
+    def _known(self, messages: Sequence[Any]) -> int:
+        """Return how many messages at the beginning were said before; note the others."""
+        known, count = True, 0
+        for each in messages:
+            said = encode(each)
+            known = known and said in self._said
+            count += known
+            self._said.add(said)
+        # The last one is what is new to the model, even if it was said before.
+        return min(count, max(len(messages) - 1, 0))
+
+    def _message(self, message: Any) -> Message:
+        if not self._whole:
+            self._said.add(encode(message))
+        return Message(str(message["role"]), [self._read(part) for part in message["parts"]])
+
+    def _read(self, part: Any) -> Part:
+        kind = part.get("type")
+        if kind == "tool_call":
+            return self._part("call", part.get("name"), _pretty(part.get("arguments")))
+        if kind == "tool_call_response":
+            found = part.get("response", part.get("result"))
+            return self._part("result", part.get("name") or part.get("id"), _pretty(found))
+        if kind in ("blob", "file", "uri"):
+            what = part.get("modality") or kind
+            said = part.get("uri") or part.get("file_id") or part.get("mime_type") or ""
+            size = part.get("size")
+            return self._part("file", what, f"{said} {size:,} bytes" if size else str(said))
+        content = part.get("content")
+        if isinstance(content, str):
+            return self._part(str(kind), "", content)
+        return self._part(str(kind), "", text_in(part) or _pretty(part))
+
+    def _part(self, kind: str, name: Any, text: str) -> Part:
+        limit = self._limit if self._left > 0 else BEGUN_CHARACTERS
+        shown = visible(text[:limit])
+        self._left -= len(shown)
+        return Part(kind, visible(str(name or "")[:200]), shown, max(0, len(text) - limit))
+
+
+_SIGNS: Final = {">": "input", "<": "output", "·": "about"}
+"""What `contents` writes for a terminal, in words."""
+
+
+def _pretty(value: Any) -> str:
+    """Return a value as text; JSON in lines."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict | list):
+        return msgspec.json.format(encode(value), indent=2).decode()
+    return "" if value is None else json_text(value)

@@ -1,0 +1,335 @@
+"""The pages: what they show, that they show all of it, and that what was recorded does nothing there."""
+
+import gzip
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from msgspec.structs import fields
+
+from llmobs.events import (
+    AgentStepEvent,
+    ErrorEvent,
+    ErrorInfo,
+    EvaluationEvent,
+    Event,
+    PromptCallEvent,
+    RunEvent,
+    ToolCallEvent,
+)
+from llmobs.store.engine import ReadsStore, open_reader
+from llmobs.viewer.asked import AddressError, Asked, read_address
+from llmobs.viewer.overview import PERIOD, overview_page
+from llmobs.viewer.page import STATIC, Page, Site, static_file
+from llmobs.viewer.run import EVENTS_ON_A_PAGE, event_page, run_page
+from llmobs.viewer.runs import RUNS_ON_A_PAGE, runs_page
+from tests.sinks.examples import every_kind
+from tests.support.stores import at, call, run, write_store
+from tests.viewer.reading import Read
+
+SITE = Site("/llmobs", "https://watch.example")
+MAX_BYTES = 60_000
+"""Of the first view of a page, compressed."""
+
+
+@contextmanager
+def stored(tmp_path: Path, events: list[Event]) -> Iterator[ReadsStore]:
+    with open_reader(write_store(tmp_path / "x.db", events)) as reader:
+        yield reader
+
+
+def asked(address: str = "", **how: Any) -> Asked:
+    return read_address(dict(parse_qsl(urlsplit(address).query)), **how)
+
+
+def read(page: Page, status: int = 200) -> Read:
+    assert page.status == status
+    found = Read(page)
+    found.check_harmless()
+    return found
+
+
+# Runs.
+
+
+def test_a_run_is_shown_with_what_it_adds_up_to(tmp_path: Path) -> None:
+    events = [
+        call("r1", tokens_input=1200, tokens_output=34, cost_usd=0.25, user_id="ada"),
+        run("r1", latency_ms=1500.0, status="success", user_id="ada"),
+    ]
+    with stored(tmp_path, events) as store:
+        page = read(runs_page(store, asked(), SITE))
+    for words in ("POST /chat", "success", "ada", "1,234", "$0.2500", "1.50 s"):
+        assert words in page.text
+    assert "/llmobs/runs/r1" in page.links
+
+
+def test_every_run_is_on_one_page_and_only_one(tmp_path: Path) -> None:
+    ids = {f"run-{n:03}" for n in range(2 * RUNS_ON_A_PAGE + 7)}
+    seen: list[str] = []
+    # Some began at the same moment: the place in a list must not hang on time alone.
+    with stored(tmp_path, [run(each, int(each[-3:]) // 9) for each in ids]) as store:
+        address: str | None = "/llmobs/runs?status=success"
+        pages = 0
+        while address is not None:
+            page = read(runs_page(store, asked(address), SITE))
+            seen += [link.rpartition("/")[2] for link in page.links if "/runs/run-" in link]
+            address, pages = page.link("next"), pages + 1
+    assert (sorted(seen), pages) == (sorted(ids), 3)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("model=gpt-4*", {"a"}), ("model=claude", {"b"}), ("user=ada", {"a"}), ("status=failed", {"b"}),
+        ("status=timeout", {"b"}), ("tag=beta", {"b"}), ("cost=1", {"b"}), ("latency=1000.5", {"b"}),
+        ("tokens=20", {"a"}), ("name=chat", {"a", "b"}), ("session=s", set()), ("project=two", {"b"}),
+        ("since=2026-11-21T12:00:30", {"b"}), ("until=2026-11-21T12:00:30Z", {"a"}),
+        ("since=2026-11-21T13:00:30%2B01:00", {"b"}), ("unknown=1&model=", {"a", "b"}),
+    ],
+)  # fmt: skip
+def test_filters_choose_runs(tmp_path: Path, query: str, found: set[str]) -> None:
+    events = [
+        call("a", model="gpt-4o", tokens_input=15, tokens_output=5, cost_usd=0.5, project_id="one"),
+        run("a", user_id="ada", status="success", project_id="one"),
+        call(
+            "b", 60, model="claude", tokens_input=3, tokens_output=3, cost_usd=1.5, project_id="two"
+        ),
+        run("b", 60, status="timeout", tags=("beta",), latency_ms=2000.0, project_id="two"),
+    ]
+    with stored(tmp_path, events) as store:
+        page = read(runs_page(store, asked(f"?{query}"), SITE))
+    assert {
+        link[-1] for link in page.links if link in ("/llmobs/runs/a", "/llmobs/runs/b")
+    } == found
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["cost=much", "latency=-1", "tokens=nan", "tokens=inf", "period=2y", "since=yesterday",
+     f"name={'x' * 2000}"],
+)  # fmt: skip
+def test_what_an_address_cannot_ask_for_is_said(query: str) -> None:
+    with pytest.raises(AddressError) as raised:
+        asked(f"?{query}")
+    assert raised.value.field == query.partition("=")[0]
+    assert str(raised.value).startswith(raised.value.field)
+
+
+def test_a_key_of_one_project_sees_nothing_of_another(tmp_path: Path) -> None:
+    mine, theirs = {"project_id": "mine"}, {"project_id": "theirs"}
+    events = [
+        call("a", event_id="ea", response="my answer", model="mine-1", **mine), run("a", **mine),
+        call("b", event_id="eb", response="their answer", model="their-1", **theirs),
+        run("b", user_id="bob", name="GET /theirs", **theirs),
+    ]  # fmt: skip
+    only = asked("", project="mine")
+    with stored(tmp_path, events) as store:
+        pages = [
+            runs_page(store, only, SITE),
+            runs_page(store, asked("?project=theirs", project="mine"), SITE),
+            overview_page(store, asked("?period=all", project="mine"), SITE),
+            run_page(store, only, SITE, run_id="b"),
+            event_page(store, only, SITE, event_id="eb"),
+        ]
+        assert "my answer" in run_page(store, only, SITE, run_id="a").html
+        assert "my answer" in event_page(store, only, SITE, event_id="ea").html
+    assert [page.status for page in pages] == [200, 200, 200, 404, 404]
+    assert not any(word in page.html for page in pages for word in ("their-", "bob", "GET /theirs"))
+
+
+# One run.
+
+
+def test_a_conversation_is_told_once(tmp_path: Path) -> None:
+    said = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Which tea?"}]
+    asks = {"role": "assistant", "content": None, "tool_calls": [
+        {"id": "c1", "type": "function", "function": {"name": "shelf", "arguments": '{"row":3}'}},
+    ]}  # fmt: skip
+    told = {"role": "tool", "tool_call_id": "c1", "content": "Assam"}
+    events = [
+        call("r", event_id="one", prompt=said, response=[asks]),
+        call("r", 1, event_id="two", prompt=[*said, asks, told], response="Assam, then."),
+    ]
+    with stored(tmp_path, events) as store:
+        page = read(run_page(store, asked(), SITE, run_id="r"))
+        whole = read(event_page(store, asked(), SITE, event_id="two"))
+    assert page.text.count("Which tea?") == page.text.count("Be short.") == 1
+    assert page.text.count('"row": 3') == 1
+    assert "3 messages before these, as above" in " ".join(page.text.split())
+    assert "Assam, then." in page.text
+    for words in ("Be short.", "Which tea?", '"row": 3', "Assam, then."):
+        assert words in whole.text
+
+
+def test_every_event_of_a_long_run_is_on_one_page_and_only_one(tmp_path: Path) -> None:
+    count = 2 * EVENTS_ON_A_PAGE + 30
+    events: list[Event] = [
+        call("r", n // 7, event_id=f"e{n}", response=f"answer {n}.") for n in range(count)
+    ]
+    seen: list[str] = []
+    with stored(tmp_path, [*events, run("r")]) as store:
+        address: str | None = "/llmobs/runs/r"
+        while address is not None:
+            page = read(run_page(store, asked(address), SITE, run_id="r"))
+            assert "POST /chat" in page.text  # the run itself heads each page
+            seen += [a["id"].removeprefix("e-") for tag, a in page.elements if tag == "article"]
+            address = page.link("next")
+    assert sorted(seen) == sorted(f"e{n}" for n in range(count))
+
+
+def test_a_run_is_drawn_as_it_happened(tmp_path: Path) -> None:
+    events = [
+        AgentStepEvent(event_id="s", run_id="r", timestamp=at(0), step_name="plan", latency_ms=1000),
+        ToolCallEvent(
+            event_id="t", run_id="r", timestamp=at(0.5), tool_name="find", latency_ms=250,
+            parent_id="s",
+        ),
+        run("r"),
+    ]  # fmt: skip
+    with stored(tmp_path, events) as store:
+        page = read(run_page(store, asked(), SITE, run_id="r"))
+    bars = [(a["x"], a["width"]) for tag, a in page.elements if tag == "rect"]
+    assert bars == [("0", "1000"), ("500", "250")]
+    depths = [a["class"] for tag, a in page.elements if a.get("class", "").startswith("depth-")]
+    assert depths == ["depth-0", "depth-1"]
+
+
+def test_what_failed_and_what_was_thought_of_it_is_said(tmp_path: Path) -> None:
+    error = ErrorInfo("no room", type="app.FullError", stack="Traceback: line 3")
+    events = [
+        call("r", event_id="c", status="error", error=error),
+        EvaluationEvent(
+            event_id="v", run_id="r", timestamp=at(1), name="helpfulness", score=0.25, label="poor",
+            explanation="says nothing", source="user", parent_id="c",
+        ),
+        run("r", status="error", error=error, parent_run_id="before"),
+        run("child", parent_run_id="r", name="digest"),
+    ]  # fmt: skip
+    with stored(tmp_path, events) as store:
+        page = read(run_page(store, asked(), SITE, run_id="r"))
+    for words in ("app.FullError", "no room", "Traceback: line 3", "helpfulness", "0.25", "poor",
+                  "says nothing", "by user", "digest"):  # fmt: skip
+        assert words in page.text, words
+    assert {"#e-c", "/llmobs/runs/child", "/llmobs/runs/before"} <= set(page.links)
+
+
+@pytest.mark.parametrize("events", [[], [call("rab"), call("rac")]])
+def test_a_run_that_is_not_there_is_said(tmp_path: Path, events: list[Event]) -> None:
+    with stored(tmp_path, [call("x"), *events]) as store:
+        page = read(run_page(store, asked(), SITE, run_id="ra"), 404)
+        assert event_page(store, asked(), SITE, event_id="none").status == 404
+    assert {"/llmobs/runs/rab", "/llmobs/runs/rac"} <= set(page.links) if events else True
+
+
+# Overview.
+
+
+def test_the_overview_compares_with_what_was_before(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    events: list[Event] = []
+    for hours, count, status in ((2, 3, "error"), (30, 2, "success")):
+        for n in range(count):
+            when = now - timedelta(hours=hours)
+            id = f"{hours}-{n}"
+            events += [
+                PromptCallEvent(
+                    event_id=f"c{id}", run_id=id, timestamp=when, model="gpt-4o", tokens_input=10,
+                    tokens_output=5, latency_ms=700.0, cost_usd=0.5,
+                ),
+                RunEvent(event_id=f"r{id}", run_id=id, timestamp=when, status=status, name="GET /"),
+            ]  # fmt: skip
+    with stored(tmp_path, events) as store:
+        html = overview_page(store, asked(period=PERIOD), SITE).html
+        page = read(Page(html))
+        whole = read(overview_page(store, asked("?period=all"), SITE))
+    figures = dict(zip(_texts(html, "span"), _texts(html, "strong"), strict=True))
+    assert (figures["Runs"], figures["Failed"], figures["Calls of models"]) == ("3", "3", "3")
+    assert (figures["Tokens"], figures["Cost"]) == ("45", "$1.50")
+    assert "before: 2" in page.text and "before: $1.00" in page.text
+    assert "gpt-4o" in page.text and "GET /" in page.text
+    titles = [words for words in page.text.split("\n") if "3 runs, 3 failed" in words]
+    assert len(titles) == 1  # the one bar of runs
+    assert "before:" not in whole.text
+
+
+def _texts(html: str, tag: str) -> list[str]:
+    """Return what stands in the figures at the top, in order."""
+    return re.findall(rf'<a class="figure"[^>]*>.*?<{tag}>(.*?)</{tag}>', html)
+
+
+def test_an_empty_store_says_what_to_do_next(tmp_path: Path) -> None:
+    with stored(tmp_path, []) as store:
+        pages = [
+            read(overview_page(store, asked(period=PERIOD), SITE)),
+            read(runs_page(store, asked(), SITE)),
+        ]
+    for page in pages:
+        assert 'sink="https://watch.example/llmobs"' in page.text
+
+
+# What was recorded is hostile.
+
+HOSTILE = (
+    "</script><script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)",
+    "{{ 70707*7 }}{% include 'x' %}", "\u202ereversed\u2066", "\x00\x1b[31m\ud800", "' onmouseover='x",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_text_in_every_field_does_nothing(tmp_path: Path, hostile: str) -> None:
+    events = every_kind()
+    for number, event in enumerate(events):
+        for field in fields(type(event)):
+            if field.type in (str, str | None):
+                setattr(event, field.name, hostile)
+        event.run_id, event.event_id = hostile, f"{hostile}{number}"
+    with stored(tmp_path, events) as store:
+        known = store.runs(1)[0].run_id
+        ids = [each.decode().event_id for each in store.latest(20)]  # type: ignore[union-attr]
+        pages = [
+            runs_page(store, asked(), SITE),
+            overview_page(store, asked("?period=all"), SITE),
+            run_page(store, asked(), SITE, run_id=known),
+            *(event_page(store, asked(), SITE, event_id=each) for each in ids),
+        ]
+    for page in pages:
+        read(page)
+        assert not set("\x00\x1b\u202e\u2066\ud800") & set(page.html)
+        assert "494949" not in page.html
+        page.html.encode()
+
+
+def test_long_texts_are_begun_and_the_rest_is_a_page_away(tmp_path: Path) -> None:
+    events: list[Event] = [
+        call("r", n, event_id=f"e{n}", prompt=f"{n} " + "word " * 20_000, response="x" * 100_000)
+        for n in range(EVENTS_ON_A_PAGE)
+    ]
+    with stored(tmp_path, events) as store:
+        page = run_page(store, asked(), SITE, run_id="r")
+        whole = event_page(store, asked(), SITE, event_id="e3")
+    read(page)
+    assert "characters more" in page.html
+    assert (
+        len(gzip.compress(page.html.encode()))
+        + sum(len(gzip.compress(static_file(name))) for name in STATIC)
+        < MAX_BYTES
+    )
+    assert "x" * 100_000 in whole.html
+
+
+def test_errors_outside_calls_are_shown(tmp_path: Path) -> None:
+    events: list[Event] = [
+        ErrorEvent(
+            event_id="e", run_id="r", timestamp=at(0), error=ErrorInfo("lost", type="OSError"),
+            context={"path": "/x"},
+        )
+    ]  # fmt: skip
+    with stored(tmp_path, events) as store:
+        page = read(run_page(store, asked(), SITE, run_id="r"))
+    assert "OSError" in page.text and "/x" in page.text
