@@ -103,7 +103,8 @@ class Settings:
     redactor: Callable[[str], str] | None = None
     """
     Your own redaction, after the built-in one (if that is on), of content, people and labels, but not of
-    names and identifiers (reference, `privacy-fields.md`); a keyword only.
+    names and identifiers (reference, `privacy-fields.md`); a keyword only. It is called in a thread; what
+    it raises at, or is not done with in two seconds for a few events, is left out.
     """
 
     redaction: Any = None

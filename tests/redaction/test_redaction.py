@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from llmobs.redaction import redactor as redactor_module
 from llmobs.redaction import scan
 from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
-from llmobs.redaction.redactor import FAILED, Redactor, redact_text, redacting
+from llmobs.redaction.redactor import Redactor, redact_text, redacting
+from llmobs.redaction.replacing import FAILED
 from llmobs.redaction.scan import Span, find, finding
 from llmobs.runtime.time_slices import Steps, finish
 

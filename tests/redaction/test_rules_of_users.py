@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from llmobs import Client, ConfigurationError, Settings
-from llmobs.redaction.redactor import FAILED, Redactor, redact_text
+from llmobs.redaction.redactor import Redactor, redact_text
+from llmobs.redaction.replacing import FAILED
 from llmobs.redaction.rules_of_users import UserRules, user_rules
 from llmobs.sinks.memory import MemorySink
 
@@ -192,6 +193,9 @@ def test_a_hash_is_the_same_wherever_the_key_is() -> None:
         ({"action": "hide"}, "action='hide': must be one of plain, numbered"),
         ({"action": "hashed"}, "at least 16 characters"),
         ({"allow": "*@a.b"}, "allow: must be a list of texts"),
+        ({"allow": ["**"]}, "allow: **: lets all pass"),
+        ({"allow": {"emial": ["*@a.b"]}}, "allow: emial: no kind; there are email"),
+        ({"patterns": {"x": "a{3000}"}}, "patterns: x: at most 2048 characters"),
         ({"names": None}, "names: must be a list of texts"),
         ({"patterns": ["a"]}, "patterns: must be a mapping"),
         ("/nowhere/rules.json", "/nowhere/rules.json cannot be read: No such file"),
@@ -209,6 +213,34 @@ def test_a_hash_is_the_same_wherever_the_key_is() -> None:
 def test_what_is_wrong_is_named(said: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         user_rules(said)
+
+
+@pytest.mark.parametrize("before", [0, 3_400, 3_500, 3_584, 4_000, 4_090])
+@pytest.mark.parametrize("pattern", ["<[A-Z]{600,700}>", "(?<=<)[A-Z]{650}", r"\b[A-Z]+\b"])
+def test_a_match_is_found_whole_wherever_windows_end(before: int, pattern: str) -> None:
+    text = "-" * before + "<" + "B" * 650 + ">" + "-" * 5_000
+    clean = Redactor(rules=user_rules({"patterns": {"x": pattern}, "kinds": []})).value(text)
+    assert "B" not in clean
+    assert clean.count("[REDACTED_X]") == 1
+
+
+def test_names_of_your_own_hide_values_in_texts_too() -> None:
+    redactor = Redactor(rules=user_rules({"names": ["badge", "staff no"]}))
+    assert redactor.value({"Employee-Badge": 7}) == {"Employee-Badge": "[REDACTED_KEY]"}
+    text = 'badge=a7B9x2 {"employee_badge": "x9k2m", "staffNo": 41123} STAFF_NO: 77-81a'
+    hidden = "[REDACTED_KEY]"
+    assert redactor.value(text) == (
+        f'badge={hidden} {{"employee_badge": "{hidden}", "staffNo": "{hidden}"}} STAFF_NO: {hidden}'
+    )
+    padded = "x" * 4_090 + " " + text
+    assert redactor.value(padded).count(hidden) == 4
+    assert Redactor().value(text) == text
+
+
+def test_what_may_stay_can_be_said_by_kind() -> None:
+    redactor = Redactor(rules=user_rules({"allow": {"email": ["*@our.example"], "ssn": ["123-*"]}}))
+    text = "ann@our.example 123-45-6789 ann@example.com 4111 1111 1111 1111"
+    assert redactor.value(text) == "ann@our.example 123-45-6789 [REDACTED_EMAIL] [REDACTED_CC]"
 
 
 def test_a_slow_pattern_costs_the_field_and_not_the_secret() -> None:

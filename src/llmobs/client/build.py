@@ -14,18 +14,21 @@ from llmobs.pipeline.delivery import Delivery
 from llmobs.pipeline.disk_writer import WRITE_AHEAD_SECONDS, DiskWriter
 from llmobs.pipeline.intake import Intake
 from llmobs.pipeline.outbox import Outbox
+from llmobs.pipeline.own_redaction import OwnRedaction
 from llmobs.pipeline.pipeline import Pipeline
-from llmobs.pipeline.prepare import Complete, Identity, Price, Redact
+from llmobs.pipeline.prepare import EVENTS_A_CALL, Complete, Identity, Price, Redact
 from llmobs.pipeline.spool import Spool
 from llmobs.pipeline.stages import Stages
 from llmobs.pipeline.tail import TailSampler
 from llmobs.pipeline.user_code import UserCode
 from llmobs.pipeline.user_stages import UserStage
 from llmobs.pipeline.worker import Worker
+from llmobs.runtime.time_slices import finish
 from llmobs.runtime.troubles import Troubles
 
 if TYPE_CHECKING:
     from llmobs.pipeline.sink import Sink
+    from llmobs.redaction.rules_of_users import UserRules
     from llmobs.settings import Settings
 
 __all__ = ["build", "price_stage", "redact_stage"]
@@ -55,6 +58,7 @@ def build(settings: Settings, troubles: Troubles, *, wake: Callable[[], object])
         block_timeout=settings.timeout,
     )
     intake.wake = wake
+    redact.tell(intake.count_redaction_failures, troubles)
     price = price_stage(settings)
 
     def hurry() -> None:
@@ -142,14 +146,58 @@ def redact_stage(settings: Settings) -> Redact:
             raise ConfigurationError(f"redaction (LLMOBS_REDACTION): {error}") from None
     redacts = settings.redact_pii or settings.capture_content != "full" or rules is not None
     ours = Redactor(rules=rules) if redacts else None
-    every = ours
-    if settings.redactor is not None:
-        every = Redactor(kinds=None if ours else (), rules=rules, extra=settings.redactor)
     if rules is not None and ours is not None:
         follow(ours)
     keep_content = settings.capture_content != "metadata"
     pseudonyms = Pseudonyms(rules.key if rules else "")
-    return Redact(EventRedactor(every, ours, keep_content=keep_content, pseudonyms=pseudonyms))
+    return Redact(
+        EventRedactor(ours, ours, keep_content=keep_content, pseudonyms=pseudonyms),
+        first=_by_path(rules),
+        last=_own(settings.redactor, rules),
+        events_a_call=1 if rules is not None and rules.presidio is not None else EVENTS_A_CALL,
+    )
+
+
+def _by_path(rules: UserRules | None) -> OwnRedaction | None:
+    """Return what calls the functions of *rules*."""
+    if rules is None or not rules.functions:
+        return None
+    from llmobs.redaction.functions import Functions
+
+    functions = Functions(rules.functions)
+    return OwnRedaction(
+        lambda event, before: functions.apply(event),
+        functions.withhold,
+        lambda: functions.failures,
+        code=UserCode(),
+    )
+
+
+def _own(redactor: Callable[[str], str] | None, rules: UserRules | None) -> OwnRedaction | None:
+    """Return what asks Presidio, where *rules* say so, and *redactor*."""
+    from llmobs.redaction.events import EventRedactor
+    from llmobs.redaction.redactor import Redactor
+    from llmobs.redaction.replacing import FAILED
+
+    if rules is not None and rules.presidio is not None:
+        from llmobs.redaction.presidio import presidio_redactor
+
+        try:
+            presidio = presidio_redactor(rules.presidio, rules.replace, rules.allowed)
+        except ValueError as error:
+            raise ConfigurationError(f"redaction (LLMOBS_REDACTION): {error}") from None
+        own = redactor or str
+        redactor = lambda text: own(presidio(text))  # noqa: E731
+    if redactor is None:
+        return None
+    texts = EventRedactor(Redactor(kinds=(), extra=redactor), None)
+    no_texts = EventRedactor(Redactor(kinds=(), extra=lambda text: FAILED), None)
+    return OwnRedaction(
+        lambda event, before: finish(texts.steps(event, before)),
+        lambda event: finish(no_texts.steps(event)),
+        lambda: texts.failures,
+        code=UserCode(),
+    )
 
 
 def price_stage(settings: Settings) -> Price:

@@ -105,6 +105,8 @@ class Intake:
         self.dropped: dict[str, int] = dict.fromkeys(DropReason, 0)
         self.stage_failures = 0
         """Events that went on without what a stage of the application's would have done to them."""
+        self.redaction_failures = 0
+        """Values that were left out, as what redacts failed or took too long."""
         for outbox in self.outboxes:
             outbox.reset(self._lock)
             outbox.changed = self._changed
@@ -348,6 +350,11 @@ class Intake:
         with self._lock:
             self.stage_failures += count
 
+    def count_redaction_failures(self, count: int) -> None:
+        """Count *count* values that were left out."""
+        with self._lock:
+            self.redaction_failures += count
+
     def give_up(self, reasons: Sequence[DropReason]) -> int:
         """Drop all that is here, for each outbox's own reason; return how many events that was."""
         outcomes: list[Outcome] = []
@@ -411,6 +418,7 @@ class Intake:
                 "dropped": dropped,
                 "spooled": outbox.spooled,
                 "stage_failures": self.stage_failures,
+                "redaction_failures": self.redaction_failures,
                 "pending": self.pending + outbox.pending,
                 "queue_events": len(self._line) + len(outbox.line),
                 "queue_bytes": self._line.bytes + outbox.line.bytes,

@@ -8,23 +8,27 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Protocol
 
+import anyio
 import msgspec
 
 from llmobs.codec import weigh
 from llmobs.events import ClientInfo, Event, PromptCallEvent, RunEvent
 from llmobs.pipeline.intake import Entry
 from llmobs.pipeline.mend import mend
+from llmobs.pipeline.own_redaction import OwnRedaction
 from llmobs.pipeline.sanitise import sanitise
-from llmobs.pipeline.stages import Steadily
+from llmobs.pipeline.stages import Stage, Steadily
 from llmobs.redaction.events import EventRedactor, strip_content
 from llmobs.runtime.context import Run
-from llmobs.runtime.time_slices import Steps, TimeSlices
-from llmobs.runtime.troubles import contain, foreign_call, foreign_code
+from llmobs.runtime.time_slices import Steps, TimeSlices, finish
+from llmobs.runtime.troubles import Troubles, contain, foreign_call, foreign_code
 
 __all__ = ["Complete", "Identity", "Price", "Pricer", "Redact"]
 
 OVERHEAD_BYTES: Final = 512
 """Memory of an entry, and of an event's numbers."""
+EVENTS_A_CALL: Final = 16
+"""Events handed over at a time to functions of the application's."""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -96,31 +100,105 @@ class Complete(Steadily):
                 event.weight *= self._weight
 
 
-class Redact(Steadily):
+class Redact(Stage):
     """
     Take out what may not leave.
 
     Args:
         redactor: Knows what, and of which field (`llmobs.redaction.fields`).
+        first: What the application makes of values before that.
+        last: What it makes of texts after that.
+        events_a_call: How many events are handed over to these at a time, and share a limit of time.
     """
 
-    def __init__(self, redactor: EventRedactor) -> None:
+    def __init__(
+        self,
+        redactor: EventRedactor,
+        *,
+        first: OwnRedaction | None = None,
+        last: OwnRedaction | None = None,
+        events_a_call: int = EVENTS_A_CALL,
+    ) -> None:
         self._redactor = redactor
+        self._first = first
+        self._last = last
+        self._events_a_call = events_a_call
+        self._counted = 0
+        self._count_failures: Callable[[int], object] | None = None
 
-    def steps(self, entry: Entry) -> Steps[None]:
-        """See `Steadily`."""
-        yield from self.redact(entry.event)
+    def tell(self, count_failures: Callable[[int], object], troubles: Troubles) -> None:
+        """Say what goes wrong from now on: how many values it cost, and in words."""
+        self._count_failures = count_failures
+        for own in (self._first, self._last):
+            if own is not None:
+                own.count_failures, own.troubles = count_failures, troubles
 
-    def redact(self, event: Event, before: Event | None = None) -> Steps[None]:
-        """
-        Redact *event* in place, in steps.
+    async def run(self, entries: Sequence[Entry], slices: TimeSlices) -> None:
+        """See `Stage`."""
+        if self._first is None and self._last is None:
+            for entry in entries:
+                try:
+                    await self._in_slices(entry.event, None, slices)
+                finally:
+                    entry.stage += 1
+            return
+        for begin in range(0, len(entries), self._events_a_call):
+            group = entries[begin : begin + self._events_a_call]
+            # What was begun is not begun again: a function would see what it made itself.
+            with anyio.CancelScope(shield=True):
+                if self._first is not None:
+                    await self._first.redact(group)
+                for entry in group:
+                    await self._in_slices(entry.event, None, slices)
+                if self._last is not None:
+                    await self._last.redact(group)
+                for entry in group:
+                    entry.stage += 1
 
-        Args:
-            event: What may hold anything.
-            before: The same when it was redacted last: what has not changed since is left alone.
-        """
+    def run_now(self, entry: Entry) -> None:
+        """See `Stage`."""
+        if self._first is not None:
+            self._first.redact_now(entry)
+        finish(self._steps(entry.event, None))
+        if self._last is not None:
+            self._last.redact_now(entry)
+
+    async def again(self, entry: Entry, before: Event, slices: TimeSlices) -> None:
+        """Redact what has changed in *entry* since it was *before*, when that was done last."""
+        await self._in_slices(entry.event, before, slices)
+        if self._last is not None:
+            await self._last.redact([entry], before)
+
+    def again_now(self, entry: Entry, before: Event) -> None:
+        """Do the same, without a pause."""
+        finish(self._steps(entry.event, before))
+        if self._last is not None:
+            self._last.redact_now(entry, before)
+
+    def reset(self) -> None:
+        """See `Stage`."""
+        for own in (self._first, self._last):
+            if own is not None:
+                own.close()
+
+    async def _in_slices(self, event: Event, before: Event | None, slices: TimeSlices) -> None:
+        steps = self._steps(event, before)
+        try:
+            for _ in steps:
+                if slices.is_over():
+                    await slices.rest()
+        finally:
+            finish(steps)
+        if slices.is_over():
+            await slices.rest()
+
+    def _steps(self, event: Event, before: Event | None) -> Steps[None]:
         with failing_closed(event, "redact an event", self._redactor.withhold):
             yield from self._redactor.steps(event, before)
+        failures = self._redactor.failures
+        if failures > self._counted and self._count_failures is not None:
+            self._count_failures(failures - self._counted)
+        self._counted = failures
 
 
 class Price(Steadily):

@@ -81,6 +81,11 @@ class Statistics(Struct, frozen=True, kw_only=True):
     """Events delivered from the spool, those of earlier and other processes included."""
     stage_failures: int = 0
     """Events that went on without what one of your ``stages`` would have done, as it failed or took too long."""
+    redaction_failures: int = 0
+    """
+    Values in whose place ``[REDACTION_FAILED]`` stands, as a rule, function or redactor of yours raised
+    or took too long.
+    """
     retries: int = 0
     """Delivery attempts beyond the first."""
     state: SinkState = SinkState.IDLE
@@ -152,6 +157,7 @@ def combine(parts: dict[str, Statistics]) -> Statistics:
         queue_bytes=total("queue_bytes"),
         replayed=total("replayed"),
         stage_failures=max(part.stage_failures for part in parts.values()) if parts else 0,
+        redaction_failures=max((part.redaction_failures for part in parts.values()), default=0),
         retries=total("retries"),
         state=states[-1].state if states else SinkState.IDLE,
         last_error=errors[-1] if errors else None,

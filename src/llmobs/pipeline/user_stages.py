@@ -13,7 +13,7 @@ from llmobs.pipeline.user_code import UserCode
 from llmobs.policy import Drop
 from llmobs.recorded.printable import brief
 from llmobs.recorded.values import snapshot
-from llmobs.runtime.time_slices import TimeSlices, finish, gently
+from llmobs.runtime.time_slices import TimeSlices, gently
 from llmobs.runtime.troubles import Troubles, comes_from_outside
 
 __all__ = ["UserStage"]
@@ -77,10 +77,7 @@ class UserStage:
             before = entry.event
             self._apply(entry, result)
             if self._redact is not None and entry.event is not before:
-                for _ in (steps := self._redact.redact(entry.event, before)):
-                    if slices.is_over():
-                        await slices.rest()
-                finish(steps)
+                await self._redact.again(entry, before, slices)
             entry.stage += 1
         for entry in entries[len(known) :]:
             entry.stage += 1
@@ -90,7 +87,7 @@ class UserStage:
         before = entry.event
         self._apply(entry, self._result(before))
         if self._redact is not None and entry.event is not before:
-            finish(self._redact.redact(entry.event, before))
+            self._redact.again_now(entry, before)
 
     def reset(self) -> None:
         """See `llmobs.pipeline.stages.Stage`."""

@@ -151,6 +151,12 @@ class EventRedactor:
         self._client: ClientInfo | None = None
         self._clean_client: ClientInfo | None = None
 
+    @property
+    def failures(self) -> int:
+        """Values replaced so far as a rule raised or took too long."""
+        redactors = {self._all, self._ours} - {None}
+        return sum(redactor.failures for redactor in redactors if redactor is not None)
+
     def steps(self, event: Event, before: Event | None = None) -> Steps[None]:
         """
         Redact *event* in place, in steps of some 0.1 ms.

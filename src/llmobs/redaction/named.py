@@ -103,20 +103,24 @@ def find_login(text: str, at: int, spans: list[Span]) -> None:
         spans.append(Span(found.start(2), max(end, found.end()), "secret", "named"))
 
 
-def find_named(text: str, here: int, reach: Reach, spans: list[Span]) -> None:
-    """Append to ``spans`` the value behind ``here``, a sign, if a secret's name stands before."""
+def find_named(
+    text: str, here: int, reach: Reach, spans: list[Span], names: SecretNames = _NAMES
+) -> None:
+    """Append to ``spans`` the value behind ``here``, a sign, if one of *names* stands before."""
     if text[here] == "-":
         flag = _FLAG.match(text, here - 1)
         if flag is not None and _NAMES.weight(flag[1]) == 2:
             _append(text, flag.end(), flag[1], " ", reach, spans)
         return
-    if not text[max(0, here - 20) : here].rstrip(_BETWEEN).lower().endswith(LAST_WORDS):
-        return
+    if names is _NAMES:
+        before_sign = text[max(0, here - 20) : here].rstrip(_BETWEEN)
+        if not before_sign.lower().endswith(LAST_WORDS):
+            return
     name = _NAME_BACKWARDS.match(text[max(0, here - 72) : here][::-1])
     if name is None:
         return
     written = name[1][::-1]
-    weight = _NAMES.weight(written)
+    weight = names.weight(written)
     if not weight:
         return
     before = here - name.end()

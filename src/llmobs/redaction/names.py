@@ -53,8 +53,9 @@ class SecretNames:
     """
 
     def __init__(self, more: Iterable[str] = ()) -> None:
-        self._more = tuple({_JOINTS.sub("", name).lower() for name in more} - {""})
-        self._endings = (*SECRET_NAMES, *self._more)
+        self.more = tuple(sorted({_JOINTS.sub("", name).lower() for name in more} - {""}))
+        """The names of your own, without what joins their words."""
+        self._endings = (*SECRET_NAMES, *self.more)
         self.weight = lru_cache(2_048)(self._weight)
 
     def _weight(self, name: str) -> Weight:

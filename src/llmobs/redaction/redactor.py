@@ -16,16 +16,13 @@ from typing import Any
 from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
 from llmobs.redaction.named import UNQUOTED, looks_secret, quote_of_name
 from llmobs.redaction.numbers import is_card
-from llmobs.redaction.replacing import Replace, replacer
+from llmobs.redaction.replacing import FAILED, Replace, replacer
 from llmobs.redaction.rules_of_users import UserRules
 from llmobs.redaction.scan import CHUNK, Span, finding, merged
 from llmobs.runtime.time_slices import Steps, finish
 from llmobs.runtime.troubles import comes_from_outside
 
-__all__ = ["FAILED", "Redactor", "redact_text", "redacting"]
-
-FAILED = "[REDACTION_FAILED]"
-"""What stands in place of a value that could not be redacted."""
+__all__ = ["Redactor", "redact_text", "redacting"]
 
 _BRIEF = 128  # characters of a text that is redacted without a pause
 _DEEPEST = 1_000  # containers within containers
@@ -200,7 +197,7 @@ class Redactor:
         if rules.has_patterns:
             spans = merged([*spans, *(yield from rules.find(text))])
         if spans and rules.has_exceptions:
-            spans = [span for span in spans if not rules.allowed(text[span.start : span.end])]
+            spans = [s for s in spans if not rules.allowed(text[s.start : s.end], s.kind)]
         return spans
 
     def _redacting(self, text: str) -> Steps[str]:
@@ -224,7 +221,7 @@ class Redactor:
             spans = yield from finding(text, rules.kinds)
             for start, end, kind, rule in reversed(spans):
                 first, last = bisect(ends, start), bisect(ends, end - 1)
-                if first == last or rules.allowed(text[start:end]):
+                if first == last or rules.allowed(text[start:end], kind):
                     continue
                 if not one_text and not (
                     yield from self._is_split(pieces[first : last + 1], kind, rule)
@@ -272,7 +269,7 @@ class Redactor:
         if weight < _CERTAIN and not (isinstance(value, str) and looks_secret(value)):
             return value
         text = str(value)
-        if text.startswith("[REDACTED") or self._rules.allowed(text):
+        if text.startswith("[REDACTED") or self._rules.allowed(text, "secret"):
             return value
         return self._rules.replace("secret", "named", text)
 

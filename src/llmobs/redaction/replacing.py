@@ -8,8 +8,12 @@ from collections.abc import Callable
 from typing import Final, Literal, get_args
 
 from llmobs.redaction.kinds import placeholder
+from llmobs.runtime.forks import ForkLock
 
-__all__ = ["ACTIONS", "Action", "Replace", "replacer"]
+__all__ = ["ACTIONS", "FAILED", "Action", "Replace", "replacer"]
+
+FAILED: Final = "[REDACTION_FAILED]"
+"""What stands in place of a value that could not be redacted."""
 
 Action = Literal["plain", "numbered", "hashed", "last4", "drop"]
 """
@@ -69,16 +73,20 @@ class _Numbered:
     def __init__(self) -> None:
         self._numbers: dict[bytes, int] = {}
         self._last: dict[str, int] = {}
+        self._lock = (
+            ForkLock()
+        )  # what is said, and what others redact, is redacted in other threads
 
     def __call__(self, kind: str, rule: str, value: str) -> str:
         label = _label(kind, rule)
         known = _digest(label.encode(), value)  # the value itself is not kept
-        number = self._numbers.get(known)
-        if number is None:
-            number = self._last[label] = self._last.get(label, 0) + 1
-            if len(self._numbers) >= _REMEMBERED:
-                del self._numbers[next(iter(self._numbers))]
-            self._numbers[known] = number
+        with self._lock:
+            number = self._numbers.get(known)
+            if number is None:
+                number = self._last[label] = self._last.get(label, 0) + 1
+                if len(self._numbers) >= _REMEMBERED:
+                    del self._numbers[next(iter(self._numbers))]
+                self._numbers[known] = number
         return f"[{label}_{number}]"
 
 

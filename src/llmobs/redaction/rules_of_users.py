@@ -5,26 +5,37 @@ from __future__ import annotations
 import fnmatch
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from json import loads
 from pathlib import Path
 from re import _constants as constants  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
-from typing import Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
+from llmobs.redaction.named import find_named
 from llmobs.redaction.names import SecretNames
 from llmobs.redaction.replacing import ACTIONS, Action, Replace, replacer
-from llmobs.redaction.spans import Span
+from llmobs.redaction.spans import LONGEST_RUN, Reach, Span
 from llmobs.runtime.time_slices import Steps
+
+if TYPE_CHECKING:
+    from llmobs.redaction.functions import Function
+    from llmobs.redaction.presidio import PresidioOptions
 
 __all__ = ["UserRules", "user_rules"]
 
-_KEYS: Final = ("kinds", "patterns", "names", "allow", "action", "key", "integers")
+_KEYS: Final = (
+    "kinds", "patterns", "names", "allow", "action", "key", "integers", "functions", "presidio",
+)  # fmt: skip
 _WINDOW: Final = 4_096
 """Characters a user's pattern sees at a stretch: what is not linear stays bounded."""
 _OVERLAP: Final = 512
+_LONGEST_NAME: Final = 256
+_JOINT: Final = "[-_. ]?"
+# Up to the sign behind a name.
+_NAMED: Final = r"(?:{})[ \t]{{0,4}}\\{{0,8}}[\"'`]?[ \t]{{0,4}}[:=]"
 _SLOWEST: Final = 0.05
 """Seconds a user's pattern may take for one window."""
 
@@ -41,11 +52,17 @@ class UserRules:
         kinds: frozenset[str] = DEFAULT_KINDS,
         patterns: Mapping[str, re.Pattern[str]] | None = None,
         names: Iterable[str] = (),
-        allow: Iterable[str] = (),
+        allow: Sequence[str] | Mapping[str, Sequence[str]] = (),
         action: Action = "plain",
         key: str = "",
         integers: bool = False,
+        functions: Mapping[str, Function] | None = None,
+        presidio: PresidioOptions | None = None,
     ) -> None:
+        self.functions = dict(functions or {})
+        """The application's functions, by path."""
+        self.presidio = presidio
+        """What Presidio is asked for, if it is."""
         self.kinds = kinds
         self.key = key
         """The secret of hashes and of renamed identifiers; empty for one of the process's own."""
@@ -54,44 +71,75 @@ class UserRules:
         self.slowest = _SLOWEST
         self.names = SecretNames(names)
         self.replace: Replace = replacer(action, key)
-        self._patterns = dict(patterns or {})
-        globs = [fnmatch.translate(glob) for glob in allow]
-        self._allowed = re.compile("|".join(globs), re.IGNORECASE) if globs else None
-
-        self.has_patterns = bool(self._patterns)
-        self.has_exceptions = self._allowed is not None
+        self._patterns = {
+            name: (pattern, min(max(_OVERLAP, _longest(pattern)), _WINDOW // 2))
+            for name, pattern in (patterns or {}).items()
+        }
+        more = [_JOINT.join(map(re.escape, name)) for name in self.names.more]
+        self._named = re.compile(_NAMED.format("|".join(more)), re.IGNORECASE) if more else None
+        by_kind = allow if isinstance(allow, Mapping) else {"": allow}
+        self._allowed = {
+            kind: re.compile("|".join(map(fnmatch.translate, globs)), re.IGNORECASE)
+            for kind, globs in by_kind.items()
+            if globs
+        }
+        self.has_patterns = bool(self._patterns) or bool(more)
+        self.has_exceptions = bool(self._allowed)
 
     def only(self, kinds: Iterable[str]) -> UserRules:
         """Return rules that look for *kinds* alone, and do with them what these do."""
         rules = copy(self)
         rules.kinds = frozenset(kinds)
-        rules._patterns, rules.has_patterns = {}, False  # noqa: SLF001 - of this class
+        rules._patterns, rules._named, rules.has_patterns = {}, None, False  # noqa: SLF001 - of this class
         return rules
 
-    def allowed(self, value: str) -> bool:
-        """Whether *value* is one of those that stay."""
-        return self._allowed is not None and self._allowed.match(value) is not None
+    def allowed(self, value: str, kind: str) -> bool:
+        """Whether *value*, which is of *kind*, is one of those that stay."""
+        return any(of in self._allowed and self._allowed[of].match(value) for of in ("", kind))
 
     def find(self, text: str) -> Steps[list[Span]]:
         """
-        Return what the user's patterns find in *text*.
+        Return what the user's patterns find in *text*, and what stands under the user's names.
 
         Raises:
             TooSlowError: One of them took too long.
         """
         spans: list[Span] = []
-        for name, pattern in self._patterns.items():
-            for low in range(0, max(1, len(text)), _WINDOW - _OVERLAP):
+        for name, (pattern, overlap) in self._patterns.items():
+            for low in range(0, max(1, len(text)), _WINDOW - overlap):
                 began = time.thread_time()
                 spans += (
-                    Span(found.start(), found.end(), name, name)
-                    for found in pattern.finditer(text, low, low + _WINDOW)
-                    if found.end() > found.start()
+                    Span(start, end, name, name) for start, end in _matches(pattern, text, low)
                 )
                 if time.thread_time() - began > self.slowest:
                     raise TooSlowError
                 yield
+        if self._named is not None and "secret" in self.kinds:
+            reach = Reach()
+            for low in range(0, max(1, len(text)), _WINDOW):
+                # A name that begins in this window may end in the next.
+                for found in self._named.finditer(text, low, low + _WINDOW + _LONGEST_NAME):
+                    find_named(text, found.end() - 1, reach, spans, self.names)
+                yield
         return spans
+
+
+def _longest(pattern: re.Pattern[str]) -> int:
+    longest: int = parser.parse(pattern.pattern).getwidth()[1]
+    return longest
+
+
+def _matches(pattern: re.Pattern[str], text: str, low: int) -> Iterator[tuple[int, int]]:
+    """Yield where *pattern* matches in the window of *text* that begins at *low*."""
+    high = low + _WINDOW
+    for found in pattern.finditer(text, low, high):
+        start, end = found.span()
+        if end >= high and len(text) > high:
+            # As if the text ended there: it may be more, or none at all.
+            whole = pattern.match(text, start, start + LONGEST_RUN)
+            end = start if whole is None else whole.end()
+        if end > start:
+            yield start, end
 
 
 def user_rules(said: Mapping[str, Any] | str | Path) -> UserRules:
@@ -101,10 +149,13 @@ def user_rules(said: Mapping[str, Any] | str | Path) -> UserRules:
     - ``kinds``: a list of the kinds to look for, or which to switch: ``{"phone": true, "iban": false}``
     - ``patterns``: regular expressions of your own, by the name of what they find
     - ``names``: more names whose values are secret, whatever they are
-    - ``allow``: what stays although it was found, with ``*`` and ``?``: ``*@our-company.example``
+    - ``allow``: what stays although it was found, with ``*`` and ``?``: ``*@our-company.example``; a list,
+      or lists by kind
     - ``action``: what stands in place of a match (`llmobs.redaction.replacing.Action`)
     - ``key``: the secret of ``action="hashed"``, and of how identifiers are renamed: alike wherever it is the same
     - ``integers``: true, and whole numbers that are card numbers go, too
+    - ``functions``: functions of your own, by the path of what they are of: ``*.metadata.customer``
+    - ``presidio``: true, or its entities, or a mapping (`llmobs.redaction.presidio.PresidioOptions`)
 
     Raises:
         ValueError: It names what there is not, or a pattern that may take for ever.
@@ -127,11 +178,25 @@ def user_rules(said: Mapping[str, Any] | str | Path) -> UserRules:
         _kinds(said.get("kinds")),
         {name: checked_pattern(name, text) for name, text in patterns.items()},
         _texts("names", said.get("names", ())),
-        _texts("allow", said.get("allow", ())),
+        _allow(said.get("allow", ()), () if said.get("presidio") else {*KINDS, *patterns}),
         action,
         key,
         bool(said.get("integers", False)),
+        _functions(said["functions"]) if "functions" in said else None,
+        _presidio(said["presidio"]) if "presidio" in said else None,
     )
+
+
+def _functions(said: Any) -> dict[str, Function]:
+    from llmobs.redaction.functions import checked_functions  # seldom asked for
+
+    return checked_functions(said)
+
+
+def _presidio(said: Any) -> PresidioOptions | None:
+    from llmobs.redaction.presidio import presidio_options  # seldom asked for
+
+    return presidio_options(said)
 
 
 def _read(file: Any) -> Mapping[str, Any]:
@@ -161,6 +226,19 @@ def _texts(name: str, values: Any) -> list[str]:
     return list(values)
 
 
+def _allow(said: Any, kinds: Collection[str]) -> dict[str, list[str]]:
+    """Return globs by kind, one of *kinds* if these are known; by "" those for all."""
+    if not isinstance(said, Mapping):
+        said = {"": _texts("allow", said)}
+    elif kinds and (unknown := sorted(map(str, said.keys() - kinds))):
+        raise ValueError(f"allow: {', '.join(unknown)}: no kind; there are {', '.join(KINDS)}")
+    for kind, globs in said.items():
+        for glob in _texts(f"allow: {kind}" if kind else "allow", globs):
+            if not glob.strip("*?"):
+                raise ValueError(f"allow: {glob}: lets all pass; switch kinds off instead")
+    return {str(kind): list(globs) for kind, globs in said.items()}
+
+
 def _kinds(said: Any) -> frozenset[str]:
     switches = (
         said if isinstance(said, Mapping) else dict.fromkeys(() if said is None else said, True)
@@ -187,6 +265,10 @@ def checked_pattern(name: str, text: Any) -> re.Pattern[str]:
         tree = parser.parse(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"patterns: {name}: {error}") from None
+    if tree.getwidth()[0] > _WINDOW // 2:
+        raise ValueError(
+            f"patterns: {name}: at most {_WINDOW // 2} characters are looked at as one"
+        )
     if pattern.match(""):
         raise ValueError(f"patterns: {name}: it matches the empty text")
     if _is_catastrophic(tree, False):
