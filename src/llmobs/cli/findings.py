@@ -13,7 +13,8 @@ from llmobs.errors import ConfigurationError
 from llmobs.events import Event
 from llmobs.redaction.events import EventRedactor, Pseudonyms
 from llmobs.redaction.kinds import KINDS
-from llmobs.redaction.redactor import FAILED, Redactor
+from llmobs.redaction.redactor import Redactor
+from llmobs.redaction.replacing import FAILED
 from llmobs.redaction.rules_of_users import UserRules, user_rules
 from llmobs.runtime.time_slices import finish
 
