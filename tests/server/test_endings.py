@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from llmobs.recorded.ids import new_id
+from llmobs.store.reader import Reader
 from tests.server.collecting import HEADERS, body_of, ids, stored
 from tests.sinks.examples import prompt_call
 from tests.support.polling import eventually
@@ -85,6 +86,44 @@ def test_thirty_ends_lose_nothing(tmp_path: Path, end: str) -> None:
     """On one store: each start finds what the end before left behind."""
     for _ in range(TRIALS):
         trial(tmp_path / "llmobs.db", end)
+
+
+def test_readers_are_never_told_to_wait(tmp_path: Path) -> None:
+    """Pages, exports and sums, while four senders are at it."""
+    store = tmp_path / "llmobs.db"
+    troubles: list[Exception] = []
+    reads = [0, 0]
+    ended = threading.Event()
+
+    def read(number: int) -> None:
+        try:
+            while not ended.is_set():
+                with Reader(store, time_limit=30) as reader:
+                    for run in reader.runs(5):
+                        reader.run(run.run_id)
+                    reader.cost()
+                    sum(1 for _ in reader.events())
+                reads[number] += 1
+        except Exception as error:
+            troubles.append(error)
+
+    with Serving(store) as collector, Load(collector.url) as load:
+        eventually(lambda: load.acknowledged, timeout=60, what="load")
+        threads = [threading.Thread(target=read, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            before = len(load.acknowledged)
+            eventually(
+                lambda: troubles or (min(reads) >= 3 and len(load.acknowledged) > before + 300),
+                timeout=60, what="reads and writes",
+            )  # fmt: skip
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join(60)
+        assert "nothing can be stored" not in collector.log
+    assert not troubles and not load.refused
 
 
 def test_who_sends_through_restarts_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:

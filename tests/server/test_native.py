@@ -132,6 +132,21 @@ def test_what_is_no_batch_is_refused_whole(
     assert error["message"] and error["field"] == field
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(b'"half \\ud83d of a pair"', "half \ufffd of a pair"), (b"NaN", None), (b"-Infinity", None)],
+)
+def test_what_others_call_json_is_read(
+    collector: Serving, store: Path, given: bytes, kept: object
+) -> None:
+    """JavaScript cuts characters in two, Python writes NaN: neither costs the batch."""
+    event_id = new_id()
+    event = event_json(event_id=event_id, metadata={"odd": "@@"}).replace(b'"@@"', given)
+    assert post(collector.url, body_of([event])).json()["stored"] == 1
+    (found,) = [event for event in stored(store) if event.event_id == event_id]
+    assert found.metadata == {"odd": kept}
+
+
 def test_nothing_to_store_is_stored(collector: Serving) -> None:
     assert post(collector.url, b'{"events":[]}').json() == {
         "success": True, "stored": 0, "refused": [],

@@ -72,6 +72,7 @@ BODIES: dict[str, Any] = {
     "not JSON": b"{",
     "nothing": b"",
     "a byte order mark": b"\xef\xbb\xbf" + json.dumps(SAMPLE).encode(),
+    "half of a pair": json.dumps(sample(prompt="@@")).encode().replace(b"@@", b"\\ud83d"),
     "bad UTF-8": json.dumps(sample(prompt="@@")).encode().replace(b"@@", b"\xff\xfe"),
 }
 

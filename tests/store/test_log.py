@@ -10,7 +10,7 @@ import pytest
 
 from llmobs.recorded.ids import new_id
 from llmobs.store import writer as module
-from llmobs.store.connect import LOG_BYTES
+from llmobs.store.connect import LOG_BYTES, connect_writer
 from llmobs.store.reader import Reader
 from llmobs.store.writer import Writer
 from tests.helpers import make_event
@@ -110,3 +110,11 @@ def test_reading_all_events_keeps_nothing_open(store: Path) -> None:
         assert not is_busy
         assert 1 + sum(1 for _ in events) == 250  # those that were there when it began
     writer.close()
+
+
+@pytest.mark.parametrize(("durable", "level"), [(False, 1), (True, 2)])
+def test_the_disk_is_waited_for_where_that_is_promised(
+    store: Path, durable: bool, level: int
+) -> None:
+    with closing(connect_writer(store, durable=durable)) as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (level,)

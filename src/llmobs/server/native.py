@@ -1,5 +1,6 @@
 """Our own wire: every field of every event, and a verdict on each that is refused."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -7,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from llmobs.codec import AnyEvent, decode
+from llmobs.codec import AnyEvent, decode, encode
 from llmobs.events import Event
 from llmobs.recorded.printable import one_line
 from llmobs.server.access import access_of, check_events
@@ -22,6 +23,8 @@ MAX_COMMAS: Final = 1_000_000
 """In a batch that is read event by event, because one of them is none: bounds how many there are."""
 INLINE_BYTES: Final = 16 * 1024
 """A body up to which it is read at once, in some 0.1 ms."""
+MAX_MENDED: Final = 4 * 1024 * 1024
+"""Bytes of a body that is not strict JSON, and read all the same."""
 MAX_WORDS: Final = 300
 
 
@@ -117,9 +120,28 @@ def read_batch(body: bytes) -> tuple[Mapping[int, Event], list[Verdict]]:
     except msgspec.ValidationError as error:
         raise RefusedError(400, _words(error), "events") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if (mended := _mended(body)) is not None:
+            return read_batch(mended)
         raise RefusedError(400, f"the body is not JSON: {_words(error)}", "body") from None
     _check_count(len(events))
     return dict(enumerate(events)), []
+
+
+def _mended(body: bytes) -> bytes | None:
+    """
+    Return *body* as strict JSON where it is what others call JSON; None where nobody does.
+
+    Python writes NaN, and JavaScript half of a character pair that it cut in two.
+    """
+    if len(body) > MAX_MENDED:
+        return None
+    try:
+        plain = json.loads(body, parse_constant=lambda word: None)
+        mended = encode(plain)
+        msgspec.json.decode(mended)
+    except (ValueError, RecursionError):  # msgspec's error is a ValueError, too
+        return None
+    return mended
 
 
 def _read_one_by_one(body: bytes) -> tuple[dict[int, Event], list[Verdict]]:

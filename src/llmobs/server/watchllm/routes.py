@@ -1,5 +1,6 @@
 """WatchLLM's routes, which answer as its server does: see the statuses in the reference."""
 
+import json
 from typing import Any, Final
 
 import msgspec
@@ -183,9 +184,13 @@ def _read_one(raw: bytes) -> tuple[dict[str, Any], list[Issue]] | None:
 
 
 def _json(raw: bytes) -> Any:
-    """Read JSON as JavaScript does: replace bad UTF-8, skip a BOM, know no NaN."""
+    """Read JSON as JavaScript does: replace bad UTF-8, skip a BOM, know no NaN, take half of a pair."""
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     try:
         return msgspec.json.decode(raw)
-    except UnicodeDecodeError:
-        return msgspec.json.decode(raw.decode("utf-8", "replace"))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return json.loads(raw.decode("utf-8", "replace"), parse_constant=_no_constant)
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(word)
