@@ -62,6 +62,8 @@ def events_of(run: str, spec: Spec) -> list[Event]:
         "span_id": spec.span_id,
         "trace_id": run,
         "latency_ms": 1000.0 - spec.number,
+        "session_id": f"session {spec.number % 3}" if spec.number % 4 else None,
+        "service_name": f"service {spec.number % 2}",
     }
     found: list[Event] = []
     if spec.what == What.PLACE:

@@ -158,12 +158,33 @@ def piece_in(connection: sqlite3.Connection, hash: int) -> bytes | None:
     return unpack(found[0]) if found else None
 
 
-def move(connection: sqlite3.Connection, id: int, event: Event, salt: bytes) -> None:
-    """Put the event with the number *id* inside another one: *event* says which, and is else the same."""
-    event_row = Inserted(row_of(event, id, _MAX), event, ())
-    body = _body(connection, event_row, salt)
-    connection.execute("UPDATE bodies SET body = ? WHERE id = ?", (body, id))
-    connection.execute("UPDATE events SET parent_id = ? WHERE id = ?", (event.parent_id, id))
+def move(connection: sqlite3.Connection, id: int, before: str, parent_id: str | None) -> bool:
+    """
+    Put the event with the number *id* inside another one.
+
+    Args:
+        connection: In a transaction.
+        id: Its number.
+        before: The event it was inside.
+        parent_id: The one it is inside now; None for none.
+
+    Returns:
+        Whether it is done: its JSON says where it was, before anything that others wrote.
+    """
+    old = f',"parent_id":"{before}"'
+    new = "" if parent_id is None else f',"parent_id":"{parent_id}"'
+    done = connection.execute(
+        "UPDATE bodies SET body = substr(body, 1, instr(body, ?2) - 1) || ?3 || substr(body, instr(body, ?2) + ?4)"
+        " WHERE id = ?1 AND instr(body, ?2) BETWEEN 1 AND ?5",
+        (id, old, new, len(old), _HEAD),
+    )
+    if done.rowcount:
+        connection.execute("UPDATE events SET parent_id = ? WHERE id = ?", (parent_id, id))
+    return done.rowcount > 0
+
+
+_HEAD: Final = 512
+"""Characters of an event's JSON in which its ids stand."""
 
 
 # What rows add to their runs.

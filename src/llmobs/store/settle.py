@@ -18,13 +18,13 @@ import msgspec
 from llmobs.codec import decode, encode
 from llmobs.events import Event, PromptCallEvent
 from llmobs.pipeline.combine import combine
-from llmobs.store.insert import Booking, calls_among, move, piece_in, route_of
+from llmobs.store.insert import Booking, Inserted, calls_among, move, piece_in, route_of
 from llmobs.store.pieces import pack, put_together, unpack
 from llmobs.store.query import WITH_BODIES
 from llmobs.store.spans import Link, Node, Tree, What, event_id_of, run_event_id_of
 from llmobs.store.values import as_text
 
-__all__ = ["forget_parts", "forget_spans", "settle"]
+__all__ = ["agree", "disagreeing", "forget_parts", "forget_spans", "settle"]
 
 LATE_SECONDS: Final = 3600
 """How long spans wait for others that are about models, before nothing is known of them any more."""
@@ -93,7 +93,7 @@ class _Trace(NamedTuple):
 
 
 def settle(
-    connection: sqlite3.Connection, events: Sequence[Event], links: Sequence[Link], salt: bytes
+    connection: sqlite3.Connection, events: Sequence[Event], links: Sequence[Link]
 ) -> tuple[list[Event], int]:
     """
     Return what is to be inserted, now that *events* and what *links* say of them are known; and how many
@@ -105,7 +105,6 @@ def settle(
         connection: In a transaction.
         events: New ones, and others.
         links: Of the spans and log records among them, and of spans that bring no event.
-        salt: The store's.
     """
     if not links and not _is_there(connection):
         return list(events), 0
@@ -127,7 +126,7 @@ def settle(
             known[run_id] = _Trace(*values)
     now = int(time.time())
     for run_id, its in by_run.items():
-        mine += _Arrival(connection, run_id, known.get(run_id), by_id, salt).settle(its, now)
+        mine += _Arrival(connection, run_id, known.get(run_id), by_id).settle(its, now)
     closing, forgotten = _look_after(connection, now)
     return mine + closing, forgotten
 
@@ -141,14 +140,12 @@ class _Arrival:
         run_id: str,
         trace: _Trace | None,
         events: dict[str, Event],
-        salt: bytes,
     ) -> None:
         self._connection = connection
         self._run_id = run_id
         self._trace = trace or _Trace()
         self._is_new = trace is None
         self._events = events
-        self._salt = salt
         self._has_parts = not self._is_new
         self._out: list[Event] = []
         self._gone: list[int] = []
@@ -267,17 +264,19 @@ class _Arrival:
     ) -> None:
         """See that the event of a span that nothing else tells of is there, and where it belongs."""
         row = rows.get(span_id)
-        if row is not None and span_id in self._fresh:  # a log record told of a call; it is none
-            self._gone.append(row[0])
-            row = None
-        if row is None:
-            event = self._own(span_id, None)
-            if event is not None:
-                event.parent_id = parent_id
-                self._out.append(event)
-        elif row[1] != parent_id and (event := _read(self._connection, row[0])) is not None:
+        if row is not None and span_id not in self._fresh:
+            before = row[1]
+            if before == parent_id:
+                return
+            if before is not None and move(self._connection, row[0], before, parent_id):
+                return
+        # If it is fresh and there all the same, a log record told of a call, which it is not.
+        event = self._own(span_id, None if span_id in self._fresh else row)
+        if event is not None:
             event.parent_id = parent_id
-            move(self._connection, row[0], event, self._salt)
+            self._out.append(event)
+            if row is not None:
+                self._gone.append(row[0])
 
     def _show_call(
         self,
@@ -479,6 +478,40 @@ def _look_after(connection: sqlite3.Connection, now: int) -> tuple[list[Event], 
         forgotten += connection.execute(query, (run_id, What.MORE)).fetchone()[0]
         forget_spans(connection, run_id)
     return closing, forgotten
+
+
+_SHARED: Final = ("user_id", "session_id", "service_name", "environment", "release")
+"""What spans of one run may not agree on."""
+
+
+def disagreeing(
+    connection: sqlite3.Connection, new: Sequence[Inserted], links: Sequence[Link]
+) -> list[str]:
+    """Return the runs of *links* whose events, with *new* that is to be added up, do not agree on whose they are."""
+    told: dict[str, list[set[Any]]] = {link.run_id: [{None} for _ in _SHARED] for link in links}
+    for one in new:
+        row = one.row
+        if (its := told.get(row.run_id)) is not None:
+            said = (row.user_id, row.session_id, row.service_name, row.environment, row.release)
+            for found, value in zip(its, said, strict=True):
+                found.add(value)
+    for some in _chunks(list(told)):
+        query = f"SELECT run_id, {', '.join(_SHARED)} FROM runs WHERE run_id IN {_places(some)}"  # noqa: S608
+        for run_id, *values in connection.execute(query, some):
+            for found, value in zip(told[run_id], values, strict=True):
+                found.add(value)
+    return [run_id for run_id, its in told.items() if any(len(found) > 2 for found in its)]
+
+
+def agree(connection: sqlite3.Connection, run_ids: Iterable[str]) -> None:
+    """Let runs be what their own event says, else the event that began first of those that say it."""
+    first = ", ".join(
+        f"{name} = (SELECT {name} FROM events WHERE run_id = ?1 AND {name} IS NOT NULL"  # noqa: S608
+        " ORDER BY event_type <> 'run', timestamp, event_id LIMIT 1)"
+        for name in _SHARED
+    )
+    for run_id in run_ids:
+        connection.execute(f"UPDATE runs SET {first} WHERE run_id = ?1", (run_id,))  # noqa: S608
 
 
 def forget_spans(connection: sqlite3.Connection, run_id: str) -> None:

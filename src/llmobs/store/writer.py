@@ -30,7 +30,7 @@ from llmobs.store.insert import (
 from llmobs.store.records import Keep
 from llmobs.store.rows import clean_values
 from llmobs.store.schema import check_version
-from llmobs.store.settle import settle
+from llmobs.store.settle import agree, disagreeing, settle
 from llmobs.store.spans import Link
 from llmobs.store.upkeep import (
     EVENTS,
@@ -448,7 +448,7 @@ class Writer:
             state = State.read(connection)
             next_id = state.next_id
             if links is not None:
-                events, forgotten = settle(connection, events, links, state.salt)
+                events, forgotten = settle(connection, events, links)
             waiting = iter(events)
             # Encoded a few at a time: all in one go would hold the interpreter, and with it the
             # host's event loop, for some milliseconds.
@@ -464,7 +464,9 @@ class Writer:
                         )
                 next_id += len(some)
             if new:
+                differ = disagreeing(connection, new, links) if links else ()
                 crowded = add_up(connection, new, first=state.next_id)
+                agree(connection, differ)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._explain(error) from error
