@@ -65,12 +65,13 @@ _TABLES: Final = (
     """
     CREATE TABLE IF NOT EXISTS parts (
         id INTEGER PRIMARY KEY,
-        event_id TEXT NOT NULL UNIQUE,
+        event_id TEXT NOT NULL,
         run_id TEXT NOT NULL,
         span_id TEXT NOT NULL,
         what INTEGER NOT NULL,
         at INTEGER NOT NULL,             -- nanoseconds since 1970
-        body NOT NULL                    -- native JSON, as pieces are stored
+        body NOT NULL,                   -- native JSON, as pieces are stored
+        UNIQUE (run_id, event_id)
     )
     """,
     "CREATE INDEX IF NOT EXISTS parts_by_span ON parts (run_id, span_id)",
@@ -244,7 +245,9 @@ class _Arrival:
         return None if found is None else Node(*found)
 
     def _inside(self, span_id: str) -> Iterator[Node]:
-        query = f"SELECT {_NODE} FROM spans WHERE run_id = ? AND parent_id = ?"  # noqa: S608
+        # Left to itself, SQLite reads all spans of the run.
+        where = "INDEXED BY spans_by_parent WHERE run_id = ? AND parent_id = ?"
+        query = f"SELECT {_NODE} FROM spans {where}"  # noqa: S608
         return map(Node._make, self._connection.execute(query, (self._run_id, span_id)).fetchall())
 
     def _rows_of(self, span_ids: Iterable[str]) -> dict[str, tuple[int, str | None]]:
@@ -321,8 +324,9 @@ class _Arrival:
         event = self._events.get(event_id)
         if self._is_new:
             return event
-        query = "SELECT body FROM parts WHERE event_id = ?"
-        if (found := self._connection.execute(query, (event_id,)).fetchone()) is not None:
+        query = "SELECT body FROM parts WHERE run_id = ? AND event_id = ?"
+        found = self._connection.execute(query, (self._run_id, event_id)).fetchone()
+        if found is not None:
             return _unpacked(found[0]) if found[0] else event
         return event if row is None else _read(self._connection, row[0])
 
@@ -345,7 +349,7 @@ class _Arrival:
         body = "" if event is None else pack(encode(event))
         done = self._connection.execute(
             "INSERT INTO parts (event_id, run_id, span_id, what, at, body) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (event_id) DO UPDATE SET body = excluded.body WHERE body = ''",
+            " ON CONFLICT (run_id, event_id) DO UPDATE SET body = excluded.body WHERE body = ''",
             (event_id, self._run_id, span_id, what, at, body),
         )
         return done.rowcount > 0

@@ -89,6 +89,8 @@ class Tree:
         self._find = find
         self._inside = inside
         self._children: dict[str, list[Node]] = {}
+        self._calls: dict[str, Node | None] = {}
+        self._places: dict[tuple[str, bool], str | None] = {}
         self.nodes: dict[str, Node] = {}
         """Whose events may not be what, or where, they were."""
         self.heads: dict[str, str] = {}
@@ -103,22 +105,29 @@ class Tree:
         below: dict[str, list[Node]] = {}
         descended: set[str] = set()
         for node in new:
-            for root in {self._top(node).span_id: self._top(node), node.span_id: node}.values():
-                self._descend(root, below, descended)
+            if (call := self._outermost(node)) is not None:
+                self._descend(call, below, descended)
+            self._descend(node, below, descended)
         self._join(below)
 
-    def _top(self, node: Node) -> Node:
-        """Return the outermost span of a call that *node* is inside of with nothing between, else itself."""
-        top = at = node
-        seen = {node.span_id}
-        while at.parent_id not in seen and (outer := self._find(at.parent_id)) is not None:
-            if outer.what == What.PLACE:
-                break
-            if outer.what == What.CALL:
-                top = outer
-            seen.add(outer.span_id)
-            at = outer
-        return top
+    def _outermost(self, node: Node) -> Node | None:
+        """Return the outermost span of a call that *node* is, or is inside of with nothing between, if any."""
+        way: list[Node] = []
+        at: Node | None = node
+        found: Node | None = None
+        while at is not None and at.span_id not in self._calls:
+            self._calls[at.span_id] = None  # should it come back to itself
+            way.append(at)
+            at = self._find(at.parent_id)
+            if at is not None and at.what == What.PLACE:
+                at = None
+        if at is not None:
+            found = self._calls[at.span_id]
+        for inner in reversed(way):
+            if found is None and inner.what == What.CALL:
+                found = inner
+            self._calls[inner.span_id] = found
+        return found
 
     def _descend(self, root: Node, below: dict[str, list[Node]], descended: set[str]) -> None:
         stack = [(root, "")]
@@ -178,23 +187,37 @@ class Tree:
 
     def told_by(self, head: str) -> list[str]:
         """Return the spans that tell of the call of *head*, outermost first."""
-        found = [head]
-        while (inner := self.inner.get(found[-1])) is not None and inner not in found:
-            found.append(inner)
-        return found
+        found = {head: None}
+        at = self.inner.get(head)
+        while at is not None and at not in found:
+            found[at] = None
+            at = self.inner.get(at)
+        return list(found)
 
     def enclosing(self, span_id: str) -> str | None:
         """Return the span whose event the one of *span_id* happened inside; perhaps one yet to come."""
-        node = at = self.nodes[span_id]
-        seen = {span_id}
-        while at.parent_id and at.parent_id not in seen:
+        node = self.nodes[span_id]
+        is_call = node.what == What.CALL
+        way: list[str] = []
+        found: str | None = None
+        at = node
+        while (at.span_id, is_call) not in self._places:
+            self._places[at.span_id, is_call] = None  # should it come back to itself
+            way.append(at.span_id)
+            if not at.parent_id:
+                break
             outer = self._find(at.parent_id)
             if outer is None or outer.what == What.PLACE:
-                return at.parent_id
-            if outer.what == What.CALL and node.what != What.CALL:
+                found = at.parent_id
+                break
+            if outer.what == What.CALL and not is_call:
                 head = self.heads.get(outer.span_id, outer.span_id)
                 if head not in self.split:
-                    return head
-            seen.add(outer.span_id)
+                    found = head
+                    break
             at = outer
-        return None
+        else:
+            found = self._places[at.span_id, is_call]
+        for each in way:
+            self._places[each, is_call] = found
+        return found

@@ -65,6 +65,7 @@ def routes(collector: Collector) -> list[Route]:
         return 0, ""
 
     async def _store(request: Request, taken: Taken) -> tuple[int, str]:
+        request.state.events = len(taken.events)
         refused = await collector.take(
             taken.events, project=access_of(request).project, links=taken.links
         )
