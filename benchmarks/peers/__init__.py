@@ -12,7 +12,7 @@ import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -82,15 +82,24 @@ def python(name: str) -> str:
     Raises:
         NotInstalledError: It could not be; the message says why.
     """
+    return str(environment(name, (*PINS[name], *_WITH_THEM)))
+
+
+def environment(name: str, wanted: Sequence[str]) -> Path:
+    """
+    Return the interpreter of the environment *name*, made now if need be, with *wanted* in it.
+
+    Raises:
+        NotInstalledError: It could not be made; the message says why.
+    """
     home = CACHE / "peers" / name
     interpreter = home / "bin" / "python"
-    wanted = (*PINS[name], *_WITH_THEM)
     if not _is_current(home, wanted):
         _uv("venv", "--clear", "--python", sys.executable, str(home))
         _uv("pip", "install", "--constraint", "constraints.txt", "--compile-bytecode",
             "--python", str(interpreter), *wanted)  # fmt: skip
         _note(home, wanted)
-    return str(interpreter)
+    return interpreter
 
 
 def beside_ours(name: str) -> None:

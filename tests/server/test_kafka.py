@@ -3,6 +3,9 @@
 import asyncio
 import json
 import logging
+import os
+import signal
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from llmobs import AsyncClient
 from llmobs.codec import encode
-from llmobs.errors import SinkUnavailableError
+from llmobs.errors import SinkUnavailableError, StoreNotFoundError
 from llmobs.events import Event
 from llmobs.recorded.ids import new_id
 from llmobs.server.collector import Collector
@@ -88,8 +91,12 @@ def stored(store: Path) -> list[str]:
 
 
 def events(store: Path) -> list[Any]:
-    with open_reader(store) as reader:
-        return [found.decode() for found in reader.tail(0, limit=10_000)]
+    """Return what is in the store, if there is one yet."""
+    try:
+        with open_reader(store) as reader:
+            return [found.decode() for found in reader.tail(0, limit=10_000)]
+    except StoreNotFoundError:
+        return []
 
 
 async def write(kafka: Kafka, topic: str, values: Iterable[bytes | None], **options: Any) -> None:
@@ -141,7 +148,7 @@ async def test_what_our_own_sink_writes_arrives_whole(kafka: Kafka, store: Path)
                     run.log_error("boom")
                 report = await client.flush()
                 assert (report.delivered, report.pending) == (4, 0)
-        await until(lambda: store.exists() and len(stored(store)) == 8)
+        await until(lambda: len(stored(store)) == 8)
         with open_reader(store) as reader:
             for wire in ("sentinel", "native"):
                 (found,) = (r for r in reader.runs(10) if r.run_id == f"run-{wire}")
@@ -200,6 +207,25 @@ async def test_unreadable_records_go_to_the_dead_letter_topic(
     (line,) = [r.getMessage() for r in caplog.records if "dead-letter" in r.getMessage()]
     assert "offset 3 of partition 0" in line
     assert half.decode()[:20] not in line
+
+
+async def test_a_topic_full_of_noise_is_read_through(
+    kafka: Kafka, kafka_topic: str, store: Path
+) -> None:
+    """Among it what is larger than the dead-letter topic takes, which was made small, and nothing at all."""
+    kafka.create_topic(f"{kafka_topic}.dead", config={"max.message.bytes": "20000"})
+    large = os.urandom(30_000)
+    noise = [b"noise %d" % n for n in range(1500)]
+    await write(kafka, kafka_topic, [*noise, large, b"", sentinel()])
+    async with collecting(store, kafka.bootstrap, kafka_topic, group=f"g-{new_id()}") as (
+        _,
+        intake,
+    ):
+        await until(lambda: intake.stored == 1)
+    dead = await kafka.aread(f"{kafka_topic}.dead", 1502)
+    assert Counter(record.value for record in dead) == Counter([*noise, b"", b""])
+    left_out = [dict(r.headers).get("llmobs.value_left_out_bytes") for r in dead if not r.value]
+    assert sorted(map(str, left_out)) == ["None", "b'30000'"]
 
 
 async def test_what_the_store_refuses_goes_there_too(
@@ -320,7 +346,11 @@ async def test_the_broker_may_be_away_at_first(
         await until(lambda: intake._failures > 2)
         assert intake.state is KafkaState.CONNECTING
     assert intake.state is KafkaState.STOPPED
-    (line,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    (line,) = [
+        r.getMessage()
+        for r in caplog.records
+        if r.name == "llmobs" and r.levelno >= logging.WARNING
+    ]
     assert f"127.0.0.1:{port}" in line
     assert "nothing is lost" in line
 
@@ -333,7 +363,48 @@ async def test_a_topic_may_be_made_later(
     async with collecting(store, kafka.bootstrap, topic, **options) as (_, intake):
         await until(lambda: any(topic in r.getMessage() for r in caplog.records))
         await anyio.to_thread.run_sync(kafka.create_topic, topic)
-        await write(kafka, topic, [encode(event) for event in every_kind()])
-        await until(lambda: intake.stored == 8)
-    lines = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+        written = every_kind()
+        await write(kafka, topic, [encode(event) for event in written])
+        await until(lambda: intake.stored == len(written))
+    lines = [r for r in caplog.records if r.name == "llmobs" and r.levelno >= logging.WARNING]
     assert len(lines) == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_the_command_killed_and_ended_in_the_middle_of_load_loses_and_doubles_nothing(
+    kafka: Kafka, store: Path, how: signal.Signals
+) -> None:
+    topic, group = kafka.new_topic(2), f"g-{new_id()}"
+    values = [
+        sentinel(trace_id=f"trace-{n % 50}", prompt={"text": "x" * 3000}) for n in range(4000)
+    ]
+    url = f"{','.join(kafka.bootstrap)}?topic={topic}&group={group}&session_timeout_ms=6000"
+    writing = asyncio.create_task(write(kafka, topic, values))
+    trials = 0
+    while len(stored(store)) != len(values):
+        goal = min(len(stored(store)) + 600, len(values))
+        process = await anyio.open_process(
+            [sys.executable, "-m", "llmobs", "serve", "--store", str(store), "--port", "0", "--kafka", url],
+            stdout=None, stderr=None,
+        )  # fmt: skip
+        try:
+            await until(lambda: len(stored(store)) >= goal)  # noqa: B023
+        finally:
+            process.send_signal(how)
+            code = await process.wait()
+        trials += 1
+        assert code == (0 if how == signal.SIGTERM else -how)
+        await _what_was_committed_is_stored(kafka, topic, group, store)
+    await writing
+    assert trials > 1
+    assert sorted(stored(store)) == sorted(json.loads(value)["event_id"] for value in values)
+    with open_reader(store) as reader:
+        assert [run.events for run in reader.runs(100)] == [80] * 50
+
+
+async def _what_was_committed_is_stored(kafka: Kafka, topic: str, group: str, store: Path) -> None:
+    done = await committed(kafka, topic, group)
+    there = set(stored(store))
+    for record in await kafka.aread(topic):
+        if record.offset < (done[record.partition] or 0):
+            assert json.loads(record.value or b"")["event_id"] in there

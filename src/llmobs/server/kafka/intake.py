@@ -123,7 +123,7 @@ class KafkaIntake:
             except LLMObsError as error:
                 trouble: Exception = error
             except Exception as error:  # noqa: BLE001 - a library's; reading must go on
-                trouble = error
+                trouble = RuntimeError(repr(error))
             self.state = KafkaState.CONNECTING
             self._say(trouble)
             hopeless = isinstance(trouble, (SinkUnauthorizedError, ConfigurationError))

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -115,6 +115,11 @@ class KafkaReader:
         self._settled = asyncio.Event()
         self._settled.set()
         self._uncommitted: dict[Any, int] = {}
+        self._lost: set[Any] = set()
+        """Partitions that went while what is in hand was not settled: it comes again, to whoever has them."""
+        self._buried: set[Any] = set()
+        """Records in hand that the dead-letter topic has."""
+        self._looked_for: set[str] = set()
         self._trouble_since: float | None = None
         self._trouble_last = 0.0
         self._words = ""
@@ -175,13 +180,15 @@ class KafkaReader:
         taken = Taken.of(found)
         self._measure(taken.offsets)
         self._settled.clear()
+        self._lost.clear()
+        self._buried.clear()
         self._keeper = asyncio.create_task(self._keep())
         return taken
 
     async def ours(self, parts: Sequence[Part]) -> list[Part]:
         """Return which of *parts* are still ours to store: partitions may have gone to others."""
-        mine = {(p.topic, p.partition) for p in self._consumer.assignment()}
-        return [part for part in parts if (part.record.topic, part.record.partition) in mine]
+        lost = {(p.topic, p.partition) for p in self._lost}
+        return [part for part in parts if (part.record.topic, part.record.partition) not in lost]
 
     async def bury(self, dead: Sequence[Dead]) -> None:
         """
@@ -191,14 +198,25 @@ class KafkaReader:
             dead: Each with the reason.
 
         Raises:
-            LLMObsError: It has not; they must be written again.
+            LLMObsError: It has not all of them; those that it has are not written again.
         """
         topic = ""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
+                under_way = []
                 for record, why in dead:
-                    topic = self._source.dead_topic_of(record.topic)
-                    await self._bury(topic, record, why)
+                    place = (record.topic, record.partition, record.offset)
+                    if place not in self._buried:
+                        topic = self._source.dead_topic_of(record.topic)
+                        await self._prepare_to_bury(topic)
+                        letter = _letter(record, why)
+                        under_way.append((place, topic, letter, await self._submit(topic, letter)))
+                for place, topic, letter, answer in under_way:
+                    try:
+                        await answer
+                    except MessageSizeTooLargeError:  # or what went out in one batch with it was
+                        await self._bury_alone(topic, letter)
+                    self._buried.add(place)
         except (TimeoutError, KafkaError, OSError) as error:
             words = str(explain(error, self._source, topic)) or "no answer in time"
             raise SinkUnavailableError(
@@ -212,13 +230,22 @@ class KafkaReader:
         A commit that fails is no loss: the records come again, as the events that they are already.
         """
         self._uncommitted.update(offsets)
-        mine = self._consumer.assignment()
-        self._uncommitted = {p: next_ for p, next_ in self._uncommitted.items() if p in mine}
+        for partition in self._lost:
+            self._uncommitted.pop(partition, None)
         with suppress(TimeoutError, KafkaError, IllegalStateError, OSError):
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._consumer.commit(dict(self._uncommitted))
             self._uncommitted.clear()
         self._settled.set()
+
+    async def give_up(self, partitions: Iterable[Any]) -> None:
+        """Wait a moment for what is in hand to be settled, before *partitions* go to others."""
+        with suppress(TimeoutError):
+            seconds = self._source.session_timeout_ms / 2000
+            await asyncio.wait_for(self._settled.wait(), seconds)
+        if not self._settled.is_set():
+            self._lost.update(partitions)
+        self._uncommitted.clear()  # the next owner may be further already
 
     def _known_topics(self) -> set[str]:
         topics: set[str] = self._consumer._client.cluster.topics()  # noqa: SLF001 - the public way asks the brokers
@@ -280,17 +307,25 @@ class KafkaReader:
             if self._consumer is not None:
                 self._consumer.resume(*self._consumer.paused())
 
-    async def _bury(self, topic: str, record: Any, why: str) -> None:
-        headers = [
-            *record.headers,
-            ("llmobs.reason", why.encode()),
-            ("llmobs.topic", record.topic.encode()),
-            ("llmobs.partition", str(record.partition).encode()),
-            ("llmobs.offset", str(record.offset).encode()),
-        ]
+    async def _bury_alone(self, topic: str, letter: Mapping[str, Any]) -> None:
+        try:
+            await (await self._submit(topic, letter))
+        except MessageSizeTooLargeError:
+            await (await self._submit(topic, _without_value(letter)))
+
+    async def _submit(self, topic: str, letter: Mapping[str, Any]) -> "asyncio.Future[Any]":
+        try:
+            answer: asyncio.Future[Any] = await self._producer.send(topic, **letter)
+        except MessageSizeTooLargeError:  # larger than even we try
+            answer = await self._producer.send(topic, **_without_value(letter))
+        return answer
+
+    async def _prepare_to_bury(self, topic: str) -> None:
         if self._producer is None:
             options = self._source.producer_options()
             options["max_request_size"] = MAX_DEAD_BYTES
+            # One that is refused would put the numbers of those after it out of order.
+            options["enable_idempotence"] = False
             producer = AIOKafkaProducer(**options)
             try:
                 await producer.start()
@@ -298,24 +333,10 @@ class KafkaReader:
                 await producer.stop()
                 raise
             self._producer = producer
-        await self._make_topic(topic)
-        written: dict[str, Any] = {
-            "key": record.key,
-            "timestamp_ms": record.timestamp if record.timestamp > 0 else None,
-        }
-        try:
-            await self._producer.send_and_wait(
-                topic, value=record.value, headers=headers, **written
-            )
-        except MessageSizeTooLargeError:  # that it was there is all that can be kept
-            size = str(len(record.value or b"")).encode()
-            headers.append(("llmobs.value_left_out_bytes", size))
-            await self._producer.send_and_wait(topic, headers=headers, **written)
-
-    async def _make_topic(self, topic: str) -> None:
-        """Make the topic, where brokers do not by themselves and we may."""
-        if topic in self._known_topics():
+        if topic in self._looked_for or topic in self._known_topics():
             return
+        # Made, where brokers do not by themselves and we may.
+        self._looked_for.add(topic)
         admin = AIOKafkaAdminClient(**self._source.connection_options())
         with suppress(KafkaError, OSError):
             await admin.start()
@@ -345,6 +366,30 @@ class KafkaReader:
         return meaning
 
 
+def _letter(record: Any, why: str) -> dict[str, Any]:
+    # A record with neither key nor value is one that aiokafka does not write.
+    is_nothing = record.key is None and record.value is None
+    return {
+        "key": record.key,
+        "value": b"" if is_nothing else record.value,
+        "timestamp_ms": record.timestamp if record.timestamp > 0 else None,
+        "headers": [
+            *record.headers,
+            ("llmobs.reason", why.encode()),
+            ("llmobs.topic", record.topic.encode()),
+            ("llmobs.partition", str(record.partition).encode()),
+            ("llmobs.offset", str(record.offset).encode()),
+        ],
+    }
+
+
+def _without_value(letter: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what can be kept of a letter that is too large: that it was there."""
+    size = str(len(letter["value"] or b"")).encode()
+    headers = [*letter["headers"], ("llmobs.value_left_out_bytes", size)]
+    return {**letter, "value": b"", "headers": headers}
+
+
 class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]
     """Lets what is in hand be settled while its partitions are still ours."""
 
@@ -352,13 +397,7 @@ class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]
         self._reader = reader
 
     async def on_partitions_revoked(self, revoked: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - aiokafka awaits it
-        reader = self._reader
-        with suppress(TimeoutError):
-            await asyncio.wait_for(
-                reader._settled.wait(),  # noqa: SLF001 - of this module
-                reader._source.session_timeout_ms / 2000,  # noqa: SLF001 - likewise
-            )
-        reader._uncommitted.clear()  # noqa: SLF001 - likewise; the next owner may be further already
+        await self._reader.give_up(revoked)
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         pass
