@@ -19,9 +19,13 @@ import pytest
 from click.testing import CliRunner
 
 from llmobs.cli.app import llmobs
+from llmobs.codec import NATIVE_TYPE, encode
+from llmobs.events import EvaluationEvent, Event
+from llmobs.recorded.ids import new_id
 from llmobs.server.keys import KeyFile
 from tests.support.collecting import Serving, serving
 from tests.support.polling import eventually
+from tests.support.stores import at, call, write_store
 
 
 class Answer(NamedTuple):
@@ -173,6 +177,29 @@ class TestOthers:
         answer = ask(wide, x_api_key=shop)
         assert answer.status == 403, "figures of all projects are for keys of all"
         assert "--all-projects" in answer.error["message"]
+
+    def test_evaluations_alone(self, wide: Serving) -> None:
+        """On every wire: also what becomes no event shapes a run."""
+        headers = {"x_api_key": wide.key(project="shop", may=["evaluate"])}
+        native = {**headers, "content_type": NATIVE_TYPE}
+        rating = EvaluationEvent(
+            event_id=new_id(), run_id="r", timestamp=at(0), name="helpful", score=1.0
+        )
+
+        def batch(event: Event) -> bytes:
+            return b'{"events": [%s]}' % encode(event)
+
+        assert ask(wide, "/v1/events/batch", batch(rating), **native).status == 200
+        assert ask(wide, "/v1/events/batch", batch(call("r")), **native).status == 403
+        span = {
+            "traceId": "ab" * 16, "spanId": "01" * 8, "name": "GET /", "kind": 2,
+            "startTimeUnixNano": "1764000000000000000", "endTimeUnixNano": "1764000001000000000",
+        }  # fmt: skip
+        spans = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+        otlp = {**headers, "content_type": "application/json"}
+        assert ask(wide, "/v1/traces", spans, **otlp).status == 403
+        sender = {**otlp, "x_api_key": wide.key(project="shop", may=["ingest"])}
+        assert ask(wide, "/v1/traces", spans, **sender).status == 200
 
     def test_revoked_within_a_second(self, wide: Serving) -> None:
         key = wide.key(may=["read"])
@@ -469,8 +496,6 @@ def test_proxies_and_rates(tmp_path: Path) -> None:
 
 
 def test_figures(tmp_path: Path) -> None:
-    from tests.support.stores import call, write_store
-
     calls = [
         call(f"r{n}", model=f"model-{n % 300}", tokens_input=10, tokens_output=5, cost_usd=0.5, latency_ms=100.0,
              time_to_first_token_ms=20.0)

@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from llmobs.store.engine import writer_of
 from llmobs.store.reader import Reader
 from tests.support.collecting import serving
 from tests.support.stores import call, run, write_store
+
+DATA = Path(__file__).parents[1] / "data"
 
 
 def take(store: Path, *batches: tuple[str | None, Sequence[Event]], at_once: bool = False) -> None:
@@ -127,6 +130,28 @@ def test_spans_of_one_trace(tmp_path: Path) -> None:
         (1, "span 1"),
         (1, "span 3"),
     ]
+
+
+def test_watchllms_wire(tmp_path: Path) -> None:
+    """It tells the project itself; the key says whether that is so."""
+    store = tmp_path / "llmobs.db"
+    keys = {project: KeyFile(store).add(project=project)[1] for project in "ab"}
+    template = json.loads((DATA / "watchllm_batch_minimal.json").read_text())["events"][0]
+    with serving(store, "--host", "0.0.0.0") as server:
+        for project, key in keys.items():
+            event = {
+                **template,
+                "event_id": str(uuid.uuid4()),
+                "project_id": project,
+                "run_id": "r",
+            }
+            request = urllib.request.Request(
+                f"{server.url}/v1/events/batch", json.dumps({"events": [event]}).encode(),
+                {"authorization": f"Bearer {key}"},
+            )  # fmt: skip
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                assert json.load(answer)["success"] is True
+    assert sorted(project for project, _ in found(store).values() if project) == ["a", "b"]
 
 
 def test_one_project_goes_on_with_its_runs(tmp_path: Path) -> None:

@@ -95,7 +95,8 @@ def serve(options: Options) -> None:
     proxies = networks_of(options.trust_proxies)
     collector = Collector(writer_of(path, durable=True, patience=PATIENCE_SECONDS), settings)
     disable_created_metrics()  # type: ignore[no-untyped-call] # else each counter has another series, of when it began
-    metrics = Metrics(collector, partial(open_reader, path))
+    intakes = _intakes(options, collector)
+    metrics = Metrics(collector, partial(open_reader, path), intakes)
     retention = Retention(collector.upkeep, retain=options.retain, max_bytes=options.max_bytes)
     sockets = listen(options.host, options.port)
     others = who_else_comes(sockets, hosts, proxies)
@@ -123,7 +124,7 @@ def serve(options: Options) -> None:
             *pages.routes(path),
         ],
         middleware=middleware,
-        tasks=[retention.run, *(intake.run for intake in _intakes(options, collector))],
+        tasks=[retention.run, *(intake.run for intake in intakes)],
     )
     _log_to_stderr()
     if options.access_log != "off":

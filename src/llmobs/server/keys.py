@@ -268,7 +268,7 @@ class Keys:
         if self._failed:
             raise StoreError(f"cannot read the keys in {self._file.path} now")
         key = self._known.get(found[1]) if found is not None else None
-        # Compared in any case: how long it takes tells nothing of which ids there are.
+        # Which ids there are is no secret; how much of a secret is right must not be told by the time it takes.
         known = bytes.fromhex(key.hash) if key is not None else _NOBODYS
         same = compare_digest(known, sha256(text.encode("utf-8", "surrogatepass")).digest())
         return key if same else None

@@ -1,8 +1,8 @@
 """``GET /metrics``: what Prometheus asks for."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, Protocol
 
 from anyio import Lock, to_thread
 from prometheus_client import (
@@ -51,6 +51,30 @@ TOKENS: Final = {
 OTHER: Final = "other"
 
 
+class Intake(Protocol):
+    """What is read from elsewhere: `llmobs.server.kafka.intake.KafkaIntake`."""
+
+    @property
+    def state(self) -> str:
+        """How it fares, in a word."""
+        ...
+
+    @property
+    def stored(self) -> int:
+        """Records that are in the store."""
+        ...
+
+    @property
+    def dead(self) -> int:
+        """Records that nobody could read."""
+        ...
+
+    @property
+    def lag(self) -> int:
+        """Records known to wait."""
+        ...
+
+
 class Requests:
     """Counts requests: how many, how long they took, and those refused before anybody looked at them."""
 
@@ -92,13 +116,20 @@ class Metrics:
     Args:
         collector: What takes events.
         open_store: Opens the store for reading. Called in a thread.
+        intakes: What reads from elsewhere.
     """
 
-    def __init__(self, collector: Collector, open_store: Callable[[], ReadsStore]) -> None:
+    def __init__(
+        self,
+        collector: Collector,
+        open_store: Callable[[], ReadsStore],
+        intakes: Sequence[Intake] = (),
+    ) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self.requests = Requests(self.registry)
         self._collector = collector
         self._open_store = open_store
+        self._intakes = intakes
         self._lock = Lock()
         self._models: set[str] = set()
         self._sums: Mapping[str, Sums] = {}
@@ -168,6 +199,21 @@ class Metrics:
         yield GaugeMetricFamily(
             "llmobs_store_up", "1: the store can be used.", int(collector.trouble is None)
         )
+
+        if self._intakes:
+            records = CounterMetricFamily(
+                "llmobs_kafka_records", "Records read from Kafka.", labels=("outcome",)
+            )
+            records.add_metric(("stored",), sum(intake.stored for intake in self._intakes))
+            records.add_metric(("dead",), sum(intake.dead for intake in self._intakes))
+            yield records
+            yield GaugeMetricFamily(
+                "llmobs_kafka_lag", "Records known to wait.", sum(i.lag for i in self._intakes)
+            )
+            yield GaugeMetricFamily(
+                "llmobs_kafka_up", "1: all that is read from Kafka is stored as it comes.",
+                int(all(intake.state == "reading" for intake in self._intakes)),
+            )  # fmt: skip
 
     def _of_models(self) -> Iterator[Metric]:
         calls = CounterMetricFamily(

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from llmobs.runtime.troubles import Troubles
-from llmobs.server.access import access_of
+from llmobs.server.access import access_of, check_events, require
 from llmobs.server.bodies import RefusedError, read_body
 from llmobs.server.collector import Collector
 from llmobs.server.otlp import json_
@@ -42,6 +42,7 @@ def routes(collector: Collector) -> list[Route]:
         wires |= {PROTOBUF: protobuf, "application/protobuf": protobuf}
 
     async def traces(request: Request, wire: ModuleType, body: bytes) -> tuple[int, str]:
+        require(access_of(request), "ingest")  # spans that bring no event shape a run, too
         return await _store(request, await collector.work(_spans, wire, body))
 
     async def logs(request: Request, wire: ModuleType, body: bytes) -> tuple[int, str]:
@@ -65,10 +66,10 @@ def routes(collector: Collector) -> list[Route]:
         return 0, ""
 
     async def _store(request: Request, taken: Taken) -> tuple[int, str]:
+        access = access_of(request)
+        check_events(access, taken.events)
         request.state.events = len(taken.events)
-        refused = await collector.take(
-            taken.events, project=access_of(request).project, links=taken.links
-        )
+        refused = await collector.take(taken.events, project=access.project, links=taken.links)
         words = taken.words or next(iter(refused.values()), "")
         return taken.rejected + len(refused), words
 

@@ -108,7 +108,7 @@ class Batches:
                 events.append(from_watchllm(wire))
         if events:
             check_events(access_of(request), events)
-        refused = await self._collector.take(events)
+        refused = await self._collector.take(events, project=access_of(request).project)
         for event in events:
             if (why := refused.get(event.event_id)) is not None:
                 result = results[event.project_id or ""]
@@ -145,7 +145,7 @@ class Batches:
             request.state.events = 1
             event = from_watchllm(wire)
             check_events(access_of(request), [event])
-            refused = await self._collector.take([event])
+            refused = await self._collector.take([event], project=access_of(request).project)
             if not refused:
                 return JSONResponse({"success": True, "event_id": wire["event_id"]})
             error = f"Event {event.event_id}: Invalid event: {refused[event.event_id]}"
