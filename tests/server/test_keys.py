@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -166,6 +167,35 @@ def test_a_hash_that_is_none_fits_nothing(file: KeyFile) -> None:
         content = module._Content([msgspec.structs.replace(key, hash=hash)])
         file.path.write_bytes(msgspec.json.encode(content))
         assert find(Keys(file), text) is None
+
+
+def test_who_reads_sees_no_half_of_it(file: KeyFile) -> None:
+    """Not even while the first key is made."""
+    ended = threading.Event()
+    failures: list[Exception] = []
+
+    def read() -> None:
+        while not ended.is_set():
+            try:
+                file.read()
+            except Exception as error:
+                failures.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(20):
+        file.add(project="p")
+        file.path.unlink()
+    ended.set()
+    reader.join()
+    assert failures == []
+
+
+def test_a_link_to_nothing_is_not_followed(file: KeyFile, tmp_path: Path) -> None:
+    file.path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="cannot write the keys"):
+        file.add(project="p")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_keys_made_at_once_are_all_there(file: KeyFile) -> None:

@@ -7,6 +7,7 @@ A page of a stranger may point a name of its own at 127.0.0.1 and then read from
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple, Self
 
@@ -18,6 +19,8 @@ _AUTHORITY: Final = re.compile(
     r"(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9_](?:[a-z0-9_.-]{0,252})))(?::(\d{1,5}))?",
     re.ASCII | re.IGNORECASE,
 )
+LONGEST: Final = 320
+"""Characters of a ``Host`` header: names have up to 253. What is parsed is remembered."""
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -31,21 +34,8 @@ class Authority(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """Read the value of a ``Host`` header; None if it is none."""
-        match = _AUTHORITY.fullmatch(text)
-        if match is None:
-            return None
-        address, name, digits = match.groups()
-        port = None if digits is None else int(digits)
-        if port is not None and port > 65_535:
-            return None
-        if address is not None:
-            try:
-                return cls(str(IPv6Address(address)), port)
-            except ValueError:
-                return None
-        name = name.lower()
-        name = name[:-1] if name.endswith(".") else name
-        return cls(name, port) if name and ".." not in name else None
+        found = _parsed(text) if len(text) <= LONGEST else None
+        return None if found is None else cls(*found)
 
     @property
     def is_address(self) -> bool:
@@ -62,6 +52,25 @@ class Authority(NamedTuple):
     def is_this_machine(self) -> bool:
         """Whether it is a name of this machine, for this machine."""
         return self.name == "localhost" or self.name.endswith(".localhost")
+
+
+@lru_cache(maxsize=512)
+def _parsed(text: str) -> tuple[str, int | None] | None:
+    match = _AUTHORITY.fullmatch(text)
+    if match is None:
+        return None
+    address, name, digits = match.groups()
+    port = None if digits is None else int(digits)
+    if port is not None and port > 65_535:
+        return None
+    if address is not None:
+        try:
+            return str(IPv6Address(address)), port
+        except ValueError:
+            return None
+    name = name.lower()
+    name = name[:-1] if name.endswith(".") else name
+    return (name, port) if name and ".." not in name else None
 
 
 class Hosts:
@@ -103,9 +112,9 @@ class Hosts:
         """Whether the server answers to this name."""
         return (
             self._any
-            or host.is_address
-            or host.is_this_machine
             or host.name in self._names
+            or host.is_this_machine
+            or host.is_address
             or host.name.endswith(tuple(self._below))
         )
 

@@ -11,7 +11,7 @@ import re
 import secrets
 import string
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -24,7 +24,7 @@ import msgspec
 from anyio import Lock, to_thread
 
 from llmobs.errors import ConfigurationError, LLMObsError, StoreError
-from llmobs.runtime.paths import create, say_if_open
+from llmobs.runtime.paths import say_if_open
 from llmobs.runtime.troubles import Troubles
 
 try:
@@ -192,11 +192,12 @@ class KeyFile:
     @contextmanager
     def _changing(self) -> Iterator[list[Key]]:
         try:
-            create(self.path)
+            if not self.path.exists():
+                self._put(_Content([]), os.link)
             with self._locked():
-                keys = self.read() if self.path.stat().st_size else []
+                keys = self.read()
                 yield keys
-                self._replace(msgspec.json.encode(_Content(keys)))
+                self._put(_Content(keys), os.replace)
         except OSError as error:
             raise StoreError(f"cannot write the keys in {self.path}: {error.strerror}") from None
 
@@ -213,19 +214,21 @@ class KeyFile:
                     yield
                     return
 
-    def _replace(self, data: bytes) -> None:
+    def _put(self, content: _Content, place: Callable[[str, Path], None]) -> None:
+        """Write it whole beside where it belongs, and *place* it there: who reads it never sees a part."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         number, name = mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")  # mode 0600
         try:
             with open(number, "wb") as file:
-                file.write(data)
+                file.write(msgspec.json.encode(content))
                 file.flush()
                 os.fsync(file.fileno())
             _give_to_owner(name, self._store)
-            os.replace(name, self.path)
-        except BaseException:
-            with suppress(OSError):
+            with suppress(FileExistsError):  # somebody else has begun it meanwhile
+                place(name, self.path)
+        finally:
+            with suppress(FileNotFoundError):
                 os.unlink(name)
-            raise
 
 
 class Keys:

@@ -2,6 +2,7 @@
 
 import time
 from collections import OrderedDict
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
@@ -45,6 +46,7 @@ class Limit:
         return 0.0
 
 
+@lru_cache(maxsize=4096)
 def neighbourhood(address: str) -> str:
     """Return who is behind an IP address: of IPv6 the network, since each of its hosts has 2**64 addresses."""
     try:

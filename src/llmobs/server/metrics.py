@@ -27,7 +27,6 @@ from llmobs.errors import LLMObsError
 from llmobs.server.access import access_of, require
 from llmobs.server.collector import Collector
 from llmobs.store.engine import ReadsStore
-from llmobs.store.records import StoreInfo
 from llmobs.store.rollups import Histogram as Times
 from llmobs.store.rollups import Sums
 
@@ -133,7 +132,7 @@ class Metrics:
         self._lock = Lock()
         self._models: set[str] = set()
         self._sums: Mapping[str, Sums] = {}
-        self._info: StoreInfo | None = None
+        self._size: tuple[int, int] | None = None
         self._read_at = -FRESH_SECONDS
         self.registry.register(self)
 
@@ -152,10 +151,10 @@ class Metrics:
         if time.monotonic() - self._read_at > FRESH_SECONDS:
             try:
                 with self._open_store() as reader:
-                    self._info = reader.info()
+                    self._size = reader.size()
                     self._sums = self._bounded(reader.sums_by_model())
             except LLMObsError:
-                self._info = None  # the sums stay: counters do not go back to nothing
+                self._size = None  # the sums stay: counters do not go back to nothing
             self._read_at = time.monotonic()
         return generate_latest(self.registry)
 
@@ -173,15 +172,10 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """Yield what is not counted as it happens; see prometheus_client."""
         yield from self._of_collector()
-        if self._info is not None:
-            yield GaugeMetricFamily("llmobs_store_bytes", "Size of the store.", self._info.bytes)
-            yield GaugeMetricFamily(
-                "llmobs_store_free_bytes", "Of it not in use.", self._info.free_bytes
-            )
-            yield GaugeMetricFamily("llmobs_store_runs", "Runs in the store.", self._info.runs)
-            yield GaugeMetricFamily(
-                "llmobs_store_events", "Events in the store.", self._info.events
-            )
+        if self._size is not None:
+            size, free = self._size
+            yield GaugeMetricFamily("llmobs_store_bytes", "Size of the store.", size)
+            yield GaugeMetricFamily("llmobs_store_free_bytes", "Of it not in use.", free)
         yield from self._of_models()
 
     def _of_collector(self) -> Iterator[Metric]:

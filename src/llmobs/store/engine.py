@@ -196,6 +196,10 @@ class ReadsStore(Protocol):
         """Add up calls of models."""
         ...
 
+    def size(self) -> tuple[int, int]:
+        """Return how large it is, and how much of that is free; bytes."""
+        ...
+
     def sums_by_model(self) -> dict[str | None, Sums]:
         """Return what all calls add up to, by model."""
         ...

@@ -368,6 +368,14 @@ class Reader:
             ),
         )
 
+    def size(self) -> tuple[int, int]:
+        """Return the size of the file without its write-ahead log, and how much of that is free; bytes."""
+        pages, free, size = (
+            self._number(f"PRAGMA {name}", ())
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return pages * size, free * size
+
     def sums_by_model(self) -> dict[str | None, Sums]:
         """Return what all calls that the store knows of add up to, by model."""
         return add_up_calls(self._all, "model", _EVERYTHING)
