@@ -1,6 +1,7 @@
 """A key writes to its project alone: not even into a run whose id it knows."""
 
 import json
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Sequence
@@ -152,6 +153,36 @@ def test_watchllms_wire(tmp_path: Path) -> None:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 assert json.load(answer)["success"] is True
     assert sorted(project for project, _ in found(store).values() if project) == ["a", "b"]
+
+
+def test_what_a_key_sees(tmp_path: Path) -> None:
+    """Its project alone: in lists, and by the id of what it may not see."""
+    store = write_store(
+        tmp_path / "llmobs.db",
+        [
+            call(f"run-of-{project}", event_id=f"event-of-{project}", project_id=project, prompt=f"said in {project}",
+                 model=f"model-of-{project}", user_id=f"user-of-{project}")
+            for project in ("ours", "theirs")
+        ],
+    )  # fmt: skip
+    key = KeyFile(store).add(project="ours", may=["read"])[1]
+    with serving(store, "--host", "0.0.0.0") as server:
+        for path, status in {
+            "/": 200, "/runs": 200, "/runs?project=theirs": 200, "/runs/run-of-ours": 200, "/runs/run-of-theirs": 404,
+            "/events/event-of-theirs": 404, "/metrics": 403,
+        }.items():  # fmt: skip
+            request = urllib.request.Request(f"{server.url}{path}", headers={"x-api-key": key})
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    found, text = answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                with error:
+                    found, text = error.code, error.read().decode()
+            assert found == status, path
+            for what in ("said in theirs", "model-of-theirs", "user-of-theirs"):
+                assert what not in text, (path, what)
+            if path in ("/runs/run-of-ours",):
+                assert "model-of-ours" in text
 
 
 def test_one_project_goes_on_with_its_runs(tmp_path: Path) -> None:
