@@ -11,8 +11,9 @@ or added to the one an application has::
 
     trace.get_tracer_provider().add_span_processor(LLMObsSpanProcessor())
 
-Reads the GenAI conventions of today and before v1.37, OpenLLMetry's, and OpenInference's. Sends nothing to
-anybody but llmobs; for the other direction see the ``otlp`` sink.
+Reads the GenAI conventions of today and before v1.37, and those of OpenInference, OpenLLMetry, Langfuse, LangSmith,
+Logfire, OpenLIT, Pydantic AI and the Vercel AI SDK. Sends nothing to anybody but llmobs; for the other direction see
+the ``otlp`` sink.
 """
 
 from __future__ import annotations
