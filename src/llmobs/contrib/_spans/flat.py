@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["arguments", "bare", "read_json", "unflatten", "written"]
+__all__ = ["arguments", "bare", "listed", "read_json", "unflatten", "written"]
 
 _MAX_DEPTH: Final = 16
 _MAX_LITERAL: Final = 10_000
@@ -60,6 +60,11 @@ def bare(value: Any) -> Any:
         found = read_json(f"[{value}]")
         return found[0] if type(found) is list and len(found) == 1 else value
     return list(value) if type(value) is tuple else read_json(value)
+
+
+def listed(value: Any) -> list[Any]:
+    """Return an attribute that holds several values as a list; of anything else, none."""
+    return list(value) if type(value) in (list, tuple) else []
 
 
 def written(value: Any) -> Any:

@@ -38,6 +38,7 @@ def call(attributes: Attributes, events: Sequence[Any], start: int, given: Attri
     response = openai_chat.WIRE.response(
         {"choices": [{"message": m, "finish_reason": finish} for m in said]}
     )["response"]
+    calls = tool_calls_of(response)
     asked = [_message(each) for each in unflatten(attributes, "llm.input_messages")]
     prompt: Any = openai_chat.WIRE.request({"messages": asked})["prompt"]
     if not prompt:
@@ -74,7 +75,7 @@ def call(attributes: Attributes, events: Sequence[Any], start: int, given: Attri
         "request_params": {**kept, **({"tools": tools} if tools else {})} or None,
         "prompt": prompt,
         "response": response,
-        "tool_calls": tool_calls_of(response) if type(response) is list else None,
+        "tool_calls": calls,
         **inference_usage(attributes, answered),
     }
 

@@ -45,7 +45,7 @@ def call(attributes: Attributes, start: int) -> Fields:
         "operation": semconv.EMBEDDINGS if embeds else semconv.CHAT,
         "prompt": messages_of(asked) if conversation(asked) and not embeds else asked,
         "response": response,
-        "tool_calls": tool_calls_of(response) if type(response) is list else None,
+        "tool_calls": tool_calls_of(response) if conversation(made) else None,
         "request_params": params or None,
         "finish_reason": as_text(bare(attributes.get(f"{_OBSERVATION}metadata.finish_reason"))),
         "prompt_template_id": as_text(attributes.get(f"{_OBSERVATION}prompt.name")),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from llmobs.contrib._spans.flat import read_json
 from llmobs.contrib._spans.kinds import LOGFIRE_KIND, LOGFIRE_REQUEST
@@ -15,6 +15,10 @@ from llmobs.recorded.messages import message, messages_of, parts_of, tool_calls_
 __all__ = ["call"]
 
 _CONTENT = frozenset({"model", "stream", "messages", "input", "prompt", "system", "stream_options"})
+
+
+_LONGEST: Final = 1e7
+"""Seconds that a call can take."""
 
 
 def call(attributes: Mapping[str, Any], start: int, genai: Fields) -> Fields:
@@ -46,7 +50,11 @@ def call(attributes: Mapping[str, Any], start: int, genai: Fields) -> Fields:
     usage = _usage(as_object(told))
     fields |= {name: value for name, value in usage.items() if value is not None}
     taken = attributes.get("duration")
-    if attributes.get(LOGFIRE_KIND) == "log" and isinstance(taken, (int, float)):
+    if (
+        attributes.get(LOGFIRE_KIND) == "log"
+        and isinstance(taken, (int, float))
+        and 0 <= taken < _LONGEST
+    ):
         fields |= {
             "stream": True,  # it is written when the stream is over
             "timestamp": datetime.fromtimestamp(start / 1e9 - taken, UTC),
@@ -74,4 +82,8 @@ def _answered(answer: Json) -> Any:
     found = answer.get("message")
     if type(found) is dict:
         return messages_of([found], "assistant")
-    return as_text(found) or as_text(answer.get("combined_chunk_content")) or answer.get("text")
+    return (
+        as_text(found)
+        or as_text(answer.get("combined_chunk_content"))
+        or as_text(answer.get("text"))
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from llmobs.contrib._spans.flat import bare, read_json
+from llmobs.contrib._spans.flat import bare, listed, read_json
 from llmobs.contrib._spans.kinds import VERCEL_OPERATION
 from llmobs.contrib._wire.wire import Fields
 from llmobs.recorded import semconv
@@ -29,7 +29,7 @@ def call(attributes: Attributes, genai: Fields) -> Fields:
     embeds = operation.endswith(".doEmbed")
     stream = operation.endswith(".doStream")
     response = [] if embeds else _answer(attributes)
-    values = get("ai.values") or ([get("ai.value")] if "ai.value" in attributes else [])
+    values = listed(get("ai.values")) or ([get("ai.value")] if "ai.value" in attributes else [])
     first = get("ai.response.msToFirstChunk") if stream else None
     usage = {name: value for name, value in _usage(attributes).items() if value is not None}
     provider = as_text(get("ai.model.provider")) or genai.get("provider") or ""
@@ -60,8 +60,8 @@ def tool(attributes: Attributes) -> Fields:
     if "ai.toolCall.name" not in attributes:
         return {
             "tool_name": "rerank",
-            "input": [bare(each) for each in get("ai.documents") or ()],
-            "output": [bare(each) for each in get("ai.ranking") or ()],
+            "input": [bare(each) for each in listed(get("ai.documents"))],
+            "output": [bare(each) for each in listed(get("ai.ranking"))],
         }
     return {
         "tool_name": as_text(get("ai.toolCall.name")),
@@ -91,7 +91,7 @@ def _params(attributes: Attributes, genai: Fields) -> Json | None:
         if name.startswith(_SETTINGS) and name != f"{_SETTINGS}maxRetries"
     }
     found = settings | (genai.get("request_params") or {})
-    if tools := attributes.get("ai.prompt.tools"):
+    if tools := listed(attributes.get("ai.prompt.tools")):
         found["tools"] = [read_json(each) for each in tools]
         found["tool_choice"] = read_json(attributes.get("ai.prompt.toolChoice"))
     return {name: value for name, value in found.items() if value is not None} or None

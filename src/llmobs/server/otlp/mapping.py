@@ -255,6 +255,10 @@ def _moment(nanoseconds: int) -> datetime:
 # Log records.
 
 
+_TWICE: Final = "openlit."
+"""Who writes of a stream that has ended a record outside its span, of which the span tells all, too."""
+
+
 def take_logs(logs: Iterable[Log]) -> Taken:
     """Return what *logs* become: those that tell of calls, which belong to the events of their spans."""
     taken = Taken([], [], 0, "", 0)
@@ -267,6 +271,8 @@ def take_logs(logs: Iterable[Log]) -> Taken:
             others += 1
             continue
         has_span = bool(log.trace_id.strip("0") and log.span_id.strip("0"))
+        if not has_span and log.scope.name.startswith(_TWICE):
+            continue
         why = _unfit(log.trace_id, log.span_id, log.time) if has_span else _misplaced(name, log)
         if why is not None:
             rejected, words = rejected + 1, words or why
