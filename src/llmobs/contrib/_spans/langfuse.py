@@ -38,14 +38,14 @@ def call(attributes: Attributes, start: int) -> Fields:
         params["tools"] = tools
     if embeds:  # of the answer it says how many vectors there are
         made = None
-    response = messages_of(made, "assistant") if conversation(made) else made
+    messages = messages_of(made, "assistant") if conversation(made) else []
     first = _first_token(attributes.get(f"{_OBSERVATION}completion_start_time"), start)
     return {
         "model": as_text(attributes.get(f"{_OBSERVATION}model.name")),
         "operation": semconv.EMBEDDINGS if embeds else semconv.CHAT,
         "prompt": messages_of(asked) if conversation(asked) and not embeds else asked,
-        "response": response,
-        "tool_calls": tool_calls_of(response) if conversation(made) else None,
+        "response": messages or made,
+        "tool_calls": tool_calls_of(messages),
         "request_params": params or None,
         "finish_reason": as_text(bare(attributes.get(f"{_OBSERVATION}metadata.finish_reason"))),
         "prompt_template_id": as_text(attributes.get(f"{_OBSERVATION}prompt.name")),
