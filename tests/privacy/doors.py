@@ -27,7 +27,7 @@ from tests.contrib.corpus.all import CASES
 from tests.contrib.test_opentelemetry import PREVIOUS, TODAY
 from tests.support.asgi import call, http_scope
 
-__all__ = ["DOORS"]
+__all__ = ["DOORS", "filled"]
 
 Door = Callable[[Client, str], None]
 DISCRIMINATORS: Final = frozenset({"type", "object", "role", "event"})
@@ -125,12 +125,12 @@ def asgi(client: Client, text: str) -> None:
                     asyncio.run(call(middleware, scope))
 
 
-def _filled(value: Any, text: str, key: str = "") -> Any:
+def filled(value: Any, text: str, key: str = "") -> Any:
     """Return *value* with *text* for each of its texts that tells no messages apart."""
     if isinstance(value, dict):
-        return {k: _filled(v, text, k) for k, v in value.items()}
+        return {k: filled(v, text, k) for k, v in value.items()}
     if isinstance(value, list):
-        return [_filled(v, text, key) for v in value]
+        return [filled(v, text, key) for v in value]
     if isinstance(value, str) and key not in DISCRIMINATORS:
         return text
     return value
@@ -139,20 +139,20 @@ def _filled(value: Any, text: str, key: str = "") -> Any:
 def _filled_body(case: Case, text: str) -> bytes:
     if "stream" not in case.headers.get("content-type", ""):
         with suppress(ValueError):
-            return js(_filled(json.loads(case.body), text))
+            return js(filled(json.loads(case.body), text))
         return case.body + text.encode()
     lines = []
     for line in case.body.split(b"\n"):
         with suppress(ValueError):
             if line.startswith(b"data: {"):
-                line = b"data: " + js(_filled(json.loads(line[6:]), text))
+                line = b"data: " + js(filled(json.loads(line[6:]), text))
         lines.append(line)
     return b"\n".join(lines)
 
 
 def wires(client: Client, text: str) -> None:
     for case in CASES[:: max(1, len(CASES) // 40)]:
-        _exchange(client, case, _filled(case.request, text), _filled_body(case, text), text)
+        _exchange(client, case, filled(case.request, text), _filled_body(case, text), text)
 
 
 def _exchange(client: Client, case: Case, request: Any, body: bytes, text: str) -> None:
@@ -212,7 +212,7 @@ def _text_in(value: Any, text: str) -> Any:
     if not isinstance(value, str):
         return [text] if isinstance(value, list) else value
     try:
-        return json.dumps(_filled(json.loads(value), text))
+        return json.dumps(filled(json.loads(value), text))
     except ValueError:
         return text
 

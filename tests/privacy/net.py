@@ -2,8 +2,9 @@
 
 import io
 import logging
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,27 @@ from llmobs.sinks._sentinel import native, telemetry
 from llmobs.sinks.console import ConsoleSink
 from llmobs.sinks.http import HTTPSink
 from llmobs.sinks.otlp import OTLPSink
+from llmobs.store.pieces import unpack
 from llmobs.store.reader import Reader
 from tests.helpers import ScriptedSink
 from tests.support.scripted_server import Reply, ScriptedServer
 
-__all__ = ["Net", "casting"]
+__all__ = ["Net", "casting", "contents"]
 
 OK = Reply(200, b'{"success": true, "data": {"processed": 0}}')
+
+
+def contents(path: Path) -> bytes:
+    """Return every byte of a file, and what a store keeps compressed in it."""
+    data = path.read_bytes()
+    if data.startswith(b"SQLite format 3\0"):
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        with suppress(sqlite3.OperationalError):  # another database, of keys for instance
+            data += b"".join(
+                unpack(one) or b"" for (one,) in connection.execute("SELECT data FROM pieces")
+            )
+        connection.close()
+    return data
 
 
 class Records:
@@ -104,7 +119,7 @@ class Net:
             if path.is_file():
                 inside = path.relative_to(self.directory)
                 where = inside.parts[0].removesuffix("-wal").removesuffix("-shm")
-                found[where] = found.get(where, b"") + path.read_bytes()
+                found[where] = found.get(where, b"") + contents(path)
         return found
 
     def command_line(self) -> bytes:

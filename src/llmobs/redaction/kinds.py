@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["DEFAULT_KINDS", "KINDS", "Kind", "chosen", "placeholder"]
+__all__ = ["DEFAULT_KINDS", "KINDS", "Kind", "chosen", "placeholder", "placeholders"]
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,13 @@ def placeholder(kind: str, rule: str) -> str:
         return _TOKEN
     known = KINDS.get(kind)
     return f"[REDACTED_{kind.upper()}]" if known is None else known.placeholder
+
+
+def placeholders(names: Iterable[str] = ()) -> re.Pattern[str]:
+    """Return what matches each text that stands in place of a match, also of patterns with *names*."""
+    known = {kind.placeholder for kind in KINDS.values()} | {placeholder(n, n) for n in names}
+    words = "|".join(re.escape(one.removesuffix("]")) for one in sorted({*known, _TOKEN}))
+    return re.compile(rf"(?:{words})(?:_\d{{4}})?\]|\[REDACTION_FAILED\]")
 
 
 def chosen(kinds: Iterable[str] | None) -> frozenset[str]:

@@ -269,7 +269,7 @@ class Redactor:
         if weight < _CERTAIN and not (isinstance(value, str) and looks_secret(value)):
             return value
         text = str(value)
-        if text.startswith("[REDACTED") or self._rules.allowed(text, "secret"):
+        if self._rules.is_placeholder(text) or self._rules.allowed(text, "secret"):
             return value
         return self._rules.replace("secret", "named", text)
 

@@ -13,7 +13,7 @@ from re import _constants as constants  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
+from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS, placeholders
 from llmobs.redaction.named import find_named
 from llmobs.redaction.names import SecretNames
 from llmobs.redaction.replacing import ACTIONS, Action, Replace, replacer
@@ -75,6 +75,7 @@ class UserRules:
             name: (pattern, min(max(_OVERLAP, _longest(pattern)), _WINDOW // 2))
             for name, pattern in (patterns or {}).items()
         }
+        self._placeholders = placeholders(self._patterns)
         more = [_JOINT.join(map(re.escape, name)) for name in self.names.more]
         self._named = re.compile(_NAMED.format("|".join(more)), re.IGNORECASE) if more else None
         by_kind = allow if isinstance(allow, Mapping) else {"": allow}
@@ -92,6 +93,10 @@ class UserRules:
         rules.kinds = frozenset(kinds)
         rules._patterns, rules._named, rules.has_patterns = {}, None, False  # noqa: SLF001 - of this class
         return rules
+
+    def is_placeholder(self, value: str) -> bool:
+        """Whether *value* is, as a whole, what stands in place of a match: a word that only begins so is not."""
+        return self._placeholders.fullmatch(value) is not None
 
     def allowed(self, value: str, kind: str) -> bool:
         """Whether *value*, which is of *kind*, is one of those that stay."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from llmobs.errors import ConfigurationError
-from llmobs.recorded.printable import one_line
+from llmobs.recorded.printable import brief
 
 __all__ = ["LOOPBACK", "listen"]
 
@@ -87,7 +87,7 @@ def _holder(port: int) -> str:
                 words = (
                     (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 )
-                return f"process {process.name} ({one_line(words.strip())[:120]})"
+                return f"process {process.name} ({brief(words, 120)})"
     return (
         "a process of another user; on this port that is often an OpenTelemetry collector, "
         "or another llmobs serve"

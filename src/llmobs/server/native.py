@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from llmobs.codec import AnyEvent, decode, encode
 from llmobs.events import Event
-from llmobs.recorded.printable import one_line
+from llmobs.recorded.printable import brief
 from llmobs.server.access import access_of, check_events
 from llmobs.server.bodies import RefusedError, read_body
 from llmobs.server.collector import Collector
@@ -172,7 +172,7 @@ def _id_of(raw: Any) -> str | None:
 
 
 def _words(error: Exception) -> str:
-    return one_line(str(error))[:MAX_WORDS]
+    return brief(str(error), MAX_WORDS)
 
 
 def _field_of(error: msgspec.ValidationError) -> str | None:
@@ -180,6 +180,6 @@ def _field_of(error: msgspec.ValidationError) -> str | None:
     words = str(error)
     _, at, path = words.rpartition(" - at `$.")
     if at:
-        return one_line(path.rstrip("`"))[:MAX_WORDS]
+        return brief(path.rstrip("`"), MAX_WORDS)
     _, missing, name = words.partition("missing required field `")
     return name.partition("`")[0] if missing else None

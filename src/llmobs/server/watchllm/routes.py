@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from llmobs.errors import SinkUnavailableError, StoreError
 from llmobs.events import Event
-from llmobs.recorded.printable import one_line
+from llmobs.recorded.printable import one_line, redacted
 from llmobs.server.access import NOTHING, access_of, check_events
 from llmobs.server.bodies import RefusedError, read_body
 from llmobs.server.collector import Collector
@@ -166,7 +166,7 @@ def _opens(request: Request, project: str) -> bool:
 def _listed(issues: list[Issue]) -> str:
     listed = ", ".join(map(str, issues[:MAX_ISSUES]))
     more = len(issues) - MAX_ISSUES
-    return one_line(listed if more <= 0 else f"{listed} and {more} more")
+    return one_line(redacted(listed if more <= 0 else f"{listed} and {more} more"))
 
 
 def _read_batch(raw: bytes) -> tuple[list[dict[str, Any]], list[Issue]] | None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from llmobs.recorded.printable import redacted
+
 __all__ = [
     "ABSENT",
     "Issue",
@@ -127,7 +129,7 @@ def one_of(*options: str) -> Schema:
         if not isinstance(value, str):
             return _wrong_type(expected, value, path, issues)
         if value not in options:
-            text = f"Invalid enum value. Expected {expected}, received '{value[:MAX_QUOTED]}'"
+            text = f"Invalid enum value. Expected {expected}, received '{redacted(value)[:MAX_QUOTED]}'"
             issues.append(Issue(path, text))
         return value
 
