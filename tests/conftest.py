@@ -38,6 +38,7 @@ BEYOND_THE_CORE = (
     "contrib/capture/test_faults.py",
     "contrib/test_joining.py",
     "contrib/test_langchain_real.py",
+    "privacy/test_sdks.py",
     "contrib/test_opentelemetry_real.py",
     "senders/test_real.py",  # environments of their own; the core has what these sent
     "example_apps/test_langchain_worker.py",

@@ -13,6 +13,8 @@ from llmobs.codec import decode, encode
 from llmobs.pipeline.spool import Spool
 from llmobs.store.pieces import unpack
 from llmobs.store.reader import Reader
+from llmobs.store.records import RunFilter
+from llmobs.store.spans import Link, What, run_event_id_of
 from llmobs.store.writer import Writer
 from tests.cli.conftest import CLI, parsed
 from tests.store.recount import hourly_sums, recounted
@@ -73,6 +75,11 @@ def files_with(folder: Path, *texts: str) -> list[str]:
         for (data,) in connection.execute("SELECT data FROM pieces"):
             content = unpack(data) or b""
             found += [f"a message: {text}" for text in texts if text.encode() in content]
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'parts'").fetchone():
+            parts = [
+                unpack(body) or b"" for (body,) in connection.execute("SELECT body FROM parts")
+            ]
+            found += [f"a part: {t}" for t in texts if any(t.encode() in part for part in parts)]
         connection.close()
     return found
 
@@ -340,6 +347,28 @@ def test_a_store_of_an_older_llmobs(cli: CLI, tmp_path: Path) -> None:
     assert hourly_sums(path) == {}
 
 
+def test_what_a_trace_told_that_waits_for_more_goes_too(cli: CLI, store: Path) -> None:
+    """A collector keeps what spans told until an event tells it; no row says whose it is."""
+    told = [run("wait", user_id=ANN, name=SECRET), run("others", user_id="bob")]
+    writer = Writer(store)
+    for event in told:
+        span = f"{len(event.run_id):016x}"
+        event.event_id = run_event_id_of(event.run_id, span)
+        link = Link(
+            run_id=event.run_id, span_id=span, what=What.NOTHING, event_id=event.event_id, rank=3
+        )
+        writer.write([event], links=[link])
+    writer.close()
+    with Reader(store) as reader:
+        assert sorted(run_id for run_id, _ in reader.parts()) == ["others", "wait"]
+        assert reader.count_events(RunFilter(run_id="wait")) == 0
+    done = parsed(cli("forget", "--user", ANN, "--store", store, "--json"))
+    assert done["runs"] == 4
+    with Reader(store) as reader:
+        assert [run_id for run_id, _ in reader.parts()] == ["others"]
+    assert files_with(store.parent, ANN, SECRET) == []
+
+
 # JSON lines, and what a file that is replaced leaves.
 
 
@@ -360,8 +389,10 @@ def test_a_person_is_erased_from_a_file_of_json_lines(cli: CLI, tmp_path: Path) 
     assert files_with(tmp_path, ANN, SECRET, "ann-1") == []
     assert path.read_bytes().splitlines() == [*map(encode, reversed(never)), b"no event"]
     assert path.stat().st_mode & 0o777 == 0o640
-    again = parsed(cli("forget", "--user", ANN, "--store", path, "--json"))
-    assert again["events"] == 0
+    path.write_bytes(encode(of_ann("a")[0]) + b"\n")
+    assert parsed(cli("forget", "--user", ANN, "--store", path, "--json"))["events"] == 1
+    assert path.read_bytes() == b""  # and still no database
+    assert parsed(cli("forget", "--user", ANN, "--store", path, "--json"))["events"] == 0
 
 
 def test_what_the_spool_says_of_a_run_holds_for_the_file(cli: CLI, tmp_path: Path) -> None:
@@ -391,6 +422,7 @@ async def main():
         events = [*of_bob(f"other-{number}"), *(of_ann(f"hers-{number}") if number % 5 == 0 else [])]
         await sink.send(Batch(events))
         number += 1
+        await asyncio.sleep(0.003)
     await sink.aclose()
     print(number)
 asyncio.run(main())

@@ -16,6 +16,7 @@ from llmobs.redaction.events import Pseudonyms
 from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
 from llmobs.store.reader import Reader
 from llmobs.store.records import Keep
+from llmobs.store.spans import Link, What, run_event_id_of
 from llmobs.store.writer import Writer
 from tests.cli.conftest import CLI, parsed
 from tests.cli.test_forget import files_with
@@ -86,6 +87,25 @@ def test_fix_leaves_no_byte_and_sums_as_they_should_be(cli: CLI, store: Path) ->
         assert [e.id for e in reader.events()] == list(range(1, 8))
     assert found_in(cli("scan", "--store", store, "--json")) == {}
     writer.close()
+
+
+def test_what_a_trace_told_that_waits_for_more_is_fixed(cli: CLI, tmp_path: Path) -> None:
+    path = write_store(tmp_path / "x.db", [])
+    event = run("wait", name=f"mail to {EMAIL}")
+    span = "0000000000000001"
+    event.event_id = run_event_id_of("wait", span)
+    writer = Writer(path)
+    writer.write(
+        [event],
+        links=[
+            Link(run_id="wait", span_id=span, what=What.NOTHING, event_id=event.event_id, rank=3)
+        ],
+    )
+    writer.close()
+    assert found_in(cli("scan", "--store", path, "--json", code=5)) == {("email", "name"): 1}
+    cli("scan", "--store", path, "--fix")
+    assert found_in(cli("scan", "--store", path, "--json")) == {}
+    assert files_with(tmp_path, EMAIL) == []
 
 
 def test_sums_of_runs_that_are_gone_are_redacted_too(cli: CLI, store: Path) -> None:

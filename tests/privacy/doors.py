@@ -125,6 +125,41 @@ def asgi(client: Client, text: str) -> None:
                     asyncio.run(call(middleware, scope))
 
 
+def websocket(client: Client, text: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "headers": [], "subprotocol": text})
+        said = (await receive())["text"]
+        llmobs.current_tracker().log_prompt_call(said, said, said)
+        await send({"type": "websocket.send", "text": said})
+        if scope["path"].startswith("/fail"):
+            _failing(text)
+        await send({"type": "websocket.close", "reason": text})
+
+    async def drop(message: Any) -> None:
+        pass
+
+    raw = text.encode("latin-1", "replace")
+    for path in (f"/{text}", f"/fail/{text}"):
+        waiting = iter(
+            [
+                {"type": "websocket.connect"},
+                {"type": "websocket.receive", "text": text},
+                {"type": "websocket.disconnect", "code": 1000, "reason": text},
+            ]
+        )
+
+        async def receive(waiting: Any = waiting) -> Any:
+            return next(waiting)
+
+        scope = http_scope(
+            path, type="websocket", scheme="ws", subprotocols=[text], query_string=b"q=" + raw,
+            headers=[(b"x-run-id", raw), (b"sec-websocket-protocol", raw), (b"cookie", raw)],
+        )  # fmt: skip
+        with suppress(ExceptionGroup):
+            asyncio.run(LLMObsMiddleware(app, client=client)(scope, receive, drop))
+
+
 def filled(value: Any, text: str, key: str = "") -> Any:
     """Return *value* with *text* for each of its texts that tells no messages apart."""
     if isinstance(value, dict):
@@ -257,6 +292,7 @@ DOORS: Mapping[str, Door] = {
     "observe": observed,
     "tasks": tasks,
     "asgi": asgi,
+    "websocket": websocket,
     "wires": wires,
     "streams": streamed,
     "spans": spans,

@@ -35,6 +35,10 @@ def contents(path: Path) -> bytes:
     if data.startswith(b"SQLite format 3\0"):
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         with suppress(sqlite3.OperationalError):  # another database, of keys for instance
+            for (query,) in connection.execute(
+                "SELECT 'SELECT body FROM parts' FROM sqlite_master WHERE name = 'parts'"
+            ).fetchall():
+                data += b"".join(unpack(one) or b"" for (one,) in connection.execute(query))
             data += b"".join(
                 unpack(one) or b"" for (one,) in connection.execute("SELECT data FROM pieces")
             )

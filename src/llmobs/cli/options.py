@@ -173,12 +173,18 @@ def open_store(given: str | None) -> ReadsStore:
 
 
 def is_json_lines(path: Path) -> bool:
-    """Whether *path* holds JSON lines, and not a SQLite database."""
+    """Whether *path* holds JSON lines, and not a SQLite database; an empty file, if it is named so."""
     try:
         with path.open("rb") as file:
-            return file.read(64).lstrip(b"\xef\xbb\xbf \r\n").startswith(b"{")
+            head = file.read(64)
     except OSError:
         return False
+    if not head:
+        return path.suffix in _OF_LINES
+    return head.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"{")
+
+
+_OF_LINES: Final = frozenset({".jsonl", ".ndjson"})
 
 
 def named_run(reader: ReadsStore, text: str) -> str:

@@ -162,6 +162,10 @@ class ReadsStore(Protocol):
         """Return the runs of a person or a session."""
         ...
 
+    def parts(self) -> Iterator[tuple[str, Event]]:
+        """Yield what spans told that no event tells yet, after its run."""
+        ...
+
     def words_of_runs(self) -> Iterator[tuple[str, str]]:
         """Yield the words that stand in each run itself, after its id."""
         ...

@@ -9,8 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import msgspec
 from msgspec.structs import fields
 
+from llmobs.codec import decode
 from llmobs.errors import StoreCorruptError, StoreError
 from llmobs.events import Event
 from llmobs.store.connect import connect_reader, explain
@@ -234,6 +236,9 @@ class Reader:
         )
         for run_id, is_shared in rows:
             (shared if is_shared else whole).append(as_text(run_id))
+        for run_id, event in self.parts():
+            if whom.fits(event) and run_id not in whole and run_id not in shared:
+                (shared if self.count_events(RunFilter(run_id=run_id)) else whole).append(run_id)
         if whom.kind == "user":
             whole += self._children(whole)
         return Selected(tuple(whole), tuple(shared))
@@ -249,6 +254,21 @@ class Reader:
             found += new
             waiting += new
         return found
+
+    def parts(self) -> Iterator[tuple[str, Event]]:
+        """
+        Yield what spans told that no event tells yet, after its run: of traces that wait for more of
+        them, or have shown nothing of interest so far.
+        """
+        if not self._all("SELECT 1 FROM sqlite_master WHERE name = 'parts'", ()):
+            return
+        last = -1
+        query = "SELECT id, run_id, body FROM parts WHERE id > ? ORDER BY id LIMIT 500"
+        while rows := self._all(query, [last]):
+            last = rows[-1][0]
+            for _, run_id, body in rows:
+                with suppress(msgspec.MsgspecError, RecursionError):
+                    yield as_text(run_id), decode(unpack(body) or b"")
 
     # Words: what redaction may find, besides events.
 

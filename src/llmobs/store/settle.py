@@ -525,6 +525,20 @@ def forget_spans(connection: sqlite3.Connection, run_id: str) -> None:
             connection.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))  # noqa: S608
 
 
+def knows(connection: sqlite3.Connection, run_id: str) -> bool:
+    """Whether anything is known of the spans of a run."""
+    query = "SELECT 1 FROM traces WHERE run_id = ?"
+    return _is_there(connection) and connection.execute(query, (run_id,)).fetchone() is not None
+
+
+def parts_of(connection: sqlite3.Connection, run_id: str) -> list[Event]:
+    """Return what spans of a run told each by itself, as far as it can be read."""
+    if not _is_there(connection):
+        return []
+    found = connection.execute("SELECT body FROM parts WHERE run_id = ?", (run_id,)).fetchall()
+    return [event for (body,) in found if (event := _unpacked(body)) is not None]
+
+
 def forget_parts(connection: sqlite3.Connection, run_id: str) -> None:
     """Remove what spans of a run told each by itself; what hangs together how is still known."""
     if _is_there(connection):

@@ -35,7 +35,7 @@ from llmobs.store.records import Keep, to_microseconds
 from llmobs.store.rollups import Key
 from llmobs.store.rows import COLUMNS, Row
 from llmobs.store.schema import narrow_indexes
-from llmobs.store.settle import forget_parts, forget_spans
+from llmobs.store.settle import forget_parts, forget_spans, knows, parts_of
 from llmobs.store.values import as_text
 
 __all__ = [
@@ -150,8 +150,9 @@ def erase(
         if row.event_type == "prompt_call" and row.booked:
             booking.take_off(row, (found[0] if found else None) or "")
     booking.save(connection)
+    known = found is not None or knows(connection, run_id)
     removed, _ = _remove(connection, run_id, limit, forget)
-    return found is not None or removed > 0, removed == limit
+    return known or removed > 0, removed == limit
 
 
 def _first_rows(connection: sqlite3.Connection, run_id: str, limit: int) -> list[Row]:
@@ -193,7 +194,12 @@ def rewrite(
         changed += encode(new) != before
         kept.append((id, bool(booked), new))
     if not changed and not removed:
-        return 0, 0
+        # What no event tells yet, of a trace that waits for more of it.
+        parts = [(encode(event), change(event)) for event in parts_of(connection, run_id)]
+        changed = sum(new is None or encode(new) != before for before, new in parts)
+        if changed:
+            forget_parts(connection, run_id)
+        return changed, 0
     erase(connection, run_id, forget=forget_parts)
     inserted: list[Inserted] = []
     for id, booked, event in kept:  # under its old number: who follows the store has seen it
