@@ -145,6 +145,17 @@ def test_lines_are_redacted_whatever_is_logged(caplog: pytest.LogCaptureFixture)
     assert not any(numbers_in(repr(vars(record)).encode(), [1]) for record in caplog.records)
 
 
+def test_what_cannot_be_shown_raises_into_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise KeyError("not me")
+
+    own_logger("llmobs").warning(Odd())
+    assert "could not be written: <Odd>" in caplog.text
+    with pytest.raises(llmobs.ConfigurationError, match="<Odd>"):
+        LLMObsMiddleware(print, client=Odd())
+
+
 def test_a_line_without_anything_is_left_as_it_was(caplog: pytest.LogCaptureFixture) -> None:
     try:
         raise ValueError("plain")
@@ -169,7 +180,7 @@ BADGE = {"patterns": {"badge": r"EMP-[0-9]{5}"}}
 
 
 def test_what_any_client_looks_for_is_not_said(caplog: pytest.LogCaptureFixture) -> None:
-    loose = {"kinds": [], "allow": ["*"]}
+    loose = {"kinds": [], "allow": ["ann.lee*@*"]}
     with Client(sink="memory:", redaction=BADGE), Client(sink="memory:", redaction=loose):
         own_logger("llmobs").warning("no %s for %s", "EMP-12345", canaries(1)["email"])
         with pytest.raises(llmobs.ConfigurationError) as error:

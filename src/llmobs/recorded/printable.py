@@ -43,8 +43,12 @@ def brief(text: str, limit: int) -> str:
 
 
 def quoted(value: object, limit: int = 80) -> str:
-    """Return how *value*, which was wrong, is shown to whom it belongs: its ``repr``, as `brief`."""
-    return brief(repr(value), limit)
+    """Return how *value*, which was wrong, is shown to whom it belongs: its ``repr``, as `brief`. Never raises."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - code of others, in a log line of ours
+        text = f"<{type(value).__name__}>"
+    return brief(text, limit)
 
 
 def redact_with(function: Callable[[str], str]) -> None:
