@@ -97,8 +97,8 @@ def _store(path: Path, look: Inspector, fix: bool) -> Place:
                 unreadable += 1
             elif look.redacted(event) is not event:
                 concerned[stored.run_id] = None
-        for run_id, event in reader.parts():
-            if look.redacted(event) is not event:
+        for run_id, part in reader.parts():
+            if look.redacted(part) is not part:
                 concerned[run_id] = None
         for run_id, word in reader.words_of_runs():  # of events that are there no more
             if run_id not in concerned and look.text("runs", word) != word:
