@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -28,6 +28,7 @@ from llmobs.viewer.overview import PERIOD, overview_page
 from llmobs.viewer.page import STATIC, Page, Site, static_file
 from llmobs.viewer.run import EVENTS_ON_A_PAGE, event_page, run_page
 from llmobs.viewer.runs import RUNS_ON_A_PAGE, runs_page
+from llmobs.viewer.whose import ON_A_PAGE, whose_page
 from tests.sinks.examples import every_kind
 from tests.support.stores import at, call, run, write_store
 from tests.viewer.reading import Read
@@ -141,6 +142,45 @@ def test_a_key_of_one_project_sees_nothing_of_another(tmp_path: Path) -> None:
         assert "my answer" in event_page(store, only, SITE, event_id="ea").html
     assert [page.status for page in pages] == [200, 200, 200, 404, 404]
     assert not any(word in page.html for page in pages for word in ("their-", "bob", "GET /theirs"))
+
+
+@pytest.mark.parametrize("kind", ["user", "session"])
+def test_every_user_and_session_is_on_one_page_and_only_one(
+    tmp_path: Path, kind: Literal["user", "session"]
+) -> None:
+    ids = [f"{kind}-{n:03}" for n in range(2 * ON_A_PAGE + 7)]
+    # Two runs each; several began at the same moment.
+    events: list[Event] = [
+        run(f"{n}-{each}", 1000 * n + int(each[-3:]) // 9, status="success", **{f"{kind}_id": each})
+        for n in (0, 1)
+        for each in ids
+    ]
+    seen: list[str] = []
+    with stored(tmp_path, [*events, run("of-nobody")]) as store:
+        address: str | None = f"/llmobs/{kind}s"
+        while address is not None:
+            page = read(whose_page(store, asked(address), SITE, kind=kind))
+            seen += [words for words in page.text.split() if words.startswith(f"{kind}-")]
+            address = page.link("next")
+        with pytest.raises(AddressError, match="before"):
+            whose_page(store, asked("?before=x"), SITE, kind=kind)
+    assert sorted(seen) == ids
+
+
+def test_a_user_is_shown_with_what_their_runs_add_up_to(tmp_path: Path) -> None:
+    ada = {"user_id": "ada", "project_id": "mine"}
+    events = [
+        call("a", tokens_input=10, tokens_output=5, cost_usd=0.25, **ada), run("a", **ada),
+        call("b", 60, tokens_input=20, tokens_output=5, **ada), run("b", 60, status="error", **ada),
+        run("c", user_id="bob", project_id="theirs"),
+    ]  # fmt: skip
+    with stored(tmp_path, events) as store:
+        page = read(whose_page(store, asked(project="mine"), SITE, kind="user"))
+        none = read(whose_page(store, asked(), SITE, kind="session"))
+    row = page.text[page.text.index("ada") :].split()
+    assert row[5:] == ["2", "1", "2", "40", "≥$0.2500"]
+    assert "/llmobs/runs?user=ada" in page.links and "bob" not in page.text
+    assert "session_id" in none.text
 
 
 # One run.
@@ -295,6 +335,8 @@ def test_hostile_text_in_every_field_does_nothing(tmp_path: Path, hostile: str) 
         pages = [
             runs_page(store, asked(), SITE),
             overview_page(store, asked("?period=all"), SITE),
+            whose_page(store, asked(), SITE, kind="user"),
+            whose_page(store, asked(), SITE, kind="session"),
             run_page(store, asked(), SITE, run_id=known),
             *(event_page(store, asked(), SITE, event_id=each) for each in ids),
         ]

@@ -18,6 +18,7 @@ from llmobs.viewer.overview import PERIOD, overview_page
 from llmobs.viewer.page import HEADERS, STATIC, Page, Site, render, static_file
 from llmobs.viewer.run import event_page, run_page
 from llmobs.viewer.runs import runs_page
+from llmobs.viewer.whose import whose_page
 
 __all__ = ["routes"]
 
@@ -45,14 +46,13 @@ def routes(store: Path) -> list[Route]:
         def made() -> Page:
             try:
                 asked = read_address(request.query_params, period=period, project=access.project)
+                with open_reader(store) as reader:
+                    return draw(reader, asked, site)
             except AddressError as error:
                 return render(
                     "trouble.html", site, status=400, title="This address asks for something else",
                     words=str(error), links=[],
                 )  # fmt: skip
-            try:
-                with open_reader(store) as reader:
-                    return draw(reader, asked, site)
             except (StoreError, SinkUnavailableError) as error:
                 return render(
                     "trouble.html", site, status=503, title="The store cannot be read now",
@@ -67,6 +67,12 @@ def routes(store: Path) -> list[Route]:
 
     async def runs(request: Request) -> Response:
         return await answer(request, runs_page)
+
+    async def users(request: Request) -> Response:
+        return await answer(request, partial(whose_page, kind="user"))
+
+    async def sessions(request: Request) -> Response:
+        return await answer(request, partial(whose_page, kind="session"))
 
     async def run(request: Request) -> Response:
         return await answer(request, partial(run_page, run_id=request.path_params["run_id"]))
@@ -84,6 +90,8 @@ def routes(store: Path) -> list[Route]:
         Route("/", overview),
         Route("/runs", runs),
         Route("/runs/{run_id:path}", run),
+        Route("/users", users),
+        Route("/sessions", sessions),
         Route("/events/{event_id:path}", event),
         Route("/static/{name}", static),
     ]

@@ -5,11 +5,12 @@ What a store must be able to do, whatever keeps it, and the one place that opens
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Literal, Protocol, Self
 
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event
@@ -27,6 +28,7 @@ from llmobs.store.records import (
     Selector,
     StoredEvent,
     StoreInfo,
+    Whose,
 )
 from llmobs.store.rollups import Sums
 from llmobs.store.spans import Link
@@ -152,6 +154,17 @@ class ReadsStore(Protocol):
 
     def run(self, run_id: str, *, limit: int | None = ..., after: str | None = ...) -> RunDetail:
         """Return one run with its events."""
+        ...
+
+    def whose(
+        self,
+        kind: Literal["user", "session"],
+        limit: int = ...,
+        *,
+        before: tuple[datetime, str] | None = ...,
+        where: RunFilter = ...,
+    ) -> list[Whose]:
+        """Return users or sessions, those with the latest run first."""
         ...
 
     def event(self, event_id: str) -> StoredEvent | None:

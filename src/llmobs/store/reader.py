@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import msgspec
 from msgspec.structs import fields
@@ -23,7 +23,9 @@ from llmobs.store.query import (
     STORED,
     SUMMARY,
     WITH_BODIES,
+    add_up,
     conditions,
+    number,
     select_events,
     where_clause,
 )
@@ -42,6 +44,8 @@ from llmobs.store.records import (
     Selector,
     StoredEvent,
     StoreInfo,
+    Whose,
+    to_microseconds,
 )
 from llmobs.store.rollups import Key, Sums
 from llmobs.store.rows import clean_values
@@ -183,6 +187,47 @@ class Reader:
             [step, *values],
         )
         return [Activity(as_moment(number * step), runs, failed) for number, runs, failed in rows]
+
+    def whose(
+        self,
+        kind: Literal["user", "session"],
+        limit: int = 20,
+        *,
+        before: tuple[datetime, str] | None = None,
+        where: RunFilter = _EVERYTHING,
+    ) -> list[Whose]:
+        """
+        Return users or sessions, those with the latest run first.
+
+        Args:
+            kind: Which.
+            limit: How many at most.
+            before: The latest run and the id of the last one of the previous page: continue after it.
+            where: Of which runs.
+        """
+        column = f"r.{kind}_id"
+        parts, values = conditions(where)
+        parts.append(f"{column} IS NOT NULL")
+        having = ""
+        if before is not None:
+            having = f" HAVING (max(r.started), {column}) < (?, ?)"
+            values += [to_microseconds(before[0]), before[1]]
+        cost = number("r.cost_usd")
+        rows = self._all(
+            f"SELECT {column}, min(r.started), max(r.started), count(*), sum(iif({FAILED}, 1, 0)),"  # noqa: S608
+            f" {add_up('r.calls')}, {add_up('r.tokens_input')} + {add_up('r.tokens_output')},"
+            f" sum({cost}), sum({cost} IS NULL AND r.tokens_input + r.tokens_output > 0)"
+            f" FROM runs r{where_clause(parts)} GROUP BY {column}{having}"
+            f" ORDER BY max(r.started) DESC, {column} DESC LIMIT ?",
+            [*values, limit],
+        )
+        return [
+            Whose(
+                id=as_text(id), first=as_moment(first), latest=as_moment(latest), runs=runs,
+                failed=failed, calls=calls, tokens=tokens, cost_usd=cost_usd, unpriced=unpriced,
+            )
+            for id, first, latest, runs, failed, calls, tokens, cost_usd, unpriced in rows
+        ]  # fmt: skip
 
     def run(self, run_id: str, *, limit: int | None = None, after: str | None = None) -> RunDetail:
         """

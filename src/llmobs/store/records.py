@@ -28,6 +28,7 @@ __all__ = [
     "Selector",
     "StoreInfo",
     "StoredEvent",
+    "Whose",
 ]
 
 GroupBy = Literal[
@@ -140,6 +141,26 @@ class Activity(Struct, frozen=True, gc=False):
     runs: int
     failed: int
     """Of these, runs that failed or in which anything did."""
+
+
+class Whose(Struct, frozen=True, kw_only=True):
+    """The runs of one user, or of one session."""
+
+    id: str
+    first: datetime
+    """UTC; when the first of its runs began."""
+    latest: datetime
+    """UTC; when the latest did."""
+    runs: int
+    failed: int
+    """Of these, runs that failed or in which anything did."""
+    calls: int
+    tokens: int
+    """Input and output together, as far as they are known."""
+    cost_usd: float | None
+    """Sum of the known costs; None if none is known."""
+    unpriced: int
+    """Runs that used tokens, and of which no cost is known."""
 
 
 class Keep(Struct, frozen=True, kw_only=True):
