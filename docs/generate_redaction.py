@@ -1,12 +1,11 @@
 """The reference page of what redaction finds: made from its tables, with figures from the corpus."""
 
 from benchmarks.redaction.corpus import corpus, is_held_out
-from benchmarks.redaction.figures import measure
+from benchmarks.redaction.figures import measure_all
 from benchmarks.redaction.formats import TOKENS
 from llmobs.redaction.kinds import KINDS
 from llmobs.redaction.names import SECRET_NAMES
 from llmobs.redaction.rules import TOKEN_RULES
-from llmobs.redaction.scan import find
 
 __all__ = ["redaction_page"]
 
@@ -53,7 +52,7 @@ LIMITS = """
 
 
 def redaction_page() -> str:
-    figures = measure(filter(is_held_out, corpus()), find)
+    figures = measure_all(filter(is_held_out, corpus()))
     lines = []
     for kind in KINDS.values():
         count = figures.labelled[kind.name]

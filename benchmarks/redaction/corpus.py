@@ -358,6 +358,123 @@ def _positives(rng: random.Random, scale: float) -> Iterator[Case]:
             yield Case(text, "secret", value, source)
 
 
+# --- kinds that are off by default ----------------------------------------------------------------
+
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_MONTHS = (
+    "January February March April May June July August September October November December".split()
+)
+_STREETS = (
+    "Elm Oak Main Church Park Mill Station Victoria High King Queen Washington Lake Hill".split()
+)
+_WAYS = "Street Avenue Road Lane Drive Boulevard Court Square Terrace St Ave Rd Blvd".split()
+_GERMAN = "Linden Haupt Bahnhof Garten Schiller Goethe Kirch Wald Berg Ring Mozart Wiesen".split()
+
+
+def _ip(rng: random.Random) -> str:
+    if rng.random() < 0.6:
+        return ".".join(str(rng.randrange(1, 255)) for _ in range(4))
+    groups = [f"{rng.getrandbits(16):x}" for _ in range(8)]
+    return rng.choice(
+        [":".join(groups), ":".join(groups[:3]) + "::" + groups[7], "fe80::" + ":".join(groups[4:])]
+    )
+
+
+def _mac(rng: random.Random) -> str:
+    text = rng.choice([":", "-"]).join(f"{rng.getrandbits(8):02x}" for _ in range(6))
+    return rng.choice([text, text.upper()])
+
+
+def _phone(rng: random.Random) -> str:
+    def d(count: int) -> str:
+        return "".join(rng.choices(string.digits, k=count))
+
+    area, exchange = f"{rng.randrange(2, 10)}{d(2)}", f"{rng.randrange(2, 10)}{d(2)}"
+    return rng.choice(
+        [
+            f"+1 {area} {exchange} {d(4)}", f"+1-{area}-{exchange}-{d(4)}", f"({area}) {exchange}-{d(4)}",
+            f"{area}-{exchange}-{d(4)}", f"{area}.{exchange}.{d(4)}", f"+44 20 7{d(3)} {d(4)}",
+            f"+49 30 {d(7)}", f"+43 1 {d(5)} {d(3)}", f"+33 6 {d(2)} {d(2)} {d(2)} {d(2)}", f"+86 138 {d(4)} {d(4)}",
+            f"+{rng.choice(['44', '49', '33', '91', '81'])}{rng.randrange(1, 10)}{d(9)}",
+        ]
+    )  # fmt: skip
+
+
+def _born(rng: random.Random) -> tuple[str, str]:
+    year, month, day = rng.randrange(1930, 2015), rng.randrange(1, 13), rng.randrange(1, 29)
+    date = rng.choice(
+        [
+            f"{year}-{month:02}-{day:02}", f"{day:02}/{month:02}/{year}", f"{day}.{month}.{year}",
+            f"{_MONTHS[month - 1]} {day}, {year}", f"{day} {_MONTHS[month - 1]} {year}",
+        ]
+    )  # fmt: skip
+    before = rng.choice(
+        [
+            "born on ",
+            "born ",
+            "date of birth: ",
+            "DOB ",
+            "Date of Birth ",
+            "birthday: ",
+            "geboren am ",
+            "d.o.b. ",
+        ]
+    )
+    return f"The patient, {before}{date}, was seen today.", date
+
+
+def _address(rng: random.Random) -> str:
+    number = rng.randrange(1, 9999)
+    if rng.random() < 0.5:
+        return f"{number} {rng.choice(_STREETS)} {rng.choice(_WAYS)}"
+    return f"{rng.choice(_GERMAN)}{rng.choice(['straße', 'gasse', 'weg', 'platz', 'allee'])} {number % 300}"
+
+
+def _wallet(rng: random.Random) -> str:
+    if rng.random() < 0.5:
+        return "0x" + rng.choice([str.lower, str.upper])(f"{rng.getrandbits(160):040x}")
+    data = rng.choice([b"\x00", b"\x05"]) + rng.randbytes(20)
+    data += hashlib.sha256(hashlib.sha256(data).digest()).digest()[:4]
+    number, text = int.from_bytes(data), ""
+    while number:
+        number, rest = divmod(number, 58)
+        text = _BASE58[rest] + text
+    return "1" * (len(data) - len(data.lstrip(b"\0"))) + text
+
+
+def _national(rng: random.Random) -> str:
+    number = rng.randrange(10**7, 10**8)
+    if rng.random() < 0.3:
+        return f"{number}{'TRWAGMYFPDXBNJZSQVHLCKE'[number % 23]}"  # Spain
+    if rng.random() < 0.3:  # France
+        body = f"{rng.choice('12')}{rng.randrange(100):02}{rng.randrange(1, 13):02}{rng.randrange(1, 96):02}"
+        body += f"{rng.randrange(1, 990):03}{rng.randrange(1, 1000):03}"
+        return f"{body}{97 - int(body) % 97:02}"
+    if rng.random() < 0.5:  # Brazil
+        digits = [rng.randrange(10) for _ in range(9)]
+        for count in (9, 10):
+            total = sum(digits[n] * (count + 1 - n) for n in range(count))
+            digits.append(total * 10 % 11 % 10)
+        text = "".join(map(str, digits))
+        return f"{text[:3]}.{text[3:6]}.{text[6:9]}-{text[9:]}"
+    first = rng.choice(["AB", "CE", "HL", "JK", "PR", "WM"])  # Great Britain
+    return f"{first} {number // 10**6:02} {number // 10**4 % 100:02} {number // 100 % 100:02} {rng.choice('ABCD')}"
+
+
+def _off_by_default(rng: random.Random, scale: float) -> Iterator[Case]:
+    for kind, make in (
+        ("ip", _ip), ("mac", _mac), ("phone", _phone), ("address", _address), ("crypto", _wallet),
+        ("national_id", _national),
+    ):  # fmt: skip
+        for _ in range(max(3, int(150 * scale))):
+            value = make(rng)
+            text = rng.choice(_AROUND)(value)
+            yield Case(text, kind, _as_written(value, text), kind)
+    for _ in range(max(3, int(150 * scale))):
+        text, value = _born(rng)
+        yield Case(text, "birth_date", value, "birth date")
+
+
 # --- what must be left alone --------------------------------------------------------------------
 
 _INNOCENT = (
@@ -512,7 +629,8 @@ def _negatives(rng: random.Random, scale: float) -> Iterator[Case]:
 def corpus(seed: int = 13, scale: float = 1.0) -> list[Case]:
     """Return the labelled strings, the same for a *seed* and the same packages."""
     rng = random.Random(seed)
-    return [*_positives(rng, scale), *_negatives(rng, scale)]
+    cases = [*_positives(rng, scale), *_negatives(rng, scale)]
+    return [*cases, *_off_by_default(random.Random(seed), scale)]
 
 
 def number_rich(size: int, seed: int = 7) -> str:

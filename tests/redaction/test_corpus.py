@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.redaction.corpus import Case, corpus, is_held_out, number_rich
-from benchmarks.redaction.figures import Figures, measure
+from benchmarks.redaction.figures import Figures, measure_all
 from benchmarks.redaction.formats import TOKENS
-from llmobs.redaction.kinds import DEFAULT_KINDS
+from llmobs.redaction.kinds import KINDS
 from llmobs.redaction.redactor import redact_text
 from llmobs.redaction.rules import TOKEN_RULES, TokenRule
 from llmobs.redaction.scan import find
@@ -20,7 +20,7 @@ def cases() -> list[Case]:
 
 @pytest.fixture(scope="module")
 def figures(cases: list[Case]) -> Figures:
-    return measure(cases, find)
+    return measure_all(cases)
 
 
 def test_the_corpus_is_large_and_a_third_of_it_is_held_out(cases: list[Case]) -> None:
@@ -30,7 +30,7 @@ def test_the_corpus_is_large_and_a_third_of_it_is_held_out(cases: list[Case]) ->
     assert len(TOKENS) >= 100
 
 
-@pytest.mark.parametrize("kind", sorted(DEFAULT_KINDS))
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_what_is_promised_is_found_and_nothing_else(figures: Figures, kind: str) -> None:
     assert figures.labelled[kind] >= 20
     told = [(case.source, case.value) for case in figures.missed if case.kind == kind]

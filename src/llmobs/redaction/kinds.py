@@ -38,6 +38,11 @@ def _iban(country: str, account: str) -> str:
     return f"{country}{98 - number % 97:02}{account}"
 
 
+def _dni(number: int) -> str:
+    """Return a Spanish identity number, with its letter."""
+    return f"{number:08}{'TRWAGMYFPDXBNJZSQVHLCKE'[number % 23]}"
+
+
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
@@ -116,6 +121,14 @@ KINDS: Final[dict[str, Kind]] = {
             False,
             "Streets with a number, as they are written in English and German.",
             lambda n: f"{n + 1} Elm Tree Road",
+        ),
+        Kind(
+            "national_id",
+            "[REDACTED_NATIONAL_ID]",
+            False,
+            "Numbers that 30 states give to people, by their shape and their checksum where one is "
+            "published; bare digits only behind a word such as *PESEL*.",
+            lambda n: _dni(10_000_000 + n),
         ),
         Kind(
             "crypto",

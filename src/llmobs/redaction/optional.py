@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Set
 from typing import Final
 
+from llmobs.redaction.national import NATIONAL_IDS
 from llmobs.redaction.spans import ANCHORS_A_STEP, Span
 from llmobs.runtime.time_slices import Steps
 
@@ -104,7 +105,7 @@ OPTIONAL: Final[dict[str, tuple[tuple[re.Pattern[str], _Check], ...]]] = {
         ),
         (
             re.compile(
-                r"\b[A-ZÄÖÜ][a-zäöüß-]{2,24}(?:straße|strasse|gasse|weg|platz|allee) [0-9]{1,4}[a-z]?\b"
+                r"\b[A-ZÄÖÜ][a-zäöüß-]{2,24}(?:stra(?:ß|ss|\\{1,8}u00df)e|gasse|weg|platz|allee) [0-9]{1,4}[a-z]?\b"
             ),
             _always,
         ),
@@ -118,8 +119,9 @@ OPTIONAL: Final[dict[str, tuple[tuple[re.Pattern[str], _Check], ...]]] = {
             _is_wallet,
         ),
     ),
+    "national_id": tuple((number.pattern, number.check) for number in NATIONAL_IDS),
 }
-"""What to look for, by kind, and what the text that is found must be."""
+"""What to look for, by kind, and what the text that goes must be."""
 
 
 def find_optional(
@@ -136,6 +138,6 @@ def find_optional(
                 anchors += 1
                 if anchors % ANCHORS_A_STEP == 0:
                     yield
-                if check(found[0]):
+                if check(found[group]):
                     spans.append(Span(found.start(group), found.end(group), kind, kind))
             yield
