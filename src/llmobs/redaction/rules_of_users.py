@@ -237,11 +237,9 @@ def _allow(said: Any, kinds: Collection[str]) -> dict[str, list[str]]:
         said = {"": _texts("allow", said)}
     elif kinds and (unknown := sorted(map(str, said.keys() - kinds))):
         raise ValueError(f"allow: {', '.join(unknown)}: no kind; there are {', '.join(KINDS)}")
-    for kind, globs in said.items():
-        for glob in _texts(f"allow: {kind}" if kind else "allow", globs):
-            if not glob.strip("*?"):
-                raise ValueError(f"allow: {glob}: lets all pass; switch kinds off instead")
-    return {str(kind): list(globs) for kind, globs in said.items()}
+    return {
+        kind: _texts(f"allow: {kind}" if kind else "allow", globs) for kind, globs in said.items()
+    }
 
 
 def _kinds(said: Any) -> frozenset[str]:
