@@ -6,7 +6,8 @@ import re
 from typing import Final
 
 from llmobs.redaction.names import LAST_WORDS, SecretNames
-from llmobs.redaction.spans import Reach, Span
+from llmobs.redaction.spans import ANCHORS_A_STEP, Reach, Span
+from llmobs.runtime.time_slices import Steps
 
 __all__ = ["find_login", "find_named", "find_spoken", "looks_secret", "quote_of_name", "UNQUOTED"]
 
@@ -69,11 +70,14 @@ def looks_secret(value: str) -> bool:
     return _RANDOM.match(value) is not None and _MIXED.match(value) is not None
 
 
-def find_spoken(text: str, low: int, high: int, spans: list[Span]) -> None:
+def find_spoken(text: str, low: int, high: int, spans: list[Span]) -> Steps[None]:
     """Append to ``spans`` what "my password is …" gives away, where that begins in ``text[low:high]``."""
-    at = low
+    at, anchors = low, 0
     while 0 <= (at := text.find(_SPOKEN, at, high + len(_SPOKEN) - 1)) < high:
         at += len(_SPOKEN)
+        anchors += 1
+        if anchors % ANCHORS_A_STEP == 0:
+            yield
         opening = _SPOKEN_OPEN.match(text, at)
         if opening is None:
             continue

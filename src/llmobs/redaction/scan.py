@@ -115,7 +115,7 @@ def find_spans(text: str, low: int, high: int, reach: Reach, kinds: Set[str]) ->
     if "secret" in kinds:
         if JOINT in symbols or SIGN in symbols:
             yield from find_secrets(text, symbols, first, low, high, reach, spans)
-        find_spoken(text, low, high, spans)
+        yield from find_spoken(text, low, high, spans)
     if FOUR_DIGITS in symbols and not kinds.isdisjoint(NUMBERS):
         yield from find_numbers(text, symbols, first, low, high, kinds, reach, spans)
     if not kinds <= DEFAULT_KINDS:

@@ -36,6 +36,8 @@ def _by_context() -> tuple[dict[str, list[TokenRule]], dict[str, list[TokenRule]
 
 
 _BEHIND, _AHEAD = _by_context()
+_STRETCH: Final = 8_192  # joints upon joints take as long as many times as much prose
+_LOOKAHEAD: Final = 32  # more than an anchor looks ahead
 _TELLING: Final = 512  # characters that tell whether it is a key
 _CERTAIN: Final = 24  # so many characters behind a beginning, and it need not begin a word
 
@@ -48,37 +50,42 @@ def find_secrets(
     for number, pattern in enumerate((JOINTS, SIGNS)):
         reach.token = reach.tokens[number]
         search = pattern.search
-        found = search(symbols, low - first)
-        while found is not None and (here := first + found.start()) < high:
-            found = search(symbols, here + 1 - first)
-            anchors += 1
-            if anchors % ANCHORS_A_STEP == 0:
+        for begin in range(low, high, _STRETCH):
+            if begin > low:
                 yield
-            if here < reach.token:
-                continue
-            char = text[here]
-            if char in ":=>":
-                _find_assigned(text, here, reach, spans)
-                continue
-            rules = (
-                _BEHIND.get(text[here - 2 : here + 1])
-                or _AHEAD.get(text[here : here + 2])
-                or _AHEAD.get(text[here - 1 : here + 1])
-            )
-            if rules and (yield from _find_token(text, here, rules, reach, spans)):
-                continue
-            if char == "-":
-                _find_hyphenated(text, here, reach, spans)
-            elif char == ".":
-                _find_dotted(text, here, reach, spans)
-            elif char == "J":
-                if text.startswith("ey", here - 2):
-                    yield from _find_jwt(text, here, reach, spans)
-            elif char == "B":
-                if text[here + 1 : here + 2] in _SCHEMES:
-                    yield from _find_scheme(text, here, reach, spans)
-            elif char == "~":
-                _find_tilde(text, here, reach, spans)
+            stop = min(begin + _STRETCH, high)
+            end = stop - first + _LOOKAHEAD
+            found = search(symbols, begin - first, end)
+            while found is not None and (here := first + found.start()) < stop:
+                found = search(symbols, here + 1 - first, end)
+                anchors += 1
+                if anchors % ANCHORS_A_STEP == 0:
+                    yield
+                if here < reach.token:
+                    continue
+                char = text[here]
+                if char in ":=>":
+                    _find_assigned(text, here, reach, spans)
+                    continue
+                rules = (
+                    _BEHIND.get(text[here - 2 : here + 1])
+                    or _AHEAD.get(text[here : here + 2])
+                    or _AHEAD.get(text[here - 1 : here + 1])
+                )
+                if rules and (yield from _find_token(text, here, rules, reach, spans)):
+                    continue
+                if char == "-":
+                    _find_hyphenated(text, here, reach, spans)
+                elif char == ".":
+                    _find_dotted(text, here, reach, spans)
+                elif char == "J":
+                    if text.startswith("ey", here - 2):
+                        yield from _find_jwt(text, here, reach, spans)
+                elif char == "B":
+                    if text[here + 1 : here + 2] in _SCHEMES:
+                        yield from _find_scheme(text, here, reach, spans)
+                elif char == "~":
+                    _find_tilde(text, here, reach, spans)
         reach.tokens[number] = reach.token
 
 
