@@ -84,17 +84,14 @@ _BEHIND_A_NAME: Final = (
     + rb"|(?<=\\.\x01.)(?:" + _behind_name(rb"\\.\x01.") + rb"|" + _behind_name(rb"\\{3}.\x01.")
     + rb"))"
 )  # fmt: skip
-_KEY: Final = rb"[a-z0\x01\x02+/]{10}" + _around("AJKB", (b"ey\x01..",))
 SIGNS: Final = re.compile(
     rb"\x01(?:"
-    rb"[a-z0](?:" + _KEY + rb"|" + _BEHIND_A_NAME + rb"|(?<=[ea])(?:arer |sic |gin ssh)"
+    rb"[^ \"'](?:[a-z0\x01\x02+/]{10}" + _around("AJKB", (b"ey\x01..",))
+    + rb"|(?<=0\x01\x01)[a-z0\x01\x02]{11}"  # Telegram
+    rb"|(?<=[ea])(?:arer |sic |gin ssh)"
     rb"|(?<=[ds])(?:api[0a-f]{8}|cw[a-z0\x01]{8}))"  # Databricks, Scaleway
-    rb"|[ \"'](?:"
-    + _BEHIND_A_NAME
-    + rb"|\\?[\"']?(?:dapi[0a-f]{8}|scw[a-z0\x01]{8})|(?<= \x01.)"
-    + _behind_name(rb" \x01.")
-    + rb")"
-    rb"|[^a-z0 \"'](?:(?<=0\x01\x01)[a-z0\x01\x02]{11}"  # Telegram
-    rb"|" + _KEY + rb"|" + _BEHIND_A_NAME + rb"))",
+    rb"|[ \"'](?:\\?[\"']?(?:dapi[0a-f]{8}|scw[a-z0\x01]{8})"
+    rb"|(?<= \x01.)" + _behind_name(rb" \x01.")
+    + rb")|.(?:" + _BEHIND_A_NAME + rb"))",
     re.DOTALL,
-)
+)  # fmt: skip
