@@ -37,6 +37,8 @@ from llmobs.events import (
 from llmobs.recorded.ids import new_id
 from llmobs.recorded.jsontext import clean_text, mended
 from llmobs.recorded.values import (
+    MAX_DEPTH,
+    MAX_NODES,
     as_dict,
     readable,
     shorten,
@@ -181,7 +183,8 @@ def bound_event(event: Event) -> None:
     for name, value in zip(names, get(event), strict=True):
         kind = type(value)
         if kind is dict or kind is list:
-            setattr(event, name, take(value)[0])
+            if not _is_small(value):
+                setattr(event, name, take(value)[0])
         elif kind is tuple and len(value) > MAX_SHORT:  # of texts: tags and the like
             setattr(event, name, texts(list(value)))
     error = getattr(event, "error", None)
@@ -191,6 +194,16 @@ def bound_event(event: Event) -> None:
         event.event_id = new_id()
     if not event.run_id:
         event.run_id = new_id()
+
+
+def _is_small(value: Any) -> bool:
+    """Whether *value*, of JSON's types, is within the bounds: so short as JSON that nothing can exceed them."""
+    try:
+        data = _encoder.encode(value)
+    except Exception:  # noqa: BLE001 - what JSON does not hold is looked at piece by piece
+        return False
+    # Each value takes two bytes at least, each level a bracket.
+    return len(data) <= 2 * MAX_NODES and data.count(b"[") + data.count(b"{") <= MAX_DEPTH
 
 
 MAX_SHORT: Final = 64

@@ -196,6 +196,7 @@ def test_a_trace_is_a_run_and_its_root_says_which(served: Served) -> None:
         "service.version": "1.2",
         "deployment.environment.name": "staging",
         "host.name": "h1",
+        "llmobs.project.id": "chats",
     }
     call = span(trace, 2, 1, kind=CLIENT, attributes=CHAT)
     served.send(root, call, resource=resource)
@@ -210,6 +211,7 @@ def test_a_trace_is_a_run_and_its_root_says_which(served: Served) -> None:
     assert (found.summary.service_name, found.summary.environment, found.summary.release) == (
         "web", "staging", "1.2",
     )  # fmt: skip
+    assert found.summary.project_id == "chats"
     assert found.summary.duration_ms == 2000
     assert (found.summary.calls, found.summary.tokens_input, found.summary.tokens_output) == (
         1,

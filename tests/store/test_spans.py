@@ -156,6 +156,27 @@ def test_order_splits_and_duplicates_change_nothing(
     assert many.holds(run, requests) == one.holds(run, [spans])
 
 
+def test_a_deep_trace_is_looked_at_once(stores: tuple[Store, Store]) -> None:
+    store = stores[0]
+    connection = store.writer._connection
+    assert connection is not None
+    work = {}
+    for size in (200, 800):
+        run, steps = f"{next(runs):032x}", [0]
+        chain = [Spec(number, number - 1) for number in range(1, size + 1)]
+
+        def count(steps: list[int] = steps) -> int:
+            steps[0] += 1
+            return 0
+
+        send(store, run, *chain[size // 2 :])
+        connection.set_progress_handler(count, 100)
+        send(store, run, *chain[: size // 2])
+        connection.set_progress_handler(None, 0)
+        work[size] = steps[0]
+    assert work[800] < 8 * work[200]  # each span looked at from each would be sixteen times
+
+
 # What never comes.
 
 

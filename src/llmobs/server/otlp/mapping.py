@@ -63,6 +63,7 @@ class Taken(NamedTuple):
 class _Sender(NamedTuple):
     """What a resource says of all that comes from it."""
 
+    project_id: str | None
     service_name: str | None
     environment: str | None
     release: str | None
@@ -77,6 +78,7 @@ class _Sender(NamedTuple):
         )
         sdk = (as_text(get(semconv.SDK_NAME)), as_text(get(semconv.SDK_VERSION)))
         return cls(
+            as_text(get(semconv.PROJECT_ID)),
             as_text(get(semconv.SERVICE_NAME)),
             as_text(get(semconv.DEPLOYMENT_ENVIRONMENT_NAME))
             or as_text(get(semconv.DEPLOYMENT_ENVIRONMENT)),
@@ -90,6 +92,7 @@ class _Sender(NamedTuple):
 
     def sign(self, event: Event) -> None:
         """Say in *event* who sent it, as far as it does not say so itself."""
+        event.project_id = self.project_id
         event.service_name = event.service_name or self.service_name
         event.environment = event.environment or self.environment
         event.release = event.release or self.release
