@@ -41,8 +41,6 @@ _WHAT: Final = {
     Kind.TOOL: What.PLACE,
     Kind.STEP: What.PLACE,
 }
-_LATEST: Final = 253_402_300_799 * 10**9
-"""Nanoseconds; what a moment of Python's can be."""
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 _UNREAD: Final = "what was sent could not be read; left out"
 
@@ -119,7 +117,7 @@ def take_spans(spans: Iterable[Span]) -> Taken:
     own: dict[str, tuple[tuple[int, int, str], Span]] = {}
     rejected, words = 0, ""
     for span in spans:
-        if (why := _unfit(span.trace_id, span.span_id, span.start_time, span.end_time)) is not None:
+        if (why := _unfit(span.trace_id, span.span_id)) is not None:
             rejected, words = rejected + 1, words or why
             continue
         if span.attributes.get(semconv.LOGFIRE_SPAN_TYPE) == semconv.LOGFIRE_PENDING:
@@ -176,14 +174,12 @@ _NO_TRACE: Final = "0" * 32
 _MOST: Final = 2**63 - 1
 
 
-def _unfit(trace_id: str, span_id: str, *moments: int) -> str | None:
+def _unfit(trace_id: str, span_id: str) -> str | None:
     """Return why a span cannot be stored, None if it can."""
     if len(trace_id) != 32 or trace_id == _NO_TRACE or not _HEXADECIMAL.issuperset(trace_id):
         return "traceId is not 16 bytes, not all zero"
     if not _is_span(span_id):
         return "spanId is not 8 bytes, not all zero"
-    if max(moments) > _LATEST:
-        return "a time is after the year 9999"
     return None
 
 
@@ -276,7 +272,7 @@ def take_logs(logs: Iterable[Log]) -> Taken:
         has_span = bool(log.trace_id.strip("0") and log.span_id.strip("0"))
         if not has_span and log.scope.name.startswith(_TWICE):
             continue
-        why = _unfit(log.trace_id, log.span_id, log.time) if has_span else _misplaced(name, log)
+        why = _unfit(log.trace_id, log.span_id) if has_span else _misplaced(name)
         if why is not None:
             rejected, words = rejected + 1, words or why
             continue
@@ -290,11 +286,11 @@ def take_logs(logs: Iterable[Log]) -> Taken:
     return taken._replace(rejected=rejected, words=words, others=others)
 
 
-def _misplaced(name: str, log: Log) -> str | None:
+def _misplaced(name: str) -> str | None:
     """Return why a record that belongs to no span cannot be stored, None if it can."""
-    if name != semconv.INFERENCE_DETAILS:
-        return f"{name} outside of any span: nobody knows of which call"
-    return "a time is after the year 9999" if log.time > _LATEST else None
+    if name == semconv.INFERENCE_DETAILS:
+        return None
+    return f"{name} outside of any span: nobody knows of which call"
 
 
 def _call(log: Log, name: str, digest: str, has_span: bool) -> tuple[Event, Link]:
