@@ -31,11 +31,13 @@ __all__ = [
     "add_up_day",
     "calls_among",
     "calls_of",
+    "chunks",
     "clear_hour",
     "insert",
     "keep_pieces",
     "move",
     "piece_in",
+    "places",
     "prepared",
     "probe",
     "rename_sums",
@@ -401,11 +403,21 @@ class _Routes:
         return name
 
 
+def places(values: Sequence[Any]) -> str:
+    """Return SQL for the places of *values*, in brackets."""
+    return f"({', '.join('?' * len(values))})"
+
+
+def chunks(values: Sequence[Any]) -> Iterator[list[Any]]:
+    """Yield *values*, as many at a time as one statement takes."""
+    for at in range(0, len(values), _AT_ONCE):
+        yield list(values[at : at + _AT_ONCE])
+
+
 def _known(connection: sqlite3.Connection, ids: Sequence[Any]) -> dict[Any, tuple[Any, Any]]:
     known = {}
-    for at in range(0, len(ids), _AT_ONCE):
-        some = ids[at : at + _AT_ONCE]
-        query = f"SELECT run_id, booked_as, tags FROM runs WHERE run_id IN ({', '.join('?' * len(some))})"  # noqa: S608
+    for some in chunks(ids):
+        query = f"SELECT run_id, booked_as, tags FROM runs WHERE run_id IN {places(some)}"  # noqa: S608
         for run_id, booked_as, tags in connection.execute(query, some):
             known[run_id] = (booked_as, tags)
     return known
@@ -431,7 +443,7 @@ def route_of(connection: sqlite3.Connection, run_id: Any) -> str:
 def calls_among(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[Row]:
     """Return the booked calls among the events with these numbers."""
     query = (
-        f"SELECT {', '.join(COLUMNS)} FROM events WHERE id IN ({', '.join('?' * len(numbers))})"  # noqa: S608
+        f"SELECT {', '.join(COLUMNS)} FROM events WHERE id IN {places(numbers)}"  # noqa: S608
         " AND event_type = 'prompt_call' AND booked = 1"
     )
     return [Row(*values) for values in connection.execute(query, numbers)]

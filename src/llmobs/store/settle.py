@@ -18,13 +18,14 @@ import msgspec
 from llmobs.codec import decode, encode
 from llmobs.events import Event, PromptCallEvent
 from llmobs.pipeline.combine import combine
-from llmobs.store.insert import Booking, Inserted, calls_among, move, piece_in, route_of
+from llmobs.store.changes import take_out
+from llmobs.store.insert import chunks, move, piece_in, places
 from llmobs.store.pieces import pack, put_together, unpack
 from llmobs.store.query import WITH_BODIES
 from llmobs.store.spans import Link, Node, Tree, What, event_id_of, run_event_id_of
 from llmobs.store.values import as_text
 
-__all__ = ["agree", "disagreeing", "forget_parts", "forget_spans", "settle"]
+__all__ = ["forget_parts", "forget_spans", "settle"]
 
 LATE_SECONDS: Final = 3600
 """How long spans wait for others that are about models, before nothing is known of them any more."""
@@ -32,8 +33,6 @@ QUIET_SECONDS: Final = 300
 """Without a span, after which a run whose own span has not come is over."""
 TRACES_AT_ONCE: Final = 100
 """Looked after in one transaction."""
-_AT_ONCE: Final = 500
-"""Values bound to one statement; SQLite takes some thousands."""
 
 # Made when the first span comes: stores that no collector writes to never have them.
 _TABLES: Final = (
@@ -121,8 +120,8 @@ def settle(
     for link in links:
         by_run.setdefault(link.run_id, []).append(link)
     known: dict[str, _Trace] = {}
-    for some in _chunks(list(by_run)):
-        query = f"SELECT run_id, shown, closed, rank, started, span_id FROM traces WHERE run_id IN {_places(some)}"  # noqa: S608
+    for some in chunks(list(by_run)):
+        query = f"SELECT run_id, shown, closed, rank, started, span_id FROM traces WHERE run_id IN {places(some)}"  # noqa: S608
         for run_id, *values in connection.execute(query, some):
             known[run_id] = _Trace(*values)
     now = int(time.time())
@@ -175,8 +174,8 @@ class _Arrival:
             node = Node(link.span_id, link.parent_id, link.what, link.failed, link.started)
             new.setdefault(link.span_id, node)
         if not self._is_new:
-            for some in _chunks(list(new)):
-                query = f"SELECT span_id FROM spans WHERE run_id = ? AND guessed = 0 AND span_id IN {_places(some)}"  # noqa: S608
+            for some in chunks(list(new)):
+                query = f"SELECT span_id FROM spans WHERE run_id = ? AND guessed = 0 AND span_id IN {places(some)}"  # noqa: S608
                 for (span_id,) in self._connection.execute(query, (self._run_id, *some)):
                     del new[span_id]
             vague = [node.span_id for node in new.values() if node.what == What.NOTHING]
@@ -187,8 +186,8 @@ class _Arrival:
 
     def _called(self, span_ids: Sequence[str]) -> Iterator[str]:
         """Yield those of which a log record told all of a call."""
-        for some in _chunks(span_ids):
-            query = f"SELECT DISTINCT span_id FROM parts WHERE run_id = ? AND what = ? AND span_id IN {_places(some)}"  # noqa: S608
+        for some in chunks(span_ids):
+            query = f"SELECT DISTINCT span_id FROM parts WHERE run_id = ? AND what = ? AND span_id IN {places(some)}"  # noqa: S608
             for (span_id,) in self._connection.execute(query, (self._run_id, What.WHOLE, *some)):
                 yield span_id
 
@@ -254,8 +253,8 @@ class _Arrival:
         """Return the number and the parent of those events of spans that are stored."""
         ids = {event_id_of(self._run_id, span_id): span_id for span_id in span_ids}
         found = {}
-        for some in _chunks(list(ids)):
-            query = f"SELECT event_id, id, parent_id FROM events WHERE event_id IN {_places(some)}"  # noqa: S608
+        for some in chunks(list(ids)):
+            query = f"SELECT event_id, id, parent_id FROM events WHERE event_id IN {places(some)}"  # noqa: S608
             for event_id, number, parent_id in self._connection.execute(query, some):
                 found[ids[event_id]] = (number, parent_id)
         return found
@@ -334,8 +333,8 @@ class _Arrival:
         """Return what log records tell of these spans: all of the call, and pieces of it."""
         whole: list[PromptCallEvent] = []
         more: list[PromptCallEvent] = []
-        for some in _chunks(list(span_ids)):
-            its = f"run_id = ? AND what >= ? AND span_id IN {_places(some)}"
+        for some in chunks(list(span_ids)):
+            its = f"run_id = ? AND what >= ? AND span_id IN {places(some)}"
             query = f"SELECT what, body FROM parts WHERE {its} ORDER BY at, id"  # noqa: S608
             for what, body in self._connection.execute(query, (self._run_id, What.MORE, *some)):
                 event = _unpacked(body)
@@ -386,50 +385,6 @@ def _take_own(connection: sqlite3.Connection, run_id: str) -> Event | None:
     query = "DELETE FROM parts WHERE run_id = ? AND what = ? RETURNING body"
     found = connection.execute(query, (run_id, What.NOTHING)).fetchall()
     return _unpacked(found[0][0]) if found else None
-
-
-def take_out(connection: sqlite3.Connection, run_id: str, numbers: Sequence[int]) -> None:
-    """Take out events of a run, which go on in other ones; its sums are those of what is left."""
-    if not numbers:
-        return
-    booking, route = Booking(), route_of(connection, run_id)
-    for some in _chunks(numbers):
-        for row in calls_among(connection, some):
-            booking.take_off(row, route)
-        for table in ("bodies", "evaluations", "events"):
-            connection.execute(f"DELETE FROM {table} WHERE id IN {_places(some)}", some)  # noqa: S608
-    booking.save(connection)
-    recount_run(connection, run_id)
-
-
-_RECOUNTED: Final = """
-    SELECT min(timestamp), max(timestamp + CAST(1000 * max(coalesce(latency_ms, 0), 0) AS INTEGER)),
-        total(event_type <> 'run'), total(event_type = 'prompt_call'),
-        total(event_type <> 'run' AND failed),
-        total(iif(event_type = 'prompt_call', tokens_input, 0)),
-        total(iif(event_type = 'prompt_call', tokens_output, 0)),
-        sum(iif(event_type = 'prompt_call', cost_usd, NULL)), total(event_type = 'run')
-    FROM events WHERE run_id = ?
-"""
-
-
-def recount_run(connection: sqlite3.Connection, run_id: str) -> None:
-    """Make the sums of a run those of the events it has; without any, there is none."""
-    (started, ended, *sums, cost, own) = connection.execute(_RECOUNTED, (run_id,)).fetchone()
-    if started is None:
-        connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
-        return
-    connection.execute(
-        "UPDATE runs SET started = ?, ended = ?, events = ?, calls = ?, errors = ?,"
-        " tokens_input = ?, tokens_output = ?, cost_usd = ? WHERE run_id = ?",
-        (started, ended, *map(int, sums), cost, run_id),
-    )
-    if not own:
-        connection.execute(
-            "UPDATE runs SET name = NULL, kind = NULL, status = NULL, http_status = NULL,"
-            " latency_ms = NULL WHERE run_id = ?",
-            (run_id,),
-        )
 
 
 def _read(connection: sqlite3.Connection, number: int) -> Event | None:
@@ -484,40 +439,6 @@ def _look_after(connection: sqlite3.Connection, now: int) -> tuple[list[Event], 
     return closing, forgotten
 
 
-_SHARED: Final = ("user_id", "session_id", "service_name", "environment", "release")
-"""What spans of one run may not agree on."""
-
-
-def disagreeing(
-    connection: sqlite3.Connection, new: Sequence[Inserted], links: Sequence[Link]
-) -> list[str]:
-    """Return the runs of *links* whose events, with *new* that is to be added up, do not agree on whose they are."""
-    told: dict[str, list[set[Any]]] = {link.run_id: [{None} for _ in _SHARED] for link in links}
-    for one in new:
-        row = one.row
-        if (its := told.get(row.run_id)) is not None:
-            said = (row.user_id, row.session_id, row.service_name, row.environment, row.release)
-            for found, value in zip(its, said, strict=True):
-                found.add(value)
-    for some in _chunks(list(told)):
-        query = f"SELECT run_id, {', '.join(_SHARED)} FROM runs WHERE run_id IN {_places(some)}"  # noqa: S608
-        for run_id, *values in connection.execute(query, some):
-            for found, value in zip(told[run_id], values, strict=True):
-                found.add(value)
-    return [run_id for run_id, its in told.items() if any(len(found) > 2 for found in its)]
-
-
-def agree(connection: sqlite3.Connection, run_ids: Iterable[str]) -> None:
-    """Let runs be what their own event says, else the event that began first of those that say it."""
-    first = ", ".join(
-        f"{name} = (SELECT {name} FROM events WHERE run_id = ?1 AND {name} IS NOT NULL"  # noqa: S608
-        " ORDER BY event_type <> 'run', timestamp, event_id LIMIT 1)"
-        for name in _SHARED
-    )
-    for run_id in run_ids:
-        connection.execute(f"UPDATE runs SET {first} WHERE run_id = ?1", (run_id,))  # noqa: S608
-
-
 def forget_spans(connection: sqlite3.Connection, run_id: str) -> None:
     """Remove all that is known of the spans of a run."""
     if _is_there(connection):
@@ -548,15 +469,6 @@ def forget_parts(connection: sqlite3.Connection, run_id: str) -> None:
 def _is_there(connection: sqlite3.Connection) -> bool:
     query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'traces'"
     return connection.execute(query).fetchone() is not None
-
-
-def _places(values: Sequence[Any]) -> str:
-    return f"({', '.join('?' * len(values))})"
-
-
-def _chunks(values: Sequence[Any]) -> Iterator[list[Any]]:
-    for at in range(0, len(values), _AT_ONCE):
-        yield list(values[at : at + _AT_ONCE])
 
 
 _SPANS: Final = (What.NOTHING, What.CALL, What.PLACE)

@@ -17,6 +17,7 @@ from llmobs.pipeline.mend import write_or_mend
 from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import Troubles
 from llmobs.store.backup import is_backed_up
+from llmobs.store.changes import agree, disagreeing
 from llmobs.store.connect import BUSY_SECONDS, LOG_BYTES, connect_writer, explain, is_about_values
 from llmobs.store.insert import (
     MAX_ROUTES,
@@ -30,7 +31,7 @@ from llmobs.store.insert import (
 from llmobs.store.records import Keep
 from llmobs.store.rows import clean_values
 from llmobs.store.schema import check_version
-from llmobs.store.settle import agree, disagreeing, settle
+from llmobs.store.settle import settle
 from llmobs.store.spans import Link
 from llmobs.store.upkeep import (
     EVENTS,
