@@ -326,7 +326,7 @@ ARRIVES: dict[str, Arrives] = {
             "Why is the sky blue?": {"tokens": (13, 85, 0, 0)},
         },
         tool=None,  # a function like any other
-        step={"user_id": None, "session_id": None},
+        step={"given": f"({WEATHER!r},)", "user_id": None, "session_id": None},
         run={"name": "weather_agent"},
         agent="weather_agent",
         on_calls_only=frozenset({"user_id", "session_id"}),

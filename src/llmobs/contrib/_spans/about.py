@@ -49,7 +49,6 @@ _FIELDS: Final = {
     semconv.CONVERSATION_ID: "session_id",
     "langfuse.trace.tags": "tags",
     "tag.tags": "tags",
-    "logfire.tags": "tags",
     "langsmith.span.tags": "tags",
     "langfuse.environment": "environment",
     "langfuse.release": "release",
@@ -69,6 +68,9 @@ def about(attributes: Attributes) -> Fields:
     for name, value in attributes.items():
         if (field := _FIELDS.get(name)) is not None:
             _keep(found, field, value)
+        elif name == "logfire.tags" and type(value) in (list, tuple):
+            # Its own spans of models are marked so.
+            _keep(found, "tags", [each for each in value if each != "LLM"])
         elif name.startswith(_METADATA):
             prefix = next(each for each in _METADATA if name.startswith(each))
             _told(found, metadata, name[len(prefix) :], value)
@@ -103,8 +105,7 @@ def _keep(found: Fields, field: str, value: Any) -> None:
         words = value.split(",") if type(value) is str else value
         if type(words) not in (list, tuple):
             return
-        # Logfire marks its own spans of models so.
-        told = [word for each in words if (word := str(each).strip()) and word != "LLM"]
+        told = [word for each in words if (word := str(each).strip())]
         if told:
             found["tags"] = tuple(dict.fromkeys((*found.get("tags", ()), *told)))
     elif type(value) in (str, int) and value != "" and not _scrubbed(value):

@@ -1,16 +1,13 @@
 """Attributes that spell a structure in their names, and attributes that hold JSON."""
 
-from ast import literal_eval
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-__all__ = ["arguments", "bare", "listed", "read_json", "unflatten", "written"]
+__all__ = ["arguments", "bare", "listed", "read_json", "unflatten"]
 
 _MAX_DEPTH: Final = 16
-_MAX_LITERAL: Final = 10_000
-"""Longer texts are not parsed: it takes memory a hundred times their length."""
 
 
 def unflatten(attributes: Mapping[str, Any], prefix: str) -> list[Any]:
@@ -65,17 +62,6 @@ def bare(value: Any) -> Any:
 def listed(value: Any) -> list[Any]:
     """Return an attribute that holds several values as a list; of anything else, none."""
     return list(value) if type(value) in (list, tuple) else []
-
-
-def written(value: Any) -> Any:
-    """Return the list or dict that Python wrote as *value*, a text; anything else as it is."""
-    if type(value) is not str or value[:1] not in ("(", "[", "{") or len(value) > _MAX_LITERAL:
-        return value
-    try:
-        found = literal_eval(value)
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return value
-    return list(found) if type(found) is tuple else found
 
 
 def arguments(value: Any) -> Any:

@@ -7,7 +7,7 @@ Anthropic's own spans are of today's, with a few names of its own.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from llmobs.contrib._spans.flat import arguments, bare, read_json, unflatten, written
+from llmobs.contrib._spans.flat import arguments, bare, read_json, unflatten
 from llmobs.contrib._spans.kinds import (
     LANGSMITH_KIND,
     OPENLIT_ARGUMENTS,
@@ -180,8 +180,10 @@ def _beside(attributes: Attributes) -> tuple[Any, Any]:
         only = type(made) is dict and made.keys() == {"output"}
         return read_json(get(semconv.PROMPT)), made["output"] if only else made
     if OPENLIT_ARGUMENTS in attributes:
-        args, kwargs = written(get(OPENLIT_ARGUMENTS)), written(get("function.kwargs"))
-        return arguments({"args": args, "kwargs": kwargs}), bare(get(semconv.OUTPUT_MESSAGES))
+        # As Python writes them, and left so: to parse what anybody sends as Python is slow.
+        given = {"args": get(OPENLIT_ARGUMENTS), "kwargs": get("function.kwargs")}
+        given = {name: value for name, value in given.items() if value not in ("()", "{}")}
+        return given, bare(get(semconv.OUTPUT_MESSAGES))
     told = next((found for name in _ALL_MESSAGES if (found := _messages(get(name)))), [])
     # Pydantic AI lists all that was said; what came of it stands apart.
     before = next((i for i, each in enumerate(told) if each.get("role") == "assistant"), len(told))
