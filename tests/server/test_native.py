@@ -118,7 +118,7 @@ def test_the_verdict_names_the_field(collector: Serving, event: bytes, field: st
         (b'{"events":7}', 400, "events"),
         (b'{"events":' + b"[" * 100_000, 400, "body"),
         (b'{"events":[' + b"{}," * 20_000 + b"{}]}", 413, "events"),
-        (b'{"events":[' + b"0," * 5_000_000 + b"0]}", 413, "events"),
+        (b'{"events":[' + b"0," * 5_000_000 + b"0]}", 413, "body"),
         (b'{"events":[' + b" " * (33 * 1024 * 1024) + b"]}", 413, "body"),
     ],
     ids=lambda value: repr(value[:24]) if isinstance(value, bytes) else None,
@@ -214,6 +214,18 @@ def test_a_bomb_takes_no_memory(collector: Serving, encoding: str) -> None:
     assert answer.status_code == 413
     assert answer.json()["error"]["field"] == "body"
     assert memory_of(collector.process.pid) - before < 100 * 1024 * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("inner", [b"[],", b"{},", b"0.5,"])
+def test_what_grows_when_it_is_read_takes_no_memory(collector: Serving, inner: bytes) -> None:
+    """Two bytes of a list are 64 in memory: 24 MB of them would be a gigabyte."""
+    before = memory_of(collector.process.pid)
+    many = inner * (24_000_000 // len(inner))
+    event = event_json(metadata={"x": "@@"}).replace(b'"@@"', b"[" + many + b"0]")
+    answer = post(collector.url, zstd.compress(body_of([event])), encoding="zstd")
+    assert answer.status_code == 413
+    assert memory_of(collector.process.pid) - before < 200 * 1024 * 1024
 
 
 def test_a_body_without_a_length_is_bounded_too(collector: Serving) -> None:

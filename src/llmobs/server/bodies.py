@@ -16,10 +16,16 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["MAX_BODY_BYTES", "RefusedError", "answer_refused", "read_body"]
+__all__ = ["MAX_BODY_BYTES", "RefusedError", "answer_refused", "check_json", "read_body"]
 
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 """Of a request, as it comes and decompressed: more than our own batches and OTLP's exporters send."""
+SMALL: Final = 2 * 1024 * 1024
+"""A body of JSON that is small, whatever it becomes."""
+MAX_CONTAINERS: Final = 500_000
+"""Lists and objects in a larger one: some 50 MB."""
+MAX_VALUES: Final = 2_000_000
+"""Values, likewise."""
 BODY_SECONDS: Final = 60.0
 """That a body may take to arrive."""
 PIECE: Final = 256 * 1024
@@ -212,6 +218,22 @@ async def read_body(request: Request, *, max_bytes: int = MAX_BODY_BYTES) -> byt
     if size:  # nothing, compressed, is nothing
         inflated.end()
     return b"".join(inflated.pieces)
+
+
+def check_json(body: bytes) -> None:
+    """
+    See that *body*, JSON, does not become many times its size when it is read.
+
+    An empty list is two bytes in a body, compressed next to none, and 64 in memory. Texts have brackets
+    and commas, too, but never so many in what a client sends at once.
+
+    Raises:
+        RefusedError: 413 it holds too many values; less of it at once may fit.
+    """
+    if len(body) <= SMALL:
+        return
+    if body.count(b"[") + body.count(b"{") > MAX_CONTAINERS or body.count(b",") > MAX_VALUES:
+        raise RefusedError(413, "the body holds too many values; send less at once", "body")
 
 
 def _too_large(most: int, how: str) -> RefusedError:

@@ -11,7 +11,7 @@ from llmobs.errors import SinkUnavailableError, StoreError
 from llmobs.events import Event
 from llmobs.recorded.printable import one_line, redacted
 from llmobs.server.access import NOTHING, access_of, check_events
-from llmobs.server.bodies import RefusedError, read_body
+from llmobs.server.bodies import RefusedError, check_json, read_body
 from llmobs.server.collector import Collector
 from llmobs.server.refusals import refusal_of
 from llmobs.server.room import BusyError
@@ -185,6 +185,7 @@ def _read_one(raw: bytes) -> tuple[dict[str, Any], list[Issue]] | None:
 
 def _json(raw: bytes) -> Any:
     """Read JSON as JavaScript does: replace bad UTF-8, skip a BOM, know no NaN, take half of a pair."""
+    check_json(raw)
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     try:
         return msgspec.json.decode(raw)
