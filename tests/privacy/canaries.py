@@ -40,11 +40,15 @@ def _core(text: str) -> str:
     return run if len(run) > 9 else text
 
 
-def _stem(texts: list[bytes]) -> bytes:
-    """Return what all of *texts* begin with: where that is not, none of them is."""
-    low, high = min(texts), max(texts)
-    same = next((at for at, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
-    return low[:same]
+def _common(texts: list[bytes]) -> bytes:
+    """Return the longest that all of *texts* have in them: where that is not, none of them is."""
+    first = texts[0]
+    for size in range(len(first), 0, -1):
+        for at in range(len(first) - size + 1):
+            part = first[at : at + size]
+            if all(part in text for text in texts):
+                return part
+    return b""
 
 
 def numbers_in(data: bytes, numbers: Iterable[int]) -> set[tuple[int, str]]:
@@ -53,9 +57,9 @@ def numbers_in(data: bytes, numbers: Iterable[int]) -> set[tuple[int, str]]:
     found = set()
     for kind in canaries(0):
         cores = {number: _core(canaries(number)[kind]).encode() for number in numbers}
-        if _stem([*cores.values(), _core(canaries(999)[kind]).encode()]) in data:
+        if _common([*cores.values(), _core(canaries(999)[kind]).encode()]) in data:
             found |= {(number, kind) for number, core in cores.items() if core in data}
     encoded = {n: base64.b64encode(every_canary(n).encode())[:60] for n in numbers}
-    if _stem([*encoded.values()]) in data:
+    if _common([*encoded.values()]) in data:
         found |= {(number, "base64") for number, text in encoded.items() if text in data}
     return found
