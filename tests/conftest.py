@@ -47,6 +47,7 @@ BEYOND_THE_CORE = (
     "example_apps/test_fastapi_chat.py::test_an_interrupted_demo_leaves_nothing_running[15]",
     "dialects/test_sentinel_client.py::test_a_refused_login_is_told_at_once",  # a broker of its own
     "servers/test_django.py",
+    "server/test_kafka.py::test_a_broker_that_goes",  # one of its own
     "server/test_kafka.py::test_the_command_killed_and_ended",
     "server/test_kafka.py::test_collectors_share_partitions",  # rebalances, which take their time
     "contrib/django/test_runners.py",

@@ -53,7 +53,8 @@ def table(found: Mapping[str, Mapping[str, float | None]], quick: bool) -> Resul
             Budget("lost", _number(ours["lost, SIGTERM"]) + _number(ours["lost, kill -9"]), 0),
         ],
         "A span is stored when another process can read it; the clock runs from the first request until all are. "
-        "Memory is that of all processes, resident, before the first request. Lost is what was answered with 200 and "
+        "Memory is that of all processes, resident (what they share counts in each), "
+        "before the first request. Lost is what was answered with 200 and "
         "is not in the store after the process has ended, its clients still sending; "
         f"sum over {_trials(OURS, quick)} trials of each signal for llmobs, one for the others. "
         "Defaults everywhere; each in an environment of its own with a new SQLite store, on one machine with the "

@@ -30,6 +30,7 @@ from llmobs.settings import Settings
 from llmobs.store.engine import open_reader, writer_of
 from tests.helpers import make_event
 from tests.sinks.examples import every_kind
+from tests.support.kafka import KafkaCluster
 from tests.support.kafka_handle import Kafka
 from tests.support.ports import free_ports
 
@@ -99,7 +100,9 @@ def events(store: Path) -> list[Any]:
         return []
 
 
-async def write(kafka: Kafka, topic: str, values: Iterable[bytes | None], **options: Any) -> None:
+async def write(
+    kafka: Kafka | KafkaCluster, topic: str, values: Iterable[bytes | None], **options: Any
+) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
     await producer.start()
     try:
@@ -109,7 +112,9 @@ async def write(kafka: Kafka, topic: str, values: Iterable[bytes | None], **opti
         await producer.stop()
 
 
-async def committed(kafka: Kafka, topic: str, group: str = "llmobs") -> dict[int, int | None]:
+async def committed(
+    kafka: Kafka | KafkaCluster, topic: str, group: str = "llmobs"
+) -> dict[int, int | None]:
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=group)
     await consumer.start()
     try:
@@ -368,6 +373,34 @@ async def test_a_topic_may_be_made_later(
         await until(lambda: intake.stored == len(written))
     lines = [r for r in caplog.records if r.name == "llmobs" and r.levelno >= logging.WARNING]
     assert len(lines) == 1
+
+
+@pytest.mark.parametrize("how", ["kill", "freeze"])
+async def test_a_broker_that_goes_and_comes_back_is_read_on(
+    kafka_cluster: Callable[[], KafkaCluster],
+    store: Path,
+    caplog: pytest.LogCaptureFixture,
+    how: str,
+) -> None:
+    cluster = await anyio.to_thread.run_sync(kafka_cluster)
+    await anyio.to_thread.run_sync(cluster.create_topic, "t")
+    options = {"group": "g", "session_timeout_ms": 6000, "request_timeout_ms": 5000}
+    async with collecting(store, cluster.bootstrap, "t", **options) as (_, intake):
+        await write(cluster, "t", [sentinel() for _ in range(20)])
+        await until(lambda: intake.stored == 20)
+        await anyio.to_thread.run_sync(getattr(cluster, how), 1)
+        await until(lambda: intake.state is KafkaState.CONNECTING, 60)
+        back = {"kill": cluster.start, "freeze": cluster.thaw}[how]
+        await anyio.to_thread.run_sync(back, 1)
+        await write(cluster, "t", [sentinel() for _ in range(20)])
+        # Who was expelled meanwhile cannot commit: it reads again, and then does.
+        with anyio.fail_after(60):
+            while await committed(cluster, "t", "g") != {0: 40}:
+                await anyio.sleep(0.2)
+        await until(lambda: intake.state is KafkaState.READING)
+        assert len(stored(store)) == 40
+    said = [r for r in caplog.records if r.name == "llmobs" and r.levelno >= logging.WARNING]
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])

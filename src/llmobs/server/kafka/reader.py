@@ -260,9 +260,9 @@ class KafkaReader:
             self._words = words if error is None else str(self._meaning(error))
             self._trouble_since = self._trouble_since or now
             self._trouble_last = now
-        elif now - self._trouble_last > TRANSIENT_SECONDS:
-            self._trouble_since = None
-        lasts = 0.0 if self._trouble_since is None else now - self._trouble_since
+        elif now - self._trouble_last > self._source.request_timeout_ms / 1000 + TRANSIENT_SECONDS:
+            self._trouble_since = None  # who freezes is only heard of when a request has timed out
+        lasts = 0.0 if self._trouble_since is None else self._trouble_last - self._trouble_since
         self.trouble = self._words if lasts > TRANSIENT_SECONDS else None
         if lasts > SILENCE_SECONDS:
             raise SinkUnavailableError(self._words)
