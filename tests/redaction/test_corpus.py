@@ -50,6 +50,21 @@ def test_every_format_is_seen_wherever_it_stands(rule: TokenRule) -> None:
         assert (span.end, span.kind) == (len(before + rule.prefix + body), "secret")
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        "392-358-9913x944",
+        "(443)256-1280",
+        "001-747-409-0054",
+        "1-780-563-6083 ext. 77",
+        "(591) 341-7776",
+    ],
+)
+def test_phones_are_found_with_what_is_dialled_before_and_behind(number: str) -> None:
+    (span,) = find(f"Call {number}, please", ["phone"])
+    assert (span.start, span.end) == (5, 5 + len(number))
+
+
 def test_text_full_of_numbers_is_left_alone() -> None:
     text = number_rich(1_000_000, seed=5)
     assert len(find(text)) <= 1
@@ -92,6 +107,7 @@ def test_data_is_not_destroyed(text: str) -> None:
         ("ann%40example.com", "[REDACTED_EMAIL]"),
         ("ann&#64;example.com", "[REDACTED_EMAIL]"),
         ("a\u200bnn\uff20exam\u200bple.com", "[REDACTED_EMAIL]"),
+        ("JCB 213123420796040", "JCB [REDACTED_CC]"),
         ("SSN 123 45 6789", "SSN [REDACTED_SSN]"),
         ("social security number: 123456789", "social security number: [REDACTED_SSN]"),
         ("DE89 3704 0044 0532 0130 00", "[REDACTED_IBAN]"),

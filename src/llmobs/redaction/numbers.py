@@ -107,13 +107,14 @@ _ISSUERS: Final = re.compile(
     r"|(?=.{16}$)(?:5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720)"  # Mastercard
     r"|(?=.{15}$)3[47]"  # American Express
     r"|(?=(?:.{14}|.{16}|.{19})$)(?:30[0-5]|3095|3[689])"  # Diners Club
+    r"|(?=.{15}$)(?:2131|1800)"  # JCB of old
     # Discover, JCB, UnionPay, RuPay; Mir
     r"|(?=.{16,19}$)(?:6011|64[4-9]|65|62|35(?:2[89]|[3-8])|8[12]|508|60|220[0-4])"
     # Maestro and national schemes
     r"|(?=.{12,19}$)(?:50(?:18|19|20|38|6[01]|67)|5612|5893|6304|6390|670[69]|6759|676[1-3]|9792)"
 )
 """How the numbers of each issuer begin, and how long they are (ISO/IEC 7812-1)."""
-_NO_ISSUER: Final = "017"
+_NO_ISSUER: Final = "07"
 """How none of them begins."""
 
 
