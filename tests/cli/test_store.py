@@ -87,11 +87,15 @@ def test_prune_keeps_costs_and_rebuild_does_not(cli: CLI, store: Path) -> None:
 def test_prune_by_size(cli: CLI, tmp_path: Path) -> None:
     events = [call(f"r{n:03}", n, prompt="p" * 20_000) for n in range(200)]
     path = write_store(tmp_path / "llmobs.db", events)
+    before = path.stat().st_size
     cli("store", "prune", "--larger-than", "2MB")
     with Reader(path) as reader:
         info = reader.info()
         left = reader.runs(1000)
     assert info.bytes - info.free_bytes <= 2_000_000
+    assert info.bytes < before - 1_000_000, (
+        "the file system has it back, once the log is in the file"
+    )
     assert 20 < len(left) < 200
     assert left[0].run_id == "r199"
 

@@ -14,7 +14,7 @@ from llmobs.store.records import Keep
 
 __all__ = ["Retention"]
 
-REST_SECONDS: Final = 60.0
+REST_SECONDS: Final = 10.0
 """Between two looks whether something is too old or too much."""
 LEAST_BYTES: Final = 1_000_000
 """Below this hardly a run would stay."""

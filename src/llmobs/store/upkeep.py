@@ -322,7 +322,8 @@ def give_back(connection: sqlite3.Connection) -> int:
     Give some free pages back to the file system, where the store was made so that it can; return how
     many are left.
     """
-    connection.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
+    # It is a step per page; of a statement without columns, `execute` takes the first one alone.
+    connection.executescript(f"PRAGMA incremental_vacuum({PAGES})")
     return free_pages(connection)
 
 
