@@ -310,7 +310,7 @@ def test_an_empty_store_says_what_to_do_next(tmp_path: Path) -> None:
             read(runs_page(store, asked(), SITE)),
         ]
     for page in pages:
-        assert 'sink="https://watch.example/llmobs"' in page.text
+        assert 'sink="https://watch.example/llmobs?wire=native"' in page.text
 
 
 # What was recorded is hostile.

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from llmobs.errors import SinkUnavailableError, StoreError
+from llmobs.runtime.troubles import Troubles
 from llmobs.server.access import access_of, require
 from llmobs.store.engine import ReadsStore, open_reader
 from llmobs.viewer.asked import AddressError, Asked, read_address
@@ -25,6 +26,8 @@ __all__ = ["routes"]
 AT_ONCE: Final = 4
 """Pages that are made at the same time: each has a thread and a connection."""
 FOR_EVER: Final = {"cache-control": "public, max-age=31536000, immutable"}
+
+_troubles = Troubles()
 
 Draw = Callable[[ReadsStore, Asked, Site], Page]
 
@@ -54,9 +57,12 @@ def routes(store: Path) -> list[Route]:
                     words=str(error), links=[],
                 )  # fmt: skip
             except (StoreError, SinkUnavailableError) as error:
+                _troubles.log("page", "llmobs: a page cannot be shown: %s", error)
                 return render(
                     "trouble.html", site, status=503, title="The store cannot be read now",
-                    words=str(error), links=[],
+                    words="What stands in its way is in the collector's log; llmobs store info says "
+                    "more. What is sent meanwhile is not lost: senders are asked to come again.",
+                    links=[],
                 )  # fmt: skip
 
         page = await anyio.to_thread.run_sync(made, limiter=limiter)

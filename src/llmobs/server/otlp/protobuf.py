@@ -13,7 +13,6 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceResponse,
 )
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -23,6 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from llmobs.server.bodies import RefusedError
+from llmobs.server.otlp.bounds import check_logs, check_spans, count_metrics
 from llmobs.server.otlp.span import (
     Context,
     Event,
@@ -57,8 +57,9 @@ def spans_in(body: bytes) -> Iterator[Span]:
     Yield the spans of a request.
 
     Raises:
-        RefusedError: It is no such request.
+        RefusedError: It is no such request, or holds too many messages.
     """
+    check_spans(body)
     for group in _parse(ExportTraceServiceRequest(), body).resource_spans:
         resource = Resource(_attributes(group.resource.attributes))
         for inner in group.scope_spans:
@@ -114,8 +115,9 @@ def logs_in(body: bytes) -> Iterator[Log]:
     Yield the log records of a request.
 
     Raises:
-        RefusedError: It is no such request.
+        RefusedError: It is no such request, or holds too many messages.
     """
+    check_logs(body)
     for group in _parse(ExportLogsServiceRequest(), body).resource_logs:
         resource = Resource(_attributes(group.resource.attributes))
         for inner in group.scope_logs:
@@ -131,17 +133,6 @@ def logs_in(body: bytes) -> Iterator[Log]:
                     _value(log.body, 0),
                     _attributes(log.attributes),
                 )
-
-
-def count_metrics(body: bytes) -> int:
-    """
-    Return how many metrics are in a request.
-
-    Raises:
-        RefusedError: It is no such request.
-    """
-    request = _parse(ExportMetricsServiceRequest(), body)
-    return sum(len(s.metrics) for group in request.resource_metrics for s in group.scope_metrics)
 
 
 def _parse(message: M, body: bytes) -> M:
