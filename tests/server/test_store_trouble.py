@@ -101,6 +101,9 @@ def test_a_client_spools_and_delivers_when_it_is_mended(tmp_path: Path) -> None:
             flush_interval_seconds=0.05,
         ) as client,
     ):  # fmt: skip
+        # A store has its version once it is made; it answers before that.
+        ready = f"{collector.url}/ready"
+        eventually(lambda: httpx2.get(ready).is_success, timeout=30, what="the store")
         with newer(store):
             for _ in range(20):
                 client.log_prompt_call(run_id=run_id, prompt="p", model="m", response="r")

@@ -253,7 +253,7 @@ class DiskWriter:
                 ours = batch.path.name in self.spool.own
         try:
             # A name of no true count is none that a process waits to hear of.
-            await self._call(batch.remove, None if ours or not batch.count else counts)
+            await self._call(batch.remove, counts if batch.is_awaited and not ours else None)
         except (OSError, RuntimeError) as error:
             self._say("remove a delivered batch from", error)
         if ours:

@@ -109,6 +109,11 @@ class LockedBatch:
         unlock(file)
         return None
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the process that wrote it may wait to learn what becomes of it; see `Spool.create`."""
+        return not self.path.name.rpartition("-")[2].startswith("0")
+
     def fileno(self) -> int:
         """Return its descriptor, open for reading and writing."""
         return self._file

@@ -212,7 +212,8 @@ class Spool:
         Begin the file of a batch under its hidden name: return its path, and it, open and locked.
 
         Args:
-            events: How many will be in it; 0 if nobody knows.
+            events: How many will be in it; 0 if nobody knows. Where the number in its name begins with 0,
+                nobody waits to learn what became of it.
 
         Raises:
             OSError: The disk is full, read-only, away.
@@ -366,7 +367,7 @@ def _sweep(path: Path) -> frozenset[str]:
         return frozenset()
     name = path.name.removeprefix(".")
     if name.endswith("-0.jsonl"):  # what was held for a decision: nobody knew how many it would be
-        name = f"{name.removesuffix('-0.jsonl')}-{_undecided(path)}.jsonl"
+        name = f"{name.removesuffix('.jsonl')}{_undecided(path)}.jsonl"
     path.rename(path.with_name(name))
     batch.release()
     return frozenset({name})

@@ -20,8 +20,8 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, Final, Literal
 
+import anyio
 import msgspec
-from anyio import Lock, to_thread
 
 from llmobs.errors import ConfigurationError, LLMObsError, StoreError
 from llmobs.runtime.paths import say_if_open
@@ -245,7 +245,7 @@ class Keys:
     def __init__(self, file: KeyFile) -> None:
         self._file = file
         self._troubles = Troubles()
-        self._lock = Lock()
+        self._lock = anyio.Lock()
         self._looked_at = time.monotonic()
         self._seen = _seen(file.path)
         self._known = _by_id(file.read())
@@ -283,7 +283,7 @@ class Keys:
         async with self._lock:
             if self._looked_at < moment:
                 begun = time.monotonic()
-                await to_thread.run_sync(self._look)
+                await anyio.to_thread.run_sync(self._look)
                 self._looked_at = begun
 
     def _look(self) -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
-from anyio import Lock, to_thread
+import anyio
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -129,7 +129,7 @@ class Metrics:
         self._collector = collector
         self._open_store = open_store
         self._intakes = intakes
-        self._lock = Lock()
+        self._lock = anyio.Lock()
         self._models: set[str] = set()
         self._sums: Mapping[str, Sums] = {}
         self._size: tuple[int, int] | None = None
@@ -142,7 +142,7 @@ class Metrics:
         async def metrics(request: Request) -> Response:
             require(access_of(request), "read", every_project=True)
             async with self._lock:
-                text = await to_thread.run_sync(self._text)
+                text = await anyio.to_thread.run_sync(self._text)
             return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
         return [Route("/metrics", metrics, methods=["GET"])]
