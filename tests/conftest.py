@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,10 +83,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("beyond")
 
 
+FREEZE_SECONDS = 15.0
+_frozen_at = time.monotonic()
+
+
 def pytest_collection_finish() -> None:
     """Leave what was imported out of the garbage collector's rounds: of SDKs it is a million objects."""
+    _freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """The same of what rooms import as they come, and of reports: a round took a third of a second."""
+    yield
+    is_last = nextitem is None or nextitem.path != item.path
+    if is_last and time.monotonic() - _frozen_at > FREEZE_SECONDS:
+        _freeze()
+
+
+def _freeze() -> None:
+    global _frozen_at
     gc.collect()
     gc.freeze()
+    _frozen_at = time.monotonic()
 
 
 def pytest_configure() -> None:

@@ -59,7 +59,7 @@ def test_it_answers_503_until_it_is_mended(tmp_path: Path, trouble: object) -> N
             assert answer.status_code == 503
             assert int(answer.headers["retry-after"]) >= 1
             assert str(tmp_path) not in answer.text  # a file's name is nobody's business
-            assert "llmobs: nothing can be stored" in collector.log
+            eventually(lambda: "llmobs: nothing can be stored" in collector.log, what="the line")
             # WatchLLM's wire says it in its own form.
             wire = post_watchllm(collector.url)
             assert (wire.status_code, wire.json()["error"]["code"]) == (503, "internal_error")
