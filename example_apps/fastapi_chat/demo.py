@@ -85,6 +85,8 @@ def _tour(out: Console, store: Path, proof: Proof) -> None:
     out.print("[bold]Now you[/]: a run whole, what failed, everything as a table, what comes in")
     for more in ("show last --full", "runs --failed", "export -o events.csv", "tail"):
         out.print(f"  {_llmobs()} {more} --store {store}", soft_wrap=True)
+    out.print("All of it in a browser, at http://127.0.0.1:4318")
+    out.print(f"  {_llmobs()} serve --store {store}", soft_wrap=True)
     out.print("The two lines that did it are in example_apps/fastapi_chat/app.py:")
     out.print("  add_middleware(LLMObsMiddleware) and instrument(AsyncOpenAI())")
 
