@@ -16,7 +16,7 @@ from llmobs.server.access import access_of, require
 from llmobs.store.engine import ReadsStore, open_reader
 from llmobs.viewer.asked import AddressError, Asked, read_address
 from llmobs.viewer.overview import PERIOD, overview_page
-from llmobs.viewer.page import HEADERS, STATIC, Page, Site, render, static_file
+from llmobs.viewer.page import HEADERS, STATIC, Page, Site, static_file, trouble
 from llmobs.viewer.run import event_page, run_page
 from llmobs.viewer.runs import runs_page
 from llmobs.viewer.whose import whose_page
@@ -52,18 +52,16 @@ def routes(store: Path) -> list[Route]:
                 with open_reader(store) as reader:
                     return draw(reader, asked, site)
             except AddressError as error:
-                return render(
-                    "trouble.html", site, status=400, title="This address asks for something else",
-                    words=str(error), links=[],
-                )  # fmt: skip
+                return trouble(site, 400, "This address asks for something else", str(error))
             except (StoreError, SinkUnavailableError) as error:
                 _troubles.log("page", "llmobs: a page cannot be shown: %s", error)
-                return render(
-                    "trouble.html", site, status=503, title="The store cannot be read now",
-                    words="What stands in its way is in the collector's log; llmobs store info says "
-                    "more. What is sent meanwhile is not lost: senders are asked to come again.",
-                    links=[],
-                )  # fmt: skip
+                return trouble(
+                    site,
+                    503,
+                    "The store cannot be read now",
+                    "What stands in its way is in the collector's log; llmobs store info says more. "
+                    "What is sent meanwhile is not lost: senders are asked to come again.",
+                )
 
         page = await anyio.to_thread.run_sync(made, limiter=limiter)
         return Response(page.html, page.status, HEADERS, "text/html; charset=utf-8")

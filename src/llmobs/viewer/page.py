@@ -1,7 +1,7 @@
 """What a page is made of: a template, what it says, and what browsers are told beside it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from llmobs.describe import words
 
-__all__ = ["HEADERS", "STATIC", "Page", "Site", "render", "static_file"]
+__all__ = ["HEADERS", "STATIC", "Page", "Site", "render", "static_file", "trouble"]
 
 PACKAGE: Final = "llmobs.viewer"
 
@@ -106,3 +106,19 @@ def render(template: str, site: Site, *, status: int = 200, **values: Any) -> Pa
     """
     made = _environment().get_template(template)
     return Page(made.render(base=site.base, origin=site.origin, **values), status)
+
+
+def trouble(
+    site: Site, status: int, title: str, words: str, links: Sequence[tuple[str, str]] = ()
+) -> Page:
+    """
+    Return a page that says what is in the way.
+
+    Args:
+        site: Where it is.
+        status: Of HTTP.
+        title: What it is, in short.
+        words: What it is, and the way out.
+        links: Where to go instead: addresses, and what they are called.
+    """
+    return render("trouble.html", site, status=status, title=title, words=words, links=links)

@@ -13,7 +13,7 @@ from llmobs.events import Event, RunEvent
 from llmobs.store.engine import ReadsStore
 from llmobs.store.records import AmbiguousRunError, RunNotFoundError, RunSummary
 from llmobs.viewer.asked import Asked
-from llmobs.viewer.page import Page, Site, render
+from llmobs.viewer.page import Page, Site, render, trouble
 from llmobs.viewer.transcript import Block, Transcript
 
 __all__ = ["EVENTS_ON_A_PAGE", "event_page", "run_page"]
@@ -41,15 +41,13 @@ def run_page(store: ReadsStore, asked: Asked, site: Site, *, run_id: str) -> Pag
     try:
         detail = store.run(run_id, limit=EVENTS_ON_A_PAGE + 2, after=after)
     except AmbiguousRunError as error:
-        return render(
-            "trouble.html", site, status=404, title="Several runs",
-            words=str(error), links=[(f"{site.base}/runs/{quote(each)}", each) for each in error.candidates],
-        )  # fmt: skip
+        links = [(f"{site.base}/runs/{quote(each)}", each) for each in error.candidates]
+        return trouble(site, 404, "Several runs", str(error), links)
     except RunNotFoundError as error:
-        return _no_such_run(error, site)
+        return trouble(site, 404, "No such run", str(error))
     run = detail.summary
     if asked.where.project_id not in (None, run.project_id):
-        return _no_such_run(RunNotFoundError("no such run"), site)
+        return trouble(site, 404, "No such run", "no such run")
     own = [event for event in detail.events if isinstance(event, RunEvent)]
     others = [event for event in detail.events if not isinstance(event, RunEvent)]
     shown = others[:EVENTS_ON_A_PAGE]
@@ -58,14 +56,12 @@ def run_page(store: ReadsStore, asked: Asked, site: Site, *, run_id: str) -> Pag
     return render(
         "run.html",
         site,
-        asked=asked,
         run=run,
         detail=detail,
         own=own,
         lines=_lines(shown, run),
         later=f"{path}?{urlencode({'after': shown[-1].event_id})}" if more else None,
         first=path if after else None,
-        left=detail.total - len(own) - len(shown),
     )
 
 
@@ -75,16 +71,8 @@ def event_page(store: ReadsStore, asked: Asked, site: Site, *, event_id: str) ->
     event = None if stored is None else stored.decode()
     if event is None or asked.where.project_id not in (None, event.project_id):
         words = "No event has this id." if stored is None else "This llmobs cannot read it."
-        return render(
-            "trouble.html", site, status=404, title="No such event", words=words, links=[]
-        )
-    return render(
-        "event.html", site, asked=asked, block=Transcript(whole=True).block(event), event=event
-    )
-
-
-def _no_such_run(error: Exception, site: Site) -> Page:
-    return render("trouble.html", site, status=404, title="No such run", words=str(error), links=[])
+        return trouble(site, 404, "No such event", words)
+    return render("event.html", site, block=Transcript(whole=True).block(event), event=event)
 
 
 def _lines(events: Sequence[Event], run: RunSummary) -> list[Line]:

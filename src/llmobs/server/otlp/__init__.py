@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from llmobs.runtime.troubles import Troubles
 from llmobs.server.access import access_of, check_events, require
-from llmobs.server.bodies import RefusedError, check_json, read_body
+from llmobs.server.bodies import RefusedError, read_body
 from llmobs.server.collector import Collector
 from llmobs.server.otlp import json_
 from llmobs.server.otlp.mapping import Taken, take_logs, take_spans
@@ -81,14 +81,10 @@ def routes(collector: Collector) -> list[Route]:
 
 
 def _spans(wire: Any, body: bytes) -> Taken:
-    if wire is json_:
-        check_json(body)
     return take_spans(wire.spans_in(body))
 
 
 def _logs(wire: Any, body: bytes) -> Taken:
-    if wire is json_:
-        check_json(body)
     return take_logs(wire.logs_in(body))
 
 

@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from llmobs.recorded.jsontext import Json, loads
-from llmobs.server.bodies import RefusedError
+from llmobs.server.bodies import RefusedError, check_json
 from llmobs.server.otlp.span import (
+    MAX_DEPTH,
     Context,
     Event,
     Kind,
@@ -24,14 +25,10 @@ from llmobs.server.otlp.span import (
     Span,
     Status,
     StatusCode,
+    has_remote_parent,
 )
 
 __all__ = ["answer", "count_metrics", "logs_in", "spans_in", "status"]
-
-HAS_IS_REMOTE: Final = 0x100
-IS_REMOTE: Final = 0x200
-MAX_DEPTH: Final = 64
-"""Of values inside values; what is deeper is left out."""
 
 _KINDS: Final[dict[Any, Kind]] = {
     **{kind.value: kind for kind in Kind},
@@ -50,7 +47,7 @@ def spans_in(body: bytes) -> Iterator[Span]:
     Yield the spans of a request.
 
     Raises:
-        RefusedError: It is no such request.
+        RefusedError: It is no such request, or holds too many values.
     """
     for group in _objects(_read(body), "resourceSpans", "resource_spans"):
         resource = _resource(group)
@@ -68,14 +65,13 @@ def _span(resource: Resource, scope: Scope, span: Json) -> Span:
         _text(told, "message") or None,
     )
     kind = span.get("kind")
-    flags = _count(span, "flags")
     return Span(
         resource=resource,
         scope=scope,
         trace_id=_id(span, "traceId", "trace_id"),
         span_id=_id(span, "spanId", "span_id"),
         parent_id=_id(span, "parentSpanId", "parent_span_id"),
-        is_remote=flags & HAS_IS_REMOTE != 0 and flags & IS_REMOTE != 0,
+        is_remote=has_remote_parent(_count(span, "flags")),
         name=_text(span, "name"),
         kind=_KINDS.get(kind if type(kind) in (int, str) else None, Kind.UNSPECIFIED),
         start_time=_count(span, "startTimeUnixNano", "start_time_unix_nano"),
@@ -108,7 +104,7 @@ def logs_in(body: bytes) -> Iterator[Log]:
     Yield the log records of a request.
 
     Raises:
-        RefusedError: It is no such request.
+        RefusedError: It is no such request, or holds too many values.
     """
     for group in _objects(_read(body), "resourceLogs", "resource_logs"):
         resource = _resource(group)
@@ -133,7 +129,7 @@ def count_metrics(body: bytes) -> int:
     Return how many metrics are in a request.
 
     Raises:
-        RefusedError: It is no such request.
+        RefusedError: It is no such request, or holds too many values.
     """
     return sum(
         len(list(_objects(inner, "metrics")))
@@ -143,6 +139,7 @@ def count_metrics(body: bytes) -> int:
 
 
 def _read(body: bytes) -> Json:
+    check_json(body)
     try:
         found = loads(body)
     except (ValueError, UnicodeError):

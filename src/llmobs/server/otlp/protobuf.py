@@ -24,6 +24,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from llmobs.server.bodies import RefusedError
 from llmobs.server.otlp.bounds import check_logs, check_spans, count_metrics
 from llmobs.server.otlp.span import (
+    MAX_DEPTH,
     Context,
     Event,
     Kind,
@@ -34,16 +35,12 @@ from llmobs.server.otlp.span import (
     Span,
     Status,
     StatusCode,
+    has_remote_parent,
 )
 
 __all__ = ["answer", "count_metrics", "logs_in", "spans_in", "status"]
 
 M = TypeVar("M", bound=Message)
-
-HAS_IS_REMOTE: Final = 0x100
-IS_REMOTE: Final = 0x200
-MAX_DEPTH: Final = 64
-"""Of values inside values; what is deeper is left out."""
 
 _KINDS: Final = {kind.value: kind for kind in Kind}
 _CODES: Final = {code.value: code for code in StatusCode}
@@ -88,14 +85,13 @@ def _span(resource: Resource, scope: Scope, span: Any) -> Span:
             status = Status(_CODES.get(code, StatusCode.UNSET), words or None)
         elif code:
             status = _OK
-    flags = span.flags
     return Span(
         resource=resource,
         scope=scope,
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
         parent_id=span.parent_span_id.hex(),
-        is_remote=flags & HAS_IS_REMOTE != 0 and flags & IS_REMOTE != 0,
+        is_remote=has_remote_parent(span.flags),
         name=span.name,
         kind=_KINDS.get(span.kind, Kind.UNSPECIFIED),
         start_time=span.start_time_unix_nano,

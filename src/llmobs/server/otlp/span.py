@@ -2,9 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-__all__ = ["Event", "Kind", "Link", "Log", "Resource", "Scope", "Span", "Status", "StatusCode"]
+__all__ = [
+    "MAX_DEPTH",
+    "Event",
+    "Kind",
+    "Link",
+    "Log",
+    "Resource",
+    "Scope",
+    "Span",
+    "Status",
+    "StatusCode",
+    "has_remote_parent",
+]
+
+MAX_DEPTH: Final = 64
+"""Of values inside values; what is deeper is left out."""
+_HAS_IS_REMOTE: Final = 0x100
+_IS_REMOTE: Final = 0x200
+
+
+def has_remote_parent(flags: int) -> bool:
+    """Whether a span's ``flags`` say that its parent is in another process (``SpanFlags``)."""
+    return flags & _HAS_IS_REMOTE != 0 and flags & _IS_REMOTE != 0
 
 
 class Kind(Enum):
