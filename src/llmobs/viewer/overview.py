@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from llmobs.store.engine import ReadsStore
-from llmobs.store.records import CostGroup, GroupBy, RunFilter
+from llmobs.store.records import Activity, CostGroup, GroupBy, RunFilter
 from llmobs.viewer.asked import PERIODS, Asked
 from llmobs.viewer.charts import Chart, Series, stretches
 from llmobs.viewer.page import Page, Site, render
@@ -41,46 +41,44 @@ def overview_page(store: ReadsStore, asked: Asked, site: Site) -> Page:
     before = None
     if length is not None:
         earlier = replace(where, since=now - 2 * length, until=now - length)
-        before = _totals(store, earlier)
+        before = _totals(store, earlier, store.activity(int(DAY.total_seconds()), earlier))
     # Single runs outlive no retention, the hourly sums do: both are asked for what they know.
     step = HOUR if length is not None and length <= 2 * DAY else DAY
+    runs = store.activity(int(step.total_seconds()), where)
     began = where.since or store.info().sums_from or now - PERIODS["30d"]
     return render(
         "overview.html",
         site,
         asked=asked,
         periods=PERIODS,
-        now=_totals(store, where),
+        now=_totals(store, where, runs),
         before=before,
-        charts=_charts(store, where, began, now, step, asked, site),
-        groups=[(title, key, _largest(store.cost(by, where))) for by, title, key in GROUPS],
-        is_empty=store.count_runs() == 0,
+        charts=_charts(store, runs, began, now, step, asked, site),
+        groups=[(title, key, store.cost(by, where)[:MAX_GROUPS]) for by, title, key in GROUPS],
+        is_empty=not store.runs(1),
     )
 
 
-def _totals(store: ReadsStore, where: RunFilter) -> Totals:
-    days = store.activity(24 * 3600, where)
+def _totals(store: ReadsStore, where: RunFilter, runs: Sequence[Activity]) -> Totals:
     calls = store.cost("all", where)
     return Totals(
-        sum(day.runs for day in days), sum(day.failed for day in days), calls[0] if calls else None
+        sum(each.runs for each in runs),
+        sum(each.failed for each in runs),
+        calls[0] if calls else None,
     )
-
-
-def _largest(groups: Sequence[CostGroup]) -> Sequence[CostGroup]:
-    return groups[:MAX_GROUPS]
 
 
 def _charts(
     store: ReadsStore,
-    where: RunFilter,
+    runs: Sequence[Activity],
     began: datetime,
     now: datetime,
     step: timedelta,
     asked: Asked,
     site: Site,
 ) -> list[Chart]:
+    where = asked.where
     begins = stretches(began, where.until or now, step)
-    runs = store.activity(int(step.total_seconds()), where)
     calls = {
         datetime.fromisoformat(group.key).replace(tzinfo=UTC): group
         for group in store.cost("hour" if step == HOUR else "day", where)

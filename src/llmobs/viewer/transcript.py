@@ -77,7 +77,9 @@ class Transcript:
             if not self._whole:
                 earlier = self._known(asked)
                 asked = asked[earlier:]
-            messages = [self._message(each) for each in (*asked, *event.response_messages)]
+            answered = event.response_messages
+            self._said.update(map(encode, answered))
+            messages = [self._message(each) for each in (*asked, *answered)]
         else:
             messages = [
                 Message(
@@ -107,8 +109,6 @@ class Transcript:
         return min(count, max(len(messages) - 1, 0))
 
     def _message(self, message: Any) -> Message:
-        if not self._whole:
-            self._said.add(encode(message))
         return Message(str(message["role"]), [self._read(part) for part in message["parts"]])
 
     def _read(self, part: Any) -> Part:
