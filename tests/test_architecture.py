@@ -23,6 +23,7 @@ FLOORS = (
     ("capture", "client"),
     (
         "describe",
+        "answers",
         "viewer",
         "contrib",
         "sentinel",
@@ -46,7 +47,10 @@ DOORS = {
     ("__main__", "cli"),
     ("cli", "server"),
     ("cli", "describe"),
+    ("answers", "describe"),
+    ("viewer", "answers"),
     ("viewer", "describe"),
+    ("server", "answers"),
     ("server", "viewer"),
     ("_pytest_plugin", "testing"),
     # The WatchLLM document names functions that instrument providers, and a LangChain handler.

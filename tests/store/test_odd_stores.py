@@ -36,7 +36,7 @@ def read_everything(path: Path) -> list[Any]:
                 assert type(getattr(one, name)) in (int, float, type(None))
             with suppress(LookupError):
                 reader.run(one.run_id)
-            reader.runs(5, before=one.run_id)
+            reader.runs(5, before=(one.started, one.run_id))
         reader.runs(100, where=everywhere)
         reader.count_runs()
         for by in ("model", "day", "route", "tag"):

@@ -12,6 +12,12 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from msgspec.structs import fields
 
+from llmobs.answers.asked import Asked, read_address
+from llmobs.answers.errors import AddressError, NotFoundError
+from llmobs.answers.overview import PERIOD
+from llmobs.answers.run import EVENTS as EVENTS_ON_A_PAGE
+from llmobs.answers.runs import RUNS as RUNS_ON_A_PAGE
+from llmobs.answers.whose import WHOSE as ON_A_PAGE
 from llmobs.events import (
     AgentStepEvent,
     ErrorEvent,
@@ -23,12 +29,12 @@ from llmobs.events import (
     ToolCallEvent,
 )
 from llmobs.store.engine import ReadsStore, open_reader
-from llmobs.viewer.asked import AddressError, Asked, read_address
-from llmobs.viewer.overview import PERIOD, overview_page
+from llmobs.viewer.overview import overview_page
 from llmobs.viewer.page import STATIC, Page, Site, static_file
-from llmobs.viewer.run import EVENTS_ON_A_PAGE, event_page, run_page
-from llmobs.viewer.runs import RUNS_ON_A_PAGE, runs_page
-from llmobs.viewer.whose import ON_A_PAGE, whose_page
+from llmobs.viewer.pages import PAGES, draw
+from llmobs.viewer.run import event_page, run_page
+from llmobs.viewer.runs import runs_page
+from llmobs.viewer.whose import sessions_page, users_page
 from tests.sinks.examples import every_kind
 from tests.support.stores import at, call, run, write_store
 from tests.viewer.reading import Read
@@ -122,26 +128,7 @@ def test_what_an_address_cannot_ask_for_is_said(query: str) -> None:
     assert str(raised.value).startswith(raised.value.field)
 
 
-def test_a_key_of_one_project_sees_nothing_of_another(tmp_path: Path) -> None:
-    mine, theirs = {"project_id": "mine"}, {"project_id": "theirs"}
-    events = [
-        call("a", event_id="ea", response="my answer", model="mine-1", **mine), run("a", **mine),
-        call("b", event_id="eb", response="their answer", model="their-1", **theirs),
-        run("b", user_id="bob", name="GET /theirs", **theirs),
-    ]  # fmt: skip
-    only = asked("", project="mine")
-    with stored(tmp_path, events) as store:
-        pages = [
-            runs_page(store, only, SITE),
-            runs_page(store, asked("?project=theirs", project="mine"), SITE),
-            overview_page(store, asked("?period=all", project="mine"), SITE),
-            run_page(store, only, SITE, run_id="b"),
-            event_page(store, only, SITE, event_id="eb"),
-        ]
-        assert "my answer" in run_page(store, only, SITE, run_id="a").html
-        assert "my answer" in event_page(store, only, SITE, event_id="ea").html
-    assert [page.status for page in pages] == [200, 200, 200, 404, 404]
-    assert not any(word in page.html for page in pages for word in ("their-", "bob", "GET /theirs"))
+WHOSE = {"user": users_page, "session": sessions_page}
 
 
 @pytest.mark.parametrize("kind", ["user", "session"])
@@ -159,11 +146,11 @@ def test_every_user_and_session_is_on_one_page_and_only_one(
     with stored(tmp_path, [*events, run("of-nobody")]) as store:
         address: str | None = f"/llmobs/{kind}s"
         while address is not None:
-            page = read(whose_page(store, asked(address), SITE, kind=kind))
+            page = read(WHOSE[kind](store, asked(address), SITE))
             seen += [words for words in page.text.split() if words.startswith(f"{kind}-")]
             address = page.link("next")
-        with pytest.raises(AddressError, match="before"):
-            whose_page(store, asked("?before=x"), SITE, kind=kind)
+        with pytest.raises(AddressError, match="cursor"):
+            WHOSE[kind](store, asked("?cursor=x"), SITE)
     assert sorted(seen) == ids
 
 
@@ -175,8 +162,8 @@ def test_a_user_is_shown_with_what_their_runs_add_up_to(tmp_path: Path) -> None:
         run("c", user_id="bob", project_id="theirs"),
     ]  # fmt: skip
     with stored(tmp_path, events) as store:
-        page = read(whose_page(store, asked(project="mine"), SITE, kind="user"))
-        none = read(whose_page(store, asked(), SITE, kind="session"))
+        page = read(users_page(store, asked(project="mine"), SITE))
+        none = read(sessions_page(store, asked(), SITE))
     row = page.text[page.text.index("ada") :].split()
     assert row[5:] == ["2", "1", "2", "40", "≥$0.2500"]
     assert "/llmobs/runs?user=ada" in page.links and "bob" not in page.text
@@ -249,22 +236,35 @@ def test_what_failed_and_what_was_thought_of_it_is_said(tmp_path: Path) -> None:
             explanation="says nothing", source="user", parent_id="c",
         ),
         run("r", status="error", error=error, parent_run_id="before"),
+        run("before", name="nightly"),
         run("child", parent_run_id="r", name="digest"),
     ]  # fmt: skip
     with stored(tmp_path, events) as store:
         page = read(run_page(store, asked(), SITE, run_id="r"))
     for words in ("app.FullError", "no room", "Traceback: line 3", "helpfulness", "0.25", "poor",
-                  "says nothing", "by user", "digest"):  # fmt: skip
+                  "says nothing", "by user", "digest", "nightly"):  # fmt: skip
         assert words in page.text, words
     assert {"#e-c", "/llmobs/runs/child", "/llmobs/runs/before"} <= set(page.links)
 
 
+def test_a_run_whose_parent_is_not_here_names_it_all_the_same(tmp_path: Path) -> None:
+    with stored(tmp_path, [run("r", parent_run_id="far-away")]) as store:
+        page = read(run_page(store, asked(), SITE, run_id="r"))
+    assert "far-away" in page.text and "/llmobs/runs/far-away" not in page.links
+
+
 @pytest.mark.parametrize("events", [[], [call("rab"), call("rac")]])
 def test_a_run_that_is_not_there_is_said(tmp_path: Path, events: list[Event]) -> None:
-    with stored(tmp_path, [call("x"), *events]) as store:
-        page = read(run_page(store, asked(), SITE, run_id="ra"), 404)
-        assert event_page(store, asked(), SITE, event_id="none").status == 404
-    assert {"/llmobs/runs/rab", "/llmobs/runs/rac"} <= set(page.links) if events else True
+    path = write_store(tmp_path / "x.db", [call("x"), *events])
+    (listed,) = (page for page in PAGES if page.draw is run_page)
+    page = draw(
+        listed, lambda: open_reader(path), {}, SITE, project=None, names={"run_id": "ra"}
+    )  # fmt: skip
+    found = read(page, 404)
+    assert {"/llmobs/runs/rab", "/llmobs/runs/rac"} <= set(found.links) if events else True
+    assert str(tmp_path) not in page.html
+    with open_reader(path) as store, pytest.raises(NotFoundError):
+        event_page(store, asked(), SITE, event_id="none")
 
 
 # Overview.
@@ -335,8 +335,8 @@ def test_hostile_text_in_every_field_does_nothing(tmp_path: Path, hostile: str) 
         pages = [
             runs_page(store, asked(), SITE),
             overview_page(store, asked("?period=all"), SITE),
-            whose_page(store, asked(), SITE, kind="user"),
-            whose_page(store, asked(), SITE, kind="session"),
+            users_page(store, asked(), SITE),
+            sessions_page(store, asked(), SITE),
             run_page(store, asked(), SITE, run_id=known),
             *(event_page(store, asked(), SITE, event_id=each) for each in ids),
         ]

@@ -27,7 +27,7 @@ BAD: Final = ("failed", "hallucination")
 @click.argument("run", metavar="RUN")
 @store_option
 @click.option("--full", is_flag=True, help="Show texts whole, and stack traces.")
-@limit_option(500, "How many events at most.")
+@limit_option(500, "How many events at most, beside the run's own.")
 @json_option
 def show(run: str, store: str | None, full: bool, limit: int, json: bool) -> None:
     """

@@ -135,7 +135,11 @@ class ReadsStore(Protocol):
         ...
 
     def runs(
-        self, limit: int = ..., *, before: str | None = ..., where: RunFilter = ...
+        self,
+        limit: int = ...,
+        *,
+        before: tuple[datetime, str] | None = ...,
+        where: RunFilter = ...,
     ) -> list[RunSummary]:
         """Return runs, the latest first."""
         ...
@@ -144,7 +148,7 @@ class ReadsStore(Protocol):
         """Return how many there are."""
         ...
 
-    def resolve(self, text: str) -> str:
+    def resolve(self, text: str, *, project: str | None = ...) -> str:
         """Return the id of the one run that *text* names."""
         ...
 
@@ -152,7 +156,14 @@ class ReadsStore(Protocol):
         """Count runs by when they began."""
         ...
 
-    def run(self, run_id: str, *, limit: int | None = ..., after: str | None = ...) -> RunDetail:
+    def run(
+        self,
+        run_id: str,
+        *,
+        limit: int | None = ...,
+        after: str | None = ...,
+        project: str | None = ...,
+    ) -> RunDetail:
         """Return one run with its events."""
         ...
 
@@ -167,7 +178,7 @@ class ReadsStore(Protocol):
         """Return users or sessions, those with the latest run first."""
         ...
 
-    def event(self, event_id: str) -> StoredEvent | None:
+    def event(self, event_id: str, *, project: str | None = ...) -> StoredEvent | None:
         """Return one event by its id."""
         ...
 

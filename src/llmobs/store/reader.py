@@ -115,22 +115,24 @@ class Reader:
     # Runs.
 
     def runs(
-        self, limit: int = 20, *, before: str | None = None, where: RunFilter = _EVERYTHING
+        self,
+        limit: int = 20,
+        *,
+        before: tuple[datetime, str] | None = None,
+        where: RunFilter = _EVERYTHING,
     ) -> list[RunSummary]:
         """
         Return runs, the latest first.
 
         Args:
             limit: How many at most.
-            before: Id of the last run of the previous page: continue after it.
+            before: When the last run of the previous page began, and its id: continue after it.
             where: Which ones.
         """
         parts, values = conditions(where)
         if before is not None:
-            parts.append(
-                "(r.started, r.run_id) < (SELECT started, run_id FROM runs WHERE run_id = ?)"
-            )
-            values.append(before)
+            parts.append("(r.started, r.run_id) < (?, ?)")
+            values += [to_microseconds(before[0]), before[1]]
         rows = self._all(
             f"{SUMMARY}{where_clause(parts)} ORDER BY r.started DESC, r.run_id DESC LIMIT ?",
             [*values, limit],
@@ -143,12 +145,16 @@ class Reader:
         query = f"SELECT count(*) FROM runs r{where_clause(parts)}"  # noqa: S608
         return self._number(query, values)
 
-    def resolve(self, text: str) -> str:
+    def resolve(self, text: str, *, project: str | None = None) -> str:
         """
         Return the id of the one run that *text* names.
 
         Its id is *text*, or an untrusted caller called it so, or its id begins or ends with *text*,
         in this order.
+
+        Args:
+            text: What is known of it.
+            project: Whose it is; None: anybody's. Nothing is told of the runs of others.
 
         Raises:
             RunNotFoundError: There is none.
@@ -162,6 +168,8 @@ class Reader:
             ("run_id BETWEEN ? AND ? || char(1114111)", [text] * 2),
             ("substr(run_id, -length(?)) = ?", [text] * 2),
         ):
+            if project is not None:
+                condition, values = f"({condition}) AND project_id = ?", [*values, project]
             query = f"SELECT run_id FROM runs WHERE {condition} ORDER BY started DESC LIMIT ?"  # noqa: S608
             found = [as_text(row[0]) for row in self._all(query, [*values, _CANDIDATES + 1])]
             if len(found) > 1:
@@ -229,42 +237,62 @@ class Reader:
             for id, first, latest, runs, failed, calls, tokens, cost_usd, unpriced in rows
         ]  # fmt: skip
 
-    def run(self, run_id: str, *, limit: int | None = None, after: str | None = None) -> RunDetail:
+    def run(
+        self,
+        run_id: str,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        project: str | None = None,
+    ) -> RunDetail:
         """
         Return one run with its events in order of time.
 
         Args:
             run_id: Its id, or enough of its beginning or end; see :meth:`resolve`.
-            limit: How many events at most; the run's own is always among them.
+            limit: How many events at most, beside the run's own, which are always there.
             after: Id of the last event of the previous page: continue after it.
+            project: Whose it is; None: anybody's. Nothing is told of the runs and events of others.
 
         Raises:
             RunNotFoundError: There is none.
             AmbiguousRunError: There are several.
         """
-        run_id = self.resolve(run_id)
+        run_id = self.resolve(run_id, project=project)
         summary = _summary(self._all(f"{SUMMARY} WHERE r.run_id = ?", [run_id])[0])
-        total = self._number("SELECT count(*) FROM events WHERE run_id = ?", [run_id])
-        later, values = "", [run_id]
-        if after is not None:
-            later = (
-                " AND (e.event_type = 'run' OR (e.timestamp, e.id) >"
-                " (SELECT timestamp, id FROM events WHERE event_id = ?))"
-            )
-            values.append(after)
-        rows = self._all(
-            f"SELECT {STORED} FROM {WITH_BODIES} WHERE e.run_id = ?{later}"  # noqa: S608
-            " ORDER BY e.event_type <> 'run', e.timestamp, e.id LIMIT ?",
-            [*values, -1 if limit is None else limit],
+        which, values = "e.run_id = ?", [run_id]
+        if project is not None:  # the services that share a trace need not share a project
+            which, values = f"{which} AND coalesce(e.project_id, ?) = ?", [run_id, project, project]
+        total = self._number(f"SELECT count(*) FROM events e WHERE {which}", values)  # noqa: S608
+        own = self._number(
+            f"SELECT count(*) FROM events e WHERE {which} AND e.event_type = 'run'",  # noqa: S608
+            values,
         )
+        later: list[Any] = []
+        if after is not None:
+            which += (
+                " AND (e.event_type = 'run' OR (e.timestamp, e.id) >"
+                " (SELECT timestamp, id FROM events WHERE event_id = ? AND run_id = ?))"
+            )
+            later = [after, run_id]
+        rows = self._all(
+            f"SELECT {STORED}, e.event_id FROM {WITH_BODIES} WHERE {which}"  # noqa: S608
+            " ORDER BY e.event_type <> 'run', e.timestamp, e.id LIMIT ?",
+            [*values, *later, -1 if limit is None else own + limit + 1],
+        )
+        more = limit is not None and len(rows) > own + limit
+        rows = rows[: own + limit] if more and limit is not None else rows
         decoded = [self._stored(row).decode() for row in rows]
         events = sorted((e for e in decoded if e is not None), key=_time)
         return RunDetail(
             summary,
             events,
             total,
+            next=as_text(rows[-1]["event_id"]) if more else None,
             unreadable=len(decoded) - len(events),
-            children=self.runs(MAX_CHILDREN, where=RunFilter(parent_run_id=run_id)),
+            children=self.runs(
+                MAX_CHILDREN, where=RunFilter(parent_run_id=run_id, project_id=project)
+            ),
             evaluations=self.evaluations(RunFilter(run_id=run_id)),
         )
 
@@ -336,9 +364,22 @@ class Reader:
 
     # Events.
 
-    def event(self, event_id: str) -> StoredEvent | None:
-        """Return one event by its id; None if there is none."""
-        rows = self._all(f"SELECT {STORED} FROM {WITH_BODIES} WHERE e.event_id = ?", [event_id])  # noqa: S608
+    def event(self, event_id: str, *, project: str | None = None) -> StoredEvent | None:
+        """
+        Return one event by its id; None if there is none.
+
+        Args:
+            event_id: Its id.
+            project: Whose its run and itself are; None: anybody's.
+        """
+        which, values = "e.event_id = ?", [event_id]
+        if project is not None:
+            which += (
+                " AND coalesce(e.project_id, ?) = ?"
+                " AND (SELECT project_id FROM runs r WHERE r.run_id = e.run_id) = ?"
+            )
+            values += [project] * 3
+        rows = self._all(f"SELECT {STORED} FROM {WITH_BODIES} WHERE {which}", values)  # noqa: S608
         return self._stored(rows[0]) if rows else None
 
     def tail(self, after: int, *, limit: int = 1000) -> list[StoredEvent]:
@@ -483,7 +524,7 @@ class Reader:
     # The connection.
 
     def _stored(self, row: sqlite3.Row) -> StoredEvent:
-        number, run_id, event_type, body = row
+        number, run_id, event_type, body, *_ = row
         body = put_together(as_text(body), self._piece)
         return StoredEvent(number, as_text(run_id), as_text(event_type), body)
 

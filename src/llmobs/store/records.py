@@ -276,6 +276,8 @@ class RunDetail(Struct, frozen=True):
     """By time, the run's own event included."""
     total: int
     """Events in the store, the run's own included; more than `events` if a limit was set."""
+    next: str | None = None
+    """Id of the last event here, to go on after; None if there are no more."""
     unreadable: int = 0
     """Events left out because their JSON cannot be read."""
     children: Sequence[RunSummary] = ()

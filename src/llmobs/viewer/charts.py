@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from llmobs.viewer.asked import Asked
+from llmobs.answers.asked import Asked
 
 __all__ = ["Chart", "Series", "stretches"]
 

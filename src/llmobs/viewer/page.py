@@ -40,6 +40,8 @@ class Site(msgspec.Struct, frozen=True):
     """What their paths begin with; empty at the root of a host."""
     origin: str = "http://127.0.0.1:4318"
     """What visitors call the host."""
+    pages: Sequence[tuple[str, str]] = ()
+    """Paths and names of those that every page leads to."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -105,7 +107,7 @@ def render(template: str, site: Site, *, status: int = 200, **values: Any) -> Pa
         values: What the template says.
     """
     made = _environment().get_template(template)
-    return Page(made.render(base=site.base, origin=site.origin, **values), status)
+    return Page(made.render(base=site.base, origin=site.origin, pages=site.pages, **values), status)
 
 
 def trouble(

@@ -1,51 +1,38 @@
 """Users, and sessions: whose runs there are."""
 
-from datetime import datetime
-from typing import Final, Literal
+from collections.abc import Sequence
 
+from llmobs.answers.asked import PERIODS, Asked
+from llmobs.answers.whose import sessions, users
 from llmobs.store.engine import ReadsStore
-from llmobs.viewer.asked import PERIODS, AddressError, Asked
+from llmobs.store.records import Whose
 from llmobs.viewer.page import Page, Site, render
 
-__all__ = ["ON_A_PAGE", "whose_page"]
-
-ON_A_PAGE: Final = 50
+__all__ = ["sessions_page", "users_page"]
 
 
-def whose_page(
-    store: ReadsStore, asked: Asked, site: Site, *, kind: Literal["user", "session"]
-) -> Page:
-    """
-    Return users or sessions, those with the latest run first.
+def users_page(store: ReadsStore, asked: Asked, site: Site) -> Page:
+    """Return users, those with the latest run first."""
+    found = users(store, asked)
+    return _page(asked, site, "user", found.users, found.next_cursor)
 
-    Raises:
-        AddressError: The address does not say well where to go on.
-    """
-    before = asked.given.get("before")
-    found = store.whose(
-        kind, ON_A_PAGE + 1, before=None if before is None else _place(before), where=asked.where
-    )
-    shown = found[:ON_A_PAGE]
+
+def sessions_page(store: ReadsStore, asked: Asked, site: Site) -> Page:
+    """Return sessions, those with the latest run first."""
+    found = sessions(store, asked)
+    return _page(asked, site, "session", found.sessions, found.next_cursor)
+
+
+def _page(asked: Asked, site: Site, kind: str, found: Sequence[Whose], more: str | None) -> Page:
     path = f"{site.base}/{kind}s"
-    older = None
-    if len(found) > len(shown):
-        older = asked.link(path, before=f"{shown[-1].latest.isoformat()} {shown[-1].id}")
     return render(
         "whose.html",
         site,
         asked=asked,
         kind=kind,
         path=path,
-        found=shown,
-        older=older,
-        latest=asked.link(path, before=None) if before else None,
+        found=found,
+        older=asked.link(path, cursor=more) if more else None,
+        latest=asked.link(path, cursor=None) if asked.cursor else None,
         periods=PERIODS,
     )
-
-
-def _place(text: str) -> tuple[datetime, str]:
-    moment, _, id = text.partition(" ")
-    try:
-        return datetime.fromisoformat(moment), id
-    except ValueError:
-        raise AddressError("before", "what a link of this page says, and nothing else") from None

@@ -1,4 +1,4 @@
-"""What the address of a page asks for."""
+"""What is asked for: the filters, the stretch of time and the place in a list that an address holds."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -7,9 +7,10 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from llmobs.answers.errors import AddressError
 from llmobs.store.records import RunFilter
 
-__all__ = ["PERIODS", "AddressError", "Asked", "read_address"]
+__all__ = ["PERIODS", "Asked", "place", "read_address"]
 
 PERIODS: Final[Mapping[str, timedelta]] = {
     "1h": timedelta(hours=1),
@@ -24,23 +25,11 @@ _TEXTS: Final = {
     "session": "session_id", "trace": "trace_id", "parent": "parent_run_id", "project": "project_id",
 }  # fmt: skip
 _FIGURES: Final = {"cost": "min_cost_usd", "latency": "min_latency_ms", "tokens": "min_tokens"}
-_KNOWN: Final = {*_TEXTS, *_FIGURES, "period", "since", "until", "before", "after"}
+_KNOWN: Final = {*_TEXTS, *_FIGURES, "period", "since", "until", "cursor", "limit"}
 MAX_LENGTH: Final = 1_000
 """Characters of one value: ids and names are shorter."""
-
-
-class AddressError(ValueError):
-    """
-    An address that asks for what there cannot be.
-
-    Args:
-        field: Which part of it.
-        words: What is wrong, and what is right.
-    """
-
-    def __init__(self, field: str, words: str) -> None:
-        super().__init__(f"{field}: {words}")
-        self.field = field
+MAX_LIMIT: Final = 500
+"""Things in one answer."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -56,11 +45,46 @@ class Asked(msgspec.Struct, frozen=True):
         """The name of the stretch of time; empty for all."""
         return self.given.get("period", "")
 
+    @property
+    def project(self) -> str | None:
+        """The one project that is asked about; None: all of them."""
+        return self.where.project_id
+
+    @property
+    def cursor(self) -> str | None:
+        """Where in a list to go on: what the answer before said; None at its beginning."""
+        return self.given.get("cursor")
+
+    def place(self) -> tuple[datetime, str] | None:
+        """
+        Return where to go on in a list that is ordered by time: the time and the id of the last one told.
+
+        Raises:
+            AddressError: No answer said so.
+        """
+        if self.cursor is None:
+            return None
+        moment, _, id = self.cursor.partition(" ")
+        try:
+            return _utc(datetime.fromisoformat(moment)), id
+        except (ValueError, OverflowError):
+            words = "what an answer said to go on with, and nothing else"
+            raise AddressError("cursor", words) from None
+
+    def limit(self, usual: int) -> int:
+        """Return how many things to tell at most: *usual* unless another number is asked for."""
+        return int(self.given.get("limit", usual))
+
     def link(self, path: str, **changed: Any) -> str:
         """Return *path* with what is asked for, but for what is *changed*; None leaves out."""
         values = {**self.given, **changed}
         query = urlencode({k: v for k, v in values.items() if v not in (None, "")})
         return f"{path}?{query}" if query else path
+
+
+def place(moment: datetime, id: str) -> str:
+    """Return the cursor that goes on after what has this time and this id; `Asked.place` reads it."""
+    return f"{moment.isoformat()} {id}"
 
 
 def read_address(
@@ -93,6 +117,11 @@ def read_address(
     for name, field in _FIGURES.items():
         if name in given:
             conditions[field] = _figure(name, given[name])
+    if "limit" in given:
+        number = int(given["limit"]) if given["limit"].isascii() and given["limit"].isdigit() else 0
+        if not 1 <= number <= MAX_LIMIT:
+            words = f"a whole number from 1 to {MAX_LIMIT}, not {given['limit']!r}"
+            raise AddressError("limit", words)
     if (stretch := given.get("period")) and stretch != "all":
         if stretch not in PERIODS:
             raise AddressError("period", f"one of {', '.join(PERIODS)} and all, not {stretch!r}")
@@ -117,8 +146,11 @@ def _figure(name: str, text: str) -> float:
 
 def _moment(name: str, text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        return _utc(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
         words = f"a time like 2026-11-21T14:00 (UTC), not {text!r}"
         raise AddressError(name, words) from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

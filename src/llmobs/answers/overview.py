@@ -1,0 +1,112 @@
+"""What happened lately, in figures."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from llmobs.answers.asked import PERIODS, Asked
+from llmobs.store.engine import ReadsStore
+from llmobs.store.records import Activity, CostGroup, GroupBy, RunFilter
+
+__all__ = ["PERIOD", "Overview", "Stretch", "Totals", "overview"]
+
+PERIOD: Final = "24h"
+"""That is told of unless another is asked for."""
+GROUPS: Final[Sequence[GroupBy]] = ("model", "route", "release")
+"""By what calls are added up."""
+MAX_GROUPS: Final = 12
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """What a stretch of time adds up to."""
+
+    runs: int
+    failed: int
+    """Of these, runs that failed or in which anything did."""
+    calls: CostGroup | None
+    """Of models; None if there was none."""
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """An hour or a day."""
+
+    began: datetime
+    runs: int
+    failed: int
+    calls: CostGroup | None
+    """Of models; None if there was none."""
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """The figures of a stretch of time, beside those of the one before."""
+
+    now: Totals
+    before: Totals | None
+    """Of as long before; None where no such period is asked for."""
+    began: datetime
+    ended: datetime
+    step_seconds: int
+    """How long each of *over_time* is: an hour, or a day."""
+    over_time: Sequence[Stretch]
+    """In order; those in which nothing happened are left out."""
+    groups: Mapping[str, Sequence[CostGroup]]
+    """By model, route and release: the dearest first, and no more than the first of them."""
+    is_empty: bool
+    """Whether there is no run at all, in no stretch of time."""
+
+
+def overview(store: ReadsStore, asked: Asked) -> Overview:
+    """Return what the runs and calls of a stretch of time add up to."""
+    where, now = asked.where, asked.now
+    length = PERIODS.get(asked.period)
+    before = None
+    if length is not None:
+        earlier = replace(where, since=now - 2 * length, until=now - length)
+        before = _totals(store, earlier, store.activity(int(DAY.total_seconds()), earlier))
+    # Single runs outlive no retention, the hourly sums do: both are asked for what they know.
+    step = HOUR if length is not None and length <= 2 * DAY else DAY
+    runs = store.activity(int(step.total_seconds()), where)
+    over_time = _over_time(runs, store.cost("hour" if step == HOUR else "day", where))
+    first = over_time[0].began if over_time else now - PERIODS["30d"]
+    return Overview(
+        now=_totals(store, where, runs),
+        before=before,
+        began=where.since or first,
+        ended=where.until or now,
+        step_seconds=int(step.total_seconds()),
+        over_time=over_time,
+        groups={by: store.cost(by, where)[:MAX_GROUPS] for by in GROUPS},
+        is_empty=not store.runs(1, where=RunFilter(project_id=asked.project)),
+    )
+
+
+def _totals(store: ReadsStore, where: RunFilter, runs: Sequence[Activity]) -> Totals:
+    calls = store.cost("all", where)
+    return Totals(
+        sum(each.runs for each in runs),
+        sum(each.failed for each in runs),
+        calls[0] if calls else None,
+    )
+
+
+def _over_time(runs: Sequence[Activity], calls: Sequence[CostGroup]) -> list[Stretch]:
+    counted = {each.began: each for each in runs}
+    called = {
+        datetime.fromisoformat(group.key).replace(tzinfo=UTC): group
+        for group in calls
+        if group.key is not None
+    }
+    return [
+        Stretch(
+            began=at,
+            runs=counted[at].runs if at in counted else 0,
+            failed=counted[at].failed if at in counted else 0,
+            calls=called.get(at),
+        )
+        for at in sorted(counted.keys() | called.keys())
+    ]

@@ -1,0 +1,91 @@
+"""One run, and one event of it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from llmobs.answers.asked import Asked
+from llmobs.answers.errors import NotFoundError, SeveralError
+from llmobs.codec import AnyEvent
+from llmobs.store.engine import ReadsStore
+from llmobs.store.records import (
+    AmbiguousRunError,
+    Evaluation,
+    RunFilter,
+    RunNotFoundError,
+    RunSummary,
+)
+
+__all__ = ["EVENTS", "Run", "event", "run"]
+
+EVENTS: Final = 200
+"""Of a run in one answer, unless another number is asked for."""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One run, and a page of its events."""
+
+    run: RunSummary
+    parent: RunSummary | None
+    """The run that started it, if it is there."""
+    children: Sequence[RunSummary]
+    """Runs that it started, the latest first; the first of them."""
+    evaluations: Sequence[Evaluation]
+    """What checks and ratings said of it, in the order they came."""
+    events: Sequence[AnyEvent]
+    """By time; its own, of which each attempt has one, are always there."""
+    total: int
+    """Events in the store, its own included."""
+    unreadable: int
+    """Events left out here because this llmobs cannot read them."""
+    next_cursor: str | None
+    """Where its events go on; None if these are the last."""
+
+
+def run(store: ReadsStore, asked: Asked, run_id: str) -> Run:
+    """
+    Return one run.
+
+    Args:
+        store: Where it is.
+        asked: Where in its events to go on, and how many to tell.
+        run_id: Its id, what its caller called it, or enough of its id's beginning or end.
+
+    Raises:
+        NotFoundError: There is none; `SeveralError`: there are several.
+    """
+    project = asked.project
+    try:
+        found = store.run(run_id, limit=asked.limit(EVENTS), after=asked.cursor, project=project)
+    except AmbiguousRunError as error:
+        raise SeveralError("run", str(error), error.candidates) from None
+    except RunNotFoundError:
+        raise NotFoundError("run", "No run has an id that begins or ends like this.") from None
+    parent = found.summary.parent_run_id
+    where = RunFilter(run_id=parent, project_id=project)
+    return Run(
+        run=found.summary,
+        parent=next(iter(store.runs(1, where=where)), None) if parent is not None else None,
+        children=found.children,
+        evaluations=found.evaluations,
+        events=found.events,
+        total=found.total,
+        unreadable=found.unreadable,
+        next_cursor=found.next,
+    )
+
+
+def event(store: ReadsStore, asked: Asked, event_id: str) -> AnyEvent:
+    """
+    Return one event, whole.
+
+    Raises:
+        NotFoundError: There is none, or this llmobs cannot read it.
+    """
+    stored = store.event(event_id, project=asked.project)
+    if stored is None:
+        raise NotFoundError("event", "No event has this id.")
+    if (found := stored.decode()) is None:
+        raise NotFoundError("event", "This llmobs cannot read it.")
+    return found
