@@ -23,8 +23,8 @@ from llmobs.codec import NATIVE_TYPE, encode
 from llmobs.events import EvaluationEvent, Event
 from llmobs.recorded.ids import new_id
 from llmobs.server.keys import KeyFile
-from tests.support.collecting import Serving, serving
 from tests.support.polling import eventually
+from tests.support.serving import Serving
 from tests.support.stores import at, call, write_store
 
 
@@ -78,7 +78,7 @@ def raw(server: Serving, request: bytes) -> bytes:
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """Started as it comes: for this machine."""
-    with serving(tmp_path_factory.mktemp("local") / "llmobs.db", "--access-log", "json") as server:
+    with Serving(tmp_path_factory.mktemp("local") / "llmobs.db", "--access-log", "json") as server:
         yield server
 
 
@@ -87,7 +87,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """Started for others, too, with a key."""
     store = tmp_path_factory.mktemp("wide") / "llmobs.db"
     KeyFile(store).add(name="first", project="first")
-    with serving(
+    with Serving(
         store, "--host", "0.0.0.0", "--allow-host", "collector.example", "--access-log", "json"
     ) as server:
         yield server
@@ -260,7 +260,7 @@ class TestOthers:
     def test_wrong_keys_come_to_an_end(self, tmp_path: Path) -> None:
         KeyFile(tmp_path / "llmobs.db").add(project="p", may=["read"])
         key = KeyFile(tmp_path / "llmobs.db").add(may=["read"])[1]
-        with serving(tmp_path / "llmobs.db", "--host", "0.0.0.0", "--access-log", "off") as server:
+        with Serving(tmp_path / "llmobs.db", "--host", "0.0.0.0", "--access-log", "off") as server:
             answers = [ask(server, x_api_key=f"llmobs_{'a' * 10}_{n:040}") for n in range(30)]
             assert {answer.status for answer in answers[:20]} == {401}
             assert answers[-1].status == 429
@@ -268,7 +268,7 @@ class TestOthers:
             assert ask(server, x_api_key=key).status == 200, (
                 "who has one is not held up by who has none"
             )
-            assert server.lines == []
+            assert server.accesses == []
 
 
 class TestBytesNoClientSends:
@@ -351,15 +351,17 @@ class TestBytesNoClientSends:
             assert "x-evil" not in answer.headers
         raw(local, f"{secret.upper()} /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         ask(local, "/last")
-        eventually(lambda: any(line["route"] == "-" for line in local.log()))
-        assert secret not in "".join(local.lines + local.said)
+        eventually(lambda: any(line["route"] == "-" for line in local.access_log()))
+        assert secret not in "".join(local.accesses + local.lines)
 
 
 def test_the_log(local: Serving) -> None:
     before = len(local.lines)
     ask(local, "/v1/events/batch?token=1", BATCH)
     (line,) = eventually(
-        lambda: [line for line in local.log()[before:] if line["route"] == "/v1/events/batch"]
+        lambda: [
+            line for line in local.access_log()[before:] if line["route"] == "/v1/events/batch"
+        ]
     )
     assert set(line) == {
         "time",
@@ -407,7 +409,7 @@ def test_no_key_and_no_hash_anywhere(tmp_path: Path) -> None:
     file = KeyFile(store)
     key, text = file.add(may=["read"])
     secret = text.rpartition("_")[2]
-    with serving(store, "--host", "0.0.0.0") as server:
+    with Serving(store, "--host", "0.0.0.0") as server:
         answers = [
             ask(server, authorization=f"Bearer {text}"),
             ask(server, authorization=f"Bearer {text}x"),
@@ -421,11 +423,11 @@ def test_no_key_and_no_hash_anywhere(tmp_path: Path) -> None:
         command = (
             Path(f"/proc/{server.process.pid}/cmdline").read_bytes() if os.name == "posix" else b""
         )
-    told = "".join(map(str, answers)) + "".join(server.lines + server.said) + repr(command)
+    told = "".join(map(str, answers)) + "".join(server.accesses + server.lines) + repr(command)
     assert "damaged" in told, "the trouble is said"
     assert secret not in told
     assert key.hash not in told
-    assert f"key {key.id}" in "".join(server.lines)
+    assert f"key {key.id}" in "".join(server.accesses)
 
 
 class TestStarting:
@@ -471,7 +473,7 @@ class TestStarting:
         assert "llmobs.db.keys are damaged" in self.refused(tmp_path / "llmobs.db")
 
     def test_insecure(self, tmp_path: Path) -> None:
-        with serving(tmp_path / "llmobs.db", "--host", "0.0.0.0", "--insecure") as server:
+        with Serving(tmp_path / "llmobs.db", "--host", "0.0.0.0", "--insecure") as server:
             assert ask(server, x_forwarded_for="1.2.3.4").status == 200
             assert ask(server, host="evil.example").status == 403, "rebinding is another matter"
 
@@ -479,7 +481,7 @@ class TestStarting:
 def test_proxies_and_rates(tmp_path: Path) -> None:
     store = tmp_path / "llmobs.db"
     first, second = (KeyFile(store).add(may=["read"])[1] for _ in range(2))
-    with serving(store, "--trust-proxy", "127.0.0.0/8", "--rate-limit", "60/m") as server:
+    with Serving(store, "--trust-proxy", "127.0.0.0/8", "--rate-limit", "60/m") as server:
         # Each key has a bucket of its own, of two.
         statuses = [ask(server, "/nowhere", x_api_key=first).status for _ in range(4)]
         assert statuses[:2] == [404, 404] and 429 in statuses
@@ -505,7 +507,7 @@ def test_figures(tmp_path: Path) -> None:
     store = write_store(
         tmp_path / "llmobs.db", [*calls, odd, call("failed", model="model-1", status="error")]
     )
-    with serving(store, "--access-log", "off") as server:
+    with Serving(store, "--access-log", "off") as server:
         answer = ask(server)
         text = answer.body.decode()
         assert answer.headers["content-type"].startswith("text/plain")
@@ -538,7 +540,7 @@ def test_figures(tmp_path: Path) -> None:
 
 def test_not_ready_when_the_store_cannot_be_written(tmp_path: Path) -> None:
     store = tmp_path / "llmobs.db"
-    with serving(store, "--access-log", "off") as server:
+    with Serving(store, "--access-log", "off") as server:
         assert ask(server, "/ready").status == 200
         for version, status in ((999, 503), (None, 200)):  # as a newer llmobs would leave it
             with closing(sqlite3.connect(store)) as connection:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from llmobs.codec import NATIVE_TYPE, encode
 from llmobs.store.reader import Reader
-from tests.support.collecting import serving
 from tests.support.polling import eventually
+from tests.support.serving import Serving
 from tests.support.stores import call
 
 PER_BATCH = 50
@@ -34,7 +34,7 @@ def test_backup_under_load_and_restore(tmp_path: Path) -> None:
     acknowledged: list[str] = []
     slowest = 0.0
     ended = threading.Event()
-    with serving(store, "--access-log", "off") as server:
+    with Serving(store, "--access-log", "off") as server:
 
         def send(number: int) -> None:
             nonlocal slowest
@@ -72,6 +72,6 @@ def test_backup_under_load_and_restore(tmp_path: Path) -> None:
     last.rename(store)  # as docs/how-to/serve.md restores
     for ending in ("-wal", "-shm"):
         store.with_name(f"{store.name}{ending}").unlink(missing_ok=True)
-    with serving(store, "--access-log", "off") as server:
+    with Serving(store, "--access-log", "off") as server:
         post(server.url, [call("after the restore", event_id="after")])
     assert before | {"after"} <= ids_in(store)

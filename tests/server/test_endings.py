@@ -81,6 +81,7 @@ def test_what_was_acknowledged_outlives_the_end(tmp_path: Path, end: str) -> Non
     assert trial(tmp_path / "llmobs.db", end) >= 200
 
 
+@pytest.mark.timeout(900)  # thirty starts, also on a busy machine
 @pytest.mark.parametrize("end", ["kill", "term"])
 def test_thirty_ends_lose_nothing(tmp_path: Path, end: str) -> None:
     """On one store: each start finds what the end before left behind."""

@@ -16,7 +16,7 @@ from llmobs.server.keys import KeyFile
 from llmobs.settings import Settings
 from llmobs.store.engine import writer_of
 from llmobs.store.reader import Reader
-from tests.support.collecting import serving
+from tests.support.serving import Serving
 from tests.support.stores import call, run, write_store
 
 DATA = Path(__file__).parents[1] / "data"
@@ -113,7 +113,7 @@ def test_spans_of_one_trace(tmp_path: Path) -> None:
     chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
     sent = {"a": [span(1, 0), span(2, 1, **chat)], "b": [span(3, 2), span(4, 3, **chat)]}
     keys = {project: KeyFile(store).add(project=project)[1] for project in sent}
-    with serving(store, "--host", "0.0.0.0") as server:
+    with Serving(store, "--host", "0.0.0.0") as server:
         for _ in range(2):
             for project, spans in sent.items():
                 body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode()
@@ -138,7 +138,7 @@ def test_watchllms_wire(tmp_path: Path) -> None:
     store = tmp_path / "llmobs.db"
     keys = {project: KeyFile(store).add(project=project)[1] for project in "ab"}
     template = json.loads((DATA / "watchllm_batch_minimal.json").read_text())["events"][0]
-    with serving(store, "--host", "0.0.0.0") as server:
+    with Serving(store, "--host", "0.0.0.0") as server:
         for project, key in keys.items():
             event = {
                 **template,
@@ -166,7 +166,7 @@ def test_what_a_key_sees(tmp_path: Path) -> None:
         ],
     )  # fmt: skip
     key = KeyFile(store).add(project="ours", may=["read"])[1]
-    with serving(store, "--host", "0.0.0.0") as server:
+    with Serving(store, "--host", "0.0.0.0") as server:
         for path, status in {
             "/": 200, "/runs": 200, "/runs?project=theirs": 200, "/runs/run-of-ours": 200, "/runs/run-of-theirs": 404,
             "/events/event-of-theirs": 404, "/metrics": 403,

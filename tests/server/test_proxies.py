@@ -10,10 +10,10 @@ import pytest
 
 from llmobs.server.keys import KeyFile
 from tests.support.certificates import make_certificates
-from tests.support.collecting import Serving, serving
 from tests.support.debian import Unavailable, program
 from tests.support.polling import eventually
 from tests.support.ports import free_ports
+from tests.support.serving import Serving
 from tests.test_docs_run import ROOT, blocks_of
 
 NAME = "collector.example.com"
@@ -51,7 +51,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     store = tmp_path_factory.mktemp("proxied") / "llmobs.db"
     KeyFile(store).add(project="p")
     options = ("--allow-host", NAME, "--trust-proxy", "127.0.0.1", "--trust-proxy", "::1")
-    with serving(store, *options, "--access-log", "json") as found:
+    with Serving(store, *options, "--access-log", "json") as found:
         yield found
 
 

@@ -1,5 +1,6 @@
 """`llmobs serve` in a process of its own, as a user starts it."""
 
+import json
 import os
 import re
 import signal
@@ -8,11 +9,14 @@ import sys
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Any, Self
 
+from llmobs.server.keys import KeyFile
 from tests.support.polling import eventually
 
-LISTENING = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
+__all__ = ["Serving"]
+
+LISTENING = re.compile(r"listening on http://\S*:(\d+)")
 
 
 class Serving:
@@ -25,34 +29,36 @@ class Serving:
     """
 
     def __init__(self, store: Path, *options: str, env: dict[str, str] | None = None) -> None:
+        self.store = store
         port = () if "--port" in options else ("--port", "0")
         self._command = [sys.executable, "-m", "llmobs", "serve", "--store", str(store)]
         self._command += [*port, *options]
         without = {k: v for k, v in os.environ.items() if not k.startswith("LLMOBS_")}
         self._env = {**without, **(env or {})}
         self.lines: list[str] = []
-        """What it has logged so far."""
+        """What it has logged so far, on standard error."""
+        self.accesses: list[str] = []
+        """The access log so far, on standard output."""
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(
             self._command, env=self._env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._readers = [
+            threading.Thread(target=_read, args=pair, daemon=True)
+            for pair in ((self.process.stderr, self.lines), (self.process.stdout, self.accesses))
+        ]
+        for reader in self._readers:
+            reader.start()
         match = eventually(self._listening, timeout=60, what=f"listening: {self.lines}")
         assert match is not None
         self.port = int(match[1])
         self.url = f"http://127.0.0.1:{self.port}"
         return self
 
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line.rstrip("\n"))
-
     def _listening(self) -> re.Match[str] | None:
         if self.process.poll() is not None:
-            self._reader.join(10)
+            self._join()
             raise RuntimeError(f"it ended with {self.process.returncode}: {self.lines}")
         return LISTENING.search("\n".join(self.lines))
 
@@ -61,11 +67,19 @@ class Serving:
         """What it has logged so far."""
         return "\n".join(self.lines)
 
+    def key(self, **what: Any) -> str:
+        """Make a key for it; it knows within a second."""
+        return KeyFile(self.store).add(**what)[1]
+
+    def access_log(self) -> list[dict[str, Any]]:
+        """The access log so far, where it is JSON."""
+        return [json.loads(line) for line in self.accesses]
+
     def terminate(self) -> int:
         """Ask it to end; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(60)
-        self._reader.join(10)
+        self._join()
         return code
 
     def kill(self) -> None:
@@ -80,7 +94,15 @@ class Serving:
         trace: TracebackType | None,
     ) -> None:
         self.kill()
-        self._reader.join(10)
+        self._join()
         for stream in (self.process.stderr, self.process.stdout):
             if stream is not None:
                 stream.close()
+
+    def _join(self) -> None:
+        for reader in self._readers:
+            reader.join(10)
+
+
+def _read(stream: IO[str], lines: list[str]) -> None:
+    lines.extend(line.rstrip("\n") for line in stream)
