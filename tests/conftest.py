@@ -17,6 +17,7 @@ from tests.helpers import note_threads
 pytest_plugins = ["tests.support.kafka_fixtures"]
 
 BEYOND_THE_CORE = (
+    "browser/",  # Chromium from Debian
     "workers/",  # Redis and PostgreSQL from Debian, workers that end in every way
     "faults/",  # minutes of outages, kills and full disks
     "sinks/test_kafka_security.py",  # brokers of their own, stopped, frozen and drowned

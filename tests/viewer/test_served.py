@@ -78,7 +78,8 @@ async def test_every_page_is_reached_and_says_what_may_be_loaded(store: Path) ->
 async def test_files_are_kept_for_ever_under_an_address_that_changes_with_them(store: Path) -> None:
     async with site(store) as client:
         page = Read(Page((await client.get("/")).text))
-        (sheet,) = (a["href"] for tag, a in page.elements if tag == "link")
+        sheet = page.link("stylesheet")
+        assert sheet is not None
         answer = await client.get(sheet)
         assert answer.headers["content-type"].startswith("text/css")
         assert "immutable" in answer.headers["cache-control"]

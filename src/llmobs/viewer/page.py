@@ -29,7 +29,10 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 """Of every page."""
 
-STATIC: Final[Mapping[str, str]] = {"viewer.css": "text/css; charset=utf-8"}
+STATIC: Final[Mapping[str, str]] = {
+    "viewer.css": "text/css; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
 """Files that pages load, and their types."""
 
 
