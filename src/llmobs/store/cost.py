@@ -41,6 +41,7 @@ _BY_CALL: Final[dict[GroupBy, str]] = {
     "user": "nullif(coalesce(e.user_id, r.user_id), '')",
     "session": "nullif(coalesce(e.session_id, r.session_id), '')",
     "tag": "t.value",
+    "prompt": "nullif(e.prompt_template_id, '')",
     "all": "'all'",
 }
 _BY_HOUR: Final[dict[GroupBy, str]] = {
@@ -102,7 +103,16 @@ def add_up_calls(rows: Rows, by: GroupBy, where: RunFilter) -> dict[str | None, 
         None if where.since is None else to_microseconds(where.since),
         None if where.until is None else to_microseconds(where.until),
     )
-    known = replace(where, model=None, name=None, project_id=None, since=None, until=None)
+    known = replace(
+        where,
+        model=None,
+        name=None,
+        route=None,
+        release=None,
+        project_id=None,
+        since=None,
+        until=None,
+    )
     sums_know = known == RunFilter()
     if (
         by not in _BY_HOUR
@@ -156,6 +166,10 @@ def _from_sums(
     if where.name is not None:
         parts.append("instr(lower(route), lower(?)) > 0")
         values.append(where.name)
+    for column in ("route", "release"):
+        if (word := getattr(where, column)) is not None:
+            parts.append(f"{column} = ?")
+            values.append(word)
     if where.project_id is not None:
         parts.append("project = ?")
         values.append(where.project_id)
@@ -181,7 +195,11 @@ def _from_sums(
 def _from_calls(
     rows: Rows, by: GroupBy, where: RunFilter, span: _Span, groups: dict[str | None, Sums]
 ) -> None:
-    parts, values = conditions(replace(where, model=None, project_id=None, since=None, until=None))
+    parts, values = conditions(
+        replace(
+            where, model=None, prompt=None, release=None, project_id=None, since=None, until=None
+        )
+    )
     source = "events e"
     if parts or by in ("route", "user", "session", "tag"):
         source += " LEFT JOIN runs r ON r.run_id = e.run_id"
@@ -191,7 +209,13 @@ def _from_calls(
     if where.model is not None:
         parts.append("e.name GLOB ?")
         values.append(glob(where.model))
-    if where.project_id is not None:  # the calls' own: what the sums count by
+    if where.prompt is not None:
+        parts.append("e.prompt_template_id = ?")
+        values.append(where.prompt)
+    if where.release is not None:  # the calls' own, as the project: what the sums count by
+        parts.append("e.release = ?")
+        values.append(where.release)
+    if where.project_id is not None:
         parts.append("e.project_id = ?")
         values.append(where.project_id)
     tests, moments = span.test("e.timestamp")

@@ -18,6 +18,7 @@ from llmobs.runtime.paths import path_of
 from llmobs.store.records import (
     Activity,
     CostGroup,
+    ErrorGroup,
     Evaluation,
     GroupBy,
     Keep,
@@ -176,6 +177,16 @@ class ReadsStore(Protocol):
         where: RunFilter = ...,
     ) -> list[Whose]:
         """Return users or sessions, those with the latest run first."""
+        ...
+
+    def errors(
+        self,
+        limit: int = ...,
+        *,
+        before: tuple[datetime, str] | None = ...,
+        where: RunFilter = ...,
+    ) -> list[ErrorGroup]:
+        """Return what failed, by cause, what failed last first."""
         ...
 
     def event(self, event_id: str, *, project: str | None = ...) -> StoredEvent | None:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from llmobs.store.records import RunFilter, RunSummary, to_microseconds
 
 __all__ = [
@@ -14,6 +16,7 @@ __all__ = [
     "WITH_BODIES",
     "add_up",
     "conditions",
+    "failing",
     "glob",
     "number",
     "select_events",
@@ -66,6 +69,7 @@ _ASKED: Final = (
     "EXISTS (SELECT 1 FROM events m WHERE m.run_id = r.run_id"
     " AND m.event_type = 'prompt_call' AND m.name GLOB ?)"
 )
+_ASKED_WITH: Final = "r.run_id IN (SELECT m.run_id FROM events m WHERE m.prompt_template_id = ?)"
 _TAGGED: Final = (
     "iif(json_valid(r.tags), EXISTS (SELECT 1 FROM json_each(r.tags) t WHERE t.value = ?), 0)"
 )
@@ -87,6 +91,12 @@ def select_events(
 
 def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
     """Return what *where* says about the row ``r`` of ``runs``, with the values to bind."""
+    if where.error is not None:
+        # Not when its run began: as many runs are found as `ErrorGroup.runs` says.
+        tests, failures = failing(where)
+        others, more = conditions(replace(where, error=None, since=None, until=None))
+        one = f"r.run_id IN (SELECT e.run_id FROM events e{where_clause(tests)})"  # noqa: S608
+        return [one, *others], [*failures, *more]
     tests: list[tuple[str, Any]] = [
         ("r.run_id = ?", where.run_id),
         ("r.client_run_id = ?", where.client_run_id),
@@ -98,6 +108,13 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
         (_TAGGED, where.tag),
         ("r.status = ?", where.status),
         ("instr(lower(r.name), lower(?)) > 0", where.name),
+        ("r.name = ?", where.route),
+        ("r.release = ?", where.release),
+        ("r.service_name = ?", where.service_name),
+        (
+            "r.run_id IN (SELECT x.run_id FROM events x WHERE x.failed AND x.fingerprint = ?)",
+            where.error,
+        ),
         (f"{number('r.cost_usd')} >= ?", where.min_cost_usd),
         (f"{number('r.latency_ms')} >= ?", where.min_latency_ms),
         ("r.tokens_input + r.tokens_output >= ?", where.min_tokens),
@@ -105,12 +122,25 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
         ("r.ended < ?", where.ended_before and to_microseconds(where.ended_before)),
         ("r.started < ?", where.until and to_microseconds(where.until)),
         (_ASKED, where.model and glob(where.model)),
+        (_ASKED_WITH, where.prompt),
     ]
     parts = [condition for condition, value in tests if value is not None]
     values = [value for _, value in tests if value is not None]
     if where.failed:
         parts.append(FAILED)
     return parts, values
+
+
+def failing(where: RunFilter) -> tuple[list[str], list[Any]]:
+    """Return what *where* says about the row ``e`` of an event that failed, with the values to bind."""
+    tests: list[tuple[str, Any]] = [
+        ("e.fingerprint = ?", where.error),
+        ("e.project_id = ?", where.project_id),
+        ("e.timestamp >= ?", where.since and to_microseconds(where.since)),
+        ("e.timestamp < ?", where.until and to_microseconds(where.until)),
+    ]
+    parts = [condition for condition, value in tests if value is not None]
+    return ["e.failed", *parts], [value for _, value in tests if value is not None]
 
 
 def where_clause(parts: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from llmobs.errors import StoreCorruptError, StoreError
 from llmobs.events import Event
 from llmobs.store.connect import connect_reader, explain
 from llmobs.store.cost import add_up_calls, bucket
+from llmobs.store.failures import group_errors
 from llmobs.store.pieces import put_together, unpack
 from llmobs.store.query import (
     FAILED,
@@ -34,6 +35,7 @@ from llmobs.store.records import (
     Activity,
     AmbiguousRunError,
     CostGroup,
+    ErrorGroup,
     Evaluation,
     GroupBy,
     RunDetail,
@@ -236,6 +238,25 @@ class Reader:
             )
             for id, first, latest, runs, failed, calls, tokens, cost_usd, unpriced in rows
         ]  # fmt: skip
+
+    def errors(
+        self,
+        limit: int = 20,
+        *,
+        before: tuple[datetime, str] | None = None,
+        where: RunFilter = _EVERYTHING,
+    ) -> list[ErrorGroup]:
+        """
+        Return what failed, by cause, what failed last first.
+
+        Args:
+            limit: How many causes at most.
+            before: When the last cause of the previous page came last, and its fingerprint: continue
+                after it.
+            where: In which runs; ``since`` and ``until`` say when it failed, ``error`` for which cause.
+        """
+        place = None if before is None else (to_microseconds(before[0]), before[1])
+        return group_errors(self._all, limit, place, where)
 
     def run(
         self,

@@ -14,9 +14,11 @@ from llmobs.store.rollups import Sums
 
 __all__ = [
     "MAX_CHILDREN",
+    "MAX_TOUCHED",
     "Activity",
     "AmbiguousRunError",
     "CostGroup",
+    "ErrorGroup",
     "Evaluation",
     "GroupBy",
     "Keep",
@@ -43,6 +45,7 @@ GroupBy = Literal[
     "user",
     "session",
     "tag",
+    "prompt",
     "all",
 ]
 """What costs can be added up by."""
@@ -50,6 +53,9 @@ GroupBy = Literal[
 
 MAX_CHILDREN: Final = 20
 """Runs started by a run that are named with it."""
+
+MAX_TOUCHED: Final = 5
+"""Models and routes that are named with a group of errors."""
 
 
 class RunNotFoundError(LLMObsError, LookupError):
@@ -92,8 +98,21 @@ class RunFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Only runs that failed, or in which anything did."""
     model: str | None = None
     """Only runs that asked this model; ``*`` stands for any characters."""
+    prompt: str | None = None
+    """Only runs that asked with exactly this template of a prompt."""
     name: str | None = None
     """Only runs whose name (for requests: method and route) contains this, whatever the case."""
+    route: str | None = None
+    """Only runs of exactly this name."""
+    release: str | None = None
+    """Only runs of this version of the application."""
+    service_name: str | None = None
+    """Only runs that this service recorded."""
+    error: str | None = None
+    """
+    Only runs in which something failed for this cause (see `ErrorGroup.fingerprint`); ``since`` and
+    ``until`` then say when that was.
+    """
     min_cost_usd: float | None = None
     """Only runs whose calls cost at least so much, as far as it is known."""
     min_latency_ms: float | None = None
@@ -161,6 +180,39 @@ class Whose(Struct, frozen=True, kw_only=True):
     """Sum of the known costs; None if none is known."""
     unpriced: int
     """Runs that used tokens, and of which no cost is known."""
+
+
+class ErrorGroup(Struct, frozen=True, kw_only=True):
+    """What failed for one cause: of one type, with one wording, at one place."""
+
+    fingerprint: str | None
+    """What they share; None for what an older llmobs wrote, until it is adopted."""
+    events: int
+    """How often: events that failed so."""
+    runs: int
+    """In how many runs."""
+    first: datetime
+    """UTC; when the first one began."""
+    latest: datetime
+    """UTC; when the latest did."""
+    event_id: str
+    """Of the latest one."""
+    run_id: str
+    """Of the latest one."""
+    event_type: str
+    """What kind of event failed; of the latest one."""
+    subject: str | None
+    """The model, tool, step or check, or the name of the run; of the latest one."""
+    type: str | None
+    """Of the error; None where only a status says that it failed."""
+    message: str | None
+    """Of the latest one, shortened."""
+    place: str | None
+    """Where it was raised, as the stack says: file and function."""
+    models: tuple[str, ...]
+    """That were called so in vain, the most often first; `MAX_TOUCHED` at most."""
+    routes: tuple[str, ...]
+    """Names of the runs it happened in, the most often first; `MAX_TOUCHED` at most."""
 
 
 class Keep(Struct, frozen=True, kw_only=True):

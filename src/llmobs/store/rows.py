@@ -9,16 +9,16 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from llmobs.codec import clean_text
+from llmobs.codec import clean_text, text_of
 from llmobs.events import ErrorInfo, Event, PromptCallEvent, RunEvent, Status
 
-__all__ = ["COLUMNS", "WIDTH", "Row", "clean_values", "row_of"]
+__all__ = ["COLUMNS", "WIDTH", "Row", "clean_values", "place_of", "row_of"]
 
 _TAKEN: Final = (
     "event_id", "run_id", "parent_id", "trace_id", "project_id", "service_name", "environment",
     "release", "user_id", "session_id", "weight", "provider", "http_status", "latency_ms",
     "time_to_first_token_ms", "tokens_input", "tokens_output", "tokens_cached",
-    "tokens_cache_write", "tokens_reasoning", "cost_usd",
+    "tokens_cache_write", "tokens_reasoning", "cost_usd", "prompt_template_id",
 )  # fmt: skip
 """Columns that are attributes of events; those a class has not are NULL."""
 _MADE: Final = ("status", "event_type", "timestamp", "name", "failed", "error", "fingerprint")
@@ -52,6 +52,7 @@ class Row(Struct, gc=False):  # one for every event: nothing for the garbage col
     tokens_cache_write: Any
     tokens_reasoning: Any
     cost_usd: Any
+    prompt_template_id: Any
     status: Any
     event_type: str
     timestamp: int
@@ -92,6 +93,8 @@ def row_of(event: Event, id: int, booked_from: int) -> Row:
     since = event.timestamp - _EPOCH
     moment = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     kind = event.event_type._value_
+    if failed and fingerprint is None:  # a check, or what only its status says of
+        fingerprint = _digest((kind, text_of(name or ""), text_of(status or "")))
     made = (status, kind, moment, name, failed, said, fingerprint, moment > booked_from)
     values: tuple[Any, ...] = (id, *taken, *made)
     return Row(*values)
@@ -114,5 +117,14 @@ def fingerprint_of(error: ErrorInfo) -> str:
     words = _PARTS.findall(str(error.message)[:_LOOKED_AT])
     message = " ".join(word if _SAME.fullmatch(word) else "#" for word in words)
     frames = _FRAME.findall(str(error.stack or "")[-_LOOKED_AT:])
-    parts = (error.type, error.code, message, frames[-1] if frames else None)
+    return _digest((error.type, error.code, message, frames[-1] if frames else None))
+
+
+def _digest(parts: tuple[object, ...]) -> str:
     return blake2b(clean_text(repr(parts)).encode(), digest_size=8).hexdigest()
+
+
+def place_of(stack: str) -> str | None:
+    """Return where an error was raised, by its stack: the file and the function; None where that is not said."""
+    frames = _FRAME.findall(stack[-_LOOKED_AT:])
+    return f"{frames[-1][0]} in {frames[-1][1]}" if frames else None

@@ -156,7 +156,8 @@ _MIGRATIONS: Final = (
     ALTER TABLE events ADD COLUMN tokens_cache_write INTEGER;  -- of the input
     ALTER TABLE events ADD COLUMN tokens_reasoning INTEGER;    -- of the output
     ALTER TABLE events ADD COLUMN weight REAL NOT NULL DEFAULT 1;
-    ALTER TABLE events ADD COLUMN fingerprint TEXT;            -- what errors of one cause share
+    ALTER TABLE events ADD COLUMN fingerprint TEXT;            -- what failures of one cause share
+    ALTER TABLE events ADD COLUMN prompt_template_id TEXT;
     ALTER TABLE events ADD COLUMN booked INTEGER NOT NULL DEFAULT 0;  -- in rollups, if a call
 
     -- Native JSON; lists and sums never read it. events.body is empty once it is here.
@@ -340,7 +341,7 @@ def show_as_current(connection: sqlite3.Connection) -> None:
 
 _OF_EVENTS: Final = (
     "NULL AS release, NULL AS tokens_cache_write, NULL AS tokens_reasoning, 1.0 AS weight,"
-    " NULL AS fingerprint, 0 AS booked"
+    " NULL AS fingerprint, NULL AS prompt_template_id, 0 AS booked"
 )
 _OF_RUNS: Final = (
     "NULL AS parent_run_id, NULL AS trace_id, NULL AS release, NULL AS tags, 1.0 AS weight,"
@@ -386,11 +387,16 @@ def narrow_indexes(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+# `failed` stands in its own index so that nothing else is read where it is asked for.
 _NARROW: Final = """
     DROP INDEX events_by_run;
     DROP INDEX events_by_time;
     CREATE INDEX events_by_run ON events (run_id);
     CREATE INDEX events_by_time ON events (timestamp) WHERE event_type = 'prompt_call';
+    CREATE INDEX events_failed
+        ON events (fingerprint, timestamp, run_id, project_id, failed) WHERE failed;
+    CREATE INDEX events_by_template
+        ON events (prompt_template_id, timestamp) WHERE prompt_template_id IS NOT NULL;
 """
 
 

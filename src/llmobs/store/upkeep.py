@@ -69,7 +69,8 @@ MOMENTS: Final = (-(2**63), 2**63 - 1)
 """The first and the last that a column can hold."""
 
 _LATER: Final = (
-    "release", "tokens_cache_write", "tokens_reasoning", "weight", "fingerprint", "booked"
+    "release", "tokens_cache_write", "tokens_reasoning", "weight", "fingerprint",
+    "prompt_template_id", "booked",
 )  # fmt: skip
 """Columns that rows of older versions lack."""
 
