@@ -1,20 +1,35 @@
 """Which event happened inside which."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from llmobs.events import Event
-
-__all__ = ["Node", "nodes"]
+__all__ = ["Node", "Placed", "nodes"]
 
 MAX_SHOWN_DEPTH = 6
 """Deeper events are drawn at this depth: the page is only so wide."""
 
 
-class Node(NamedTuple):
+class Placed(Protocol):
+    """An event, or what is known of one."""
+
+    @property
+    def event_id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def parent_id(self) -> str | None:
+        """Of the one it happened inside."""
+        ...
+
+
+T = TypeVar("T", bound=Placed)
+
+
+class Node(NamedTuple, Generic[T]):
     """One line of the tree."""
 
-    event: Event
+    event: T
     depth: int
     """Events it happened inside, `MAX_SHOWN_DEPTH` at most."""
     branch: str
@@ -23,7 +38,7 @@ class Node(NamedTuple):
     """What is drawn before the lines below the title."""
 
 
-def nodes(events: Sequence[Event]) -> Iterator[Node]:
+def nodes(events: Sequence[T]) -> Iterator[Node[T]]:
     """
     Yield *events* as a tree by ``parent_id``, siblings in the order given.
 
@@ -31,7 +46,7 @@ def nodes(events: Sequence[Event]) -> Iterator[Node]:
     other; each comes exactly once.
     """
     known = {event.event_id for event in events}
-    children: dict[str | None, list[Event]] = {}
+    children: dict[str | None, list[T]] = {}
     for event in events:
         parent = event.parent_id if event.parent_id in known else None
         children.setdefault(parent, []).append(event)
@@ -61,7 +76,7 @@ def nodes(events: Sequence[Event]) -> Iterator[Node]:
         stack += [(e, below, i == len(inner) - 1) for i, e in reversed([*enumerate(inner)])]
 
 
-def _reach(tops: Sequence[Event], children: dict[str | None, list[Event]]) -> set[str]:
+def _reach(tops: Sequence[T], children: dict[str | None, list[T]]) -> set[str]:
     reached: set[str] = set()
     stack = list(tops)
     while stack:

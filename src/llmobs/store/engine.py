@@ -17,6 +17,7 @@ from llmobs.events import Event
 from llmobs.runtime.paths import path_of
 from llmobs.store.records import (
     Activity,
+    Around,
     CostGroup,
     ErrorGroup,
     Evaluation,
@@ -187,6 +188,12 @@ class ReadsStore(Protocol):
         where: RunFilter = ...,
     ) -> list[ErrorGroup]:
         """Return what failed, by cause, what failed last first."""
+        ...
+
+    def around(
+        self, run_id: str, events: Sequence[Event], *, project: str | None = ...
+    ) -> list[Around]:
+        """Return the events that others happened inside."""
         ...
 
     def event(self, event_id: str, *, project: str | None = ...) -> StoredEvent | None:

@@ -18,6 +18,7 @@ from llmobs.events import Event
 from llmobs.store.connect import connect_reader, explain
 from llmobs.store.cost import add_up_calls, bucket
 from llmobs.store.failures import group_errors
+from llmobs.store.insert import places
 from llmobs.store.pieces import put_together, unpack
 from llmobs.store.query import (
     FAILED,
@@ -34,6 +35,7 @@ from llmobs.store.records import (
     MAX_CHILDREN,
     Activity,
     AmbiguousRunError,
+    Around,
     CostGroup,
     ErrorGroup,
     Evaluation,
@@ -68,10 +70,15 @@ PIECES: Final = 1_000
 """Parts of messages that are remembered while events are read: the next event has most of them too."""
 WITH_SUMS: Final = 3
 """The version of a store that has hourly sums first."""
+_IN_ORDER: Final = "ORDER BY e.event_type <> 'run', e.timestamp, e.id"
 _WORDS: Final = (
     "run_id", "name", "kind", "status", "user_id", "session_id", "tags", "client_run_id",
     "parent_run_id", "trace_id", "project_id", "service_name", "environment", "release",
 )  # fmt: skip
+_AROUND: Final = {field.name: field.type for field in fields(Around)}
+_AROUND_COLUMNS: Final = ", ".join(_AROUND)
+MAX_AROUND: Final = 20
+"""Levels that are gone up in search of what events happened inside."""
 _RUN: Final = {field.name: field.type for field in fields(RunSummary)}
 _EVALUATION: Final = {field.name: field.type for field in fields(Evaluation)}
 
@@ -297,8 +304,9 @@ class Reader:
             )
             later = [after, run_id]
         rows = self._all(
-            f"SELECT {STORED}, e.event_id FROM {WITH_BODIES} WHERE {which}"  # noqa: S608
-            " ORDER BY e.event_type <> 'run', e.timestamp, e.id LIMIT ?",
+            # Only what is told is read whole: a run may have many thousand events.
+            f"SELECT {STORED}, e.event_id FROM (SELECT e.id AS place FROM events e WHERE {which}"  # noqa: S608
+            f" {_IN_ORDER} LIMIT ?) CROSS JOIN {WITH_BODIES} WHERE e.id = place {_IN_ORDER}",
             [*values, *later, -1 if limit is None else own + limit + 1],
         )
         more = limit is not None and len(rows) > own + limit
@@ -402,6 +410,37 @@ class Reader:
             values += [project] * 3
         rows = self._all(f"SELECT {STORED} FROM {WITH_BODIES} WHERE {which}", values)  # noqa: S608
         return self._stored(rows[0]) if rows else None
+
+    def around(
+        self, run_id: str, events: Sequence[Event], *, project: str | None = None
+    ) -> list[Around]:
+        """
+        Return what *events* happened inside and is not among them, by time.
+
+        Args:
+            run_id: Of the run they are of.
+            events: Some of its events.
+            project: Whose it is; None: anybody's. Nothing is told of the events of others.
+        """
+        which, values = "run_id = ?", [run_id]
+        if project is not None:
+            which, values = f"{which} AND coalesce(project_id, ?) = ?", [run_id, project, project]
+        found: dict[str, Around] = {}
+        known = {event.event_id for event in events}
+        wanted = {event.parent_id for event in events}
+        for _ in range(MAX_AROUND):
+            ids = [each for each in wanted if each is not None and each not in known]
+            if not ids:
+                break
+            known.update(ids)
+            rows = self._all(
+                f"SELECT {_AROUND_COLUMNS} FROM events WHERE {which} AND event_id IN {places(ids)}",  # noqa: S608
+                [*values, *ids],
+            )
+            inside = [Around(**_typed(row, _AROUND)) for row in rows]
+            found |= {one.event_id: one for one in inside}
+            wanted = {one.parent_id for one in inside}
+        return sorted(found.values(), key=lambda one: one.timestamp)
 
     def tail(self, after: int, *, limit: int = 1000) -> list[StoredEvent]:
         """Return what was stored after the event with the number *after*, oldest first."""

@@ -16,6 +16,7 @@ __all__ = [
     "MAX_CHILDREN",
     "MAX_TOUCHED",
     "Activity",
+    "Around",
     "AmbiguousRunError",
     "CostGroup",
     "ErrorGroup",
@@ -299,6 +300,21 @@ class StoredEvent(Struct, frozen=True, gc=False):
             return decode(self.body)
         except (msgspec.MsgspecError, RecursionError):  # nested without end
             return None
+
+
+class Around(Struct, frozen=True, kw_only=True, gc=False):
+    """An event that others happened inside, in short."""
+
+    event_id: str
+    parent_id: str | None
+    """Of the one it happened inside itself."""
+    run_id: str
+    event_type: str
+    name: str | None
+    """What it is about: the model, tool or step."""
+    timestamp: datetime
+    latency_ms: float | None
+    failed: bool
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
