@@ -23,6 +23,8 @@ PERIODS: Final[Mapping[str, timedelta]] = {
 _TEXTS: Final = {
     "model": "model", "name": "name", "status": "status", "tag": "tag", "user": "user_id",
     "session": "session_id", "trace": "trace_id", "parent": "parent_run_id", "project": "project_id",
+    "route": "route", "release": "release", "service": "service_name", "error": "error",
+    "prompt": "prompt",
 }  # fmt: skip
 _FIGURES: Final = {"cost": "min_cost_usd", "latency": "min_latency_ms", "tokens": "min_tokens"}
 _KNOWN: Final = {*_TEXTS, *_FIGURES, "period", "since", "until", "cursor", "limit"}

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llmobs.answers import overview, run, runs, whose
+from llmobs.answers import failures, overview, run, runs, whose
 
 __all__ = ["QUESTIONS", "Question"]
 
@@ -26,6 +26,7 @@ QUESTIONS: Final[Sequence[Question]] = (
     Question("/runs", runs.runs),
     Question("/runs/{run_id}", run.run),
     Question("/events/{event_id}", run.event),
+    Question("/errors", failures.errors, period=failures.PERIOD),
     Question("/users", whose.users),
     Question("/sessions", whose.sessions),
 )

@@ -9,16 +9,20 @@ from llmobs.answers.asked import Asked, place
 from llmobs.store.engine import ReadsStore
 from llmobs.store.records import RunSummary
 
-__all__ = ["RUNS", "Runs", "runs"]
+__all__ = ["COUNTED", "RUNS", "Runs", "runs"]
 
 RUNS: Final = 50
 """In one answer, unless another number is asked for."""
+COUNTED: Final = 1_000
+"""Runs beyond which they are not counted: a page is not to wait for that."""
 
 
 class Runs(msgspec.Struct, frozen=True):
     """Runs, the latest first."""
 
     runs: Sequence[RunSummary]
+    total: int
+    """How many fit, on all pages; `COUNTED` stands for as many or more."""
     next_cursor: str | None
     """Where to go on; None if these are the last."""
 
@@ -28,4 +32,7 @@ def runs(store: ReadsStore, asked: Asked) -> Runs:
     limit = asked.limit(RUNS)
     found = store.runs(limit + 1, before=asked.place(), where=asked.where)
     shown, more = found[:limit], len(found) > limit
-    return Runs(shown, place(shown[-1].started, shown[-1].run_id) if more else None)
+    total = len(shown)
+    if more or asked.cursor is not None:
+        total = store.count_runs(asked.where, up_to=COUNTED)
+    return Runs(shown, total, place(shown[-1].started, shown[-1].run_id) if more else None)

@@ -146,7 +146,7 @@ class ReadsStore(Protocol):
         """Return runs, the latest first."""
         ...
 
-    def count_runs(self, where: RunFilter = ...) -> int:
+    def count_runs(self, where: RunFilter = ..., *, up_to: int | None = ...) -> int:
         """Return how many there are."""
         ...
 

@@ -148,11 +148,13 @@ class Reader:
         )
         return [_summary(row) for row in rows]
 
-    def count_runs(self, where: RunFilter = _EVERYTHING) -> int:
-        """Return how many runs there are."""
+    def count_runs(self, where: RunFilter = _EVERYTHING, *, up_to: int | None = None) -> int:
+        """Return how many runs there are; no more than *up_to* are counted, the latest first."""
         parts, values = conditions(where)
-        query = f"SELECT count(*) FROM runs r{where_clause(parts)}"  # noqa: S608
-        return self._number(query, values)
+        if up_to is None:
+            return self._number(f"SELECT count(*) FROM runs r{where_clause(parts)}", values)  # noqa: S608
+        latest = f"SELECT 1 FROM runs r{where_clause(parts)} ORDER BY r.started DESC LIMIT ?"  # noqa: S608
+        return self._number(f"SELECT count(*) FROM ({latest})", [*values, up_to])  # noqa: S608
 
     def resolve(self, text: str, *, project: str | None = None) -> str:
         """

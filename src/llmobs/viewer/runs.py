@@ -3,7 +3,8 @@
 from typing import Final
 
 from llmobs.answers.asked import PERIODS, Asked
-from llmobs.answers.runs import runs
+from llmobs.answers.runs import COUNTED, runs
+from llmobs.describe.words import several
 from llmobs.store.engine import ReadsStore
 from llmobs.viewer.page import Page, Site, render
 
@@ -21,6 +22,9 @@ def runs_page(store: ReadsStore, asked: Asked, site: Site) -> Page:
         site,
         asked=asked,
         runs=found.runs,
+        total=f"{COUNTED:,} runs or more"
+        if found.total >= COUNTED
+        else several(found.total, "run"),
         filters={k: v for k, v in asked.given.items() if k != "cursor"},
         older=asked.link(path, cursor=found.next_cursor) if found.next_cursor else None,
         latest=asked.link(path, cursor=None) if asked.cursor else None,
