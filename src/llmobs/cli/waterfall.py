@@ -80,7 +80,7 @@ class Waterfall:
             block = Text("\n").join(self._lines(node))
             self._out.print(block, no_wrap=True, crop=True, overflow="ellipsis")
 
-    def _lines(self, node: Node) -> Iterator[Text]:
+    def _lines(self, node: Node[Event]) -> Iterator[Text]:
         event = node.event
         offset = (event.timestamp - self._started).total_seconds() * 1000
         latency = getattr(event, "latency_ms", None)

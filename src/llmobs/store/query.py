@@ -93,9 +93,9 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
     """Return what *where* says about the row ``r`` of ``runs``, with the values to bind."""
     if where.error is not None:
         # Not when its run began: as many runs are found as `ErrorGroup.runs` says.
-        tests, failures = failing(where)
+        failed, failures = failing(where)
         others, more = conditions(replace(where, error=None, since=None, until=None))
-        one = f"r.run_id IN (SELECT e.run_id FROM events e{where_clause(tests)})"  # noqa: S608
+        one = f"r.run_id IN (SELECT e.run_id FROM events e{where_clause(failed)})"  # noqa: S608
         return [one, *others], [*failures, *more]
     tests: list[tuple[str, Any]] = [
         ("r.run_id = ?", where.run_id),
@@ -111,10 +111,6 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
         ("r.name = ?", where.route),
         ("r.release = ?", where.release),
         ("r.service_name = ?", where.service_name),
-        (
-            "r.run_id IN (SELECT x.run_id FROM events x WHERE x.failed AND x.fingerprint = ?)",
-            where.error,
-        ),
         (f"{number('r.cost_usd')} >= ?", where.min_cost_usd),
         (f"{number('r.latency_ms')} >= ?", where.min_latency_ms),
         ("r.tokens_input + r.tokens_output >= ?", where.min_tokens),
