@@ -1,5 +1,5 @@
 """
-Write the reference pages that are made from the code: API, settings, events, drop reasons, privacy.
+Write the reference pages that are made from the code: API, JSON API, settings, events, drop reasons, privacy.
 
 Run ``python docs/generate.py`` after changing one; a test fails if a page is not current.
 """
@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from docs.docstrings import attribute_docs, first_paragraph
 from docs.generate_api import api_page
+from docs.generate_json_api import json_api_page
 from docs.generate_privacy import privacy_fields_page
 from docs.generate_redaction import redaction_page
 
@@ -205,6 +206,7 @@ def drop_reasons_page() -> str:
 
 PAGES = {
     "api.md": api_page,
+    "json-api.md": json_api_page,
     "settings.md": settings_page,
     "events.md": events_page,
     "drop-reasons.md": drop_reasons_page,

@@ -23,6 +23,7 @@ BEYOND_THE_CORE = (
     "sinks/test_kafka_security.py",  # brokers of their own, stopped, frozen and drowned
     "server/test_endings.py::test_thirty_ends",  # 60 starts
     "sinks/test_otlp_receiver.py",  # OpenTelemetry's collector, built with Go
+    "server/test_api_schema.py",  # thousands of questions
     "server/test_proxies.py",  # nginx and Caddy from Debian
     "support_tests/test_kafka_broker.py",
     "support_tests/test_kafka_shared.py",

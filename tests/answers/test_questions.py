@@ -136,6 +136,11 @@ def test_a_page_for_a_key_of_one_project_is_as_if_there_were_no_other(
     assert differs, "this cannot fail: nothing of another project is there to be shown"
 
 
+def test_every_page_has_its_twin() -> None:
+    twins = {question.page or question.path for question in QUESTIONS}
+    assert {page.path for page in PAGES} <= twins
+
+
 def test_an_event_of_another_project_in_a_run_of_mine_is_not_told(tmp_path: Path) -> None:
     """Services that share a trace, and send without a key, need not share a project."""
     events = [

@@ -1,16 +1,29 @@
 """What is asked for: the filters, the stretch of time and the place in a list that an address holds."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 import msgspec
 
 from llmobs.answers.errors import AddressError
-from llmobs.store.records import RunFilter
+from llmobs.store.records import RunFilter, to_microseconds
 
-__all__ = ["PERIODS", "Asked", "place", "read_address"]
+__all__ = [
+    "FILTERS",
+    "LIMIT",
+    "MAX_LENGTH",
+    "MAX_LIMIT",
+    "PAGING",
+    "PARTS",
+    "PERIODS",
+    "Asked",
+    "Part",
+    "place",
+    "read_address",
+]
 
 PERIODS: Final[Mapping[str, timedelta]] = {
     "1h": timedelta(hours=1),
@@ -20,14 +33,52 @@ PERIODS: Final[Mapping[str, timedelta]] = {
 }
 """Stretches of time up to now, by what they are called."""
 
-_TEXTS: Final = {
-    "model": "model", "name": "name", "status": "status", "tag": "tag", "user": "user_id",
-    "session": "session_id", "trace": "trace_id", "parent": "parent_run_id", "project": "project_id",
-    "route": "route", "release": "release", "service": "service_name", "error": "error",
-    "prompt": "prompt",
-}  # fmt: skip
-_FIGURES: Final = {"cost": "min_cost_usd", "latency": "min_latency_ms", "tokens": "min_tokens"}
-_KNOWN: Final = {*_TEXTS, *_FIGURES, "period", "since", "until", "cursor", "limit"}
+
+class Part(msgspec.Struct, frozen=True):
+    """Something that an address may say."""
+
+    words: str
+    """What it asks for."""
+    field: str = ""
+    """Of `RunFilter`, where it is no more than that."""
+    kind: Literal["text", "number", "integer", "time"] = "text"
+    pattern: str = ""
+    """A regular expression that it fits; empty: any text."""
+
+
+FILTERS: Final[Mapping[str, Part]] = {
+    "period": Part("The stretch of time up to now: 1h, 24h, 7d, 30d or all."),
+    "since": Part("Runs that began at this time or later, instead of a period.", "since", "time"),
+    "until": Part("Runs that began before this time.", "until", "time"),
+    "model": Part("Runs that asked this model; * stands for any characters.", "model"),
+    "name": Part("Runs whose route or name contains this, whatever the case.", "name"),
+    "status": Part("Runs that ended so; failed: also those in which anything did.", "status"),
+    "tag": Part("Runs that carry exactly this tag.", "tag"),
+    "user": Part("Runs of this user.", "user_id"),
+    "session": Part("Runs of this session.", "session_id"),
+    "trace": Part("Runs that are part of this W3C trace.", "trace_id"),
+    "parent": Part("Runs that this run started.", "parent_run_id"),
+    "route": Part("Runs of exactly this name.", "route"),
+    "release": Part("Runs of this version of the application.", "release"),
+    "service": Part("Runs that this service recorded.", "service_name"),
+    "error": Part(
+        "Runs in which something failed for this cause: a fingerprint that errors told.", "error"
+    ),
+    "prompt": Part("Runs that asked with exactly this template of a prompt.", "prompt"),
+    "project": Part("Runs of this project; a key for one project sees no other.", "project_id"),
+    "cost": Part("Runs that cost at least so many US dollars.", "min_cost_usd", "number"),
+    "latency": Part("Runs that took at least so many milliseconds.", "min_latency_ms", "number"),
+    "tokens": Part("Runs that used at least so many tokens.", "min_tokens", "number"),
+}
+"""Which runs are asked about."""
+LIMIT: Final = Part("How many things to tell at most.", kind="integer")
+PAGING: Final[Mapping[str, Part]] = {
+    "cursor": Part("Where to go on: next_cursor of the answer before.", pattern=r"^-?[0-9]{1,18} "),
+    "limit": LIMIT,
+}
+"""Where in a list that is ordered by time."""
+PARTS: Final[Mapping[str, Part]] = {**FILTERS, **PAGING}
+"""All that an address may say, by name; what else stands there is nobody's."""
 MAX_LENGTH: Final = 1_000
 """Characters of one value: ids and names are shorter."""
 MAX_LIMIT: Final = 500
@@ -66,12 +117,11 @@ class Asked(msgspec.Struct, frozen=True):
         """
         if self.cursor is None:
             return None
-        moment, _, id = self.cursor.partition(" ")
-        try:
-            return _utc(datetime.fromisoformat(moment)), id
-        except (ValueError, OverflowError):
+        if not _is_place(self.cursor):
             words = "what an answer said to go on with, and nothing else"
-            raise AddressError("cursor", words) from None
+            raise AddressError("cursor", words)
+        moment, _, id = self.cursor.partition(" ")
+        return _moment_of(int(moment)), id
 
     def limit(self, usual: int) -> int:
         """Return how many things to tell at most: *usual* unless another number is asked for."""
@@ -86,7 +136,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 def place(moment: datetime, id: str) -> str:
     """Return the cursor that goes on after what has this time and this id; `Asked.place` reads it."""
-    return f"{moment.isoformat()} {id}"
+    return f"{to_microseconds(moment)} {id}"
 
 
 def read_address(
@@ -103,7 +153,7 @@ def read_address(
     Raises:
         AddressError: A part of it cannot be understood.
     """
-    given = {name: value for name, value in query.items() if value and name in _KNOWN}
+    given = {name: value for name, value in query.items() if value and name in PARTS}
     for name, value in given.items():
         if len(value) > MAX_LENGTH:
             raise AddressError(name, f"longer than {MAX_LENGTH:,} characters")
@@ -111,29 +161,29 @@ def read_address(
         given["period"] = period
     now = datetime.now(UTC)
     conditions: dict[str, Any] = {
-        field: given[name] for name, field in _TEXTS.items() if name in given
+        part.field: _READ[part.kind](name, given[name])
+        for name, part in PARTS.items()
+        if part.field and name in given
     }
     if conditions.get("status") == "failed":
         del conditions["status"]
         conditions["failed"] = True
-    for name, field in _FIGURES.items():
-        if name in given:
-            conditions[field] = _figure(name, given[name])
     if "limit" in given:
-        number = int(given["limit"]) if given["limit"].isascii() and given["limit"].isdigit() else 0
-        if not 1 <= number <= MAX_LIMIT:
-            words = f"a whole number from 1 to {MAX_LIMIT}, not {given['limit']!r}"
-            raise AddressError("limit", words)
+        _limit("limit", given["limit"])
     if (stretch := given.get("period")) and stretch != "all":
         if stretch not in PERIODS:
             raise AddressError("period", f"one of {', '.join(PERIODS)} and all, not {stretch!r}")
-        conditions["since"] = now - PERIODS[stretch]
-    for name in ("since", "until"):
-        if name in given:
-            conditions[name] = _moment(name, given[name])
+        conditions.setdefault("since", now - PERIODS[stretch])
     if project is not None:
         conditions["project_id"] = project
     return Asked(given, RunFilter(**conditions), now)
+
+
+def _limit(name: str, text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= number <= MAX_LIMIT:
+        raise AddressError(name, f"a whole number from 1 to {MAX_LIMIT}, not {text!r}")
+    return number
 
 
 def _figure(name: str, text: str) -> float:
@@ -148,11 +198,31 @@ def _figure(name: str, text: str) -> float:
 
 def _moment(name: str, text: str) -> datetime:
     try:
-        return _utc(datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
+        moment = datetime.fromisoformat(text)
+    except ValueError:
         words = f"a time like 2026-11-21T14:00 (UTC), not {text!r}"
         raise AddressError(name, words) from None
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # in the first or the last year that there is
+        return moment.replace(tzinfo=UTC)
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def _moment_of(microseconds: int) -> datetime:
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return _LAST if microseconds > 0 else _FIRST
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_is_place = re.compile(PAGING["cursor"].pattern).match
+
+
+_READ: Final[Mapping[str, Callable[[str, str], Any]]] = {
+    "text": lambda name, text: text, "number": _figure, "integer": _limit, "time": _moment,
+}  # fmt: skip

@@ -1,11 +1,11 @@
 """One run, and one event of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from llmobs.answers.asked import Asked
+from llmobs.answers.asked import LIMIT, Asked, Part
 from llmobs.answers.errors import NotFoundError, SeveralError
 from llmobs.codec import AnyEvent
 from llmobs.store.engine import ReadsStore
@@ -17,10 +17,15 @@ from llmobs.store.records import (
     RunSummary,
 )
 
-__all__ = ["EVENTS", "Run", "event", "run"]
+__all__ = ["EVENTS", "PAGING", "Run", "event", "run"]
 
 EVENTS: Final = 200
 """Of a run in one answer, unless another number is asked for."""
+PAGING: Final[Mapping[str, Part]] = {
+    "cursor": Part("Id of the event after which to go on: next_cursor of the answer before."),
+    "limit": LIMIT,
+}
+"""Where in its events."""
 
 
 class Run(msgspec.Struct, frozen=True):

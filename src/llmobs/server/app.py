@@ -73,4 +73,7 @@ def create_app(
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    return answer_refused(refusal_of(error))
+    answer = answer_refused(refusal_of(error))
+    if isinstance(error, HTTPException):
+        answer.headers.update(error.headers or {})  # which methods a path takes, for instance
+    return answer

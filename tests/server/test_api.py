@@ -1,0 +1,164 @@
+"""The JSON API: what it answers, what it refuses, and that its document tells both."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import jsonschema
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from llmobs.answers.questions import QUESTIONS
+from llmobs.events import Event
+from llmobs.server.access import Access
+from llmobs.server.api import ROOT, routes
+from llmobs.server.app import create_app
+from llmobs.server.collector import Collector
+from llmobs.settings import Settings
+from llmobs.store.engine import writer_of
+from tests.sinks.examples import RUN, every_kind
+from tests.support.stores import call, run, write_store
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio"])
+def anyio_backend(request: Any) -> Any:
+    """uvicorn's; the collector's too."""
+    return request.param
+
+
+@asynccontextmanager
+async def api(store: Path, access: Access | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    collector = Collector(writer_of(store, durable=True), Settings())
+    app: ASGIApp = create_app(collector, routes=routes(store))
+
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        if access is not None:
+            scope.setdefault("state", {})["access"] = access
+        await app(scope, receive, send)
+
+    transport = httpx.ASGITransport(app=outer, raise_app_exceptions=False)
+    base = f"http://watch.example{ROOT}"
+    async with httpx.AsyncClient(transport=transport, base_url=base) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every kind of event, odd ids, and lists longer than a page."""
+    many: list[Event] = [
+        run(f"many-{n:03}", n // 7, user_id=f"u{n}", session_id=f"s{n}") for n in range(120)
+    ]
+    odd = [
+        call("a/b c?", event_id="e/1"),
+        run("a/b c?", parent_run_id=RUN),
+        run("..", name="\udc80"),
+    ]
+    path = tmp_path_factory.mktemp("api") / "x.db"
+    return write_store(path, [*every_kind(), *odd, *many])
+
+
+def answers_of(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The path and the schema of each answer."""
+    for path, item in document["paths"].items():
+        content = item["get"]["responses"]["200"]["content"]
+        yield path, {**content["application/json"]["schema"], "components": document["components"]}
+
+
+async def test_every_answer_is_what_the_document_says(store: Path) -> None:
+    names = {"run_id": [RUN, "a%2Fb%20c%3F"], "event_id": ["e%2F1"]}
+    async with api(store) as client:
+        document = (await client.get("/openapi.json")).json()
+        assert document["openapi"].startswith("3.1") and document["servers"] == [{"url": ROOT}]
+        asked = 0
+        for path, schema in answers_of(document):
+            name = path.partition("{")[2].rstrip("}")
+            for value in names.get(name, [""]):
+                found = await client.get(path.replace(f"{{{name}}}", value))
+                assert found.status_code == 200, found.text
+                jsonschema.validate(found.json(), schema)
+                asked += 1
+    assert asked == len(QUESTIONS) + 1
+
+
+async def test_every_kind_of_event_is_answered_as_it_is_described(store: Path) -> None:
+    async with api(store) as client:
+        schemas = dict(answers_of((await client.get("/openapi.json")).json()))
+        events = (await client.get(f"/runs/{RUN}")).json()["events"]
+        assert len({event["event_type"] for event in events}) == len(every_kind())
+        for event in events:
+            found = (await client.get(f"/events/{event['event_id']}")).json()
+            assert found == event
+            jsonschema.validate(found, schemas["/events/{event_id}"])
+
+
+@pytest.mark.parametrize(
+    ("path", "key"), [("/runs", "run_id"), ("/users", "id"), ("/sessions", "id")]
+)
+async def test_cursors_lead_through_everything_once(store: Path, path: str, key: str) -> None:
+    seen: list[str] = []
+    cursor: str | None = None
+    async with api(store) as client:
+        while True:
+            given = {"limit": 17, **({"cursor": cursor} if cursor else {})}
+            page = (await client.get(path, params=given)).json()
+            seen += [one[key] for one in page[path[1:]]]
+            if (cursor := page["next_cursor"]) is None:
+                break
+        whole = (await client.get(path, params={"limit": 500})).json()
+    assert len(seen) == len(set(seen)) > 100
+    assert seen == [one[key] for one in whole[path[1:]]]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "field"),
+    [
+        ("/runs?cost=much", 400, "cost"), ("/runs?limit=0", 400, "limit"), ("/runs?limit=501", 400, "limit"),
+        ("/runs?cursor=x", 400, "cursor"), ("/runs?since=yesterday", 400, "since"), ("/runs?colour=red", 400, "colour"),
+        ("/runs?user=a&user=b", 400, "user"), ("/runs?user=", 400, "user"), ("/overview?period=2y", 400, "period"),
+        ("/events/none", 404, "event_id"), ("/runs/none", 404, "run_id"), ("/runs/many", 404, "run_id"),
+        ("/none", 404, None), ("/events/none?user=a", 400, "user"),
+    ],
+)  # fmt: skip
+async def test_a_question_without_an_answer_says_why(
+    store: Path, path: str, status: int, field: str | None
+) -> None:
+    async with api(store) as client:
+        found = await client.get(path)
+        refusal = (await client.get("/openapi.json")).json()["components"]["schemas"]
+    assert found.status_code == status
+    error = found.json()["error"]
+    assert error["field"] == field and error["message"]
+    assert set(error) == set(refusal["ErrorWords"]["properties"])
+    assert str(store.parent) not in found.text
+
+
+async def test_who_may_not_read_is_told_nothing(store: Path) -> None:
+    async with api(store, Access(may=frozenset({"ingest"}))) as client:
+        for path in ("/openapi.json", *(question.path for question in QUESTIONS)):
+            assert (await client.get(path)).status_code == 403
+
+
+async def test_a_key_of_one_project_is_told_of_that_one(store: Path) -> None:
+    async with api(store, Access(project="shop")) as client:
+        found = (await client.get("/runs?project=another")).json()
+        assert [one["run_id"] for one in found["runs"]] == [RUN]
+        assert (await client.get("/runs/many-001")).status_code == 404
+
+
+async def test_a_path_says_how_it_is_asked(store: Path) -> None:
+    async with api(store) as client:
+        found = await client.post("/runs")
+    assert found.status_code == 405 and set(found.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+async def test_a_damaged_store_is_said_without_its_path(tmp_path: Path) -> None:
+    (store := tmp_path / "x.db").write_bytes(b"no store at all" * 1000)
+    async with api(store) as client:
+        found = await client.get("/runs")
+    assert found.status_code == 503 and str(tmp_path) not in found.text
+    assert json.loads(found.text)["error"]["message"]
