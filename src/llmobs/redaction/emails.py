@@ -15,7 +15,7 @@ from llmobs.redaction.domains import TOP_LEVEL_DOMAINS
 from llmobs.redaction.spans import ANCHORS_A_STEP, Span, run_start
 from llmobs.runtime.time_slices import Steps
 
-__all__ = ["find_at_signs", "has_at_sign"]
+__all__ = ["find_at_signs", "has_at_sign", "has_written_at_sign"]
 
 _HIDDEN: Final = "\u00ad\u200b-\u200d\u2060\ufeff"  # characters without a width
 _LOCAL_BACKWARDS = re.compile(rf"[0-9A-Za-z_.%+'\u00c0-\u024f{_HIDDEN}-]*")
@@ -65,6 +65,16 @@ def has_at_sign(text: str, low: int, high: int) -> bool:
             not text.isascii()
             and (find("\uff20", low, high) >= 0 or find("\ufe6b", low, high) >= 0)
         )
+    )
+
+
+def has_written_at_sign(text: str) -> bool:
+    """Whether *text* has what may be an at sign that is written in another way."""
+    return (
+        ("%" in text and "%40" in text)
+        or ("\\" in text and "\\u" in text)
+        or ("&" in text and ("&#" in text or "&commat;" in text))
+        or (not text.isascii() and ("\uff20" in text or "\ufe6b" in text))
     )
 
 

@@ -9,7 +9,15 @@ from llmobs.redaction.names import LAST_WORDS, SecretNames
 from llmobs.redaction.spans import ANCHORS_A_STEP, Reach, Span
 from llmobs.runtime.time_slices import Steps
 
-__all__ = ["find_login", "find_named", "find_spoken", "looks_secret", "quote_of_name", "UNQUOTED"]
+__all__ = [
+    "SPOKEN",
+    "UNQUOTED",
+    "find_login",
+    "find_named",
+    "find_spoken",
+    "looks_secret",
+    "quote_of_name",
+]
 
 _NAMES: Final = SecretNames()
 
@@ -56,7 +64,8 @@ _SCHEME = re.compile(
 )
 _QUERY: Final = frozenset({"token", "auth"})
 """In a query string they are secret, whatever they are."""
-_SPOKEN: Final = "assword is"
+SPOKEN: Final = "assword is"
+"""What everything begins with that `find_spoken` finds."""
 _SPOKEN_OPEN = re.compile(r"[ :]{1,4}([\"'`])?")
 _SPELT = re.compile(r"(?=.{0,64}[A-Za-z])(?=.{0,64}[^A-Za-z'\u2019.-])")
 _ENDS_A_FIELD: Final = frozenset({"", ";", "&", "\n", "\r"})
@@ -73,8 +82,8 @@ def looks_secret(value: str) -> bool:
 def find_spoken(text: str, low: int, high: int, spans: list[Span]) -> Steps[None]:
     """Append to ``spans`` what "my password is …" gives away, where that begins in ``text[low:high]``."""
     at, anchors = low, 0
-    while 0 <= (at := text.find(_SPOKEN, at, high + len(_SPOKEN) - 1)) < high:
-        at += len(_SPOKEN)
+    while 0 <= (at := text.find(SPOKEN, at, high + len(SPOKEN) - 1)) < high:
+        at += len(SPOKEN)
         anchors += 1
         if anchors % ANCHORS_A_STEP == 0:
             yield

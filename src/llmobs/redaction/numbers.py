@@ -15,7 +15,7 @@ from llmobs.redaction.spans import (
 )
 from llmobs.runtime.time_slices import Steps
 
-__all__ = ["NUMBERS", "card_checksum_holds", "find_numbers", "is_card"]
+__all__ = ["NUMBERS", "NUMBER_ANCHORS", "card_checksum_holds", "find_numbers", "is_card"]
 
 NUMBERS: Final = frozenset({"card", "ssn", "iban"})
 
@@ -26,7 +26,7 @@ _ANCHORS_A_STEP: Final = 8  # a number in a column has eight neighbours to look 
 # In symbols, where digits are one symbol and a dash or a full stop another: the first four digits
 # of a run, where one of the layouts can follow or end. Not within a run, unless the digits before
 # are those of an escape such as \\u2013.
-_ANCHORS = re.compile(
+NUMBER_ANCHORS: Final = re.compile(
     rb"0000(?:"
     rb"0(?:(?:(?<!000000)|(?<=\\u[0a-f\x01]{4}00000))(?:0{8,14}(?!0)|0000(?!0)"
     # IBANs, by where their first four digits stand
@@ -52,7 +52,7 @@ def find_numbers(
     spans: list[Span],
 ) -> Steps[None]:
     """Append to ``spans`` the numbers anchored in ``text[low:high]``; ``symbols`` begins at ``first``."""
-    search = _ANCHORS.search
+    search = NUMBER_ANCHORS.search
     says_ssn: bool | None = None
     for begin in range(low, high, _STRETCH):
         stop = min(begin + _STRETCH, high)

@@ -6,16 +6,17 @@ What is found and how is in `llmobs.redaction.scan`.
 
 from __future__ import annotations
 
-import re
 from binascii import a2b_base64, b2a_base64
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Set
 from itertools import accumulate
 from typing import Any
 
+from llmobs.redaction.glance import BASE64, Glance
 from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
 from llmobs.redaction.named import UNQUOTED, looks_secret, quote_of_name
 from llmobs.redaction.numbers import is_card
+from llmobs.redaction.pieces import CERTAIN, header_weight, pieces_of
 from llmobs.redaction.replacing import FAILED, Replace, replacer
 from llmobs.redaction.rules_of_users import UserRules
 from llmobs.redaction.scan import CHUNK, Span, finding, merged
@@ -27,16 +28,10 @@ __all__ = ["Redactor", "redact_text", "redacting"]
 _BRIEF = 128  # characters of a text that is redacted without a pause
 _DEEPEST = 1_000  # containers within containers
 _MANY = 256  # items of a container looked at without a pause
-_CERTAIN = 2  # the weight of a name whose value is secret, whatever it is
-_PAIR = 2
 _PIECES = 4_096  # of a text that are looked at as one
-_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "cookie", "set-cookie"})
 _LOOSE_RULES = frozenset({"named", "authorization", "cookie", "bearer", "basic", "url"})
 """Rules that go by what stands before a value, which may be the end of another text."""
-_BASE64 = re.compile(r"[0-9A-Za-z+/]{20,65536}+={0,2}")
 _FEW = 128  # matches replaced without a pause
-_MEMORABLE = 64  # characters of the longest string remembered as clean
-_MEMORY = 4_096  # strings remembered
 
 
 def redact_text(text: str, kinds: Iterable[str] | None = None) -> str:
@@ -115,9 +110,7 @@ class Redactor:
             import llmobs.redaction.optional  # noqa: F401
         self._weight = self._rules.names.weight
         self._extra = extra
-        # Names, tags and keys come again with every event: those in which nothing was found need
-        # no second look. The user's own rule may change its mind, so with one nothing is kept.
-        self._clean: set[str] = set()
+        self._glance = Glance(self._rules, extra=extra is not None)
         self.failures = 0
         """Strings replaced because a rule raised, and containers nested too deeply."""
 
@@ -128,14 +121,20 @@ class Redactor:
         usually this is ``obj`` itself. A container more than 1,000 levels down, or one that
         contains itself, becomes `FAILED`. Everything else (numbers, bytes, None) passes.
         """
-        return finish(self.steps(obj))
+        return obj if self._glance.passes(obj) else finish(self.closely(obj))
+
+    def passes(self, value: Any) -> bool:
+        """Whether it is plain at a glance that `value` would return *value* as it is."""
+        return self._glance.passes(value)
 
     def steps(self, obj: Any) -> Steps[Any]:
         """Do the work of :meth:`value` in steps of some 0.1 ms."""
+        return obj if self._glance.passes(obj) else (yield from self.closely(obj))
+
+    def closely(self, obj: Any) -> Steps[Any]:
+        """Do the same for what does not pass at a glance."""
         if isinstance(obj, str):
             return (yield from self._string(obj))
-        if not isinstance(obj, (dict, list, tuple)) or self._is_known(obj):
-            return obj
         integers = self._rules.integers
         hides = "secret" in self._rules.kinds
         # An explicit stack: data may be nested deeper than the interpreter's recursion limit.
@@ -158,7 +157,7 @@ class Redactor:
                     if new is item and isinstance(item, str):
                         new = yield from self._string(item)
                 elif isinstance(item, str):
-                    new = item if item in self._clean else (yield from self._string(item))
+                    new = yield from self._string(item)
                 elif isinstance(item, (dict, list, tuple)):
                     if item and id(item) not in above and len(stack) < _DEEPEST:
                         above.add(id(item))
@@ -204,7 +203,7 @@ class Redactor:
         spans = yield from self._finding(text)
         if spans:
             return (yield from _replace(text, spans, self._rules.replace))
-        return (yield from self._encoded(text)) if _BASE64.fullmatch(text) else text
+        return (yield from self._encoded(text)) if BASE64.fullmatch(text) else text
 
     def _join(self, level: _Level) -> Steps[None]:
         """Replace what is split over the pieces of a text: chunks of a stream, parts of a message."""
@@ -266,33 +265,15 @@ class Redactor:
         """Return what stands for *value*, whose name says that it is secret."""
         if value is None or isinstance(value, bool) or value in ("", b""):
             return value
-        if weight < _CERTAIN and not (isinstance(value, str) and looks_secret(value)):
+        if weight < CERTAIN and not (isinstance(value, str) and looks_secret(value)):
             return value
         text = str(value)
         if self._rules.is_placeholder(text) or self._rules.allowed(text, "secret"):
             return value
         return self._rules.replace("secret", "named", text)
 
-    def _is_known(self, obj: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> bool:
-        """Whether *obj* is flat and every text in it was found clean before."""
-        clean = self._clean
-        if len(obj) > _MANY:
-            return False
-        if isinstance(obj, dict):
-            for key in obj:
-                if key not in clean and isinstance(key, str):
-                    return False
-            obj = list(obj.values())
-        for item in obj:
-            if isinstance(item, str):
-                if item not in clean:
-                    return False
-            elif isinstance(item, (dict, list, tuple)):
-                return False
-        return True
-
     def _string(self, text: str) -> Steps[str]:
-        if text in self._clean:
+        if text in self._glance.clean:
             return text
         try:
             new = text
@@ -309,42 +290,9 @@ class Redactor:
             self.failures += 1
             return FAILED
         if new is text or new == text:
-            # A name whose value is secret is looked at each time, with its value.
-            if len(text) <= _MEMORABLE and self._extra is None and not self._weight(text):
-                if len(self._clean) >= _MEMORY:
-                    self._clean.clear()
-                self._clean.add(text)
+            self._glance.remember(text)
             return text
         return new
-
-
-def _weight_of_header(source: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> int:
-    """Return the weight of ``["Authorization", "…"]``, as headers are in lists."""
-    if len(source) != _PAIR or isinstance(source, dict):
-        return 0
-    name = source[0]
-    return _CERTAIN if isinstance(name, str) and name.lower() in _HEADERS else 0
-
-
-def pieces_of(source: list[Any] | tuple[Any, ...]) -> tuple[list[str], bool]:
-    """
-    Return the texts that *source* is made of, and whether they are pieces of one text for sure.
-
-    They are none if it is something else.
-    """
-    if isinstance(source[0], str):
-        pieces = [item for item in source if isinstance(item, str)]
-        if len(pieces) < len(source):
-            return [], False
-        # Words of a list stand alone; chunks of a stream bring the spaces between them along.
-        return pieces, any(piece[:1].isspace() or piece[-1:].isspace() for piece in pieces)
-    pieces = []
-    for item in source:
-        text = item.get("text") if isinstance(item, dict) else None
-        if not isinstance(text, str):
-            return [], False
-        pieces.append(text)
-    return pieces, True
 
 
 class _Level:
@@ -356,7 +304,7 @@ class _Level:
         self, source: dict[Any, Any] | list[Any] | tuple[Any, ...], key: Any, weight: int = 0
     ) -> None:
         self.source = source
-        self.weight = weight or _weight_of_header(source)
+        self.weight = weight or header_weight(source)
         """How secret what is in it is, by the name it stands under."""
         self.key = key  # under which it stands in the container above
         self.items: Iterator[tuple[Any, Any]] = iter(
@@ -374,7 +322,7 @@ class _Level:
 
     def is_name(self, key: Any) -> bool:
         """Whether what stands under *key* is the name of a header, and not its value."""
-        return key == 0 and len(self.source) == _PAIR and _weight_of_header(self.source) > 0
+        return key == 0 and header_weight(self.source) > 0
 
     def put(self, key: Any, value: Any) -> None:
         if self.copy is None:

@@ -16,17 +16,19 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Iterable, Set
 
-from llmobs.redaction.emails import find_at_signs, has_at_sign
+from llmobs.redaction.anchors import JOINTS, SIGNS
+from llmobs.redaction.emails import find_at_signs, has_at_sign, has_written_at_sign
 from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
-from llmobs.redaction.named import find_spoken
-from llmobs.redaction.numbers import NUMBERS, find_numbers
-from llmobs.redaction.spans import FOUR_DIGITS, JOINT, SIGN, SYMBOLS, Reach, Span
+from llmobs.redaction.named import SPOKEN, find_spoken
+from llmobs.redaction.numbers import NUMBER_ANCHORS, NUMBERS, find_numbers
+from llmobs.redaction.spans import DIGIT, FOUR_DIGITS, JOINT, SIGN, SYMBOLS, Reach, Span
 from llmobs.redaction.tokens import find_secrets
 from llmobs.runtime.time_slices import Steps, finish
 
-__all__ = ["CHUNK", "Span", "find", "find_spans", "finding", "merged"]
+__all__ = ["CHUNK", "GLANCE", "Span", "find", "find_spans", "finding", "has_no_anchor", "merged"]
 
 CHUNK = 32_768  # characters searched between two pauses where anchors are few: about 0.1 ms
+GLANCE = 8_192  # characters searched without a pause even where a search has much to look at
 _SHORTEST = 6  # characters of the shortest match, an address such as a@b.io
 _MANY = 128  # spans handled without a pause
 _BEHIND = 48  # characters before a window that its patterns look back at
@@ -58,6 +60,8 @@ def finding(text: str, kinds: Set[str] = DEFAULT_KINDS, chunk: int = CHUNK) -> S
     length = len(text)
     spans: list[Span] = []
     if length < _SHORTEST:
+        return spans
+    if length <= GLANCE and kinds <= DEFAULT_KINDS and has_no_anchor(text):
         return spans
     reach = Reach()
     for low in range(0, length, chunk):
@@ -99,6 +103,28 @@ def merged(spans: list[Span]) -> list[Span]:
     return result
 
 
+def has_no_anchor(text: str) -> bool:
+    """
+    Whether *text*, which is to be short, has nothing that a closer look would be taken at.
+
+    Then `finding` finds nothing of the kinds that are on by default. That is so of most texts, and is
+    told by a few searches, where the finders set out to pause, to go on, and to remember.
+    """
+    if "@" in text or has_written_at_sign(text) or SPOKEN in text:
+        return False
+    symbols = _folded(_NOTHING + text)
+    return not (
+        (JOINT in symbols and JOINTS.search(symbols, _BEHIND))
+        or (SIGN in symbols and SIGNS.search(symbols, _BEHIND))
+        or (DIGIT in symbols and FOUR_DIGITS in symbols and NUMBER_ANCHORS.search(symbols, _BEHIND))
+    )
+
+
+def _folded(window: str) -> bytes:
+    """Return one byte per character (others become "?"), so that positions stay."""
+    return window.encode("latin-1", "replace").translate(SYMBOLS)
+
+
 def find_spans(text: str, low: int, high: int, reach: Reach, kinds: Set[str]) -> Steps[list[Span]]:
     """Return the spans whose anchors lie in ``text[low:high]``, unordered and perhaps overlapping.
 
@@ -107,11 +133,10 @@ def find_spans(text: str, low: int, high: int, reach: Reach, kinds: Set[str]) ->
     anchors are many.
     """
     spans: list[Span] = []
-    # One byte per character (others become "?"), so that positions stay; a few more characters let
-    # an anchor that begins in this window end in the next.
+    # A few more characters let an anchor that begins in this window end in the next.
     first = low - _BEHIND
     window = text[first : high + _AHEAD] if first >= 0 else _NOTHING[first:] + text[: high + _AHEAD]
-    symbols = window.encode("latin-1", "replace").translate(SYMBOLS)
+    symbols = _folded(window)
     if "secret" in kinds:
         if JOINT in symbols or SIGN in symbols:
             yield from find_secrets(text, symbols, first, low, high, reach, spans)

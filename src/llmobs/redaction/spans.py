@@ -9,6 +9,7 @@ from llmobs.runtime.time_slices import Steps
 
 __all__ = [
     "ANCHORS_A_STEP",
+    "DIGIT",
     "FOUR_DIGITS",
     "JOINT",
     "LONGEST_RUN",
@@ -47,6 +48,7 @@ are rare in prose but begin keys, to a third. Each of them is found as fast as m
 """
 JOINT = b"\x02"
 SIGN = b"\x01"
+DIGIT = b"0"
 FOUR_DIGITS = b"0000"
 
 
