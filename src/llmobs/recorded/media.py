@@ -14,6 +14,8 @@ __all__ = ["size_of_base64", "without_media"]
 MAX_DEPTH: Final = 200
 """Deeper values are returned as they are."""
 
+LEAST: Final = 16
+"""Characters of a text that may be more than one."""
 _LINES: Final = r"(?:\r?\n[\w+/-]{60,80})+(?:\r?\n[\w+/-]{1,80})?={0,2}(?![\w+/=-])"
 """Base64 that goes on in lines as MIME (76 characters) and PEM (64) have them; the last is shorter."""
 _DATA_URL: Final = re.compile(
@@ -35,6 +37,8 @@ _MAGIC: Final = {
     "ZnR5c": "video/mp4",
 }
 """How well-known formats begin in base64."""
+_RARE: Final = tuple((word, next(c for c in "XQZJUVKG9" if c in word)) for word in _MAGIC)
+"""With a character that is rare in prose, and found much sooner."""
 _RUN: Final = re.compile(
     rf"(?<![\w+/=-])(?P<kind>{'|'.join(re.escape(word) for word in _MAGIC)})"
     rf"(?:[\w+/-]{{120,}}=*|[\w+/-]{{40,80}}{_LINES})",
@@ -72,9 +76,11 @@ def without_media(value: Any, _depth: int = 0) -> Any:
     deeper = _depth + 1
     if kind is dict:
         return {
-            key: _declared(key, inner, value)
-            if type(inner) is str
-            else without_media(inner, deeper)
+            key: without_media(inner, deeper)
+            if type(inner) is not str
+            else inner
+            if len(inner) < LEAST
+            else _declared(key, inner, value)
             for key, inner in value.items()
         }
     if kind is list:
@@ -95,7 +101,7 @@ def size_of_base64(text: str) -> int:
 
 def _text(text: str) -> str:
     """Return *text* with what is binary in it named."""
-    if len(text) < 16:
+    if len(text) < LEAST:
         return text
     if "data:" in text:
         if (plain := _PLAIN_URL.match(text)) and ";base64," not in text[:200]:
@@ -103,8 +109,8 @@ def _text(text: str) -> str:
         if ";base64," in text:
             text = _DATA_URL.sub(lambda url: _named(url["kind"], size_of_base64(url["data"])), text)
     if len(text) > 120:
-        for word in _MAGIC:
-            if word in text:
+        for word, rare in _RARE:
+            if rare in text and word in text:
                 name = lambda run: _named(_MAGIC[run["kind"]], size_of_base64(run[0]))  # noqa: E731
                 return _RUN.sub(name, text)
     return text

@@ -58,6 +58,11 @@ _INSIDE: Final = frozenset({"revision_id", "usage_metadata", "runtime", "finish_
 _ENVIRONMENT: Final = ("LANGSMITH_", "LANGCHAIN_", "ls_", "lc_", "langgraph_", "__")
 
 
+_REMEMBERED: Final = 4_096
+_silent: set[str] = set()
+"""Names that say nothing here: nearly all, and the same ones with every span."""
+
+
 def about(attributes: Attributes) -> Fields:
     """
     Return what *attributes* say: any of ``user_id``, ``session_id``, ``tags``, ``metadata``,
@@ -66,6 +71,8 @@ def about(attributes: Attributes) -> Fields:
     found: Fields = {}
     metadata: Json = {}
     for name, value in attributes.items():
+        if name in _silent:
+            continue
         if (field := _FIELDS.get(name)) is not None:
             _keep(found, field, value)
         elif name == "logfire.tags" and type(value) in (list, tuple):
@@ -78,7 +85,10 @@ def about(attributes: Attributes) -> Fields:
             whole = read_json(value)
             for key, inner in (whole if type(whole) is dict else {"metadata": whole}).items():
                 _told(found, metadata, str(key), inner)
-    metadata.update(_logfire(attributes))
+        elif name != "logfire.tags" and len(_silent) < _REMEMBERED:
+            _silent.add(name)
+    if "logfire.json_schema" in attributes:
+        metadata.update(_logfire(attributes))
     if metadata:
         found["metadata"] = metadata
     return found
@@ -125,7 +135,7 @@ def _told(found: Fields, metadata: Json, name: str, value: Any) -> None:
 
 def _logfire(attributes: Attributes) -> Json:
     """Return the arguments of a span of Logfire's: what its schema names beside other conventions."""
-    if "logfire.json_schema" not in attributes or semconv.OPERATION_NAME in attributes:
+    if semconv.OPERATION_NAME in attributes:
         return {}
     schema = as_object(read_json(attributes["logfire.json_schema"]))
     names = (str(name) for name in as_object(schema.get("properties")))

@@ -22,6 +22,9 @@ _RUNS_OWN = frozenset({"user_id", "session_id", "environment", "release"})
 """What the run knows better than a span."""
 
 
+_PLAIN = frozenset({int, float, bool})
+
+
 class Origin(NamedTuple):
     """Where what a span tells of belongs."""
 
@@ -93,7 +96,7 @@ def event_of(
                 value = {**value, **(event.metadata or {})}
             elif name in ("tags", "warnings"):
                 value = tuple(dict.fromkeys((*getattr(event, name), *value)))
-            setattr(event, name, without_media(value))
+            setattr(event, name, value if type(value) in _PLAIN else without_media(value))
 
     return event, status is not Status.SUCCESS, complete
 

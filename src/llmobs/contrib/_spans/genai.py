@@ -35,6 +35,12 @@ _STREAM: Final = (
 )
 _FIRST_TOKEN: Final = (semconv.RESPONSE_TIME_TO_FIRST_CHUNK, *semconv.TIME_TO_FIRST_CHUNK)
 """Seconds."""
+_SERVICE_TIER: Final = (
+    "openai.response.service_tier",
+    semconv.OPENAI_SERVICE_TIER,
+    "anthropic.response.service_tier",
+    semconv.RESPONSE_SERVICE_TIER,
+)
 _NOT_PARAMS: Final = frozenset({semconv.REQUEST_MODEL, *_STREAM})
 _NOT_LANGSMITH_PARAMS: Final = frozenset({"model", "messages", "input", "prompt", "stream"})
 
@@ -52,9 +58,10 @@ def call(attributes: Attributes, events: SpanEvents, start: int, scope: str) -> 
     for event in events:
         if event.name == semconv.INFERENCE_DETAILS:
             details.update(event.attributes or {})
-    prompt, response = _content({**details, **attributes}, events)
+    prompt, response = _content({**details, **attributes} if details else attributes, events)
     reasons = get(semconv.RESPONSE_FINISH_REASONS) or get("anthropic.message.stop_reason")
-    first = _first_token(attributes, events, start)
+    streams = [attributes[name] for name in _STREAM if name in attributes]
+    first = _first_token(attributes, events, start, streams)
     provider = as_text(get(semconv.PROVIDER_NAME)) or as_text(get(semconv.SYSTEM))
     if LANGSMITH_KIND in attributes:  # its own word may be "langchain"
         provider = as_text(get("langsmith.metadata.ls_provider")) or provider
@@ -69,20 +76,8 @@ def call(attributes: Attributes, events: SpanEvents, start: int, scope: str) -> 
         "finish_reason": first_reason(reasons) or _said(response),
         "http_status": get(semconv.HTTP_RESPONSE_STATUS_CODE),
         "server_address": as_text(get(semconv.SERVER_ADDRESS)),
-        "service_tier": next(
-            (
-                tier
-                for name in (
-                    "openai.response.service_tier",
-                    semconv.OPENAI_SERVICE_TIER,
-                    "anthropic.response.service_tier",
-                    semconv.RESPONSE_SERVICE_TIER,
-                )
-                if (tier := as_text(get(name)))
-            ),
-            None,
-        ),
-        "stream": True if first is not None or any(get(n) is True for n in _STREAM) else None,
+        "service_tier": _first_text(attributes, _SERVICE_TIER),
+        "stream": True if first is not None or any(v is True for v in streams) else None,
         "time_to_first_token_ms": first,
         "request_params": _params(attributes, asked),
         "prompt": prompt,
@@ -96,6 +91,13 @@ def call(attributes: Attributes, events: SpanEvents, start: int, scope: str) -> 
     return fields
 
 
+def _first_text(attributes: Attributes, names: Sequence[str]) -> str | None:
+    for name in names:  # mostly not there
+        if name in attributes and (text := as_text(attributes[name])):
+            return text
+    return None
+
+
 def first_reason(value: Any) -> str | None:
     """Return why the model stopped: a text, a list of them, or either as JSON."""
     if type(value) is str and value[:1] == '"':
@@ -106,15 +108,18 @@ def first_reason(value: Any) -> str | None:
     return as_text(found)
 
 
-def _first_token(attributes: Attributes, events: SpanEvents, start: int) -> float | None:
-    if any(attributes.get(name) is False for name in _STREAM):
+def _first_token(
+    attributes: Attributes, events: SpanEvents, start: int, streams: Sequence[Any]
+) -> float | None:
+    if any(value is False for value in streams):
         return None  # OpenLIT tells of the first token also where it is the last
-    told = (attributes.get(name) for name in _FIRST_TOKEN)
-    first = next((value for value in told if isinstance(value, (int, float))), None)
-    if first is not None:
-        return first * 1000
-    chunk = next((e.timestamp for e in events if e.name == semconv.CONTENT_CHUNK), None)
-    return None if chunk is None else max(0, chunk - start) / 1e6
+    for name in _FIRST_TOKEN:
+        if isinstance(first := attributes.get(name), (int, float)):
+            return first * 1000
+    for event in events:
+        if event.name == semconv.CONTENT_CHUNK:
+            return max(0, event.timestamp - start) / 1e6
+    return None
 
 
 def tool(attributes: Attributes) -> Fields:

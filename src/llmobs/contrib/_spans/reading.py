@@ -46,7 +46,7 @@ def read(span: SpanLike, kind: Kind, given: Attributes) -> Fields:
     said = {
         name: value
         for name, value in fields.items()
-        if value is not None and value not in ("", [], {}, ())
+        if value or value == 0  # not None, and nothing empty
     }
     return {**about(attributes), **said}
 

@@ -73,36 +73,27 @@ def genai_usage(attributes: Attributes, scope: str) -> Fields:
                 return number
         return None
 
-    provider = attributes.get(semconv.PROVIDER_NAME) or attributes.get(semconv.SYSTEM)
-    told = as_object(read_json(attributes.get("langsmith.metadata.usage_metadata")))
-    told_input = as_object(told.get("input_token_details"))
-    told_output = as_object(told.get("output_token_details"))
     taken = first(semconv.USAGE_INPUT_TOKENS, semconv.USAGE_PROMPT_TOKENS)
     given = first(semconv.USAGE_OUTPUT_TOKENS, semconv.USAGE_COMPLETION_TOKENS)
-    cached = first(
-        semconv.USAGE_CACHE_READ,
-        semconv.USAGE_CACHE_READ_FLAT,
-        *_CACHED,
-    )
-    written = first(
-        semconv.USAGE_CACHE_WRITE,
-        semconv.USAGE_CACHE_CREATION,
-        semconv.USAGE_CACHE_CREATION_FLAT,
-        semconv.USAGE_CACHE_WRITE_FLAT,
-        *_WRITTEN,
-    )
-    reasoning = first(
-        semconv.USAGE_REASONING,
-        semconv.USAGE_REASONING_FLAT,
-        f"{_DETAILS}reasoning_tokens",
-        f"{_DETAILS}thoughts_tokens",
-    )
+    if _LESS_COMMON.isdisjoint(attributes):  # most say no more
+        return {
+            "tokens_input": taken,
+            "tokens_output": given,
+            "tokens_cached": None,
+            "tokens_cache_write": None,
+            "tokens_reasoning": None,
+            "usage": {},
+        }
+    provider = get(semconv.PROVIDER_NAME) or get(semconv.SYSTEM)
+    told = as_object(read_json(get(_LANGSMITH)))
+    told_input = as_object(told.get("input_token_details"))
+    told_output = as_object(told.get("output_token_details"))
+    cached, written, reasoning = first(*_CACHED), first(*_WRITTEN), first(*_REASONING)
     beside = provider_name(str(provider or "")) == "aws.bedrock" and scope.startswith(
         _BESIDE_SCOPES
     )
     # Anthropic's client tells compactions apart; they are on the bill.
-    compacted = first("anthropic.usage.compaction.input_tokens")
-    summaries = first("anthropic.usage.compaction.output_tokens")
+    compacted, summaries = first(_COMPACTED), first(_SUMMARIES)
     return {
         **_settled(
             taken=None if taken is None else taken + (compacted or 0),
@@ -110,7 +101,7 @@ def genai_usage(attributes: Attributes, scope: str) -> Fields:
             cached=as_count(told_input.get("cache_read")) if cached is None else cached,
             written=as_count(told_input.get("cache_creation")) if written is None else written,
             reasoning=as_count(told_output.get("reasoning")) if reasoning is None else reasoning,
-            total=first(semconv.USAGE_TOTAL_TOKENS, "llm.usage.total_tokens"),
+            total=first(*_TOTAL),
             beside=beside,
             model=attributes.get(semconv.RESPONSE_MODEL) or attributes.get(semconv.REQUEST_MODEL),
         ),
@@ -121,15 +112,36 @@ def genai_usage(attributes: Attributes, scope: str) -> Fields:
 
 
 _OTHERS: Final = frozenset(name for theirs in _OTHER_COUNTS.values() for name in theirs)
-_CACHED: Final = tuple(
-    _DETAILS + name
-    for name in (
-        "cache_read_tokens", "cached_tokens", "cache_read_input_tokens", "cached_content_tokens"
-    )
-)  # fmt: skip
-_WRITTEN: Final = tuple(
-    _DETAILS + name for name in ("cache_write_tokens", "cache_creation_input_tokens")
+_CACHED: Final = (
+    semconv.USAGE_CACHE_READ,
+    semconv.USAGE_CACHE_READ_FLAT,
+    f"{_DETAILS}cache_read_tokens",
+    f"{_DETAILS}cached_tokens",
+    f"{_DETAILS}cache_read_input_tokens",
+    f"{_DETAILS}cached_content_tokens",
 )
+_WRITTEN: Final = (
+    semconv.USAGE_CACHE_WRITE,
+    semconv.USAGE_CACHE_CREATION,
+    semconv.USAGE_CACHE_CREATION_FLAT,
+    semconv.USAGE_CACHE_WRITE_FLAT,
+    f"{_DETAILS}cache_write_tokens",
+    f"{_DETAILS}cache_creation_input_tokens",
+)
+_REASONING: Final = (
+    semconv.USAGE_REASONING,
+    semconv.USAGE_REASONING_FLAT,
+    f"{_DETAILS}reasoning_tokens",
+    f"{_DETAILS}thoughts_tokens",
+)
+_TOTAL: Final = (semconv.USAGE_TOTAL_TOKENS, "llm.usage.total_tokens")
+_COMPACTED: Final = "anthropic.usage.compaction.input_tokens"
+_SUMMARIES: Final = "anthropic.usage.compaction.output_tokens"
+_LANGSMITH: Final = "langsmith.metadata.usage_metadata"
+_LESS_COMMON: Final = _OTHERS.union(
+    _CACHED, _WRITTEN, _REASONING, _TOTAL, (_COMPACTED, _SUMMARIES, _LANGSMITH)
+)
+"""All that counts, but what is asked and what is answered."""
 
 
 def inference_usage(attributes: Attributes, answered: Json) -> Fields:
