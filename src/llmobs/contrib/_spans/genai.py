@@ -116,10 +116,8 @@ def _first_token(
     for name in _FIRST_TOKEN:
         if isinstance(first := attributes.get(name), (int, float)):
             return first * 1000
-    for event in events:
-        if event.name == semconv.CONTENT_CHUNK:
-            return max(0, event.timestamp - start) / 1e6
-    return None
+    chunk = next((e.timestamp for e in events if e.name == semconv.CONTENT_CHUNK), None)
+    return None if chunk is None else max(0, chunk - start) / 1e6
 
 
 def tool(attributes: Attributes) -> Fields:
