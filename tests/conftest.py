@@ -23,6 +23,7 @@ BEYOND_THE_CORE = (
     "sinks/test_kafka_security.py",  # brokers of their own, stopped, frozen and drowned
     "server/test_endings.py::test_thirty_ends",  # 60 starts
     "sinks/test_otlp_receiver.py",  # OpenTelemetry's collector, built with Go
+    "mcp/test_client.py",  # an SDK that takes seconds to import
     "server/test_api_schema.py",  # thousands of questions
     "server/test_proxies.py",  # nginx and Caddy from Debian
     "support_tests/test_kafka_broker.py",

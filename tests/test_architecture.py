@@ -24,6 +24,7 @@ FLOORS = (
     (
         "describe",
         "answers",
+        "mcp",
         "viewer",
         "contrib",
         "sentinel",
@@ -51,6 +52,10 @@ DOORS = {
     ("viewer", "answers"),
     ("viewer", "describe"),
     ("server", "answers"),
+    ("mcp", "answers"),
+    ("mcp", "describe"),
+    ("server", "mcp"),
+    ("cli", "mcp"),
     ("server", "viewer"),
     ("_pytest_plugin", "testing"),
     # The WatchLLM document names functions that instrument providers, and a LangChain handler.

@@ -8,7 +8,7 @@ import pytest
 
 from llmobs.server.keys import KeyFile
 from tests.server.test_api import store
-from tests.support.collecting import serving
+from tests.support.serving import Serving
 
 __all__ = ["store"]
 
@@ -29,7 +29,7 @@ def test_schemathesis_finds_nothing(store: Path, tmp_path: Path, with_key: bool)
         # One that reads a project: what it asks for is there for it, or it is told that nothing is.
         key = KeyFile(store).add(project="shop", may=["read"])[1]
         headers = ("-H", f"Authorization: Bearer {key}")
-    with serving(store) as collector:
+    with Serving(store) as collector:
         command = [
             str(Path(sys.executable).with_name("st")), "run", f"{collector.url}/api/v1/openapi.json",
             CHECKS, *BOUNDS, *headers,

@@ -21,12 +21,12 @@ __all__ = ["COMMANDS", "llmobs", "run"]
 
 COMMANDS: Final = (
     "runs", "show", "tail", "cost", "export", "import", "check", "spool", "store", "redact", "scan",
-    "forget", "serve", "keys",
+    "forget", "serve", "mcp", "keys",
 )  # fmt: skip
 """A command is a function in a file of its own: its name, its parameters, its docstring's help."""
 
 
-PLAIN: Final = frozenset({"store", "serve", "keys"})
+PLAIN: Final = frozenset({"store", "serve", "mcp", "keys"})
 """Those that need nothing of the extra ``cli`` but click, which ``serve`` brings, too."""
 
 

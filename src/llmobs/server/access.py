@@ -17,6 +17,7 @@ from llmobs.server.limits import Limit, neighbourhood
 
 __all__ = [
     "EVERYTHING",
+    "MCP",
     "NOTHING",
     "OPEN",
     "Access",
@@ -30,6 +31,8 @@ EVALUATIONS: Final = (EvaluationEvent, AssertionFailedEvent, HallucinationDetect
 """What says how good something was that others recorded."""
 OPEN: Final = frozenset({"/health", "/ready"})
 """Paths that tell nobody anything, and that load balancers ask by whatever name."""
+MCP: Final = "/mcp"
+"""Where agents ask: by POST, and for reading all the same."""
 PROBES: Final = frozenset({"/api/public/health", "/api/public/projects", "/info", "/v1/info"})
 """Paths that SDKs ask with a key that need not read, to see whether it is right."""
 FAILURES: Final = (1.0, 20.0)
@@ -256,7 +259,7 @@ class _NotLetInError(RefusedError):
 
 def _check_right(access: Access, scope: Scope) -> None:
     """Refuse early what no way in would take: before a body is read, and should one forget to ask."""
-    if scope.get("method") not in ("GET", "HEAD"):
+    if scope.get("method") not in ("GET", "HEAD") and scope["path"] != MCP:
         if not access.may & {"ingest", "evaluate"}:
             require(access, "ingest")
     else:

@@ -20,7 +20,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from llmobs.errors import ConfigurationError
 from llmobs.runtime.paths import check_directory, check_file
-from llmobs.server import api, health, pages
+from llmobs.server import api, health, mcp, pages
 from llmobs.server.access import Gate
 from llmobs.server.access_log import AccessLog, Form, log_to_stdout
 from llmobs.server.app import create_app
@@ -122,6 +122,7 @@ def serve(options: Options) -> None:
             *health.routes(collector.check, lambda: server.should_exit),
             *metrics.routes(),
             *api.routes(path),
+            *mcp.routes(path),
             *pages.routes(path),
         ],
         middleware=middleware,
