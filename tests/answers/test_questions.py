@@ -68,7 +68,8 @@ THEIRS = [
 NAMES = ("r-mine", "r-mine-child", "r-mine-lost", "r-", "r-them", "e-mine", "e-them")  # fmt: skip
 QUERIES: tuple[Mapping[str, str], ...] = (
     PERIOD, {**PERIOD, "limit": "1"}, {**PERIOD, "cursor": "e-them"}, {**PERIOD, "text": "them"},
-    {**PERIOD, "project": "theirs"}, {"period": "all", "until": PERIOD["until"]},
+    {**PERIOD, "project": "theirs"}, {**PERIOD, "left": "r-them", "right": "r-mine"},
+    {**PERIOD, "by": "model", "left": "them-model", "right": "mine-model"}, {"period": "all", "until": PERIOD["until"]},
 )  # fmt: skip
 
 

@@ -125,6 +125,14 @@ def test_only_the_index_is_read_to_group_them(store: Path) -> None:
     assert plan == ["SCAN e USING COVERING INDEX events_failed"]
 
 
+def test_the_error_of_a_call_whose_messages_are_stored_apart_is_told(tmp_path: Path) -> None:
+    said = [{"role": "user", "content": "long " * 500}]
+    failed = call("a", prompt=said, status="error", error=late(3, stack=STACK))
+    with Reader(write_store(tmp_path / "x.db", [failed])) as reader:
+        (group,) = reader.errors()
+    assert (group.type, group.place) == ("TimeoutError", "/srv/app/shop.py in pay")
+
+
 def test_what_an_error_says_that_is_no_text_is_told_as_well_as_it_can_be(store: Path) -> None:
     path = store.with_name("odd.db")
     write_store(path, [call("a", event_id="1", status="error", error=late(3, stack=STACK))])

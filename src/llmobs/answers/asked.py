@@ -77,7 +77,15 @@ PAGING: Final[Mapping[str, Part]] = {
     "limit": LIMIT,
 }
 """Where in a list that is ordered by time."""
-PARTS: Final[Mapping[str, Part]] = {**FILTERS, **PAGING}
+SIDES: Final[Mapping[str, Part]] = {
+    "by": Part(
+        "What is compared: run, model, release or prompt.", pattern="^(run|model|release|prompt)$"
+    ),
+    "left": Part("One of the two: the id of a run, or a name."),
+    "right": Part("The other one."),
+}
+"""What is beside what."""
+PARTS: Final[Mapping[str, Part]] = {**FILTERS, **PAGING, **SIDES}
 """All that an address may say, by name; what else stands there is nobody's."""
 MAX_LENGTH: Final = 1_000
 """Characters of one value: ids and names are shorter."""

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from llmobs.answers import failures, overview, run, runs, whose
-from llmobs.answers.asked import FILTERS, PAGING, Part
+from llmobs.answers import compare, failures, overview, run, runs, whose
+from llmobs.answers.asked import FILTERS, PAGING, SIDES, Part
 
 __all__ = ["QUESTIONS", "Question"]
 
@@ -51,6 +51,7 @@ QUESTIONS: Final[Sequence[Question]] = (
     Question("/runs/{run_id}", run.run, run.PAGING),
     Question("/events/{event_id}", run.event),
     Question("/errors", failures.errors, LIST, period=failures.PERIOD),
+    Question("/compare", compare.compare, {**FILTERS, **SIDES}, period=compare.PERIOD),
     Question("/users", whose.users, LIST),
     Question("/sessions", whose.sessions, LIST),
 )

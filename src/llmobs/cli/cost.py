@@ -40,7 +40,7 @@ def cost(store: str | None, by: GroupBy, json: bool, **which: Any) -> None:
         with nullcontext() if quiet else remarks.status("adding up"):
             groups = reader.cost(by, where)
             # By another key each call is in one group only.
-            total = _total(reader.cost("model", where) if by == "tag" else groups)
+            total = _total(reader.cost("model", where) if by in ("tag", "prompt") else groups)
     if json:
         write_json({"by": by, "groups": groups, "total": asdict(total) | {"key": None}})
         return

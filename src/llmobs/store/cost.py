@@ -206,6 +206,8 @@ def _from_calls(
     if by == "tag":
         source += " LEFT JOIN json_each(iif(json_valid(r.tags), r.tags, '[]')) t"
     parts.append("e.event_type = 'prompt_call'")
+    if by == "prompt":  # and of no other: these are in an index of their own
+        parts.append("e.prompt_template_id IS NOT NULL")
     if where.model is not None:
         parts.append("e.name GLOB ?")
         values.append(glob(where.model))

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from llmobs.store.pieces import put_together
 from llmobs.store.query import conditions, failing, where_clause
 from llmobs.store.records import MAX_TOUCHED, ErrorGroup, RunFilter
 from llmobs.store.rows import place_of
@@ -100,7 +101,8 @@ def _text(value: Any, limit: int | None = None) -> str | None:
 
 def _error(rows: Sequence[Sequence[Any]]) -> _Error:
     try:
-        told = msgspec.json.decode(as_text(rows[0][0]) if rows else "{}", type=_Told)
+        body = put_together(as_text(rows[0][0]), lambda _: None) if rows else "{}"
+        told = msgspec.json.decode(body, type=_Told)
     except (msgspec.MsgspecError, RecursionError):
         return _Error()
     return told.error or _Error()

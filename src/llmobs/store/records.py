@@ -49,7 +49,7 @@ GroupBy = Literal[
     "prompt",
     "all",
 ]
-"""What costs can be added up by."""
+"""What costs can be added up by; by ``prompt`` only calls that name the template of theirs."""
 
 
 MAX_CHILDREN: Final = 20

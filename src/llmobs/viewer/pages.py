@@ -7,12 +7,13 @@ from urllib.parse import quote
 import msgspec
 from msgspec.structs import replace
 
-from llmobs.answers import failures, overview
+from llmobs.answers import compare, failures, overview
 from llmobs.answers.asked import read_address
 from llmobs.answers.errors import AddressError, NotFoundError, SeveralError
 from llmobs.errors import SinkUnavailableError, StoreError
 from llmobs.runtime.troubles import Troubles
 from llmobs.store.engine import ReadsStore
+from llmobs.viewer.compare import compare_page
 from llmobs.viewer.errors import errors_page
 from llmobs.viewer.overview import overview_page
 from llmobs.viewer.page import Page, Site, trouble
@@ -42,6 +43,7 @@ PAGES: Final[Sequence[Listed]] = (
     Listed("/runs/{run_id}", run_page),
     Listed("/events/{event_id}", event_page),
     Listed("/errors", errors_page, "Errors", period=failures.PERIOD),
+    Listed("/compare", compare_page, "Compare", period=compare.PERIOD),
     Listed("/sessions", sessions_page, "Sessions"),
     Listed("/users", users_page, "Users"),
 )
