@@ -9,6 +9,7 @@ import httpx2 as httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from llmobs.server import api
 from llmobs.server.access import Access
 from llmobs.server.app import create_app
 from llmobs.server.collector import Collector
@@ -31,7 +32,7 @@ def anyio_backend(request: Any) -> Any:
 @asynccontextmanager
 async def site(store: Path, access: Access | None = None) -> AsyncIterator[httpx.AsyncClient]:
     collector = Collector(writer_of(store, durable=True), Settings())
-    app: ASGIApp = create_app(collector, routes=routes(store))
+    app: ASGIApp = create_app(collector, routes=[*api.routes(store), *routes(store)])
 
     async def outer(scope: Scope, receive: Receive, send: Send) -> None:
         if access is not None:
@@ -56,23 +57,28 @@ async def test_every_page_is_reached_and_says_what_may_be_loaded(store: Path) ->
             path = waiting.pop()
             if path not in seen:
                 seen[path] = await client.get(path)
+                if not seen[path].headers["content-type"].startswith("text/html"):
+                    continue
                 waiting += [
                     link.partition("#")[0]
                     for link in Read(Page(seen[path].text)).links
                     if not link.startswith("#")
                 ]
-    assert {"/", "/runs", "/runs/a/b%20c", "/events/e%201"} <= seen.keys()
+    told = {"/text/a/b%20c", "/api/v1/runs/a/b%20c", "/api/v1/events/e%201"}
+    assert {"/", "/runs", "/runs/a/b%20c", "/events/e%201", *told} <= seen.keys()
     for path, answer in seen.items():
         assert answer.status_code == 200, path
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        if answer.headers["content-type"] == "application/json":
+            continue
         policy = dict(
             part.strip().partition(" ")[::2]
             for part in answer.headers["content-security-policy"].split(";")
         )
         assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
         assert policy["form-action"] == "'self'" and "unsafe" not in str(policy)
-        assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "no-referrer"
-        assert answer.headers["cache-control"] == "no-store"
 
 
 async def test_files_are_kept_for_ever_under_an_address_that_changes_with_them(store: Path) -> None:

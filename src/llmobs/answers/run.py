@@ -11,6 +11,7 @@ from llmobs.codec import AnyEvent
 from llmobs.store.engine import ReadsStore
 from llmobs.store.records import (
     AmbiguousRunError,
+    Around,
     Evaluation,
     RunFilter,
     RunNotFoundError,
@@ -26,6 +27,8 @@ PAGING: Final[Mapping[str, Part]] = {
     "limit": LIMIT,
 }
 """Where in its events."""
+OF_TRACE: Final = 20
+"""Other runs of a trace that are named."""
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -36,6 +39,10 @@ class Run(msgspec.Struct, frozen=True):
     """The run that started it, if it is there."""
     children: Sequence[RunSummary]
     """Runs that it started, the latest first; the first of them."""
+    trace: Sequence[RunSummary]
+    """Other runs of its trace, of whichever service, the latest first; the first of them."""
+    around: Sequence[Around]
+    """What the events told here happened inside, as far as that is not told here, by time."""
     evaluations: Sequence[Evaluation]
     """What checks and ratings said of it, in the order they came."""
     events: Sequence[AnyEvent]
@@ -73,12 +80,23 @@ def run(store: ReadsStore, asked: Asked, run_id: str) -> Run:
         run=found.summary,
         parent=next(iter(store.runs(1, where=where)), None) if parent is not None else None,
         children=found.children,
+        trace=_trace(store, found.summary, project),
+        around=store.around(found.summary.run_id, found.events, project=project),
         evaluations=found.evaluations,
         events=found.events,
         total=found.total,
         unreadable=found.unreadable,
         next_cursor=found.next,
     )
+
+
+def _trace(store: ReadsStore, run: RunSummary, project: str | None) -> list[RunSummary]:
+    if run.trace_id is None:
+        return []
+    where = RunFilter(trace_id=run.trace_id, project_id=project)
+    return [one for one in store.runs(OF_TRACE + 1, where=where) if one.run_id != run.run_id][
+        :OF_TRACE
+    ]
 
 
 def event(store: ReadsStore, asked: Asked, event_id: str) -> AnyEvent:

@@ -23,10 +23,13 @@ __all__ = [
     "Tone",
     "answer_of",
     "contents",
+    "data_of",
     "error_of",
     "error_line",
+    "facts_of",
     "figures",
     "kind_of",
+    "origin_of",
     "text_of",
     "tone_of",
     "warnings_of",
@@ -112,6 +115,82 @@ def _figures_of_call(call: PromptCallEvent) -> list[str]:
     if (call.attempt or 1) > 1:
         words.append(f"attempt {call.attempt}")
     return words
+
+
+def facts_of(event: Event) -> list[tuple[str, str]]:
+    """Return what else is known of *event* and short: what each thing is called, and what it is."""
+    facts: list[tuple[str, Any]] = []
+    if isinstance(event, PromptCallEvent):
+        speed = event.tokens_per_second
+        cost = None if event.cost_usd is None else money(event.cost_usd)
+        first = event.time_to_first_token_ms
+        facts += [
+            ("answered by", event.model_version if event.model_version != event.model else None),
+            ("provider", event.provider),
+            ("host", event.server_address),
+            ("template", event.prompt_template_id),
+            ("cost", cost and f"{cost}, price from {event.cost_source or 'its caller'}"),
+            ("first token", None if first is None else f"after {duration(first)}"),
+            ("speed", None if speed is None else f"{speed:,.0f} tokens/s"),
+            ("read from cache", event.tokens_cached and f"{count(event.tokens_cached)} tokens"),
+            (
+                "written to cache",
+                event.tokens_cache_write and f"{count(event.tokens_cache_write)} tokens",
+            ),
+            ("reasoning", event.tokens_reasoning and f"{count(event.tokens_reasoning)} tokens"),
+            ("ended because", event.finish_reason),
+            ("attempt", event.attempt),
+            ("tier", event.service_tier),
+            ("streamed", None if event.stream is None else "yes" if event.stream else "no"),
+            ("HTTP status", event.http_status),
+            ("answer's id", event.response_id),
+            ("request's id", event.request_id),
+        ]
+    elif isinstance(event, ToolCallEvent):
+        facts.append(("id of the call", event.tool_id))
+    elif isinstance(event, AssertionFailedEvent):
+        facts.append(("kind of check", event.assertion_type))
+    elif isinstance(event, HallucinationDetectedEvent):
+        facts.append(("what to do", "; ".join(event.recommendations)))
+    elif isinstance(event, PerformanceAlertEvent):
+        minutes = event.window_minutes
+        facts.append(("measured over", None if minutes is None else f"{minutes} minutes"))
+        facts.append(("models", ", ".join(event.affected_models)))
+    return [
+        (name, one_line(str(value), 300)) for name, value in facts if value not in (None, "", 0)
+    ]
+
+
+def origin_of(event: Event) -> list[tuple[str, str]]:
+    """Return who recorded *event*, where and for whom."""
+    client = event.client
+    facts = [
+        ("service", event.service_name), ("release", event.release), ("environment", event.environment),
+        ("project", event.project_id), ("user", event.user_id), ("session", event.session_id),
+        ("tags", ", ".join(event.tags)), ("trace", event.trace_id), ("span", event.span_id),
+        ("event", event.event_id), ("inside", event.parent_id),
+        ("stands for", None if event.weight == 1 else f"{event.weight:g} events"),
+        ("machine", client and client.hostname), ("runtime", client and client.platform),
+        ("llmobs", client and client.sdk_version),
+    ]  # fmt: skip
+    return [(name, one_line(str(value), 300)) for name, value in facts if value]
+
+
+_DATA: Final = {
+    "request_params": "asked with", "usage": "usage", "response_metadata": "of the answer",
+    "context": "context", "metadata": "metadata", "errors": "errors",
+    "prompt_embedding": "vector of the prompt", "response_embedding": "vector of the answer",
+}  # fmt: skip
+
+
+def data_of(event: Event) -> list[tuple[str, Any]]:
+    """Return what else *event* holds and may be long: what each thing is called, and the value."""
+    found = [(label, getattr(event, name, None)) for name, label in _DATA.items()]
+    error = error_of(event)
+    found.append(("context of the error", error and error.context))
+    if isinstance(event, ErrorEvent):  # it is among its contents
+        found = [each for each in found if each[0] != "context"]
+    return [(label, value) for label, value in found if value not in (None, "", (), [], {})]
 
 
 def error_of(event: Event) -> ErrorInfo | None:

@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-__all__ = ["Passage", "Span", "passages", "spans"]
+__all__ = ["Passage", "Span", "json_in_lines", "passages", "spans"]
 
 MAX_JSON: Final = 1_000_000
 """Characters of a text that is looked at for being JSON."""
@@ -45,7 +45,7 @@ _MADE: Final = re.compile(
 
 def passages(text: str) -> list[Passage]:
     """Return what *text* is made of, in order; nothing of it is lost but empty lines between paragraphs."""
-    if (found := _json(text)) is not None:
+    if (found := json_in_lines(text)) is not None:
         return [Passage("json", found)]
     return list(_passages(text))
 
@@ -68,7 +68,7 @@ def _paragraphs(text: str) -> Iterator[Passage]:
             yield Passage("text", paragraph)
 
 
-def _json(text: str) -> str | None:
+def json_in_lines(text: str) -> str | None:
     """Return *text* in lines if it is a JSON object or array; None if it is something else."""
     bare = text.strip()
     if len(bare) > MAX_JSON or bare[:1] + bare[-1:] not in ("{}", "[]"):

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from llmobs.server.access import access_of, require
+from llmobs.server.api import ROOT
 from llmobs.store.engine import open_reader
 from llmobs.viewer.page import HEADERS, STATIC, Site, static_file
 from llmobs.viewer.pages import PAGES, Listed, draw
@@ -47,7 +48,7 @@ def routes(store: Path) -> list[Route]:
                 ),
                 limiter=limiter,
             )
-            return Response(made.html, made.status, HEADERS, "text/html; charset=utf-8")
+            return Response(made.html, made.status, HEADERS, made.type)
 
         return answer
 
@@ -66,4 +67,5 @@ async def _static(request: Request) -> Response:
 
 def site_of(request: Request) -> Site:
     """Return where the pages are, as whoever asks sees it."""
-    return Site(request.scope.get("root_path", ""), f"{request.url.scheme}://{request.url.netloc}")
+    base = request.scope.get("root_path", "")
+    return Site(base, f"{request.url.scheme}://{request.url.netloc}", f"{base}{ROOT}")

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from llmobs.describe import words
+from llmobs.describe import prose, words
 
 __all__ = ["HEADERS", "STATIC", "Page", "Site", "render", "static_file", "trouble"]
 
@@ -43,6 +43,8 @@ class Site(msgspec.Struct, frozen=True):
     """What their paths begin with; empty at the root of a host."""
     origin: str = "http://127.0.0.1:4318"
     """What visitors call the host."""
+    api: str = ""
+    """What the paths of the JSON API begin with; empty where there is none."""
     pages: Sequence[tuple[str, str]] = ()
     """Paths and names of those that every page leads to."""
 
@@ -51,7 +53,9 @@ class Page(msgspec.Struct, frozen=True):
     """An answer."""
 
     html: str
+    """What it says, in its type."""
     status: int = 200
+    type: str = "text/html; charset=utf-8"
 
 
 @cache
@@ -92,7 +96,9 @@ def _environment() -> Environment:
         "line": words.one_line,
         "moment": words.moment,
         "money": words.money,
+        "passages": prose.passages,
         "short": words.short_id,
+        "spans": prose.spans,
         "visible": words.visible,
     }
     made.globals |= {"sum_of": words.sum_of, "several": words.several, "version": _version}
@@ -110,7 +116,8 @@ def render(template: str, site: Site, *, status: int = 200, **values: Any) -> Pa
         values: What the template says.
     """
     made = _environment().get_template(template)
-    return Page(made.render(base=site.base, origin=site.origin, pages=site.pages, **values), status)
+    known = {"base": site.base, "origin": site.origin, "api": site.api, "pages": site.pages}
+    return Page(made.render(**known, **values), status)
 
 
 def trouble(

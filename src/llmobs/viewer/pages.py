@@ -17,7 +17,7 @@ from llmobs.viewer.compare import compare_page
 from llmobs.viewer.errors import errors_page
 from llmobs.viewer.overview import overview_page
 from llmobs.viewer.page import Page, Site, trouble
-from llmobs.viewer.run import event_page, run_page
+from llmobs.viewer.run import event_page, run_page, text_page
 from llmobs.viewer.runs import runs_page
 from llmobs.viewer.whose import sessions_page, users_page
 
@@ -41,6 +41,7 @@ PAGES: Final[Sequence[Listed]] = (
     Listed("/", overview_page, "Overview", period=overview.PERIOD),
     Listed("/runs", runs_page, "Runs"),
     Listed("/runs/{run_id}", run_page),
+    Listed("/text/{run_id}", text_page),
     Listed("/events/{event_id}", event_page),
     Listed("/errors", errors_page, "Errors", period=failures.PERIOD),
     Listed("/compare", compare_page, "Compare", period=compare.PERIOD),

@@ -1,7 +1,5 @@
 """One run: its waterfall and its transcript; one event of it, whole."""
 
-from collections.abc import Sequence
-from datetime import datetime
 from math import isfinite
 from typing import Final
 from urllib.parse import quote
@@ -9,15 +7,17 @@ from urllib.parse import quote
 import msgspec
 
 from llmobs.answers.asked import Asked
-from llmobs.answers.run import event, run
+from llmobs.answers.run import Run, event, run
+from llmobs.describe.curl import curl_of
+from llmobs.describe.told import run_as_text
 from llmobs.describe.tree import nodes
-from llmobs.events import Event, RunEvent
+from llmobs.events import Event, PromptCallEvent, RunEvent
 from llmobs.store.engine import ReadsStore
-from llmobs.store.records import RunSummary
+from llmobs.store.records import Around
 from llmobs.viewer.page import Page, Site, render
 from llmobs.viewer.transcript import Block, Transcript
 
-__all__ = ["event_page", "run_page"]
+__all__ = ["event_page", "run_page", "text_page"]
 
 WIDTH: Final = 1_000
 """Of a drawing, in its own units."""
@@ -28,9 +28,12 @@ THINNEST: Final = 3
 class Line(msgspec.Struct, frozen=True):
     """One event in the waterfall."""
 
-    block: Block
+    block: Block | None
+    around: Around | None
+    """In the place of a block: it is on another page, and events on this one happened inside it."""
     depth: int
     offset_ms: float
+    latency_ms: float | None
     x: int
     width: int
 
@@ -45,7 +48,9 @@ def run_page(store: ReadsStore, asked: Asked, site: Site, *, run_id: str) -> Pag
         run=found.run,
         detail=found,
         own=[event for event in found.events if isinstance(event, RunEvent)],
-        lines=_lines([e for e in found.events if not isinstance(e, RunEvent)], found.run),
+        lines=_lines(found),
+        first_token_ms=None if asked.cursor else _first_token(found),
+        text=f"{site.base}/text/{quote(found.run.run_id)}",
         later=asked.link(path, cursor=found.next_cursor) if found.next_cursor else None,
         first=asked.link(path, cursor=None) if asked.cursor else None,
     )
@@ -54,24 +59,54 @@ def run_page(store: ReadsStore, asked: Asked, site: Site, *, run_id: str) -> Pag
 def event_page(store: ReadsStore, asked: Asked, site: Site, *, event_id: str) -> Page:
     """Return one event with all that it says."""
     found = event(store, asked, event_id)
-    return render("event.html", site, block=Transcript(whole=True).block(found), event=found)
+    return render(
+        "event.html",
+        site,
+        block=Transcript(whole=True).block(found),
+        event=found,
+        curl=curl_of(found) if isinstance(found, PromptCallEvent) else None,
+    )
 
 
-def _lines(events: Sequence[Event], run: RunSummary) -> list[Line]:
-    total = run.duration_ms if isfinite(run.duration_ms) and run.duration_ms > 0 else 1.0
-    transcript = Transcript()
-    blocks = {event.event_id: transcript.block(event) for event in events}
-    return [
-        _line(blocks[node.event.event_id], node.depth, run.started, total) for node in nodes(events)
+def text_page(store: ReadsStore, asked: Asked, site: Site, *, run_id: str) -> Page:
+    """Return one run as a plain text, to be handed on."""
+    found = run(store, asked, run_id)
+    left = found.total - len(found.events) - found.unreadable if found.next_cursor else 0
+    told = run_as_text(found.run, found.events, found.evaluations, left=left)
+    return Page(told, type="text/plain; charset=utf-8")
+
+
+def _first_token(found: Run) -> float | None:
+    """Return how long after its beginning a run had its first token; None where none is known."""
+    moments = [
+        _after(event, found) + event.time_to_first_token_ms
+        for event in found.events
+        if isinstance(event, PromptCallEvent) and event.time_to_first_token_ms is not None
     ]
+    return min(moments, default=None)
 
 
-def _line(block: Block, depth: int, started: datetime, total: float) -> Line:
-    event = block.event
-    offset = (event.timestamp - started).total_seconds() * 1000
-    latency = getattr(event, "latency_ms", None)
-    if latency is None or not isfinite(latency):
-        latency = 0.0
-    x = min(max(int(WIDTH * offset / total), 0), WIDTH - THINNEST)
-    width = min(max(round(WIDTH * latency / total), THINNEST), WIDTH - x)
-    return Line(block, depth, offset, x, width)
+def _after(event: Event | Around, found: Run) -> float:
+    return (event.timestamp - found.run.started).total_seconds() * 1000
+
+
+def _lines(found: Run) -> list[Line]:
+    took = found.run.duration_ms
+    total = took if isfinite(took) and took > 0 else 1.0
+    transcript = Transcript()
+    events = [event for event in found.events if not isinstance(event, RunEvent)]
+    blocks = {event.event_id: transcript.block(event) for event in events}
+    placed: list[Event | Around] = [*found.around, *events]
+    lines = []
+    for node in nodes(placed):
+        event = node.event
+        offset = _after(event, found)
+        latency = getattr(event, "latency_ms", None)
+        if latency is not None and not isfinite(latency):
+            latency = None
+        x = min(max(int(WIDTH * offset / total), 0), WIDTH - THINNEST)
+        width = min(max(round(WIDTH * (latency or 0.0) / total), THINNEST), WIDTH - x)
+        block = blocks.get(event.event_id)
+        around = event if isinstance(event, Around) else None
+        lines.append(Line(block, around, node.depth, offset, latency, x, width))
+    return lines

@@ -7,10 +7,21 @@ from typing import Any, Final
 import msgspec
 
 from llmobs.codec import encode
-from llmobs.describe.events import contents, error_of, figures, kind_of, tone_of
+from llmobs.describe.events import (
+    contents,
+    data_of,
+    error_of,
+    facts_of,
+    figures,
+    kind_of,
+    origin_of,
+    tone_of,
+)
+from llmobs.describe.prose import json_in_lines
 from llmobs.describe.words import visible
 from llmobs.events import ErrorInfo, Event, PromptCallEvent
 from llmobs.recorded.jsontext import json_or_text, json_text
+from llmobs.recorded.media import size_of_base64
 from llmobs.recorded.messages import text_in
 
 __all__ = ["Block", "Message", "Part", "Transcript"]
@@ -20,6 +31,8 @@ PAGE_CHARACTERS: Final = 100_000
 TEXT_CHARACTERS: Final = 4_000
 """Of one text; its own page has the rest."""
 BEGUN_CHARACTERS: Final = 200
+JSON_CHARACTERS: Final = 20_000
+"""Of a text that is looked at for being JSON."""
 WHOLE_CHARACTERS: Final = 2_000_000
 """Of one text on the page of its event: more no browser shows; the JSON has it."""
 
@@ -39,6 +52,8 @@ class Message(msgspec.Struct, frozen=True):
     """What one side said."""
 
     role: str
+    side: str
+    """Of those that are told apart by their looks: ``system``, ``user``, ``assistant``, ``tool``; or empty."""
     parts: Sequence[Part]
 
 
@@ -49,10 +64,14 @@ class Block(msgspec.Struct, frozen=True):
     kind: str
     tone: str
     figures: Sequence[str]
+    facts: Sequence[tuple[str, str]]
+    """What else is short: what it is called, and what it is."""
     earlier: int
     """Messages before these, which stand in this transcript already."""
     messages: Sequence[Message]
     error: ErrorInfo | None
+    more: Sequence[Part] = ()
+    """What else it holds; on its own page alone."""
 
 
 class Transcript:
@@ -83,7 +102,9 @@ class Transcript:
         else:
             messages = [
                 Message(
-                    _SIGNS.get(sign, sign), [self._part("text", "", _pretty(json_or_text(text)))]
+                    _SIGNS.get(sign, sign),
+                    "",
+                    [self._part("text", "", _pretty(json_or_text(text)))],
                 )
                 for sign, text in contents(event, full=True)
             ]
@@ -92,9 +113,13 @@ class Transcript:
             kind=kind_of(event),
             tone=tone_of(event),
             figures=figures(event),
+            facts=[*facts_of(event), *(origin_of(event) if self._whole else ())],
             earlier=earlier,
             messages=messages,
             error=error_of(event),
+            more=[self._part(label, "", _pretty(value)) for label, value in data_of(event)]
+            if self._whole
+            else (),
         )
 
     def _known(self, messages: Sequence[Any]) -> int:
@@ -109,7 +134,10 @@ class Transcript:
         return min(count, max(len(messages) - 1, 0))
 
     def _message(self, message: Any) -> Message:
-        return Message(str(message["role"]), [self._read(part) for part in message["parts"]])
+        role = str(message["role"])
+        return Message(
+            role, role if role in _SIDES else "", [self._read(part) for part in message["parts"]]
+        )
 
     def _read(self, part: Any) -> Part:
         kind = part.get("type")
@@ -122,10 +150,12 @@ class Transcript:
             what = part.get("modality") or kind
             said = part.get("uri") or part.get("file_id") or part.get("mime_type") or ""
             size = part.get("size")
+            if size is None and isinstance(part.get("content"), str):
+                size = size_of_base64(part["content"])
             return self._part("file", what, f"{said} {size:,} bytes" if size else str(said))
         content = part.get("content")
         if isinstance(content, str):
-            return self._part(str(kind), "", content)
+            return self._part(str(kind), "", _in_lines(content))
         return self._part(str(kind), "", text_in(part) or _pretty(part))
 
     def _part(self, kind: str, name: Any, text: str) -> Part:
@@ -135,14 +165,20 @@ class Transcript:
         return Part(kind, visible(str(name or "")[:200]), shown, max(0, len(text) - limit))
 
 
+_SIDES: Final = frozenset({"system", "user", "assistant", "tool"})
 _SIGNS: Final = {">": "input", "<": "output", "·": "about"}
 """What `contents` writes for a terminal, in words."""
+
+
+def _in_lines(text: str) -> str:
+    """Return JSON in lines, any other text as it is."""
+    return (json_in_lines(text) if len(text) <= JSON_CHARACTERS else None) or text
 
 
 def _pretty(value: Any) -> str:
     """Return a value as text; JSON in lines."""
     if isinstance(value, str):
-        return value
+        return _in_lines(value)
     if isinstance(value, dict | list):
         return msgspec.json.format(encode(value), indent=2).decode()
     return "" if value is None else json_text(value)
