@@ -4,8 +4,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from llmobs.store.insert import Booking, Inserted, calls_among, chunks, places, route_of
+from llmobs.store.insert import Booking, Inserted, calls_among, route_of
 from llmobs.store.spans import Link
+from llmobs.store.statements import chunks, places
 
 __all__ = ["agree", "disagreeing", "take_out"]
 

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, Self
 
@@ -18,9 +17,11 @@ from llmobs.events import (
     HallucinationDetectedEvent,
     RunEvent,
 )
-from llmobs.store.pieces import Piece, pack, take_apart, unpack
+from llmobs.store.kept_pieces import keep_new, note_runs, run_of
+from llmobs.store.pieces import take_apart
 from llmobs.store.rollups import COUNTS, Key, Sums
 from llmobs.store.rows import COLUMNS, WIDTH, Row, clean_values, row_of
+from llmobs.store.statements import chunks, places
 
 __all__ = [
     "MAX_ROUTES",
@@ -31,13 +32,9 @@ __all__ = [
     "add_up_day",
     "calls_among",
     "calls_of",
-    "chunks",
     "clear_hour",
     "insert",
-    "keep_pieces",
     "move",
-    "piece_in",
-    "places",
     "prepared",
     "probe",
     "rename_sums",
@@ -48,6 +45,11 @@ _PLACES: Final = f"({', '.join('?' * WIDTH)}, '')"
 _INSERT: Final = f"INSERT INTO events ({', '.join(COLUMNS)}, body) VALUES"
 # Not "OR IGNORE": that would pass over a row that lacks something, as if it were stored.
 _UNLESS_THERE: Final = "ON CONFLICT (event_id) DO NOTHING"
+NULL: Final = float("nan")
+"""
+What SQLite stores as NULL, and its module takes as it is: for None it first looks for an adapter,
+for longer than the value takes to be stored, and half of a row is None.
+"""
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
 _MAX: Final = 2**63 - 1
 MAX_ROUTES: Final = 500
@@ -56,8 +58,6 @@ OTHER: Final = "(other)"
 """The route of the runs beyond."""
 MAX_TAGS: Final = 100
 """Tags of one run that are kept to find it by."""
-_AT_ONCE: Final = 500
-"""Values bound to one statement; SQLite takes some thousands."""
 
 
 class Inserted(Struct, gc=False):
@@ -97,10 +97,10 @@ def insert(connection: sqlite3.Connection, some: list[Inserted], salt: bytes) ->
     first, last = some[0].row.id, some[-1].row.id
     try:
         bodies: list[Any] = []
-        for one in some:
-            bodies += (one.row.id, _body(connection, one, salt))
+        for one, body in zip(some, _bodies(connection, some, salt), strict=True):
+            bodies += (one.row.id, body)
         statement = f"{_INSERT} {', '.join([_PLACES] * len(some))} {_UNLESS_THERE}"
-        values = list(chain.from_iterable([astuple(one.row) for one in some]))
+        values = [NULL if v is None else v for one in some for v in astuple(one.row)]
         try:
             done = connection.execute(statement, values)
         except UnicodeEncodeError:  # lone surrogates in a name; bodies are clean already
@@ -129,35 +129,23 @@ def insert(connection: sqlite3.Connection, some: list[Inserted], salt: bytes) ->
     return some
 
 
-def _body(connection: sqlite3.Connection, one: Inserted, salt: bytes) -> str:
-    body, pieces = take_apart(one.event, salt)
-    if pieces and not keep_pieces(connection, one.row.run_id, pieces):
-        return encode(one.event).decode()
-    return body
-
-
-def keep_pieces(connection: sqlite3.Connection, run_id: Any, pieces: Sequence[Piece]) -> bool:
-    """Store *pieces* of a run; False if another content has the hash of one of them."""
-    run_id = clean_text(text_of(run_id))
-    for piece in pieces:
-        found = connection.execute(
-            "SELECT data FROM pieces WHERE hash = ?", (piece.hash,)
-        ).fetchone()
-        if found is None:
-            connection.execute("INSERT INTO pieces VALUES (?, ?)", (piece.hash, pack(piece.data)))
-        elif unpack(found[0]) != piece.data:
-            return False
-    connection.executemany(
-        "INSERT INTO run_pieces VALUES (?, ?) ON CONFLICT DO NOTHING",
-        {(run_id, piece.hash) for piece in pieces},
-    )
-    return True
-
-
-def piece_in(connection: sqlite3.Connection, hash: int) -> bytes | None:
-    """Return the piece of a hash; None if it is not there."""
-    found = connection.execute("SELECT data FROM pieces WHERE hash = ?", (hash,)).fetchone()
-    return unpack(found[0]) if found else None
+def _bodies(connection: sqlite3.Connection, some: Sequence[Inserted], salt: bytes) -> list[str]:
+    taken = [take_apart(one.event, salt) for one in some]
+    pieces = {piece.hash: piece.data for _, its in taken for piece in its}
+    others = keep_new(connection, pieces)
+    bodies = []
+    theirs: set[tuple[str, int]] = set()
+    for one, (body, its) in zip(some, taken, strict=True):
+        # Another content may have the hash of one of them, in the store or beside it.
+        if its and any(p.hash in others or pieces[p.hash] != p.data for p in its):
+            bodies.append(encode(one.event).decode())
+            continue
+        bodies.append(body)
+        if its:
+            run_id = run_of(one.row.run_id)
+            theirs.update((run_id, piece.hash) for piece in its)
+    note_runs(connection, theirs)
+    return bodies
 
 
 def move(connection: sqlite3.Connection, id: int, before: str, parent_id: str | None) -> bool:
@@ -403,17 +391,6 @@ class _Routes:
         return name
 
 
-def places(values: Sequence[Any]) -> str:
-    """Return SQL for the places of *values*, in brackets."""
-    return f"({', '.join('?' * len(values))})"
-
-
-def chunks(values: Sequence[Any]) -> Iterator[list[Any]]:
-    """Yield *values*, as many at a time as one statement takes."""
-    for at in range(0, len(values), _AT_ONCE):
-        yield list(values[at : at + _AT_ONCE])
-
-
 def _known(connection: sqlite3.Connection, ids: Sequence[Any]) -> dict[Any, tuple[Any, Any]]:
     known = {}
     for some in chunks(ids):
@@ -429,7 +406,7 @@ def _save_runs(connection: sqlite3.Connection, runs: Sequence[_Run]) -> None:
         connection.execute(
             f"INSERT INTO runs ({', '.join(_RUN)}) VALUES {', '.join([_RUN_PLACES] * len(some))}"  # noqa: S608
             f" ON CONFLICT (run_id) DO UPDATE SET {_UPSERT}",
-            list(chain.from_iterable(run.bound() for run in some)),
+            [NULL if v is None else v for run in some for v in run.bound()],
         )
 
 

@@ -8,7 +8,8 @@ character U+0001, which JSON itself never holds, and a short hash of the piece.
 
 import re
 import sys
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
@@ -88,10 +89,12 @@ def _slim(value: Any, salt: bytes, pieces: list[Piece]) -> Any:
             continue
         digest = blake2b(data, digest_size=8, key=salt).digest()
         pieces.append(Piece(int.from_bytes(digest, "big", signed=True), data))
-        members.append(msgspec.Raw(b"\x01" + urlsafe_b64encode(digest)[:11]))
+        name = b2a_base64(digest, newline=False).translate(_URL_SAFE)[:11]
+        members.append(msgspec.Raw(b"\x01" + name))
     return members
 
 
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _NEVER_LONG: Final = frozenset({int, float, bool, type(None)})
 
 
@@ -129,6 +132,6 @@ def unpack(stored: Any) -> bytes | None:
     if type(stored) is str:
         return stored.encode("utf-8", "replace")
     try:
-        return zstd.decompress(stored)
+        return zstd.ZstdDecompressor().decompress(stored)
     except Exception:  # noqa: BLE001 - damaged
         return None

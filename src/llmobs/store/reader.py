@@ -18,7 +18,6 @@ from llmobs.events import Event
 from llmobs.store.connect import connect_reader, explain
 from llmobs.store.cost import add_up_calls, bucket
 from llmobs.store.failures import group_errors
-from llmobs.store.insert import places
 from llmobs.store.pieces import put_together, unpack
 from llmobs.store.query import (
     FAILED,
@@ -53,6 +52,7 @@ from llmobs.store.records import (
 )
 from llmobs.store.rollups import Key, Sums
 from llmobs.store.rows import clean_values
+from llmobs.store.statements import places
 from llmobs.store.values import COERCE, as_integer, as_moment, as_text
 
 __all__ = ["Reader"]

@@ -58,10 +58,10 @@ class Row(Struct, gc=False):  # one for every event: nothing for the garbage col
     timestamp: int
     """Microseconds since 1970, UTC."""
     name: Any
-    failed: bool
+    failed: int
     error: str | None
     fingerprint: str | None
-    booked: bool
+    booked: int
     """Whether the hourly sums have it."""
 
 
@@ -95,7 +95,9 @@ def row_of(event: Event, id: int, booked_from: int) -> Row:
     kind = event.event_type._value_
     if failed and fingerprint is None:  # a check, or what only its status says of
         fingerprint = _digest((kind, text_of(name or ""), text_of(status or "")))
-    made = (status, kind, moment, name, failed, said, fingerprint, moment > booked_from)
+    # Numbers: SQLite's module takes many times as long to look at a truth.
+    booked = 1 if moment > booked_from else 0
+    made = (status, kind, moment, name, 1 if failed else 0, said, fingerprint, booked)
     values: tuple[Any, ...] = (id, *taken, *made)
     return Row(*values)
 

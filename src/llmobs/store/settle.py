@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from functools import partial
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -19,10 +20,12 @@ from llmobs.codec import decode, encode
 from llmobs.events import Event, PromptCallEvent
 from llmobs.pipeline.combine import combine
 from llmobs.store.changes import take_out
-from llmobs.store.insert import chunks, move, piece_in, places
+from llmobs.store.insert import move
+from llmobs.store.kept_pieces import piece_in
 from llmobs.store.pieces import pack, put_together, unpack
 from llmobs.store.query import WITH_BODIES
 from llmobs.store.spans import Link, Node, Tree, What, event_id_of, run_event_id_of
+from llmobs.store.statements import chunks, places
 from llmobs.store.values import as_text
 
 __all__ = ["forget_parts", "forget_spans", "settle"]
@@ -31,6 +34,8 @@ LATE_SECONDS: Final = 3600
 """How long spans wait for others that are about models, before nothing is known of them any more."""
 QUIET_SECONDS: Final = 300
 """Without a span, after which a run whose own span has not come is over."""
+ROWS_AT_ONCE: Final = 64
+"""Of spans and traces, in one statement."""
 TRACES_AT_ONCE: Final = 100
 """Looked after in one transaction."""
 
@@ -125,10 +130,29 @@ def settle(
         for run_id, *values in connection.execute(query, some):
             known[run_id] = _Trace(*values)
     now = int(time.time())
+    noted = _Noted()
     for run_id, its in by_run.items():
-        mine += _Arrival(connection, run_id, known.get(run_id), by_id).settle(its, now)
+        mine += _Arrival(connection, run_id, known.get(run_id), by_id, noted).settle(its, now)
+    noted.save(connection)
     closing, forgotten = _look_after(connection, now)
     return mine + closing, forgotten
+
+
+class _Noted:
+    """What is only to be read when more comes: written at once for many traces."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[Any, ...]] = []
+        self.traces: list[tuple[Any, ...]] = []
+
+    def save(self, connection: sqlite3.Connection) -> None:
+        for table, rows in (("spans", self.spans), ("traces", self.traces)):
+            for some in chunks(rows, ROWS_AT_ONCE):
+                row = f"({', '.join('?' * len(some[0]))})"
+                connection.execute(
+                    f"INSERT OR REPLACE INTO {table} VALUES {', '.join([row] * len(some))}",  # noqa: S608
+                    [*chain.from_iterable(some)],
+                )
 
 
 class _Arrival:
@@ -140,7 +164,9 @@ class _Arrival:
         run_id: str,
         trace: _Trace | None,
         events: dict[str, Event],
+        noted: _Noted,
     ) -> None:
+        self._noted = noted
         self._connection = connection
         self._run_id = run_id
         self._trace = trace or _Trace()
@@ -154,20 +180,20 @@ class _Arrival:
 
     def settle(self, links: Sequence[Link], now: int) -> list[Event]:
         """Return the events to insert."""
-        nodes = self._note([link for link in links if link.what in _SPANS])
+        logs = [link for link in links if link.what not in _SPANS]
+        spans = [link for link in links if link.what in _SPANS] if logs else links
+        # Nobody reads again now what is noted of a trace of spans alone that is new.
+        nodes = self._note(spans, at_once=bool(logs) or not self._is_new)
         self._fresh = set(nodes)
-        nodes |= self._keep_more([link for link in links if link.what not in _SPANS], nodes)
+        nodes |= self._keep_more(logs, nodes)
         if nodes:
             self._place(nodes)
         self._find_own([link for link in links if link.rank and link.span_id in nodes])
         take_out(self._connection, self._run_id, self._gone)
-        self._connection.execute(
-            "INSERT OR REPLACE INTO traces VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (self._run_id, now, *self._trace),
-        )
+        self._noted.traces.append((self._run_id, now, *self._trace))
         return self._out
 
-    def _note(self, links: Sequence[Link]) -> dict[str, Node]:
+    def _note(self, links: Sequence[Link], *, at_once: bool) -> dict[str, Node]:
         """Note spans; return those that are new."""
         new: dict[str, Node] = {}
         for link in links:
@@ -181,7 +207,10 @@ class _Arrival:
             vague = [node.span_id for node in new.values() if node.what == What.NOTHING]
             for span_id in self._called(vague):
                 new[span_id] = new[span_id]._replace(what=What.CALL)
-        self._insert_nodes(new.values(), guessed=0)
+        if at_once:
+            self._insert_nodes(new.values(), guessed=0)
+        else:
+            self._noted.spans += [self._row(node, 0) for node in new.values()]
         return new
 
     def _called(self, span_ids: Sequence[str]) -> Iterator[str]:
@@ -214,8 +243,13 @@ class _Arrival:
     def _insert_nodes(self, nodes: Iterable[Node], guessed: int) -> None:
         self._connection.executemany(
             "INSERT OR REPLACE INTO spans VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(self._run_id, *node, guessed) for node in nodes],
+            [self._row(node, guessed) for node in nodes],
         )
+
+    def _row(self, node: Node, guessed: int) -> tuple[Any, ...]:
+        # Plain numbers: SQLite's module takes many times as long to look at an enum or a truth.
+        span_id, parent_id, what, failed, started = node
+        return (self._run_id, span_id, parent_id, int(what), int(failed), started, guessed)
 
     def _place(self, new: dict[str, Node]) -> None:
         """Find where everything belongs that *new* changes."""

@@ -24,11 +24,10 @@ from llmobs.store.insert import (
     add_up_day,
     clear_hour,
     insert,
-    keep_pieces,
-    piece_in,
     prepared,
     rename_sums,
 )
+from llmobs.store.kept_pieces import keep_pieces, piece_in
 from llmobs.store.pieces import put_together, take_apart
 from llmobs.store.query import WITH_BODIES
 from llmobs.store.records import Keep, to_microseconds

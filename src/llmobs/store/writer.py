@@ -543,5 +543,5 @@ def _insert(
             if not one.row.booked:
                 query = "SELECT 1 FROM runs WHERE run_id = ?"
                 known = connection.execute(query, (one.row.run_id,)).fetchone()
-                one.row.booked = known is not None
+                one.row.booked = int(known is not None)
     return insert(connection, some, state.salt)
