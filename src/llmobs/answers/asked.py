@@ -64,6 +64,11 @@ FILTERS: Final[Mapping[str, Part]] = {
     "error": Part(
         "Runs in which something failed for this cause: a fingerprint that errors told.", "error"
     ),
+    "calls": Part(
+        "Runs with calls of models (of this model, if one is given): any; failed; streamed.",
+        "calls",
+        pattern="^(any|failed|streamed)$",
+    ),
     "prompt": Part("Runs that asked with exactly this template of a prompt.", "prompt"),
     "project": Part("Runs of this project; a key for one project sees no other.", "project_id"),
     "cost": Part("Runs that cost at least so many US dollars.", "min_cost_usd", "number"),
@@ -87,6 +92,7 @@ SIDES: Final[Mapping[str, Part]] = {
 """What is beside what."""
 PARTS: Final[Mapping[str, Part]] = {**FILTERS, **PAGING, **SIDES}
 """All that an address may say, by name; what else stands there is nobody's."""
+CALLS: Final = ("any", "failed", "streamed")
 MAX_LENGTH: Final = 1_000
 """Characters of one value: ids and names are shorter."""
 MAX_LIMIT: Final = 500
@@ -173,6 +179,8 @@ def read_address(
         for name, part in PARTS.items()
         if part.field and name in given
     }
+    if conditions.get("calls", "any") not in CALLS:
+        raise AddressError("calls", f"one of {', '.join(CALLS)}, not {conditions['calls']!r}")
     if conditions.get("status") == "failed":
         del conditions["status"]
         conditions["failed"] = True

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from llmobs.answers.asked import PERIODS, Asked
 from llmobs.store.engine import ReadsStore
-from llmobs.store.records import Activity, CostGroup, GroupBy, RunFilter
+from llmobs.store.records import Activity, CostGroup, GroupBy, RunFilter, Whose
 
 __all__ = ["PERIOD", "Overview", "Stretch", "Totals", "overview"]
 
@@ -30,6 +30,10 @@ class Totals(msgspec.Struct, frozen=True):
     """Of these, runs that failed or in which anything did."""
     calls: CostGroup | None
     """Of models; None if there was none."""
+    since: datetime | None
+    """From when on; None: from the beginning."""
+    until: datetime | None
+    """Until when; None: until now."""
 
 
 class Stretch(msgspec.Struct, frozen=True):
@@ -47,7 +51,7 @@ class Overview(msgspec.Struct, frozen=True):
 
     now: Totals
     before: Totals | None
-    """Of as long before; None where no such period is asked for."""
+    """Of as long before; None where all time is asked for."""
     began: datetime
     ended: datetime
     step_seconds: int
@@ -56,6 +60,8 @@ class Overview(msgspec.Struct, frozen=True):
     """In order; those in which nothing happened are left out."""
     groups: Mapping[str, Sequence[CostGroup]]
     """By model, route and release: the dearest first, and no more than the first of them."""
+    users: Sequence[Whose]
+    """Those with the latest run first, and no more than the first of them."""
     is_empty: bool
     """Whether there is no run at all, in no stretch of time."""
 
@@ -63,10 +69,10 @@ class Overview(msgspec.Struct, frozen=True):
 def overview(store: ReadsStore, asked: Asked) -> Overview:
     """Return what the runs and calls of a stretch of time add up to."""
     where, now = asked.where, asked.now
-    length = PERIODS.get(asked.period)
+    length = None if where.since is None else (where.until or now) - where.since
     before = None
-    if length is not None:
-        earlier = replace(where, since=now - 2 * length, until=now - length)
+    if where.since is not None and length is not None and length > timedelta(0):
+        earlier = replace(where, since=where.since - length, until=where.since)
         before = _totals(store, earlier, store.activity(int(DAY.total_seconds()), earlier))
     # Single runs outlive no retention, the hourly sums do: both are asked for what they know.
     step = HOUR if length is not None and length <= 2 * DAY else DAY
@@ -80,6 +86,7 @@ def overview(store: ReadsStore, asked: Asked) -> Overview:
         ended=where.until or now,
         step_seconds=int(step.total_seconds()),
         over_time=over_time,
+        users=store.whose("user", MAX_GROUPS, where=where),
         groups={by: store.cost(by, where)[:MAX_GROUPS] for by in GROUPS},
         is_empty=not store.runs(1, where=RunFilter(project_id=asked.project)),
     )
@@ -91,6 +98,8 @@ def _totals(store: ReadsStore, where: RunFilter, runs: Sequence[Activity]) -> To
         sum(each.runs for each in runs),
         sum(each.failed for each in runs),
         calls[0] if calls else None,
+        where.since,
+        where.until,
     )
 
 

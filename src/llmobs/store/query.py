@@ -65,11 +65,14 @@ FAILED: Final = (
     "(r.errors > 0 OR r.http_status >= 500 OR r.status IN ('error', 'timeout', 'assertion_failed'))"
 )
 """Whether a run failed, or anything in it."""
-_ASKED: Final = (
-    "EXISTS (SELECT 1 FROM events m WHERE m.run_id = r.run_id"
-    " AND m.event_type = 'prompt_call' AND m.name GLOB ?)"
-)
-_ASKED_WITH: Final = "r.run_id IN (SELECT m.run_id FROM events m WHERE m.prompt_template_id = ?)"
+_CALL: Final = "m.run_id = r.run_id AND m.event_type = 'prompt_call'"
+_CALLED: Final = {
+    None: _CALL,
+    "any": _CALL,
+    "failed": f"{_CALL} AND m.failed",
+    "streamed": f"{_CALL} AND NOT m.failed AND m.time_to_first_token_ms IS NOT NULL",
+}
+"""Which calls of a run, by `RunFilter.calls`."""
 _TAGGED: Final = (
     "iif(json_valid(r.tags), EXISTS (SELECT 1 FROM json_each(r.tags) t WHERE t.value = ?), 0)"
 )
@@ -117,13 +120,23 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
         ("r.started >= ?", where.since and to_microseconds(where.since)),
         ("r.ended < ?", where.ended_before and to_microseconds(where.ended_before)),
         ("r.started < ?", where.until and to_microseconds(where.until)),
-        (_ASKED, where.model and glob(where.model)),
-        (_ASKED_WITH, where.prompt),
     ]
     parts = [condition for condition, value in tests if value is not None]
     values = [value for _, value in tests if value is not None]
     if where.failed:
         parts.append(FAILED)
+    if where.prompt is not None:  # from the index of these
+        parts.append("r.run_id IN (SELECT m.run_id FROM events m WHERE m.prompt_template_id = ?)")
+        values.append(where.prompt)
+    if where.model is not None or where.calls is not None:
+        calls = [_CALLED[where.calls]]
+        if where.model is not None:
+            calls.append("m.name GLOB ?")
+            values.append(glob(where.model))
+        if where.prompt is not None:
+            calls.append("m.prompt_template_id = ?")
+            values.append(where.prompt)
+        parts.append(f"EXISTS (SELECT 1 FROM events m WHERE {' AND '.join(calls)})")  # noqa: S608
     return parts, values
 
 

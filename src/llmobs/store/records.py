@@ -99,6 +99,11 @@ class RunFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Only runs that failed, or in which anything did."""
     model: str | None = None
     """Only runs that asked this model; ``*`` stands for any characters."""
+    calls: Literal["any", "failed", "streamed"] | None = None
+    """
+    Only runs with calls of models: any; that failed; whose first token was timed. Of ``model`` and
+    ``prompt``, if these are given.
+    """
     prompt: str | None = None
     """Only runs that asked with exactly this template of a prompt."""
     name: str | None = None

@@ -9,7 +9,7 @@ import msgspec
 
 from llmobs.answers.asked import Asked
 
-__all__ = ["Chart", "Series", "stretches"]
+__all__ = ["Chart", "Series", "exact", "stretches"]
 
 WIDTH: Final = 600
 HEIGHT: Final = 120
@@ -30,6 +30,8 @@ class Series(msgspec.Struct, frozen=True):
     bad: Mapping[datetime, float] = {}
     """The part of each that failed."""
     digits: int = 0
+    link: Mapping[str, str] = {}
+    """What chooses the runs behind it, beside the time."""
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -79,7 +81,11 @@ class Chart(msgspec.Struct, frozen=True):
             words = f"{_time(begin, step)}: {value:,.{series.digits}f} {series.unit}"
             if bad:
                 words = f"{words}, {bad:,.0f} failed"
-            since, until = begin.strftime("%Y-%m-%dT%H:%M"), begin + step
+            since, until = begin, begin + step
+            if asked.where.since is not None:
+                since = max(since, asked.where.since)
+            if asked.where.until is not None:
+                until = min(until, asked.where.until)
             bars.append(
                 Bar(
                     x=round((number + GAP / 2) * place, 2),
@@ -90,7 +96,7 @@ class Chart(msgspec.Struct, frozen=True):
                     bad_height=round(bad_height, 2),
                     words=words,
                     link=asked.link(
-                        runs, period=None, since=since, until=until.strftime("%Y-%m-%dT%H:%M")
+                        runs, period=None, since=exact(since), until=exact(until), **series.link
                     ),
                 )
             )
@@ -106,6 +112,11 @@ class Chart(msgspec.Struct, frozen=True):
                 if number % every == 0
             ],
         )
+
+
+def exact(moment: datetime) -> str:
+    """Return a time as addresses hold it, no longer than it must be."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat().removesuffix(":00")
 
 
 def stretches(since: datetime, until: datetime, step: timedelta) -> list[datetime]:
