@@ -18,6 +18,7 @@ from llmobs.answers.run import run as ask_run
 from llmobs.codec import encode
 from llmobs.events import ErrorEvent, ErrorInfo, EvaluationEvent, Event, ToolCallEvent
 from llmobs.store.engine import ReadsStore, open_reader
+from llmobs.store.reader import RUN_BYTES
 from llmobs.viewer.page import Site
 from llmobs.viewer.pages import PAGES, Listed, draw
 from tests.support.stores import at, call, run, write_store
@@ -183,3 +184,17 @@ def test_every_event_of_a_run_with_many_attempts_and_torn_events_is_told_once(
             seen += [each for each in ids if each.startswith("e")]
             cursor = found.next_cursor
     assert seen == [f"e{n:02}" for n in range(23) if n not in (4, 9)]
+
+
+def test_a_page_of_large_events_ends_early_and_none_is_left_out(tmp_path: Path) -> None:
+    events = [call("r", n, event_id=f"e{n}", response="x" * 3_000_000) for n in range(14)]
+    seen: list[str] = []
+    cursor: str | None = ""
+    pages = 0
+    with open_reader(write_store(tmp_path / "x.db", [*events, run("r", event_id="own")])) as store:
+        while cursor is not None:
+            found = ask_run(store, read_address({"cursor": cursor}), "r")
+            seen += [each.event_id for each in found.events if each.event_id != "own"]
+            assert sum(len(encode(each)) for each in found.events) < RUN_BYTES + 3_100_000
+            cursor, pages = found.next_cursor, pages + 1
+    assert seen == [f"e{n}" for n in range(14)] and pages > 1

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Self
 import msgspec
 from msgspec.structs import fields
 
-from llmobs.codec import decode
+from llmobs.codec import AnyEvent, decode
 from llmobs.errors import StoreCorruptError, StoreError
 from llmobs.events import Event
 from llmobs.store.connect import connect_reader, explain
@@ -64,6 +64,8 @@ INSTRUCTIONS: Final = 1_000_000
 PAGE_SECONDS: Final = 0.25
 """That a page of events is read for."""
 PAGE_BYTES: Final = 4_000_000
+RUN_BYTES: Final = 16_000_000
+"""Of the events of a run that are told at once, where a limit is set: beyond it only one more is."""
 PAGE_ROWS: Final = 100
 """Events read at a stretch."""
 PIECES: Final = 1_000
@@ -280,7 +282,8 @@ class Reader:
 
         Args:
             run_id: Its id, or enough of its beginning or end; see :meth:`resolve`.
-            limit: How many events at most, beside the run's own, which are always there.
+            limit: How many events at most, beside the run's own, which are always there; fewer if they
+                are large.
             after: Id of the last event of the previous page: continue after it.
             project: Whose it is; None: anybody's. Nothing is told of the runs and events of others.
 
@@ -305,21 +308,33 @@ class Reader:
                 " (SELECT timestamp, id FROM events WHERE event_id = ? AND run_id = ?))"
             )
             later = [after, run_id]
-        rows = self._all(
-            # Only what is told is read whole: a run may have many thousand events.
+        # Only what is told is read whole: a run may have many thousand events.
+        found = self._execute(
             f"SELECT {STORED}, e.event_id FROM (SELECT e.id AS place FROM events e WHERE {which}"  # noqa: S608
             f" {_IN_ORDER} LIMIT ?) CROSS JOIN {WITH_BODIES} WHERE e.id = place {_IN_ORDER}",
             [*values, *later, -1 if limit is None else own + limit + 1],
         )
-        more = limit is not None and len(rows) > own + limit
-        rows = rows[: own + limit] if more and limit is not None else rows
-        decoded = [self._stored(row).decode() for row in rows]
+        decoded: list[AnyEvent | None] = []
+        last, left, more = None, RUN_BYTES, False
+        for row in self._each(found):
+            if (
+                limit is not None
+                and len(decoded) > own
+                and (len(decoded) >= own + limit or left < 0)
+            ):
+                more = True
+                break
+            stored = self._stored(row)
+            left -= len(stored.body)
+            decoded.append(stored.decode())
+            last = as_text(row["event_id"])
+        found.close()
         events = sorted((e for e in decoded if e is not None), key=_time)
         return RunDetail(
             summary,
             events,
             total,
-            next=as_text(rows[-1]["event_id"]) if more else None,
+            next=last if more else None,
             unreadable=len(decoded) - len(events),
             children=self.runs(
                 MAX_CHILDREN, where=RunFilter(parent_run_id=run_id, project_id=project)
@@ -624,6 +639,14 @@ class Reader:
         cursor = self._execute(query, values)
         with self._reading():
             return cursor.fetchall()
+
+    def _each(self, cursor: sqlite3.Cursor) -> Iterator[sqlite3.Row]:
+        while True:
+            with self._reading():
+                row = cursor.fetchone()
+            if row is None:
+                return
+            yield row
 
     def _number(self, query: str, values: Sequence[Any]) -> int:
         return int(self._all(query, values)[0][0])
