@@ -22,6 +22,8 @@ from tests.sinks.examples import RUN, every_kind
 from tests.support.stores import call, run, write_store
 
 NAMES = {"run_id": RUN, "event_id": "e0"}
+MORE: dict[str, dict[str, Any]] = {"compare": {"left": RUN, "right": "many-001"}}
+"""What a question needs to have something to tell."""
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +43,8 @@ def tools_of(path: Path, project: str | None = None) -> Tools:
 
 def arguments_of(name: str) -> dict[str, Any]:
     question = next(each for each in QUESTIONS if each.name == name)
-    return {
-        **({"period": "all"} if question.period else {}),
-        **{each: NAMES[each] for each in question.names},
-    }
+    period = {"period": "all"} if question.period else {}
+    return {**period, **{each: NAMES[each] for each in question.names}, **MORE.get(name, {})}
 
 
 def parted(text: str) -> tuple[str, str]:
@@ -107,9 +107,8 @@ def test_nothing_recorded_stands_outside_the_marks(tmp_path: Path) -> None:
         event.run_id, event.event_id = f"{HOSTILE}", f"e{number}"
     more = [run(f"{HOSTILE}{n}", name=HOSTILE) for n in range(30)]
     tools = tools_of(write_store(tmp_path / "x.db", [*events, *more]))
-    asked = {each.name: arguments_of(each.name) for each in QUESTIONS} | {
-        "run": {"run_id": HOSTILE}
-    }
+    asked = {each.name: arguments_of(each.name) for each in QUESTIONS}
+    asked |= {"run": {"run_id": HOSTILE}, "compare": {"left": HOSTILE, "right": f"{HOSTILE}0"}}
     for name, arguments in [*asked.items(), ("run", {"run_id": HOSTILE[:20]})]:
         text, _ = tools.call(name, arguments)
         body, own = parted(text)
@@ -124,8 +123,8 @@ def test_an_answer_is_bounded_whatever_was_recorded(tmp_path: Path) -> None:
             "r",
             n,
             event_id=f"e{n}",
-            prompt=f"{n} " + "word " * 100_000,
-            response=["x" * 5_000] * 50,
+            prompt=f"{n} " + "word " * 20_000,
+            response=["x" * 2_000] * 50,
         )
         for n in range(60)
     ]

@@ -18,8 +18,10 @@ MAX_CHARACTERS: Final = 32_000
 """Of one answer, some 10,000 tokens."""
 VALUE: Final = 160
 """Characters of a name, an id, a label."""
-WHOLE: Final = frozenset({"run_id", "next_cursor"})
-LONGEST: Final = 1_000
+LONGER: Final[Mapping[str, int]] = {
+    "run_id": 1_000, "next_cursor": 1_000, "text": 600, "message": 600, "explanation": 600,
+}  # fmt: skip
+"""Of what is asked for next, and must be whole; and of what tells most."""
 LEAST: Final = 120
 """Characters that are shown of each text, however many there are."""
 OVERHEAD: Final = 320
@@ -80,8 +82,7 @@ def _lines(value: Any, share: int, indent: str = "") -> Iterator[str]:
         return
     for name, each in _fields(value):
         if _is_short(each):
-            # What is asked for next must be whole.
-            yield f"{indent}{name}: {_short(each, LONGEST if name in WHOLE else VALUE)}"
+            yield f"{indent}{name}: {_short(each, LONGER.get(name, VALUE))}"
         elif isinstance(each, Sequence) and not isinstance(each, str):
             yield f"{indent}{name} ({len(each)}):"
             for one in each:
@@ -101,7 +102,9 @@ def _item(value: Any, share: int, indent: str) -> Iterator[str]:
         )
         return
     found = _fields(value)
-    line = "; ".join(f"{name} {_short(each)}" for name, each in found if _is_short(each))
+    line = "; ".join(
+        f"{name} {_short(each, LONGER.get(name, VALUE))}" for name, each in found if _is_short(each)
+    )
     yield f"{indent}- {line}"
     for name, each in found:
         if not _is_short(each):
