@@ -18,6 +18,7 @@ from llmobs.events import Event
 from llmobs.store.connect import connect_reader, explain
 from llmobs.store.cost import add_up_calls, bucket
 from llmobs.store.failures import group_errors
+from llmobs.store.names import resolved
 from llmobs.store.pieces import put_together, unpack
 from llmobs.store.query import (
     FAILED,
@@ -33,7 +34,6 @@ from llmobs.store.query import (
 from llmobs.store.records import (
     MAX_CHILDREN,
     Activity,
-    AmbiguousRunError,
     Around,
     CostGroup,
     ErrorGroup,
@@ -41,7 +41,6 @@ from llmobs.store.records import (
     GroupBy,
     RunDetail,
     RunFilter,
-    RunNotFoundError,
     RunSummary,
     Selected,
     Selector,
@@ -58,7 +57,6 @@ from llmobs.store.values import COERCE, as_integer, as_moment, as_text
 __all__ = ["Reader"]
 
 _EVERYTHING: Final = RunFilter()
-_CANDIDATES: Final = 5
 INSTRUCTIONS: Final = 1_000_000
 """Of SQLite's machine, about 10 ms, between two looks at the clock."""
 PAGE_SECONDS: Final = 0.25
@@ -173,28 +171,7 @@ class Reader:
             RunNotFoundError: There is none.
             AmbiguousRunError: There are several; it has some of them.
         """
-        if not text:
-            raise RunNotFoundError("a run id cannot be empty")
-        for condition, values in (
-            ("run_id = ?", [text]),
-            ("client_run_id = ?", [text]),
-            ("run_id BETWEEN ? AND ? || char(1114111)", [text] * 2),
-            ("substr(run_id, -length(?)) = ?", [text] * 2),
-        ):
-            if project is not None:
-                condition, values = f"({condition}) AND project_id = ?", [*values, project]
-            query = f"SELECT run_id FROM runs WHERE {condition} ORDER BY started DESC LIMIT ?"  # noqa: S608
-            found = [as_text(row[0]) for row in self._all(query, [*values, _CANDIDATES + 1])]
-            if len(found) > 1:
-                raise AmbiguousRunError(
-                    f"several runs fit {text!r}: give more characters, or the whole id",
-                    found[:_CANDIDATES],
-                )
-            if found:
-                return found[0]
-        raise RunNotFoundError(
-            f"no run in {self._path} has an id that begins or ends with {text!r}"
-        )
+        return resolved(self._all, text, project, self._path)
 
     def activity(self, seconds: int, where: RunFilter = _EVERYTHING) -> list[Activity]:
         """
