@@ -78,7 +78,7 @@ async def test_every_page_is_reached_and_says_what_may_be_loaded(store: Path) ->
         )
         assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
         assert policy["form-action"] == "'self'" and "unsafe" not in str(policy)
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
 
 
 async def test_files_are_kept_for_ever_under_an_address_that_changes_with_them(store: Path) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from math import nan
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -41,7 +42,7 @@ class Part(msgspec.Struct, frozen=True):
     """What it asks for."""
     field: str = ""
     """Of `RunFilter`, where it is no more than that."""
-    kind: Literal["text", "number", "integer", "time"] = "text"
+    kind: Literal["text", "number", "integer", "score", "time"] = "text"
     pattern: str = ""
     """A regular expression that it fits; empty: any text."""
 
@@ -74,6 +75,10 @@ FILTERS: Final[Mapping[str, Part]] = {
     "cost": Part("Runs that cost at least so many US dollars.", "min_cost_usd", "number"),
     "latency": Part("Runs that took at least so many milliseconds.", "min_latency_ms", "number"),
     "tokens": Part("Runs that used at least so many tokens.", "min_tokens", "number"),
+    "evaluation": Part("Runs with an evaluation of exactly this name.", "evaluation"),
+    "label": Part("Runs with an evaluation that says exactly this word.", "evaluation_label"),
+    "score": Part("Runs with an evaluation of at least this score.", "min_score", "score"),
+    "score_to": Part("Runs with an evaluation of at most this score.", "max_score", "score"),
 }
 """Which runs are asked about."""
 LIMIT: Final = Part("How many things to tell at most.", kind="integer")
@@ -212,6 +217,16 @@ def _figure(name: str, text: str) -> float:
     return number
 
 
+def _score(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = nan
+    if not -1e15 <= number <= 1e15:
+        raise AddressError(name, f"a number, not {text!r}")
+    return number
+
+
 def _moment(name: str, text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
@@ -240,5 +255,6 @@ _is_place = re.compile(PAGING["cursor"].pattern).match
 
 
 _READ: Final[Mapping[str, Callable[[str, str], Any]]] = {
-    "text": lambda name, text: text, "number": _figure, "integer": _limit, "time": _moment,
+    "text": lambda name, text: text, "number": _figure, "integer": _limit, "score": _score,
+    "time": _moment,
 }  # fmt: skip

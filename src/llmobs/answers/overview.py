@@ -9,7 +9,14 @@ from msgspec.structs import replace
 
 from llmobs.answers.asked import PERIODS, Asked
 from llmobs.store.engine import ReadsStore
-from llmobs.store.records import Activity, CostGroup, GroupBy, RunFilter, Whose
+from llmobs.store.records import (
+    Activity,
+    CostGroup,
+    EvaluationGroup,
+    GroupBy,
+    RunFilter,
+    Whose,
+)
 
 __all__ = ["PERIOD", "Overview", "Stretch", "Totals", "overview"]
 
@@ -62,6 +69,8 @@ class Overview(msgspec.Struct, frozen=True):
     """By model, route and release: the dearest first, and no more than the first of them."""
     users: Sequence[Whose]
     """Those with the latest run first, and no more than the first of them."""
+    evaluations: Sequence[EvaluationGroup]
+    """By name, the most frequent first, and no more than the first of them."""
     is_empty: bool
     """Whether there is no run at all, in no stretch of time."""
 
@@ -88,6 +97,7 @@ def overview(store: ReadsStore, asked: Asked) -> Overview:
         over_time=over_time,
         users=store.whose("user", MAX_GROUPS, where=where),
         groups={by: store.cost(by, where)[:MAX_GROUPS] for by in GROUPS},
+        evaluations=store.evaluation_groups(where, limit=MAX_GROUPS),
         is_empty=not store.runs(1, where=RunFilter(project_id=asked.project)),
     )
 

@@ -18,7 +18,7 @@ from llmobs.store.records import (
     RunSummary,
 )
 
-__all__ = ["EVENTS", "PAGING", "Run", "event", "run"]
+__all__ = ["EVENTS", "PAGING", "Run", "evaluations_of", "event", "run"]
 
 EVENTS: Final = 200
 """Of a run in one answer, unless another number is asked for."""
@@ -112,3 +112,9 @@ def event(store: ReadsStore, asked: Asked, event_id: str) -> AnyEvent:
     if (found := stored.decode()) is None:
         raise NotFoundError("event", "This llmobs cannot read it.")
     return found
+
+
+def evaluations_of(store: ReadsStore, asked: Asked, about: AnyEvent) -> Sequence[Evaluation]:
+    """Return what checks and ratings said of one event, in the order they came."""
+    where = RunFilter(run_id=about.run_id, project_id=asked.project)
+    return [each for each in store.evaluations(where) if each.subject == about.event_id]

@@ -34,6 +34,10 @@ __all__ = ["serve"]
     help="Answer to this name, too; *.example.com for all below it. Addresses and localhost always are.",
 )  # fmt: skip
 @click.option(
+    "--allow-origin", multiple=True, metavar="ORIGIN",
+    help="Let pages of this origin, https://shop.example, send evaluations, with a key for these alone. Repeatable.",
+)  # fmt: skip
+@click.option(
     "--trust-proxy", multiple=True, metavar="ADDRESS",
     help="Take this proxy's word (X-Forwarded-For) for who asks: its address, or its network.",
 )  # fmt: skip
@@ -60,6 +64,7 @@ def serve(
     kafka: tuple[str, ...],
     insecure: bool,
     allow_host: tuple[str, ...],
+    allow_origin: tuple[str, ...],
     trust_proxy: tuple[str, ...],
     rate_limit: float | None,
     access_log: Literal["text", "json", "off"],
@@ -83,7 +88,7 @@ def serve(
     run(
         Options(
             store=path, host=host, port=port, kafka=kafka, insecure=insecure, allow_hosts=allow_host,
-            trust_proxies=trust_proxy, rate=rate_limit, access_log=access_log, retain=retain,
-            max_bytes=max_size,
+            allow_origins=allow_origin, trust_proxies=trust_proxy, rate=rate_limit,
+            access_log=access_log, retain=retain, max_bytes=max_size,
         )
     )  # fmt: skip

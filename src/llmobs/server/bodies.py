@@ -1,14 +1,17 @@
 """Bodies of requests, read within bounds, and how a request is refused in plain words."""
 
 import asyncio
+import json
 import sys
 import zlib
 from collections.abc import Callable
 from typing import Final, Protocol
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from llmobs.codec import encode
 from llmobs.server.room import room_of
 
 if sys.version_info >= (3, 14):
@@ -16,7 +19,14 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["MAX_BODY_BYTES", "RefusedError", "answer_refused", "check_json", "read_body"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "RefusedError",
+    "answer_refused",
+    "as_strict_json",
+    "check_json",
+    "read_body",
+]
 
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 """Of a request, as it comes and decompressed: more than our own batches and OTLP's exporters send."""
@@ -28,6 +38,8 @@ MAX_VALUES: Final = 2_000_000
 """Values, likewise."""
 BODY_SECONDS: Final = 60.0
 """That a body may take to arrive."""
+MAX_MENDED: Final = 4 * 1024 * 1024
+"""Bytes of a body that is not strict JSON, and read all the same."""
 PIECE: Final = 256 * 1024
 """Bytes decompressed at a stretch: some 0.3 ms of the event loop's time."""
 
@@ -234,6 +246,23 @@ def check_json(body: bytes) -> None:
         return
     if body.count(b"[") + body.count(b"{") > MAX_CONTAINERS or body.count(b",") > MAX_VALUES:
         raise RefusedError(413, "the body holds too many values; send less at once", "body")
+
+
+def as_strict_json(body: bytes) -> bytes | None:
+    """
+    Return *body* as strict JSON where it is what others call JSON; None where nobody does.
+
+    Python writes NaN, and JavaScript half of a character pair that it cut in two.
+    """
+    if len(body) > MAX_MENDED:
+        return None
+    try:
+        plain = json.loads(body, parse_constant=lambda word: None)
+        mended = encode(plain)
+        msgspec.json.decode(mended)
+    except (ValueError, RecursionError):  # msgspec's error is a ValueError, too
+        return None
+    return mended
 
 
 def _too_large(most: int, how: str) -> RefusedError:

@@ -20,16 +20,18 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from llmobs.errors import ConfigurationError
 from llmobs.runtime.paths import check_directory, check_file
-from llmobs.server import api, health, mcp, pages
-from llmobs.server.access import Gate
+from llmobs.server import api, evaluations, feedback, health, login, mcp, pages
 from llmobs.server.access_log import AccessLog, Form, log_to_stdout
+from llmobs.server.admission import Admission
 from llmobs.server.app import create_app
 from llmobs.server.batches import answers_itself
 from llmobs.server.collector import Collector
+from llmobs.server.gate import Gate
 from llmobs.server.hosts import Hosts
 from llmobs.server.keys import KeyFile, Keys
 from llmobs.server.listen import LOOPBACK, listen
 from llmobs.server.metrics import Metrics
+from llmobs.server.origins import Origins
 from llmobs.server.outsiders import networks_of, who_else_comes
 from llmobs.server.protocol import Protocol
 from llmobs.server.retention import Retention
@@ -66,6 +68,8 @@ class Options(msgspec.Struct, frozen=True):
     """Nobody needs a key."""
     allow_hosts: tuple[str, ...] = ()
     """Names it answers to, beside addresses and localhost."""
+    allow_origins: tuple[str, ...] = ()
+    """Other origins whose pages may send evaluations."""
     trust_proxies: tuple[str, ...] = ()
     """Addresses and networks whose word is taken for who asks."""
     rate: float | None = None
@@ -92,6 +96,7 @@ def serve(options: Options) -> None:
     check_directory(path.parent)
     keys = Keys(KeyFile(path))
     hosts = Hosts(options.allow_hosts)
+    origins = Origins(options.allow_origins)
     proxies = networks_of(options.trust_proxies)
     collector = Collector(writer_of(path, durable=True, patience=PATIENCE_SECONDS), settings)
     disable_created_metrics()  # type: ignore[no-untyped-call] # else each counter has another series, of when it began
@@ -110,10 +115,13 @@ def serve(options: Options) -> None:
     middleware = [Middleware(AccessLog, form=options.access_log, requests=metrics.requests)]
     if proxies:
         middleware.append(Middleware(ProxyHeadersMiddleware, trusted_hosts=proxies))
+    admission = Admission(
+        keys, needs_key=bool(others), is_insecure=options.insecure, rate=options.rate
+    )
     middleware.append(
         Middleware(
-            Gate, keys=keys, hosts=hosts, needs_key=bool(others), is_insecure=options.insecure,
-            rate=options.rate, count=metrics.requests.refuse, answers_itself=answers_itself,
+            Gate, admission=admission, hosts=hosts, origins=origins,
+            count=metrics.requests.refuse, answers_itself=answers_itself,
         )
     )  # fmt: skip
     app = create_app(
@@ -123,6 +131,9 @@ def serve(options: Options) -> None:
             *metrics.routes(),
             *api.routes(path),
             *mcp.routes(path),
+            *evaluations.routes(collector, partial(open_reader, path)),
+            *feedback.routes(collector, partial(open_reader, path)),
+            *login.routes(admission, metrics.requests.refuse),
             *pages.routes(path),
         ],
         middleware=middleware,

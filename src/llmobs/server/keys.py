@@ -264,17 +264,26 @@ class Keys:
             StoreError: The file cannot be read now.
         """
         found = _KEY.fullmatch(text)
-        now = time.monotonic()
-        await self._see_since(now - LOOK_SECONDS)
-        if found is not None and found[1] not in self._known:
-            await self._see_since(now)  # it may have been made a moment ago
-        if self._failed:
-            raise StoreError(f"cannot read the keys in {self._file.path} now")
-        key = self._known.get(found[1]) if found is not None else None
+        key = await self.known(found[1] if found is not None else "")
         # Which ids there are is no secret; how much of a secret is right must not be told by the time it takes.
         known = bytes.fromhex(key.hash) if key is not None else _NOBODYS
         same = compare_digest(known, sha256(text.encode("utf-8", "surrogatepass")).digest())
         return key if same else None
+
+    async def known(self, id: str) -> Key | None:
+        """
+        Return what is known of the key with this id; None if there is none, or it was revoked.
+
+        Raises:
+            StoreError: The file cannot be read now.
+        """
+        now = time.monotonic()
+        await self._see_since(now - LOOK_SECONDS)
+        if id and id not in self._known:
+            await self._see_since(now)  # it may have been made a moment ago
+        if self._failed:
+            raise StoreError(f"cannot read the keys in {self._file.path} now")
+        return self._known.get(id)
 
     async def _see_since(self, moment: float) -> None:
         """See that the file was looked at since *moment*; who waits for the same look shares it."""

@@ -1,6 +1,5 @@
 """Our own wire: every field of every event, and a verdict on each that is refused."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -8,34 +7,19 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from llmobs.codec import AnyEvent, decode, encode
+from llmobs.codec import AnyEvent, decode
 from llmobs.events import Event
-from llmobs.recorded.printable import brief
 from llmobs.server.access import access_of, check_events
-from llmobs.server.bodies import RefusedError, check_json, read_body
+from llmobs.server.bodies import RefusedError, as_strict_json, check_json, read_body
 from llmobs.server.collector import Collector
+from llmobs.server.verdicts import Verdict, field_of, words_of
 
-__all__ = ["MAX_EVENTS", "Batches", "Verdict"]
+__all__ = ["MAX_EVENTS", "Batches"]
 
 MAX_EVENTS: Final = 10_000
 """In one batch."""
 INLINE_BYTES: Final = 16 * 1024
 """A body up to which it is read at once, in some 0.1 ms."""
-MAX_MENDED: Final = 4 * 1024 * 1024
-"""Bytes of a body that is not strict JSON, and read all the same."""
-MAX_WORDS: Final = 300
-
-
-class Verdict(msgspec.Struct, omit_defaults=True):
-    """Why one event of a batch was refused."""
-
-    index: int
-    """Its place in the batch, from 0."""
-    message: str
-    event_id: str | None = None
-    """Its id, if it has one."""
-    field: str | None = None
-    """The field at fault, if one is."""
 
 
 class _Batch(msgspec.Struct):
@@ -117,30 +101,13 @@ def read_batch(body: bytes) -> tuple[Mapping[int, Event], list[Verdict]]:
     except RecursionError:
         raise RefusedError(400, "the body is nested too deeply", "body") from None
     except msgspec.ValidationError as error:
-        raise RefusedError(400, _words(error), "events") from None
+        raise RefusedError(400, words_of(error), "events") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        if (mended := _mended(body)) is not None:
+        if (mended := as_strict_json(body)) is not None:
             return read_batch(mended)
-        raise RefusedError(400, f"the body is not JSON: {_words(error)}", "body") from None
+        raise RefusedError(400, f"the body is not JSON: {words_of(error)}", "body") from None
     _check_count(len(events))
     return dict(enumerate(events)), []
-
-
-def _mended(body: bytes) -> bytes | None:
-    """
-    Return *body* as strict JSON where it is what others call JSON; None where nobody does.
-
-    Python writes NaN, and JavaScript half of a character pair that it cut in two.
-    """
-    if len(body) > MAX_MENDED:
-        return None
-    try:
-        plain = json.loads(body, parse_constant=lambda word: None)
-        mended = encode(plain)
-        msgspec.json.decode(mended)
-    except (ValueError, RecursionError):  # msgspec's error is a ValueError, too
-        return None
-    return mended
 
 
 def _read_one_by_one(body: bytes) -> tuple[dict[int, Event], list[Verdict]]:
@@ -152,7 +119,7 @@ def _read_one_by_one(body: bytes) -> tuple[dict[int, Event], list[Verdict]]:
         try:
             events[index] = decode(raw)
         except msgspec.ValidationError as error:
-            refused.append(Verdict(index, _words(error), _id_of(raw), _field_of(error)))
+            refused.append(Verdict(index, words_of(error), _id_of(raw), field_of(error)))
     return events, refused
 
 
@@ -166,17 +133,3 @@ def _id_of(raw: Any) -> str | None:
         return _named.decode(raw).event_id
     except msgspec.ValidationError:
         return None
-
-
-def _words(error: Exception) -> str:
-    return brief(str(error), MAX_WORDS)
-
-
-def _field_of(error: msgspec.ValidationError) -> str | None:
-    """Return the field that msgspec names: ``… - at `$.tokens_input```, ``missing … field `run_id```."""
-    words = str(error)
-    _, at, path = words.rpartition(" - at `$.")
-    if at:
-        return brief(path.rstrip("`"), MAX_WORDS)
-    _, missing, name = words.partition("missing required field `")
-    return name.partition("`")[0] if missing else None

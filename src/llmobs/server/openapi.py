@@ -34,6 +34,7 @@ _SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     "text": _TEXT,
     "time": {"type": "string", "format": "date-time"},
     "number": {"type": "number", "minimum": 0, "exclusiveMaximum": 1e15},
+    "score": {"type": "number", "minimum": -1e15, "maximum": 1e15},
     "integer": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
 }
 _BY_NAME: Final = {"period": {"type": "string", "enum": [*PERIODS, "all"]}}

@@ -1,8 +1,9 @@
 """The viewer's pages, on the collector's port."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import anyio
@@ -10,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from llmobs.server.access import access_of, require
+from llmobs.server.access import access_of, may_evaluate, require
 from llmobs.server.api import ROOT
 from llmobs.store.engine import open_reader
-from llmobs.viewer.page import HEADERS, STATIC, Site, static_file
+from llmobs.viewer.page import HEADERS, STATIC, Page, Site, static_file
 from llmobs.viewer.pages import PAGES, Listed, draw
 
-__all__ = ["routes"]
+__all__ = ["answer_page", "routes", "site_of"]
 
 AT_ONCE: Final = 4
 """Pages that are made at the same time: each has a thread and a connection."""
@@ -48,7 +49,7 @@ def routes(store: Path) -> list[Route]:
                 ),
                 limiter=limiter,
             )
-            return Response(made.html, made.status, HEADERS, made.type)
+            return answer_page(made)
 
         return answer
 
@@ -65,7 +66,20 @@ async def _static(request: Request) -> Response:
     return Response(static_file(name), headers={**HEADERS, **FOR_EVER}, media_type=STATIC[name])
 
 
+def answer_page(page: Page, headers: Mapping[str, str] = MappingProxyType({})) -> Response:
+    """Return *page* as an answer, with *headers* beside those of every page."""
+    return Response(page.html, page.status, {**HEADERS, **headers}, page.type)
+
+
 def site_of(request: Request) -> Site:
     """Return where the pages are, as whoever asks sees it."""
+    access = access_of(request)
     base = request.scope.get("root_path", "")
-    return Site(base, f"{request.url.scheme}://{request.url.netloc}", f"{base}{ROOT}")
+    return Site(
+        base,
+        f"{request.url.scheme}://{request.url.netloc}",
+        f"{base}{ROOT}",
+        form_token=access.form_token,
+        may_rate=bool(access.form_token) and may_evaluate(access),
+        is_session=access.is_session,
+    )

@@ -21,6 +21,7 @@ from llmobs.store.records import (
     CostGroup,
     ErrorGroup,
     Evaluation,
+    EvaluationGroup,
     GroupBy,
     Keep,
     RunDetail,
@@ -232,6 +233,12 @@ class ReadsStore(Protocol):
 
     def evaluations(self, where: RunFilter = ...) -> list[Evaluation]:
         """Return what checks and ratings said of runs."""
+        ...
+
+    def evaluation_groups(
+        self, where: RunFilter = ..., *, limit: int = ...
+    ) -> list[EvaluationGroup]:
+        """Add up evaluations by their names."""
         ...
 
     def count_events(self, where: RunFilter = ..., *, types: Sequence[str] = ...) -> int:

@@ -137,6 +137,20 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
             calls.append("m.prompt_template_id = ?")
             values.append(where.prompt)
         parts.append(f"EXISTS (SELECT 1 FROM events m WHERE {' AND '.join(calls)})")  # noqa: S608
+    rated = [
+        (condition, value)
+        for condition, value in (
+            ("name = ?", where.evaluation),
+            ("label = ?", where.evaluation_label),
+            (f"{number('score')} >= ?", where.min_score),
+            (f"{number('score')} <= ?", where.max_score),
+        )
+        if value is not None
+    ]
+    if rated:
+        tests_of_one = " AND ".join(condition for condition, _ in rated)
+        parts.append(f"r.run_id IN (SELECT run_id FROM evaluations WHERE {tests_of_one})")  # noqa: S608
+        values += [value for _, value in rated]
     return parts, values
 
 

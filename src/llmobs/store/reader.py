@@ -17,6 +17,7 @@ from llmobs.errors import StoreCorruptError, StoreError
 from llmobs.events import Event
 from llmobs.store.connect import connect_reader, explain
 from llmobs.store.cost import add_up_calls, bucket
+from llmobs.store.evaluations import add_up_evaluations, list_evaluations
 from llmobs.store.failures import group_errors
 from llmobs.store.names import resolved
 from llmobs.store.pieces import put_together, unpack
@@ -38,6 +39,7 @@ from llmobs.store.records import (
     CostGroup,
     ErrorGroup,
     Evaluation,
+    EvaluationGroup,
     GroupBy,
     RunDetail,
     RunFilter,
@@ -80,7 +82,6 @@ _AROUND_COLUMNS: Final = ", ".join(_AROUND)
 MAX_AROUND: Final = 20
 """Levels that are gone up in search of what events happened inside."""
 _RUN: Final = {field.name: field.type for field in fields(RunSummary)}
-_EVALUATION: Final = {field.name: field.type for field in fields(Evaluation)}
 
 
 class Reader:
@@ -316,7 +317,7 @@ class Reader:
             children=self.runs(
                 MAX_CHILDREN, where=RunFilter(parent_run_id=run_id, project_id=project)
             ),
-            evaluations=self.evaluations(RunFilter(run_id=run_id)),
+            evaluations=self.evaluations(RunFilter(run_id=run_id, project_id=project)),
         )
 
     def select(self, whom: Selector) -> Selected:
@@ -490,15 +491,19 @@ class Reader:
 
     def evaluations(self, where: RunFilter = _EVERYTHING) -> list[Evaluation]:
         """Return what checks and ratings said of the runs that fit, in the order they came."""
-        parts, values = conditions(where)
-        join = " JOIN runs r ON r.run_id = v.run_id" if parts else ""
-        columns = ", ".join(f"v.{name}" for name in _EVALUATION if name != "event_id")
-        rows = self._all(
-            f"SELECT {columns}, e.event_id FROM evaluations v JOIN events e ON e.id = v.id{join}"  # noqa: S608
-            f"{where_clause(parts)} ORDER BY v.id",
-            values,
-        )
-        return [Evaluation(**_typed(row, _EVALUATION)) for row in rows]
+        return list_evaluations(self._all, where)
+
+    def evaluation_groups(
+        self, where: RunFilter = _EVERYTHING, *, limit: int = 50
+    ) -> list[EvaluationGroup]:
+        """
+        Add up the evaluations of the runs that fit by their names, the most frequent first.
+
+        Args:
+            where: Which runs.
+            limit: How many names at most.
+        """
+        return add_up_evaluations(self._all, where, limit)
 
     # Money.
 

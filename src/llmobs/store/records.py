@@ -14,6 +14,7 @@ from llmobs.store.rollups import Sums
 
 __all__ = [
     "MAX_CHILDREN",
+    "MAX_LABELS",
     "MAX_TOUCHED",
     "Activity",
     "Around",
@@ -21,6 +22,7 @@ __all__ = [
     "CostGroup",
     "ErrorGroup",
     "Evaluation",
+    "EvaluationGroup",
     "GroupBy",
     "Keep",
     "RunDetail",
@@ -57,6 +59,10 @@ MAX_CHILDREN: Final = 20
 
 MAX_TOUCHED: Final = 5
 """Models and routes that are named with a group of errors."""
+
+
+MAX_LABELS: Final = 5
+"""Labels of evaluations of one name that are named."""
 
 
 class RunNotFoundError(LLMObsError, LookupError):
@@ -125,6 +131,14 @@ class RunFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Only runs that took at least so long: those whose own event has come."""
     min_tokens: int | None = None
     """Only runs that used at least so many tokens, input and output together."""
+    evaluation: str | None = None
+    """Only runs with an evaluation of exactly this name; what follows must hold for one such."""
+    evaluation_label: str | None = None
+    """Only runs with an evaluation that says exactly this word."""
+    min_score: float | None = None
+    """Only runs with an evaluation of at least this score."""
+    max_score: float | None = None
+    """Only runs with an evaluation of at most this score."""
     since: datetime | None = None
     """Only runs that began at this time or later; naive times are local."""
     ended_before: datetime | None = None
@@ -339,6 +353,21 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     """Why; of a failed check, how severe."""
     source: str | None
     """Who says so: ``user``, ``code``, ``model``."""
+
+
+class EvaluationGroup(Struct, frozen=True, kw_only=True):
+    """Evaluations of one name, added up."""
+
+    name: str | None
+    evaluations: int
+    scored: int
+    """Of these, those with a score."""
+    score: float | None
+    """Their mean."""
+    lowest: float | None
+    highest: float | None
+    labels: Sequence[tuple[str, int]]
+    """Words that were said, and how often; the most frequent first, `MAX_LABELS` at most."""
 
 
 class RunDetail(Struct, frozen=True):

@@ -42,6 +42,7 @@ def overview_page(store: ReadsStore, asked: Asked, site: Site) -> Page:
         other=OTHER,
         charts=_charts(found, asked, site),
         groups=[(title, key, found.groups[by]) for by, title, key in GROUPS],
+        evaluations=found.evaluations,
         is_empty=found.is_empty,
     )
 

@@ -11,6 +11,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from llmobs.describe import prose, words
+from llmobs.recorded.ids import new_id
 
 __all__ = ["HEADERS", "STATIC", "Page", "Site", "render", "static_file", "trouble"]
 
@@ -23,7 +24,8 @@ HEADERS: Final[Mapping[str, str]] = {
     ),
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",  # addresses hold ids of persons
+    # Addresses hold ids of persons. With no-referrer browsers would not say where our own forms come from.
+    "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
 }
@@ -47,6 +49,12 @@ class Site(msgspec.Struct, frozen=True):
     """What the paths of the JSON API begin with; empty where there is none."""
     pages: Sequence[tuple[str, str]] = ()
     """Paths and names of those that every page leads to."""
+    form_token: str = ""
+    """What forms hold that change something; empty where there are to be none."""
+    may_rate: bool = False
+    """Whether who looks may say how good something was."""
+    is_session: bool = False
+    """Whether who looks has logged in, and so can log out."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -101,7 +109,12 @@ def _environment() -> Environment:
         "spans": prose.spans,
         "visible": words.visible,
     }
-    made.globals |= {"sum_of": words.sum_of, "several": words.several, "version": _version}
+    made.globals |= {
+        "new_id": new_id,
+        "sum_of": words.sum_of,
+        "several": words.several,
+        "version": _version,
+    }
     return made
 
 
@@ -116,7 +129,13 @@ def render(template: str, site: Site, *, status: int = 200, **values: Any) -> Pa
         values: What the template says.
     """
     made = _environment().get_template(template)
-    known = {"base": site.base, "origin": site.origin, "api": site.api, "pages": site.pages}
+    known = {
+        "site": site,
+        "base": site.base,
+        "origin": site.origin,
+        "api": site.api,
+        "pages": site.pages,
+    }
     return Page(made.render(**known, **values), status)
 
 

@@ -1,5 +1,6 @@
 """One run: its waterfall and its transcript; one event of it, whole."""
 
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Final
 from urllib.parse import quote
@@ -7,13 +8,13 @@ from urllib.parse import quote
 import msgspec
 
 from llmobs.answers.asked import Asked
-from llmobs.answers.run import Run, event, run
+from llmobs.answers.run import Run, evaluations_of, event, run
 from llmobs.describe.curl import curl_of
 from llmobs.describe.told import run_as_text
 from llmobs.describe.tree import nodes
 from llmobs.events import Event, PromptCallEvent, RunEvent
 from llmobs.store.engine import ReadsStore
-from llmobs.store.records import Around
+from llmobs.store.records import Around, Evaluation
 from llmobs.viewer.page import Page, Site, render
 from llmobs.viewer.transcript import Block, Transcript
 
@@ -47,6 +48,8 @@ def run_page(store: ReadsStore, asked: Asked, site: Site, *, run_id: str) -> Pag
         site,
         run=found.run,
         detail=found,
+        said_of=_by_subject(found.evaluations),
+        here_again=asked.link(path),
         own=[event for event in found.events if isinstance(event, RunEvent)],
         lines=_lines(found),
         first_token_ms=None if asked.cursor else _first_token(found),
@@ -65,7 +68,17 @@ def event_page(store: ReadsStore, asked: Asked, site: Site, *, event_id: str) ->
         block=Transcript(whole=True).block(found),
         event=found,
         curl=curl_of(found) if isinstance(found, PromptCallEvent) else None,
+        evaluations=evaluations_of(store, asked, found),
+        here_again=f"{site.base}/events/{quote(found.event_id)}",
     )
+
+
+def _by_subject(evaluations: Sequence[Evaluation]) -> Mapping[str, Sequence[Evaluation]]:
+    found: dict[str, list[Evaluation]] = {}
+    for each in evaluations:
+        if each.subject is not None:
+            found.setdefault(each.subject, []).append(each)
+    return found
 
 
 def text_page(store: ReadsStore, asked: Asked, site: Site, *, run_id: str) -> Page:
