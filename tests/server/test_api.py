@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,17 @@ async def test_cursors_lead_through_everything_once(store: Path, path: str, key:
         whole = (await client.get(path, params={"limit": 500})).json()
     assert len(seen) == len(set(seen)) > 100
     assert seen == [one[key] for one in whole[path[1:]]]
+
+
+async def test_any_stretch_of_time_can_be_asked_about(store: Path) -> None:
+    """The first and the last year that there is, and what ends before it begins."""
+    ends = ("0001-01-01T00:00:00+14:00", "1969-01-01", "2026-11-22", "9999-12-31T23:59:59-14:00")
+    async with api(store) as client:
+        for question in QUESTIONS:
+            if "since" in question.takes:
+                for since, until in product(ends, repeat=2):
+                    found = await client.get(question.path, params={"since": since, "until": until})
+                    assert found.status_code == 200, (question.path, since, until)
 
 
 @pytest.mark.parametrize(

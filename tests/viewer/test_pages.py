@@ -14,7 +14,7 @@ from msgspec.structs import fields
 
 from llmobs.answers.asked import Asked, read_address
 from llmobs.answers.errors import AddressError, NotFoundError
-from llmobs.answers.overview import PERIOD
+from llmobs.answers.overview import PERIOD, overview
 from llmobs.answers.run import EVENTS as EVENTS_ON_A_PAGE
 from llmobs.answers.runs import RUNS as RUNS_ON_A_PAGE
 from llmobs.answers.whose import WHOSE as ON_A_PAGE
@@ -29,7 +29,7 @@ from llmobs.events import (
     ToolCallEvent,
 )
 from llmobs.store.engine import ReadsStore, open_reader
-from llmobs.viewer.overview import overview_page
+from llmobs.viewer.overview import MAX_STRETCHES, _charts, overview_page
 from llmobs.viewer.page import STATIC, Page, Site, static_file
 from llmobs.viewer.pages import PAGES, draw
 from llmobs.viewer.run import event_page, run_page
@@ -301,6 +301,16 @@ def test_the_overview_compares_with_what_was_before(tmp_path: Path) -> None:
 def _texts(html: str, tag: str) -> list[str]:
     """Return what stands in the figures at the top, in order."""
     return re.findall(rf'<a class="figure"[^>]*>.*?<{tag}>(.*?)</{tag}>', html)
+
+
+def test_a_chart_of_all_times_is_no_longer_than_three_years(tmp_path: Path) -> None:
+    """A clock that was wrong, or an address that asks for it, must not cost a page of a century."""
+    events = [call("old", -1.7e9), run("old", -1.7e9), call("new"), run("new")]
+    with stored(tmp_path, events) as store:
+        for address in ("?period=all", "?since=0001-01-01&until=9999-12-31"):
+            charts = _charts(overview(store, asked(address)), asked(address), SITE)
+            assert all(0 < len(chart.bars) <= MAX_STRETCHES + 1 for chart in charts)
+            read(overview_page(store, asked(address), SITE))
 
 
 def test_an_empty_store_says_what_to_do_next(tmp_path: Path) -> None:

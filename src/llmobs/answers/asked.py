@@ -100,6 +100,8 @@ PARTS: Final[Mapping[str, Part]] = {**FILTERS, **PAGING, **SIDES}
 CALLS: Final = ("any", "failed", "streamed")
 MAX_LENGTH: Final = 1_000
 """Characters of one value: ids and names are shorter."""
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 MAX_LIMIT: Final = 500
 """Things in one answer."""
 
@@ -234,21 +236,18 @@ def _moment(name: str, text: str) -> datetime:
         words = f"a time like 2026-11-21T14:00 (UTC), not {text!r}"
         raise AddressError(name, words) from None
     if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:  # in the first or the last year that there is
-        return moment.replace(tzinfo=UTC)
+        moment = moment.replace(tzinfo=UTC)
+    # Nothing was recorded before or after, and there is room to reckon.
+    return max(EARLIEST, min(moment, LATEST)).astimezone(UTC)
 
 
 def _moment_of(microseconds: int) -> datetime:
     try:
-        return _EPOCH + timedelta(microseconds=microseconds)
+        return EARLIEST + timedelta(microseconds=microseconds)
     except OverflowError:
         return _LAST if microseconds > 0 else _FIRST
 
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _is_place = re.compile(PAGING["cursor"].pattern).match

@@ -92,7 +92,7 @@ def overview(store: ReadsStore, asked: Asked) -> Overview:
         now=_totals(store, where, runs),
         before=before,
         began=where.since or first,
-        ended=where.until or now,
+        ended=min(where.until or now, now),
         step_seconds=int(step.total_seconds()),
         over_time=over_time,
         users=store.whose("user", MAX_GROUPS, where=where),

@@ -27,7 +27,7 @@ class Message(msgspec.Struct):
     jsonrpc: str
     method: str | None = None
     id: str | int | None = None
-    params: dict[str, Any] = {}
+    params: dict[str, Any] | None = None
 
 
 def answered(message: Message, tools: Tools) -> Mapping[str, Any] | None:
@@ -42,7 +42,7 @@ def answered(message: Message, tools: Tools) -> Mapping[str, Any] | None:
         return None
     match message.method:
         case "initialize":
-            result = _initialized(message.params)
+            result = _initialized(message.params or {})
         case "ping":
             result = {}
         case "tools/list":
@@ -79,7 +79,8 @@ def _initialized(params: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _called(message: Message, tools: Tools) -> Mapping[str, Any]:
-    name, arguments = message.params.get("name"), message.params.get("arguments") or {}
+    params = message.params or {}
+    name, arguments = params.get("name"), params.get("arguments") or {}
     if not isinstance(name, str) or not isinstance(arguments, dict):
         return refused(message.id, PARAMETERS, "name is a text, arguments an object")
     try:

@@ -89,6 +89,8 @@ def _read(
             raise AddressError(name[:80], f"not known here; {question.name} takes {known}")
         if isinstance(value, bool) or not isinstance(value, str | int | float | None):
             raise AddressError(name, "a text or a number")
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # JSON has one kind of number
         if value is not None:
             given[name] = str(value)
     for name in question.names:

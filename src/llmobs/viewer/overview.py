@@ -23,6 +23,8 @@ GROUPS: Final = (
 """By what calls are added up, what it is called, and the filter of runs that chooses it."""
 
 
+MAX_STRETCHES: Final = 1_100
+"""In a chart, three years of days: those before are left out."""
 CALLS: Final = {"calls": "any"}
 """What chooses runs with calls of models."""
 
@@ -59,7 +61,8 @@ def _earlier(found: Overview, asked: Asked) -> Asked | None:
 
 def _charts(found: Overview, asked: Asked, site: Site) -> Sequence[Chart]:
     step = timedelta(seconds=found.step_seconds)
-    begins = stretches(found.began, found.ended, step)
+    began = max(found.began, found.ended - MAX_STRETCHES * step)
+    begins = stretches(began, found.ended, step)
     calls = {each.began: each.calls for each in found.over_time if each.calls is not None}
     drawn = (
         Series(
