@@ -83,7 +83,7 @@ def test_what_older_versions_had_no_column_for_is_found_out(old: Path) -> None:
         runs = {r.run_id: r for r in reader.runs()}
         assert runs["run-0"].tags == ("beta", "t0")
         assert {r.run_id for r in reader.runs(where=RunFilter(tag="t1"))} == {"run-1"}
-        assert (runs["run-3"].running, runs["alone"].running) == (True, False)
+        assert (runs["run-3"].outcome, runs["alone"].outcome) == ("cut off", None)
         assert [group.key for group in reader.cost("release")] == ["1.2.0"]
         assert reader.info().to_adopt == 0
         assert reader.info().pieces > 0

@@ -61,7 +61,7 @@ def _table(found: list[RunSummary], out: Console) -> Table:
 
 
 def _status(run: RunSummary) -> Text:
-    status = "ok" if run.status == "success" else run.status or ("running" if run.running else "-")
+    status = "ok" if run.status == "success" else run.outcome or "-"
     word = str(run.http_status) if run.http_status else one_line(status, 16)
     if run.errors:
         word += f" ✗{run.errors}"

@@ -69,11 +69,7 @@ def show(run: str, store: str | None, full: bool, limit: int, json: bool) -> Non
 def _heading(detail: RunDetail, full: bool) -> Iterator[Text]:
     run = detail.summary
     yield Text.assemble(("run ", "dim"), (one_line(run.run_id), "bold cyan"))
-    outcome = " ".join(
-        filter(
-            None, (str(run.http_status or ""), run.status or ("running" if run.running else "open"))
-        )
-    )
+    outcome = " ".join(filter(None, (str(run.http_status or ""), run.outcome or "open")))
     yield Text.assemble(
         (f"{one_line(run.name or run.kind or 'job')}  ", "bold"),
         (one_line(outcome), "red" if run.failed else "green" if run.status else "yellow"),
@@ -86,7 +82,7 @@ def _heading(detail: RunDetail, full: bool) -> Iterator[Text]:
     if detail.children:
         yield Text("child runs", style="dim")
     for child in detail.children:
-        status = child.status or ("running" if child.running else "open")
+        status = child.outcome or "open"
         yield Text.assemble(
             "  ",
             (one_line(child.run_id), "cyan"),

@@ -24,6 +24,7 @@ from llmobs.store.records import (
     EvaluationGroup,
     GroupBy,
     Keep,
+    Place,
     RunDetail,
     RunFilter,
     RunSummary,
@@ -147,6 +148,18 @@ class ReadsStore(Protocol):
         """Return runs, the latest first."""
         ...
 
+    def runs_since(
+        self,
+        after: int,
+        to: int,
+        *,
+        silent: tuple[datetime, datetime],
+        limit: int = ...,
+        where: RunFilter = ...,
+    ) -> list[RunSummary]:
+        """Return runs of which there is something new, the latest first."""
+        ...
+
     def count_runs(self, where: RunFilter = ..., *, up_to: int | None = ...) -> int:
         """Return how many there are."""
         ...
@@ -219,6 +232,10 @@ class ReadsStore(Protocol):
 
     def tail(self, after: int, *, limit: int = ...) -> list[StoredEvent]:
         """Return what was stored after an event."""
+        ...
+
+    def place(self, id: int | None = ...) -> Place | None:
+        """Return the place of the event stored last, or of the one with this number."""
         ...
 
     def latest(self, count: int) -> list[StoredEvent]:

@@ -1,14 +1,16 @@
 """SQL of the reader: which runs, which events."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from llmobs.store.records import RunFilter, RunSummary, to_microseconds
+from llmobs.store.records import SILENCE, RunFilter, RunSummary, to_microseconds
 
 __all__ = [
     "FAILED",
+    "OPEN",
     "STORED",
     "SUMMARY",
     "UNCOUNTED",
@@ -53,7 +55,12 @@ _COUNTED = {
     f" AND e.event_type = 'prompt_call' AND {condition}))"
     for name, condition in {"unpriced": UNPRICED, "uncounted": UNCOUNTED}.items()
 }
-_MADE: Final = {"running": "(r.status IS NULL AND r.standalone = 0)", **_COUNTED}
+OPEN: Final = "r.status IS NULL AND r.standalone = 0"
+"""Whether the own event of a run ``r`` has not come, as the index of such runs says it."""
+_HEARD_OF: Final = f"r.ended >= CAST(strftime('%s', 'now') AS INTEGER) * 1000000 - {SILENCE // timedelta(microseconds=1)}"
+_RUNNING: Final = f"({OPEN} AND {_HEARD_OF})"
+_CUT_OFF: Final = f"({OPEN} AND NOT {_HEARD_OF})"
+_MADE: Final = {"running": _RUNNING, "cut_off": _CUT_OFF, **_COUNTED}
 _COLUMNS = ", ".join(
     f"{_MADE[name]} AS {name}" if name in _MADE else f"r.{name}"
     for name in RunSummary.__struct_fields__
@@ -123,8 +130,8 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
     ]
     parts = [condition for condition, value in tests if value is not None]
     values = [value for _, value in tests if value is not None]
-    if where.failed:
-        parts.append(FAILED)
+    wanted = ((FAILED, where.failed), (_RUNNING, where.running), (_CUT_OFF, where.cut_off))
+    parts += [condition for condition, is_wanted in wanted if is_wanted]
     if where.prompt is not None:  # from the index of these
         parts.append("r.run_id IN (SELECT m.run_id FROM events m WHERE m.prompt_template_id = ?)")
         values.append(where.prompt)

@@ -23,6 +23,7 @@ from llmobs.store.names import resolved
 from llmobs.store.pieces import put_together, unpack
 from llmobs.store.query import (
     FAILED,
+    OPEN,
     STORED,
     SUMMARY,
     WITH_BODIES,
@@ -34,6 +35,7 @@ from llmobs.store.query import (
 )
 from llmobs.store.records import (
     MAX_CHILDREN,
+    SILENCE,
     Activity,
     Around,
     CostGroup,
@@ -41,6 +43,7 @@ from llmobs.store.records import (
     Evaluation,
     EvaluationGroup,
     GroupBy,
+    Place,
     RunDetail,
     RunFilter,
     RunSummary,
@@ -72,6 +75,8 @@ PIECES: Final = 1_000
 """Parts of messages that are remembered while events are read: the next event has most of them too."""
 WITH_SUMS: Final = 3
 """The version of a store that has hourly sums first."""
+_TOLD_OF: Final = "SELECT run_id FROM events WHERE id > ? AND id <= ?"
+_SILENT: Final = f"SELECT r.run_id FROM runs r WHERE {OPEN} AND r.ended >= ? AND r.ended < ?"  # noqa: S608
 _IN_ORDER: Final = "ORDER BY e.event_type <> 'run', e.timestamp, e.id"
 _WORDS: Final = (
     "run_id", "name", "kind", "status", "user_id", "session_id", "tags", "client_run_id",
@@ -146,6 +151,37 @@ class Reader:
         rows = self._all(
             f"{SUMMARY}{where_clause(parts)} ORDER BY r.started DESC, r.run_id DESC LIMIT ?",
             [*values, limit],
+        )
+        return [_summary(row) for row in rows]
+
+    def runs_since(
+        self,
+        after: int,
+        to: int,
+        *,
+        silent: tuple[datetime, datetime],
+        limit: int = 20,
+        where: RunFilter = _EVERYTHING,
+    ) -> list[RunSummary]:
+        """
+        Return runs of which there is something new, the latest first.
+
+        Args:
+            after: Number of an event: something was stored of them after it.
+            to: Number of the last event that counts.
+            silent: Two moments: or they came to count as cut off between them.
+            limit: How many at most.
+            where: Which ones.
+        """
+        parts, values = conditions(where)
+        began, ended = (to_microseconds(moment - SILENCE) for moment in silent)
+        # First which ones, then what they add up to: that is asked of few.
+        rows = self._all(
+            f"{SUMMARY} WHERE r.run_id IN (SELECT r.run_id FROM runs r"  # noqa: S608
+            f"{where_clause([f'(r.run_id IN ({_TOLD_OF}) OR r.run_id IN ({_SILENT}))', *parts])}"
+            " ORDER BY r.started DESC, r.run_id DESC LIMIT ?)"
+            " ORDER BY r.started DESC, r.run_id DESC",
+            [after, to, began, ended, *values, limit],
         )
         return [_summary(row) for row in rows]
 
@@ -441,6 +477,15 @@ class Reader:
         """Return what was stored after the event with the number *after*, oldest first."""
         query = f"SELECT {STORED} FROM {WITH_BODIES} WHERE e.id > ? ORDER BY e.id LIMIT ?"  # noqa: S608
         return [self._stored(row) for row in self._all(query, [after, limit])]
+
+    def place(self, id: int | None = None) -> Place | None:
+        """Return the place of the event stored last, or of the one with this number; None if there is none."""
+        which = "ORDER BY id DESC LIMIT 1" if id is None else "WHERE id = ?"
+        rows = self._all(
+            f"SELECT id, event_id FROM events {which}",  # noqa: S608
+            () if id is None else (id,),
+        )
+        return Place(rows[0][0], as_text(rows[0][1])) if rows else None
 
     def latest(self, count: int) -> list[StoredEvent]:
         """Return the *count* events stored last, oldest first."""

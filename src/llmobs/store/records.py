@@ -1,7 +1,7 @@
 """What the reader returns: small typed structs, not rows."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, Self
 
 import msgspec
@@ -14,6 +14,7 @@ from llmobs.store.rollups import Sums
 
 __all__ = [
     "MAX_CHILDREN",
+    "SILENCE",
     "MAX_LABELS",
     "MAX_TOUCHED",
     "Activity",
@@ -25,6 +26,7 @@ __all__ = [
     "EvaluationGroup",
     "GroupBy",
     "Keep",
+    "Place",
     "RunDetail",
     "RunFilter",
     "RunNotFoundError",
@@ -57,6 +59,12 @@ GroupBy = Literal[
 MAX_CHILDREN: Final = 20
 """Runs started by a run that are named with it."""
 
+SILENCE: Final = timedelta(minutes=15)
+"""
+Without a word of a run whose end has not come, after which it counts as cut off: its process was killed.
+
+SDKs wait ten minutes for a model before they give up, and what they then say is a word of it.
+"""
 MAX_TOUCHED: Final = 5
 """Models and routes that are named with a group of errors."""
 
@@ -103,6 +111,10 @@ class RunFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How the run itself ended; see `llmobs.Status`."""
     failed: bool = False
     """Only runs that failed, or in which anything did."""
+    running: bool = False
+    """Only runs that have begun and not ended, as far as is known."""
+    cut_off: bool = False
+    """Only runs whose end has not come, and of which nothing has come for `SILENCE`."""
     model: str | None = None
     """Only runs that asked this model; ``*`` stands for any characters."""
     calls: Literal["any", "failed", "streamed"] | None = None
@@ -274,7 +286,9 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     weight: float
     """How many like it it stands for, where sampling left others out."""
     running: bool
-    """Whether it has begun, and its own event, which ends it, has not come yet."""
+    """Whether it has begun, its own event, which ends it, has not come yet, and it was heard of lately."""
+    cut_off: bool
+    """Whether its own event has not come, and nothing has come of it for `SILENCE`: its process was killed."""
     events: int
     """The run's own event is not counted."""
     calls: int
@@ -298,9 +312,22 @@ class RunSummary(Struct, frozen=True, kw_only=True):
         return (self.ended - self.started).total_seconds() * 1000
 
     @property
+    def outcome(self) -> str | None:
+        """How it ended, or that it has not; None if nobody will say."""
+        return self.status or ("running" if self.running else "cut off" if self.cut_off else None)
+
+    @property
     def failed(self) -> bool:
         """Whether the run itself failed."""
         return is_failure(self.status) or (self.http_status or 0) >= 500
+
+
+class Place(Struct, frozen=True, gc=False):
+    """Where an event stands in the order of what was stored."""
+
+    id: int
+    """Later ones have higher numbers; those of events that are gone may be given again."""
+    event_id: str
 
 
 class StoredEvent(Struct, frozen=True, gc=False):

@@ -191,6 +191,7 @@ _MIGRATIONS: Final = (
     ALTER TABLE runs ADD COLUMN booked_as TEXT;                -- route under which its calls are in rollups
     CREATE INDEX runs_by_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL;
     CREATE INDEX runs_by_trace ON runs (trace_id) WHERE trace_id IS NOT NULL;
+    CREATE INDEX runs_open ON runs (ended) WHERE status IS NULL AND standalone = 0;
 
     -- Calls of models by the hour; see rollups.py for what the columns count.
     CREATE TABLE rollups (
