@@ -57,6 +57,11 @@ DOORS = {
     ("server", "mcp"),
     ("cli", "mcp"),
     ("server", "viewer"),
+    ("contrib.starlette", "viewer"),
+    ("contrib.starlette", "answers"),
+    ("contrib", "viewer"),
+    ("contrib", "answers"),
+    ("server", "contrib"),
     ("_pytest_plugin", "testing"),
     # The WatchLLM document names functions that instrument providers, and a LangChain handler.
     ("watchllm", "contrib.httpx"),

@@ -24,6 +24,14 @@ def post(
     return httpx2.post(f"{url}/v1/events/batch", content=content, headers=headers, timeout=timeout)
 
 
+def post_as(url: str, events: Iterable[Event], *, key: str | None = None) -> None:
+    """Send *events* as somebody with a key, and see that they are on disk."""
+    headers = {**HEADERS, **({"authorization": f"Bearer {key}"} if key else {})}
+    httpx2.post(
+        f"{url}/v1/events/batch", content=body_of(events), headers=headers
+    ).raise_for_status()
+
+
 def stored(path: Path) -> list[Event]:
     with Reader(path) as reader:
         found = [event.decode() for event in reader.events()]

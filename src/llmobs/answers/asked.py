@@ -53,7 +53,9 @@ FILTERS: Final[Mapping[str, Part]] = {
     "until": Part("Runs that began before this time.", "until", "time"),
     "model": Part("Runs that asked this model; * stands for any characters.", "model"),
     "name": Part("Runs whose route or name contains this, whatever the case.", "name"),
-    "status": Part("Runs that ended so; failed: also those in which anything did.", "status"),
+    "status": Part(
+        "Runs that ended so; failed: also those in which anything did; running; cut off.", "status"
+    ),
     "tag": Part("Runs that carry exactly this tag.", "tag"),
     "user": Part("Runs of this user.", "user_id"),
     "session": Part("Runs of this session.", "session_id"),
@@ -95,9 +97,16 @@ SIDES: Final[Mapping[str, Part]] = {
     "right": Part("The other one."),
 }
 """What is beside what."""
-PARTS: Final[Mapping[str, Part]] = {**FILTERS, **PAGING, **SIDES}
+PARTS: Final[Mapping[str, Part]] = {
+    **FILTERS,
+    **PAGING,
+    **SIDES,
+    "pause": Part("That the live page stands still; of a browser without JavaScript."),
+}
 """All that an address may say, by name; what else stands there is nobody's."""
 CALLS: Final = ("any", "failed", "streamed")
+_STATES: Final = {"failed": "failed", "running": "running", "cut off": "cut_off"}
+"""What is asked for as a status, and is none that a run ends with."""
 MAX_LENGTH: Final = 1_000
 """Characters of one value: ids and names are shorter."""
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -188,9 +197,9 @@ def read_address(
     }
     if conditions.get("calls", "any") not in CALLS:
         raise AddressError("calls", f"one of {', '.join(CALLS)}, not {conditions['calls']!r}")
-    if conditions.get("status") == "failed":
+    if (state := _STATES.get(conditions.get("status", ""))) is not None:
         del conditions["status"]
-        conditions["failed"] = True
+        conditions[state] = True
     if "limit" in given:
         _limit("limit", given["limit"])
     if (stretch := given.get("period")) and stretch != "all":

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from llmobs.answers import compare, failures, overview, run, runs, whose
-from llmobs.answers.asked import FILTERS, PAGING, SIDES, Part
+from llmobs.answers import compare, failures, live, overview, run, runs, whose
+from llmobs.answers.asked import FILTERS, LIMIT, PAGING, SIDES, Part
 
 __all__ = ["QUESTIONS", "Question"]
 
@@ -54,4 +54,5 @@ QUESTIONS: Final[Sequence[Question]] = (
     Question("/compare", compare.compare, {**FILTERS, **SIDES}, period=compare.PERIOD),
     Question("/users", whose.users, LIST),
     Question("/sessions", whose.sessions, LIST),
+    Question("/live", live.live, {**FILTERS, "limit": LIMIT}),
 )

@@ -134,7 +134,7 @@ def serve(options: Options) -> None:
             *evaluations.routes(collector, partial(open_reader, path)),
             *feedback.routes(collector, partial(open_reader, path)),
             *login.routes(admission, metrics.requests.refuse),
-            *pages.routes(path),
+            *pages.routes(path, keys=keys, is_ending=lambda: server.should_exit),
         ],
         middleware=middleware,
         tasks=[retention.run, *(intake.run for intake in intakes)],

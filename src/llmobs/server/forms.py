@@ -10,8 +10,9 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response
 
+from llmobs.contrib._starlette.pages import answer_page
 from llmobs.server.bodies import RefusedError, read_body
-from llmobs.server.pages import answer_page, site_of
+from llmobs.server.pages import site_of
 from llmobs.server.refusals import refusal_of
 from llmobs.viewer.page import trouble
 

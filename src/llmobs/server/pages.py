@@ -1,74 +1,50 @@
 """The viewer's pages, on the collector's port."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final
 
-import anyio
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
+from llmobs.contrib._starlette.pages import Visitor, page_routes
+from llmobs.errors import StoreError
 from llmobs.server.access import access_of, may_evaluate, require
 from llmobs.server.api import ROOT
+from llmobs.server.keys import Keys
 from llmobs.store.engine import open_reader
-from llmobs.viewer.page import HEADERS, STATIC, Page, Site, static_file
-from llmobs.viewer.pages import PAGES, Listed, draw
+from llmobs.viewer.page import Site
 
-__all__ = ["answer_page", "routes", "site_of"]
-
-AT_ONCE: Final = 4
-"""Pages that are made at the same time: each has a thread and a connection."""
-FOR_EVER: Final = {"cache-control": "public, max-age=31536000, immutable"}
+__all__ = ["routes", "site_of"]
 
 
-def routes(store: Path) -> list[Route]:
+def routes(
+    store: Path, *, keys: Keys | None = None, is_ending: Callable[[], bool] = lambda: False
+) -> list[Route]:
     """
     Return the pages.
 
     Args:
         store: The store they show.
+        keys: Of those who read; who watches with one that is revoked is shown no more.
+        is_ending: Whether the server is about to end.
     """
-    limiter = anyio.CapacityLimiter(AT_ONCE)
 
-    def shown(page: Listed) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            access = access_of(request)
-            require(access, "read")
-            made = await anyio.to_thread.run_sync(
-                partial(
-                    draw,
-                    page,
-                    partial(open_reader, store),
-                    request.query_params,
-                    site_of(request),
-                    project=access.project,
-                    names=request.path_params,
-                ),
-                limiter=limiter,
-            )
-            return answer_page(made)
+    async def is_there(key: str) -> bool:
+        assert keys is not None
+        try:
+            return await keys.known(key) is not None
+        except StoreError:
+            return False
 
-        return answer
+    async def admit(request: Request) -> Visitor:
+        access = access_of(request)
+        require(access, "read")
+        key = access.key
+        stays = partial(is_there, key) if keys is not None and key is not None else None
+        return Visitor(access.project, stays)
 
-    return [
-        *(Route(page.path.replace("}", ":path}"), shown(page)) for page in PAGES),
-        Route("/static/{name}", _static),
-    ]
-
-
-async def _static(request: Request) -> Response:
-    name = request.path_params["name"]
-    if name not in STATIC:
-        return Response(status_code=404)
-    return Response(static_file(name), headers={**HEADERS, **FOR_EVER}, media_type=STATIC[name])
-
-
-def answer_page(page: Page, headers: Mapping[str, str] = MappingProxyType({})) -> Response:
-    """Return *page* as an answer, with *headers* beside those of every page."""
-    return Response(page.html, page.status, {**HEADERS, **headers}, page.type)
+    return page_routes(partial(open_reader, store), admit, site_of=site_of, is_ending=is_ending)
 
 
 def site_of(request: Request) -> Site:

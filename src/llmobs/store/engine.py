@@ -238,6 +238,14 @@ class ReadsStore(Protocol):
         """Return the place of the event stored last, or of the one with this number."""
         ...
 
+    def seal(self, data: bytes) -> str:
+        """Return *data* as a word that only this store opens."""
+        ...
+
+    def unseal(self, word: str) -> bytes | None:
+        """Return what `seal` was given; None if this store has not said so."""
+        ...
+
     def latest(self, count: int) -> list[StoredEvent]:
         """Return the events stored last."""
         ...

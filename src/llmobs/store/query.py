@@ -57,7 +57,8 @@ _COUNTED = {
 }
 OPEN: Final = "r.status IS NULL AND r.standalone = 0"
 """Whether the own event of a run ``r`` has not come, as the index of such runs says it."""
-_HEARD_OF: Final = f"r.ended >= CAST(strftime('%s', 'now') AS INTEGER) * 1000000 - {SILENCE // timedelta(microseconds=1)}"
+_NOW: Final = "CAST(strftime('%s', 'now') AS INTEGER) * 1000000"
+_HEARD_OF: Final = f"r.ended >= {_NOW} - {SILENCE // timedelta(microseconds=1)}"
 _RUNNING: Final = f"({OPEN} AND {_HEARD_OF})"
 _CUT_OFF: Final = f"({OPEN} AND NOT {_HEARD_OF})"
 _MADE: Final = {"running": _RUNNING, "cut_off": _CUT_OFF, **_COUNTED}

@@ -56,6 +56,7 @@ from llmobs.store.records import (
 )
 from llmobs.store.rollups import Key, Sums
 from llmobs.store.rows import clean_values
+from llmobs.store.sealing import seal, unseal
 from llmobs.store.statements import places
 from llmobs.store.values import COERCE, as_integer, as_moment, as_text
 
@@ -486,6 +487,18 @@ class Reader:
             () if id is None else (id,),
         )
         return Place(rows[0][0], as_text(rows[0][1])) if rows else None
+
+    def seal(self, data: bytes) -> str:
+        """Return *data* as a word that only this store opens, in whatever process; see `llmobs.store.sealing`."""
+        return seal(self._salt(), data)
+
+    def unseal(self, word: str) -> bytes | None:
+        """Return what `seal` was given; None if this store has not said *word*."""
+        return unseal(self._salt(), word)
+
+    def _salt(self) -> bytes:
+        rows = self._all("SELECT value FROM store WHERE name = 'salt'", ())
+        return rows[0][0] if rows and type(rows[0][0]) is bytes else b""
 
     def latest(self, count: int) -> list[StoredEvent]:
         """Return the *count* events stored last, oldest first."""

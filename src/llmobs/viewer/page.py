@@ -34,6 +34,7 @@ HEADERS: Final[Mapping[str, str]] = {
 STATIC: Final[Mapping[str, str]] = {
     "viewer.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
+    "live.js": "text/javascript; charset=utf-8",
 }
 """Files that pages load, and their types."""
 
@@ -55,6 +56,8 @@ class Site(msgspec.Struct, frozen=True):
     """Whether who looks may say how good something was."""
     is_session: bool = False
     """Whether who looks has logged in, and so can log out."""
+    streams: bool = True
+    """Whether the server can answer bit by bit; else the live page asks again and again."""
 
 
 class Page(msgspec.Struct, frozen=True):

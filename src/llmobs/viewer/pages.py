@@ -15,6 +15,7 @@ from llmobs.runtime.troubles import Troubles
 from llmobs.store.engine import ReadsStore
 from llmobs.viewer.compare import compare_page
 from llmobs.viewer.errors import errors_page
+from llmobs.viewer.live import live_page
 from llmobs.viewer.overview import overview_page
 from llmobs.viewer.page import Page, Site, trouble
 from llmobs.viewer.run import event_page, run_page, text_page
@@ -40,6 +41,7 @@ class Listed(msgspec.Struct, frozen=True):
 PAGES: Final[Sequence[Listed]] = (
     Listed("/", overview_page, "Overview", period=overview.PERIOD),
     Listed("/runs", runs_page, "Runs"),
+    Listed("/live", live_page, "Live"),
     Listed("/runs/{run_id}", run_page),
     Listed("/text/{run_id}", text_page),
     Listed("/events/{event_id}", event_page),

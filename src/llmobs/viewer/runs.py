@@ -8,9 +8,10 @@ from llmobs.describe.words import several
 from llmobs.store.engine import ReadsStore
 from llmobs.viewer.page import Page, Site, render
 
-__all__ = ["runs_page"]
+__all__ = ["STATUSES", "runs_page"]
 
-STATUSES: Final = ("failed", "success", "error", "timeout", "cancelled")
+STATUSES: Final = ("failed", "success", "error", "timeout", "cancelled", "running", "cut off")
+"""What runs can be asked for by; see `llmobs.answers.asked`."""
 
 
 def runs_page(store: ReadsStore, asked: Asked, site: Site) -> Page:
