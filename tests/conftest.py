@@ -12,6 +12,7 @@ from blockbuster import blockbuster_ctx
 
 from llmobs.runtime import troubles
 from llmobs.store.reader import Reader
+from llmobs.store.reading import Reading
 from tests.helpers import note_threads
 
 pytest_plugins = ["tests.support.kafka_fixtures"]
@@ -156,6 +157,7 @@ MAY_BLOCK = (
     ("llmobs/sinks/_httpclient.py", {"_trust"}),
     # Reading a store says that it blocks; only the command line and tests do.
     ("llmobs/store/reader.py", vars(Reader)),
+    ("llmobs/store/reading.py", vars(Reading)),
     # A command of the command line has its loop to itself.
     ("llmobs/cli/spool.py", {"_send", "send"}),
     # Where an application's log lines go is for it to say.

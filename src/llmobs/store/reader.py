@@ -1,26 +1,21 @@
 """Read the store: blocking and read-only, while applications write to it."""
 
 import sqlite3
-import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec.structs import fields
 
 from llmobs.codec import AnyEvent, decode
-from llmobs.errors import StoreCorruptError, StoreError
 from llmobs.events import Event
-from llmobs.store.connect import connect_reader, explain
-from llmobs.store.cost import add_up_calls, bucket
+from llmobs.store.cost import add_up_calls
 from llmobs.store.evaluations import add_up_evaluations, list_evaluations
 from llmobs.store.failures import group_errors
 from llmobs.store.names import resolved
-from llmobs.store.pieces import put_together, unpack
+from llmobs.store.pieces import unpack
 from llmobs.store.query import (
     FAILED,
     OPEN,
@@ -33,6 +28,7 @@ from llmobs.store.query import (
     select_events,
     where_clause,
 )
+from llmobs.store.reading import Reading
 from llmobs.store.records import (
     MAX_CHILDREN,
     SILENCE,
@@ -55,7 +51,6 @@ from llmobs.store.records import (
     to_microseconds,
 )
 from llmobs.store.rollups import Key, Sums
-from llmobs.store.rows import clean_values
 from llmobs.store.sealing import seal, unseal
 from llmobs.store.statements import places
 from llmobs.store.values import COERCE, as_integer, as_moment, as_text
@@ -63,17 +58,8 @@ from llmobs.store.values import COERCE, as_integer, as_moment, as_text
 __all__ = ["Reader"]
 
 _EVERYTHING: Final = RunFilter()
-INSTRUCTIONS: Final = 1_000_000
-"""Of SQLite's machine, about 10 ms, between two looks at the clock."""
-PAGE_SECONDS: Final = 0.25
-"""That a page of events is read for."""
-PAGE_BYTES: Final = 4_000_000
 RUN_BYTES: Final = 16_000_000
 """Of the events of a run that are told at once, where a limit is set: beyond it only one more is."""
-PAGE_ROWS: Final = 100
-"""Events read at a stretch."""
-PIECES: Final = 1_000
-"""Parts of messages that are remembered while events are read: the next event has most of them too."""
 WITH_SUMS: Final = 3
 """The version of a store that has hourly sums first."""
 _TOLD_OF: Final = "SELECT run_id FROM events WHERE id > ? AND id <= ?"
@@ -90,9 +76,9 @@ MAX_AROUND: Final = 20
 _RUN: Final = {field.name: field.type for field in fields(RunSummary)}
 
 
-class Reader:
+class Reader(Reading):
     """
-    One read-only connection; use it as a context manager, from one thread at a time.
+    What a store holds; use it as a context manager, from one thread at a time.
 
     Args:
         path: The SQLite file.
@@ -103,30 +89,6 @@ class Reader:
         StoreError: It is damaged, or from a newer llmobs, or takes too long; so may every method.
         SinkUnavailableError: It cannot be read now; so may every method.
     """
-
-    def __init__(self, path: Path, *, time_limit: float = 60.0) -> None:
-        self._path = path
-        self._time_limit = time_limit
-        self._deadline = 0.0
-        self._connection = connect_reader(path)
-        self._connection.set_progress_handler(self._is_overdue, INSTRUCTIONS)
-        self._connection.create_function("bucket", 1, bucket, deterministic=True)
-        self._pieces: dict[int, bytes | None] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
 
     # Runs.
 
@@ -524,25 +486,6 @@ class Reader:
             yield from page
             after = page[-1].id
 
-    def _page(self, query: str, values: Sequence[Any]) -> list[StoredEvent]:
-        cursor = self._execute(query, values)
-        until = time.monotonic() + PAGE_SECONDS
-        page: list[StoredEvent] = []
-        size = 0
-        try:
-            while size < PAGE_BYTES and time.monotonic() < until:
-                with self._reading():
-                    rows = cursor.fetchmany(PAGE_ROWS)
-                found = [self._stored(row) for row in rows]
-                page += found
-                size += sum(len(event.body) for event in found)
-                if len(rows) < PAGE_ROWS:
-                    break
-        finally:  # an open cursor would keep this connection from seeing anything new
-            with suppress(sqlite3.ProgrammingError):  # the connection is closed already
-                cursor.close()
-        return page
-
     def count_events(self, where: RunFilter = _EVERYTHING, *, types: Sequence[str] = ()) -> int:
         """Return how many events :meth:`events` would yield."""
         return self._number(*select_events("count(*)", where, types))
@@ -637,59 +580,6 @@ class Reader:
             if before
             else 0,
         )
-
-    # The connection.
-
-    def _stored(self, row: sqlite3.Row) -> StoredEvent:
-        number, run_id, event_type, body, *_ = row
-        body = put_together(as_text(body), self._piece)
-        return StoredEvent(number, as_text(run_id), as_text(event_type), body)
-
-    def _piece(self, number: int) -> bytes | None:
-        if number not in self._pieces:
-            found = self._all("SELECT data FROM pieces WHERE hash = ?", [number])
-            if len(self._pieces) >= PIECES:
-                self._pieces.clear()
-            self._pieces[number] = unpack(found[0][0]) if found else None
-        return self._pieces[number]
-
-    def _is_overdue(self) -> bool:
-        return time.monotonic() > self._deadline
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        self._deadline = time.monotonic() + self._time_limit
-        try:
-            yield
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
-                raise StoreError(
-                    f"reading {self._path} took over {self._time_limit:g} s and was given up"
-                ) from error
-            raise explain(error, self._path) from error
-        except (MemoryError, OverflowError, UnicodeError) as error:  # damaged lengths and names
-            raise StoreCorruptError(f"{self._path} is damaged: {error!r}") from error
-
-    def _execute(self, query: str, values: Sequence[Any]) -> sqlite3.Cursor:
-        # Arguments of a command line may hold lone surrogates, which SQLite does not take.
-        with self._reading():
-            return self._connection.execute(query, clean_values(values))
-
-    def _all(self, query: str, values: Sequence[Any]) -> list[sqlite3.Row]:
-        cursor = self._execute(query, values)
-        with self._reading():
-            return cursor.fetchall()
-
-    def _each(self, cursor: sqlite3.Cursor) -> Iterator[sqlite3.Row]:
-        while True:
-            with self._reading():
-                row = cursor.fetchone()
-            if row is None:
-                return
-            yield row
-
-    def _number(self, query: str, values: Sequence[Any]) -> int:
-        return int(self._all(query, values)[0][0])
 
 
 def _summary(row: sqlite3.Row) -> RunSummary:
