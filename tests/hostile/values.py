@@ -46,11 +46,21 @@ _NAMES = (
 )  # fmt: skip
 
 
-def _hostile(name: str, does: Callable[..., Any], base: type = object, *args: Any) -> Any:
+@cache
+def _hostile_class(name: str, does: Callable[..., Any], base: type) -> type:
     space = dict.fromkeys(_NAMES, does) | {"__class__": property(does)}
     if base is not object:
         space |= {"__new__": base.__new__}
-    return type(name, (base,), space)(*args)
+    return type(name, (base,), space)
+
+
+def _hostile(name: str, does: Callable[..., Any], base: type = object, *args: Any) -> Any:
+    return _hostile_class(name, does, base)(*args)
+
+
+@cache
+def _group() -> ExceptionGroup:
+    return ExceptionGroup("many", [ValueError(str(n)) for n in range(500)])
 
 
 class Attributes:
@@ -202,7 +212,7 @@ def small() -> dict[str, Any]:
         "list's child": _hostile("List", _raise, list, [1]),
         "datetime's child": _hostile("Moment", _raise, datetime, 2026, 1, 1),
         "broken error": BrokenError(), "error": ValueError("x"), "cause": late,
-        "group": ExceptionGroup("many", [ValueError(str(n)) for n in range(500)]),
+        "group": _group(),
         "interrupt": KeyboardInterrupt(), "uuid": UUID(int=1), "decimal": Decimal("1.5"),
         "fraction": Fraction(1, 3), "path": Path("/tmp/x"), "timedelta": timedelta(1),
         "date": date.min, "naive": datetime(2026, 1, 1), "aware": datetime(2026, 1, 1, tzinfo=UTC),  # noqa: DTZ001
