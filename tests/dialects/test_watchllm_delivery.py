@@ -135,6 +135,13 @@ def test_flush_reports_what_it_could_not_deliver(own_server: WatchLLMServer) -> 
     assert len(own_server.events) == 3
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let closing take as long as a busy machine needs."""
+    monkeypatch.setenv("LLMOBS_SHUTDOWN_TIMEOUT", "60")
+
+
+@pytest.mark.usefixtures("patient")
 @row("W049", "W103")
 @pytest.mark.parametrize("count", [0, 1, 250, 1200])
 def test_close_delivers_all_that_is_queued(
@@ -197,6 +204,7 @@ def test_the_context_manager_delivers_when_the_body_raises(
     assert len(worker.events) == 3
 
 
+@pytest.mark.usefixtures("patient")
 @row("W113")
 def test_a_tenth_of_ten_thousand_runs(make_client: MakeClient, worker: WatchLLMServer) -> None:
     # Which runs are kept follows from their ids alone, so this is the same every time.
@@ -272,6 +280,7 @@ def test_logging_from_a_coroutine_takes_no_time(own_server: WatchLLMServer) -> N
     assert len(own_server.events) == 300
 
 
+@pytest.mark.usefixtures("patient")
 @row("W128")
 def test_eight_threads_lose_and_double_nothing(
     make_client: MakeClient, worker: WatchLLMServer

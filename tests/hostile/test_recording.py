@@ -29,6 +29,12 @@ CALLS = 200_000
 
 METHODS = [(owner, name) for owner, name in doors.methods() if owner is not llmobs.AsyncClient]
 IDS = [f"{owner.__name__}.{name}" for owner, name in METHODS]
+ALONE = [
+    (owner, name)
+    for owner, name in METHODS
+    if not issubclass(owner, llmobs.Client | llmobs.Event) or owner is llmobs.PromptCallEvent
+]
+"""The others hand over to a tracker, or are events whose fields others have too."""
 BLOCKS = {
     llmobs.PromptCall: "prompt_call",
     llmobs.AgentStep: "agent_step",
@@ -106,14 +112,24 @@ def test_every_method_is_tried_or_excluded() -> None:
 
 
 @pytest.mark.parametrize(("owner", "name"), METHODS, ids=IDS)
-def test_any_value_of_any_argument(owner: type, name: str, request: pytest.FixtureRequest) -> None:
+def test_any_argument_takes_some_values(
+    owner: type, name: str, request: pytest.FixtureRequest
+) -> None:
+    """Each method has another eighth of them: together they have them all."""
+    try_values(owner, name, request, every=8, first=METHODS.index((owner, name)) % 8)
+
+
+@pytest.mark.parametrize(("owner", "name"), ALONE, ids=map("{0[0].__name__}.{0[1]}".format, ALONE))
+def test_any_argument_takes_every_value(
+    owner: type, name: str, request: pytest.FixtureRequest
+) -> None:
+    try_values(owner, name, request)
+
+
+def try_values(
+    owner: type, name: str, request: pytest.FixtureRequest, *, every: int = 1, first: int = 0
+) -> None:
     client = request.getfixturevalue("watching" if owner is WatchLLMClient else "client")
-    # Methods that hand over to a tracker, and events whose fields other events have too, take every
-    # eighth kind, each method and event another eighth.
-    is_thin = (
-        issubclass(owner, llmobs.Client | llmobs.Event) and owner is not llmobs.PromptCallEvent
-    )
-    every, first = (8, METHODS.index((owner, name)) % 8) if is_thin else (1, 0)
     run = begin(owner, client) if owner is llmobs.Tracker and name != "finish" else None
     for given in square(arguments(owner, name), every, first):
         attempt(owner, name, client, given, run)

@@ -43,7 +43,7 @@ def test_nothing_is_lost_at_exit_or_by_forking(scheme: str) -> None:
             SCRIPT,
             url,
         ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=45)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=150)
     assert (done.returncode, done.stderr) == (0, "")
     if scheme == "http":
         bodies = [json.loads(zstd.decompress(seen.body)) for seen in server.requests]

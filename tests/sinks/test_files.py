@@ -15,6 +15,7 @@ from llmobs.codec import decode
 from llmobs.sinks.sqlite import SQLiteSink
 from llmobs.store.reader import Reader
 from llmobs.store.writer import Writer
+from tests.support.polling import eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -125,12 +126,15 @@ def test_a_slash_too_few_is_said(
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-async def test_a_link_laid_out_later_is_not_followed(tmp_path: Path, scheme: str) -> None:
+async def test_a_link_laid_out_later_is_not_followed(
+    tmp_path: Path, scheme: str, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "x"
     client = AsyncClient(sink=sink_in(scheme, path), shutdown_timeout=0.05)
     path.symlink_to(tmp_path / "victim")
     async with client:
         client.log_error("r", "boom")
+        await eventually_async(lambda: str(path) in caplog.text, timeout=60, what="a line")
     assert client.statistics().dropped == {"unavailable": 1}
     assert not (tmp_path / "victim").exists()
 

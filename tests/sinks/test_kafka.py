@@ -22,7 +22,7 @@ from llmobs.events import ErrorEvent, ErrorInfo, Event
 from llmobs.pipeline.sink import Batch
 from llmobs.recorded.ids import new_id
 from llmobs.sinks.kafka import KafkaConfig, KafkaSink
-from tests.helpers import make_event
+from tests.helpers import llmobs_threads, make_event
 from tests.support.consumer import Record
 from tests.support.kafka_handle import Kafka
 from tests.support.ports import free_ports
@@ -245,19 +245,20 @@ async def test_linger_waits_for_company(kafka: Kafka, kafka_topic: str) -> None:
 
 @pytest.mark.anyio
 async def test_nothing_stays_behind(kafka: Kafka, kafka_topic: str) -> None:
-    threads, sockets = threading.active_count(), open_sockets()
+    sockets = open_sockets()
     sink = KafkaSink(KafkaConfig(brokers=kafka.bootstrap, topic=kafka_topic))
     await sink.open()
     await sink.send(Batch([make_event()]))
-    assert threading.active_count() == threads + 1
+    assert len(llmobs_threads()) == 1
     assert open_sockets() > sockets
     await sink.aclose()
     await sink.aclose()
-    assert (threading.active_count(), open_sockets()) == (threads, sockets)
+    assert (llmobs_threads(), open_sockets()) == ([], sockets)
     await sink.open()  # and again
     await sink.send(Batch([make_event()]))
+    assert len(llmobs_threads()) == 1
     await sink.aclose()
-    assert (threading.active_count(), open_sockets()) == (threads, sockets)
+    assert (llmobs_threads(), open_sockets()) == ([], sockets)
 
 
 @pytest.mark.anyio

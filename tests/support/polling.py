@@ -2,7 +2,10 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
+
+import anyio.to_thread
 
 T = TypeVar("T")
 
@@ -26,3 +29,10 @@ def eventually(
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not happen within {timeout} s")
         time.sleep(interval)
+
+
+async def eventually_async(
+    probe: Callable[[], T], *, timeout: float = 10.0, what: str = "the condition"
+) -> T:
+    """The same beside a running event loop; *probe* is called in a thread."""
+    return await anyio.to_thread.run_sync(partial(eventually, probe, timeout=timeout, what=what))
