@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from llmobs.events import ErrorInfo, Event
+from llmobs.answers.failures import errors
+from llmobs.events import AssertionFailedEvent, ErrorInfo, Event
 from llmobs.viewer.errors import errors_page
 from llmobs.viewer.page import Page
+from llmobs.viewer.run import run_page
 from llmobs.viewer.runs import runs_page
-from tests.support.stores import call, run
+from tests.support.stores import at, call, run
 from tests.viewer.reading import Read
 from tests.viewer.test_pages import SITE, asked, read, stored
 
@@ -66,3 +68,16 @@ def test_where_nothing_failed_the_page_says_so(tmp_path: Path) -> None:
         none: Page = errors_page(store, asked(), SITE)
     assert "Nothing failed" in page.text and "/llmobs/errors?period=all" in page.links
     assert "Nothing failed." in Read(none).text
+
+
+def test_what_failed_leads_to_all_that_failed_like_it(tmp_path: Path) -> None:
+    check = AssertionFailedEvent(
+        event_id="v", run_id="r1", timestamp=at(1), assertion_name="is_json"
+    )
+    with stored(tmp_path, [*failing(4, 2), check]) as store:
+        page = read(run_page(store, asked(), SITE, run_id="r1"))
+        links = [link for link in page.links if "/errors?" in link]
+        causes = [errors(store, asked(link)).errors for link in links]
+    assert [[(each.subject, each.runs) for each in cause] for cause in causes] == [
+        [("model-1", 2)], [("is_json", 1)],
+    ]  # fmt: skip

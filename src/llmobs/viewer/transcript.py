@@ -23,6 +23,7 @@ from llmobs.events import ErrorInfo, Event, PromptCallEvent
 from llmobs.recorded.jsontext import json_or_text, json_text
 from llmobs.recorded.media import size_of_base64
 from llmobs.recorded.messages import text_in
+from llmobs.store.rows import row_of
 
 __all__ = ["Block", "Message", "Part", "Transcript"]
 
@@ -70,6 +71,8 @@ class Block(msgspec.Struct, frozen=True):
     """Messages before these, which stand in this transcript already."""
     messages: Sequence[Message]
     error: ErrorInfo | None
+    cause: str | None
+    """What those that failed alike share, if it did; see `llmobs.store.records.ErrorGroup`."""
     more: Sequence[Part] = ()
     """What else it holds; on its own page alone."""
 
@@ -117,6 +120,7 @@ class Transcript:
             earlier=earlier,
             messages=messages,
             error=error_of(event),
+            cause=row_of(event, 0, 0).fingerprint if event.failed else None,
             more=[self._part(label, "", _pretty(value)) for label, value in data_of(event)]
             if self._whole
             else (),
