@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from llmobs.describe.prose import Passage, Span, passages, spans
+from llmobs.describe.prose import MAX_PASSAGES, Passage, Span, passages, spans
 
 
 def test_paragraphs_and_code_are_told_apart() -> None:
@@ -15,6 +15,15 @@ def test_paragraphs_and_code_are_told_apart() -> None:
     ]  # fmt: skip
     assert passages("") == []
     assert passages("````\n```\nin\n```\n````") == [Passage("code", "```\nin\n```")]
+
+
+def test_of_very_many_passages_the_last_ones_are_one() -> None:
+    text = "".join(f"p{n}\n\n" for n in range(1_000))
+    found = passages(text)
+    assert len(found) == MAX_PASSAGES + 1
+    assert found[-1].text == text[text.index(f"p{MAX_PASSAGES}") :].strip("\n")
+    assert len(passages("a\n\n" * MAX_PASSAGES)) == MAX_PASSAGES
+    assert passages("```\na\n```\n" * 300)[-1].text.startswith("```\na")
 
 
 @pytest.mark.parametrize(

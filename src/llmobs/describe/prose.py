@@ -8,12 +8,16 @@ packages for a server that has few.
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-__all__ = ["Passage", "Span", "json_in_lines", "passages", "spans"]
+__all__ = ["MAX_PASSAGES", "Passage", "Span", "json_in_lines", "passages", "spans"]
 
+MAX_PASSAGES: Final = 200
+MAX_SPANS: Final = 500
+"""Marks of llmobs in one passage that are told apart."""
 MAX_JSON: Final = 1_000_000
 """Characters of a text that is looked at for being JSON."""
 
@@ -44,28 +48,42 @@ _MADE: Final = re.compile(
 
 
 def passages(text: str) -> list[Passage]:
-    """Return what *text* is made of, in order; nothing of it is lost but empty lines between paragraphs."""
+    """
+    Return what *text* is made of, in order; nothing of it is lost but empty lines between paragraphs.
+
+    After `MAX_PASSAGES` all that follows is one: a browser shows no more of them.
+    """
     if (found := json_in_lines(text)) is not None:
         return [Passage("json", found)]
-    return list(_passages(text))
+    made: list[Passage] = []
+    for passage, end in _passages(text):
+        made.append(passage)
+        if len(made) == MAX_PASSAGES and (rest := text[end:].strip("\n")):
+            made.append(Passage("text", rest))
+            break
+    return made
 
 
-def _passages(text: str) -> Iterator[Passage]:
+def _passages(text: str) -> Iterator[tuple[Passage, int]]:
+    """Yield passages, and where in *text* each ends."""
     at = 0
     while (fence := _FENCE.search(text, at)) is not None:
-        yield from _paragraphs(text[at : fence.start()])
+        yield from _paragraphs(text, at, fence.start())
         begin = min(fence.end() + 1, len(text))
         end = re.compile(rf"^ {{0,3}}{fence[1]}+[ \t]*$", re.MULTILINE).search(text, begin)
         stop = len(text) if end is None else end.start()
-        yield Passage("code", text[begin:stop].removesuffix("\n"), fence[2])
         at = len(text) if end is None else end.end()
-    yield from _paragraphs(text[at:])
+        yield Passage("code", text[begin:stop].removesuffix("\n"), fence[2]), at
+    yield from _paragraphs(text, at, len(text))
 
 
-def _paragraphs(text: str) -> Iterator[Passage]:
-    for paragraph in _EMPTY.split(text):
-        if paragraph := paragraph.strip("\n"):
-            yield Passage("text", paragraph)
+def _paragraphs(text: str, begin: int, end: int) -> Iterator[tuple[Passage, int]]:
+    while begin < end:
+        empty = _EMPTY.search(text, begin, end)
+        stop = end if empty is None else empty.start()
+        if paragraph := text[begin:stop].strip("\n"):
+            yield Passage("text", paragraph), stop
+        begin = end if empty is None else empty.end()
 
 
 def json_in_lines(text: str) -> str | None:
@@ -84,7 +102,7 @@ def spans(text: str) -> Sequence[Span]:
     """Return *text* in stretches: what was recorded, what stands for something redacted, what says that it was cut."""
     made: list[Span] = []
     at = 0
-    for found in _MADE.finditer(text):
+    for found in islice(_MADE.finditer(text), MAX_SPANS):
         if found.start() > at:
             made.append(Span("", text[at : found.start()]))
         made.append(Span("redacted" if found["redacted"] else "cut", found[0]))

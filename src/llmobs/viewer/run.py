@@ -9,6 +9,7 @@ import msgspec
 
 from llmobs.answers.asked import Asked
 from llmobs.answers.run import Run, evaluations_of, event, run
+from llmobs.codec import encode
 from llmobs.describe.curl import curl_of
 from llmobs.describe.told import run_as_text
 from llmobs.describe.tree import nodes
@@ -22,6 +23,8 @@ __all__ = ["event_page", "run_page", "text_page"]
 
 WIDTH: Final = 1_000
 """Of a drawing, in its own units."""
+CURL_BYTES: Final = 200_000
+"""Of what a call was asked with, beyond which nobody pastes it into a shell: its JSON has it."""
 THINNEST: Final = 3
 """What took no time is still seen."""
 
@@ -67,7 +70,7 @@ def event_page(store: ReadsStore, asked: Asked, site: Site, *, event_id: str) ->
         site,
         block=Transcript(whole=True).block(found),
         event=found,
-        curl=curl_of(found) if isinstance(found, PromptCallEvent) else None,
+        curl=_curl(found),
         evaluations=evaluations_of(store, asked, found),
         here_again=f"{site.base}/events/{quote(found.event_id)}",
     )
@@ -79,6 +82,13 @@ def _by_subject(evaluations: Sequence[Evaluation]) -> Mapping[str, Sequence[Eval
         if each.subject is not None:
             found.setdefault(each.subject, []).append(each)
     return found
+
+
+def _curl(event: Event) -> str | None:
+    if not isinstance(event, PromptCallEvent):
+        return None
+    length = len(encode([event.prompt, event.request_params]))
+    return curl_of(event) if length <= CURL_BYTES else None
 
 
 def text_page(store: ReadsStore, asked: Asked, site: Site, *, run_id: str) -> Page:
