@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from llmobs.answers.asked import AddressError
 from llmobs.answers.compare import compare
-from llmobs.events import ErrorInfo, Event, ToolCallEvent
+from llmobs.events import ErrorInfo, EvaluationEvent, Event, ToolCallEvent
 from llmobs.viewer.compare import compare_page
 from llmobs.viewer.runs import runs_page
 from tests.support.stores import at, call, run
@@ -76,6 +76,13 @@ def test_calls_of_two_kinds_are_compared(tmp_path: Path, by: str) -> None:
         kind = "new" if n < 3 else "old"
         values = {field: kind, "cost_usd": 0.5, "latency_ms": 100.0 if n < 3 else 400.0}
         failed = {"status": "error", "error": ErrorInfo("off")} if n == 5 else {}
+        if n in (1, 2, 6):
+            events.append(
+                EvaluationEvent(
+                    event_id=f"v{n}", run_id=f"r{n}", timestamp=at(n), name="taste", score=n / 4,
+                    label="fine",
+                )
+            )  # fmt: skip
         events += [
             call(f"r{n}", n, **values, **failed),
             run(f"r{n}", n, release=values.get("release")),
@@ -93,6 +100,7 @@ def test_calls_of_two_kinds_are_compared(tmp_path: Path, by: str) -> None:
             assert f"{count} runs" in read(runs_page(store, asked(link), SITE)).text
     assert sorted(found.choices) == ["new", "old"]
     words = " ".join(page.text.split())
+    assert "evaluation: taste0.375 on average of 2, fine 2 times1.5 on average of 1" in words
     assert "1 (14.3%)" in words and "$3.50" in words
     assert found.right.calls.latency_p50_ms == pytest.approx(400, rel=0.03)
 

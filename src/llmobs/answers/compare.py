@@ -14,7 +14,7 @@ from llmobs.describe.differences import Change, differences
 from llmobs.describe.events import error_line, error_of, kind_of, text_of
 from llmobs.events import Event, PromptCallEvent, RunEvent
 from llmobs.store.engine import ReadsStore
-from llmobs.store.records import CostGroup, RunSummary
+from llmobs.store.records import CostGroup, EvaluationGroup, RunSummary
 
 __all__ = ["PERIOD", "By", "Comparison", "Figure", "Side", "Step", "Text", "TwoRuns", "compare"]
 
@@ -22,6 +22,7 @@ By = Literal["run", "model", "release", "prompt"]
 PERIOD: Final = "24h"
 """That is told of unless another is asked for; of runs it chooses nothing."""
 CHOICES: Final = 50
+EVALUATIONS: Final = 12
 STEPS: Final = 100
 """Events of each run that are compared."""
 CHARACTERS: Final = 4_000
@@ -36,6 +37,8 @@ class Side(msgspec.Struct, frozen=True):
     key: str
     calls: CostGroup | None
     """None if there was none."""
+    evaluations: Sequence[EvaluationGroup]
+    """Of the runs with such calls, by name, the most frequent first."""
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -140,7 +143,8 @@ def _by(asked: Asked) -> By:
 def _side(store: ReadsStore, asked: Asked, by: str, key: str) -> Side:
     where = replace(asked.where, **{by: key})
     calls = store.cost("all", where)
-    return Side(key, calls[0] if calls else None)
+    evaluations = store.evaluation_groups(where, limit=EVALUATIONS)
+    return Side(key, calls[0] if calls else None, evaluations)
 
 
 # Two runs.

@@ -106,7 +106,7 @@ def _figures(side: Side) -> dict[str, str]:
         return {"calls": "0"}
     rate = calls.failed / calls.calls if calls.calls else 0.0
     per_call = None if calls.cost_usd is None else calls.cost_usd / calls.calls
-    return {
+    said = {
         "calls": count(calls.calls),
         "failed": f"{count(calls.failed)} ({rate:.1%})",
         "latency, median": duration(calls.latency_p50_ms),
@@ -118,6 +118,12 @@ def _figures(side: Side) -> dict[str, str]:
         "cost": money(calls.cost_usd, calls.unpriced),
         "cost of a call": money(per_call, calls.unpriced),
     }
+    for each in side.evaluations:
+        words = [f"{label} {times:,} times" for label, times in each.labels]
+        if each.score is not None:
+            words.insert(0, f"{each.score:.3g} on average of {each.scored:,}")
+        said[f"evaluation: {each.name or 'unnamed'}"] = one_line(", ".join(words), 200)
+    return said
 
 
 def shortened(changes: Sequence[Change]) -> list[Stretch]:
