@@ -53,7 +53,7 @@ def test_a_run_is_rated_and_shows_it(server: Serving) -> None:
     assert (found.name, found.score, found.label) == ("thumbs", 0.0, "down")
     assert (found.explanation, found.source, found.subject) == ("too <b>long", "user", None)
     seen = browser.get(page).text
-    assert "too &lt;b&gt;long" in seen and "by user" in seen
+    assert "too &lt;b&gt;long" in seen and "by <bdi>user" in seen
     with Reader(server.store) as reader:
         stored = reader.event(found.event_id)
     event = stored and stored.decode()
@@ -69,8 +69,8 @@ def test_something_in_it_is_rated(server: Serving) -> None:
     assert went.location == f"{event}#evaluations"
     (found,) = said(server, "shop/1 ü")
     assert (found.subject, found.score, found.label) == ("call-shop/1 ü", 1.0, "up")
-    assert "by user" in browser.get(event).text
-    assert "thumbs</bdi> 1 up" in browser.get("/runs/shop/1%20%C3%BC").text
+    assert "by <bdi>user" in browser.get(event).text
+    assert "thumbs</bdi> 1 <bdi>up" in browser.get("/runs/shop/1%20%C3%BC").text
 
 
 def test_a_comment_alone_and_a_change_of_mind(server: Serving) -> None:
