@@ -5,16 +5,17 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from msgspec.structs import replace
 
-from llmobs.answers.asked import read_address
+from llmobs.answers.asked import Part, read_address
 from llmobs.answers.errors import AddressError, NotFoundError, SeveralError
 from llmobs.answers.questions import QUESTIONS, Question
 from llmobs.answers.run import event as ask_event
 from llmobs.answers.run import run as ask_run
+from llmobs.answers.schemas import schema_of
 from llmobs.codec import encode
 from llmobs.events import ErrorEvent, ErrorInfo, EvaluationEvent, Event, ToolCallEvent
 from llmobs.store.engine import ReadsStore, open_reader
@@ -136,6 +137,11 @@ def test_a_page_for_a_key_of_one_project_is_as_if_there_were_no_other(
         assert found == html(alone, "mine"), (query, names)
         differs |= html(shared, None) != found
     assert differs, "this cannot fail: nothing of another project is there to be shown"
+
+
+@pytest.mark.parametrize("kind", get_args(get_type_hints(Part)["kind"]))
+def test_every_kind_of_what_can_be_said_is_described(kind: Any) -> None:
+    assert schema_of(Part("", kind=kind))["type"]
 
 
 def test_every_page_has_its_twin() -> None:

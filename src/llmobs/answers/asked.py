@@ -48,7 +48,10 @@ class Part(msgspec.Struct, frozen=True):
 
 
 FILTERS: Final[Mapping[str, Part]] = {
-    "period": Part("The stretch of time up to now: 1h, 24h, 7d, 30d or all."),
+    "period": Part(
+        f"The stretch of time up to now: {', '.join(PERIODS)} or all.",
+        pattern=f"^({'|'.join(PERIODS)}|all)$",
+    ),
     "since": Part("Runs that began at this time or later, instead of a period.", "since", "time"),
     "until": Part("Runs that began before this time.", "until", "time"),
     "model": Part("Runs that asked this model; * stands for any characters.", "model"),

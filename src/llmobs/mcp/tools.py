@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from llmobs.answers.asked import MAX_LENGTH, PERIODS, Part, read_address
+from llmobs.answers.asked import Part, read_address
 from llmobs.answers.errors import AddressError, NotFoundError, SeveralError
 from llmobs.answers.questions import QUESTIONS, Question
+from llmobs.answers.schemas import schema_of
 from llmobs.errors import SinkUnavailableError, StoreError
 from llmobs.mcp.telling import told
 from llmobs.runtime.troubles import Troubles
@@ -22,13 +23,6 @@ INSTRUCTIONS: Final = (
 USUAL: Final = 20
 """Things in one answer, unless another number is asked for."""
 MOST: Final = 50
-_TYPES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "text": {"type": "string", "maxLength": MAX_LENGTH},
-    "time": {"type": "string", "description": "2026-11-21T14:00Z"},
-    "number": {"type": "number", "minimum": 0},
-    "integer": {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL},
-}
-
 _troubles = Troubles()
 
 
@@ -131,5 +125,5 @@ def _named(name: str) -> str:
 
 
 def _property(name: str, part: Part) -> Mapping[str, Any]:
-    kind = {"type": "string", "enum": [*PERIODS, "all"]} if name == "period" else _TYPES[part.kind]
-    return {**kind, "description": part.words}
+    fewer = {"maximum": MOST, "default": USUAL} if name == "limit" else {}
+    return {**schema_of(part), **fewer, "description": part.words}

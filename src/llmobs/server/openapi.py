@@ -6,8 +6,9 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
-from llmobs.answers.asked import MAX_LENGTH, MAX_LIMIT, PERIODS, Part
+from llmobs.answers.asked import Part
 from llmobs.answers.questions import QUESTIONS, Question
+from llmobs.answers.schemas import schema_of
 
 __all__ = ["openapi"]
 
@@ -29,15 +30,6 @@ KEYS: Final = {
     "basic": {"type": "http", "scheme": "basic", "description": "The key is the password."},
     "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
 }
-_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH}
-_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "text": _TEXT,
-    "time": {"type": "string", "format": "date-time"},
-    "number": {"type": "number", "minimum": 0, "exclusiveMaximum": 1e15},
-    "score": {"type": "number", "minimum": -1e15, "maximum": 1e15},
-    "integer": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
-}
-_BY_NAME: Final = {"period": {"type": "string", "enum": [*PERIODS, "all"]}}
 
 
 class ErrorWords(msgspec.Struct):
@@ -109,7 +101,7 @@ def _parameters(question: Question) -> Iterator[Mapping[str, Any]]:
             "name": name,
             "in": "query",
             "description": _words(part, name, question),
-            "schema": _schema(name, part),
+            "schema": schema_of(part),
         }
 
 
@@ -117,8 +109,3 @@ def _words(part: Part, name: str, question: Question) -> str:
     if name == "period" and question.period:
         return f"{part.words} Unless said: {question.period}."
     return part.words
-
-
-def _schema(name: str, part: Part) -> Mapping[str, Any]:
-    schema = _BY_NAME.get(name, _SCHEMAS[part.kind])
-    return {**schema, "pattern": part.pattern} if part.pattern else schema
