@@ -8,6 +8,7 @@ import pytest
 from llmobs import AsyncClient
 from llmobs.codec import decode, encode
 from llmobs.pipeline.sanitise import sanitise
+from llmobs.recorded.ids import MAX_ID_LENGTH
 from llmobs.sinks._otlp_protobuf import TraceRequest
 from llmobs.sinks._watchllm import to_watchllm
 from tests.helpers import ScriptedSink, make_event
@@ -31,6 +32,21 @@ def test_what_is_no_time_becomes_the_time_of_sending_and_is_said(time: Any) -> N
     sanitise(event)
     assert before <= event.timestamp <= datetime.now(UTC)
     assert "is not a time" in event.warnings[0]
+
+
+@pytest.mark.parametrize("name", ["run_id", "event_id", "parent_id", "session_id", "user_id"])
+def test_ids_without_end_are_cut_and_still_join(name: str) -> None:
+    long = "of a customer " + "x" * 2_000_000
+    one, same, another = (make_event(**{name: v}) for v in (long, long, f"{long}y"))
+    for event in (one, same, another):
+        sanitise(event)
+    cut = getattr(one, name)
+    assert len(cut) <= MAX_ID_LENGTH and cut.startswith("of a customer ")
+    assert getattr(same, name) == cut != getattr(another, name)
+    assert one.warnings == (f"{name} was {len(long)} characters long; cut",)
+    kept = make_event(**{name: "x" * MAX_ID_LENGTH})
+    sanitise(kept)
+    assert (getattr(kept, name), kept.warnings) == ("x" * MAX_ID_LENGTH, ())
 
 
 @pytest.mark.parametrize("name", ["run_id", "event_id"])

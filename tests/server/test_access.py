@@ -17,12 +17,14 @@ from typing import Any, NamedTuple
 
 import pytest
 from click.testing import CliRunner
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTracePartialSuccess
 
 from llmobs.cli.app import llmobs
 from llmobs.codec import NATIVE_TYPE, encode
 from llmobs.events import EvaluationEvent, Event
 from llmobs.recorded.ids import new_id
 from llmobs.server.keys import KeyFile
+from llmobs.store.engine import open_reader
 from tests.support.polling import eventually
 from tests.support.serving import Serving
 from tests.support.stores import at, call, write_store
@@ -139,12 +141,28 @@ class TestThisMachine:
 
 class TestOthers:
     def test_nobody_comes_in_without_a_key(self, wide: Serving) -> None:
-        for path, body in (("/metrics", None), ("/v1/traces", b"x"), ("/nowhere", None)):
+        for path, body in (("/metrics", None), ("/nowhere", b"x"), ("/nowhere", None)):
             answer = ask(wide, path, body)
             assert answer.status == 401, path
             assert answer.headers["www-authenticate"].startswith("Basic ")
             assert answer.error["field"] == "authorization"
             assert "llmobs keys add" in answer.error["message"]
+
+    @pytest.mark.parametrize("signal", ["traces", "logs", "metrics"])
+    def test_exporters_are_told_in_their_own_words(self, wide: Serving, signal: str) -> None:
+        """``google.rpc.Status``, in the encoding of what they sent."""
+        path = f"/any/v1/{signal}"
+        answer = ask(wide, path, b"{}", content_type="application/json; charset=utf-8")
+        assert (answer.status, answer.headers["content-type"]) == (401, "application/json")
+        told = json.loads(answer.body)
+        assert told["code"] == 16 and "llmobs keys add" in told["message"]
+        assert answer.headers["www-authenticate"].startswith("Basic ")
+        answer = ask(wide, path, b"", content_type="application/x-protobuf")
+        assert (answer.status, answer.headers["content-type"]) == (401, "application/x-protobuf")
+        status = ExportTracePartialSuccess.FromString(answer.body)  # of the same two fields
+        assert status.rejected_spans == 16 and "llmobs keys add" in status.error_message
+        answer = ask(wide, path, b"{}", origin="https://evil.example")
+        assert (answer.status, json.loads(answer.body)["code"]) == (403, 7)
 
     def test_load_balancers_do(self, wide: Serving) -> None:
         assert ask(wide, "/health", host="anything.example").status == 200
@@ -198,6 +216,21 @@ class TestOthers:
         spans = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
         otlp = {**headers, "content_type": "application/json"}
         assert ask(wide, "/v1/traces", spans, **otlp).status == 403
+
+        def record(name: str, **attributes: str) -> bytes:
+            told = [{"key": key, "value": {"stringValue": v}} for key, v in attributes.items()]
+            log = {
+                "traceId": "ab" * 16, "spanId": "02" * 8, "eventName": name, "attributes": told,
+                "timeUnixNano": "1764000000000000000",
+            }  # fmt: skip
+            return json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [log]}]}]}).encode()
+
+        score = record("gen_ai.evaluation.result", **{"gen_ai.evaluation.name": "helpful"})
+        assert ask(wide, "/v1/logs", score, **otlp).status == 200
+        for name in ("gen_ai.user.message", "gen_ai.client.inference.operation.details"):
+            assert ask(wide, "/v1/logs", record(name), **otlp).status == 403, name
+        with open_reader(wide.store) as stored:
+            assert {type(e) for e in stored.run("ab" * 16).events} == {EvaluationEvent}
         sender = {**otlp, "x_api_key": wide.key(project="shop", may=["ingest"])}
         assert ask(wide, "/v1/traces", spans, **sender).status == 200
 

@@ -38,6 +38,8 @@ from llmobs.events import (
 )
 from llmobs.pipeline._call_figures import mend_figures
 from llmobs.recorded.aside import set_aside
+from llmobs.recorded.ids import MAX_ID_LENGTH, bounded_id
+from llmobs.redaction.fields import Kind, every_field
 
 __all__ = ["sanitise"]
 
@@ -67,6 +69,9 @@ class _Checks(NamedTuple):
     names: tuple[str, ...]
     """All of them, in the order of their values."""
     get: Callable[[Event], tuple[Any, ...]]
+    ids: tuple[str, ...]
+    get_ids: Callable[[Event], tuple[Any, ...]]
+    """What joins events to each other and to people."""
     well_formed: set[tuple[type, ...]]
     """Combinations of value types found in order before: one look-up instead of forty checks."""
 
@@ -126,8 +131,11 @@ def _checks_of(kind: type[Event]) -> _Checks:
         if f.type in (int, float, str) and f.name not in _REQUIRED
     }
     names = (*counts, *measures, *words, *others)
-    get = attrgetter(*names)
-    return _Checks(counts, measures, words, others, never_none, fields, names, get, set())
+    ids = tuple(n for n, f in every_field(kind).items() if f.kind in (Kind.IDENTIFIER, Kind.PERSON))
+    get, get_ids = attrgetter(*names), attrgetter(*ids)
+    return _Checks(
+        counts, measures, words, others, never_none, fields, names, get, ids, get_ids, set()
+    )
 
 
 _CHECKS: dict[type[Event], _Checks] = {kind: _checks_of(kind) for kind in AnyEvent.__args__}
@@ -136,8 +144,20 @@ _CHECKS: dict[type[Event], _Checks] = {kind: _checks_of(kind) for kind in AnyEve
 def sanitise(event: Event) -> None:
     """Mend *event* in place; never raises for a value of any type."""
     _mend_types(event)
+    _bound_ids(event)
     if type(event) is PromptCallEvent:
         mend_figures(event)
+
+
+def _bound_ids(event: Event) -> None:
+    checks = _CHECKS[type(event)]
+    values = checks.get_ids(event)
+    if sum(map(len, filter(None, values))) <= MAX_ID_LENGTH:
+        return
+    for name, value in zip(checks.ids, values, strict=True):
+        if value and len(value) > MAX_ID_LENGTH:
+            setattr(event, name, bounded_id(value))
+            event.warnings = (*event.warnings, f"{name} was {len(value)} characters long; cut")
 
 
 def _mend_types(event: Event) -> None:

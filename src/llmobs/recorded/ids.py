@@ -8,8 +8,10 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 __all__ = [
+    "MAX_ID_LENGTH",
     "MAX_RUN_ID_LENGTH",
     "Traceparent",
+    "bounded_id",
     "derived_id",
     "is_valid_run_id",
     "new_id",
@@ -18,6 +20,9 @@ __all__ = [
 
 MAX_RUN_ID_LENGTH: Final = 128
 """Longest run id accepted from a request header, in characters."""
+
+MAX_ID_LENGTH: Final = 512
+"""Longest identifier that is kept as it is, in characters: it stands in every row, index and link."""
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/+=~-]{0,127}", re.ASCII)
 _TRACEPARENT = re.compile(
@@ -78,6 +83,14 @@ def derived_id(*parts: str) -> str:
     digits = blake2b(text, digest_size=16, person=b"llmobs event").hexdigest()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+def bounded_id(text: str) -> str:
+    """Return *text*, or if it is longer than `MAX_ID_LENGTH` its beginning and a hash: the same for the same."""
+    if len(text) <= MAX_ID_LENGTH:
+        return text
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return f"{text[:64]}~{digest}"
 
 
 def is_valid_run_id(value: str) -> bool:

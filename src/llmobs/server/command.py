@@ -20,7 +20,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from llmobs.errors import ConfigurationError
 from llmobs.runtime.paths import check_directory, check_file
-from llmobs.server import api, evaluations, feedback, health, login, mcp, pages
+from llmobs.server import api, evaluations, feedback, health, login, mcp, otlp, pages
 from llmobs.server.access_log import AccessLog, Form, log_to_stdout
 from llmobs.server.admission import Admission
 from llmobs.server.app import create_app
@@ -121,7 +121,7 @@ def serve(options: Options) -> None:
     middleware.append(
         Middleware(
             Gate, admission=admission, hosts=hosts, origins=origins,
-            count=metrics.requests.refuse, answers_itself=answers_itself,
+            count=metrics.requests.refuse, answers_itself=answers_itself, answer=otlp.refused,
         )
     )  # fmt: skip
     app = create_app(

@@ -28,6 +28,8 @@ FROM_PAGES: Final = (2.0, 30.0)
 MAX_NEXT: Final = 2_000
 """Characters of an address that the login remembers."""
 
+Answer = Callable[[RefusedError, Scope], Response]
+
 
 class Gate:
     """
@@ -40,6 +42,7 @@ class Gate:
         origins: Other origins whose pages may send evaluations.
         count: Called with a word for each refusal.
         answers_itself: Whether the way in tells who has no right key itself; it then sees `NOTHING`.
+        answer: Says a refusal in the form that the way in has for it.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Gate:
         origins: Origins,
         count: Callable[[str], None] = lambda word: None,
         answers_itself: Callable[[Scope], bool] = lambda scope: False,
+        answer: Answer = lambda error, scope: answer_refused(error),
     ) -> None:
         self._app = app
         self._admission = admission
@@ -59,6 +63,7 @@ class Gate:
         self._from_pages = Limit(*FROM_PAGES)
         self._count = count
         self._answers_itself = answers_itself
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -80,7 +85,7 @@ class Gate:
                 _check_right(access, scope)
         except RefusedError as error:
             self._count(error.word if isinstance(error, NotLetInError) else "forbidden")
-            await _answer(error, scope)(scope, receive, send)
+            await _answered(error, scope, self._answer)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -158,10 +163,10 @@ def _check_right(access: Access, scope: Scope) -> None:
         require(access, "read")
 
 
-def _answer(error: RefusedError, scope: Scope) -> Response:
+def _answered(error: RefusedError, scope: Scope, answer_with: Answer) -> Response:
     if isinstance(error, NotLetInError) and error.word == "no_key" and wants_page(scope):
         return _to_login(scope)
-    answer = answer_refused(error)
+    answer = answer_with(error, scope)
     if error.status == 401:
         # A program then asks for a key: as the password, whatever the name. A page of ours, whose
         # session has ended, does not: its browser would.

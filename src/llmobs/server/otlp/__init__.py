@@ -2,24 +2,27 @@
 
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from types import ModuleType
 from typing import Any, Final
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Scope
 
 from llmobs.runtime.troubles import Troubles
 from llmobs.server.access import access_of, check_events, require
-from llmobs.server.bodies import RefusedError, read_body
+from llmobs.server.bodies import RefusedError, answer_refused, read_body
 from llmobs.server.collector import Collector
 from llmobs.server.otlp import json_
 from llmobs.server.otlp.mapping import Taken, take_logs, take_spans
 from llmobs.server.refusals import refusal_of
 
-__all__ = ["routes"]
+__all__ = ["refused", "routes"]
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
@@ -35,11 +38,7 @@ def routes(collector: Collector) -> list[Route]:
 
     Protobuf is taken where opentelemetry-proto is installed.
     """
-    wires: dict[str, ModuleType] = {JSON: json_}
-    with suppress(ImportError):
-        from llmobs.server.otlp import protobuf
-
-        wires |= {PROTOBUF: protobuf, "application/protobuf": protobuf}
+    wires = _wires()
 
     async def traces(request: Request, wire: ModuleType, body: bytes) -> tuple[int, str]:
         require(access_of(request), "ingest")  # spans that bring no event shape a run, too
@@ -80,6 +79,36 @@ def routes(collector: Collector) -> list[Route]:
     ]
 
 
+_SIGNALS: Final = ("/v1/traces", "/v1/logs", "/v1/metrics")
+
+
+@cache
+def _wires() -> Mapping[str, ModuleType]:
+    wires: dict[str, ModuleType] = {JSON: json_}
+    with suppress(ImportError):
+        from llmobs.server.otlp import protobuf
+
+        wires |= {PROTOBUF: protobuf, "application/protobuf": protobuf}
+    return wires
+
+
+def refused(error: RefusedError, scope: Scope) -> Response:
+    """Return the answer to a request that is refused before it gets here, or anywhere else."""
+    if not scope["path"].endswith(_SIGNALS):
+        return answer_refused(error)
+    wire: Any = _wires().get(_kind(Headers(scope=scope)), json_)
+    return _refusal(wire, error)
+
+
+def _refusal(wire: Any, error: RefusedError) -> Response:
+    told = wire.status(_STATUS.get(error.status, 2), error.message)
+    return Response(told, error.status, error.headers, JSON if wire is json_ else PROTOBUF)
+
+
+def _kind(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def _spans(wire: Any, body: bytes) -> Taken:
     return take_spans(wire.spans_in(body))
 
@@ -92,12 +121,12 @@ Take = Callable[[Request, ModuleType, bytes], Awaitable[tuple[int, str]]]
 
 
 def _answering(
-    signal: str, take: Take, wires: dict[str, ModuleType]
+    signal: str, take: Take, wires: Mapping[str, ModuleType]
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return what answers requests in the words that they came in."""
 
     async def endpoint(request: Request) -> Response:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = _kind(request.headers)
         wire: Any = wires.get(kind, json_)
         media_type = JSON if wire is json_ else PROTOBUF
         try:
@@ -111,8 +140,7 @@ def _answering(
             refusal = refusal_of(error)
             if refusal.status == 500:  # ours: logged where all such are
                 raise
-            told = wire.status(_STATUS.get(refusal.status, 2), refusal.message)
-            return Response(told, refusal.status, refusal.headers, media_type)
+            return _refusal(wire, refusal)
         return Response(wire.answer(signal, rejected, words), 200, media_type=media_type)
 
     return endpoint
