@@ -97,8 +97,9 @@ def test_who_needs_no_key_says_whose_it_is(tmp_path: Path) -> None:
     assert found(tmp_path / "s.db") == {"r": ("a", {"a1", "b1", "c1"})}
 
 
-def test_spans_of_one_trace(tmp_path: Path) -> None:
-    """Over OTLP, a run is a trace, and ids are made of it."""
+@pytest.mark.parametrize("begins", ["with a call", "with a span that is no event"])
+def test_spans_of_one_trace(tmp_path: Path, begins: str) -> None:
+    """Over OTLP, a run is a trace, and ids are made of it; it is whose span came first."""
     store = tmp_path / "llmobs.db"
     trace = "ab" * 16
 
@@ -111,18 +112,22 @@ def test_spans_of_one_trace(tmp_path: Path) -> None:
         }  # fmt: skip
 
     chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
-    sent = {"a": [span(1, 0), span(2, 1, **chat)], "b": [span(3, 2), span(4, 3, **chat)]}
-    keys = {project: KeyFile(store).add(project=project)[1] for project in sent}
+    request, answer = span(1, 0), span(2, 1, **chat)
+    others = ("b", [span(3, 2), span(4, 3, **chat)])
+    sent = [("a", [request, answer]), others]
+    if begins != "with a call":
+        sent = [("a", [request]), others, ("a", [answer])]
+    keys = {project: KeyFile(store).add(project=project)[1] for project in "ab"}
     with Serving(store, "--host", "0.0.0.0") as server:
         for _ in range(2):
-            for project, spans in sent.items():
+            for project, spans in sent:
                 body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode()
-                request = urllib.request.Request(
+                post = urllib.request.Request(
                     f"{server.url}/v1/traces", body,
                     {"content-type": "application/json", "x-api-key": keys[project]},
                 )  # fmt: skip
-                with urllib.request.urlopen(request, timeout=30) as answer:
-                    assert answer.status == 200
+                with urllib.request.urlopen(post, timeout=30) as found:
+                    assert found.status == 200
     with Reader(store) as reader:
         runs = {one.project_id: one for one in reader.runs(10)}
     assert set(runs) == {"a", "b"}

@@ -28,7 +28,7 @@ from llmobs.store.spans import Link, Node, Tree, What, event_id_of, run_event_id
 from llmobs.store.statements import chunks, places
 from llmobs.store.values import as_text
 
-__all__ = ["forget_parts", "forget_spans", "settle"]
+__all__ = ["forget_parts", "forget_spans", "owners_of", "settle"]
 
 LATE_SECONDS: Final = 3600
 """How long spans wait for others that are about models, before nothing is known of them any more."""
@@ -492,6 +492,19 @@ def parts_of(connection: sqlite3.Connection, run_id: str) -> list[Event]:
         return []
     found = connection.execute("SELECT body FROM parts WHERE run_id = ?", (run_id,)).fetchall()
     return [event for (body,) in found if (event := _unpacked(body)) is not None]
+
+
+def owners_of(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, str | None]:
+    """Return whose the runs are, of those of which no span so far is an event."""
+    found: dict[str, str | None] = {}
+    if not run_ids or not _is_there(connection):
+        return found
+    for some in chunks(run_ids):
+        query = f"SELECT run_id, body FROM parts WHERE run_id IN {places(some)} AND what = ?"  # noqa: S608
+        for run_id, body in connection.execute(query, (*some, What.NOTHING)):
+            if (event := _unpacked(body)) is not None:
+                found[run_id] = event.project_id
+    return found
 
 
 def forget_parts(connection: sqlite3.Connection, run_id: str) -> None:

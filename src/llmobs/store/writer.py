@@ -31,7 +31,7 @@ from llmobs.store.insert import (
 from llmobs.store.records import Keep
 from llmobs.store.rows import clean_values
 from llmobs.store.schema import check_version
-from llmobs.store.settle import settle
+from llmobs.store.settle import owners_of, settle
 from llmobs.store.spans import Link
 from llmobs.store.upkeep import (
     EVENTS,
@@ -275,6 +275,7 @@ class Writer:
                 while some := clean_values(list(islice(waiting, RUNS_AT_ONCE))):
                     query = f"SELECT run_id, project_id FROM runs WHERE run_id IN ({', '.join('?' * len(some))})"  # noqa: S608
                     found.update(connection.execute(query, some))
+                    found |= owners_of(connection, [one for one in some if one not in found])
             except sqlite3.Error as error:
                 raise self._explain(error) from error
         return found
