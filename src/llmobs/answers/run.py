@@ -20,7 +20,7 @@ from llmobs.store.records import (
 
 __all__ = ["EVENTS", "PAGING", "Run", "evaluations_of", "event", "run"]
 
-EVENTS: Final = 200
+EVENTS: Final = 100
 """Of a run in one answer, unless another number is asked for."""
 PAGING: Final[Mapping[str, Part]] = {
     "cursor": Part("Id of the event after which to go on: next_cursor of the answer before."),

@@ -105,7 +105,8 @@ def _figures(side: Side) -> dict[str, str]:
     if calls is None:
         return {"calls": "0"}
     rate = calls.failed / calls.calls if calls.calls else 0.0
-    per_call = None if calls.cost_usd is None else calls.cost_usd / calls.calls
+    priced = calls.calls - calls.unpriced
+    per_call = calls.cost_usd / priced if calls.cost_usd is not None and priced > 0 else None
     said = {
         "calls": count(calls.calls),
         "failed": f"{count(calls.failed)} ({rate:.1%})",
@@ -116,7 +117,7 @@ def _figures(side: Side) -> dict[str, str]:
         "tokens in": sum_of(calls.tokens_input, calls.uncounted),
         "tokens out": sum_of(calls.tokens_output, calls.uncounted),
         "cost": money(calls.cost_usd, calls.unpriced),
-        "cost of a call": money(per_call, calls.unpriced),
+        "cost of a call with a price": money(per_call),
     }
     for each in side.evaluations:
         words = [f"{label} {times:,} times" for label, times in each.labels]
