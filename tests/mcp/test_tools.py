@@ -145,6 +145,17 @@ def test_an_answer_is_bounded_whatever_was_recorded(tmp_path: Path) -> None:
             assert "next_cursor:" not in text  # which would lead past what was left out
 
 
+def test_what_is_written_out_is_bounded_too(tmp_path: Path) -> None:
+    """A character that is not shown takes six."""
+    events: list[Event] = [call("r", event_id="e", prompt="\u202e" * 30_000, response="so it ends")]
+    text, is_answer = tools_of(write_store(tmp_path / "x.db", events)).call(
+        "event", {"event_id": "e"}
+    )
+    body, own = parted(text)
+    assert is_answer and "\\u202e" * 4_000 in body
+    assert len(body) <= MAX_CHARACTERS and "This is not all" in own
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
@@ -200,6 +211,7 @@ def test_the_handshake_agrees_on_a_revision(store: Path) -> None:
     assert asked(store, "ping")["result"] == {}
     assert asked(store, "resources/list")["error"]["code"] == -32601
     assert asked(store, "tools/call", name="delete")["error"]["code"] == -32602
+    assert asked(store, "tools/call", name=["runs"])["error"]["code"] == -32602
     assert asked(store, "tools/call", name="runs", arguments=[1])["error"]["code"] == -32602
     assert asked(store, "tools/call", name="runs", arguments={"limit": 0})["result"]["isError"]
 

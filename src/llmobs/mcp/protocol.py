@@ -81,13 +81,11 @@ def _initialized(params: Mapping[str, Any]) -> Mapping[str, Any]:
 def _called(message: Message, tools: Tools) -> Mapping[str, Any]:
     params = message.params or {}
     name, arguments = params.get("name"), params.get("arguments") or {}
-    if not isinstance(name, str) or not isinstance(arguments, dict):
-        return refused(message.id, PARAMETERS, "name is a text, arguments an object")
-    try:
-        text, is_answer = tools.call(name, arguments)
-    except LookupError:
-        return refused(
-            message.id, PARAMETERS, "there is no such tool; tools/list names those there are"
-        )
+    if not tools.has(name):
+        words = "there is no such tool; tools/list names those there are"
+        return refused(message.id, PARAMETERS, words)
+    if not isinstance(arguments, dict):
+        return refused(message.id, PARAMETERS, "arguments is an object")
+    text, is_answer = tools.call(str(name), arguments)
     result = {"content": [{"type": "text", "text": text}], "isError": not is_answer}
     return {"jsonrpc": "2.0", "id": message.id, "result": result}

@@ -60,10 +60,12 @@ def _bounded(lines: Iterator[str]) -> tuple[str, bool]:
     kept: list[str] = []
     left = MAX_CHARACTERS
     for line in lines:
-        left -= len(line) + 1
-        if left < 0:
+        if len(line) >= left:
+            if not line.lstrip().startswith("next_cursor"):  # half of which leads nowhere
+                kept.append(line[:left])
             return "\n".join(kept), False
         kept.append(line)
+        left -= len(line) + 1
     return "\n".join(kept) or "nothing", True
 
 

@@ -43,19 +43,22 @@ class Tools:
         """Return what there is, as the protocol lists it."""
         return [_tool(question) for question in QUESTIONS]
 
+    def has(self, name: Any) -> bool:
+        """Whether there is a tool of this name."""
+        return any(question.name == name for question in QUESTIONS)
+
     def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
         """
         Ask; blocking.
 
+        Args:
+            name: Of a tool that there is.
+            arguments: As its schema has them.
+
         Returns:
             Text, and whether it is an answer; else it says why there is none.
-
-        Raises:
-            LookupError: There is no such tool.
         """
-        question = next((each for each in QUESTIONS if each.name == name), None)
-        if question is None:
-            raise LookupError(name)
+        question = next(each for each in QUESTIONS if each.name == name)
         try:
             names, query = _read(question, arguments)
             asked = read_address(query, period=question.period, project=self._project)
