@@ -93,7 +93,7 @@ def _rows(path: Path, count: int, by_hand: bool) -> dict[str, float]:
             new = insert.prepared(batch, first, -(2**63))
             runs: dict[str, Any] = {}
             for one in new:
-                run = runs.setdefault(one.row.run_id, insert._Run(one.row))
+                run = runs.setdefault(one.row.run_id, insert.RunRow(one.row))
                 run.add(one, True)
             texts = [(one.row.id, encode(one.event).decode()) for one in new]
             made.append(
@@ -124,7 +124,7 @@ def _cost(path: Path, count: int) -> dict[str, float]:
     import sqlite3
 
     from llmobs.events import PromptCallEvent
-    from llmobs.store.insert import MICROSECONDS_PER_HOUR, Booking
+    from llmobs.store.booking import MICROSECONDS_PER_HOUR, Booking
     from llmobs.store.reader import Reader
     from llmobs.store.rows import row_of
     from llmobs.store.writer import Writer

@@ -2,7 +2,10 @@
 
 import json
 import re
+import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,6 +126,103 @@ def test_sums_of_runs_that_are_gone_are_redacted_too(cli: CLI, store: Path) -> N
         assert reader.cost("day") == before
         assert "mail to [REDACTED_EMAIL]" in {group.key for group in reader.cost("route")}
     assert files_with(store.parent, *ALL) == []
+
+
+def test_what_a_run_alone_still_says_is_found_and_fixed(cli: CLI, tmp_path: Path) -> None:
+    path = write_store(tmp_path / "x.db", [call("r1"), run("r1", user_id="u", tags=("a", "b"))])
+    with sqlite3.connect(path) as connection:
+        for column in ("name", "user_id", "session_id", "service_name", "release", "client_run_id"):
+            connection.execute(f"UPDATE runs SET {column} = ?", (f"of {EMAIL}",))
+        connection.execute("UPDATE runs SET tags = ?", (json.dumps(["a", OTHER]),))
+    connection.close()
+    found = found_in(cli("scan", "--store", path, "--json", code=5))
+    assert set(found) == {
+        ("email", f"runs: {name}")
+        for name in (
+            "name", "user_id", "session_id", "service_name", "release", "client_run_id", "tags"
+        )
+    }  # fmt: skip
+    cli("scan", "--store", path, "--fix")
+    assert found_in(cli("scan", "--store", path, "--json")) == {}
+    assert files_with(tmp_path, *ALL) == []
+    with Reader(path) as reader:
+        summary = reader.run("r1").summary
+    assert (summary.name, summary.user_id, summary.tags) == ("POST /chat", "u", ("a", "b"))
+
+
+WRITES = """
+import sys, time
+from pathlib import Path
+from llmobs.store.writer import Writer
+from tests.support.stores import call, run
+writer, stop, longest, number = Writer(Path(sys.argv[1])), Path(sys.argv[2]), 0.0, 0
+while not stop.exists():
+    began = time.monotonic()
+    writer.write([call(f"job{number}", number, prompt="hi"), run(f"job{number}", number)])
+    longest = max(longest, time.monotonic() - began)
+    number += 1
+    if number == 1:
+        print("writing", flush=True)
+    time.sleep(0.03)
+print(number, longest)
+"""
+
+
+def test_it_may_be_killed_at_any_moment_beside_processes_that_write(
+    cli: CLI, tmp_path: Path
+) -> None:
+    many = [
+        call(f"r{n % 3}", n, prompt=[{"role": "user", "content": f"{EMAIL} {LONG} {n}"}], cost_usd=1.0)
+        for n in range(240)
+    ]  # fmt: skip
+    names = [run(f"r{n}", n, name=f"mail {EMAIL}", tags=(OTHER,)) for n in range(3)]
+    (tmp_path / "data").mkdir()
+    path = write_store(tmp_path / "data" / "x.db", [*many, *names])
+    other = subprocess.Popen(
+        [sys.executable, "-c", WRITES, str(path), str(tmp_path / "stop")],
+        stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert other.stdout is not None and other.stdout.readline() == "writing\n"
+    try:
+        for steps in (1, 4):
+            died = subprocess.run(
+                [sys.executable, "-c", DIES, str(steps), str(path)], timeout=60, check=False
+            )
+            assert died.returncode == -signal.SIGKILL
+        assert cli("scan", "--store", path, code=5)
+        cli("scan", "--store", path, "--fix")
+    finally:
+        (tmp_path / "stop").touch()
+        written, _ = other.communicate(timeout=60)[0].split()
+    assert found_in(cli("scan", "--store", path, "--json")) == {}
+    assert files_with(tmp_path / "data", EMAIL, OTHER) == []
+    assert hourly_sums(path) == recounted(path)
+    with Reader(path) as reader:
+        assert reader.count_runs() == 3 + int(written)
+        assert reader.run("r1").summary.tags == ("[REDACTED_EMAIL]",)
+        assert reader.run("r1").summary.calls == 80
+
+
+DIES = """
+import os, signal, sys
+from llmobs.__main__ import main
+from llmobs.store.writer import Writer
+from llmobs.store import rewrite
+rewrite.EVENTS = 50
+step, left = Writer._step, int(sys.argv[1])
+def dies(writer, work):
+    global left
+    left -= 1
+    if not left:
+        def killed(connection):
+            work(connection)
+            os.kill(os.getpid(), signal.SIGKILL)  # before it is committed
+        return step(writer, killed)
+    return step(writer, work)
+Writer._step = dies
+sys.argv = ["llmobs", "scan", "--fix", "--store", sys.argv[2]]
+main()
+"""
 
 
 def test_the_spool(cli: CLI, tmp_path: Path) -> None:

@@ -258,7 +258,7 @@ def test_what_is_rewritten_keeps_its_place_and_not_its_parts(stores: tuple[Store
             event.prompt = "[redacted]"
         return event
 
-    assert store.writer.rewrite(run, change) == (1, 0)
+    assert store.writer.rewrite(run, change) == (1, 0, 0)
     send(store, run, Spec(2, 1, What.PLACE), Spec(3, 2, What.CALL))
     with open_reader(store.path) as reader:
         events = reader.run(run).events

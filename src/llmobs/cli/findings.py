@@ -10,7 +10,7 @@ import msgspec
 
 from llmobs.codec import decode, encode
 from llmobs.errors import ConfigurationError
-from llmobs.events import Event
+from llmobs.events import Event, RunEvent
 from llmobs.redaction.events import EventRedactor, Pseudonyms
 from llmobs.redaction.kinds import KINDS
 from llmobs.redaction.redactor import Redactor
@@ -81,6 +81,13 @@ class Inspector:
     def redacted(self, event: Event) -> Event:
         """Return *event* as it should be: itself, if nothing is to be taken out."""
         self.events += 1
+        return self._clean(event)
+
+    def is_run_clean(self, run: RunEvent) -> bool:
+        """Whether nothing is to be taken out of what is kept of a run besides its events."""
+        return self._clean(run, "runs: ") is run
+
+    def _clean(self, event: Event, where: str = "") -> Event:
         clean = decode(encode(event))
         finish(self._redactor.steps(clean))
         if encode(clean) == encode(event):
@@ -88,7 +95,7 @@ class Inspector:
         for name in event.__struct_fields__:
             old, new = getattr(event, name), getattr(clean, name)
             if name != "warnings" and encode(old) != encode(new):
-                self._count(name, old, new)
+                self._count(f"{where}{name}", old, new)
         return clean
 
     def _count(self, name: str, old: Any, new: Any) -> None:

@@ -164,6 +164,7 @@ def _erase(whom: Selector, path: Path | None, spool: Path | None, done: Erasure)
         try:
             while writer.adopt():
                 time.sleep(PAUSE_SECONDS)
+            writer.finish_rewrites()
             done.selector = writer.keyed_hash(whom.value)
             # While we look, something may come, or leave the spool for the store.
             for _ in range(PASSES):
@@ -197,14 +198,13 @@ def _from_store(
     _whole_runs(reader, writer, found.whole, whom, done)
     unreadable = 0
     for run_id in found.shared:
-        changed, removed = writer.rewrite(run_id, partial(_of_the_others, whom))
-        done.events += removed
-        done.shared_runs += changed + removed > 0
-        unreadable += not changed + removed
-        time.sleep(PAUSE_SECONDS)
+        what = writer.rewrite(run_id, partial(_of_the_others, whom))
+        done.events += what.removed
+        done.shared_runs += what.changed + what.removed > 0
+        unreadable += what.unreadable > 0
     if unreadable:
-        what = f"{several(unreadable, 'run')} that others share, in which something cannot be read"
-        done.still_to_come = [f"{what}: erase with --run"]
+        words = f"{several(unreadable, 'run')} that others share, in which something cannot be read"
+        done.still_to_come = [f"{words}: erase with --run"]
     return set(found.whole), set(found.shared)
 
 
@@ -239,7 +239,6 @@ def _whole_runs(
         if writer.erase([run_id]):
             done.runs += 1
             done.events += events
-        time.sleep(PAUSE_SECONDS)
 
 
 def _from_lines(whom: Selector, path: Path, spool: Path | None, done: Erasure) -> None:

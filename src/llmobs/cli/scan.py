@@ -22,12 +22,14 @@ from llmobs.describe.words import one_line, several
 from llmobs.errors import StoreNotFoundError
 from llmobs.pipeline.replacing import Replacement, locked_file
 from llmobs.pipeline.rewrite import Rewritten, rewrite_lines, rewrite_spool
-from llmobs.store.engine import open_reader, open_writer
+from llmobs.store.engine import ReadsStore, open_reader, open_writer
 
 __all__ = ["scan"]
 
 PAUSE_SECONDS: Final = 0.005
 """Between two steps: applications write meanwhile."""
+PASSES: Final = 3
+"""How often what was stored meanwhile is looked at."""
 
 
 class Place(msgspec.Struct):
@@ -88,44 +90,77 @@ def scan(
 
 
 def _store(path: Path, look: Inspector, fix: bool) -> Place:
-    concerned: dict[str, None] = {}
-    unreadable = 0
     with open_reader(path) as reader:
-        for stored in reader.events():
-            event = stored.decode()
-            if event is None:
-                unreadable += 1
-            elif look.redacted(event) is not event:
-                concerned[stored.run_id] = None
-        for run_id, part in reader.parts():
-            if look.redacted(part) is not part:
-                concerned[run_id] = None
-        for run_id, word in reader.words_of_runs():  # of events that are there no more
-            if run_id not in concerned and look.text("runs", word) != word:
-                concerned[run_id] = None
+        seen = _Seen()
+        concerned = _in_events(reader, look, seen)
+        concerned |= _beside_events(reader, look, concerned)
         for name, word in reader.words_of_sums():
             look.text(f"hourly sums: {name}", word)
-    place = _place(path, look)
-    if unreadable:
-        what = f"{several(unreadable, 'event')} that this llmobs cannot read"
-        place.left = (f"{what}, and their runs, are left alone",)
-    if fix:  # what was fixed before may be in the log still
-        writer = open_writer(path)
-        try:
-            while writer.adopt():
-                time.sleep(PAUSE_SECONDS)
-            for run_id in concerned:
-                place.fixed += writer.rewrite(run_id, look.redacted)[0]
-                time.sleep(PAUSE_SECONDS)
-            writer.redact_sums(lambda word: look.text("", word))
-            if not writer.leave_no_trace():
-                what = (
-                    "somebody reads the store, whose log holds what was there until they are done"
-                )
-                place.left = (*place.left, f"{what}: run this again")
-        finally:
-            writer.close()
+        place = _place(path, look)
+        if fix:
+            _fix(path, reader, look, concerned, seen, place)
+    if seen.unreadable:
+        what = several(seen.unreadable, "event")
+        place.left = (*place.left, f"{what} that this llmobs cannot read: left alone")
     return place
+
+
+def _fix(
+    path: Path,
+    reader: ReadsStore,
+    look: Inspector,
+    concerned: set[str],
+    seen: "_Seen",
+    place: Place,
+) -> None:
+    writer = open_writer(path)
+    try:
+        while writer.adopt():
+            time.sleep(PAUSE_SECONDS)
+        writer.finish_rewrites()
+        for _ in range(PASSES):
+            for run_id in concerned:
+                place.fixed += writer.rewrite(run_id, look.redacted).changed
+            concerned = _in_events(reader, look, seen)
+            if not concerned:
+                break
+        writer.redact_sums(lambda word: look.text("", word))
+        if not writer.leave_no_trace():  # what was fixed before may be in the log still
+            what = "somebody reads the store, whose log holds what was there until they are done"
+            place.left = (*place.left, f"{what}: run this again")
+    finally:
+        writer.close()
+
+
+class _Seen:
+    """How far the events of a store were looked at."""
+
+    last = 0
+    """Number of the last one."""
+    unreadable = 0
+
+
+def _in_events(reader: ReadsStore, look: Inspector, seen: _Seen) -> set[str]:
+    """Return the runs in whose events something is found, of those that came since the last look."""
+    concerned: set[str] = set()
+    for stored in reader.events(after=seen.last):
+        seen.last = stored.id
+        event = stored.decode()
+        if event is None:
+            seen.unreadable += 1
+        elif look.redacted(event) is not event:
+            concerned.add(stored.run_id)
+    return concerned
+
+
+def _beside_events(reader: ReadsStore, look: Inspector, known: set[str]) -> set[str]:
+    """Return the runs, but for those *known*, of which something is found elsewhere."""
+    concerned = {run_id for run_id, part in reader.parts() if look.redacted(part) is not part}
+    concerned |= {id for id, text in reader.left_over() if look.text("messages", text) != text}
+    for run in reader.runs_as_events():
+        if run.run_id not in known and not look.is_run_clean(run):
+            concerned.add(run.run_id)
+    return concerned
 
 
 def _spool(directory: Path, look: Inspector, fix: bool) -> Place:

@@ -1,5 +1,6 @@
 """Functions of the application's that the pipeline calls: in a thread, and not for longer than a limit."""
 
+import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -28,15 +29,43 @@ class UserCode:
         """Call *function*; False if it is not done in time, or one called before still is not."""
         if self._hangs:
             return False
-        if self._thread is None:
-            self._thread = BlockingThread("llmobs-stages")
+        thread = self._started()
         # To its end even if the caller is cancelled: what is half known would be done twice.
         with anyio.move_on_after(LIMIT_SECONDS, shield=True):
-            await self._thread.call(function)
+            await thread.call(function)
             return True
         self._hangs = True
-        self._thread.then(self._answers)
+        thread.then(self._answers)
         return False
+
+    def call_now(self, function: Callable[[], None]) -> bool:
+        """Do the same, holding up the caller."""
+        if self._hangs:
+            return False
+        thread = self._started()
+        finished = threading.Event()
+        failure: list[BaseException] = []
+
+        def job() -> None:
+            try:
+                function()
+            except BaseException as error:  # noqa: BLE001 - handed to the caller
+                failure.append(error)
+            finished.set()
+
+        thread.then(job)
+        if finished.wait(LIMIT_SECONDS):
+            if failure:
+                raise failure[0]
+            return True
+        self._hangs = True
+        thread.then(self._answers)
+        return False
+
+    def _started(self) -> BlockingThread:
+        if self._thread is None:
+            self._thread = BlockingThread("llmobs-stages")
+        return self._thread
 
     def _answers(self) -> None:
         self._hangs = False

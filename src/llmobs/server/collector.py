@@ -103,8 +103,12 @@ class Collector:
             release=None,
         )
         self._price = price_stage(settings)
-        self._stages = (Complete(unknown), redact_stage(settings), self._price)
+        self._complete = Complete(unknown)
+        self._redact = redact_stage(settings)
         self._troubles = Troubles()
+        self._redact.tell(self._count_failures, self._troubles)
+        self.redaction_failures = 0
+        """Values, or events, left out since a function of the operator's failed or took too long."""
         self.stored = 0
         """Events acknowledged since the start."""
         self.refused = 0
@@ -137,6 +141,7 @@ class Collector:
             self._waiting.put(None)
             await asyncio.to_thread(self._writing.join)
         self._writing = self._preparing = None
+        self._redact.reset()  # a function that hangs holds up nobody
 
     async def work(self, function: Callable[..., T], *args: object) -> T:
         """Run what takes the processor for longer than a millisecond (decoding) beside the event loop."""
@@ -219,16 +224,20 @@ class Collector:
         return await request.answer
 
     def _prepare(self, events: Sequence[Event], project: str | None) -> list[Event]:
-        taken = []
+        entries = []
         for event in events:
             bound_event(event)
             if project is not None:
                 event.project_id = project
-            entry = Entry(event, 0)
-            for stage in self._stages:
-                stage.run_now(entry)
-            taken.append(entry.event)
-        return taken
+            entries.append(Entry(event, 0))
+            self._complete.run_now(entries[-1])
+        self._redact.run_in_time(entries)
+        for entry in entries:
+            self._price.run_now(entry)
+        return [entry.event for entry in entries]
+
+    def _count_failures(self, count: int) -> None:
+        self.redaction_failures += count
 
     # In the thread that writes.
 

@@ -188,6 +188,11 @@ class Metrics:
         )
         refused.add_metric(("unstorable",), collector.refused)
         yield refused
+        yield CounterMetricFamily(
+            "llmobs_redaction_failures",
+            "Values, or events, left out since a redactor failed or took too long.",
+            collector.redaction_failures,
+        )
         yield GaugeMetricFamily("llmobs_queue_events", "Events under way.", collector.room.events)
         yield GaugeMetricFamily("llmobs_queue_bytes", "Of these.", collector.room.bytes)
         yield GaugeMetricFamily(

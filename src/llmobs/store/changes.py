@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from llmobs.store.insert import Booking, Inserted, calls_among, route_of
+from llmobs.store.booking import Booking
+from llmobs.store.insert import Inserted, calls_among, route_of
 from llmobs.store.spans import Link
 from llmobs.store.statements import chunks, places
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from llmobs.store.insert import MICROSECONDS_PER_HOUR as HOUR
+from llmobs.store.booking import MICROSECONDS_PER_HOUR as HOUR
 from llmobs.store.query import (
     UNCOUNTED,
     UNPRICED,

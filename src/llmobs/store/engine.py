@@ -13,11 +13,12 @@ from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
 from llmobs.errors import ConfigurationError
-from llmobs.events import Event
+from llmobs.events import Event, RunEvent
 from llmobs.runtime.paths import path_of
 from llmobs.store.records import (
     Activity,
     Around,
+    Change,
     CostGroup,
     ErrorGroup,
     Evaluation,
@@ -25,6 +26,7 @@ from llmobs.store.records import (
     GroupBy,
     Keep,
     Place,
+    Rewritten,
     RunDetail,
     RunFilter,
     RunSummary,
@@ -222,8 +224,12 @@ class ReadsStore(Protocol):
         """Yield what spans told that no event tells yet, after its run."""
         ...
 
-    def words_of_runs(self) -> Iterator[tuple[str, str]]:
-        """Yield the words that stand in each run itself, after its id."""
+    def runs_as_events(self) -> Iterator[RunEvent]:
+        """Yield each run as an event that says what is kept of it."""
+        ...
+
+    def left_over(self) -> Iterator[tuple[str, str]]:
+        """Yield what a killed rewriting may have left of a run, after its id."""
         ...
 
     def words_of_sums(self) -> Iterator[tuple[str, str]]:
@@ -251,7 +257,7 @@ class ReadsStore(Protocol):
         ...
 
     def events(
-        self, where: RunFilter = ..., *, types: Sequence[str] = ...
+        self, where: RunFilter = ..., *, types: Sequence[str] = ..., after: int = ...
     ) -> Generator[StoredEvent, None, None]:
         """Yield events in the order they were stored."""
         ...
@@ -313,8 +319,12 @@ class WritesStore(Protocol):
         """Remove runs as if they had never been; return how many there were."""
         ...
 
-    def rewrite(self, run_id: str, change: Callable[[Event], Event | None]) -> tuple[int, int]:
-        """Change or remove events of a run; return how many were changed, and removed."""
+    def rewrite(self, run_id: str, change: Change) -> Rewritten:
+        """Change or remove events of a run, in steps between which others write."""
+        ...
+
+    def finish_rewrites(self) -> None:
+        """Finish what a process that was killed has begun to change or to erase."""
         ...
 
     def redact_sums(self, redact: Callable[[str], str]) -> int:

@@ -1,9 +1,9 @@
 """Insert events: rows, bodies and pieces, and what they add to runs and hourly sums."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -17,28 +17,27 @@ from llmobs.events import (
     HallucinationDetectedEvent,
     RunEvent,
 )
+from llmobs.store.booking import MICROSECONDS_PER_HOUR, Booking, word_of
 from llmobs.store.kept_pieces import keep_new, note_runs, run_of
 from llmobs.store.pieces import take_apart
-from llmobs.store.rollups import COUNTS, Key, Sums
 from llmobs.store.rows import COLUMNS, WIDTH, Row, clean_values, row_of
 from llmobs.store.statements import chunks, places
 
 __all__ = [
     "MAX_ROUTES",
     "OTHER",
-    "Booking",
     "Inserted",
+    "Routes",
+    "RunRow",
     "add_up",
-    "add_up_day",
     "calls_among",
     "calls_of",
-    "clear_hour",
     "insert",
     "move",
     "prepared",
     "probe",
-    "rename_sums",
     "route_of",
+    "save_runs",
 ]
 
 _PLACES: Final = f"({', '.join('?' * WIDTH)}, '')"
@@ -50,7 +49,6 @@ NULL: Final = float("nan")
 What SQLite stores as NULL, and its module takes as it is: for None it first looks for an adapter,
 for longer than the value takes to be stored, and half of a row is None.
 """
-MICROSECONDS_PER_HOUR: Final = 3_600_000_000
 _MAX: Final = 2**63 - 1
 MAX_ROUTES: Final = 500
 """Names of runs told apart in the sums of an hour and a project: who names runs after ids has millions."""
@@ -225,7 +223,7 @@ _UPSERT: Final = ", ".join(
 _columns_of: Final[Callable[[Any], tuple[Any, ...]]] = attrgetter(*_RUN)
 
 
-class _Run:
+class RunRow:
     """What the rows of one run add to it."""
 
     __slots__ = (*_RUN, "rows")
@@ -258,6 +256,7 @@ class _Run:
         self.rows: list[Row] = []
 
     def add(self, one: Inserted, counted: bool) -> None:
+        """Add an event: what it says of the run, and where *counted* what it counts for."""
         row, event, tags = one.row, one.event, one.tags
         moment = row.timestamp
         if moment < self.started:
@@ -311,6 +310,11 @@ class _Run:
             if type(cost) is float or type(cost) is int:
                 self.cost_usd = cost if self.cost_usd is None else self.cost_usd + cost
 
+    @property
+    def hour(self) -> int:
+        """In which it began."""
+        return int(self.started) // MICROSECONDS_PER_HOUR
+
     def bound(self) -> tuple[Any, ...]:
         """Return its columns as SQLite takes them."""
         self.tags = encode(self.tags[:MAX_TAGS]).decode() if self.tags else None
@@ -337,15 +341,15 @@ def add_up(
         first: Rows from this number on are among *new*, those before are booked already.
         counted: Whether to count them in their runs; False if a trigger did.
     """
-    runs: dict[Any, _Run] = {}
+    runs: dict[Any, RunRow] = {}
     for one in new:
         run = runs.get(one.row.run_id)
         if run is None:
-            run = runs[one.row.run_id] = _Run(one.row)
+            run = runs[one.row.run_id] = RunRow(one.row)
         run.add(one, counted)
     known = _known(connection, list(runs))
     booking = Booking()
-    routes = _Routes(connection)
+    routes = Routes(connection)
     for run_id, run in runs.items():
         before = ""
         if (found := known.get(run_id)) is not None:
@@ -354,7 +358,7 @@ def add_up(
                 run.tags = (*tags, *(tag for tag in run.tags if tag not in tags))
         route = before
         if run.name is not None and (name := text_of(run.name)) != before:
-            route = routes.of(name, run.started // MICROSECONDS_PER_HOUR, _word(run.project_id))
+            route = routes.of(name, run.hour, word_of(run.project_id))
         run.booked_as = route or None
         if route != before:
             for row in calls_of(connection, run_id, first):
@@ -362,13 +366,13 @@ def add_up(
                 booking.add(row, route)
         for row in run.rows:
             booking.add(row, route)
-    _save_runs(connection, list(runs.values()))
+    save_runs(connection, list(runs.values()))
     booking.save(connection)
     _evaluate(connection, new)
     return routes.crowded
 
 
-class _Routes:
+class Routes:
     """The routes that sums of an hour tell apart; those that come when there are `MAX_ROUTES` are `OTHER`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -400,7 +404,8 @@ def _known(connection: sqlite3.Connection, ids: Sequence[Any]) -> dict[Any, tupl
     return known
 
 
-def _save_runs(connection: sqlite3.Connection, runs: Sequence[_Run]) -> None:
+def save_runs(connection: sqlite3.Connection, runs: Sequence[RunRow]) -> None:
+    """Add *runs* to what is known of them."""
     for at in range(0, len(runs), 32):
         some = runs[at : at + 32]
         connection.execute(
@@ -434,136 +439,6 @@ def calls_of(connection: sqlite3.Connection, run_id: Any, before: int = _MAX) ->
     )
     for values in connection.execute(query, (run_id, before)).fetchall():
         yield Row(*values)
-
-
-# Hourly sums.
-
-_WORDS: Final = Key._fields[1:]
-_STORED: Final = f"{', '.join(COUNTS)}, latencies, first_tokens"
-
-
-class _Table(NamedTuple):
-    """Statements on sums by the hour, or by the day."""
-
-    select: str
-    delete: str
-    replace: str
-    select_all_of: str
-    """Of a stretch of hours."""
-    delete_all_of: str
-
-    @classmethod
-    def of(cls, name: str, unit: str) -> Self:
-        key = (unit, *_WORDS)
-        same = " AND ".join(f"{column} = ?" for column in key)
-        places = ", ".join("?" * (len(key) + len(COUNTS) + 2))
-        return cls(
-            f"SELECT {_STORED} FROM {name} WHERE {same}",  # noqa: S608
-            f"DELETE FROM {name} WHERE {same}",  # noqa: S608
-            f"INSERT OR REPLACE INTO {name} ({', '.join(key)}, {_STORED}) VALUES ({places})",  # noqa: S608
-            f"SELECT {', '.join(key)}, {_STORED} FROM {name} WHERE {unit} >= ? AND {unit} < ?",  # noqa: S608
-            f"DELETE FROM {name} WHERE {unit} = ?",  # noqa: S608
-        )
-
-
-_HOURS: Final = _Table.of("rollups", "hour")
-_DAYS: Final = _Table.of("rollups_by_day", "day")
-
-
-class Booking:
-    """Calls on their way into the sums of their hours, and out of them."""
-
-    def __init__(self) -> None:
-        self._added: dict[tuple[Any, ...], list[Row]] = {}
-        self._taken_off: dict[tuple[Any, ...], list[Row]] = {}
-
-    def add(self, row: Row, route: str) -> None:
-        """Count a call of a run with this name."""
-        self._added.setdefault(_raw_key(row, route), []).append(row)
-
-    def take_off(self, row: Row, route: str) -> None:
-        """Count it no longer."""
-        self._taken_off.setdefault(_raw_key(row, route), []).append(row)
-
-    def save(self, connection: sqlite3.Connection) -> None:
-        """Change the stored sums, by the hour and by the day; those that become empty go."""
-        days: dict[tuple[Any, ...], Sums] = {}
-        changes: dict[tuple[Any, ...], Sums] = {}
-        for rows, sign in ((self._added, 1), (self._taken_off, -1)):
-            for (hour, *words), some in rows.items():
-                key = (hour, *map(_word, words))
-                changes.setdefault(key, Sums()).add(some, sign)
-        for key, change in changes.items():
-            _merge(connection, _HOURS, key, change)
-            day = (key[0] // 24, *key[1:])
-            if day in days:
-                days[day].merge(change)
-            else:
-                days[day] = change
-        for day, change in days.items():
-            _merge(connection, _DAYS, day, change)
-
-
-def _merge(connection: sqlite3.Connection, table: _Table, key: tuple[Any, ...], more: Sums) -> None:
-    found = connection.execute(table.select, key).fetchone()
-    sums = more
-    if found is not None:
-        sums = Sums.stored(found[:-2], *found[-2:])
-        sums.merge(more)
-    if sums["calls"] <= 0:
-        connection.execute(table.delete, key)
-        return
-    values = (*key, *sums.counts, sums.latencies.to_bytes(), sums.first_tokens.to_bytes())
-    connection.execute(
-        table.replace, [float(v) if type(v) is int and v > _MAX else v for v in values]
-    )
-
-
-def clear_hour(connection: sqlite3.Connection, hour: int) -> None:
-    """Remove the sums of an hour; those of its day are not right until `add_up_day`."""
-    connection.execute(_HOURS.delete_all_of, (hour,))
-
-
-def add_up_day(connection: sqlite3.Connection, day: int) -> None:
-    """Make the sums of a day anew from those of its hours."""
-    connection.execute(_DAYS.delete_all_of, (day,))
-    sums: dict[tuple[Any, ...], Sums] = {}
-    last = len(_WORDS) + 1
-    for row in connection.execute(_HOURS.select_all_of, (day * 24, (day + 1) * 24)).fetchall():
-        of_hour = Sums.stored(row[last:-2], row[-2], row[-1])
-        key = (day, *row[1:last])
-        if key in sums:
-            sums[key].merge(of_hour)
-        else:
-            sums[key] = of_hour
-    for key, of_day in sums.items():
-        _merge(connection, _DAYS, key, of_day)
-
-
-def rename_sums(connection: sqlite3.Connection, words: Mapping[str, str]) -> int:
-    """Replace *words* in the keys of the stored sums, adding up what is one then; return how many."""
-    days = set()
-    rows = connection.execute(_HOURS.select_all_of, (-_MAX, _MAX)).fetchall()
-    last = len(_WORDS) + 1
-    renamed = [row for row in rows if not words.keys().isdisjoint(row[1:last])]
-    for hour, *rest in renamed:
-        old = (hour, *rest[: last - 1])
-        new = (hour, *(words.get(word, word) for word in old[1:]))
-        connection.execute(_HOURS.delete, old)
-        _merge(connection, _HOURS, new, Sums.stored(rest[last - 1 : -2], rest[-2], rest[-1]))
-        days.add(hour // 24)
-    for day in days:
-        add_up_day(connection, day)
-    for old_route, new_route in words.items():
-        connection.execute(
-            "UPDATE runs SET booked_as = ? WHERE booked_as = ?", (new_route, old_route)
-        )
-    return len(renamed)
-
-
-def _raw_key(row: Row, route: str) -> tuple[Any, ...]:
-    hour = row.timestamp // MICROSECONDS_PER_HOUR
-    return (hour, row.name, row.provider, route, row.release, row.project_id)
 
 
 # Ratings.
@@ -613,7 +488,3 @@ def _stored_tags(text: Any) -> tuple[str, ...]:
 
 def _text(value: Any) -> str | None:
     return None if value is None else clean_text(text_of(value))
-
-
-def _word(value: Any) -> str:
-    return "" if value is None else str(value)

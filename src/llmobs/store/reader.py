@@ -2,20 +2,18 @@
 
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-import msgspec
 from msgspec.structs import fields
 
-from llmobs.codec import AnyEvent, decode
-from llmobs.events import Event
+from llmobs.codec import AnyEvent
+from llmobs.events import Event, RunEvent
+from llmobs.store import beside
 from llmobs.store.cost import add_up_calls
 from llmobs.store.evaluations import add_up_evaluations, list_evaluations
 from llmobs.store.failures import group_errors
 from llmobs.store.names import resolved
-from llmobs.store.pieces import unpack
 from llmobs.store.query import (
     FAILED,
     OPEN,
@@ -50,7 +48,7 @@ from llmobs.store.records import (
     Whose,
     to_microseconds,
 )
-from llmobs.store.rollups import Key, Sums
+from llmobs.store.rollups import Sums
 from llmobs.store.sealing import seal, unseal
 from llmobs.store.statements import places
 from llmobs.store.values import COERCE, as_integer, as_moment, as_text
@@ -60,15 +58,9 @@ __all__ = ["Reader"]
 _EVERYTHING: Final = RunFilter()
 RUN_BYTES: Final = 16_000_000
 """Of the events of a run that are told at once, where a limit is set: beyond it only one more is."""
-WITH_SUMS: Final = 3
-"""The version of a store that has hourly sums first."""
 _TOLD_OF: Final = "SELECT run_id FROM events WHERE id > ? AND id <= ?"
 _SILENT: Final = f"SELECT r.run_id FROM runs r WHERE {OPEN} AND r.ended >= ? AND r.ended < ?"  # noqa: S608
 _IN_ORDER: Final = "ORDER BY e.event_type <> 'run', e.timestamp, e.id"
-_WORDS: Final = (
-    "run_id", "name", "kind", "status", "user_id", "session_id", "tags", "client_run_id",
-    "parent_run_id", "trace_id", "project_id", "service_name", "environment", "release",
-)  # fmt: skip
 _AROUND: Final = {field.name: field.type for field in fields(Around)}
 _AROUND_COLUMNS: Final = ", ".join(_AROUND)
 MAX_AROUND: Final = 20
@@ -351,39 +343,23 @@ class Reader(Reading):
             waiting += new
         return found
 
+    # What redaction may find besides events.
+
     def parts(self) -> Iterator[tuple[str, Event]]:
-        """
-        Yield what spans told that no event tells yet, after its run: of traces that wait for more of
-        them, or have shown nothing of interest so far.
-        """
-        if not self._all("SELECT 1 FROM sqlite_master WHERE name = 'parts'", ()):
-            return
-        last = -1
-        query = "SELECT id, run_id, body FROM parts WHERE id > ? ORDER BY id LIMIT 500"
-        while rows := self._all(query, [last]):
-            last = rows[-1][0]
-            for _, run_id, body in rows:
-                with suppress(msgspec.MsgspecError, RecursionError):
-                    yield as_text(run_id), decode(unpack(body) or b"")
+        """Yield what spans told that no event tells yet, after its run; see `llmobs.store.beside`."""
+        return beside.parts(self._all)
 
-    # Words: what redaction may find, besides events.
+    def runs_as_events(self) -> Iterator[RunEvent]:
+        """Yield each run as an event that says what is kept of it: its own words, people, tags, labels."""
+        return beside.runs_as_events(self._all)
 
-    def words_of_runs(self) -> Iterator[tuple[str, str]]:
-        """Yield the words of each run, after its id: its own id, name, people, tags, labels."""
-        query = f"SELECT {', '.join(_WORDS)} FROM runs WHERE run_id > ? ORDER BY run_id LIMIT 1000"  # noqa: S608
-        last: Any = ""
-        while rows := self._all(query, [last]):
-            last = rows[-1][0]
-            for row in rows:
-                yield from ((as_text(row[0]), as_text(word)) for word in row if word is not None)
+    def left_over(self) -> Iterator[tuple[str, str]]:
+        """Yield what messages a killed rewriting may have left of a run, after its id, as JSON."""
+        return beside.left_over(self._all)
 
     def words_of_sums(self) -> Iterator[tuple[str, str]]:
         """Yield each word of the hourly sums, after the name of its column."""
-        if self._number("PRAGMA user_version", ()) < WITH_SUMS:
-            return
-        for name in Key._fields[1:]:
-            for (word,) in self._all(f"SELECT DISTINCT {name} FROM rollups", ()):  # noqa: S608
-                yield name, as_text(word)
+        return beside.words_of_sums(self._all)
 
     # Events.
 
@@ -468,7 +444,7 @@ class Reader(Reading):
         return [self._stored(row) for row in reversed(self._all(query, [count]))]
 
     def events(
-        self, where: RunFilter = _EVERYTHING, *, types: Sequence[str] = ()
+        self, where: RunFilter = _EVERYTHING, *, types: Sequence[str] = (), after: int = 0
     ) -> Generator[StoredEvent, None, None]:
         """
         Yield the events of the runs that fit, in the order they were stored, page by page.
@@ -479,9 +455,10 @@ class Reader(Reading):
         Args:
             where: Which runs.
             types: Only events of these types; see `llmobs.EventType`.
+            after: Only what was stored after the event with this number.
         """
         query, values = select_events(STORED, where, types, "e.id > ?", "e.id <= ?")
-        last, after = self._number("SELECT coalesce(max(id), 0) FROM events", []), 0
+        last = self._number("SELECT coalesce(max(id), 0) FROM events", [])
         while page := self._page(f"{query} ORDER BY e.id", [*values, after, last]):
             yield from page
             after = page[-1].id
@@ -556,7 +533,7 @@ class Reader(Reading):
         )
         oldest, latest = self._all("SELECT min(started), max(started) FROM runs", ())[0]
         hours, first = (0, None)
-        if version >= WITH_SUMS:
+        if version >= beside.WITH_SUMS:
             hours, first = self._all("SELECT count(DISTINCT hour), min(hour) FROM rollups", ())[0]
         before = self._all("SELECT value FROM store WHERE name = 'rows_before'", ())
         return StoreInfo(

@@ -1,8 +1,8 @@
 """What the reader returns: small typed structs, not rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal, Self
+from typing import Final, Literal, NamedTuple, Self
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,7 @@ __all__ = [
     "Activity",
     "Around",
     "AmbiguousRunError",
+    "Change",
     "CostGroup",
     "ErrorGroup",
     "Evaluation",
@@ -27,6 +28,7 @@ __all__ = [
     "GroupBy",
     "Keep",
     "Place",
+    "Rewritten",
     "RunDetail",
     "RunFilter",
     "RunNotFoundError",
@@ -182,6 +184,19 @@ class Selected(Struct, frozen=True):
     """Runs that are all theirs, and runs that these started for nobody else."""
     shared: tuple[str, ...]
     """Runs in which others have a part."""
+
+
+Change = Callable[[Event], Event | None]
+"""Returns an event as it is to be, or None to remove it; it may change the one it is given."""
+
+
+class Rewritten(NamedTuple):
+    """What became of the events of a run."""
+
+    changed: int = 0
+    removed: int = 0
+    unreadable: int = 0
+    """Nobody can read them: they are as they were."""
 
 
 class Activity(Struct, frozen=True, gc=False):

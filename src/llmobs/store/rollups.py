@@ -212,6 +212,14 @@ class Sums:
         self.latencies.counts += other.latencies.counts
         self.first_tokens.counts += other.first_tokens.counts
 
+    def taken_off(self) -> Self:
+        """Return what takes this off when it is merged."""
+        sums = type(self)()
+        sums.counts = [-count for count in self.counts]
+        sums.latencies.counts = -self.latencies.counts
+        sums.first_tokens.counts = -self.first_tokens.counts
+        return sums
+
     def __getitem__(self, name: str) -> int:
         return self.counts[COUNTS.index(name)]
 

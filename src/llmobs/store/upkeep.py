@@ -8,34 +8,22 @@ their new columns, their body moves to its table, and their calls are booked by 
 import sqlite3
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from llmobs.codec import decode, encode
-from llmobs.events import Event
+from llmobs.codec import decode
+from llmobs.store.booking import MICROSECONDS_PER_HOUR as HOUR
+from llmobs.store.booking import Booking, add_up_day, clear_hour
 from llmobs.store.connect import BUSY_SECONDS, PAGE_BYTES
-from llmobs.store.insert import MICROSECONDS_PER_HOUR as HOUR
-from llmobs.store.insert import (
-    Booking,
-    Inserted,
-    add_up,
-    add_up_day,
-    clear_hour,
-    insert,
-    prepared,
-    rename_sums,
-)
-from llmobs.store.kept_pieces import keep_pieces, piece_in
+from llmobs.store.insert import Inserted, add_up, prepared
+from llmobs.store.kept_pieces import keep_pieces
 from llmobs.store.pieces import put_together, take_apart
-from llmobs.store.query import WITH_BODIES
 from llmobs.store.records import Keep, to_microseconds
-from llmobs.store.rollups import Key
+from llmobs.store.rewrite import drop_marks, mark
 from llmobs.store.rows import COLUMNS, Row
 from llmobs.store.schema import narrow_indexes
-from llmobs.store.settle import forget_parts, forget_spans, knows, parts_of
-from llmobs.store.values import as_text
+from llmobs.store.settle import forget_spans, knows
 
 __all__ = [
     "adopt",
@@ -47,8 +35,6 @@ __all__ = [
     "leave_no_trace",
     "prune",
     "recount",
-    "redact_sums",
-    "rewrite",
 ]
 
 T = TypeVar("T")
@@ -57,7 +43,7 @@ ROWS: Final = 50
 """Rows adopted in one step, at most: some ten milliseconds."""
 BYTES: Final = 200_000
 """Of their bodies, about."""
-EVENTS: Final = 1_000
+EVENTS: Final = 500
 """Events removed in one step, about."""
 RUNS: Final = 50
 """Runs removed in one step, at most."""
@@ -134,15 +120,10 @@ def _slimmer(
     return text if same and keep_pieces(connection, run_id, pieces) else body
 
 
-def erase(
-    connection: sqlite3.Connection,
-    run_id: str,
-    limit: int = -1,
-    forget: Callable[[sqlite3.Connection, str], None] = forget_spans,
-) -> tuple[bool, bool]:
+def erase(connection: sqlite3.Connection, run_id: str, limit: int) -> tuple[bool, bool]:
     """
     Remove a run as if it had never been, or its first *limit* events; return whether there was one,
-    and whether there is more of it. *forget* removes what is known of its spans.
+    and whether there is more of it.
     """
     found = connection.execute("SELECT booked_as FROM runs WHERE run_id = ?", (run_id,)).fetchone()
     booking = Booking()
@@ -151,7 +132,9 @@ def erase(
             booking.take_off(row, (found[0] if found else None) or "")
     booking.save(connection)
     known = found is not None or knows(connection, run_id)
-    removed, _ = _remove(connection, run_id, limit, forget)
+    removed, _ = _remove(connection, run_id, limit)
+    if removed == limit:  # if this ends here, what is left of it is finished by who comes next
+        mark(connection, run_id)
     return known or removed > 0, removed == limit
 
 
@@ -163,72 +146,7 @@ def _first_rows(connection: sqlite3.Connection, run_id: str, limit: int) -> list
     return [Row(*values) for values in connection.execute(query, (run_id, limit))]
 
 
-def rewrite(
-    connection: sqlite3.Connection, run_id: str, change: Callable[[Event], Event | None]
-) -> tuple[int, int]:
-    """
-    Pass the events of a run through *change*; return how many are changed, and how many gone.
-
-    The run, the hourly sums and the messages stored once are then those of the events that it has.
-    What cannot be read stays out of it, and so does the run.
-    """
-    forget_parts(connection, run_id)  # they hold what the events do; *change* knows of these alone
-    rows = connection.execute(
-        f"SELECT e.id, e.booked, coalesce(b.body, e.body) FROM {WITH_BODIES}"  # noqa: S608
-        " WHERE e.run_id = ? ORDER BY e.id",
-        (run_id,),
-    ).fetchall()
-    (salt,) = connection.execute("SELECT value FROM store WHERE name = 'salt'").fetchone()
-    kept: list[tuple[int, bool, Event]] = []
-    changed = removed = 0
-    for id, booked, body in rows:
-        try:
-            event: Event = decode(put_together(as_text(body), partial(piece_in, connection)))
-        except (msgspec.MsgspecError, RecursionError):
-            return 0, 0
-        before = encode(event)
-        new = change(event)
-        if new is None:
-            removed += 1
-            continue
-        changed += encode(new) != before
-        kept.append((id, bool(booked), new))
-    if not changed and not removed:
-        # What no event tells yet, of a trace that waits for more of it.
-        parts = [(encode(event), change(event)) for event in parts_of(connection, run_id)]
-        changed = sum(new is None or encode(new) != before for before, new in parts)
-        if changed:
-            forget_parts(connection, run_id)
-        return changed, 0
-    erase(connection, run_id, forget=forget_parts)
-    inserted: list[Inserted] = []
-    for id, booked, event in kept:  # under its old number: who follows the store has seen it
-        some = prepared([event], id, MOMENTS[0] if booked else MOMENTS[1])
-        inserted += insert(connection, some, salt)
-    if inserted:
-        add_up(connection, inserted, first=inserted[0].row.id)
-    return changed, removed
-
-
-def redact_sums(connection: sqlite3.Connection, redact: Callable[[str], str]) -> int:
-    """Pass the words of the hourly sums through *redact*; return how many sums have other words now."""
-    words = Key._fields[1:]
-    seen = {
-        text: redact(text)
-        for name in words
-        for (text,) in connection.execute(f"SELECT DISTINCT {name} FROM rollups")  # noqa: S608
-        if type(text) is str
-    }
-    renamed = {old: new for old, new in seen.items() if new != old}
-    return rename_sums(connection, renamed) if renamed else 0
-
-
-def _remove(
-    connection: sqlite3.Connection,
-    run_id: Any,
-    limit: int,
-    forget: Callable[[sqlite3.Connection, str], None] = forget_spans,
-) -> tuple[int, int | None]:
+def _remove(connection: sqlite3.Connection, run_id: Any, limit: int) -> tuple[int, int | None]:
     """Remove up to *limit* events of a run, with the last of them the run; return how many, and their latest time."""
     rows = connection.execute(
         "SELECT id, timestamp FROM events WHERE run_id = ? ORDER BY timestamp, id LIMIT ?",
@@ -237,7 +155,7 @@ def _remove(
     ids = [(id,) for id, _ in rows]
     for table in ("bodies", "evaluations", "events"):
         connection.executemany(f"DELETE FROM {table} WHERE id = ?", ids)  # noqa: S608
-    if limit < 0 or len(rows) < limit:
+    if len(rows) < limit:
         connection.execute(
             "DELETE FROM pieces WHERE hash IN (SELECT hash FROM run_pieces WHERE run_id = ?1)"
             " AND NOT EXISTS (SELECT 1 FROM run_pieces o WHERE o.hash = pieces.hash AND o.run_id <> ?1)",
@@ -245,7 +163,8 @@ def _remove(
         )
         connection.execute("DELETE FROM run_pieces WHERE run_id = ?", (run_id,))
         connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
-        forget(connection, run_id)
+        forget_spans(connection, run_id)
+        drop_marks(connection, run_id)
     return len(rows), max((moment for _, moment in rows), default=None)
 
 

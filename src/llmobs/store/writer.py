@@ -17,18 +17,12 @@ from llmobs.pipeline.mend import write_or_mend
 from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import Troubles
 from llmobs.store.backup import is_backed_up
+from llmobs.store.booking import rename_sums
 from llmobs.store.changes import agree, disagreeing
 from llmobs.store.connect import BUSY_SECONDS, LOG_BYTES, connect_writer, explain, is_about_values
-from llmobs.store.insert import (
-    MAX_ROUTES,
-    OTHER,
-    Inserted,
-    add_up,
-    insert,
-    prepared,
-    probe,
-)
-from llmobs.store.records import Keep
+from llmobs.store.insert import MAX_ROUTES, OTHER, Inserted, add_up, insert, prepared, probe
+from llmobs.store.records import Change, Keep, Rewritten
+from llmobs.store.rewrite import Steps, finish_all, rewrite, words_of_sums
 from llmobs.store.rows import clean_values
 from llmobs.store.schema import check_version
 from llmobs.store.settle import owners_of, settle
@@ -44,8 +38,6 @@ from llmobs.store.upkeep import (
     leave_no_trace,
     prune,
     recount,
-    redact_sums,
-    rewrite,
 )
 
 __all__ = ["Writer"]
@@ -64,6 +56,9 @@ RUNS_AT_ONCE: Final = 500
 """Runs asked for in one statement: SQLite bounds its parameters."""
 ATTEMPTS: Final = 3
 """How often a batch is written to a store that goes away each time, before that is not believed."""
+LEAST_PAUSE: Final = 0.002
+MOST_PAUSE: Final = 0.1
+"""Between two steps of a long work: those who wait for a transaction ask that often."""
 NEVER: Final = -(2**63)
 """Before all times."""
 
@@ -124,6 +119,7 @@ class Writer:
         self._identity: tuple[int, int] | None = None
         self._watches = True
         self._troubles = Troubles()
+        self._steps = Steps(self._look, self._step)
         self._lock = ForkLock(before_fork=self._disconnect)
         with self._lock:
             self._connect()
@@ -224,28 +220,32 @@ class Writer:
         some = more = True
         found = False
         while more:
-            some, more = self._transaction(partial(erase, run_id=run_id, limit=EVENTS))
+            some, more = self._step(partial(erase, run_id=run_id, limit=EVENTS))
             found = found or some
         return found
 
-    def rewrite(self, run_id: str, change: Callable[[Event], Event | None]) -> tuple[int, int]:
+    def rewrite(self, run_id: str, change: Change) -> Rewritten:
         """
-        Pass the events of a run through a function, and keep what it returns.
-
-        The run, the hourly sums and the messages stored once are then those of the events it has.
+        Pass the events of a run through a function, and keep what it returns; see `llmobs.store.rewrite`.
 
         Args:
             run_id: Which run.
             change: Returns the event as it is to be, or None to remove it; it may change the one it
-                is given.
+                is given. Others write meanwhile, however long it takes.
 
-        Returns:
-            How many were changed, and how many removed. None of a run of which something cannot be read.
+        Raises:
+            SinkUnavailableError: Not now: locked, read-only. What was done until then is right.
+        """
+        return rewrite(self._steps, run_id, change)
+
+    def finish_rewrites(self) -> None:
+        """
+        Finish what a process that was killed has begun to rewrite or to erase.
 
         Raises:
             SinkUnavailableError: Not now: locked, read-only.
         """
-        return self._transaction(partial(rewrite, run_id=run_id, change=change))
+        finish_all(self._steps)
 
     def redact_sums(self, redact: Callable[[str], str]) -> int:
         """
@@ -257,7 +257,11 @@ class Writer:
         Raises:
             SinkUnavailableError: Not now: locked, read-only.
         """
-        return self._transaction(partial(redact_sums, redact=redact))
+        changed = 0
+        for old in self._look(words_of_sums):
+            if (new := redact(old)) != old:
+                changed += self._step(partial(rename_sums, old=old, new=new))
+        return changed
 
     def projects_of(self, run_ids: Iterable[str]) -> dict[str, str | None]:
         """
@@ -375,19 +379,34 @@ class Writer:
             finally:
                 self._disconnect()
 
+    def _look(self, step: Callable[[sqlite3.Connection], T]) -> T:
+        """Run *step* on what is stored at this moment; others write meanwhile."""
+        return self._transaction(step, begin="BEGIN")
+
+    def _step(self, step: Callable[[sqlite3.Connection], T]) -> T:
+        """Run *step* in a transaction, keep the log short, and leave others as long as it took."""
+        began = time.monotonic()
+        result = self._transaction(step)
+        took = time.monotonic() - began
+        with self._lock:
+            self._trim()
+        time.sleep(min(max(took, LEAST_PAUSE), MOST_PAUSE))
+        return result
+
     def _transaction(
         self,
         step: Callable[[sqlite3.Connection], T],
         *,
         wait: bool = True,
         shrink: bool = False,
+        begin: str = "BEGIN IMMEDIATE",
     ) -> T:
         with self._lock:
             connection = self._connection or self._connect()
             try:
                 if not wait:
                     connection.execute("PRAGMA busy_timeout = 0")
-                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(begin)
                 check_version(connection)
                 result = step(connection)
                 connection.execute("COMMIT")
