@@ -2,20 +2,24 @@
 Nothing gets round redaction by way of a collector: canaries over every way in, and no byte of them comes out.
 
 A collector in a process of its own, as a user starts it; looked at are its store with what it keeps
-compressed, its backup, what it logs, answers and measures. Fields come from `llmobs.redaction.fields`,
+compressed, its backup, every page of the viewer, every answer of the JSON API and of the tools for agents,
+what it logs, answers and measures. Fields come from `llmobs.redaction.fields`,
 conventions of spans from what everybody's SDK has sent (`tests.senders`).
 
 What Kafka's dead letters hold is what came, by design: see `docs/reference/collector.md`.
 """
 
 import asyncio
+import html
 import json
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -24,11 +28,14 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
+from llmobs.answers.questions import QUESTIONS
 from llmobs.codec import NATIVE_TYPE, AnyEvent, encode
 from llmobs.events import PromptCallEvent
 from llmobs.pipeline.sink import Batch
 from llmobs.redaction.fields import every_field
 from llmobs.sinks.http import HTTPSink
+from llmobs.store.engine import open_reader
+from llmobs.viewer.pages import PAGES
 from tests.privacy.canaries import canaries, every_canary, numbers_in
 from tests.privacy.doors import filled
 from tests.privacy.filled import event_with, value_for
@@ -37,6 +44,8 @@ from tests.senders.replay import names as senders
 from tests.senders.replay import requests_of
 from tests.server.collecting import body_of
 from tests.support.serving import Serving
+
+T = TypeVar("T")
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
@@ -326,6 +335,82 @@ def a_senders_word_that_it_redacted(seen: Seen) -> None:
     assert b"unter2-it-is" not in contents(seen.store) + contents(Path(f"{seen.store}-wal"))
 
 
+def names_in(seen: Seen, path: str) -> list[dict[str, str]]:
+    """What to put in the place of what a path of a page or a question has in braces."""
+    if "{" not in path:
+        return [{}]
+    with open_reader(seen.store) as reader:
+        if "{run_id}" in path:
+            return [{"run_id": run.run_id} for run in some(reader.runs(10_000))]
+        assert "{event_id}" in path, f"{path}: say what to put there"
+        found = [event for one in reader.events() if (event := one.decode()) is not None]
+        return [{"event_id": event.event_id} for event in some(found)]
+
+
+def some(found: list[T]) -> list[T]:
+    """Thirty of them, from everywhere: lists and runs tell of all the others."""
+    return found[:: max(1, len(found) // 30)]
+
+
+def follow(seen: Seen, url: str, following: Callable[[httpx2.Response], str | None]) -> int:
+    """Keep the answers to *url* and to what goes on behind it; return how many there were."""
+    count = 0
+    next_url: str | None = url
+    while next_url is not None:
+        answer = seen.http.get(next_url)
+        assert answer.status_code == 200, (next_url, answer.content[:300])
+        seen.answers.append(answer.content + repr(dict(answer.headers)).encode())
+        next_url = following(answer)
+        count += 1
+    return count
+
+
+def what_can_be_looked_at(seen: Seen) -> None:
+    """Every page, every answer of the JSON API and of the tools for agents, as far as they go on."""
+
+    def next_page(answer: httpx2.Response) -> str | None:
+        found = re.search(r'rel="next" href="([^"]*)"|href="([^"]*)"[^>]* rel="next"', answer.text)
+        return html.unescape(found[1] or found[2]) if found else None
+
+    for page in PAGES:
+        for names in names_in(seen, page.path):
+            url = page.path.format(**{k: quote(v, safe="") for k, v in names.items()})
+            assert follow(seen, f"{url}?period=" if page.period else url, next_page)
+    for question in QUESTIONS:
+        for names in names_in(seen, question.path):
+            url = "/api/v1" + question.path.format(
+                **{k: quote(v, safe="") for k, v in names.items()}
+            )
+
+            def next_answer(answer: httpx2.Response, url: str = url) -> str | None:
+                cursor = answer.json().get("next_cursor")
+                return cursor and f"{url}?{httpx2.QueryParams({'cursor': cursor})}"
+
+            assert follow(seen, url, next_answer)
+            call = {"name": question.name, "arguments": names}
+            told = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+            answer = seen.post("/mcp", json.dumps(told).encode())
+            assert answer.status_code == 200 and "result" in answer.json(), answer.content
+
+
+def what_is_asked_for(seen: Seen) -> None:
+    """Nothing keeps what somebody asked for, though the answer to them may repeat it."""
+    for base, listed in (("", PAGES), ("/api/v1", QUESTIONS)):
+        for one in listed:
+            text = seen.text(f"asked of {base}{one.path}")
+            path = re.sub(r"\{\w+\}", quote(text, safe=""), one.path)
+            seen.http.get(f"{base}{path}")
+            for name in ("user", "name", "model", "cursor", "since", "error", "odd"):
+                seen.http.get(f"{base}{path}", params={name: text})
+    for question in QUESTIONS:
+        text = seen.text(f"asked of the tool {question.name}")
+        for arguments in (dict.fromkeys((*question.names, *question.takes), text), {text: text}):
+            for name in (question.name, text):
+                params = {"name": name, "arguments": arguments}
+                told = {"jsonrpc": "2.0", "id": text, "method": "tools/call", "params": params}
+                seen.post("/mcp", json.dumps(told).encode(), keep=False)
+
+
 def test_no_way_in_lets_anything_out(seen: Seen) -> None:
     our_own_wire(seen)
     watchllms_wire(seen)
@@ -338,6 +423,10 @@ def test_no_way_in_lets_anything_out(seen: Seen) -> None:
     a_senders_word_that_it_redacted(seen)
     llmobs("store", "backup", str(seen.directory / "backup.db"), "--store", str(seen.store))
     assert (seen.directory / "backup.db").stat().st_size > 100_000
+    before = len(seen.answers)
+    what_can_be_looked_at(seen)
+    assert len(seen.answers) - before > 3 * len(QUESTIONS)
+    what_is_asked_for(seen)
     assert seen.leaks() == []
 
 
