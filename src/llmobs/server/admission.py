@@ -14,9 +14,12 @@ from llmobs.server.keys import Key, Keys
 from llmobs.server.limits import Limit, neighbourhood
 from llmobs.server.sessions import Cookie, Sessions
 
-__all__ = ["FORMS", "Admission", "NotLetInError", "session_cookie"]
+__all__ = ["FORMS", "LOGIN", "Admission", "NotLetInError", "is_for_all", "session_cookie"]
 
-FORMS: Final = frozenset({"/login", "/logout", "/feedback"})
+LOGIN: Final = "/login"
+STATIC: Final = "/static/"
+"""Where the files of pages are, the login's among them."""
+FORMS: Final = frozenset({LOGIN, "/logout", "/feedback"})
 """Paths that our own forms are posted to: each has a token, which these check, and so a cookie counts."""
 FAILURES: Final = (1.0, 20.0)
 """Requests without a right key, from one address: a second, and at once."""
@@ -168,8 +171,10 @@ class Admission:
         if len(found) == 1 and found[0] is not None:
             return found[0]
         # Who shows none has guessed nothing; browsers come so, to be sent to the login.
-        if found or not wants_page(scope):
+        if found or not (wants_page(scope) or is_for_all(scope)):
             self._count_failure(address)
+        elif self._limit is not None and (wait := self._limit.take(address)):
+            raise NotLetInError("rate", 429, "too many requests", retry_after=wait)
         if len(found) > 1:
             raise NotLetInError(
                 "wrong_key", 401, "several keys came along: send one", "authorization"
@@ -202,6 +207,12 @@ def address_of(scope: Scope) -> str:
     """Return who is behind the address that a request comes from."""
     client = scope.get("client")
     return neighbourhood(client[0] if client else "")
+
+
+def is_for_all(scope: Scope) -> bool:
+    """Whether this needs no key: the login, and what its page looks like."""
+    path: str = scope["path"]
+    return path == LOGIN or path.startswith(STATIC)
 
 
 def wants_page(scope: Scope) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 import anyio
 import msgspec
@@ -25,6 +25,8 @@ __all__ = ["MAX_EVALUATIONS", "routes"]
 
 MAX_EVALUATIONS: Final = 1_000
 """In one request."""
+AT_ONCE: Final = 4
+"""Requests that are read at the same time: each has a thread and a connection."""
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Of its body."""
 
@@ -42,6 +44,18 @@ class _Told(msgspec.Struct, forbid_unknown_fields=True):
     explanation: Annotated[str, Meta(max_length=MAX_EXPLANATION)] | None = None
     source: Literal["user", "code", "model"] = "code"
     id: _Name | None = None
+
+
+class _Understood(NamedTuple):
+    """What came."""
+
+    total: int
+    is_list: bool
+    refused: list[Verdict]
+    events: dict[int, EvaluationEvent]
+    """By their places."""
+    unfound: list[Verdict]
+    """On what is about nothing that is known."""
 
 
 class _Answer(msgspec.Struct):
@@ -64,6 +78,8 @@ def routes(collector: Collector, open_store: Callable[[], ReadsStore]) -> list[R
         open_store: Opens the store for reading. Called in a thread.
     """
 
+    limiter = anyio.CapacityLimiter(AT_ONCE)
+
     async def evaluations(request: Request) -> Response:
         access = access_of(request)
         if not may_evaluate(access):
@@ -71,10 +87,17 @@ def routes(collector: Collector, open_store: Callable[[], ReadsStore]) -> list[R
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise RefusedError(415, "evaluations come as application/json", "content-type")
-        raws, is_list = _read(await read_body(request, max_bytes=MAX_BYTES))
-        told, refused = _check(raws)
-        request.state.events = len(raws)
-        events, unfound = await anyio.to_thread.run_sync(_events, told, access, open_store)
+        body = await read_body(request, max_bytes=MAX_BYTES)
+
+        def understood() -> _Understood:
+            raws, is_list = _read(body)
+            told, refused = _check(raws)
+            return _Understood(len(raws), is_list, refused, *_events(told, access, open_store))
+
+        total, is_list, refused, events, unfound = await anyio.to_thread.run_sync(
+            understood, limiter=limiter
+        )
+        request.state.events = total
         refused += unfound
         if refused and not is_list:
             (verdict,) = refused
@@ -87,12 +110,11 @@ def routes(collector: Collector, open_store: Callable[[], ReadsStore]) -> list[R
             if event.event_id in unstored
         ]
         ids = [
-            None if (one := events.get(index)) is None else one.event_id
-            for index in range(len(raws))
+            None if (one := events.get(index)) is None else one.event_id for index in range(total)
         ]
         answer = _Answer(
             not refused,
-            len(raws) - len(refused),
+            total - len(refused),
             [None if id in unstored else id for id in ids],
             sorted(refused, key=lambda verdict: verdict.index),
         )

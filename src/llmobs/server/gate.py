@@ -8,7 +8,15 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llmobs.server.access import MCP, NOTHING, Access, may_evaluate, require
-from llmobs.server.admission import FORMS, Admission, NotLetInError, address_of, wants_page
+from llmobs.server.admission import (
+    FORMS,
+    LOGIN,
+    Admission,
+    NotLetInError,
+    address_of,
+    is_for_all,
+    wants_page,
+)
 from llmobs.server.bodies import RefusedError, answer_refused
 from llmobs.server.hosts import Authority, Hosts
 from llmobs.server.limits import Limit
@@ -20,9 +28,6 @@ OPEN: Final = frozenset({"/health", "/ready"})
 """Paths that tell nobody anything, and that load balancers ask by whatever name."""
 PROBES: Final = frozenset({"/api/public/health", "/api/public/projects", "/info", "/v1/info"})
 """Paths that SDKs ask with a key that need not read, to see whether it is right."""
-LOGIN: Final = "/login"
-STATIC: Final = "/static/"
-"""Where the files of pages are, the login's among them."""
 FROM_PAGES: Final = (2.0, 30.0)
 """Evaluations from pages of other origins, from one address: requests a second, and at once."""
 MAX_NEXT: Final = 2_000
@@ -95,7 +100,7 @@ class Gate:
         except NotLetInError as error:
             if error.status != 401:
                 raise
-            if scope["path"] != LOGIN and not scope["path"].startswith(STATIC):
+            if not is_for_all(scope):
                 if not self._answers_itself(scope):
                     raise
                 self._count(error.word)
@@ -154,7 +159,7 @@ class Gate:
 
 def _check_right(access: Access, scope: Scope) -> None:
     """Refuse early what no way in would take: before a body is read, and should one forget to ask."""
-    if scope["path"] in FORMS or scope["path"].startswith(STATIC):
+    if scope["path"] in FORMS or is_for_all(scope):
         return
     if scope.get("method") not in ("GET", "HEAD") and scope["path"] != MCP:
         if not may_evaluate(access):
