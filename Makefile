@@ -9,7 +9,7 @@ WORKERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-django test test-all check lint types instructions bench docs clean constraints
+.PHONY: help demo demo-django test test-all check lint types instructions bench docs pictures clean constraints
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,9 @@ instructions: $(VENV)/.dev
 
 bench: $(VENV)/.dev ## Measure against the budgets and beside peers (quiet machine, about half an hour)
 	@$(BIN)/python -m benchmarks
+
+pictures: $(VENV)/.dev ## Take the pictures of the viewer in docs/pictures with Chromium
+	@$(BIN)/python -m docs.pictures
 
 constraints: $(BIN)/uv ## Pin today's versions
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --no-emit-index-url --no-header --extra all --group dev pyproject.toml -o constraints.txt

@@ -8,8 +8,8 @@ from playwright.async_api import Browser
 from tests.browser.filling import served
 from tests.browser.reaching import reached
 from tests.support.browser import chromium
-from tests.support.collecting import Serving
 from tests.support.debian import Unavailable
+from tests.support.serving import Serving
 
 
 @pytest.fixture(scope="module")

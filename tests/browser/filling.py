@@ -13,9 +13,9 @@ from llmobs.recorded.ids import new_id
 from tests.senders import replay
 from tests.server.collecting import body_of, post
 from tests.sinks.examples import every_kind
-from tests.support.collecting import Serving, serving
+from tests.support.serving import Serving
 
-__all__ = ["deliver", "fill", "served"]
+__all__ = ["deliver", "fill", "from_now", "served"]
 
 ASSISTANT = "https://assistant.example/picture.png"
 
@@ -23,7 +23,7 @@ ASSISTANT = "https://assistant.example/picture.png"
 @contextmanager
 def served(folder: Path) -> Iterator[Serving]:
     """Serve a store that `fill` has filled."""
-    with serving(folder / "llmobs.db") as server:
+    with Serving(folder / "llmobs.db") as server:
         fill(server.url)
         yield server
 
@@ -46,13 +46,18 @@ def deliver(url: str, events: Iterable[Event | bytes]) -> None:
     assert answer.is_success, answer.text
 
 
+def from_now(*, seconds: float) -> datetime:
+    """Return the time in so many seconds."""
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
 def _of_every_kind() -> list[Event]:
     """One of each, of now, in one run."""
     run_id = new_id()
     events = every_kind()
     for number, event in enumerate(events):
         event.run_id = run_id
-        event.timestamp = datetime.now(UTC) - timedelta(seconds=60 - number)
+        event.timestamp = from_now(seconds=number - 60)
     return events
 
 

@@ -2,16 +2,17 @@
 
 import re
 from collections import deque
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 import httpx2
 
 from llmobs.viewer.page import Page
+from llmobs.viewer.pages import PAGES
 from tests.viewer.reading import Read
 
 __all__ = ["reached"]
 
-PATHS = ("/", "/runs", "/runs/{id}", "/users", "/sessions", "/events/{id}")
+PATHS = [each.path for each in PAGES]
 EACH = 3
 """Addresses of one page that are looked at: each asks for something else, where it can."""
 
@@ -30,9 +31,10 @@ def reached(url: str) -> dict[str, list[str]]:
             answer = client.get(address)
             assert answer.status_code == 200, address
             found[path][kind] = address
-            for link in Read(Page(answer.text)).links:
+            is_read = "html" in answer.headers["content-type"]
+            for link in Read(Page(answer.text)).links if is_read else ():
                 where = urljoin(address, link).partition("#")[0]
-                if where not in seen:
+                if where not in seen and not urlsplit(where).path.startswith("/api/"):
                     seen.add(where)
                     waiting.append(where)
     return {path: list(kinds.values()) for path, kinds in found.items()}
@@ -49,4 +51,4 @@ def _page_of(path: str) -> str:
 def _kind_of(address: str) -> str:
     """Return what is alike in addresses that ask for the same of one list."""
     query = urlsplit(address).query
-    return ",".join(sorted(re.findall(r"(\w+)=", query))) if query else address
+    return ",".join(sorted(name for name, _ in parse_qsl(query))) if query else address

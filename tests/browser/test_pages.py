@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, Page
 
 from tests.support.browser import Watched, axe, watched
-from tests.support.collecting import Serving
+from tests.support.serving import Serving
 
 pytestmark = pytest.mark.anyio
 
@@ -49,6 +49,8 @@ async def test_everybody_can_read_and_reach_everything(
         for of_a_page in addresses.values():
             for number, address in enumerate(of_a_page):
                 await seen.go(address)
+                if await seen.page.evaluate("document.contentType") != "text/html":
+                    continue
                 found[address] = [*await axe(seen.page), *await faint(seen.page)]
                 if number == 0:
                     found[address] += await unseen_focus(seen.page)

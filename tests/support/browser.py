@@ -66,7 +66,7 @@ class Watched:
             message.location.get("url") == self.page.url and "Failed to load" in message.text
         )
         if message.type in ("error", "warning") and not of_itself:
-            self.troubles.append(f"{message.type}: {message.text}")
+            self.troubles.append(f"{message.type}: {message.text} {message.location.get('url')}")
 
     def _request(self, request: Any) -> None:
         asked = urlsplit(request.url)

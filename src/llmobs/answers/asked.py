@@ -163,7 +163,10 @@ class Asked(msgspec.Struct, frozen=True):
     def link(self, path: str, **changed: Any) -> str:
         """Return *path* with what is asked for, but for what is *changed*; None leaves out."""
         values = {**self.given, **changed}
-        query = urlencode({k: v for k, v in values.items() if v not in (None, "")})
+        # An id of megabytes would be one in each row; no address of that length is answered.
+        query = urlencode(
+            {k: str(v)[:MAX_LENGTH] for k, v in values.items() if v not in (None, "")}
+        )
         return f"{path}?{query}" if query else path
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from llmobs.contrib._starlette.pages import Visitor, page_routes
@@ -13,7 +14,7 @@ from llmobs.server.access import access_of, may_evaluate, require
 from llmobs.server.api import ROOT
 from llmobs.server.keys import Keys
 from llmobs.store.engine import open_reader
-from llmobs.viewer.page import Site
+from llmobs.viewer.page import HEADERS, STATIC, Site, static_file
 
 __all__ = ["routes", "site_of"]
 
@@ -44,7 +45,13 @@ def routes(
         stays = partial(is_there, key) if keys is not None and key is not None else None
         return Visitor(access.project, stays)
 
-    return page_routes(partial(open_reader, store), admit, site_of=site_of, is_ending=is_ending)
+    made = page_routes(partial(open_reader, store), admit, site_of=site_of, is_ending=is_ending)
+    return [*made, Route("/favicon.ico", _icon)]
+
+
+async def _icon(request: Request) -> Response:
+    """What browsers ask for beside text and JSON, which cannot name an icon."""
+    return Response(static_file("icon.svg"), headers=HEADERS, media_type=STATIC["icon.svg"])
 
 
 def site_of(request: Request) -> Site:

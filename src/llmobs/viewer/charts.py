@@ -16,8 +16,10 @@ HEIGHT: Final = 120
 """Of the bars, in the drawing's own units; axes stand beside."""
 GAP: Final = 0.2
 """Of a bar's place."""
-FEW: Final = 6
-"""Marks on the axis of time."""
+FEW: Final = 8
+"""Marks on the axis of time, at most."""
+HOURS: Final = (1, 2, 3, 6, 12, 24)
+"""Between two marks: each divides a day."""
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -100,16 +102,13 @@ class Chart(msgspec.Struct, frozen=True):
                     ),
                 )
             )
-        every = max(1, ceil(len(begins) / FEW))
         return cls(
             title=series.title,
             unit=series.unit,
             bars=bars,
             tops=[(HEIGHT * (1 - share), _said(top * share)) for share in (0, 0.5, 1)],
             times=[
-                (round((number + 0.5) * place, 2), _time(begin, step))
-                for number, begin in enumerate(begins)
-                if number % every == 0
+                (round((number + 0.5) * place, 2), words) for number, words in _marks(begins, step)
             ],
         )
 
@@ -143,6 +142,19 @@ def _said(value: float) -> str:
     if value >= 1_000:
         return f"{value / 1_000:g}k"
     return f"{value:g}"
+
+
+def _marks(begins: Sequence[datetime], step: timedelta) -> list[tuple[int, str]]:
+    """Return which stretches are marked on the axis of time, and with which words."""
+    if step >= timedelta(days=1):
+        every = max(1, ceil(len(begins) / FEW))
+        return [(n, _time(begin, step)) for n, begin in enumerate(begins) if n % every == 0]
+    every = next((each for each in HOURS if len(begins) <= FEW * each), HOURS[-1])
+    return [
+        (n, f"{begin:%b %d}" if begin.hour == 0 else f"{begin:%H:%M}")
+        for n, begin in enumerate(begins)
+        if begin.hour % every == 0
+    ]
 
 
 def _time(begin: datetime, step: timedelta) -> str:

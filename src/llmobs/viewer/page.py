@@ -6,10 +6,12 @@ from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from llmobs.answers.asked import MAX_LENGTH
 from llmobs.describe import prose, words
 from llmobs.recorded.ids import new_id
 
@@ -88,6 +90,11 @@ def anchor(event_id: str) -> str:
     return f"e-{blake2b(event_id.encode('utf-8', 'surrogatepass'), digest_size=12).hexdigest()}"
 
 
+def in_address(id: str) -> str:
+    """Return an id as a part of an address; the beginning of one that fits into none, which finds a run, too."""
+    return quote(id[:MAX_LENGTH].encode("utf-8", "replace"))
+
+
 _is_plain = re.compile(r"[A-Za-z0-9_-]{1,80}").fullmatch
 
 
@@ -110,6 +117,7 @@ def _environment() -> Environment:
         "passages": prose.passages,
         "short": words.short_id,
         "spans": prose.spans,
+        "urlencode": in_address,
         "visible": words.visible,
     }
     made.globals |= {

@@ -1,6 +1,5 @@
 """What was said in a run, made ready to be read: messages, cut where nobody would read on."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -34,8 +33,10 @@ TEXT_CHARACTERS: Final = 4_000
 BEGUN_CHARACTERS: Final = 200
 JSON_CHARACTERS: Final = 20_000
 """Of a text that is looked at for being JSON."""
-WHOLE_CHARACTERS: Final = 2_000_000
-"""Of one text on the page of its event: more no browser shows; the JSON has it."""
+WHOLE_CHARACTERS: Final = 500_000
+"""Of one text on the page of its event; a browser takes seconds to lay out more."""
+WHOLE_PAGE_CHARACTERS: Final = 1_000_000
+"""Of all texts of that page together."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -88,7 +89,7 @@ class Transcript:
     def __init__(self, *, whole: bool = False) -> None:
         self._whole = whole
         self._limit = WHOLE_CHARACTERS if whole else TEXT_CHARACTERS
-        self._left = sys.maxsize if whole else PAGE_CHARACTERS
+        self._left = WHOLE_PAGE_CHARACTERS if whole else PAGE_CHARACTERS
         self._said: set[bytes] = set()
 
     def block(self, event: Event) -> Block:

@@ -1,5 +1,6 @@
 """The table of pages as routes."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -95,10 +96,17 @@ def page_routes(
         return EventStream(watching.stream(asked, site_of(request), cursor, visitor.may_stay))
 
     return [
-        *(Route(page.path.replace("}", ":path}"), shown(page)) for page in PAGES),
+        *(_route(page.path.replace("}", ":path}"), shown(page)) for page in PAGES),
         Route("/live/stream", live),
         Route("/static/{name}", _static),
     ]
+
+
+def _route(path: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:
+    """Return a route whose ids are any text, of several lines, too."""
+    route = Route(path, answer)
+    route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
+    return route
 
 
 def answer_page(page: Page, headers: Mapping[str, str] = MappingProxyType({})) -> Response:
