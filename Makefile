@@ -34,8 +34,8 @@ $(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt
 	@$(UV) --editable '.[all]' --group dev
 	@touch $(VENV)/.demo $(VENV)/.demo-django $@
 
-demo: $(VENV)/.demo ## Run a chat app for half a minute, kill it, show that nothing was lost
-	@$(BIN)/python -m example_apps.fastapi_chat.demo
+demo: $(VENV)/.demo ## Run a chat app for half a minute, kill it, show that nothing was lost; VIEW=1: then in a browser
+	@$(BIN)/python -m example_apps.fastapi_chat.demo $(if $(VIEW),--view)
 
 demo-django: $(VENV)/.demo-django ## The same for a Django site with a Celery worker
 	@$(BIN)/python -m example_apps.django_chat.demo

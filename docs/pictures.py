@@ -9,6 +9,7 @@ import asyncio
 import json
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -53,6 +54,8 @@ DARK: Final = Picture(scheme="dark", ending="-dark")
 NARROW: Final = Picture(390, 844, ending="-narrow")
 ALSO: Final = {"/": [DARK, NARROW], "/runs": [NARROW], "/runs/{run_id}": [DARK, NARROW]}
 """Pages that are shown in other ways, too."""
+ASKED: Final = {"/compare": "?by=release&left=2.1&right=2.2&period=all"}
+"""What pages are asked for that show nothing by themselves."""
 
 
 def recorded(folder: Path) -> list[Event]:
@@ -109,6 +112,7 @@ async def take(url: str, names: dict[str, str], folder: Path) -> None:
     async with chromium() as browser:
         for page in PAGES:
             address = url + page.path.format(**{k: quote(v) for k, v in names.items()})
+            address += ASKED.get(page.path, "")
             name = page.path.partition("/{")[0].strip("/") or "overview"
             if "{" in page.path:
                 name = name.removesuffix("s")
@@ -122,12 +126,12 @@ async def _take(browser: Browser, address: str, file: Path, how: Picture) -> Non
         viewport={"width": how.width, "height": how.height}, color_scheme=scheme
     )
     page = await context.new_page()
-    await page.goto(address)
-    taken = BytesIO(await page.screenshot())
+    answer = await page.goto(address)
+    assert answer is not None and answer.ok, address
+    if "html" in answer.headers["content-type"]:
+        taken = Image.open(BytesIO(await page.screenshot())).convert("RGB")
+        taken.quantize(224, dither=Image.Dither.NONE).save(file, optimize=True)
     await context.close()
-    Image.open(taken).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(
-        file, optimize=True
-    )
 
 
 def main(folder: Path = FOLDER) -> None:
@@ -139,11 +143,11 @@ def main(folder: Path = FOLDER) -> None:
         writer = Writer(store)
         writer.write(events)
         writer.close()
-        agent = [event for event in events if "agent" in event.tags]
-        latest = agent[-1].run_id
-        call = next(e for e in agent if e.run_id == latest and isinstance(e, PromptCallEvent))
+        told = Counter(event.run_id for event in events if "agent" in event.tags)
+        richest = max(told, key=lambda run_id: (told[run_id], run_id))
+        call = next(e for e in events if e.run_id == richest and isinstance(e, PromptCallEvent))
         with Serving(store) as server:
-            names = {"run_id": latest, "event_id": call.event_id}
+            names = {"run_id": richest, "event_id": call.event_id}
             asyncio.run(take(server.url, names, folder))
     for file in sorted(folder.glob("*.png")):
         size = file.stat().st_size

@@ -52,6 +52,8 @@ BEYOND_THE_CORE = (
     "example_apps/test_langchain_worker.py",
     "example_apps/test_django_chat.py::test_the_demo",
     "example_apps/test_starlette_agent.py::test_the_demo",
+    "example_apps/test_fastapi_chat.py::test_the_viewer",
+    "example_apps/test_fastapi_chat.py::test_unwatched",
     "example_apps/test_fastapi_chat.py::test_an_interrupted_demo_leaves_nothing_running[15]",
     "dialects/test_sentinel_client.py::test_a_refused_login_is_told_at_once",  # a broker of its own
     "servers/test_django.py",

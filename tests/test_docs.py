@@ -13,7 +13,9 @@ import llmobs
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md"))]
-HOW_TO = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+GUIDES = sorted(
+    [*(ROOT / "docs" / "tutorial").glob("*.md"), *(ROOT / "docs" / "how-to").glob("*.md")]
+)
 
 
 def test_generated_pages_are_current() -> None:
@@ -107,10 +109,36 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-def test_every_how_to_is_reachable_from_the_readme() -> None:
+def test_every_guide_is_reachable_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
-    for page in HOW_TO:
-        assert f"docs/how-to/{page.name}" in readme, page.name
+    for page in GUIDES:
+        assert f"docs/{page.parent.name}/{page.name}" in readme, page.name
+
+
+def test_headings_that_links_name_are_there() -> None:
+    for page in PAGES:
+        for target, heading in re.findall(r"\]\(([^):#]*)#([^)]+)\)", page.read_text()):
+            other = page.parent / target if target else page
+            if other.suffix == ".md":
+                assert heading in _headings(other), f"{page.name}: {target}#{heading}"
+
+
+def _headings(page: Path) -> set[str]:
+    """What Markdown's headings are called in addresses."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    plain = (re.sub(r"\[(.+?)\]\(.+?\)", r"\1", each).lower() for each in found)
+    return {re.sub(r"[^\w\- ]", "", each).replace(" ", "-") for each in plain}
+
+
+def test_pictures_are_of_pages_and_small() -> None:
+    shown = {
+        target for page in PAGES for target in re.findall(r"!\[.+?\]\((.+?)\)", page.read_text())
+    }
+    kept = {path.name for path in (ROOT / "docs" / "pictures").glob("*.png")}
+    assert {Path(target).name for target in shown} <= kept
+    for path in (ROOT / "docs" / "pictures").glob("*.png"):
+        assert path.stat().st_size <= 100_000, path.name
 
 
 def test_the_changelog_names_the_version_or_has_unreleased_changes() -> None:

@@ -23,6 +23,7 @@ from .demo_processes import (
     running_model_server,
 )
 from .demo_proof import Proof, empty_store, prove, say
+from .demo_view import UNWATCHED_SECONDS, view
 
 PROMPTS = Path(__file__).with_name("prompts.jsonl")
 
@@ -38,6 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--concurrency", type=int, default=6, help="requests at once (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--view",
+        action="store_true",
+        help="then show it in a browser, with people who go on asking",
     )
     chosen = parser.parse_args(arguments)
     end_in_order_on_sigterm()
@@ -55,6 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
         out.print("[bold]3[/] What was answered, and what is in the store:")
         say(out, proof)
         _tour(out, store, proof)
+        if chosen.view and proof.holds:
+            view(out, store, questions, None if out.is_terminal else UNWATCHED_SECONDS)
+        else:
+            _say_viewer(out, store)
     except KeyboardInterrupt:
         out.print("\ninterrupted; everything that was started is ended")
         return 130
@@ -85,10 +95,13 @@ def _tour(out: Console, store: Path, proof: Proof) -> None:
     out.print("[bold]Now you[/]: a run whole, what failed, everything as a table, what comes in")
     for more in ("show last --full", "runs --failed", "export -o events.csv", "tail"):
         out.print(f"  {_llmobs()} {more} --store {store}", soft_wrap=True)
-    out.print("All of it in a browser, at http://127.0.0.1:4318")
-    out.print(f"  {_llmobs()} serve --store {store}", soft_wrap=True)
     out.print("The two lines that did it are in example_apps/fastapi_chat/app.py:")
     out.print("  add_middleware(LLMObsMiddleware) and instrument(AsyncOpenAI())")
+
+
+def _say_viewer(out: Console, store: Path) -> None:
+    out.print("All of it in a browser, at http://127.0.0.1:4318")
+    out.print(f"  {_llmobs()} serve --store {store}", soft_wrap=True)
 
 
 def _llmobs() -> str:

@@ -40,13 +40,13 @@ async def ask_all(
     async with httpx2.AsyncClient(base_url=url, timeout=30) as client:
         with _progress(out, len(questions)) as one_more:
 
-            async def ask(question: Question) -> Answered:
+            async def in_turn(question: Question) -> Answered:
                 async with places:
-                    answered = await _ask(client, question)
+                    answered = await ask(client, question)
                 one_more()
                 return answered
 
-            return await asyncio.gather(*map(ask, questions))
+            return await asyncio.gather(*map(in_turn, questions))
 
 
 async def ask_while_stopping(
@@ -64,7 +64,7 @@ async def ask_while_stopping(
             under_way.set()
 
     async with httpx2.AsyncClient(base_url=app.url, timeout=30) as client:
-        asked = [asyncio.create_task(_ask(client, question, one_began)) for question in questions]
+        asked = [asyncio.create_task(ask(client, question, one_began)) for question in questions]
         try:
             await asyncio.wait_for(under_way.wait(), 20)
             waiting = sum(not task.done() for task in asked)
@@ -83,9 +83,10 @@ def _is_streamed(question: Question) -> bool:
     return question["path"].endswith("/stream")
 
 
-async def _ask(
+async def ask(
     client: httpx2.AsyncClient, question: Question, began: Callable[[], None] | None = None
 ) -> Answered:
+    """Ask one thing, and read the answer to its end."""
     body = {name: value for name, value in question.items() if name != "path"}
     try:
         async with client.stream("POST", question["path"], json=body) as response:

@@ -20,6 +20,8 @@ import httpx2
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
 STOP_SECONDS = 20
+VIEWER_PORT = 4318
+"""OTLP's, which `llmobs serve` takes by itself; another one if somebody has it."""
 
 
 class AppProcess:
@@ -98,12 +100,28 @@ def running_app(
     log = store.with_name("api.log")
     with running("uvicorn", *options, environment=environment, log=log) as process:
         app_process = AppProcess(process, f"http://127.0.0.1:{port}")
-        deadline = time.monotonic() + START_SECONDS
-        while not _answers(app_process.url):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"the API did not start:\n{log.read_text('utf-8', 'replace')}")
-            time.sleep(0.05)
+        _wait_for("the API", app_process.url, process, log)
         yield app_process
+
+
+@contextmanager
+def running_viewer(store: Path) -> Iterator[str]:
+    """Run `llmobs serve` for this store, and yield its address once it answers."""
+    port = VIEWER_PORT if _is_free(VIEWER_PORT) else _free_port()
+    options = ["serve", "--store", str(store), "--port", str(port)]
+    log = store.with_name("viewer.log")
+    with running("llmobs", *options, environment=dict(os.environ), log=log) as process:
+        url = f"http://127.0.0.1:{port}"
+        _wait_for("the viewer", url, process, log)
+        yield url
+
+
+def _wait_for(what: str, url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not _answers(url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"{what} did not start:\n{log.read_text('utf-8', 'replace')}")
+        time.sleep(0.05)
 
 
 def end_in_order_on_sigterm() -> None:
@@ -129,6 +147,14 @@ def _ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]
                 process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _free_port() -> int:

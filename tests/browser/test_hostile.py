@@ -53,7 +53,7 @@ async def test_hostile_texts_run_nothing_and_disturb_nothing(
     assert seen.troubles == []
 
 
-LEADS_AWAY: Final = r"""() => [
+LEADS_AWAY: Final = r"""() => document.contentType !== "text/html" ? [] : [
   ...[...document.links, ...document.forms].filter(
     one => new URL(one.href?.baseVal ?? one.href ?? one.action, location).origin !== location.origin),
   ...document.querySelectorAll("iframe, object, embed, img, base, [style], meta[http-equiv=refresh][content*=url i]"),

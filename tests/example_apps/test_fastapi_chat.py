@@ -1,5 +1,6 @@
 """The chat example: what each endpoint answers, and what of it is recorded."""
 
+import io
 import json
 import os
 import re
@@ -10,16 +11,20 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from fastapi.testclient import TestClient
+from rich.console import Console
 
 from example_apps.fastapi_chat import demo
 from example_apps.fastapi_chat.app import app
 from example_apps.fastapi_chat.demo_drive import Answered
 from example_apps.fastapi_chat.demo_proof import prove
+from example_apps.fastapi_chat.demo_view import view
 from example_apps.fastapi_chat.tools import calculate
 from llmobs import AgentStepEvent, AssertionFailedEvent, PromptCallEvent, RunEvent, ToolCallEvent
 from llmobs.testing import CapturedEvents
+from tests.support.polling import eventually
 from tests.support.stores import call, run, write_store
 
 
@@ -172,6 +177,40 @@ def test_the_demo_loses_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert "/llmobs cost --store" in out or "$ llmobs cost --store" in out
     assert "first token" in out
     assert "\x1b" not in out
+
+
+@pytest.mark.servers
+def test_the_viewer_shows_who_goes_on_asking_until_interrupted(tmp_path: Path) -> None:
+    said = io.StringIO()
+    shown: list[str] = []
+
+    def look() -> None:
+        try:
+            [url] = eventually(lambda: re.findall(r"http://\S+:\d+", said.getvalue()), timeout=60)
+            shown.append(url)
+            eventually(lambda: "POST /chat" in httpx2.get(f"{url}/runs").text, timeout=30)
+            shown.append("runs")
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    questions = [{"path": "/chat", "message": "Why is the sky blue?", "user": "ann"}]
+    view(Console(file=said, width=200), tmp_path / "llmobs.db", questions, None)
+    looking.join()
+    assert shown[1:] == ["runs"], said.getvalue()
+    assert "Everything that was started is ended." in said.getvalue()
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(shown[0])
+
+
+@pytest.mark.servers
+def test_unwatched_it_ends_by_itself(tmp_path: Path) -> None:
+    said = io.StringIO()
+    questions = [{"path": "/chat/stream", "message": "Tell me about tides.", "user": "ann"}]
+    view(Console(file=said, width=200), tmp_path / "llmobs.db", questions, 0.5)
+    assert "it ends in 0 seconds" in said.getvalue()
+    assert said.getvalue().endswith("is ended.\n")
 
 
 @pytest.mark.servers
