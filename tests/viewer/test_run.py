@@ -143,6 +143,14 @@ def test_events_that_claim_to_be_inside_each_other_across_pages_do_no_harm(tmp_p
         assert (last.around, [each.event_id for each in last.events]) == ([], ["lost"])
 
 
+def test_after_the_last_event_there_is_none_and_the_page_says_so(tmp_path: Path) -> None:
+    with stored(tmp_path, [call("r", event_id="e"), run("r")]) as store:
+        for cursor in ("e", "unknown"):
+            page = read(run_page(store, asked(f"?cursor={cursor}"), SITE, run_id="r"))
+            assert "No event comes after this one" in page.text
+            assert "/llmobs/runs/r" in page.links
+
+
 def test_a_run_is_told_as_a_text(tmp_path: Path) -> None:
     events = [
         *deep(3),
