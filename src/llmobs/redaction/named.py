@@ -32,11 +32,19 @@ _QUOTED = re.compile(r"[^\"'`\\\n]{0,1024}")
 _BARE = re.compile(r"[^\s\"'`<>,;&(){}\[\]|\\]{1,512}+")
 # Behind "password: " an ampersand is part of it; in a query string it ends it.
 _ON_A_LINE = re.compile(_BARE.pattern.replace("&", ""))
+# A password may have brackets and ampersands in it, where that is no call and no next field of a form.
+_WITH_BRACKETS = re.compile(r"[^\s\"'`<>,;{}\[\]|\\]{4,256}+")
+_NEXT_FIELD = re.compile(r"&[\w.-]{1,64}=")
+_CALL = re.compile(r"(?:[A-Za-z_][\w.]*)?\([\w.,=()*:+-]*$|[$%@]\(?[\w.]*\)?s?$")
+_OF_ALL_SORTS = re.compile(
+    r"(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z])(?=.*[()&])|(?=.*[0-9A-Za-z]).*[^\w()&].*[()&]|.*[()&].*[^\w()&.]"
+)
 _LINE = re.compile(r"[^\n\r\"'`\\<>]{1,4096}+")
 _FLAG = re.compile(r"--([A-Za-z][0-9A-Za-z_-]{2,30})[ ]")
 # What stands where a secret would: nothing to hide.
 _TEMPLATE = re.compile(
-    r"[*xX.•_-]+$|[<$%{@].*|\[.*|.*[{}<>]|(?:your|my|enter|insert|some|the|an?|example|dummy|fake|test)[-_ ][a-z].*",
+    r"[*xX.•_-]+$|[<{].*|[$%@][^!^&*+#~?)(]*\$?$|[$%@][({].*|\[.*|.*[{}<>]|"
+    r"(?:your|my|enter|insert|some|the|an?|example|dummy|fake|test)[-_ ][a-z].*",
     re.IGNORECASE,
 )
 _NO_VALUES: Final = frozenset(
@@ -70,8 +78,26 @@ _SPOKEN_OPEN = re.compile(r"[ :]{1,4}([\"'`])?")
 _SPELT = re.compile(r"(?=.{0,64}[A-Za-z])(?=.{0,64}[^A-Za-z'\u2019.-])")
 _ENDS_A_FIELD: Final = frozenset({"", ";", "&", "\n", "\r"})
 _PASSWORDS: Final = ("password", "passwd", "pwd")
+_WORDS_OF_PASSWORDS: Final = ("password", "passwd", "pwd", "pass", "passphrase", "passwort")
 _CODE = re.compile(r"[a-z_0-9.]*$|[A-Z_0-9.]*$")
 _RANDOM = re.compile(r"[0-9A-Za-z_.~+/=-]{16,}$")
+
+
+def _end_of_password(text: str, start: int, end: int) -> int:
+    """Return where a password ends that seems to end at ``end``, before a bracket or an ampersand."""
+    if text[end : end + 1] not in ("(", ")", "&"):
+        return end
+    found = _WITH_BRACKETS.match(text, start)
+    if found is None:
+        return end
+    field = _NEXT_FIELD.search(found[0])
+    value = (found[0] if field is None else found[0][: field.start()]).rstrip(".:")
+    line = text[max(0, start - 200) : start].rpartition("\n")[2]
+    if line.count("(") > line.count(")") and value.count(")") > value.count("("):
+        value = value.rstrip(".:)")  # it closes what stands around all of this
+    if _CALL.match(value) or not _OF_ALL_SORTS.match(value):
+        return end
+    return max(end, start + len(value))
 
 
 def looks_secret(value: str) -> bool:
@@ -96,6 +122,7 @@ def find_spoken(text: str, low: int, high: int, spans: list[Span]) -> Steps[None
         if end < 0:
             found = _ON_A_LINE.match(text, start)
             end = start if found is None else start + len(found[0].rstrip(".:!?"))
+            end = _end_of_password(text, start, end)
         value = text[start:end]
         # "required", "wrong": a word by itself says nothing.
         if len(value) >= 4 and _SPELT.match(value) and not _TEMPLATE.match(value):
@@ -192,11 +219,13 @@ def _append(
         return
     else:
         found = (_BARE if start == at else _ON_A_LINE).match(text, start)
-        if found is None:
-            return
-        end = found.end()
+        end = start if found is None else found.end()
         while end > start and text[end - 1] in ".:":
             end -= 1
+        if last.endswith(_WORDS_OF_PASSWORDS):
+            end = _end_of_password(text, start, end)
+        if end == start:
+            return
         value = text[start:end]
         tight = not blank and start == at
         field = in_query or (tight and sign == "=" and text[end : end + 1] in _ENDS_A_FIELD)
@@ -290,7 +319,7 @@ def _is_secret_text(value: str, name: str, header: bool, weight: int) -> bool:
     if value.count(" ") > (8 if "phrase" in name or "string" in name else 0):
         return False
     if _LETTERS.match(value):
-        if not name.endswith(("password", "passwd", "pwd", "pass", "passphrase", "passwort")):
+        if not name.endswith(_WORDS_OF_PASSWORDS):
             return _is_random_word(value)
         return not _names_one(value.lower())
     return True

@@ -28,7 +28,7 @@ _ANCHORS_A_STEP: Final = 8  # a number in a column has eight neighbours to look 
 # are those of an escape such as \\u2013.
 NUMBER_ANCHORS: Final = re.compile(
     rb"0000(?:"
-    rb"0(?:(?:(?<!000000)|(?<=\\u[0a-f\x01]{4}00000))(?:0{8,14}(?!0)|0000(?!0)"
+    rb"0(?:(?:(?<!000000)|(?<=\\u[0a-f\x01]{4}00000))(?:0{7,14}(?!0)|0000(?!0)"
     # IBANs, by where their first four digits stand
     rb"|(?<=[a-z\x01]{2}00000)0{5}|(?<=[a-z\x01]{2}00[a-z\x01]00000)0)"
     rb"|(?<=[a-z\x01]{2}00[a-z0\x01]{4}00000))"
@@ -94,7 +94,7 @@ def _number(text: str, start: int, kinds: Set[str], says_ssn: bool) -> Span | No
 
 # --- payment cards ------------------------------------------------------------------------------
 
-_RUN: Final = (re.compile(r"[0-9]{13,19}(?![0-9])"),)
+_RUN: Final = (re.compile(r"[0-9]{12,19}(?![0-9])"),)
 _FOURS: Final = (
     re.compile(r"[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}\1[0-9]{1,3}(?![0-9])"),
     re.compile(r"[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}(?![0-9])"),

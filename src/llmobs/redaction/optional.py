@@ -48,9 +48,27 @@ _DATE = (
     r"|[0-9]{1,2}[-/. ]{1,2}(?:[0-9]{1,2}|[A-Za-zäé]{3,9})[-/., ]{1,2}[0-9]{2,4}"
     r"|[A-Z][a-z]{2,8} [0-9]{1,2}(?:st|nd|rd|th)?,? [0-9]{4})(?![0-9])"
 )
+_HOUSE = r"[0-9]{1,5}[A-Za-z]?(?:[-/][0-9]{1,4}[A-Za-z]?)?"
 _STREETS = (
-    "Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Court|Ct|Square|Terrace|Highway"
+    "Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Court|Ct|Square|Terrace|Highway|Way|Place|Plaza|"
+    "Circle|Crescent|Close|Trail|Parkway|Pkwy|Expressway|Turnpike|Alley|Mews|Row|Walk|Gardens|Grove|Heights|"
+    "Esplanade|Parade|Loop|Path|Bypass|Causeway|Freeway|Motorway|Junctions?|Ranch|Ridges?|Hills?|Courts|Drives|"
+    "Streets|Roads|Squares|Circles|Trails|Lodge|Manors?|Meadows?|Orchard|Villages?|Viaduct|Cove|Glens?|Knolls?"
 )
+_FLAT = r"(?:Apt|Apartment|Suite|Unit|Flat)\.? ?#?[0-9]{1,5}[A-Za-z]?"
+# In German, Dutch and Swedish the word is the end of the name.
+_ENDS = (
+    r"[Ss]tra(?:ß|ss|\\{1,8}u00df)e|[Ss]tr\.|[Gg]asse|[Ww]eg|[Pp]latz|[Aa]llee|[Rr]ing|[Dd]amm|[Uu]fer|"
+    "straat|laan|plein|dreef|steeg|baan|gracht|kade|singel|gatan|vägen|stigen|torget|gränd|backen"
+)
+_RUES = "rue|avenue|boulevard|chemin|place|allée|impasse|quai|cours|route|passage|square"
+# In Italian, Spanish, Portuguese and Polish it begins it, and the number is last.
+_VIAS = (
+    "Via|Viale|Piazza|Piazzale|Corso|Largo|Vicolo|Strada|Borgo|Contrada|Rotonda|Canale|Calle|C/|Avenida|"
+    r"Avda?\.|Plaza|Paseo|Ronda|Rambla|Camino|Carretera|Travesía|Alameda|Glorieta|Pasaje|Callejón|Cuesta|Vial|"
+    r"Vía|Rua|Praça|Travessa|Estrada|Rodovia|Viela|Praia|ul\.|ulica|al\.|aleja|pl\.|plac|os\.|osiedle"
+)
+_SMALL = r"(?:(?:d[eiu]|d[eo]l|d[ao]s?|des|l[ae]|l[aeo]s|della?|d'|de la) )"
 _Check = Callable[[str], bool]
 
 # The group, where there is one, is what goes; the rest is what tells it.
@@ -102,13 +120,21 @@ OPTIONAL: Final[dict[str, tuple[tuple[re.Pattern[str], _Check], ...]]] = {
     "address": (
         (
             re.compile(
-                rf"\b[0-9]{{1,5}}[A-Za-z]? (?:[A-Z][\w.'-]{{1,24}} ){{1,4}}(?:{_STREETS})\b"
+                rf"\b{_HOUSE},? (?:[A-Z][\w.'-]{{1,24}} ){{1,4}}(?:(?:{_STREETS})\b(?:,? {_FLAT})?|{_FLAT})"
+            ),
+            _always,
+        ),
+        (re.compile(rf"\b[A-ZÄÖÜÅ][\w.'-]{{1,40}}?(?:{_ENDS}) {_HOUSE}\b"), _always),
+        (
+            re.compile(
+                rf"\b{_HOUSE},? (?:bis |ter )?(?:{_RUES}) {_SMALL}{{0,3}}"
+                r"[A-ZÀ-Ý][\w'-]{1,24}(?: [A-ZÀ-Ý][\w'-]{1,24}){0,3}"
             ),
             _always,
         ),
         (
             re.compile(
-                r"\b[A-ZÄÖÜ][a-zäöüß-]{2,24}(?:stra(?:ß|ss|\\{1,8}u00df)e|gasse|weg|platz|allee) [0-9]{1,4}[a-z]?\b"
+                rf"\b(?:{_VIAS}) {_SMALL}{{0,3}}(?:[A-ZÀ-Ž][\w.'-]{{1,24}}[ ,]{{1,2}}){{1,5}}{_HOUSE}\b"
             ),
             _always,
         ),
