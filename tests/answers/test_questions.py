@@ -22,7 +22,7 @@ from llmobs.store.engine import ReadsStore, open_reader
 from llmobs.store.reader import RUN_BYTES
 from llmobs.viewer.page import Site
 from llmobs.viewer.pages import PAGES, Listed, draw
-from tests.support.stores import at, call, run, write_store
+from tests.support.stores import at, call, index_texts, run, write_store
 
 NOW = at(3600)
 SITE = Site("/llmobs", "https://watch.example")
@@ -72,19 +72,20 @@ QUERIES: tuple[Mapping[str, str], ...] = (
     PERIOD, {**PERIOD, "limit": "1"}, {**PERIOD, "cursor": "e-them"}, {**PERIOD, "text": "them"},
     {**PERIOD, "project": "theirs"}, {**PERIOD, "left": "r-them", "right": "r-mine"},
     {**PERIOD, "by": "model", "left": "them-model", "right": "mine-model"}, {"period": "all", "until": PERIOD["until"]},
+    {**PERIOD, "text": "tea"}, {**PERIOD, "text": "answers", "limit": "1"},
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of my project."""
-    return write_store(tmp_path_factory.mktemp("alone") / "x.db", MINE)
+    return index_texts(write_store(tmp_path_factory.mktemp("alone") / "x.db", MINE))
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of my project and another."""
-    return write_store(tmp_path_factory.mktemp("shared") / "x.db", [*THEIRS, *MINE])
+    return index_texts(write_store(tmp_path_factory.mktemp("shared") / "x.db", [*THEIRS, *MINE]))
 
 
 def names_in(path: str) -> Iterator[dict[str, str]]:

@@ -18,7 +18,7 @@ from llmobs.store.spans import Link, What, run_event_id_of
 from llmobs.store.writer import Writer
 from tests.cli.conftest import CLI, parsed
 from tests.store.recount import hourly_sums, recounted
-from tests.support.stores import at, call, run, write_store
+from tests.support.stores import at, call, index_texts, run, write_store
 
 ANN = "ann-4711"
 SECRET = "the blue canary sings"
@@ -87,7 +87,7 @@ def files_with(folder: Path, *texts: str) -> list[str]:
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     (tmp_path / "data").mkdir()
-    return write_store(tmp_path / "data" / "llmobs.db", EVENTS)
+    return index_texts(write_store(tmp_path / "data" / "llmobs.db", EVENTS))
 
 
 @pytest.fixture
@@ -109,13 +109,12 @@ def test_nothing_of_a_person_is_left_and_nothing_else_is_gone(
         tmp_path / "never.db",
         [event for event in EVENTS if event.user_id != ANN and event.run_id != "task"],
     )
+    assert "llmobs.db-text: canary" in files_with(store.parent, "canary")
     done = parsed(cli("forget", "--user", ANN, "--store", store, "--json"))
     assert (done["runs"], done["shared_runs"], done["events"]) == (3, 1, 11)
     assert done["traces_overwritten"] is True
     # Open beside it: the log must be empty now, not only when the last one closes it.
-    assert (
-        files_with(store.parent, ANN, SECRET, SECRET[:8], "canary-client", "ann-1", "ann-2") == []
-    )
+    assert files_with(store.parent, ANN, SECRET, SECRET[:8], "canary", "ann-1", "ann-2") == []
     assert hourly_sums(store) == recounted(store) == hourly_sums(other)
     with Reader(store) as after, Reader(other) as never:
         assert after.runs(100) == never.runs(100)

@@ -24,7 +24,7 @@ from llmobs.store.writer import Writer
 from tests.cli.conftest import CLI, parsed
 from tests.cli.test_forget import files_with
 from tests.store.recount import hourly_sums, recounted
-from tests.support.stores import at, call, run, write_store
+from tests.support.stores import at, call, index_texts, run, write_store
 
 EMAIL, OTHER = KINDS["email"].example(1), KINDS["email"].example(2)
 CARD, KEY = KINDS["card"].example(1), KINDS["secret"].example(1)
@@ -49,7 +49,7 @@ def left_behind() -> list[Event]:
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     (tmp_path / "data").mkdir()
-    return write_store(tmp_path / "data" / "llmobs.db", left_behind())
+    return index_texts(write_store(tmp_path / "data" / "llmobs.db", left_behind()))
 
 
 def found_in(result: object) -> dict[tuple[str, str], int]:

@@ -19,10 +19,12 @@ from llmobs.mcp.telling import MAX_CHARACTERS
 from llmobs.mcp.tools import MOST, Tools
 from llmobs.store.engine import open_reader
 from tests.sinks.examples import RUN, every_kind
-from tests.support.stores import call, run, write_store
+from tests.support.stores import call, index_texts, run, write_store
 
 NAMES = {"run_id": RUN, "event_id": "e0"}
-MORE: dict[str, dict[str, Any]] = {"compare": {"left": RUN, "right": "many-001"}}
+MORE: dict[str, dict[str, Any]] = {
+    "compare": {"left": RUN, "right": "many-001"}, "search": {"text": "learning"},
+}  # fmt: skip
 """What a question needs to have something to tell."""
 
 
@@ -34,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *(run(f"many-{n:03}", n, user_id=f"u{n}") for n in range(70)),
     ]
     events[0].event_id = "e0"
-    return write_store(tmp_path_factory.mktemp("mcp") / "x.db", events)
+    return index_texts(write_store(tmp_path_factory.mktemp("mcp") / "x.db", events))
 
 
 def tools_of(path: Path, project: str | None = None) -> Tools:
@@ -106,7 +108,7 @@ def test_nothing_recorded_stands_outside_the_marks(tmp_path: Path) -> None:
                 setattr(event, field.name, HOSTILE)
         event.run_id, event.event_id = f"{HOSTILE}", f"e{number}"
     more = [run(f"{HOSTILE}{n}", name=HOSTILE) for n in range(30)]
-    tools = tools_of(write_store(tmp_path / "x.db", [*events, *more]))
+    tools = tools_of(index_texts(write_store(tmp_path / "x.db", [*events, *more])))
     asked = {each.name: arguments_of(each.name) for each in QUESTIONS}
     asked |= {"run": {"run_id": HOSTILE}, "compare": {"left": HOSTILE, "right": f"{HOSTILE}0"}}
     for name, arguments in [*asked.items(), ("run", {"run_id": HOSTILE[:20]})]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from llmobs.events import Event, PromptCallEvent, RunEvent
 from llmobs.recorded.ids import new_id
+from llmobs.store.reader import Reader
 from llmobs.store.writer import Writer
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -34,4 +35,12 @@ def write_store(path: Path, events: Sequence[Event]) -> Path:
     writer = Writer(path)
     writer.write(events)
     writer.close()
+    return path
+
+
+def index_texts(path: Path) -> Path:
+    """Index all texts of the store at *path*, as whoever serves it does."""
+    with Reader(path) as reader:
+        while reader.index_texts().events:
+            pass
     return path

@@ -20,6 +20,7 @@ __all__ = [
     "PAGING",
     "PARTS",
     "PERIODS",
+    "TEXT",
     "Asked",
     "Part",
     "place",
@@ -100,10 +101,17 @@ SIDES: Final[Mapping[str, Part]] = {
     "right": Part("The other one."),
 }
 """What is beside what."""
+TEXT: Final[Mapping[str, Part]] = {
+    "text": Part(
+        "Words of prompts, answers, tools and errors; in double quotes, those that stand together."
+    ),
+}
+"""What is searched for."""
 PARTS: Final[Mapping[str, Part]] = {
     **FILTERS,
     **PAGING,
     **SIDES,
+    **TEXT,
     "pause": Part("That the live page stands still; of a browser without JavaScript."),
 }
 """All that an address may say, by name; what else stands there is nobody's."""

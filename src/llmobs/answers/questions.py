@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from llmobs.answers import compare, failures, live, overview, run, runs, whose
-from llmobs.answers.asked import FILTERS, LIMIT, PAGING, SIDES, Part
+from llmobs.answers import compare, failures, live, overview, run, runs, search, whose
+from llmobs.answers.asked import FILTERS, LIMIT, PAGING, SIDES, TEXT, Part
 
 __all__ = ["QUESTIONS", "Question"]
 
@@ -47,7 +47,8 @@ LIST: Final = {**FILTERS, **PAGING}
 
 QUESTIONS: Final[Sequence[Question]] = (
     Question("/overview", overview.overview, FILTERS, period=overview.PERIOD, page="/"),
-    Question("/runs", runs.runs, LIST),
+    Question("/runs", runs.runs, {**LIST, **TEXT}),
+    Question("/search", search.search, {**TEXT, **LIST}),
     Question("/runs/{run_id}", run.run, run.PAGING),
     Question("/events/{event_id}", run.event),
     Question("/errors", failures.errors, LIST, period=failures.PERIOD),

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from llmobs.answers.asked import Asked, place
+from llmobs.answers.search import search
 from llmobs.store.engine import ReadsStore
 from llmobs.store.records import RunSummary
 
@@ -21,14 +22,18 @@ class Runs(msgspec.Struct, frozen=True):
     """Runs, the latest first."""
 
     runs: Sequence[RunSummary]
-    total: int
-    """How many fit, on all pages; `COUNTED` stands for as many or more."""
+    total: int | None
+    """How many fit, on all pages; `COUNTED` stands for as many or more. None: not counted, for a ``text``."""
     next_cursor: str | None
     """Where to go on; None if these are the last."""
 
 
 def runs(store: ReadsStore, asked: Asked) -> Runs:
-    """Return the runs that fit, the latest first."""
+    """Return the runs that fit, the latest first; with a ``text``, those in which it stands, by the latest place."""
+    if asked.given.get("text"):
+        found_in = search(store, asked)
+        having = {hit.run.run_id: hit.run for hit in found_in.hits}
+        return Runs(list(having.values()), None, found_in.next_cursor)
     limit = asked.limit(RUNS)
     found = store.runs(limit + 1, before=asked.place(), where=asked.where)
     shown, more = found[:limit], len(found) > limit

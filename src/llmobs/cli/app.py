@@ -20,8 +20,8 @@ from llmobs.errors import LLMObsError, MissingExtraError, StoreNotFoundError
 __all__ = ["COMMANDS", "llmobs", "run"]
 
 COMMANDS: Final = (
-    "runs", "show", "tail", "cost", "export", "import", "check", "spool", "store", "redact", "scan",
-    "forget", "serve", "mcp", "keys",
+    "runs", "show", "search", "tail", "cost", "export", "import", "check", "spool", "store", "redact",
+    "scan", "forget", "serve", "mcp", "keys",
 )  # fmt: skip
 """A command is a function in a file of its own: its name, its parameters, its docstring's help."""
 

@@ -35,6 +35,7 @@ from llmobs.server.origins import Origins
 from llmobs.server.outsiders import networks_of, who_else_comes
 from llmobs.server.protocol import Protocol
 from llmobs.server.retention import Retention
+from llmobs.server.texts import Indexing
 from llmobs.settings import Settings
 from llmobs.sinks import safe_url
 from llmobs.store.engine import open_reader, writer_of
@@ -101,7 +102,10 @@ def serve(options: Options) -> None:
     collector = Collector(writer_of(path, durable=True, patience=PATIENCE_SECONDS), settings)
     disable_created_metrics()  # type: ignore[no-untyped-call] # else each counter has another series, of when it began
     intakes = _intakes(options, collector)
-    metrics = Metrics(collector, partial(open_reader, path), intakes)
+    indexing = Indexing(path)
+    metrics = Metrics(
+        collector, partial(open_reader, path), intakes, waiting=lambda: indexing.waiting
+    )
     retention = Retention(collector.upkeep, retain=options.retain, max_bytes=options.max_bytes)
     sockets = listen(options.host, options.port)
     others = who_else_comes(sockets, hosts, proxies)
@@ -137,7 +141,7 @@ def serve(options: Options) -> None:
             *pages.routes(path, keys=keys, is_ending=lambda: server.should_exit),
         ],
         middleware=middleware,
-        tasks=[retention.run, *(intake.run for intake in intakes)],
+        tasks=[retention.run, indexing.run, *(intake.run for intake in intakes)],
     )
     _log_to_stderr()
     if options.access_log != "off":

@@ -27,6 +27,7 @@ from llmobs.errors import LLMObsError
 from llmobs.server.access import access_of, require
 from llmobs.server.collector import Collector
 from llmobs.store.engine import ReadsStore
+from llmobs.store.records import Waiting
 from llmobs.store.rollups import Histogram as Times
 from llmobs.store.rollups import Sums
 
@@ -116,6 +117,7 @@ class Metrics:
         collector: What takes events.
         open_store: Opens the store for reading. Called in a thread.
         intakes: What reads from elsewhere.
+        waiting: Returns how far the index of texts is; None for not known.
     """
 
     def __init__(
@@ -123,12 +125,14 @@ class Metrics:
         collector: Collector,
         open_store: Callable[[], ReadsStore],
         intakes: Sequence[Intake] = (),
+        waiting: Callable[[], Waiting | None] = lambda: None,
     ) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self.requests = Requests(self.registry)
         self._collector = collector
         self._open_store = open_store
         self._intakes = intakes
+        self._waiting = waiting
         self._lock = anyio.Lock()
         self._models: set[str] = set()
         self._sums: Mapping[str, Sums] = {}
@@ -199,6 +203,10 @@ class Metrics:
             "llmobs_store_up", "1: the store can be used.", int(collector.trouble is None)
         )
 
+        if (waiting := self._waiting()) is not None:
+            yield GaugeMetricFamily(
+                "llmobs_texts_waiting", "Events whose texts are not indexed yet.", waiting.events
+            )
         if self._intakes:
             records = CounterMetricFamily(
                 "llmobs_kafka_records", "Records read from Kafka.", labels=("outcome",)

@@ -20,11 +20,11 @@ from llmobs.store.query import (
     number,
     where_clause,
 )
-from llmobs.store.records import GroupBy, RunFilter, to_microseconds
+from llmobs.store.records import CostGroup, GroupBy, RunFilter, to_microseconds
 from llmobs.store.rollups import COUNTS, Histogram, Sums, bucket_of
 from llmobs.store.values import as_number, as_text
 
-__all__ = ["add_up_calls", "bucket"]
+__all__ = ["add_up_calls", "bucket", "cost_groups"]
 
 Rows = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
 """Runs a query and returns all its rows."""
@@ -87,6 +87,27 @@ class _Span(NamedTuple):
     def test(self, column: str) -> tuple[list[str], list[Any]]:
         tests = [(f"{column} >= ?", self.begin), (f"{column} < ?", self.end)]
         return [t for t, v in tests if v is not None], [v for _, v in tests if v is not None]
+
+
+def cost_groups(rows: Rows, by: GroupBy, where: RunFilter) -> list[CostGroup]:
+    """Do what `llmobs.store.reader.Reader.cost` promises."""
+    groups = [
+        CostGroup.of(key, sums)
+        for key, sums in add_up_calls(rows, by, where).items()
+        if sums["calls"] > 0
+    ]
+    if by == "day":
+        return sorted(groups, key=lambda group: group.key or "")
+    return sorted(
+        groups,
+        key=lambda g: (
+            g.cost_usd is None,
+            -(g.cost_usd or 0),
+            -g.calls,
+            g.key is not None,
+            g.key or "",
+        ),
+    )
 
 
 def add_up_calls(rows: Rows, by: GroupBy, where: RunFilter) -> dict[str | None, Sums]:

@@ -23,6 +23,7 @@ from llmobs.store.records import (
     ErrorGroup,
     Evaluation,
     EvaluationGroup,
+    Found,
     GroupBy,
     Keep,
     Place,
@@ -34,6 +35,7 @@ from llmobs.store.records import (
     Selector,
     StoredEvent,
     StoreInfo,
+    Waiting,
     Whose,
 )
 from llmobs.store.rollups import Sums
@@ -210,6 +212,21 @@ class ReadsStore(Protocol):
         self, run_id: str, events: Sequence[Event], *, project: str | None = ...
     ) -> list[Around]:
         """Return the events that others happened inside."""
+        ...
+
+    def search(
+        self,
+        text: str,
+        limit: int = ...,
+        *,
+        before: tuple[datetime, str] | None = ...,
+        where: RunFilter = ...,
+    ) -> Found:
+        """Find events by words that were given or made in them, the latest first."""
+        ...
+
+    def index_texts(self, seconds: float = ...) -> Waiting:
+        """Bring the index that `search` uses up to date, as far as that time allows; return what is left."""
         ...
 
     def event(self, event_id: str, *, project: str | None = ...) -> StoredEvent | None:

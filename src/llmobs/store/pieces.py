@@ -25,7 +25,15 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["Piece", "pack", "put_together", "references", "take_apart", "unpack"]
+__all__ = [
+    "Piece",
+    "name_references",
+    "pack",
+    "put_together",
+    "references",
+    "take_apart",
+    "unpack",
+]
 
 LEAST_BYTES: Final = 256
 """Members shorter than this stay where they are."""
@@ -115,6 +123,11 @@ def put_together(text: str, piece: Callable[[int], bytes | None]) -> str:
         return _MISSING if data is None else data.decode("utf-8", "replace")
 
     return _REFERENCE.sub(content, text)
+
+
+def name_references(text: str, name: str) -> str:
+    """Return *text* with each reference replaced by an object whose member *name* is the hash."""
+    return _REFERENCE.sub(lambda match: f'{{"{name}":{_hash_of(match[1])}}}', text)
 
 
 def _hash_of(reference: str) -> int:

@@ -2,7 +2,9 @@
 
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from msgspec.structs import fields
@@ -10,9 +12,11 @@ from msgspec.structs import fields
 from llmobs.codec import AnyEvent
 from llmobs.events import Event, RunEvent
 from llmobs.store import beside
-from llmobs.store.cost import add_up_calls
+from llmobs.store.cost import add_up_calls, cost_groups
 from llmobs.store.evaluations import add_up_evaluations, list_evaluations
 from llmobs.store.failures import group_errors
+from llmobs.store.found import Asks, search
+from llmobs.store.info import info
 from llmobs.store.names import resolved
 from llmobs.store.query import (
     FAILED,
@@ -20,13 +24,11 @@ from llmobs.store.query import (
     STORED,
     SUMMARY,
     WITH_BODIES,
-    add_up,
     conditions,
-    number,
     select_events,
     where_clause,
 )
-from llmobs.store.reading import Reading
+from llmobs.store.reading import INSTRUCTIONS, Reading
 from llmobs.store.records import (
     MAX_CHILDREN,
     SILENCE,
@@ -36,6 +38,7 @@ from llmobs.store.records import (
     ErrorGroup,
     Evaluation,
     EvaluationGroup,
+    Found,
     GroupBy,
     Place,
     RunDetail,
@@ -45,13 +48,16 @@ from llmobs.store.records import (
     Selector,
     StoredEvent,
     StoreInfo,
+    Waiting,
     Whose,
     to_microseconds,
 )
 from llmobs.store.rollups import Sums
 from llmobs.store.sealing import seal, unseal
 from llmobs.store.statements import places
-from llmobs.store.values import COERCE, as_integer, as_moment, as_text
+from llmobs.store.text_index import TextIndex, open_index, waiting_events
+from llmobs.store.values import COERCE, as_moment, as_text
+from llmobs.store.whose import whose
 
 __all__ = ["Reader"]
 
@@ -81,6 +87,17 @@ class Reader(Reading):
         StoreError: It is damaged, or from a newer llmobs, or takes too long; so may every method.
         SinkUnavailableError: It cannot be read now; so may every method.
     """
+
+    def __init__(self, path: Path, *, time_limit: float = 60.0) -> None:
+        super().__init__(path, time_limit=time_limit)
+        self._file = path
+        self._texts: TextIndex | None = None
+
+    def close(self) -> None:
+        """Close the connection."""
+        super().close()
+        if self._texts is not None:
+            self._texts.close()
 
     # Runs.
 
@@ -195,29 +212,7 @@ class Reader(Reading):
             before: The latest run and the id of the last one of the previous page: continue after it.
             where: Of which runs.
         """
-        column = f"r.{kind}_id"
-        parts, values = conditions(where)
-        parts.append(f"{column} IS NOT NULL")
-        having = ""
-        if before is not None:
-            having = f" HAVING (max(r.started), {column}) < (?, ?)"
-            values += [to_microseconds(before[0]), before[1]]
-        cost = number("r.cost_usd")
-        rows = self._all(
-            f"SELECT {column}, min(r.started), max(r.started), count(*), sum(iif({FAILED}, 1, 0)),"  # noqa: S608
-            f" {add_up('r.calls')}, {add_up('r.tokens_input')} + {add_up('r.tokens_output')},"
-            f" sum({cost}), sum({cost} IS NULL AND r.tokens_input + r.tokens_output > 0)"
-            f" FROM runs r{where_clause(parts)} GROUP BY {column}{having}"
-            f" ORDER BY max(r.started) DESC, {column} DESC LIMIT ?",
-            [*values, limit],
-        )
-        return [
-            Whose(
-                id=as_text(id), first=as_moment(first), latest=as_moment(latest), runs=runs,
-                failed=failed, calls=calls, tokens=tokens, cost_usd=cost_usd, unpriced=unpriced,
-            )
-            for id, first, latest, runs, failed, calls, tokens, cost_usd, unpriced in rows
-        ]  # fmt: skip
+        return whose(self._all, kind, limit, before, where)
 
     def errors(
         self,
@@ -361,6 +356,58 @@ class Reader(Reading):
         """Yield each word of the hourly sums, after the name of its column."""
         return beside.words_of_sums(self._all)
 
+    # Texts.
+
+    def search(
+        self,
+        text: str,
+        limit: int = 20,
+        *,
+        before: tuple[datetime, str] | None = None,
+        where: RunFilter = _EVERYTHING,
+    ) -> Found:
+        """
+        Find events by words that were given or made in them, the latest first.
+
+        All words must stand in one event; in double quotes they must stand together in one text.
+        Case and accents do not matter, and nothing in *text* is an operator.
+
+        Args:
+            text: Words, and phrases in double quotes.
+            limit: How many at most.
+            before: `Found.older` of the previous page: continue after it.
+            where: In which runs.
+
+        Raises:
+            QueryError: *text* is too long.
+        """
+        return search(
+            Asks(self._all, self._stored, self._index), text, limit, before=before, where=where
+        )
+
+    def index_texts(self, seconds: float = 0.0) -> Waiting:
+        """
+        Index texts that `search` does not find yet, for so many seconds, one step at least.
+
+        Returns:
+            What is left.
+
+        Raises:
+            SinkUnavailableError: The index, a file beside the store, cannot be written now.
+        """
+        if self._texts is None:
+            self._texts = TextIndex(self._file)
+        return self._texts.catch_up(seconds)
+
+    @contextmanager
+    def _index(self) -> Iterator[tuple[sqlite3.Connection | None, Waiting]]:
+        with open_index(self._file) as index:
+            with self._reading():
+                waiting = waiting_events(self._connection, index)
+            if index is not None:
+                index.set_progress_handler(self._is_overdue, INSTRUCTIONS)
+            yield index, waiting
+
     # Events.
 
     def event(self, event_id: str, *, project: str | None = None) -> StoredEvent | None:
@@ -493,23 +540,7 @@ class Reader(Reading):
             by: What a group is.
             where: Of which runs; ``model``, ``since`` and ``until`` choose among their calls.
         """
-        groups = [
-            CostGroup.of(key, sums)
-            for key, sums in add_up_calls(self._all, by, where).items()
-            if sums["calls"] > 0
-        ]
-        if by == "day":
-            return sorted(groups, key=lambda group: group.key or "")
-        return sorted(
-            groups,
-            key=lambda g: (
-                g.cost_usd is None,
-                -(g.cost_usd or 0),
-                -g.calls,
-                g.key is not None,
-                g.key or "",
-            ),
-        )
+        return cost_groups(self._all, by, where)
 
     def size(self) -> tuple[int, int]:
         """Return the size of the file without its write-ahead log, and how much of that is free; bytes."""
@@ -527,36 +558,7 @@ class Reader(Reading):
 
     def info(self) -> StoreInfo:
         """Return what the store is and holds."""
-        pages, free, size, version = (
-            self._number(f"PRAGMA {name}", ())
-            for name in ("page_count", "freelist_count", "page_size", "user_version")
-        )
-        oldest, latest = self._all("SELECT min(started), max(started) FROM runs", ())[0]
-        hours, first = (0, None)
-        if version >= beside.WITH_SUMS:
-            hours, first = self._all("SELECT count(DISTINCT hour), min(hour) FROM rollups", ())[0]
-        before = self._all("SELECT value FROM store WHERE name = 'rows_before'", ())
-        return StoreInfo(
-            path=str(self._path),
-            version=version,
-            bytes=pages * size,
-            free_bytes=free * size,
-            page_bytes=size,
-            runs=self.count_runs(),
-            events=self.count_events(),
-            pieces=self._number("SELECT count(*) FROM pieces", ()),
-            oldest=None if oldest is None else as_moment(oldest),
-            latest=None if latest is None else as_moment(latest),
-            hours=int(hours),
-            sums_from=None
-            if first is None
-            else as_moment((as_integer(first) or 0) * 3_600_000_000),
-            to_adopt=self._number(
-                "SELECT count(*) FROM events WHERE id >= ? AND body <> ''", [before[0][0]]
-            )
-            if before
-            else 0,
-        )
+        return info(self._all, self._path)
 
 
 def _summary(row: sqlite3.Row) -> RunSummary:

@@ -16,7 +16,7 @@ from llmobs.store.records import StoredEvent
 from llmobs.store.rows import clean_values
 from llmobs.store.values import as_text
 
-__all__ = ["Reading"]
+__all__ = ["INSTRUCTIONS", "Reading"]
 
 INSTRUCTIONS: Final = 1_000_000
 """Of SQLite's machine, about 10 ms, between two looks at the clock."""

@@ -25,9 +25,12 @@ __all__ = [
     "ErrorGroup",
     "Evaluation",
     "EvaluationGroup",
+    "Found",
     "GroupBy",
+    "Hit",
     "Keep",
     "Place",
+    "QueryError",
     "Rewritten",
     "RunDetail",
     "RunFilter",
@@ -35,8 +38,10 @@ __all__ = [
     "RunSummary",
     "Selected",
     "Selector",
+    "Snippet",
     "StoreInfo",
     "StoredEvent",
+    "Waiting",
     "Whose",
 ]
 
@@ -91,6 +96,10 @@ class AmbiguousRunError(LLMObsError, LookupError):
     def __init__(self, message: str, candidates: Sequence[str]) -> None:
         super().__init__(message)
         self.candidates = tuple(candidates)
+
+
+class QueryError(LLMObsError, ValueError):
+    """What is asked for cannot be looked for."""
 
 
 class RunFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -376,6 +385,54 @@ class Around(Struct, frozen=True, kw_only=True, gc=False):
     timestamp: datetime
     latency_ms: float | None
     failed: bool
+
+
+class Snippet(Struct, frozen=True, gc=False):
+    """A stretch of a text that was found."""
+
+    text: str
+    hit: bool
+    """Whether this is what was asked for, and not what stands around it."""
+
+
+class Hit(Struct, frozen=True, kw_only=True):
+    """An event in whose texts something was found."""
+
+    run: RunSummary
+    """The run it belongs to."""
+    event_id: str
+    event_type: str
+    timestamp: datetime
+    """UTC; when it began."""
+    snippet: tuple[Snippet, ...]
+    """What stands there, in stretches; of several texts the last one with most of what was asked for."""
+
+
+class Waiting(Struct, frozen=True):
+    """How far the index of texts is."""
+
+    events: int
+    """It has not looked at yet, about."""
+    of: int
+    """Events that there are, about."""
+
+    @property
+    def share(self) -> float:
+        """Of the events, those it has looked at: 1.0 if it is up to date."""
+        return 1.0 if not self.events else min(round(1 - self.events / self.of, 2), 0.99)
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """A page of what was found."""
+
+    hits: tuple[Hit, ...]
+    """The latest first."""
+    older: tuple[datetime, str] | None
+    """Where the next page begins: what to pass as ``before``. None: there is no more."""
+    searched_to: datetime | None
+    """UTC; if it took long, up to where it came: go on with `older`. None: as far as there is anything."""
+    waiting: Waiting
+    """What is not indexed yet, and so not found."""
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):

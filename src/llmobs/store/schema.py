@@ -254,6 +254,20 @@ _MIGRATIONS: Final = (
     INSERT INTO store VALUES ('salt', randomblob(16));
     INSERT INTO store SELECT 'rows_before', id FROM events ORDER BY id LIMIT 1;
 
+    -- Parts of the index of texts (text_index.py) of which something was removed or changed, how often;
+    -- whoever removes it, and however. Numbers of removed events (last_id) are not given again.
+    CREATE TABLE unindexed (part INTEGER PRIMARY KEY, changes INTEGER NOT NULL);
+    CREATE TRIGGER events_unindex AFTER DELETE ON events BEGIN
+        INSERT INTO unindexed VALUES (old.id >> 16, 1)
+            ON CONFLICT (part) DO UPDATE SET changes = changes + 1;
+        INSERT INTO store VALUES ('last_id', old.id)
+            ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value);
+    END;
+    CREATE TRIGGER bodies_unindex AFTER UPDATE OF body ON bodies BEGIN
+        INSERT INTO unindexed VALUES (old.id >> 16, 1)
+            ON CONFLICT (part) DO UPDATE SET changes = changes + 1;
+    END;
+
     DROP TRIGGER events_add_up;
     CREATE TRIGGER events_add_up AFTER INSERT ON events WHEN new.body <> '' BEGIN
         INSERT INTO store VALUES ('rows_before', new.id)
@@ -394,10 +408,13 @@ _NARROW: Final = """
     DROP INDEX events_by_time;
     CREATE INDEX events_by_run ON events (run_id);
     CREATE INDEX events_by_time ON events (timestamp) WHERE event_type = 'prompt_call';
-    CREATE INDEX events_failed
+    CREATE INDEX IF NOT EXISTS events_failed
         ON events (fingerprint, timestamp, run_id, project_id, failed) WHERE failed;
-    CREATE INDEX events_by_template
+    CREATE INDEX IF NOT EXISTS events_by_template
         ON events (prompt_template_id, timestamp) WHERE prompt_template_id IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS runs_by_user ON runs (user_id, started) WHERE user_id IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS runs_by_session
+        ON runs (session_id, started) WHERE session_id IS NOT NULL;
 """
 
 

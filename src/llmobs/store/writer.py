@@ -27,6 +27,7 @@ from llmobs.store.rows import clean_values
 from llmobs.store.schema import check_version
 from llmobs.store.settle import owners_of, settle
 from llmobs.store.spans import Link
+from llmobs.store.text_index import TextIndex
 from llmobs.store.upkeep import (
     EVENTS,
     adopt,
@@ -79,8 +80,9 @@ class State(NamedTuple):
         known = dict(connection.execute("SELECT name, value FROM store"))
         pruned_to = known.get("pruned_to")
         salt = known.get("salt")
+        gone = known.get("last_id")  # by its number an event is known to the index of texts
         return cls(
-            (last or 0) + 1,
+            max(last or 0, gone if type(gone) is int else 0) + 1,
             salt if type(salt) is bytes else b"",
             pruned_to if type(pruned_to) is int else NEVER,
         )
@@ -296,7 +298,8 @@ class Writer:
 
     def leave_no_trace(self) -> bool:
         """
-        Give free space back and empty the write-ahead log, so that no file holds what was removed.
+        Give free space back, empty the write-ahead log and drop what the index of texts knows of it,
+        so that no file holds what was removed.
 
         Returns:
             Whether it is so; somebody who reads for long may be in the way.
@@ -309,7 +312,9 @@ class Writer:
             try:
                 while free_pages(connection) > give_back(connection):
                     pass
-                return leave_no_trace(connection)
+                with TextIndex(self._path) as index:
+                    is_gone = index.forget()
+                return leave_no_trace(connection) and is_gone
             except sqlite3.Error as error:
                 raise self._explain(error) from error
 

@@ -20,6 +20,7 @@ from llmobs.viewer.overview import overview_page
 from llmobs.viewer.page import Page, Site, trouble
 from llmobs.viewer.run import event_page, run_page, text_page
 from llmobs.viewer.runs import runs_page
+from llmobs.viewer.search import search_page
 from llmobs.viewer.whose import sessions_page, users_page
 
 __all__ = ["PAGES", "Listed", "draw"]
@@ -42,6 +43,7 @@ PAGES: Final[Sequence[Listed]] = (
     Listed("/", overview_page, "Overview", period=overview.PERIOD),
     Listed("/runs", runs_page, "Runs"),
     Listed("/live", live_page, "Live"),
+    Listed("/search", search_page, "Search"),
     Listed("/runs/{run_id}", run_page),
     Listed("/text/{run_id}", text_page),
     Listed("/events/{event_id}", event_page),

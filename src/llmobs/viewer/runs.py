@@ -7,6 +7,7 @@ from llmobs.answers.runs import COUNTED, runs
 from llmobs.describe.words import several
 from llmobs.store.engine import ReadsStore
 from llmobs.viewer.page import Page, Site, render
+from llmobs.viewer.search import search_page
 
 __all__ = ["STATUSES", "runs_page"]
 
@@ -15,17 +16,18 @@ STATUSES: Final = ("failed", "success", "error", "timeout", "cancelled", "runnin
 
 
 def runs_page(store: ReadsStore, asked: Asked, site: Site) -> Page:
-    """Return runs, the latest first, and a link to those before them."""
+    """Return runs, the latest first, and a link to those before them; with a ``text``, the places where it stands."""
+    if asked.given.get("text"):
+        return search_page(store, asked, site)
     found = runs(store, asked)
+    total = found.total or 0
     path = f"{site.base}/runs"
     return render(
         "runs.html",
         site,
         asked=asked,
         runs=found.runs,
-        total=f"{COUNTED:,} runs or more"
-        if found.total >= COUNTED
-        else several(found.total, "run"),
+        total=f"{COUNTED:,} runs or more" if total >= COUNTED else several(total, "run"),
         filters={k: v for k, v in asked.given.items() if k != "cursor"},
         older=asked.link(path, cursor=found.next_cursor) if found.next_cursor else None,
         latest=asked.link(path, cursor=None) if asked.cursor else None,

@@ -1,0 +1,73 @@
+"""Indexes texts while a collector fills the store, so that they are found."""
+
+import time
+from pathlib import Path
+from typing import Final
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+
+from llmobs.errors import LLMObsError, StoreNotFoundError
+from llmobs.runtime.troubles import Troubles
+from llmobs.store.engine import ReadsStore, open_reader
+from llmobs.store.records import Waiting
+
+__all__ = ["Indexing"]
+
+LOOK_SECONDS: Final = 0.5
+"""Between two looks whether something has come."""
+TROUBLE_SECONDS: Final = 5.0
+"""Until it is tried again, where the index cannot be written."""
+
+
+class Indexing:
+    """
+    Brings the index of texts up to date, the latest events first, behind ingest.
+
+    In steps of some ten milliseconds in a thread of its own, between which it rests for as long: at
+    full ingest it falls behind, and catches up.
+
+    Args:
+        store: Whose texts.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._reader: ReadsStore | None = None
+        self._troubles = Troubles()
+        self.waiting: Waiting | None = None
+        """How far it is; None before the first look."""
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        limiter = CapacityLimiter(1)
+        try:
+            while True:
+                begun = time.monotonic()
+                rest = LOOK_SECONDS
+                try:
+                    self.waiting = await to_thread.run_sync(self._step, limiter=limiter)
+                    if self.waiting.events:
+                        rest = time.monotonic() - begun
+                except StoreNotFoundError:
+                    pass
+                except LLMObsError as error:
+                    self._troubles.log("texts", "llmobs: texts cannot be indexed: %s", error)
+                    rest = TROUBLE_SECONDS
+                except Exception as error:  # noqa: BLE001 - the collector is there for the events
+                    self._troubles.log("texts", "llmobs: texts cannot be indexed: %r", error)
+                    rest = TROUBLE_SECONDS
+                await anyio.sleep(rest)
+        finally:
+            if self._reader is not None:
+                self._reader.close()
+
+    def _step(self) -> Waiting:
+        if self._reader is None:
+            self._reader = open_reader(self._store)
+        try:
+            return self._reader.index_texts()
+        except Exception:
+            self._reader.close()  # whoever mends it may put another file there
+            self._reader = None
+            raise

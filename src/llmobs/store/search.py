@@ -1,0 +1,224 @@
+"""
+Find texts: newest first by the events' time, in bounded time, however common the words are.
+
+The index gives the numbers of events, in the order in which they came; that is about the order of
+time, but for what was late or imported. So blocks of numbers, whose earliest and latest times are
+known, are looked at by their latest time; an event is told as soon as no block that is left can have
+a later one. Few hits widen what is looked at next, many narrow it: what is in every event is found
+in the first block, what is in one of a million in some leaps over the whole.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from llmobs.store.query import conditions
+from llmobs.store.records import RunFilter, to_microseconds
+from llmobs.store.text_index import BLOCK_BITS, PART_BITS
+from llmobs.store.texts import Query
+
+__all__ = ["SECONDS", "Place", "Searched", "find"]
+
+SECONDS: Final = 0.25
+"""That one search takes, about: then it says how far it has come."""
+MANY: Final = 1 << BLOCK_BITS
+"""Hits of one look, above which less is looked at."""
+WIDEST: Final = 1 << (PART_BITS - BLOCK_BITS)
+"""Blocks of one look, at most: then it looks at the clock."""
+FEW: Final = 1_000
+"""Messages with these words that several runs have, up to which their events are looked up one after another."""
+
+Rows = Callable[[str, Sequence[Any]], list[Any]]
+
+
+class Place(NamedTuple):
+    """Where a page ends: the time of an event, and its number."""
+
+    moment: int
+    number: int
+
+
+class Searched(NamedTuple):
+    """What was found."""
+
+    hits: list[tuple[Place, str]]
+    """Events and their runs, the latest first."""
+    reached: int | None
+    """The time down to which all is told, as it took long; None if it is through, or has as many as were wanted."""
+
+
+class _Block(NamedTuple):
+    newest: int
+    number: int
+
+
+def find(
+    rows: Rows,
+    index: sqlite3.Connection,
+    query: Query,
+    limit: int,
+    before: Place | None,
+    where: RunFilter,
+) -> Searched:
+    """
+    Find events.
+
+    Args:
+        rows: Asks the store.
+        index: The index.
+        query: What for.
+        limit: How many at most.
+        before: Only what comes after this place, where the page before ended.
+        where: In which runs.
+
+    Raises:
+        sqlite3.Error: The index is damaged.
+    """
+    return _Search(rows, index, query, limit, before, where).run(time.monotonic() + SECONDS)
+
+
+class _Search:
+    def __init__(
+        self,
+        rows: Rows,
+        index: sqlite3.Connection,
+        query: Query,
+        limit: int,
+        before: Place | None,
+        where: RunFilter,
+    ) -> None:
+        self._rows = rows
+        self._index = index
+        self._query = query
+        self._limit = limit
+        self._before = before
+        self._parts, self._values = conditions(where)
+        self._project = where.project_id
+        # What is before is of runs that began before; but not where an error's time is asked for.
+        since = where.since if where.error is None else None
+        self._since = None if since is None else to_microseconds(since)
+        self._shared: dict[int, set[int]] = {}
+        self._there = {part for (part,) in index.execute("SELECT part FROM parts")}
+
+    def run(self, deadline: float) -> Searched:
+        blocks = self._blocks()
+        found: list[tuple[Place, str]] = []
+        at, width = 0, 1
+        while at < len(blocks):
+            some = blocks[at : at + width]
+            numbers = self._numbers(some, MANY if width > 1 else -1)
+            if numbers is None:
+                width = max(width // 8, 1)
+                continue
+            found += self._fitting(numbers)
+            found.sort(reverse=True)
+            at += len(some)
+            next = blocks[at].newest if at < len(blocks) else None
+            if len(found) > self._limit and (
+                next is None or found[self._limit - 1][0].moment > next
+            ):
+                break
+            if next is not None and time.monotonic() > deadline and self._is_further(next):
+                told = [hit for hit in found if hit[0].moment > next][: self._limit]
+                return Searched(told, next)
+            if len(numbers) < MANY // 8:
+                width = min(width * 4, WIDEST)
+        return Searched(found[: self._limit + 1], None)
+
+    def _is_further(self, moment: int) -> bool:
+        return self._before is None or moment < self._before.moment
+
+    def _blocks(self) -> list[_Block]:
+        """Return what is to be looked at, the latest first."""
+        query = "SELECT newest, block FROM blocks WHERE oldest <= ? AND newest >= ? ORDER BY newest DESC, block DESC"
+        latest = 2**63 - 1 if self._before is None else self._before.moment
+        earliest = -(2**63) if self._since is None else self._since
+        return [_Block(*row) for row in self._index.execute(query, (latest, earliest))]
+
+    def _numbers(self, blocks: Sequence[_Block], limit: int) -> list[int] | None:
+        """Return the events with these words in *blocks*; None if they are more than *limit*."""
+        found: set[int] = set()
+        for part, first, end in _stretches(blocks):
+            if part not in self._there:
+                continue
+            most = limit if limit < 0 else limit + 1
+            query = (
+                f"SELECT rowid FROM words_{part} WHERE words_{part} MATCH ?"  # noqa: S608
+                " AND rowid >= ? AND rowid < ? ORDER BY rowid DESC LIMIT ?"
+            )
+            values = (self._query.expression, first, end, most)
+            found.update(number for (number,) in self._index.execute(query, values))
+            if 0 <= limit < len(found):
+                return None
+            for number in self._users_of(self._shared_in(part), first, end):
+                found.add(number)
+                if 0 <= limit < len(found):
+                    return None
+        return list(found)
+
+    def _users_of(self, shared: set[int], first: int, end: int) -> Iterator[int]:
+        """Yield the events from *first* on and before *end* that have one of these messages."""
+        if not shared:
+            return
+        if len(shared) <= FEW:
+            query = (
+                "SELECT event FROM uses WHERE hash IN (SELECT value FROM json_each(?))"
+                " AND event >= ? AND event < ?"
+            )
+            hashes = msgspec.json.encode(list(shared)).decode()
+            yield from (event for (event,) in self._index.execute(query, (hashes, first, end)))
+            return
+        query = (
+            "SELECT hash, event FROM uses INDEXED BY uses_by_event WHERE event >= ? AND event < ?"
+        )
+        for hash, event in self._index.execute(query, (first, end)):
+            if hash in shared:
+                yield event
+
+    def _shared_in(self, part: int) -> set[int]:
+        """Return the messages with these words that several runs have."""
+        if part not in self._shared:
+            query = f"SELECT rowid FROM shared_{part} WHERE shared_{part} MATCH ?"  # noqa: S608
+            self._shared[part] = {
+                hash for (hash,) in self._index.execute(query, (self._query.expression,))
+            }
+        return self._shared[part]
+
+    def _fitting(self, numbers: Sequence[int]) -> list[tuple[Place, str]]:
+        """Return those that are in the store, in runs that are asked for, and not told before."""
+        if not numbers:
+            return []
+        parts, values = list(self._parts), list(self._values)
+        if self._before is not None:
+            parts.append("(e.timestamp, e.id) < (?, ?)")
+            values += self._before
+        if self._project is not None:  # a run may have events of others
+            parts.append("coalesce(e.project_id, ?) = ?")
+            values += [self._project] * 2
+        join = " CROSS JOIN runs r ON r.run_id = e.run_id" if self._parts else ""
+        more = "".join(f" AND {part}" for part in parts)
+        found = self._rows(
+            "SELECT e.timestamp, e.id, e.run_id FROM json_each(?) n CROSS JOIN events e"  # noqa: S608
+            f" ON e.id = n.value{join} WHERE 1{more}",
+            [msgspec.json.encode(numbers).decode(), *values],
+        )
+        return [
+            (Place(moment if type(moment) is int else 0, number), run_id)
+            for moment, number, run_id in found
+        ]
+
+
+def _stretches(blocks: Sequence[_Block]) -> list[tuple[int, int, int]]:
+    """Return *blocks* as stretches of numbers: the part, the first one, and the one after the last."""
+    found: list[tuple[int, int, int]] = []
+    for number in sorted((block.number for block in blocks), reverse=True):
+        part = number >> (PART_BITS - BLOCK_BITS)
+        first = number << BLOCK_BITS
+        if found and found[-1][0] == part and found[-1][1] == first + MANY:
+            found[-1] = (part, first, found[-1][2])
+        else:
+            found.append((part, first, first + MANY))
+    return found

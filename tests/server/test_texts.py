@@ -1,0 +1,45 @@
+"""A collector indexes texts behind ingest, and says how far it is."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from llmobs.server.texts import Indexing
+from llmobs.store.reader import Reader
+from llmobs.store.text_index import index_beside
+from tests.support.polling import eventually
+from tests.support.stores import call, write_store
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio"])
+def anyio_backend(request: Any) -> Any:
+    """uvicorn's."""
+    return request.param
+
+
+def hits(store: Path, text: str) -> int:
+    with Reader(store) as reader:
+        return len(reader.search(text).hits)
+
+
+async def test_what_comes_is_found_soon_and_a_damaged_index_is_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmobs.server.texts.TROUBLE_SECONDS", 0.05)
+    store = tmp_path / "x.db"
+    indexing = Indexing(store)
+    assert indexing.waiting is None
+    async with anyio.create_task_group() as group:
+        group.start_soon(indexing.run)  # before there is a store
+        await anyio.to_thread.run_sync(write_store, store, [call("r", prompt="parcel")])
+        await anyio.to_thread.run_sync(eventually, lambda: hits(store, "parcel") == 1)
+        index_beside(store).write_bytes(b"no database" * 1_000)
+        await anyio.to_thread.run_sync(write_store, store, [call("r", 1, prompt="parcel")])
+        await anyio.to_thread.run_sync(eventually, lambda: hits(store, "parcel") == 2)
+        assert indexing.waiting is not None and indexing.waiting.events == 0
+        group.cancel_scope.cancel()
+    assert index_beside(store).stat().st_mode & 0o777 == 0o600
