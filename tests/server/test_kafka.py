@@ -1,6 +1,7 @@
 """``llmobs serve --kafka``, against a real broker: nothing lost, nothing twice, whatever happens."""
 
 import asyncio
+import gzip
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +18,7 @@ from uuid import uuid4
 import anyio
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.codec import zstd_decode
 
 from llmobs import AsyncClient
 from llmobs.codec import encode
@@ -24,7 +27,9 @@ from llmobs.events import Event
 from llmobs.recorded.ids import new_id
 from llmobs.server.collector import Collector
 from llmobs.server.kafka.intake import KafkaIntake, KafkaState
+from llmobs.server.kafka.reader import MAX_RECORDS
 from llmobs.server.kafka.source import KafkaSource
+from llmobs.server.metrics import Metrics
 from llmobs.server.room import BusyError
 from llmobs.settings import Settings
 from llmobs.store.engine import open_reader, writer_of
@@ -101,9 +106,13 @@ def events(store: Path) -> list[Any]:
 
 
 async def write(
-    kafka: Kafka | KafkaCluster, topic: str, values: Iterable[bytes | None], **options: Any
+    kafka: Kafka | KafkaCluster,
+    topic: str,
+    values: Iterable[bytes | None],
+    producer_options: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, **(producer_options or {}))
     await producer.start()
     try:
         futures = [await producer.send(topic, value, **options) for value in values]
@@ -233,6 +242,32 @@ async def test_a_topic_full_of_noise_is_read_through(
     assert sorted(map(str, left_out)) == ["None", "b'30000'"]
 
 
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+async def test_a_batch_that_becomes_too_large_goes_there_unopened_and_the_partition_goes_on(
+    kafka: Kafka, kafka_topic: str, store: Path, codec: str
+) -> None:
+    before, after = sentinel(), sentinel()
+    bomb = sentinel(prompt={"text": "a" * (33 * 1024 * 1024)})
+    large = {"compression_type": codec, "max_request_size": 64 * 1024 * 1024}
+    await write(kafka, kafka_topic, [before])
+    await write(kafka, kafka_topic, [bomb], large)
+    await write(kafka, kafka_topic, [after])
+    group = f"g-{new_id()}"
+    async with collecting(store, kafka.bootstrap, kafka_topic, group=group) as (_, intake):
+        await until(lambda: (intake.stored, intake.dead) == (2, 1))
+        with anyio.fail_after(10):
+            while await committed(kafka, kafka_topic, group) != {0: 3}:
+                await anyio.sleep(0.1)
+    assert sorted(stored(store)) == sorted(json.loads(v)["event_id"] for v in (before, after))
+    (letter,) = await kafka.aread(f"{kafka_topic}.dead", 1)
+    told = dict(letter.headers)
+    assert f"bytes of {codec} become more than 33554432 bytes" in str(told["llmobs.reason"])
+    assert told["llmobs.offset"] == b"1"
+    assert len(letter.value or b"") < 200_000
+    opened = {"gzip": gzip.decompress, "zstd": zstd_decode}[codec](letter.value or b"")
+    assert bomb in opened  # whoever has the memory can still open it
+
+
 async def test_what_the_store_refuses_goes_there_too(
     kafka: Kafka, kafka_topic: str, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +321,33 @@ async def test_while_the_store_takes_nothing_nothing_is_committed_and_memory_is_
     assert sum(offset or 0 for offset in (await committed(kafka, topic, group)).values()) == 101
     troubles = [r for r in caplog.records if r.name == "llmobs" and r.levelno >= logging.WARNING]
     assert len(troubles) == (0 if isinstance(refusal, BusyError) else 1)
+
+
+async def test_prometheus_sees_what_waits_what_was_stored_and_what_nobody_could_read(
+    kafka: Kafka, kafka_topic: str, store: Path
+) -> None:
+    await write(kafka, kafka_topic, [b"noise", *(sentinel() for _ in range(MAX_RECORDS + 19))])
+    group = f"g-{new_id()}"
+    async with collecting(store, kafka.bootstrap, kafka_topic, group=group) as (collector, intake):
+        metrics = Metrics(collector, partial(open_reader, store), [intake])
+
+        def seen() -> tuple[float | None, ...]:
+            value = metrics.registry.get_sample_value
+            return (
+                value("llmobs_kafka_records_total", {"outcome": "stored"}),
+                value("llmobs_kafka_records_total", {"outcome": "dead"}),
+                value("llmobs_kafka_lag"),
+                value("llmobs_kafka_up"),
+            )
+
+        collector.refusal = SinkUnavailableError("locked")
+        await until(lambda: intake.state is KafkaState.WAITING)
+        stored, dead, lag, up = seen()
+        assert (stored, dead, up) == (0, 0, 0)
+        assert lag is not None
+        assert 20 <= lag < MAX_RECORDS  # less what is in hand; brokers may give less at first
+        collector.refusal = None
+        await until(lambda: seen() == (MAX_RECORDS + 19, 1, 0, 1))
 
 
 async def test_stopping_while_the_store_is_away_leaves_the_records_to_the_next(

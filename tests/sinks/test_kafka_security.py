@@ -11,7 +11,12 @@ import pytest
 from llmobs import Client, SinkState
 from llmobs.errors import ConfigurationError, SinkError, SinkUnauthorizedError, SinkUnavailableError
 from llmobs.pipeline.sink import Batch
+from llmobs.server.collector import Collector
+from llmobs.server.kafka.intake import KafkaIntake
+from llmobs.server.kafka.source import KafkaSource
+from llmobs.settings import Settings
 from llmobs.sinks.kafka import KafkaConfig, KafkaSink
+from llmobs.store.engine import open_reader, writer_of
 from tests.helpers import make_event, poll
 from tests.support.certificates import make_certificates
 from tests.support.consumer import read_topic
@@ -90,6 +95,39 @@ def reader(cluster: KafkaCluster) -> dict[str, Any]:
     options = cluster.client_options()
     del options["bootstrap_servers"]
     return options
+
+
+def test_the_collector_reads_by_a_login_and_says_whose_was_refused(
+    sasl: KafkaCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sasl.create_topic("read", 1)
+    event = make_event()
+    attempt(KafkaSink(KafkaConfig(brokers=sasl.bootstrap, topic="read", **login(sasl))), event)
+
+    def source(**options: Any) -> KafkaSource:
+        return KafkaSource(
+            brokers=sasl.bootstrap, topic="read", group="readers", **login(sasl, **options)
+        )
+
+    async def read() -> None:
+        collector = Collector(writer_of(tmp_path / "llmobs.db", durable=True), Settings(prices={}))
+        await collector.open()
+        try:
+            with anyio.fail_after(30):
+                async with KafkaIntake(collector, source(sasl_password="nonsense")):
+                    while "refuse user 'alice'" not in caplog.text:
+                        await anyio.sleep(0.02)
+                async with KafkaIntake(collector, source()) as intake:
+                    while intake.stored != 1:
+                        await anyio.sleep(0.02)
+        finally:
+            await collector.aclose()
+
+    anyio.run(read)
+    with open_reader(tmp_path / "llmobs.db") as reader:
+        assert [found.decode().event_id for found in reader.tail(0)] == [event.event_id]
+    assert "nonsense" not in caplog.text
+    assert "alice-secret" not in caplog.text
 
 
 def test_a_client_certificate(tls: KafkaCluster) -> None:

@@ -21,6 +21,8 @@ else:
 
 __all__ = [
     "MAX_BODY_BYTES",
+    "MAX_MENDED",
+    "Inflated",
     "RefusedError",
     "answer_refused",
     "as_strict_json",
@@ -127,8 +129,12 @@ _DECOMPRESSORS: Final[dict[str, Callable[[], _Decompressor]]] = {
 }
 
 
-class _Inflated:
-    """What a compressed body is, member after member, never more than *most* bytes of it."""
+class Inflated:
+    """
+    What a compressed body is, member after member, never more than *most* bytes of it.
+
+    Its methods raise `RefusedError`: 413 it becomes more than that; 400 it is damaged.
+    """
 
     def __init__(self, encoding: str, most: int, take_up: Callable[[int], None]) -> None:
         self._take_up = take_up
@@ -142,6 +148,7 @@ class _Inflated:
         self.pieces: list[bytes] = []
 
     def take(self, data: bytes) -> None:
+        """Take in what came next; raises if it becomes too much, or is damaged."""
         try:
             while data:
                 if self._decompressor.eof:
@@ -171,6 +178,7 @@ class _Inflated:
                 return b""
 
     def end(self) -> None:
+        """See that all of it has come; raises if not."""
         if not self._between:
             raise RefusedError(
                 400, f"the body ends in the middle of its {self._encoding}", "content-encoding"
@@ -207,7 +215,7 @@ async def read_body(request: Request, *, max_bytes: int = MAX_BODY_BYTES) -> byt
             raise RefusedError(
                 415, f"this content-encoding is not known here; {known} are", "content-encoding"
             )
-        inflated = _Inflated(encoding, max_bytes, take_up)
+        inflated = Inflated(encoding, max_bytes, take_up)
     pieces: list[bytes] = []
     size = 0
     try:

@@ -29,6 +29,7 @@ from aiokafka.errors import (  # type: ignore[import-untyped]
 
 from llmobs.errors import LLMObsError, SinkUnauthorizedError, SinkUnavailableError
 from llmobs.events import Event
+from llmobs.server.kafka.batches import UNOPENED, bound_fetches, why_unopened
 from llmobs.server.kafka.records import UnreadableError, read
 from llmobs.server.kafka.source import KafkaSource
 from llmobs.sinks._kafkaledger import Overheard
@@ -81,6 +82,9 @@ class Taken(msgspec.Struct):
         for partition, records in found.items():
             taken.offsets[partition] = records[-1].offset + 1
             for record in records:
+                if (unopened := why_unopened(record)) is not None:
+                    taken.dead.append((record, unopened))
+                    continue
                 try:
                     taken.parts.append(Part(record, read(record.value, record.timestamp)))
                 except UnreadableError as why:
@@ -140,6 +144,7 @@ class KafkaReader:
                 self._consumer = AIOKafkaConsumer(**self._source.consumer_options())
                 # By pattern: a topic may be made later, and many have no second one.
                 names = "|".join(map(re.escape, self._source.topics))
+                bound_fetches(self._consumer)
                 self._consumer.subscribe(pattern=f"(?:{names})$", listener=_Rebalances(self))
                 await self._consumer.start()
         except (TimeoutError, KafkaError, OSError) as error:
@@ -374,7 +379,7 @@ def _letter(record: Any, why: str) -> dict[str, Any]:
         "value": b"" if is_nothing else record.value,
         "timestamp_ms": record.timestamp if record.timestamp > 0 else None,
         "headers": [
-            *record.headers,
+            *(header for header in record.headers if header[0] != UNOPENED),
             ("llmobs.reason", why.encode()),
             ("llmobs.topic", record.topic.encode()),
             ("llmobs.partition", str(record.partition).encode()),

@@ -19,6 +19,7 @@ import msgspec
 from llmobs.codec import clean_text, decode, fields_of
 from llmobs.errors import LLMObsError
 from llmobs.events import ErrorInfo, Event, EventType, PromptCallEvent, Status
+from llmobs.server.bodies import MAX_BODY_BYTES, MAX_MENDED, RefusedError, check_json
 from llmobs.sinks._sentinel import ANNOTATED, NOTES_KEY, OTHER_ID, UNKNOWN
 
 __all__ = ["UnreadableError", "read"]
@@ -78,12 +79,17 @@ def read(value: bytes | None, arrived_ms: int = 0) -> Event:
     """
     if not value:
         raise UnreadableError("the record has no value")
+    if len(value) > MAX_BODY_BYTES:
+        raise UnreadableError(f"{len(value)} bytes are more than {MAX_BODY_BYTES}")
     try:
+        check_json(value)
         if value.startswith(_NATIVE):
             return decode(value)
         said = _parse(value)
         if type(said.event_type) is str and said.event_type in _KINDS:
             return decode(value)
+    except RefusedError:
+        raise UnreadableError("it holds too many values") from None
     except msgspec.ValidationError as error:
         raise UnreadableError(
             f"no event of llmobs, nor of Sentinel: {_without_values(error)}"
@@ -101,6 +107,8 @@ def _parse(value: bytes) -> _Telemetry:
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
+        if len(value) > MAX_MENDED:
+            raise
         # Python's json writes NaN, Infinity and half surrogate pairs, and reads them.
         return msgspec.convert(json.loads(value), _Telemetry)
 

@@ -75,5 +75,7 @@ class KafkaSource(KafkaConfig):
             "isolation_level": "read_committed",  # an aborted transaction did not happen
             "session_timeout_ms": self.session_timeout_ms,
             "heartbeat_interval_ms": max(100, self.session_timeout_ms // 5),
+            # Compressed, and but for the first batch: what becomes of them, batches.py bounds.
             "fetch_max_bytes": 4 * 1024 * 1024,
+            "max_partition_fetch_bytes": 1024 * 1024,
         }
