@@ -68,7 +68,7 @@ DOORS = {
         """For FastAPI. All but `TrackerDep` are in `llmobs.contrib.starlette` too, for Starlette; the middleware,
 `tracker_of` and `run_of` also in `llmobs.contrib.asgi`, for any ASGI application. See
 [middleware](middleware.md).""",
-        ["LLMObsMiddleware", "TrackerDep", "get_tracker", "tracker_of", "run_of"],
+        ["LLMObsMiddleware", "TrackerDep", "get_tracker", "tracker_of", "run_of", "viewer"],
     ),
     "llmobs.contrib.django": (
         "For Django; see [how to set it up](../how-to/django.md).",

@@ -2,8 +2,8 @@
 
 import pytest
 
+from llmobs.contrib._web.hosts import Authority, Hosts
 from llmobs.errors import ConfigurationError
-from llmobs.server.hosts import Authority, Hosts
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from prometheus_client import disable_created_metrics
 from starlette.middleware import Middleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from llmobs.contrib._web.hosts import Hosts
 from llmobs.errors import ConfigurationError
 from llmobs.runtime.paths import check_directory, check_file
 from llmobs.server import api, evaluations, feedback, health, login, mcp, otlp, pages
@@ -27,7 +28,6 @@ from llmobs.server.app import create_app
 from llmobs.server.batches import answers_itself
 from llmobs.server.collector import Collector
 from llmobs.server.gate import Gate
-from llmobs.server.hosts import Hosts
 from llmobs.server.keys import KeyFile, Keys
 from llmobs.server.listen import LOOPBACK, listen
 from llmobs.server.metrics import Metrics

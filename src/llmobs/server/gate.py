@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from llmobs.contrib._web.hosts import Authority, Hosts
 from llmobs.server.access import MCP, NOTHING, Access, may_evaluate, require
 from llmobs.server.admission import (
     FORMS,
@@ -18,7 +19,6 @@ from llmobs.server.admission import (
     wants_page,
 )
 from llmobs.server.bodies import RefusedError, answer_refused
-from llmobs.server.hosts import Authority, Hosts
 from llmobs.server.limits import Limit
 from llmobs.server.origins import Origins
 

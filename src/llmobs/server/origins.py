@@ -7,8 +7,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import Message, Send
 
+from llmobs.contrib._web.hosts import Authority
 from llmobs.errors import ConfigurationError
-from llmobs.server.hosts import Authority
 
 __all__ = ["EVALUATIONS", "Origins"]
 

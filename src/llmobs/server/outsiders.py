@@ -4,8 +4,8 @@ import socket
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address, ip_network
 
+from llmobs.contrib._web.hosts import Hosts
 from llmobs.errors import ConfigurationError
-from llmobs.server.hosts import Hosts
 
 __all__ = ["networks_of", "who_else_comes"]
 

@@ -60,6 +60,8 @@ def page_routes(
     watching = Watching(open_store, is_ending=is_ending)
 
     def shown(page: Listed) -> Callable[[Request], Awaitable[Response]]:
+        wanted = [part.partition("}")[0] for part in page.path.split("{")[1:]]
+
         async def answer(request: Request) -> Response:
             visitor = await admit(request)
             if isinstance(visitor, Response):
@@ -72,7 +74,8 @@ def page_routes(
                     request.query_params,
                     site_of(request),
                     project=visitor.project,
-                    names=request.path_params,
+                    # What the path has that this is mounted at is the host's.
+                    names={name: request.path_params[name] for name in wanted},
                 ),
                 limiter=limiter,
             )

@@ -107,7 +107,8 @@
       stop();
       // A stream does not tell why it was refused: a question does.
       fetch(address(stream), { headers: { accept: "text/plain" } }).then(async (answer) => {
-        if (!answer.ok) say((await answer.text()).slice(0, 300));
+        if (answer.redirected) say("You may not see this any longer: reload the page.");
+        else if (!answer.ok) say((await answer.text()).slice(0, 300));
         answer.body?.cancel();
       }, () => say("The server does not answer; trying again")).finally(() => { if (!paused) timer = setTimeout(start, AGAIN); });
     };

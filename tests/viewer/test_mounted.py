@@ -1,0 +1,329 @@
+"""The viewer in applications of others: every page through every door, to whom the host lets see them."""
+
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("django")
+
+from llmobs.contrib import fastapi, starlette
+from llmobs.contrib._web.viewing import store_of
+from llmobs.errors import ConfigurationError
+from llmobs.store.engine import open_reader
+from llmobs.store.schema import VERSION
+from llmobs.viewer.page import HEADERS, Page
+from llmobs.viewer.pages import PAGES
+from tests.servers.serving import Server, serving
+from tests.support.polling import eventually
+from tests.support.stores import call, run, write_store
+from tests.viewer.hosting import SECRET
+from tests.viewer.reading import Read
+from tests.viewer.test_live import Watcher
+
+EVENTS = [
+    call("a/b c", event_id="e 1", user_id="ada", session_id="s/1", project_id="mine", status="error"),
+    run("a/b c", user_id="ada", project_id="mine"),
+    run("child", 5, parent_run_id="a/b c", project_id="mine"),
+    run("of-theirs", 6, project_id="theirs"),
+]  # fmt: skip
+
+
+class Host:
+    """A server that has the viewer below a path, and somebody who may see it."""
+
+    def __init__(self, server: Server, path: str, client: httpx2.Client) -> None:
+        self.server = server
+        self.path = path
+        self.client = client
+
+    @property
+    def url(self) -> str:
+        return self.server.url + self.path
+
+
+def logged_in(server: Server, name: str) -> httpx2.Client:
+    """Return somebody who has logged in to Django's admin."""
+    client = httpx2.Client(base_url=server.url, timeout=30)
+    assert client.get("/admin/login/").status_code == 200
+    token = client.cookies["csrftoken"]
+    answer = client.post(
+        "/admin/login/",
+        data={"username": name, "password": SECRET, "csrfmiddlewaretoken": token},
+        headers={"referer": f"{server.url}/admin/login/"},
+    )
+    assert answer.status_code in (200, 302)
+    known = httpx2.Client(base_url=server.url, timeout=30, cookies=client.cookies)
+    client.close()
+    return known
+
+
+SERVERS = {
+    "fastapi": ("uvicorn", "tests.viewer.hosting:app"),
+    "django-asgi": ("uvicorn", "tests.viewer.hosting:django_asgi"),
+    "django-wsgi": ("gunicorn-wsgi --threads 8", "tests.viewer.hosting:django_wsgi"),
+}
+DOORS = {
+    "starlette": ("fastapi", "/tools/starlette"),
+    "fastapi": ("fastapi", "/tools/fastapi"),
+    "included": ("fastapi", "/tools/included"),
+    "django-asgi": ("django-asgi", "/tools/llmobs"),
+    "django-wsgi": ("django-wsgi", "/tools/llmobs"),
+}
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Servers by name, started when they are asked for."""
+    started: dict[str, Any] = {}
+    yield started
+    for context, _ in started.values():
+        context.__exit__(None, None, None)
+
+
+def server_of(servers: dict[str, Any], factory: pytest.TempPathFactory, name: str) -> Server:
+    if name not in servers:
+        folder = factory.mktemp(name)
+        write_store(folder / "llmobs.db", EVENTS)
+        server, app = SERVERS[name]
+        context = serving(server, folder, app=app, LLMOBS_FLUSH_INTERVAL_SECONDS="0.1")
+        servers[name] = context, context.__enter__()
+    found: Server = servers[name][1]
+    return found
+
+
+@pytest.fixture(params=DOORS)
+def host(
+    request: Any, servers: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    name, path = DOORS[request.param]
+    server = server_of(servers, tmp_path_factory, name)
+    known = httpx2.Client(headers={"x-key": SECRET}, timeout=30)
+    with known if name == "fastapi" else logged_in(server, "ada") as client:
+        yield Host(server, path, client)
+
+
+@pytest.fixture
+def fastapi_server(servers: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Server:
+    return server_of(servers, tmp_path_factory, "fastapi")
+
+
+def test_every_page_and_every_link_is_below_its_path(host: Host) -> None:
+    waiting, seen, chosen = [f"{host.path}/"], set(), Counter[str]()
+    while waiting:
+        path = waiting.pop(0).partition("#")[0]
+        page_path, _, query = path.partition("?")
+        if path in seen or (query and chosen[page_path] >= 2):  # of choices some are enough
+            continue
+        seen.add(path)
+        chosen[page_path] += bool(query)
+        answer = host.client.get(host.server.url + path)
+        assert answer.status_code == 200, (path, answer.text)
+        assert answer.headers["content-security-policy"] == HEADERS["content-security-policy"]
+        assert answer.headers["cache-control"] == "no-store"
+        if not answer.headers["content-type"].startswith("text/html"):
+            continue
+        page = Read(Page(answer.text))
+        page.check_harmless()
+        for tag, attributes in page.elements:
+            target = attributes.get("href") if tag == "link" else attributes.get("src")
+            if target is not None:
+                assert target.startswith(f"{host.path}/static/")
+                assert host.client.get(host.server.url + target).status_code == 200
+        for found in page.links:
+            assert found.startswith((f"{host.path}/", "#")), found
+            if not found.startswith("#"):
+                waiting.append(found)
+    # All of the table were among them.
+    for listed in PAGES:
+        pattern = re.escape(host.path) + re.sub(r"\\{\w+\\}", ".+", re.escape(listed.path))
+        assert any(re.fullmatch(pattern, each.partition("?")[0]) for each in seen), listed.path
+
+
+def test_the_live_page_follows(host: Host) -> None:
+    page = Read(Page(host.client.get(f"{host.url}/live").text))
+    (table,) = (a for tag, a in page.elements if a.get("id") == "live")
+    if "django" in host.server.log or "data-news" in table:
+        first = host.client.get(f"{host.server.url}{table['data-news']}").json()
+        assert {row["id"] for row in first["rows"]} >= {"a/b c", "child"} and first["whole"]
+        again = host.client.get(f"{host.server.url}{table['data-news']}?cursor={first['cursor']}")
+        assert again.json()["rows"] == []
+        assert host.client.get(f"{host.url}/live/stream").status_code == 404
+        return
+    cookies = "; ".join(f"{name}={value}" for name, value in host.client.cookies.items())
+    headers = {"cookie": cookies} if cookies else {"x-key": SECRET}
+    watcher = Watcher(host.server.url + table["data-stream"], **headers)
+    eventually(watcher.told("child", "ended"), timeout=30, what="what there is")
+    with httpx2.Client() as other:
+        other.get(f"{host.server.url}/own")  # recorded, since the host records everything
+    eventually(
+        lambda: any(
+            m.event == "runs" and '"whole":false' in m.data and "own" in m.data
+            for m in [*watcher.messages]
+        ),
+        timeout=30, what="a run of the host's own",
+    )  # fmt: skip
+
+
+def test_who_may_not_see_sees_nothing(host: Host) -> None:
+    is_django = host.path.endswith("llmobs")
+    others = [httpx2.Client(timeout=30)]
+    others += [logged_in(host.server, "bob")] if is_django else []
+    paths = [
+        page.path.replace("{run_id}", "child").replace("{event_id}", "e%201") for page in PAGES
+    ]
+    for client in others:
+        for path in [*paths, "/live/stream", *(["/live/news"] if is_django else [])]:
+            answer = client.get(host.url + path)
+            assert "child" not in answer.text
+            if is_django:
+                assert answer.status_code == 302 and "/admin/login/" in answer.headers["location"]
+            else:
+                assert answer.status_code == 403 and "You may not see this" in answer.text
+                assert "content-security-policy" in answer.headers
+        client.close()
+
+
+def test_it_takes_nothing_and_marks_no_answer_but_its_own(host: Host) -> None:
+    answer = host.client.post(f"{host.url}/runs", headers={"referer": host.server.url})
+    assert answer.status_code in (403, 405)
+    own = host.client.get(f"{host.server.url}/own")
+    assert own.status_code == 200 and "content-security-policy" not in own.headers
+    assert host.client.get(f"{host.url}/none").status_code == 404
+
+
+def test_trouble_is_the_same_page(host: Host) -> None:
+    for path, status, words in [
+        ("/runs?cost=much", 400, "cost: a number"),
+        ("/runs/none", 404, "No such run"),
+        ("/live?limit=0", 400, "limit"),
+    ]:
+        answer = host.client.get(host.url + path)
+        assert answer.status_code == status and words in Read(Page(answer.text)).text
+
+
+def test_nobody_looks_at_a_look(host: Host) -> None:
+    """The host records every request, even empty ones, but none that a page answered."""
+    before = _routes(host.server)
+    for path in ("/", "/runs", "/runs/none", "/live", "/static/viewer.css"):
+        host.client.get(host.url + path)
+    host.client.get(f"{host.server.url}/own")
+    eventually(
+        lambda: _routes(host.server)["own"] > before["own"], timeout=30, what="a run of the host"
+    )
+    assert _routes(host.server)["tools"] == before["tools"]
+
+
+def _routes(server: Server) -> Counter[str]:
+    """Count runs by the beginning of their route; those that the host itself refused are among them."""
+    with open_reader(server.folder / "llmobs.db") as store:
+        names = [(run.name or "").partition(" /")[2] for run in store.runs(1000)]
+    return Counter(name.partition("/")[0] for name in names)
+
+
+@pytest.mark.parametrize("path", ["/tools/starlette/runs", "/tools/fastapi/runs"])
+def test_a_host_refuses_in_its_own_words(fastapi_server: Server, path: str) -> None:
+    answer = httpx2.get(fastapi_server.url + path, headers={"x-key": "wrong"})
+    assert (answer.status_code, answer.json()) == (401, {"detail": "who are you?"})
+
+
+def test_a_host_sends_strangers_to_its_login(fastapi_server: Server) -> None:
+    answer = httpx2.get(f"{fastapi_server.url}/tools/starlette/", headers={"x-key": "stranger"})
+    assert (answer.status_code, answer.headers["location"]) == (307, "/login")
+
+
+def test_open_pages_answer_to_names_of_this_machine_alone_and_of_one_project(
+    fastapi_server: Server,
+) -> None:
+    url = f"{fastapi_server.url}/tools/open/runs"
+    here = httpx2.get(url)
+    assert here.status_code == 200 and "of-theirs" in here.text and "child" not in here.text
+    elsewhere = httpx2.get(url, headers={"host": "rebound.example"})
+    assert elsewhere.status_code == 403 and "of-theirs" not in elsewhere.text
+
+
+@pytest.mark.parametrize("content", ["damaged", "newer", "none"])
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_store_that_cannot_be_read_is_said_in_every_door(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    if content != "damaged" and name != "fastapi":
+        pytest.skip("one door says how each is told")
+    path = tmp_path / "llmobs.db"
+    if content == "damaged":
+        path.write_bytes(b"no store at all" * 1000)
+    elif content == "newer":
+        import sqlite3
+
+        with sqlite3.connect(write_store(path, EVENTS)) as connection:
+            connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+        connection.close()
+    server, app = SERVERS[name]
+    with serving(server, tmp_path, app=app, LLMOBS_ENABLED="false") as one:
+        if name == "fastapi":
+            client, at = httpx2.Client(headers={"x-key": SECRET}), "/tools/starlette"
+        else:
+            client, at = logged_in(one, "ada"), "/tools/llmobs"
+        with client:
+            answer = client.get(f"{one.url}{at}/runs", timeout=30)
+            assert answer.status_code == 503
+            assert "cannot be read now" in Read(Page(answer.text)).text
+            assert str(tmp_path) not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("server", "app", "path"),
+    [
+        ("uvicorn", "fastapi", "/tools/starlette"),
+        ("gunicorn", "fastapi", "/tools/fastapi"),
+        ("uvicorn", "django-asgi", "/tools/llmobs"),
+    ],
+)
+def test_a_host_ends_at_once_though_somebody_watches(
+    tmp_path: Path, server: str, app: str, path: str
+) -> None:
+    write_store(tmp_path / "llmobs.db", EVENTS)
+    with serving(server, tmp_path, app=SERVERS[app][1]) as one:
+        headers = {"x-key": SECRET}
+        if app != "fastapi":
+            with logged_in(one, "ada") as client:
+                headers = {"cookie": f"sessionid={client.cookies['sessionid']}"}
+        watcher = Watcher(f"{one.url}{path}/live/stream", **headers)
+        eventually(watcher.told("child", "ended"), timeout=30, what="a stream")
+        began = time.monotonic()
+        one.signal(signal.SIGTERM)
+        one.wait()
+        assert time.monotonic() - began < 15  # uvicorn waits for streams for ever
+        watcher.thread.join(10)
+        assert watcher.ended == "whole"
+
+
+def test_behind_a_proxy_that_says_where_it_is(tmp_path: Path) -> None:
+    write_store(tmp_path / "llmobs.db", EVENTS)
+    app = SERVERS["fastapi"][1]
+    with serving("uvicorn --root-path /shop", tmp_path, app=app) as one:
+        for path in ("/tools/starlette", "/tools/fastapi", "/tools/included"):
+            page = Read(Page(httpx2.get(f"{one.url}{path}/runs", headers={"x-key": SECRET}).text))
+            assert f"/shop{path}/runs/child" in page.links
+
+
+@pytest.mark.parametrize("door", [starlette, fastapi])
+@pytest.mark.parametrize("how", [{}, {"may_see": None}, {"may_see": True}, {"may_see": "staff"}])
+def test_it_is_not_built_unless_it_is_said_who_may_see(door: Any, how: Any) -> None:
+    with pytest.raises(ConfigurationError, match="may_see"):
+        door.viewer(**how)
+
+
+def test_the_store_is_the_one_the_application_writes_to() -> None:
+    assert store_of(None, "console: sqlite:////var/lib/x.db jsonl:///y") == Path("/var/lib/x.db")
+    assert store_of(Path("z.db"), "memory:") == Path("z.db")
+    for sink in ("https://key@collector.example/v1", "", None, object()):
+        with pytest.raises(ConfigurationError, match="name one"):
+            store_of(None, sink)
