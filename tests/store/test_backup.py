@@ -52,11 +52,43 @@ def test_a_backup_is_a_store(store: Path, tmp_path: Path) -> None:
     writer.close()
 
 
+@pytest.mark.parametrize("writing", [True, False])
+def test_it_is_on_disk_step_by_step_and_leaves_writers_their_turn(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writing: bool
+) -> None:
+    """Else the system writes all of it at once, and who commits meanwhile waits for that."""
+    monkeypatch.setattr(module, "PAGES", 8)
+    sizes: list[int] = []
+    pauses: list[float] = []
+    fsync = os.fsync
+
+    def noted(file: int) -> None:
+        fsync(file)
+        if not stat.S_ISDIR(os.fstat(file).st_mode):
+            sizes.append(os.fstat(file).st_size)
+
+    writer = Writer(store)
+    writer.write([call("r301")])
+    if not writing:
+        os.utime(f"{store}-wal", (1, 1))
+    monkeypatch.setattr(module.os, "fsync", noted)
+    monkeypatch.setattr(module.time, "sleep", pauses.append)
+    made = back_up(store, tmp_path / "copy.db")
+    writer.close()
+    (page,) = sqlite3.connect(store).execute("PRAGMA page_size").fetchone()
+    assert sizes[-1] == made.bytes > 80 * page
+    steps = len(sizes) - 1  # the last one is of the whole file
+    assert steps >= made.bytes / page / 8
+    assert len(pauses) == (steps if writing else 0)
+    assert all(0 < pause <= module.MAX_PAUSE for pause in pauses)
+
+
 def test_what_is_acknowledged_before_is_in_it_while_others_write(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And nobody who writes waits for it: so many times a step, it would begin again for ever."""
-    monkeypatch.setattr(module, "PAGES", 1)
+    monkeypatch.setattr(module, "PAGES", 8)
+    monkeypatch.setattr(module, "REST", 0.0)
     acknowledged: list[str] = []
     slowest = 0.0
     ended = threading.Event()

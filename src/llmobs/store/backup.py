@@ -10,7 +10,7 @@ from tempfile import mkstemp
 from typing import Any, Final, NamedTuple
 
 from llmobs.errors import ConfigurationError, StoreCorruptError, StoreError
-from llmobs.store.connect import connect_reader, explain
+from llmobs.store.connect import LOG_BYTES, connect_reader, explain
 
 try:
     import fcntl as _fcntl
@@ -21,8 +21,16 @@ else:
 
 __all__ = ["Backup", "back_up", "is_backed_up"]
 
-PAGES: Final = 1024
-"""Copied at a stretch, before a signal is heard."""
+PAGES: Final = 64
+"""Copied at a stretch: a megabyte, on disk before the next."""
+REST: Final = 2.0
+"""Pause after each, times as long as it took, while somebody writes."""
+MAX_PAUSE: Final = 0.1
+"""Of these, in seconds."""
+MOST_LOG: Final = 4 * LOG_BYTES
+"""Of the write-ahead log, until when there are pauses."""
+RECENT_SECONDS: Final = 1.0
+"""Since the write-ahead log changed: somebody writes."""
 
 
 class Backup(NamedTuple):
@@ -38,7 +46,7 @@ def back_up(source: Path, target: Path, *, replace: bool = False, check: bool = 
 
     All of it is read from one snapshot: SQLite's own copying begins again whenever another process
     writes, and would not end under load. Writers never wait for a reader; only the write-ahead log
-    keeps, until this ends, what they write meanwhile.
+    keeps, until this ends, what they write meanwhile. While somebody writes, it takes its time.
 
     Args:
         source: The SQLite file.
@@ -61,10 +69,13 @@ def back_up(source: Path, target: Path, *, replace: bool = False, check: bool = 
         try:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM sqlite_master").fetchone()  # here it begins
-            with closing(sqlite3.connect(part, isolation_level=None)) as copy:
+            with (
+                closing(sqlite3.connect(part, isolation_level=None)) as copy,
+                part.open("rb+") as file,
+            ):
                 copy.execute("PRAGMA journal_mode = OFF")  # who reads a part of a backup?
-                copy.execute("PRAGMA synchronous = OFF")  # once, at the end
-                reader.backup(copy, pages=PAGES)
+                copy.execute("PRAGMA synchronous = OFF")  # `_Pace` does that
+                reader.backup(copy, pages=PAGES, progress=_Pace(source, file.fileno()))
             reader.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise explain(error, source) from error
@@ -78,6 +89,34 @@ def back_up(source: Path, target: Path, *, replace: bool = False, check: bool = 
         os.replace(part, target)
     _sync_directory(target.parent)
     return Backup(size, time.monotonic() - begun)
+
+
+class _Pace:
+    """
+    What comes after each step of a copy: it is on disk, and those who write have their turn.
+
+    Else the system keeps hundreds of megabytes to write, all at once, and whoever commits meanwhile waits
+    until that is done.
+    """
+
+    def __init__(self, source: Path, copy: int) -> None:
+        self._log = source.with_name(f"{source.name}-wal")
+        self._copy = copy
+        self._begun = time.monotonic()
+
+    def __call__(self, status: int, remaining: int, total: int) -> None:
+        os.fsync(self._copy)
+        if self._may_rest():
+            time.sleep(min(REST * (time.monotonic() - self._begun), MAX_PAUSE))
+        self._begun = time.monotonic()
+
+    def _may_rest(self) -> bool:
+        try:
+            log = self._log.stat()
+        except OSError:  # there is none
+            return False
+        # A large one has to be folded back by whoever writes, at once: then hurry.
+        return log.st_size < MOST_LOG and time.time() - log.st_mtime < RECENT_SECONDS
 
 
 def is_backed_up(source: Path) -> bool:
