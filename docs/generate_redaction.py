@@ -29,6 +29,12 @@ Whatever stands under one of these goes: in mappings (numbers and lists, too), J
 strings, YAML, variables, flags. A name counts if it ends with one of them; case and what joins its words do not matter.
 `token` and `auth` count where the value looks like one; `max_tokens` and `token_count` never do.
 
+In text, a value stands behind `=`, `:`, `=>` or `:=`, in `name="password" value="…"`, in an element
+(`<password>…</password>`), or indented below (`password: |`). Also found: arguments of commands (`mysql -p…`,
+`sshpass -p …`, `redis-cli -a …`, `docker login -p …`, `curl -u name:…`). Words without quotes behind a name that is not
+English are taken for prose, and so is a sentence in quotes. Not found in running text: a key that somebody encoded in
+base64 (where it is a whole value it is), and `(at)` in round brackets.
+
 """
 FORMATS = """
 ## Formats of keys and tokens

@@ -44,7 +44,7 @@ def test_in_a_text_without_an_anchor_nothing_is_found(texts: list[str]) -> None:
 
 def test_most_innocent_texts_pass_at_a_glance(cases: list[Case]) -> None:
     innocent = [case.text for case in cases if case.kind is None]
-    assert sum(map(has_no_anchor, innocent)) > len(innocent) / 4
+    assert sum(map(has_no_anchor, innocent)) > len(innocent) / 5
 
 
 def _value(rng: random.Random, texts: list[str], depth: int = 0) -> Any:

@@ -210,6 +210,17 @@ DENSE += [
     "eyJ" + "a.b" * 40_000,
     "Bearer " + "a1" * 60_000,
 ]
+DENSE += [
+    " -p",
+    "sshpass -px ",
+    "\u5bc6\u7801\uff1a",
+    "\uff14",
+    "4111.",
+    "a [at] b.io ",
+    "password: |\n ",
+    '" value="',
+    "key => ",
+]
 
 
 class Lines:

@@ -59,7 +59,7 @@ JOINTS: Final = re.compile(
     rb"|(?<=\x02(?:slack\x02com/[sw]|com/api/web|office\x02com/))"
     rb")"
     rb"|egin (?<=\x01egin )"  # the armour of a private key
-    rb"| (?<= \x02u )"  # curl -u name:password
+    rb"| (?<= \x02[up\x01a] )|(?<= \x02p)[^ ]"  # curl -u name:password, mysql -ppassword
     rb"|s0(?<=[a-z0]{12}\x02us0)"  # Mailchimp
     rb"|(?<=\x02\x02[a-z\x01])[a-z\x01\x02]{2,24} [^ ])",  # --flag value
     re.DOTALL,
@@ -72,12 +72,15 @@ def _behind_name(between: bytes) -> bytes:
     return (
         rb"(?<=(?:word|ords|sswd|r[a\x01]se|code|wort|sen[a\x01]|cret|rets|o[k\x01]en|ti[a\x01]l"
         rb"|i[a\x01]ls|ring|[a\x01]uth|o[k\x01]ie|ture|p[a\x01]ss|tion(?<=z[a\x01]tion)"
-        rb"|[a-z0\x01\x02 ][k\x01]ey|.(?:pwd|[j\x01]wt|dsn|sig|.pw))" + between + rb")"
+        rb"|[a-z0\x01\x02 ][k\x01]ey|.(?:pwd|[j\x01]wt|dsn|sig|.pw)"
+        # ... and in other languages; what is not Latin is a question mark
+        rb"|[a\x01]sse|se[\xd1\xf1?][a\x01]|enh[a\x01]|rol[a\x01]|[nos]ord|[k\x01]ode|s[a\x01]n[a\x01]"
+        rb"|[ae\x01]s[l?]o|lsz[o\xd3\xf3]|ifre|in[k\x01][a\x01]|..\?\?)" + between + rb")"
     )
 
 
 # The same one character behind a sign; quotes with their backslashes may stand before that.
-_LAST: Final = rb"(?<=[adeghlnstwy\x01]"
+_LAST: Final = rb"(?<=[adeghlnostwy\x01\xd3\xf3?]"
 _BEHIND_A_NAME: Final = (
     _LAST + rb"\x01.)" + _behind_name(rb"\x01.") + rb"|(?<=[\"'`]\x01.)(?:"
     + _LAST + rb".\x01.)" + _behind_name(rb".\x01.")
@@ -91,7 +94,13 @@ SIGNS: Final = re.compile(
     rb"|(?<=[ea])(?:arer |sic |gin ssh)"
     rb"|(?<=[ds])(?:api[0a-f]{8}|cw[a-z0\x01]{8}))"  # Databricks, Scaleway
     rb"|[ \"'](?:\\?[\"']?(?:dapi[0a-f]{8}|scw[a-z0\x01]{8})"
-    rb"|(?<= \x01.)" + _behind_name(rb" \x01.")
-    + rb")|.(?:" + _BEHIND_A_NAME + rb"))",
+    rb"|(?<= \x01.)(?:" + _LAST + rb" \x01.)" + _behind_name(rb" \x01.")
+    + rb"|(?<=[\"'`] \x01.)(?:" + _LAST + rb". \x01.)" + _behind_name(rb". \x01.")
+    + rb"|(?<=\\. \x01.)" + _behind_name(rb"\\. \x01.") + rb"))"
+    + rb")|.(?:" + _BEHIND_A_NAME
+    # key="password" value="..."; a blank and two signs, as in Ruby, PHP and Go
+    + rb")|[\x01\"'](?:(?<= v[a\x01]lue\x01[\"'])" + _behind_name(rb". v.lue\x01.")
+    + rb"|(?<= \x01\x01)(?:" + _LAST + rb" \x01\x01)" + _behind_name(rb" \x01\x01")
+    + rb"|" + _LAST + rb"[\"'`] \x01\x01)" + _behind_name(rb". \x01\x01") + rb")))",
     re.DOTALL,
 )  # fmt: skip

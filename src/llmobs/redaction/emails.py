@@ -45,11 +45,16 @@ _SCHEME_BACKWARDS = re.compile(r"[^\s\"'<>`\\,;|()\[\]/]{0,256}//:")
 _PATH = re.compile(r":(?![0-9]{1,5}(?![0-9A-Za-z]))[0-9A-Za-z_.~/-]{1,200}")
 # An at sign that is written in another way.
 _WRITTEN: Final = (
-    ("%", re.compile(r"%40")),
+    ("%", re.compile(r"%(?:25){0,3}40")),
     ("\\u", re.compile(r"\\u(?:0040|[fF][fF]20|[fF][eE]6[bB])")),
     ("&", re.compile(r"&(?:#0{0,4}64|#[xX]0{0,4}40|commat);")),
     ("\uff20", re.compile("\uff20")),
     ("\ufe6b", re.compile("\ufe6b")),
+)
+# As people write it for people. In round brackets that is dearer to look for than it is worth.
+_IN_BRACKETS: Final = "[at]"
+_SPELT_DOMAIN = re.compile(
+    r"((?:[0-9A-Za-z-]{1,63}(?:\.| ?\[dot\] ?)){1,8})([A-Za-z]{2,24})(?![0-9A-Za-z_-]|\()"
 )
 
 
@@ -61,6 +66,7 @@ def has_at_sign(text: str, low: int, high: int) -> bool:
         or find("%", low, high) >= 0
         or find("\\", low, high) >= 0
         or find("&", low, high) >= 0
+        or (find("[", low, high) >= 0 and find(_IN_BRACKETS, low, high + 3) >= 0)
         or (
             not text.isascii()
             and (find("\uff20", low, high) >= 0 or find("\ufe6b", low, high) >= 0)
@@ -71,8 +77,9 @@ def has_at_sign(text: str, low: int, high: int) -> bool:
 def has_written_at_sign(text: str) -> bool:
     """Whether *text* has what may be an at sign that is written in another way."""
     return (
-        ("%" in text and "%40" in text)
+        ("%" in text and ("%40" in text or "%25" in text))
         or ("\\" in text and "\\u" in text)
+        or ("[" in text and _IN_BRACKETS in text)
         or ("&" in text and ("&#" in text or "&commat;" in text))
         or (not text.isascii() and ("\uff20" in text or "\ufe6b" in text))
     )
@@ -97,6 +104,13 @@ def find_at_signs(
         at = text.find("@", at + 1, high)
     if "email" not in kinds:
         return
+    at = text.find(_IN_BRACKETS, low, high + 3) if text.find("[", low, high) >= 0 else -1
+    while at >= 0:
+        anchors += 1
+        if anchors % ANCHORS_A_STEP == 0:
+            yield
+        _append_spelt(text, at, spans)
+        at = text.find(_IN_BRACKETS, at + 1, high + 3)
     for sign, written in _WRITTEN:
         if text.find(sign[0], low, high) < 0 or text.find(sign, low, high) < 0:
             continue
@@ -130,6 +144,23 @@ def _append_email(text: str, at: int, behind: int, spans: list[Span]) -> None:
     end = behind + len(domain[0].rstrip("-"))
     if _is_domain(text, start, at, behind, end):
         spans.append(Span(start, end, "email", "email"))
+
+
+def _append_spelt(text: str, bracket: int, spans: list[Span]) -> None:
+    """Append ``ann [at] example [dot] com``, where the first bracket is at ``bracket``."""
+    behind = bracket + len(_IN_BRACKETS)
+    blank = text[bracket - 1 : bracket] == " "
+    if blank != (text[behind : behind + 1] == " "):
+        return  # index[at] list.size
+    domain = _SPELT_DOMAIN.match(text, behind + blank)
+    if domain is None or domain[2].lower() not in TOP_LEVEL_DOMAINS:
+        return
+    if "[" not in domain[1] and domain[2].lower() in _ATTRIBUTES:
+        return  # an index, and an attribute
+    at = bracket - blank
+    start = _local_start(text, at, _LOCAL_BACKWARDS)
+    if at - start > 1:
+        spans.append(Span(start, domain.end(), "email", "email"))
 
 
 def _is_domain(text: str, start: int, at: int, behind: int, end: int) -> bool:

@@ -51,14 +51,16 @@ KINDS: Final[dict[str, Kind]] = {
             "[REDACTED_EMAIL]",
             True,
             "E-mail addresses, in any script and also with the at sign written `%40`, `\\u0040`, "
-            "`&#64;` or full width; no matrix products, remotes of git, scopes of npm, handles.",
+            "`&#64;`, full width or as `ann [at] example [dot] com`; no matrix products, remotes of "
+            "git, scopes of npm, handles.",
             lambda n: f"ann.lee{n:03}@mail.example.com",
         ),
         Kind(
             "card",
             "[REDACTED_CC]",
             True,
-            "Payment card numbers: as long as the issuer's are, plain or grouped as on cards, whose "
+            "Payment card numbers: as long as the issuer's are, plain or grouped as on cards (by blanks, "
+            "also those that do not break, hyphens, full stops), also in full width, whose "
             "checksum holds; not those in a table of numbers.",
             lambda n: _luhn(f"400000{n:03}765432"),
         ),

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from llmobs.redaction.names import LAST_WORDS, SecretNames
+from llmobs.redaction.names import LAST_WORDS, PASSWORDS_ABROAD, SecretNames
+from llmobs.redaction.pieces import CERTAIN
 from llmobs.redaction.spans import ANCHORS_A_STEP, Reach, Span
 from llmobs.runtime.time_slices import Steps
 
 __all__ = [
     "SPOKEN",
     "UNQUOTED",
-    "find_login",
+    "closing_quote",
     "find_named",
     "find_spoken",
+    "is_placeholder",
     "looks_secret",
     "quote_of_name",
 ]
@@ -23,13 +25,21 @@ _NAMES: Final = SecretNames()
 
 # Read backwards, from the sign to the beginning of the name: blanks, a quote with its backslashes.
 _NAME_BACKWARDS = re.compile(
-    r"[ \t]{0,4}[\"'`]?\\{0,8}[\])]?([0-9A-Za-z_.-]{2,48}(?: [0-9A-Za-z_]{2,16})?)"
+    # "mot de passe" has two blanks, others have one
+    r"[ \t]{0,4}[\"'`]?\\{0,8}[\])]?([\w.-]{2,48}(?: \w{2,16}(?: [Tt][Oo][Mm])?)?)"
+)
+_VALUE_BACKWARDS = re.compile(r"eulav (?=[\"'])", re.IGNORECASE)
+# Text of an element, and of a scalar of YAML that begins on the next line.
+_ELEMENT = re.compile(r"([^<>\n]{3,512})</")
+_BLOCK = re.compile(
+    r"[ \t]{1,4}[|>][+-]?[1-9]?[+-]?[ \t]{0,8}\r?\n([ \t]{1,32})(?=\S)"
+    r"([^\r\n]{3,512}+(?:\r?\n\1[^\r\n]{1,512}+){0,31})"
 )
 _BETWEEN: Final = " \t\"'`\\])"
 _OPEN = re.compile(r"[=:>]?[ \t]{0,4}(?:[bruf]{0,2}(\\{0,8}[\"'`]))?")
 _LONGEST: Final = 1_024
 _QUOTED = re.compile(r"[^\"'`\\\n]{0,1024}")
-_BARE = re.compile(r"[^\s\"'`<>,;&(){}\[\]|\\]{1,512}+")
+_BARE = re.compile(r"[^\s\"'`<>,;&(){}\[\]|\\\u3000-\uffef]{1,512}+")
 # Behind "password: " an ampersand is part of it; in a query string it ends it.
 _ON_A_LINE = re.compile(_BARE.pattern.replace("&", ""))
 # A password may have brackets and ampersands in it, where that is no call and no next field of a form.
@@ -64,7 +74,7 @@ _NUMBER = re.compile(r"[ \t]{0,4}(-?[0-9][0-9.eE+-]{0,63})(?=(?:\s|\\{1,8}[nrt])
 _ITEM = re.compile(r"(?:\s|\\{1,8}[nrt]){0,32}(\\{0,8}[\"'])?")
 _BLANK = re.compile(r"(?:\s|\\{1,8}[nrt]){0,32}")
 _QUOTE_BACKWARDS = re.compile(r"[\"']\\{0,8}")
-_LETTERS = re.compile(r"[A-Za-z]+(?:[-_./ :][A-Za-z]*)*$")
+_LETTERS = re.compile(r"[^\W\d_]+(?:[-_./ :][^\W\d_]*)*$")
 _IDENTIFIER = re.compile(r"[A-Za-z_][0-9A-Za-z_]*(?:(?:\.|->|::)[A-Za-z_][0-9A-Za-z_]*)*$")
 _MIXED = re.compile(r"(?=.{0,64}[0-9])(?=.{0,64}[A-Za-z])")
 _SCHEME = re.compile(
@@ -79,6 +89,24 @@ _SPELT = re.compile(r"(?=.{0,64}[A-Za-z])(?=.{0,64}[^A-Za-z'\u2019.-])")
 _ENDS_A_FIELD: Final = frozenset({"", ";", "&", "\n", "\r"})
 _PASSWORDS: Final = ("password", "passwd", "pwd")
 _WORDS_OF_PASSWORDS: Final = ("password", "passwd", "pwd", "pass", "passphrase", "passwort")
+_WORDS_OF_PASSWORDS_ANYWHERE: Final = (*_WORDS_OF_PASSWORDS, "kennwort", *PASSWORDS_ABROAD)
+_NAMING: Final = (
+    "pass", "secret", "token", "key", "auth", "cred", "user", "pwd", "kennwort", *PASSWORDS_ABROAD,
+)  # fmt: skip
+_SIGNS: Final = frozenset(":=>")
+_LONG_SIGNS: Final = frozenset({"=>", ":="})
+_LEAST_WORDS: Final = 4
+_MOST_WORDS: Final = 12
+# Of these, or of what has one of them, no passphrase is made, but messages about passwords are.
+_OF_SENTENCES: Final = frozenset(
+    {
+        "a", "an", "and", "any", "are", "at", "be", "by", "can", "cannot", "characters", "do", "does",
+        "enter", "for", "from", "have", "if", "in", "invalid", "is", "it", "least", "length", "long",
+        "match", "maximum", "minimum", "must", "new", "no", "not", "of", "on", "one", "only", "or",
+        "please", "required", "should", "short", "than", "that", "the", "this", "to", "too", "was",
+        "when", "with", "wrong", "you", "your",
+    }
+)  # fmt: skip
 _CODE = re.compile(r"[a-z_0-9.]*$|[A-Z_0-9.]*$")
 _RANDOM = re.compile(r"[0-9A-Za-z_.~+/=-]{16,}$")
 
@@ -100,6 +128,11 @@ def _end_of_password(text: str, start: int, end: int) -> int:
     return max(end, start + len(value))
 
 
+def is_placeholder(value: str) -> bool:
+    """Whether *value* stands where a secret would: a template, ``none``, ``password``."""
+    return value.lower() in _NO_VALUES or _TEMPLATE.match(value) is not None
+
+
 def looks_secret(value: str) -> bool:
     """Whether *value* looks like a token: long, without a blank, with digits and letters."""
     return _RANDOM.match(value) is not None and _MIXED.match(value) is not None
@@ -118,7 +151,7 @@ def find_spoken(text: str, low: int, high: int, spans: list[Span]) -> Steps[None
             continue
         start, end = opening.end(), -1
         if opening[1]:
-            end = _closing(text, start, opening[1])
+            end = closing_quote(text, start, opening[1])
         if end < 0:
             found = _ON_A_LINE.match(text, start)
             end = start if found is None else start + len(found[0].rstrip(".:!?"))
@@ -127,20 +160,6 @@ def find_spoken(text: str, low: int, high: int, spans: list[Span]) -> Steps[None
         # "required", "wrong": a word by itself says nothing.
         if len(value) >= 4 and _SPELT.match(value) and not _TEMPLATE.match(value):
             spans.append(Span(start, end, "secret", "named"))
-
-
-_LOGIN = re.compile(r"(\\{0,8}[\"'])?[^\s:\"'\\]{1,64}:([^\s\"'\\]{1,256})")
-
-
-def find_login(text: str, at: int, spans: list[Span]) -> None:
-    """Append to ``spans`` the password of ``curl -u name:password``, of which the name begins at ``at``."""
-    found = _LOGIN.match(text, at)
-    if found is None or _TEMPLATE.match(found[2]) or found[2].lower() in _NO_VALUES:
-        return
-    begin = text.rfind("curl", max(0, at - _LONGEST), at)
-    if begin >= 0 and text.find("\n\n", begin, at) < 0:
-        end = _closing(text, found.start(2), found[1]) if found[1] else -1
-        spans.append(Span(found.start(2), max(end, found.end()), "secret", "named"))
 
 
 def find_named(
@@ -152,32 +171,43 @@ def find_named(
         if flag is not None and _NAMES.weight(flag[1]) == 2:
             _append(text, flag.end(), flag[1], " ", reach, spans)
         return
+    behind_name, sign = here, text[here]
+    if sign == "=" and (between := _VALUE_BACKWARDS.match(text[max(0, here - 8) : here][::-1])):
+        behind_name -= between.end()
+    elif text[here + 1 : here + 2] in _SIGNS:
+        if text[here : here + 2] in _LONG_SIGNS:
+            sign = text[here : here + 2]
+        elif text[here - 1 : here] in (" ", "\t"):
+            return  # a comparison, a type
     if names is _NAMES:
-        before_sign = text[max(0, here - 20) : here].rstrip(_BETWEEN)
+        before_sign = text[max(0, behind_name - 20) : behind_name].rstrip(_BETWEEN)
         if not before_sign.lower().endswith(LAST_WORDS):
             return
-    name = _NAME_BACKWARDS.match(text[max(0, here - 72) : here][::-1])
+    name = _NAME_BACKWARDS.match(text[max(0, behind_name - 80) : behind_name][::-1])
     if name is None:
         return
     written = name[1][::-1]
     weight = names.weight(written)
     if not weight:
         return
-    before = here - name.end()
-    in_query = text[here] == "=" and before > 0 and text[before - 1] in "?&"
+    before = behind_name - name.end()
+    if behind_name < here and text[before - 2 : before - 1] != "=":
+        return  # not name="password" value="..."
+    in_query = sign == "=" and before > 0 and text[before - 1] in "?&"
     if in_query and written.lower() in _QUERY:
         weight = 2
     _append(
         text,
         here + 1,
         written,
-        text[here],
+        sign,
         reach,
         spans,
         weight=weight,
         blank=name[0][0] in " \t",
         quoted=name[0].lstrip()[0] in "\"'`",
         in_query=in_query,
+        element=sign == ">" and text[before - 2 : before - 1] == "=",
     )
 
 
@@ -193,19 +223,28 @@ def _append(
     blank: bool = False,
     quoted: bool = False,
     in_query: bool = False,
+    element: bool = False,
 ) -> None:
+    block = _BLOCK.match(text, at) if sign == ":" else None
+    if block is not None:
+        value = block[2]
+        if not _TEMPLATE.match(value) and (weight == CERTAIN or looks_secret(value)):
+            spans.append(Span(block.start(2), block.end(), "secret", "named"))
+        return
     opening = _OPEN.match(text, at)
     start = at if opening is None else opening.end()
     quote = None if opening is None else opening[1]
-    last = name.replace("-", "").replace("_", "").lower()
+    last = name.replace("-", "").replace("_", "").replace(" ", "").lower()
     header = last.endswith(("authorization", "cookie"))
     if quote is not None:
-        end = _closing(text, start, quote)
+        end = closing_quote(text, start, quote)
         if end < 0:
             found = _BARE.match(text, start)
             end = start if found is None else found.end()
         value = text[start:end]
-        secret = _is_secret_text(value, last, header, weight)
+        secret = _is_secret_text(value, last, header, weight) or (
+            last.endswith(_WORDS_OF_PASSWORDS_ANYWHERE) and _is_quoted_password(value, sign)
+        )
     elif header:
         found = _LINE.match(text, start)
         if found is None:
@@ -214,6 +253,12 @@ def _append(
         end = start + len(line.rstrip(" ,)]};"))
         value = text[start:end]
         secret = _is_header(value, last)
+    elif quoted and element:
+        found = _ELEMENT.match(text, start)
+        if found is None:
+            return
+        value, end = found[1], found.end(1)
+        secret = _is_secret_text(value, last, header=False, weight=weight)
     elif quoted:
         _append_numbers(text, start, last, weight, spans)
         return
@@ -259,7 +304,7 @@ def _append_numbers(text: str, at: int, name: str, weight: int, spans: list[Span
             return
         start = opening.end()
         if opening[1]:
-            end = _closing(text, start, opening[1])
+            end = closing_quote(text, start, opening[1])
             if end < 0:
                 return
             if _is_secret_text(text[start:end], name, header=False, weight=2):
@@ -282,7 +327,7 @@ def quote_of_name(text: str, at: int) -> str:
     return "" if found is None else found[0][::-1]
 
 
-def _closing(text: str, start: int, quote: str) -> int:
+def closing_quote(text: str, start: int, quote: str) -> int:
     """Return where the text behind the opening *quote* ends, with its backslashes; -1: nowhere."""
     limit = min(len(text), start + _LONGEST)
     line = text.find("\n", start, limit)
@@ -310,7 +355,7 @@ def _is_header(value: str, name: str) -> bool:
 
 def _is_secret_text(value: str, name: str, header: bool, weight: int) -> bool:
     """Whether *value* is not merely a word, a template or a type."""
-    if len(value) < 3 or value.lower() in _NO_VALUES or _TEMPLATE.match(value):
+    if len(value) < 3 or is_placeholder(value):
         return False
     if weight == 1:
         return looks_secret(value)
@@ -325,6 +370,20 @@ def _is_secret_text(value: str, name: str, header: bool, weight: int) -> bool:
     return True
 
 
+def _is_quoted_password(value: str, sign: str) -> bool:
+    """Whether *value*, in quotes, is a word in another language, or several, and no sentence."""
+    if is_placeholder(value) or _names_one(value.lower()):
+        return False
+    words = value.split(" ")
+    if len(words) == 1:
+        return len(value) >= 3
+    if len(words) > _MOST_WORDS or not _OF_SENTENCES.isdisjoint(value.lower().split()):
+        return False
+    if any(_MIXED.match(word) for word in words):
+        return True
+    return sign != ":" and len(words) >= _LEAST_WORDS and value.isascii() and value.islower()
+
+
 def _is_random_word(value: str) -> bool:
     """Whether these letters are too long for a word and no camels: ``abcdefghijklmnop``, ``xKqPzRtWvB…``."""
     if len(value) < 16 or not value.isalpha():
@@ -335,7 +394,7 @@ def _is_random_word(value: str) -> bool:
 
 def _fills_a_field(value: str, in_query: bool, name: str) -> bool:
     """Whether *value* is a secret: all there is between a name with its sign and the end of the field."""
-    if len(value) < 3 or value.lower() in _NO_VALUES or _TEMPLATE.match(value):
+    if len(value) < 3 or is_placeholder(value):
         return False
     if in_query or not _IDENTIFIER.match(value) or _MIXED.match(value):
         return in_query or _is_secret_text(value, name, header=False, weight=2)
@@ -344,9 +403,7 @@ def _fills_a_field(value: str, in_query: bool, name: str) -> bool:
 
 
 def _names_one(value: str) -> bool:
-    return any(
-        word in value for word in ("pass", "secret", "token", "key", "auth", "cred", "user", "pwd")
-    )
+    return any(map(value.__contains__, _NAMING))
 
 
 def _is_literal(text: str, end: int, value: str, name: str, sign: str, tight: bool) -> bool:
@@ -354,6 +411,8 @@ def _is_literal(text: str, end: int, value: str, name: str, sign: str, tight: bo
     after = text[end : end + 1]
     if after and after in "([":
         return False
+    if sign in _LONG_SIGNS and _IDENTIFIER.match(value):
+        return False  # a function's body, another variable
     if len(value) < 4:
         return False
     if sign == " ":

@@ -7,8 +7,14 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["LAST_WORDS", "SECRET_NAMES", "SecretNames", "Weight"]
+__all__ = ["LAST_WORDS", "PASSWORDS_ABROAD", "SECRET_NAMES", "SecretNames", "Weight"]
 
+PASSWORDS_ABROAD: Final = (
+    "motdepasse", "contraseña", "senha", "parola", "wachtwoord", "lösenord", "losenord", "passord",
+    "adgangskode", "salasana", "hasło", "haslo", "heslo", "geslo", "jelszó", "jelszo", "şifre", "sifre",
+    "lozinka", "пароль", "密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "סיסמה", "كلمةالمرور",
+)  # fmt: skip
+"""What passwords are called in other languages; without quotes, a word behind them is no password."""
 SECRET_NAMES: Final = frozenset(
     {
         "password", "passwd", "passphrase", "passcode", "passwort", "kennwort", "contrasena",
@@ -20,6 +26,7 @@ SECRET_NAMES: Final = frozenset(
         "clientsecret", "appsecret", "credential", "credentials", "connectionstring",
         "authorization", "xauth", "cookie", "cookies", "cookiejar", "setcookie", "sessioncookie", "secrettoken",
         "personalaccesstoken", "deploytoken", "privatetoken", "xsignature", "amzsignature",
+        *PASSWORDS_ABROAD,
     }
 )  # fmt: skip
 """A name is secret if it ends with one of these; case and what joins its words do not matter."""
@@ -32,13 +39,16 @@ _NOT: Final = frozenset({"nopassword", "haspassword", "showpassword", "forgotpas
 LAST_WORDS: Final = (
     "password", "passwd", "phrase", "code", "wort", "contrasena", "secret", "key", "token",
     "credential", "credentials", "string", "authorization", "auth", "cookie", "signature",
+    "passe", "contraseña", "senha", "parola", "oord", "nord", "sord", "kode", "salasana", "sło", "slo",
+    "lszó", "lszo", "ifre", "lozinka", "пароль", "密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호",
+    "סיסמה", "المرور",
     *_WHOLE_WORDS,
 )  # fmt: skip
 """How all of these names end: a quick look tells most names apart."""
 
-_JOINTS = re.compile(r"[-_. ]+")
+_JOINTS = re.compile(r"[-_.\s]+")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
-_LONGEST: Final = 64
+_LONGEST: Final = 72
 
 Weight = int
 """How secret a name is: 2 whatever the value, 1 if the value looks secret, 0 not."""

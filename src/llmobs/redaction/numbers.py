@@ -100,6 +100,7 @@ _FOURS: Final = (
     re.compile(r"[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}(?![0-9])"),
     re.compile(r"[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{1,3}(?![0-9])"),  # 13 to 15 digits
 )
+_DOTTED: Final = (re.compile(r"(?:[0-9]{4}\.){3}[0-9]{4}(?![0-9A-Za-z_-]|\.[0-9A-Za-z])"),)
 # American Express, Diners
 _SIXES: Final = (re.compile(r"[0-9]{4}([ -])[0-9]{6}\1[0-9]{4,5}(?![0-9])"),)
 _ISSUERS: Final = re.compile(
@@ -120,13 +121,13 @@ _NO_ISSUER: Final = "07"
 
 def card_checksum_holds(number: str) -> bool:
     """Whether the digits of ``number`` pass the Luhn check (ISO/IEC 7812-1, annex B)."""
-    digits = number.encode("ascii").translate(_VALUES, b" -")
+    digits = number.encode("ascii").translate(_VALUES, b" -.")
     return (sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_DOUBLED))) % 10 == 0
 
 
 _VALUES = bytes(max(0, byte - 48) for byte in range(256))
 _DOUBLED = bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)) + bytes(246)
-_NO_GAPS = str.maketrans("", "", " -")
+_NO_GAPS = str.maketrans("", "", " -.")
 
 
 def is_card(number: str) -> bool:
@@ -136,14 +137,17 @@ def is_card(number: str) -> bool:
 
 
 _ESCAPE = re.compile(r"\\u[0-9A-Fa-f]{4}")
+_GOES_ON: Final = frozenset("_-.")
 _GROUP_BEFORE = re.compile(r"(?<![0-9A-Za-z_.-])[0-9]{4}[ -]$")
 _GROUP = re.compile(r"[0-9]{4}(?![0-9])")
 _DECIMALS = re.compile(r"\.[0-9]")
 # The next number of a column: no word and no more than a line break or a mark between.
 _GAP = r"[\s,;|\"'\[\](){}]{1,24}"
-_SHAPE = r"(?:[0-9]{13,19}|(?:[0-9]{4} ){3}[0-9]{4}|(?:[0-9]{4}-){3}[0-9]{4})"
+_SHAPE = (
+    r"(?:[0-9]{13,19}|(?:[0-9]{4} ){3}[0-9]{4}|(?:[0-9]{4}-){3}[0-9]{4}|(?:[0-9]{4}\.){3}[0-9]{4})"
+)
 _NEXT = re.compile(rf"{_GAP}({_SHAPE})(?![0-9])")
-_LAST_BACKWARDS = re.compile(rf"{_GAP}([0-9][0-9 -]{{11,17}}[0-9])(?![0-9])")
+_LAST_BACKWARDS = re.compile(rf"{_GAP}([0-9][0-9 .-]{{11,17}}[0-9])(?![0-9])")
 _SHAPED = re.compile(_SHAPE)
 _COLUMN: Final = 4
 """Numbers looked at on either side."""
@@ -158,9 +162,14 @@ def _card(text: str, start: int) -> Span | None:
     if text[start : start + 1] in _NO_ISSUER or _is_fraction(text, start):
         return None
     gap = text[start + 4 : start + 5]
-    layouts = (
-        _RUN if gap.isdigit() else _SIXES if text[start + 9 : start + 10].isdigit() else _FOURS
-    )
+    if gap == ".":  # versions and paths have dots, too: only as cards are grouped, and alone
+        if text[start - 1 : start].isalnum() or text[start - 1 : start] in _GOES_ON:
+            return None
+        layouts: tuple[re.Pattern[str], ...] = _DOTTED
+    else:
+        layouts = (
+            _RUN if gap.isdigit() else _SIXES if text[start + 9 : start + 10].isdigit() else _FOURS
+        )
     for layout in layouts:
         found = layout.match(text, start)
         if found is None or not is_card(found[0]):

@@ -21,6 +21,7 @@ from llmobs.redaction.emails import find_at_signs, has_at_sign, has_written_at_s
 from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
 from llmobs.redaction.named import SPOKEN, find_spoken
 from llmobs.redaction.numbers import NUMBER_ANCHORS, NUMBERS, find_numbers
+from llmobs.redaction.plain import in_plain_characters, plain
 from llmobs.redaction.spans import DIGIT, FOUR_DIGITS, JOINT, SIGN, SYMBOLS, Reach, Span
 from llmobs.redaction.tokens import find_secrets
 from llmobs.runtime.time_slices import Steps, finish
@@ -63,6 +64,7 @@ def finding(text: str, kinds: Set[str] = DEFAULT_KINDS, chunk: int = CHUNK) -> S
         return spans
     if length <= GLANCE and kinds <= DEFAULT_KINDS and has_no_anchor(text):
         return spans
+    text = yield from in_plain_characters(text)
     reach = Reach()
     for low in range(0, length, chunk):
         if low:
@@ -110,6 +112,7 @@ def has_no_anchor(text: str) -> bool:
     Then `finding` finds nothing of the kinds that are on by default. That is so of most texts, and is
     told by a few searches, where the finders set out to pause, to go on, and to remember.
     """
+    text = plain(text)
     if "@" in text or has_written_at_sign(text) or SPOKEN in text:
         return False
     symbols = _folded(_NOTHING + text)

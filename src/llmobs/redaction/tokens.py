@@ -7,7 +7,8 @@ from binascii import a2b_base64
 from typing import Final
 
 from llmobs.redaction.anchors import JOINTS, SIGNS
-from llmobs.redaction.named import find_login, find_named
+from llmobs.redaction.commands import find_argument
+from llmobs.redaction.named import find_named
 from llmobs.redaction.rules import TOKEN_RULES, TokenRule
 from llmobs.redaction.spans import (
     ANCHORS_A_STEP,
@@ -218,14 +219,16 @@ def _find_hyphenated(text: str, here: int, reach: Reach, spans: list[Span]) -> N
         if found is not None:
             spans.append(Span(here - 32, found.end(), "secret", "mailchimp"))
             reach.token = found.end()
-    elif text.startswith("u ", here + 1):
-        find_login(text, here + 3, spans)
+    elif text[here - 1 : here] == " " and text[here + 1 : here + 2] in _FLAGS:
+        find_argument(text, here, spans)
     elif text.startswith("--", here - 1):
         if text.startswith("user ", here + 1):
-            find_login(text, here + 6, spans)
+            find_argument(text, here, spans)
         find_named(text, here, reach, spans)
 
 
+_FLAGS: Final = frozenset("upPa")
+"""Behind them some commands take a password."""
 _MAILCHIMP = re.compile(r"[0-9a-f]{32}-us[0-9]{1,2}(?![0-9A-Za-z])")
 _PUTTY = re.compile(
     r"PuTTY-User-Key-File-[0-9]: (?:[0-9A-Za-z+/=:,@. \t-]|\r?\n|\\{1,8}+[rn]){0,8192}?"
