@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import click
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 from rich.text import Text
 
 from llmobs.cli.options import json_option, limit_option, named_run, open_store, store_option
@@ -13,6 +13,7 @@ from llmobs.cli.waterfall import Waterfall, end_of
 from llmobs.describe.events import error_line, error_of, warnings_of
 from llmobs.describe.words import duration, moment, money, one_line, sum_of
 from llmobs.events import RunEvent
+from llmobs.store.engine import ReadsStore
 from llmobs.store.records import MAX_CHILDREN, Evaluation, RunDetail, RunSummary
 
 __all__ = ["show"]
@@ -36,7 +37,8 @@ def show(run: str, store: str | None, full: bool, limit: int, json: bool) -> Non
     RUN is its id, or enough of the beginning or end; what its caller called it; or: last.
     """
     with open_store(store) as reader:
-        detail = reader.run(named_run(reader, run), limit=None if json else limit)
+        run_id = named_run(reader, run)
+        detail = reader.run(run_id) if json else _read(reader, run_id, limit)
     if json:
         children = [asdict(child) for child in detail.children]
         write_json(
@@ -64,6 +66,18 @@ def show(run: str, store: str | None, full: bool, limit: int, json: bool) -> Non
             f"the first {len(detail.events):,} of {detail.total:,} events; more with --limit",
             style="dim",
         )
+
+
+def _read(reader: ReadsStore, run_id: str, limit: int) -> RunDetail:
+    """Return a run with so many of its events: what the store gives at once is bounded in bytes, too."""
+    detail = page = reader.run(run_id, limit=limit)
+    events, unreadable = [*detail.events], detail.unreadable
+    own = sum(isinstance(event, RunEvent) for event in events)
+    while page.next is not None and (left := limit + own - len(events) - unreadable) > 0:
+        page = reader.run(run_id, limit=left, after=page.next)
+        events += (event for event in page.events if not isinstance(event, RunEvent))
+        unreadable += page.unreadable
+    return replace(detail, events=events, unreadable=unreadable)
 
 
 def _heading(detail: RunDetail, full: bool) -> Iterator[Text]:
