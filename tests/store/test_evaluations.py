@@ -10,6 +10,7 @@ from llmobs.events import AssertionFailedEvent, EvaluationEvent
 from llmobs.recorded.ids import new_id
 from llmobs.store.reader import Reader
 from llmobs.store.records import MAX_LABELS, EvaluationGroup, RunFilter
+from llmobs.store.writer import Writer
 from tests.support.stores import at, call, write_store
 
 
@@ -102,3 +103,19 @@ def test_odd_values_keep_nothing_from_being_read(store: Path, tmp_path: Path) ->
     found = groups(copy)
     assert found["7"].evaluations == 3 and found["7"].score is None
     assert found[None].evaluations == 2
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in one batch", "in two"])
+def test_a_rating_that_comes_late_makes_its_run_no_longer(tmp_path: Path, apart: bool) -> None:
+    """Its run would look as long as the gap, and be kept as if it had ended then."""
+    path = tmp_path / "x.db"
+    events = [call("r", 0, latency_ms=1000.0), said("r", "thumbs", score=1.0)]
+    writer = Writer(path)
+    for batch in [[one] for one in events] if apart else [events]:
+        writer.write(batch)
+    writer.write([said("only rated", "thumbs", score=1.0)])
+    writer.close()
+    with Reader(path) as reader:
+        runs = {one.run_id: one for one in reader.runs()}
+    assert (runs["r"].started, runs["r"].ended) == (at(0), at(1))
+    assert (runs["only rated"].started, runs["only rated"].ended) == (at(60), at(60))

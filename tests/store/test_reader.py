@@ -376,8 +376,12 @@ def test_activity_counts_runs_by_when_they_began(tmp_path: Path) -> None:
     with Reader(write_store(tmp_path / "x.db", events)) as reader:
         told = [(each.began, each.runs, each.failed) for each in reader.activity(60)]
         one = reader.activity(60, RunFilter(status="error"))
+        within = reader.activity(60, RunFilter(since=at(59), until=at(200)))
+        none = reader.activity(60, RunFilter(since=at(201)))
     assert told == [(at(0), 2, 1), (at(60), 2, 1), (at(180), 1, 0)]
     assert [(each.runs, each.failed) for each in one] == [(1, 1)]
+    assert [(each.began, each.runs) for each in within] == [(at(0), 1), (at(60), 2)]
+    assert none == []
 
 
 def _run_at(run_id: str, seconds: float, **fields: Any) -> Event:
@@ -398,3 +402,48 @@ def test_a_store_is_opened_by_path_or_url(tmp_path: Path, form: str) -> None:
 def test_what_names_no_store_is_said(where: str) -> None:
     with pytest.raises(ConfigurationError, match="sqlite:///llmobs"):
         open_reader(where)
+
+
+def test_what_lists_and_charts_ask_of_runs_stands_in_their_indexes(tmp_path: Path) -> None:
+    """A row of a run is found one by one: looking at all of them for one list took half a second."""
+    path = write_store(tmp_path / "x.db", [_run_at("a", 0, tags=("prod",))])
+    asked: list[tuple[str, Any]] = []
+    with Reader(path) as reader:
+        ask = reader._all
+        reader._all = lambda query, values: asked.append((query, values)) or ask(query, values)  # type: ignore[method-assign, func-returns-value]
+        failed = RunFilter(failed=True)
+        scanned = [
+            RunFilter(tag="none"), RunFilter(name="reports"), RunFilter(min_latency_ms=1000.0),
+            RunFilter(min_cost_usd=1.0), RunFilter(status="error"), RunFilter(route="GET /x"),
+            RunFilter(since=at(0), project_id="p"),
+        ]  # fmt: skip
+        for where in (failed, *scanned):
+            reader.runs(where=where)
+            reader.count_runs(where, up_to=10)
+            reader.activity(60, where)
+        plans = [
+            [row["detail"] for row in ask(f"EXPLAIN QUERY PLAN {query}", values)]
+            for query, values in asked
+        ]
+        first_asked = list(asked)
+        asked.clear()
+        reader.runs(where=failed)
+        reader.count_runs(failed, up_to=10)
+        of_failed = [
+            str([row["detail"] for row in ask(f"EXPLAIN QUERY PLAN {query}", values)])
+            for query, values in asked
+        ]
+    for (query, _), plan in zip(first_asked, plans, strict=True):
+        (first,) = (step for step in plan if " runs_" in step)
+        assert "COVERING INDEX runs_" in first, (query, plan)
+        assert not any("TEMP B-TREE FOR RIGHT" in step for step in plan), (query, plan)
+    assert all("COVERING INDEX runs_failed" in plan for plan in of_failed), of_failed
+
+
+@pytest.mark.parametrize(
+    "tag", ["a", "é", 'quo"te', "back\\slash", "new\nline", "a%_*", "\U0001f600"]
+)
+def test_runs_are_found_by_any_tag(tmp_path: Path, tag: str) -> None:
+    events = [_run_at("mine", 0, tags=("other", tag)), _run_at("not", 1, tags=(f"{tag} more",))]
+    with Reader(write_store(tmp_path / "x.db", events)) as reader:
+        assert [one.run_id for one in reader.runs(where=RunFilter(tag=tag))] == ["mine"]

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmobs import ErrorInfo, Event
-from llmobs.store.cost import _from_calls, _group, _Span
+from llmobs.store.cost import Groups, _from_calls, _Span
 from llmobs.store.reader import Reader
 from llmobs.store.records import CostGroup, GroupBy, Keep, RunFilter
-from llmobs.store.rollups import Histogram, Sums
+from llmobs.store.rollups import Histogram
 from llmobs.store.writer import Writer
 from tests.store.recount import hourly_sums, recounted
 from tests.support.stores import START, at, call, run, write_store
@@ -79,12 +79,13 @@ def check_against_calls(path: Path) -> None:
     """The sums say of whole hours what the calls say."""
     with Reader(path) as reader:
         for by in ("model", "day", "route"):
-            groups: dict[str | None, Sums] = {}
-            _from_calls(reader._all, by, RunFilter(), _Span(None, None), groups)  # type: ignore[arg-type]
+            found_by: Groups = {by: {}}  # type: ignore[dict-item]
+            _from_calls(reader._all, [by], RunFilter(), _Span(None, None), found_by)  # type: ignore[list-item]
+            groups = found_by[by]  # type: ignore[index]
             summed = {g.key: g for g in reader.cost(by)}  # type: ignore[arg-type]
             assert summed.keys() == groups.keys()
             for key in groups:
-                found, one = summed[key], _group(groups, key)
+                found, one = summed[key], groups[key]
                 assert (found.calls, found.failed, found.unpriced, found.uncounted) == tuple(
                     one[name] for name in ("calls", "failed", "unpriced", "uncounted")
                 )

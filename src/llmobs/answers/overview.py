@@ -82,28 +82,30 @@ def overview(store: ReadsStore, asked: Asked) -> Overview:
     before = None
     if where.since is not None and length is not None and length > timedelta(0):
         earlier = replace(where, since=where.since - length, until=where.since)
-        before = _totals(store, earlier, store.activity(int(DAY.total_seconds()), earlier))
+        began = store.activity(int(DAY.total_seconds()), earlier)
+        before = _totals(earlier, began, store.cost("all", earlier))
     # Single runs outlive no retention, the hourly sums do: both are asked for what they know.
     step = HOUR if length is not None and length <= 2 * DAY else DAY
     runs = store.activity(int(step.total_seconds()), where)
-    over_time = _over_time(runs, store.cost("hour" if step == HOUR else "day", where))
+    by_step: GroupBy = "hour" if step == HOUR else "day"
+    calls = store.costs([by_step, "all", *GROUPS], where)
+    over_time = _over_time(runs, calls[by_step])
     first = over_time[0].began if over_time else now - PERIODS["30d"]
     return Overview(
-        now=_totals(store, where, runs),
+        now=_totals(where, runs, calls["all"]),
         before=before,
         began=where.since or first,
         ended=min(where.until or now, now),
         step_seconds=int(step.total_seconds()),
         over_time=over_time,
         users=store.whose("user", MAX_GROUPS, where=where),
-        groups={by: store.cost(by, where)[:MAX_GROUPS] for by in GROUPS},
+        groups={by: calls[by][:MAX_GROUPS] for by in GROUPS},
         evaluations=store.evaluation_groups(where, limit=MAX_GROUPS),
         is_empty=not store.runs(1, where=RunFilter(project_id=asked.project)),
     )
 
 
-def _totals(store: ReadsStore, where: RunFilter, runs: Sequence[Activity]) -> Totals:
-    calls = store.cost("all", where)
+def _totals(where: RunFilter, runs: Sequence[Activity], calls: Sequence[CostGroup]) -> Totals:
     return Totals(
         sum(each.runs for each in runs),
         sum(each.failed for each in runs),

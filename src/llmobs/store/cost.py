@@ -21,10 +21,10 @@ from llmobs.store.query import (
     where_clause,
 )
 from llmobs.store.records import CostGroup, GroupBy, RunFilter, to_microseconds
-from llmobs.store.rollups import COUNTS, Histogram, Sums, bucket_of
+from llmobs.store.rollups import COUNTS, Histogram, Sums, bucket_of, unpacked
 from llmobs.store.values import as_number, as_text
 
-__all__ = ["add_up_calls", "bucket", "cost_groups"]
+__all__ = ["HistogramOfColumn", "add_up_calls", "cost_groups"]
 
 Rows = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
 """Runs a query and returns all its rows."""
@@ -72,10 +72,16 @@ _COUNTS: Final = {
     "timed": f"count({_TIMED})",
     "latency_micro": f"CAST(round(total({_TIMED} * 1000)) AS INTEGER)",
 }
-_TIMES: Final = {
-    "latencies": _TIMED,
-    "first_tokens": f"iif(e.failed, NULL, {number('e.time_to_first_token_ms')})",
-}
+_FIRST_TOKEN: Final = f"iif(e.failed, NULL, {number('e.time_to_first_token_ms')})"
+_OF_CALLS: Final = (
+    f"{', '.join(_COUNTS[name] for name in COUNTS)}, histogram({_TIMED}), histogram({_FIRST_TOKEN})"
+)
+_OF_SUMS: Final = f"{', '.join(COUNTS)}, latencies, first_tokens"
+_AT_ONCE: Final = 2_000
+"""Rows of which the histograms are unpacked at a time."""
+
+Groups = dict[GroupBy, dict[str | None, Sums]]
+"""What is added up, by what a group is."""
 
 
 class _Span(NamedTuple):
@@ -89,41 +95,51 @@ class _Span(NamedTuple):
         return [t for t, v in tests if v is not None], [v for _, v in tests if v is not None]
 
 
-def cost_groups(rows: Rows, by: GroupBy, where: RunFilter) -> list[CostGroup]:
-    """Do what `llmobs.store.reader.Reader.cost` promises."""
-    groups = [
-        CostGroup.of(key, sums)
-        for key, sums in add_up_calls(rows, by, where).items()
-        if sums["calls"] > 0
-    ]
-    if by == "day":
-        return sorted(groups, key=lambda group: group.key or "")
-    return sorted(
-        groups,
-        key=lambda g: (
-            g.cost_usd is None,
-            -(g.cost_usd or 0),
-            -g.calls,
-            g.key is not None,
-            g.key or "",
-        ),
-    )
+def cost_groups(
+    rows: Rows, bys: Sequence[GroupBy], where: RunFilter
+) -> dict[GroupBy, list[CostGroup]]:
+    """Do what `llmobs.store.reader.Reader.costs` promises."""
+    found = {}
+    for by, its in add_up_calls(rows, bys, where).items():
+        groups = [CostGroup.of(key, sums) for key, sums in its.items() if sums["calls"] > 0]
+        found[by] = sorted(groups, key=_by_day if by == "day" else _by_cost)
+    return found
 
 
-def add_up_calls(rows: Rows, by: GroupBy, where: RunFilter) -> dict[str | None, Sums]:
+def _by_day(group: CostGroup) -> tuple[Any, ...]:
+    return (group.key or "",)
+
+
+def _by_cost(group: CostGroup) -> tuple[Any, ...]:
+    cost = group.cost_usd
+    return (cost is None, -(cost or 0), -group.calls, group.key is not None, group.key or "")
+
+
+def add_up_calls(rows: Rows, bys: Sequence[GroupBy], where: RunFilter) -> Groups:
     """
     Return the sums of the calls of a model by group.
 
     Args:
-        rows: How to ask; the connection has the function `bucket`.
-        by: What a group is.
+        rows: How to ask; the connection has the function `HistogramOfColumn`.
+        bys: What a group is; whatever the sums know is added up in one pass.
         where: Of which runs; ``model``, ``since`` and ``until`` choose among their calls.
     """
-    groups: dict[str | None, Sums] = {}
+    groups: Groups = {by: {} for by in bys}
     span = _Span(
         None if where.since is None else to_microseconds(where.since),
         None if where.until is None else to_microseconds(where.until),
     )
+    together: list[GroupBy] = [by for by in groups if by in _BY_HOUR]
+    for by in groups.keys() - together:  # of a call with two tags there are two
+        _from_calls(rows, [by], where, span, groups)
+    if together:
+        _by_sums(rows, together, where, span, groups)
+    return groups
+
+
+def _by_sums(
+    rows: Rows, bys: Sequence[GroupBy], where: RunFilter, span: _Span, groups: Groups
+) -> None:
     known = replace(
         where,
         model=None,
@@ -135,26 +151,22 @@ def add_up_calls(rows: Rows, by: GroupBy, where: RunFilter) -> dict[str | None, 
         until=None,
     )
     sums_know = known == RunFilter()
-    if (
-        by not in _BY_HOUR
-        or not sums_know
-        or rows("SELECT 1 FROM store WHERE name = 'rows_before'", ())
-    ):
-        _from_calls(rows, by, where, span, groups)
-        return groups
     begin = None if span.begin is None else -(-span.begin // HOUR)
     end = None if span.end is None else span.end // HOUR
-    if begin is not None and end is not None and begin >= end:
-        _from_calls(rows, by, where, span, groups)
-        return groups
-    parts = [(False, _Span(begin, end))] if by == "hour" else _days_within(begin, end)
+    if (
+        not sums_know
+        or (begin is not None and end is not None and begin >= end)
+        or rows("SELECT 1 FROM store WHERE name = 'rows_before'", ())
+    ):
+        _from_calls(rows, bys, where, span, groups)
+        return
+    parts = [(False, _Span(begin, end))] if "hour" in bys else _days_within(begin, end)
     for is_day, part in parts:
-        _from_sums(rows, by, where, is_day, part, groups)
+        _from_sums(rows, bys, where, is_day, part, groups)
     if begin is not None and begin * HOUR != span.begin:
-        _from_calls(rows, by, where, _Span(span.begin, begin * HOUR), groups)
+        _from_calls(rows, bys, where, _Span(span.begin, begin * HOUR), groups)
     if end is not None and end * HOUR != span.end:
-        _from_calls(rows, by, where, _Span(end * HOUR, span.end), groups)
-    return groups
+        _from_calls(rows, bys, where, _Span(end * HOUR, span.end), groups)
 
 
 def _days_within(begin: int | None, end: int | None) -> Iterator[tuple[bool, _Span]]:
@@ -173,11 +185,11 @@ def _days_within(begin: int | None, end: int | None) -> Iterator[tuple[bool, _Sp
 
 def _from_sums(
     rows: Rows,
-    by: GroupBy,
+    bys: Sequence[GroupBy],
     where: RunFilter,
     is_day: bool,
     span: _Span,
-    groups: dict[str | None, Sums],
+    groups: Groups,
 ) -> None:
     table, keys = ("rollups_by_day", _BY_DAY) if is_day else ("rollups", _BY_HOUR)
     parts, values = span.test("day" if is_day else "hour")
@@ -194,27 +206,13 @@ def _from_sums(
     if where.project_id is not None:
         parts.append("project = ?")
         values.append(where.project_id)
-    key, clause = keys[by], where_clause(parts)
-    counts = ", ".join(f"total({name})" for name in COUNTS)  # of what is no number: 0
-    for found, *sums in rows(f"SELECT {key}, {counts} FROM {table}{clause} GROUP BY 1", values):  # noqa: S608
-        _group(groups, found).merge(Sums.stored(sums, None, None))
-    # In Python, where a histogram is one large number: those that begin at one bucket first.
-    latencies: dict[tuple[Any, bytes], int] = {}
-    first_tokens: dict[tuple[Any, bytes], int] = {}
-    for found, *both in rows(f"SELECT {key}, latencies, first_tokens FROM {table}{clause}", values):  # noqa: S608
-        for data, times in zip(both, (latencies, first_tokens), strict=True):
-            if type(data) is bytes:
-                place = (found, data[:2])
-                times[place] = times.get(place, 0) + int.from_bytes(data[2:], "little")
-    for name, times in (("latencies", latencies), ("first_tokens", first_tokens)):
-        for (found, first), total in times.items():
-            length = (total.bit_length() + 7) // 8
-            histogram: Histogram = getattr(_group(groups, found), name)
-            histogram.counts += Histogram.stored(first + total.to_bytes(length, "little")).counts
+    columns = ", ".join(keys[by] for by in bys)
+    query = f"SELECT {columns}, {_OF_SUMS} FROM {table}{where_clause(parts)}"  # noqa: S608
+    _add(rows(query, values), bys, groups)
 
 
 def _from_calls(
-    rows: Rows, by: GroupBy, where: RunFilter, span: _Span, groups: dict[str | None, Sums]
+    rows: Rows, bys: Sequence[GroupBy], where: RunFilter, span: _Span, groups: Groups
 ) -> None:
     parts, values = conditions(
         replace(
@@ -222,12 +220,12 @@ def _from_calls(
         )
     )
     source = "events e"
-    if parts or by in ("route", "user", "session", "tag"):
+    if parts or not {"route", "user", "session", "tag"}.isdisjoint(bys):
         source += " LEFT JOIN runs r ON r.run_id = e.run_id"
-    if by == "tag":
+    if "tag" in bys:
         source += " LEFT JOIN json_each(iif(json_valid(r.tags), r.tags, '[]')) t"
     parts.append("e.event_type = 'prompt_call'")
-    if by == "prompt":  # and of no other: these are in an index of their own
+    if "prompt" in bys:  # and of no other: these are in an index of their own
         parts.append("e.prompt_template_id IS NOT NULL")
     if where.model is not None:
         parts.append("e.name GLOB ?")
@@ -243,26 +241,43 @@ def _from_calls(
         values.append(where.project_id)
     tests, moments = span.test("e.timestamp")
     clause, values = where_clause([*parts, *tests]), [*values, *moments]
-    counts = ", ".join(_COUNTS[name] for name in COUNTS)
-    key = _BY_CALL[by]
-    for found, *sums in rows(f"SELECT {key}, {counts} FROM {source}{clause} GROUP BY 1", values):  # noqa: S608
-        _group(groups, found).merge(Sums.stored(sums, None, None))
-    for name, column in _TIMES.items():
-        query = f"SELECT {key}, bucket({column}), count(*) FROM {source}{clause} GROUP BY 1, 2"  # noqa: S608
-        for found, place, times in rows(query, values):
-            if place is not None:
-                histogram: Histogram = getattr(_group(groups, found), name)
-                histogram.add_to(place, times)
+    columns = ", ".join(_BY_CALL[by] for by in bys)
+    order = ", ".join(str(place) for place in range(1, len(bys) + 1))
+    query = f"SELECT {columns}, {_OF_CALLS} FROM {source}{clause} GROUP BY {order}"  # noqa: S608
+    _add(rows(query, values), bys, groups)
 
 
-def _group(groups: dict[str | None, Sums], found: Any) -> Sums:
-    key = None if found is None else as_text(found)
-    if key not in groups:
-        groups[key] = Sums()
-    return groups[key]
+def _add(found: Sequence[Sequence[Any]], bys: Sequence[GroupBy], groups: Groups) -> None:
+    """Add rows of keys, one for each of *bys*, and what a row of sums holds."""
+    width = len(bys)
+    for at in range(0, len(found), _AT_ONCE):
+        some = found[at : at + _AT_ONCE]
+        sums, first = unpacked([row[width:] for row in some])
+        for place, by in enumerate(bys):
+            theirs: dict[Any, list[Sequence[Any]]] = {}
+            for row, one in zip(some, sums, strict=True):
+                theirs.setdefault(row[place], []).append(one)
+            for key, its in theirs.items():
+                word = None if key is None else as_text(key)
+                groups[by].setdefault(word, Sums()).merge(Sums.total(its, first))
 
 
-def bucket(value: Any) -> int | None:
-    """Return the number of the bucket of a time in a column; None where none stands in it."""
-    milliseconds = as_number(value)
-    return None if milliseconds is None or milliseconds < 0 else bucket_of(milliseconds)
+class HistogramOfColumn:
+    """The function ``histogram`` of a reader's connection: of the times in a column, as `Histogram` stores it."""
+
+    def __init__(self) -> None:
+        self._times: dict[int, int] = {}
+
+    def step(self, value: Any) -> None:
+        """Count a time; not what is none."""
+        milliseconds = as_number(value)
+        if milliseconds is not None and milliseconds >= 0:
+            bucket = bucket_of(milliseconds)
+            self._times[bucket] = self._times.get(bucket, 0) + 1
+
+    def finalize(self) -> bytes | None:
+        """Return what was counted."""
+        histogram = Histogram()
+        for bucket, times in self._times.items():
+            histogram.add_to(bucket, times)
+        return histogram.to_bytes()

@@ -111,7 +111,9 @@ def _joined(rows: Rows, where: RunFilter) -> str:
     )
     if 2 * began < rated:  # finding a run takes half as long as finding what was said of one
         return "runs r CROSS JOIN evaluations v ON v.run_id = r.run_id"
-    return "evaluations v CROSS JOIN runs r ON r.run_id = v.run_id"
+    # In the order of runs, which are found one beside the other; SQLite would take them in that of names.
+    ordered = "SELECT id, run_id, name, label, score FROM evaluations ORDER BY run_id LIMIT -1"
+    return f"({ordered}) v CROSS JOIN runs r ON r.run_id = v.run_id"
 
 
 def _source(where: RunFilter) -> tuple[str, list[Any]]:

@@ -50,6 +50,8 @@ What SQLite stores as NULL, and its module takes as it is: for None it first loo
 for longer than the value takes to be stored, and half of a row is None.
 """
 _MAX: Final = 2**63 - 1
+_UNKNOWN: Final = -_MAX
+"""When a run ended of which only ratings are told."""
 MAX_ROUTES: Final = 500
 """Names of runs told apart in the sums of an hour and a project: who names runs after ids has millions."""
 OTHER: Final = "(other)"
@@ -230,7 +232,8 @@ class RunRow:
 
     def __init__(self, row: Row) -> None:
         self.run_id = row.run_id
-        self.started = self.ended = row.timestamp
+        self.started = row.timestamp
+        self.ended = _UNKNOWN
         self.name: Any = None
         self.kind: Any = None
         self.status: Any = None
@@ -264,7 +267,9 @@ class RunRow:
         took = row.latency_ms
         if (type(took) is float or type(took) is int) and took > 0:  # not of what is no number
             moment = min(moment + int(min(1000 * took, _MAX)), _MAX)
-        if moment > self.ended:
+        if (
+            moment > self.ended and type(event) is not EvaluationEvent
+        ):  # a rating may come days later
             self.ended = moment
         if row.user_id is not None:
             self.user_id = row.user_id
@@ -317,6 +322,8 @@ class RunRow:
 
     def bound(self) -> tuple[Any, ...]:
         """Return its columns as SQLite takes them."""
+        if self.ended == _UNKNOWN:
+            self.ended = self.started
         self.tags = encode(self.tags[:MAX_TAGS]).decode() if self.tags else None
         for name in ("tokens_input", "tokens_output", "cost_usd"):
             value = getattr(self, name)
@@ -354,6 +361,8 @@ def add_up(
         before = ""
         if (found := known.get(run_id)) is not None:
             before, tags = found[0] or "", _stored_tags(found[1])
+            if run.ended == _UNKNOWN:
+                run.ended = found[2]
             if tags:
                 run.tags = (*tags, *(tag for tag in run.tags if tag not in tags))
         route = before
@@ -395,12 +404,12 @@ class Routes:
         return name
 
 
-def _known(connection: sqlite3.Connection, ids: Sequence[Any]) -> dict[Any, tuple[Any, Any]]:
+def _known(connection: sqlite3.Connection, ids: Sequence[Any]) -> dict[Any, tuple[Any, ...]]:
     known = {}
     for some in chunks(ids):
-        query = f"SELECT run_id, booked_as, tags FROM runs WHERE run_id IN {places(some)}"  # noqa: S608
-        for run_id, booked_as, tags in connection.execute(query, some):
-            known[run_id] = (booked_as, tags)
+        query = f"SELECT run_id, booked_as, tags, ended FROM runs WHERE run_id IN {places(some)}"  # noqa: S608
+        for run_id, *its in connection.execute(query, some):
+            known[run_id] = tuple(its)
     return known
 
 

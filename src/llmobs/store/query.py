@@ -72,7 +72,7 @@ SUMMARY: Final = f"SELECT {_COLUMNS} FROM runs r"  # noqa: S608
 FAILED: Final = (
     "(r.errors > 0 OR r.http_status >= 500 OR r.status IN ('error', 'timeout', 'assertion_failed'))"
 )
-"""Whether a run failed, or anything in it."""
+"""Whether a run failed, or anything in it; as the index of such runs says it."""
 _CALL: Final = "m.run_id = r.run_id AND m.event_type = 'prompt_call'"
 _CALLED: Final = {
     None: _CALL,
@@ -81,8 +81,10 @@ _CALLED: Final = {
     "streamed": f"{_CALL} AND NOT m.failed AND m.time_to_first_token_ms IS NOT NULL",
 }
 """Which calls of a run, by `RunFilter.calls`."""
+# Reading JSON takes long; a tag is not in it where neither it nor anything escaped is.
 _TAGGED: Final = (
-    "iif(json_valid(r.tags), EXISTS (SELECT 1 FROM json_each(r.tags) t WHERE t.value = ?), 0)"
+    "iif(instr(r.tags, ?) OR instr(r.tags, '\\'), iif(json_valid(r.tags),"
+    " EXISTS (SELECT 1 FROM json_each(r.tags) t WHERE t.value = ?), 0), 0)"
 )
 
 
@@ -116,7 +118,6 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
         ("r.project_id = ?", where.project_id),
         ("r.user_id = ?", where.user_id),
         ("r.session_id = ?", where.session_id),
-        (_TAGGED, where.tag),
         ("r.status = ?", where.status),
         ("instr(lower(r.name), lower(?)) > 0", where.name),
         ("r.name = ?", where.route),
@@ -131,6 +132,9 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
     ]
     parts = [condition for condition, value in tests if value is not None]
     values = [value for _, value in tests if value is not None]
+    if where.tag is not None:
+        parts.append(_TAGGED)
+        values += [where.tag] * 2
     wanted = ((FAILED, where.failed), (_RUNNING, where.running), (_CUT_OFF, where.cut_off))
     parts += [condition for condition, is_wanted in wanted if is_wanted]
     if where.prompt is not None:  # from the index of these

@@ -12,6 +12,7 @@ from msgspec.structs import fields
 from llmobs.codec import AnyEvent
 from llmobs.events import Event, RunEvent
 from llmobs.store import beside
+from llmobs.store.activity import activity
 from llmobs.store.cost import add_up_calls, cost_groups
 from llmobs.store.evaluations import add_up_evaluations, list_evaluations
 from llmobs.store.failures import group_errors
@@ -19,7 +20,6 @@ from llmobs.store.found import Asks, search
 from llmobs.store.info import info
 from llmobs.store.names import resolved
 from llmobs.store.query import (
-    FAILED,
     OPEN,
     STORED,
     SUMMARY,
@@ -56,7 +56,7 @@ from llmobs.store.rollups import Sums
 from llmobs.store.sealing import seal, unseal
 from llmobs.store.statements import places
 from llmobs.store.text_index import TextIndex, open_index, waiting_events
-from llmobs.store.values import COERCE, as_moment, as_text
+from llmobs.store.values import COERCE, as_text
 from llmobs.store.whose import whose
 
 __all__ = ["Reader"]
@@ -120,10 +120,7 @@ class Reader(Reading):
         if before is not None:
             parts.append("(r.started, r.run_id) < (?, ?)")
             values += [to_microseconds(before[0]), before[1]]
-        rows = self._all(
-            f"{SUMMARY}{where_clause(parts)} ORDER BY r.started DESC, r.run_id DESC LIMIT ?",
-            [*values, limit],
-        )
+        rows = self._all(_latest(parts), [*values, limit])
         return [_summary(row) for row in rows]
 
     def runs_since(
@@ -147,14 +144,8 @@ class Reader(Reading):
         """
         parts, values = conditions(where)
         began, ended = (to_microseconds(moment - SILENCE) for moment in silent)
-        # First which ones, then what they add up to: that is asked of few.
-        rows = self._all(
-            f"{SUMMARY} WHERE r.run_id IN (SELECT r.run_id FROM runs r"  # noqa: S608
-            f"{where_clause([f'(r.run_id IN ({_TOLD_OF}) OR r.run_id IN ({_SILENT}))', *parts])}"
-            " ORDER BY r.started DESC, r.run_id DESC LIMIT ?)"
-            " ORDER BY r.started DESC, r.run_id DESC",
-            [after, to, began, ended, *values, limit],
-        )
+        new = f"(r.run_id IN ({_TOLD_OF}) OR r.run_id IN ({_SILENT}))"
+        rows = self._all(_latest([new, *parts]), [after, to, began, ended, *values, limit])
         return [_summary(row) for row in rows]
 
     def count_runs(self, where: RunFilter = _EVERYTHING, *, up_to: int | None = None) -> int:
@@ -186,14 +177,7 @@ class Reader(Reading):
         """
         Count runs by when they began, in stretches of so many seconds; those without any are left out.
         """
-        parts, values = conditions(where)
-        step = seconds * 1_000_000
-        rows = self._all(
-            f"SELECT r.started / ?, count(*), sum(iif({FAILED}, 1, 0)) FROM runs r{where_clause(parts)}"  # noqa: S608
-            " GROUP BY 1 ORDER BY 1",
-            [step, *values],
-        )
-        return [Activity(as_moment(number * step), runs, failed) for number, runs, failed in rows]
+        return activity(self._all, seconds, where)
 
     def whose(
         self,
@@ -540,7 +524,13 @@ class Reader(Reading):
             by: What a group is.
             where: Of which runs; ``model``, ``since`` and ``until`` choose among their calls.
         """
-        return cost_groups(self._all, by, where)
+        return self.costs([by], where)[by]
+
+    def costs(
+        self, bys: Sequence[GroupBy], where: RunFilter = _EVERYTHING
+    ) -> dict[GroupBy, list[CostGroup]]:
+        """Do what :meth:`cost` does, for several kinds of group at once."""
+        return cost_groups(self._all, bys, where)
 
     def size(self) -> tuple[int, int]:
         """Return the size of the file without its write-ahead log, and how much of that is free; bytes."""
@@ -552,13 +542,20 @@ class Reader(Reading):
 
     def sums_by_model(self) -> dict[str | None, Sums]:
         """Return what all calls that the store knows of add up to, by model."""
-        return add_up_calls(self._all, "model", _EVERYTHING)
+        return add_up_calls(self._all, ["model"], _EVERYTHING)["model"]
 
     # The store itself.
 
     def info(self) -> StoreInfo:
         """Return what the store is and holds."""
         return info(self._all, self._path)
+
+
+def _latest(parts: Sequence[str]) -> str:
+    """Return a query for so many of the latest runs: first which ones, then what they add up to, of few."""
+    order = "ORDER BY r.started DESC, r.run_id DESC"
+    which = f"SELECT r.run_id FROM runs r{where_clause(parts)} {order} LIMIT ?"  # noqa: S608
+    return f"{SUMMARY} WHERE r.run_id IN ({which}) {order}"
 
 
 def _summary(row: sqlite3.Row) -> RunSummary:

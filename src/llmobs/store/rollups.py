@@ -5,11 +5,12 @@ All sums are whole numbers, so that what is taken off again leaves nothing behin
 histograms with buckets that grow by four percent: any percentile is right to two percent.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil, isfinite, log
+from struct import unpack
 from typing import Any, Final, NamedTuple, Self
 
-__all__ = ["COUNTS", "Histogram", "Key", "Sums", "bucket_of"]
+__all__ = ["COUNTS", "Histogram", "Key", "Sums", "bucket_of", "unpacked"]
 
 GROWTH: Final = 1.04
 """Of a bucket's bound over the one before: what lies within is off by two percent at most."""
@@ -64,12 +65,7 @@ class Histogram:
     @classmethod
     def stored(cls, data: Any) -> Self:
         """Read what `to_bytes` wrote; empty for anything else."""
-        if type(data) is not bytes or not 3 <= len(data) <= 2 + BUCKETS * _BITS // 8:
-            return cls()
-        first = int.from_bytes(data[:2], "little")
-        if first * _BITS + 8 * (len(data) - 2) > BUCKETS * _BITS:
-            return cls()
-        return cls(int.from_bytes(data[2:], "little") << (_BITS * first))
+        return cls(_from(data, 0))
 
     def to_bytes(self) -> bytes | None:
         """Return it for storing: the number of the first bucket, and the counts from there on."""
@@ -87,27 +83,26 @@ class Histogram:
         """Count times that fall into *bucket*."""
         self.counts += times << (_BITS * bucket)
 
-    def _filled(self) -> Iterator[tuple[int, int]]:
-        rest, bucket = self.counts, 0
-        while rest > 0:
-            empty = ((rest & -rest).bit_length() - 1) // _BITS
-            rest >>= _BITS * empty
-            bucket += empty
-            yield bucket, rest & _MASK
-            rest >>= _BITS
-            bucket += 1
+    def _filled(self) -> list[tuple[int, int]]:
+        if self.counts <= 0:
+            return []
+        first = ((self.counts & -self.counts).bit_length() - 1) // _BITS
+        rest = self.counts >> (_BITS * first)
+        buckets = -(-rest.bit_length() // _BITS)
+        every = unpack(f"<{buckets}I", rest.to_bytes(4 * buckets, "little"))
+        return [(bucket, count) for bucket, count in enumerate(every, first) if count]
 
     def __len__(self) -> int:
         return sum(count for _, count in self._filled())
 
     def up_to(self, bounds: Sequence[float]) -> list[int]:
         """Return how many took no longer than each of *bounds*, milliseconds that grow; right to two percent."""
-        filled = list(self._filled())
+        filled = self._filled()
         return [sum(count for at, count in filled if at <= bucket_of(bound)) for bound in bounds]
 
     def percentile(self, share: float) -> float | None:
         """Return the time, in milliseconds, that *share* (0 to 1) of them did not pass; None if empty."""
-        filled = list(self._filled())
+        filled = self._filled()
         wanted = max(1, ceil(share * sum(count for _, count in filled)))
         for bucket, count in filled:
             wanted -= count
@@ -224,6 +219,15 @@ class Sums:
         return self.counts[COUNTS.index(name)]
 
     @classmethod
+    def total(cls, rows: Sequence[Sequence[Any]], first: int) -> Self:
+        """Add up rows that `unpacked` returned, whatever stands in them, and histograms from bucket *first* on."""
+        sums = cls()
+        *sums.counts, latencies, first_tokens = map(_added_up, zip(*rows, strict=True))
+        sums.latencies.counts = latencies << (_BITS * first)
+        sums.first_tokens.counts = first_tokens << (_BITS * first)
+        return sums
+
+    @classmethod
     def stored(cls, counts: Any, latencies: Any, first_tokens: Any) -> Self:
         """Return what the columns of a row say, whatever stands in them."""
         sums = cls()
@@ -231,6 +235,41 @@ class Sums:
         sums.latencies = Histogram.stored(latencies)
         sums.first_tokens = Histogram.stored(first_tokens)
         return sums
+
+
+def unpacked(rows: Sequence[Sequence[Any]]) -> tuple[list[tuple[Any, ...]], int]:
+    """
+    Return rows of counts and two histograms with these as numbers, so that columns can be added up.
+
+    Returns:
+        The rows, and the bucket at which the numbers begin: the smaller these are, the sooner it is done.
+    """
+    first = min((_first(data) for row in rows for data in row[-2:]), default=BUCKETS)
+    return [(*row[:-2], _from(row[-2], first), _from(row[-1], first)) for row in rows], first
+
+
+def _first(data: Any) -> int:
+    """Return the first bucket of a histogram as it is stored; the last one for what is none."""
+    if type(data) is bytes and 3 <= len(data) <= 2 + BUCKETS * _BITS // 8:
+        first = data[0] | data[1] << 8
+        if first * _BITS + 8 * (len(data) - 2) <= BUCKETS * _BITS:
+            return first
+    return BUCKETS
+
+
+def _from(data: Any, first: int) -> int:
+    begin = _first(data)
+    if begin == BUCKETS:
+        return 0
+    return int.from_bytes(data[2:], "little") << (_BITS * (begin - first))
+
+
+def _added_up(column: Sequence[Any]) -> int:
+    try:
+        total = sum(column)
+    except (TypeError, OverflowError):
+        total = None
+    return total if type(total) is int else sum(map(_whole, column))
 
 
 def _whole(value: Any) -> int:
