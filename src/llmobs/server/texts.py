@@ -16,6 +16,8 @@ __all__ = ["Indexing"]
 
 LOOK_SECONDS: Final = 0.5
 """Between two looks whether something has come."""
+REST: Final = 2
+"""Times as long as it worked: who stores events needs the processor and the disk more."""
 TROUBLE_SECONDS: Final = 5.0
 """Until it is tried again, where the index cannot be written."""
 
@@ -24,7 +26,7 @@ class Indexing:
     """
     Brings the index of texts up to date, the latest events first, behind ingest.
 
-    In steps of some ten milliseconds in a thread of its own, between which it rests for as long: at
+    In steps of some ten milliseconds in a thread of its own, between which it rests for longer: at
     full ingest it falls behind, and catches up.
 
     Args:
@@ -48,7 +50,7 @@ class Indexing:
                 try:
                     self.waiting = await to_thread.run_sync(self._step, limiter=limiter)
                     if self.waiting.events:
-                        rest = time.monotonic() - begun
+                        rest = REST * (time.monotonic() - begun)
                 except StoreNotFoundError:
                     pass
                 except LLMObsError as error:

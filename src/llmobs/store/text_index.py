@@ -46,7 +46,7 @@ BLOCK_BITS: Final = 10
 """Of events whose earliest and latest times are known together."""
 STEP_EVENTS: Final = 500
 """Looked at in one step, at most."""
-STEP_SECONDS: Final = 0.05
+STEP_SECONDS: Final = 0.02
 """That a step takes, about."""
 DROP_SECONDS: Final = 3_600
 """At the latest after which what retention removed leaves the index too: a part is made again no more often."""
