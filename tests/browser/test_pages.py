@@ -1,10 +1,13 @@
 """Every page in a real browser: quiet, readable for everybody, within its window."""
 
+import gzip
 from typing import Any, Final
 
+import httpx2
 import pytest
 from playwright.async_api import Browser, Page
 
+from llmobs.viewer.page import STATIC, static_file
 from tests.support.browser import Watched, axe, watched
 from tests.support.serving import Serving
 
@@ -23,6 +26,17 @@ Addresses = dict[str, list[str]]
 
 def test_every_page_is_reached_by_links(addresses: Addresses) -> None:
     assert all(addresses.values()), [path for path, found in addresses.items() if not found]
+
+
+def test_the_first_view_of_every_page_is_small(addresses: Addresses) -> None:
+    """With everything that it loads, compressed."""
+    files = sum(len(gzip.compress(static_file(name))) for name in STATIC)
+    with httpx2.Client() as client:
+        sizes = {
+            address: files + len(gzip.compress(client.get(address).content))
+            for address in every(addresses)
+        }
+    assert {address: size for address, size in sizes.items() if size > 60_000} == {}
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
