@@ -98,17 +98,19 @@ def routes(collector: Collector, open_store: Callable[[], ReadsStore]) -> list[R
             understood, limiter=limiter
         )
         request.state.events = total
-        refused += unfound
+        unstored = await collector.take(list(events.values()), project=access.project)
+        refused += [
+            *unfound,
+            *(
+                Verdict(index, unstored[event.event_id], event.event_id)
+                for index, event in events.items()
+                if event.event_id in unstored
+            ),
+        ]
         if refused and not is_list:
             (verdict,) = refused
             status = 404 if unfound else 400
             raise RefusedError(status, verdict.message, verdict.field)
-        unstored = await collector.take(list(events.values()), project=access.project)
-        refused += [
-            Verdict(index, unstored[event.event_id], event.event_id)
-            for index, event in events.items()
-            if event.event_id in unstored
-        ]
         ids = [
             None if (one := events.get(index)) is None else one.event_id for index in range(total)
         ]
