@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.kafka_runtime import KafkaRuntime
+from tests.support.polling import eventually
 
 _STARTED = b"Kafka Server started"
 _GUARD = 'read -r _; kill -9 "$0"; sleep 0.3; rm -rf "$1"'
@@ -120,6 +121,12 @@ class Broker:
         """Stop its clock: connections stay open, nothing answers."""
         os.kill(self.pid, signal.SIGSTOP)
         self.frozen = True
+        # Each of its threads stops by itself: on a busy machine one still answered.
+        tasks = Path(f"/proc/{self.pid}/task")
+        if tasks.is_dir():
+            eventually(
+                lambda: all(map(_is_stopped, tasks.iterdir())), what="all of it stands still"
+            )
 
     def thaw(self) -> None:
         """Let a frozen broker go on."""
@@ -164,3 +171,11 @@ class Broker:
         if not self._log.exists():
             return ""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _is_stopped(task: Path) -> bool:
+    try:
+        state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:  # it has ended
+        return True
+    return state in ("T", "t")
