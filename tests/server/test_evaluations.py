@@ -15,6 +15,7 @@ from llmobs.server.origins import Origins
 from llmobs.store.reader import Reader
 from llmobs.store.records import Evaluation, RunFilter
 from tests.server.browsing import Browser, Seen
+from tests.support.polling import eventually
 from tests.support.serving import Serving
 from tests.support.stores import call, run, write_store
 
@@ -320,6 +321,8 @@ def test_on_this_machine_a_page_that_is_named_needs_no_key(tmp_path: Path) -> No
     with Serving(tmp_path / "llmobs.db", "--allow-origin", page, "--access-log", "off") as server:
         body = json.dumps(TestPages.TOLD).encode()
         browser = Browser(server.port)
+        # Until the store is made, what asks for it is told to come again.
+        eventually(lambda: browser.ask("GET", "/ready", None).status == 200, what="it is ready")
         for origin, status in ((page, 200), ("http://localhost:3001", 403)):
             answer = browser.ask("POST", PATH, body, content_type="application/json", origin=origin)
             assert answer.status == status
