@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,8 @@ def test_it_is_on_disk_step_by_step_and_leaves_writers_their_turn(
     monkeypatch.setattr(module.time, "sleep", pauses.append)
     made = back_up(store, tmp_path / "copy.db")
     writer.close()
-    (page,) = sqlite3.connect(store).execute("PRAGMA page_size").fetchone()
+    with closing(sqlite3.connect(store)) as connection:
+        (page,) = connection.execute("PRAGMA page_size").fetchone()
     assert sizes[-1] == made.bytes > 80 * page
     steps = len(sizes) - 1  # the last one is of the whole file
     assert steps >= made.bytes / page / 8
