@@ -6,7 +6,7 @@ is set aside first, lines are compared before words, and what is still long is t
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Final, Literal
 
@@ -38,41 +38,41 @@ def differences(left: str, right: str) -> list[Change]:
 
     Without what is added it is *left*, without what is removed it is *right*.
     """
-    return list(_joined(_by_line(_LINES.findall(left), _LINES.findall(right))))
+    return list(_joined(_by_line(left, right)))
 
 
-def _by_line(left: Sequence[str], right: Sequence[str]) -> Iterator[Change]:
-    head, tail = _alike(left, right)
-    yield from _told("same", left[:head])
-    mine, theirs = left[head : len(left) - tail], right[head : len(right) - tail]
-    if max(len(mine), len(theirs)) > LINES:
-        yield from _told("removed", mine)
-        yield from _told("added", theirs)
-    else:
-        for how, a, b, c, d in SequenceMatcher(None, mine, theirs).get_opcodes():
-            if how == "equal":
-                yield from _told("same", mine[a:b])
-            else:
-                yield from _by_word("".join(mine[a:b]), "".join(theirs[c:d]))
-    yield from _told("same", left[len(left) - tail :])
+def _by_line(left: str, right: str) -> Iterator[Change]:
+    return _by_part(_LINES.findall(left), _LINES.findall(right), LINES, _by_word)
 
 
 def _by_word(left: str, right: str) -> Iterator[Change]:
-    mine, theirs = _WORDS.findall(left), _WORDS.findall(right)
-    head, tail = _alike(mine, theirs)
-    yield from _told("same", mine[:head])
-    first, second = mine[head : len(mine) - tail], theirs[head : len(theirs) - tail]
-    if max(len(first), len(second)) > WORDS:
-        yield from _told("removed", first)
-        yield from _told("added", second)
+    return _by_part(_WORDS.findall(left), _WORDS.findall(right), WORDS, _replaced)
+
+
+def _replaced(left: str, right: str) -> Iterator[Change]:
+    yield from _told("removed", left)
+    yield from _told("added", right)
+
+
+def _by_part(
+    left: Sequence[str],
+    right: Sequence[str],
+    most: int,
+    within: Callable[[str, str], Iterator[Change]],
+) -> Iterator[Change]:
+    """Compare part by part, if there are no more than *most*, and what is in parts that differ by *within*."""
+    head, tail = _alike(left, right)
+    yield from _told("same", "".join(left[:head]))
+    mine, theirs = left[head : len(left) - tail], right[head : len(right) - tail]
+    if max(len(mine), len(theirs)) > most:
+        yield from _replaced("".join(mine), "".join(theirs))
     else:
-        for how, a, b, c, d in SequenceMatcher(None, first, second).get_opcodes():
+        for how, a, b, c, d in SequenceMatcher(None, mine, theirs).get_opcodes():
             if how == "equal":
-                yield from _told("same", first[a:b])
+                yield from _told("same", "".join(mine[a:b]))
             else:
-                yield from _told("removed", first[a:b])
-                yield from _told("added", second[c:d])
-    yield from _told("same", mine[len(mine) - tail :])
+                yield from within("".join(mine[a:b]), "".join(theirs[c:d]))
+    yield from _told("same", "".join(left[len(left) - tail :]))
 
 
 def _alike(left: Sequence[str], right: Sequence[str]) -> tuple[int, int]:
@@ -87,9 +87,9 @@ def _alike(left: Sequence[str], right: Sequence[str]) -> tuple[int, int]:
     return head, tail
 
 
-def _told(kind: Kind, parts: Sequence[str]) -> Iterator[Change]:
-    if parts:
-        yield Change(kind, "".join(parts))
+def _told(kind: Kind, text: str) -> Iterator[Change]:
+    if text:
+        yield Change(kind, text)
 
 
 def _joined(changes: Iterator[Change]) -> Iterator[Change]:
