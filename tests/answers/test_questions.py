@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from msgspec.structs import replace
 
-from llmobs.answers.asked import Part, read_address
+from llmobs.answers.asked import Part, braced, read_address
 from llmobs.answers.errors import AddressError, NotFoundError, SeveralError
 from llmobs.answers.questions import QUESTIONS, Question
 from llmobs.answers.run import event as ask_event
@@ -90,7 +90,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def names_in(path: str) -> Iterator[dict[str, str]]:
     """Everything that can stand where *path* has braces."""
-    wanted = [part.partition("}")[0] for part in path.split("{")[1:]]
+    wanted = braced(path)
     for values in product(NAMES, repeat=len(wanted)):
         yield dict(zip(wanted, values, strict=True))
 

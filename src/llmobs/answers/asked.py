@@ -23,6 +23,7 @@ __all__ = [
     "TEXT",
     "Asked",
     "Part",
+    "braced",
     "place",
     "read_address",
 ]
@@ -176,6 +177,11 @@ class Asked(msgspec.Struct, frozen=True):
             {k: str(v)[:MAX_LENGTH] for k, v in values.items() if v not in (None, "")}
         )
         return f"{path}?{query}" if query else path
+
+
+def braced(path: str) -> list[str]:
+    """Return the names that stand in braces in the *path* of a question or a page."""
+    return [part.partition("}")[0] for part in path.split("{")[1:]]
 
 
 def place(moment: datetime, id: str) -> str:

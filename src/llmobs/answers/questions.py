@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from llmobs.answers import compare, failures, live, overview, run, runs, search, whose
-from llmobs.answers.asked import FILTERS, LIMIT, PAGING, SIDES, TEXT, Part
+from llmobs.answers.asked import FILTERS, LIMIT, PAGING, SIDES, TEXT, Part, braced
 
 __all__ = ["QUESTIONS", "Question"]
 
@@ -34,7 +34,7 @@ class Question(msgspec.Struct, frozen=True):
     @property
     def names(self) -> Sequence[str]:
         """What its path has in braces."""
-        return [part.partition("}")[0] for part in self.path.split("{")[1:]]
+        return braced(self.path)
 
     @property
     def words(self) -> str:

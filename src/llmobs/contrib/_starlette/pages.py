@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from llmobs.answers.asked import read_address
+from llmobs.answers.asked import braced, read_address
 from llmobs.answers.errors import AddressError
 from llmobs.contrib._starlette.stream import EventStream
 from llmobs.store.engine import ReadsStore
@@ -60,7 +60,7 @@ def page_routes(
     watching = Watching(open_store, is_ending=is_ending)
 
     def shown(page: Listed) -> Callable[[Request], Awaitable[Response]]:
-        wanted = [part.partition("}")[0] for part in page.path.split("{")[1:]]
+        wanted = braced(page.path)
 
         async def answer(request: Request) -> Response:
             visitor = await admit(request)
