@@ -13,19 +13,28 @@ One call in another way than the client's::
 from __future__ import annotations
 
 import sys
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from llmobs.client.async_client import Recording
-from llmobs.contrib._wire.call import CAPTURE_HEADER, Call, CaptureContent, Options, begin
+from llmobs.contrib._wire.call import (
+    CAPTURE_HEADER,
+    Call,
+    CaptureContent,
+    Options,
+    begin,
+    report,
+    under_way,
+)
 from llmobs.contrib._wire.ending import Ending
+from llmobs.contrib._wire.recognise import recognise
 from llmobs.contrib._wire.streams import (
     REFUSED,
     Decoded,
     Servers,
     UsageFilter,
     decoder,
-    report,
     stream_class,
     with_usage_asked,
 )
@@ -65,12 +74,27 @@ class _Recording:
 
     def _begin(self, request: Any) -> tuple[Call | None, Any]:
         """Return the call, if *request* is one, and the request to send."""
+        started = perf_counter()
         call = None
         try:
-            call = begin(request, self.options)
+            url = request.url
+            target = recognise(request.method, url.host, url.raw_path)
+            if target is None:
+                return None, request
+            body = getattr(request, "_content", None)
+            headers = request.headers
+            call = begin(
+                target,
+                headers.raw,
+                body,
+                self.options,
+                remove=lambda name: headers.pop(name.decode("ascii")),
+                started=started,
+            )
             if call is not None:
-                request.extensions["llmobs"] = True
-                if self.options.include_usage and request.url not in _refusing:
+                if body is None:
+                    call.form_model = _model_in_form(request)
+                if self.options.include_usage and url not in _refusing:
                     return call, _asking_for_usage(request)
         except Exception as error:  # noqa: BLE001 - reported; the host must not notice
             report(error)
@@ -79,8 +103,7 @@ class _Recording:
     def _respond(self, call: Call, request: Any, sent: Any, response: Any) -> None:
         """Put our stream around the body of *response*."""
         try:
-            request.extensions.pop("llmobs", None)
-            copy = call.respond(response)
+            copy = call.respond(response.status_code, response.headers)
             if response.is_closed:  # read already: transports made for tests
                 call.decoded = True
                 copy.take(response.content)
@@ -98,13 +121,6 @@ class _Recording:
             )
         except Exception as error:  # noqa: BLE001 - reported; the host must not notice
             report(error)
-
-    def _failed(self, call: Call, request: Any, error: BaseException) -> None:
-        try:
-            request.extensions.pop("llmobs", None)
-            call.end(Ending.FAILED, error)
-        except Exception as ours:  # noqa: BLE001 - reported; the host must not notice
-            report(ours)
 
 
 class RecordingTransport(_Recording):
@@ -130,6 +146,7 @@ class RecordingTransport(_Recording):
         call, sent = self._begin(request)
         if call is None:
             return self.inner.handle_request(sent)
+        outer = under_way.set(True)
         try:
             response = self.inner.handle_request(sent)
             if _refuses(request, sent, response):
@@ -137,8 +154,10 @@ class RecordingTransport(_Recording):
                 sent, response = request, self.inner.handle_request(request)
                 _asked_again(request, response)
         except BaseException as error:
-            self._failed(call, request, error)
+            call.end(Ending.FAILED, error)
             raise
+        finally:
+            under_way.reset(outer)
         self._respond(call, request, sent, response)
         return response
 
@@ -182,6 +201,7 @@ class AsyncRecordingTransport(_Recording):
         call, sent = self._begin(request)
         if call is None:
             return await self.inner.handle_async_request(sent)
+        outer = under_way.set(True)
         try:
             response = await self.inner.handle_async_request(sent)
             if _refuses(request, sent, response):
@@ -189,8 +209,10 @@ class AsyncRecordingTransport(_Recording):
                 sent, response = request, await self.inner.handle_async_request(request)
                 _asked_again(request, response)
         except BaseException as error:
-            self._failed(call, request, error)
+            call.end(Ending.FAILED, error)
             raise
+        finally:
+            under_way.reset(outer)
         self._respond(call, request, sent, response)
         return response
 
@@ -209,6 +231,14 @@ class AsyncRecordingTransport(_Recording):
         trace: TracebackType | None = None,
     ) -> None:
         await self.inner.__aexit__(kind, error, trace)
+
+
+def _model_in_form(request: Any) -> str | None:
+    for field in getattr(getattr(request, "stream", None), "fields", ()):
+        if getattr(field, "name", None) == "model":
+            value = getattr(field, "value", None)
+            return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return None
 
 
 def _asking_for_usage(request: Any) -> Any:

@@ -195,7 +195,7 @@ def test_the_time_to_the_first_token_is_that_of_content(
 # Errors of our own.
 
 
-@pytest.mark.parametrize("where", ["begin", "Call.respond", "Call.end"])
+@pytest.mark.parametrize("where", ["begin", "Call.respond", "Call._finish"])
 def test_our_errors_never_reach_the_host(
     where: str,
     llmobs_client: Client,

@@ -99,6 +99,19 @@ class Copy:
             self._ring_size -= len(ring.popleft())
         return 0
 
+    def add(self, chunk: bytes) -> None:
+        """Keep what fits of a piece that has just come, and note when."""
+        size = len(chunk)
+        if size > self.room:
+            self.room = self.overflow(chunk, self.room)
+            return
+        self.room -= size
+        if len(self.times) < MAX_MARKS:
+            self.chunks.append(chunk)
+            self.times.append(perf_counter())
+        else:
+            self.rest += chunk
+
     def take(self, body: bytes) -> None:
         """Keep what fits of a *body* that is there already."""
         if len(body) <= self.room:

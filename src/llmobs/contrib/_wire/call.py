@@ -1,12 +1,18 @@
 """
 One call of a model as a transport sees it: from the request to the event.
 
+Doors of all HTTP clients use it alike: `recognise` tells from method, host and path what a request
+calls, `begin` makes a :class:`Call` of it, :meth:`Call.respond` notes the head of the answer and returns the
+`Copy` to which its body is added as it passes, and :meth:`Call.end` records it.
+
 What happens while the host waits is here and kept short; what can wait is in `reading`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final, Literal, NamedTuple
@@ -21,27 +27,39 @@ from llmobs.contrib._wire import openai_responses
 from llmobs.contrib._wire.body import Copy, clip
 from llmobs.contrib._wire.ending import Ending, status_at_end
 from llmobs.contrib._wire.reading import Exchange, read_exchange
-from llmobs.contrib._wire.recognise import Target, recognise
+from llmobs.contrib._wire.recognise import Target
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
 from llmobs.recorded.ids import new_id
 from llmobs.redaction.events import EventRedactor
 from llmobs.redaction.redactor import Redactor
 from llmobs.runtime.context import Frame, current_frame
 from llmobs.runtime.time_slices import Steps, finish
+from llmobs.runtime.troubles import internal_errors
 
-__all__ = ["CAPTURE_HEADER", "Call", "CaptureContent", "Options", "begin"]
+__all__ = [
+    "CAPTURE_HEADER",
+    "Call",
+    "CaptureContent",
+    "Options",
+    "begin",
+    "report",
+    "under_way",
+]
 
 CaptureContent = Literal["full", "redacted", "metadata"]
 
 CAPTURE_HEADER: Final = "x-llmobs-capture-content"
 """Request header that sets ``capture_content`` for one call; taken out before the request leaves."""
 
-_MARK: Final = "llmobs"
-"""In ``request.extensions`` while a transport of ours handles the request: an inner one steps aside."""
+_RETRY_HEADER: Final = "x-stainless-retry-count"
 _DEFAULT_BYTES: Final = 1024 * 1024
 _OVERHEAD_BYTES: Final = 3 * 1024
 """Memory of a call beside its bodies: itself, the heads of request and answer."""
-_HEADERS: Final = frozenset({b"x-stainless-retry-count", b"user-agent", CAPTURE_HEADER.encode()})
+_HEADERS: Final[dict[str | bytes, str]] = {
+    given: name
+    for name in (_RETRY_HEADER, "user-agent", CAPTURE_HEADER)
+    for given in (name, name.encode())
+}
 _MODES: Final = frozenset({"full", "redacted", "metadata"})
 
 
@@ -54,32 +72,51 @@ class Options(NamedTuple):
     include_usage: bool = False
 
 
-def begin(request: Any, options: Options) -> Call | None:
-    """Return the call that *request* starts, or None if it is none of ours to record."""
-    started = perf_counter()
-    url = request.url
-    target = recognise(request.method, url.host, url.raw_path)
-    if target is None or _MARK in request.extensions:
+under_way: Final[ContextVar[bool]] = ContextVar("llmobs_call_under_way", default=False)
+"""Set by a door while what it wraps sends the request: a door further in steps aside."""
+
+
+def begin(
+    target: Target,
+    headers: Iterable[tuple[Any, Any]],
+    body: bytes | None,
+    options: Options,
+    *,
+    remove: Callable[[Any], object],
+    started: float | None = None,
+) -> Call | None:
+    """
+    Return the call that a request starts, or None if it is none of ours to record.
+
+    Args:
+        target: What `recognise` says of its method, host and path.
+        headers: Names and values as they are sent, both text or both bytes.
+        body: As sent; None if it is not in memory (uploads).
+        options: How the door was told to record.
+        remove: Takes a header, by its name as given, out of the request: `CAPTURE_HEADER` is ours.
+        started: When the request came to the door (``time.perf_counter``); by default now.
+    """
+    if under_way.get():
         return None
     attempt = 1
     mode: str = options.capture_content
     is_sdk = False
-    for name, value in request.headers.raw:
-        key = name.lower()
-        if key not in _HEADERS:
+    asked: Any = None
+    for name, value in headers:
+        kind = _HEADERS.get(name.lower())
+        if kind is None:
             continue
-        if key == b"x-stainless-retry-count":
-            attempt = int(value) + 1 if value.isdigit() else 1
+        text = value if type(value) is str else str(value, "latin-1")
+        if kind == _RETRY_HEADER:
+            attempt = int(text) + 1 if text.isdecimal() else 1
             is_sdk = True
-        elif key == b"user-agent":
-            if value.startswith(b"llmobs/"):
-                return None
-        else:
-            mode = value.decode("ascii", "replace")
-            if mode not in _MODES:
-                mode = "metadata"  # a typing error must not reveal what was to be hidden
-            del request.headers[CAPTURE_HEADER]
-    body = getattr(request, "_content", None)
+        elif kind == CAPTURE_HEADER:
+            # A typing error must not reveal what was to be hidden.
+            mode, asked = text if text in _MODES else "metadata", name
+        elif text.startswith("llmobs/"):
+            return None
+    if asked is not None:
+        remove(asked)
     if not (target.certain or is_sdk) and (body is None or b'"model"' not in body):
         return None
     frame = place_of(current_frame())
@@ -89,17 +126,23 @@ def begin(request: Any, options: Options) -> Call | None:
         run.standalone = True
     if not run.client.enabled:
         return None
-    kind = Fetch if target.answer_id else Call
-    return kind(target, run, frame, mode, request, body, attempt, started)
+    kind_of_call = Fetch if target.answer_id else Call
+    return kind_of_call(target, run, frame, mode, body, attempt, started)
+
+
+def report(error: Exception) -> None:
+    """Log an error of our own; entering the guard only for errors saves a microsecond per call."""
+    with internal_errors("capture a model call"):
+        raise error
 
 
 class Call(Sighting):
     """A call under way; ends once, with :meth:`end`."""
 
     __slots__ = (
-        "_answer", "_attempt", "_error", "_form_model", "_headers", "_http_status", "_limit", "_mode",
+        "_answer", "_attempt", "_error", "_headers", "_http_status", "_limit", "_mode",
         "_request", "_status", "_target", "_timestamp", "_warnings", "copy", "decoded", "done",
-        "ending", "latency_ms",
+        "ending", "form_model", "latency_ms",
     )  # fmt: skip
 
     def __init__(
@@ -108,10 +151,9 @@ class Call(Sighting):
         tracker: Tracker,
         frame: Frame | None,
         mode: str,
-        request: Any,
         body: bytes | None,
         attempt: int,
-        started: float,
+        started: float | None,
     ) -> None:
         super().__init__(
             "wire", tracker, event_id=new_id(), is_home=frame is not None, started=started
@@ -121,7 +163,8 @@ class Call(Sighting):
         self._target = target
         self._mode = mode
         self._request = None if body is None else clip(body, self._limit)
-        self._form_model = _model_in_form(request) if body is None else None
+        self.form_model: str | None = None
+        """The model of a form (uploads), whose body is not kept; for doors to set."""
         self._attempt = attempt
         self._http_status: int | None = None
         self._headers: Any = None
@@ -132,6 +175,7 @@ class Call(Sighting):
         self.model = target.model
         self.copy: Copy | None = None
         self.decoded = False
+        """Whether the copy holds the body without its content encoding; for doors to set."""
         self.done = False
         self.latency_ms = 0.0
         self.ending = Ending.WHOLE
@@ -145,19 +189,31 @@ class Call(Sighting):
 
     # The request path.
 
-    def respond(self, response: Any) -> Copy:
-        """Note the head of the answer; returns where its body is to be copied."""
-        # Not the response itself: its client reads the whole body into it.
-        self._http_status = response.status_code
-        self._headers = response.headers
+    def respond(self, status: int, headers: Any) -> Copy:
+        """
+        Note the head of the answer; returns where its body is to be copied.
+
+        Args:
+            status: HTTP status.
+            headers: A mapping of names to values, both text; not the response, into which its
+                client may read the whole body.
+        """
+        self._http_status = status
+        self._headers = headers
         self.copy = Copy(self._limit)
         return self.copy
 
     def end(self, ending: Ending, error: BaseException | None = None) -> None:
-        """Record it, the first time."""
+        """Record it, the first time; what goes wrong here is reported, never raised."""
         if self.done:
             return
         self.done = True
+        try:
+            self._finish(ending, error)
+        except Exception as ours:  # noqa: BLE001 - reported; the host must not notice
+            report(ours)
+
+    def _finish(self, ending: Ending, error: BaseException | None) -> None:
         self.latency_ms = (perf_counter() - self.started) * 1000
         self.ending = ending
         if self.copy is not None:
@@ -261,7 +317,7 @@ class Call(Sighting):
         exchange = Exchange(
             target=self._target,
             request=self._request,
-            form_model=self._form_model,
+            form_model=self.form_model,
             started=self.started,
             status=self._http_status,
             headers=headers,
@@ -337,19 +393,14 @@ def _so_far(copy: Copy) -> Copy:
     return kept
 
 
+_TIMEOUTS: Final = frozenset({"TimeoutException", "TimeoutError"})
+
+
 def _status_of(error: BaseException) -> Status:
-    # Timeouts of httpx are no TimeoutError; both httpx and httpx2 call theirs so.
-    if any(kind.__name__ == "TimeoutException" for kind in type(error).__mro__):
+    # The timeouts of httpx, httpx2 and urllib3 are not Python's own TimeoutError.
+    if any(kind.__name__ in _TIMEOUTS for kind in type(error).__mro__):
         return Status.TIMEOUT
     return status_of(error)
-
-
-def _model_in_form(request: Any) -> str | None:
-    for field in getattr(getattr(request, "stream", None), "fields", ()):
-        if getattr(field, "name", None) == "model":
-            value = getattr(field, "value", None)
-            return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return None
 
 
 def apply_policy(event: PromptCallEvent, mode: str) -> None:

@@ -21,7 +21,6 @@ from llmobs.contrib._wire.call import Call
 from llmobs.contrib._wire.ending import Ending
 from llmobs.contrib._wire.framing import EventSplitter, fields_of
 from llmobs.recorded.jsontext import as_object
-from llmobs.runtime.troubles import internal_errors
 
 __all__ = [
     "REFUSED",
@@ -29,7 +28,6 @@ __all__ = [
     "Servers",
     "UsageFilter",
     "decoder",
-    "report",
     "stream_class",
     "with_usage_asked",
 ]
@@ -149,12 +147,6 @@ def _brings_usage(event: bytes) -> bool:
     return chunk.get("choices") == [] and bool(chunk.get("usage"))
 
 
-def report(error: Exception) -> None:
-    """Log an error of our own; entering the guard only for errors saves a microsecond per call."""
-    with internal_errors("capture a model call"):
-        raise error
-
-
 class _Stream:
     """A body on its way to the host; copies what passes, and notes how it ends."""
 
@@ -170,22 +162,13 @@ class _Stream:
         self._usage = usage
 
     def __del__(self) -> None:
-        # A response nobody read or closed.
-        if not self._call.done:
-            self._end(Ending.CLOSED)
-
-    def _end(self, ending: Ending, error: BaseException | None = None) -> None:
-        if not self._call.done:
-            try:
-                self._call.end(ending, error)
-            except Exception as ours:  # noqa: BLE001 - reported; the host must not notice
-                report(ours)
+        self._call.end(Ending.CLOSED)  # if nobody has read or closed it
 
     def _ended_by(self, error: BaseException) -> None:
         if isinstance(error, GeneratorExit):
-            self._end(Ending.CLOSED)
+            self._call.end(Ending.CLOSED)
         else:
-            self._end(Ending.FAILED, error)
+            self._call.end(Ending.FAILED, error)
 
 
 class _SyncStream(_Stream):
@@ -214,7 +197,7 @@ class _SyncStream(_Stream):
             self._ended_by(error)
             raise
         copy.room = room
-        self._end(Ending.WHOLE)
+        self._call.end(Ending.WHOLE)
 
     def _without_usage(self, usage: UsageFilter) -> Iterator[bytes]:
         for chunk in self._copied():
@@ -227,7 +210,7 @@ class _SyncStream(_Stream):
         try:
             self._inner.close()
         finally:
-            self._end(Ending.CLOSED)
+            self._call.end(Ending.CLOSED)
 
 
 class _AsyncStream(_Stream):
@@ -260,7 +243,7 @@ class _AsyncStream(_Stream):
             if hasattr(inner, "aclose"):
                 await inner.aclose()
         copy.room = room
-        self._end(Ending.WHOLE)
+        self._call.end(Ending.WHOLE)
 
     async def _without_usage(self, usage: UsageFilter) -> AsyncIterator[bytes]:
         inner = self._copied()
@@ -277,7 +260,7 @@ class _AsyncStream(_Stream):
         try:
             await self._inner.aclose()
         finally:
-            self._end(Ending.CLOSED)
+            self._call.end(Ending.CLOSED)
 
 
 @lru_cache(maxsize=64)
