@@ -46,6 +46,7 @@ INTERNAL_ATTRIBUTES = {
 
 GROUPS = {
     "Clients": ["Client", "AsyncClient", "default_client", "flush_on_signals", "Settings"],
+    "Capture": ["instrument", "uninstrument"],
     "Runs": ["run", "current_tracker", "current_run", "bind_run", "observe", "Tracker", "Run"],
     "What happens in runs": ["PromptCall", "AgentStep", "ToolCall"],
     "Stages": ["Stage", "Drop"],
@@ -87,7 +88,7 @@ DOORS = {
         ["instrument", "uninstrument"],
     ),
     "llmobs.contrib.httpx": (
-        "For a client of `httpx2` or `httpx`, without any SDK.",
+        "For clients of `httpx2` and `httpx`, without any SDK.",
         ["instrument", "uninstrument", "is_instrumented"],
     ),
     "llmobs.contrib.langchain": (

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         flush_on_signals,
         run,
     )
+    from llmobs.contrib._doors import instrument, uninstrument
     from llmobs.events import (
         AgentStepEvent,
         AlertType,
@@ -121,8 +122,10 @@ __all__ = [
     "current_tracker",
     "default_client",
     "flush_on_signals",
+    "instrument",
     "observe",
     "run",
+    "uninstrument",
 ]
 
 __version__ = "0.1.0"
@@ -179,8 +182,10 @@ _LATER = {
     "current_tracker": "client.sync_client",
     "default_client": "client.sync_client",
     "flush_on_signals": "client.sync_client",
+    "instrument": "contrib._doors",
     "observe": "client.decorator",
     "run": "client.sync_client",
+    "uninstrument": "contrib._doors",
 }
 
 

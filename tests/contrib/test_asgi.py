@@ -364,6 +364,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"exclude": 5}, "a list of paths"),
     ({"exclude": [b"/health"]}, "exclude"),
     ({"exclude": ["health"]}, "begin with a slash"),
+    ({"capture": "yes"}, "capture"),
     ({"record_empty": "no"}, "record_empty"),
     ({"trust_run_id": "false"}, "trust_run_id"),
     ({"trust_run_id": answering()}, "trust_run_id"),

@@ -5,14 +5,14 @@ a client holds its HTTP client in ``_client``, put there by the ``__init__`` of 
 
 from __future__ import annotations
 
-import functools
 import weakref
 from typing import Any, Final
 
 from llmobs.client.async_client import Recording
 from llmobs.contrib import httpx
+from llmobs.contrib._patching import Patches
+from llmobs.contrib._transports import has_own_options
 from llmobs.contrib._wire.call import CaptureContent
-from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["Sdk"]
 
@@ -29,7 +29,7 @@ class Sdk:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._patched: dict[type, Any] = {}
+        self._patches = Patches()
         self._later: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def instrument(self, client: Any, **options: Any) -> Any:
@@ -67,26 +67,18 @@ class Sdk:
         }
         httpx.RecordingTransport(None, **options)  # says what is wrong with the options now
         self._uninstrument_later()
+
+        def take(client: Any) -> None:
+            http_client = self._http_client(client)
+            if not has_own_options(http_client):
+                httpx.instrument(http_client, **options)
+                self._later.add(http_client)
+
         for base in {b for c in classes for b in c.__mro__ if b.__name__ in _BASES}:
-            self._patched[base] = base.__dict__["__init__"]
-            base.__init__ = self._instrumenting(base.__dict__["__init__"], options)  # type: ignore[misc]
-
-    def _instrumenting(self, original: Any, options: dict[str, Any]) -> Any:
-        @functools.wraps(original)
-        def __init__(client: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-            original(client, *args, **kwargs)
-            with internal_errors(f"instrument a client of {self._name}"):
-                http_client = self._http_client(client)
-                if not httpx.is_instrumented(http_client):  # else with options of its own
-                    httpx.instrument(http_client, **options)
-                    self._later.add(http_client)
-
-        return __init__
+            self._patches.after(base, "__init__", take, f"instrument a client of {self._name}")
 
     def _uninstrument_later(self) -> None:
-        for base, original in self._patched.items():
-            base.__init__ = original  # type: ignore[misc]
-        self._patched.clear()
+        self._patches.undo()
         for http_client in list(self._later):
             httpx.uninstrument(http_client)
         self._later.clear()

@@ -8,7 +8,8 @@ Record what clients of the ``anthropic`` package do: one line, no call site touc
     client = instrument(Anthropic())
 
 Works with ``Anthropic``, ``AsyncAnthropic`` and their Bedrock, Vertex, AWS, Google Cloud and Foundry
-flavours. No method is patched: see `llmobs.contrib.httpx`.
+flavours. No method that sends is patched: the HTTP client of each gets a transport
+(`llmobs.contrib.httpx`); without a client, the `__init__` of the SDK's base class is wrapped.
 """
 
 from __future__ import annotations

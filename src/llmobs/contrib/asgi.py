@@ -17,6 +17,7 @@ from llmobs.client.sync_client import Client
 from llmobs.contrib._asgi.connection import Connection
 from llmobs.contrib._asgi.lifespan import in_thread, refuse, run_lifespan
 from llmobs.contrib._asgi.protocol import ASGIApp, Message, Receive, Scope, Send, headers_of
+from llmobs.contrib._doors import instrument
 from llmobs.contrib._web.current import put_back
 from llmobs.contrib._web.options import Exclusions, Trust, header_of, switch_of, trust_of
 from llmobs.contrib._web.origin import Origin
@@ -47,7 +48,7 @@ TRACKER_KEY: Final = "llmobs.tracker"
 _living: ContextVar[Scope | None] = ContextVar("llmobs_lifespan", default=None)
 
 _troubles = Troubles()
-_OWN = ("client", "header_name", "exclude", "record_empty", "trust_run_id")
+_OWN = ("client", "capture", "header_name", "exclude", "record_empty", "trust_run_id")
 
 
 def _is_lived(scope: Scope) -> bool:
@@ -119,6 +120,9 @@ class LLMObsMiddleware:
     Args:
         app: The application.
         client: A client you own and close; then no *settings* may be given.
+        capture: Record the calls of models that the process makes, whatever SDK it uses: calls
+            `llmobs.instrument`, which lasts until `llmobs.uninstrument`. Calls outside any run go
+            to *client*, else to the default client.
         header_name: Header that carries the run's id, in both directions. None: no run id is
             read from requests (from ``x-request-id`` neither), and none is sent.
         exclude: Paths that get no run: exact, or a prefix if it ends in ``*``. None for none.
@@ -138,6 +142,7 @@ class LLMObsMiddleware:
         app: ASGIApp,
         *,
         client: Recording | None = None,
+        capture: bool = False,
         header_name: str | None = "x-run-id",
         exclude: Iterable[str] | None = None,
         record_empty: bool = False,
@@ -157,7 +162,10 @@ class LLMObsMiddleware:
             trust = trust_of(trust_run_id, "the scope")
             self._origin = Origin(header, trust, str.encode)
             self._record_empty = switch_of("record_empty", record_empty)
+            capture = switch_of("capture", capture)
             self._configure(client, settings)
+            if capture:
+                instrument(llmobs_client=client)
         except Exception as error:
             # Starlette builds its middleware inside the lifespan call; a server takes an exception
             # there for "knows no lifespan" and goes on. So it is told in the lifespan's own words.

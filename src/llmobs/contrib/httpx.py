@@ -12,32 +12,22 @@ One call in another way than the client's::
 
 from __future__ import annotations
 
-import sys
-from time import perf_counter
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+import math
+import weakref
+from typing import Any, Final, TypeVar, overload
 
 from llmobs.client.async_client import Recording
-from llmobs.contrib._wire.call import (
-    CAPTURE_HEADER,
-    Call,
-    CaptureContent,
-    Options,
-    begin,
-    report,
-    under_way,
+from llmobs.contrib._importing import Imports
+from llmobs.contrib._patching import Patches, existing
+from llmobs.contrib._transports import (
+    AsyncRecordingTransport,
+    Recorder,
+    RecordingTransport,
+    has_own_options,
 )
-from llmobs.contrib._wire.ending import Ending
-from llmobs.contrib._wire.recognise import recognise
-from llmobs.contrib._wire.streams import (
-    REFUSED,
-    Decoded,
-    Servers,
-    UsageFilter,
-    decoder,
-    stream_class,
-    with_usage_asked,
-)
+from llmobs.contrib._wire.call import CAPTURE_HEADER, CaptureContent
+from llmobs.recorded.printable import brief
+from llmobs.runtime.troubles import Troubles, internal_errors
 
 __all__ = [
     "CAPTURE_HEADER",
@@ -51,265 +41,44 @@ __all__ = [
 C = TypeVar("C")
 
 
-class _Recording:
-    """What both colours share."""
-
-    _is_async: bool
-
-    def __init__(
-        self,
-        transport: Any,
-        *,
-        llmobs_client: Recording | None = None,
-        capture_content: CaptureContent = "full",
-        include_usage: bool = False,
-    ) -> None:
-        if capture_content not in ("full", "redacted", "metadata"):
-            raise ValueError(
-                f"capture_content={capture_content!r}: must be 'full', 'redacted' or 'metadata'"
-            )
-        self.inner = transport
-        """The wrapped transport."""
-        self.options = Options(llmobs_client, capture_content, include_usage)
-
-    def _begin(self, request: Any) -> tuple[Call | None, Any]:
-        """Return the call, if *request* is one, and the request to send."""
-        started = perf_counter()
-        call = None
-        try:
-            url = request.url
-            target = recognise(request.method, url.host, url.raw_path)
-            if target is None:
-                return None, request
-            body = getattr(request, "_content", None)
-            headers = request.headers
-            call = begin(
-                target,
-                headers.raw,
-                body,
-                self.options,
-                remove=lambda name: headers.pop(name.decode("ascii")),
-                started=started,
-            )
-            if call is not None:
-                if body is None:
-                    call.form_model = _model_in_form(request)
-                if self.options.include_usage and url not in _refusing:
-                    return call, _asking_for_usage(request)
-        except Exception as error:  # noqa: BLE001 - reported; the host must not notice
-            report(error)
-        return call, request
-
-    def _respond(self, call: Call, request: Any, sent: Any, response: Any) -> None:
-        """Put our stream around the body of *response*."""
-        try:
-            copy = call.respond(response.status_code, response.headers)
-            if response.is_closed:  # read already: transports made for tests
-                call.decoded = True
-                copy.take(response.content)
-                call.end(Ending.WHOLE)
-                return
-            stream = response.stream
-            usage = None
-            if sent is not request and _is_stream(response):
-                stream = _without_encoding(response)
-                usage = None if stream is None else UsageFilter()
-                call.decoded = stream is not response.stream
-            kind: Any = type(response.stream)
-            response.stream = stream_class(kind, self._is_async)(
-                stream or response.stream, call, copy, usage
-            )
-        except Exception as error:  # noqa: BLE001 - reported; the host must not notice
-            report(error)
-
-
-class RecordingTransport(_Recording):
-    """
-    A transport for sync clients of httpx2 or httpx that records model calls.
-
-    Args:
-        transport: The transport to wrap.
-        llmobs_client: Records calls made outside any run; by default the default client.
-        capture_content: ``full``; ``redacted``, even if the llmobs client does not redact; or
-            ``metadata``, no text at all. A stricter setting of the llmobs client wins.
-        include_usage: Ask OpenAI's chat completions for the usage of streams that did not ask
-            for it, and keep the extra chunk from the caller.
-
-    Raises:
-        ValueError: *capture_content* is none of the three.
-    """
-
-    _is_async = False
-
-    def handle_request(self, request: Any) -> Any:
-        """Send *request* with the wrapped transport, and record it if it calls a model."""
-        call, sent = self._begin(request)
-        if call is None:
-            return self.inner.handle_request(sent)
-        outer = under_way.set(True)
-        try:
-            response = self.inner.handle_request(sent)
-            if _refuses(request, sent, response):
-                response.close()
-                sent, response = request, self.inner.handle_request(request)
-                _asked_again(request, response)
-        except BaseException as error:
-            call.end(Ending.FAILED, error)
-            raise
-        finally:
-            under_way.reset(outer)
-        self._respond(call, request, sent, response)
-        return response
-
-    def close(self) -> None:
-        """Close the wrapped transport."""
-        self.inner.close()
-
-    def __enter__(self) -> Self:
-        self.inner.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        trace: TracebackType | None = None,
-    ) -> None:
-        self.inner.__exit__(kind, error, trace)
-
-
-class AsyncRecordingTransport(_Recording):
-    """
-    A transport for async clients of httpx2 or httpx that records model calls.
-
-    Args:
-        transport: The transport to wrap.
-        llmobs_client: Records calls made outside any run; by default the default client.
-        capture_content: ``full``; ``redacted``, even if the llmobs client does not redact; or
-            ``metadata``, no text at all. A stricter setting of the llmobs client wins.
-        include_usage: Ask OpenAI's chat completions for the usage of streams that did not ask
-            for it, and keep the extra chunk from the caller.
-
-    Raises:
-        ValueError: *capture_content* is none of the three.
-    """
-
-    _is_async = True
-
-    async def handle_async_request(self, request: Any) -> Any:
-        """Send *request* with the wrapped transport, and record it if it calls a model."""
-        call, sent = self._begin(request)
-        if call is None:
-            return await self.inner.handle_async_request(sent)
-        outer = under_way.set(True)
-        try:
-            response = await self.inner.handle_async_request(sent)
-            if _refuses(request, sent, response):
-                await response.aclose()
-                sent, response = request, await self.inner.handle_async_request(request)
-                _asked_again(request, response)
-        except BaseException as error:
-            call.end(Ending.FAILED, error)
-            raise
-        finally:
-            under_way.reset(outer)
-        self._respond(call, request, sent, response)
-        return response
-
-    async def aclose(self) -> None:
-        """Close the wrapped transport."""
-        await self.inner.aclose()
-
-    async def __aenter__(self) -> Self:
-        await self.inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        trace: TracebackType | None = None,
-    ) -> None:
-        await self.inner.__aexit__(kind, error, trace)
-
-
-def _model_in_form(request: Any) -> str | None:
-    for field in getattr(getattr(request, "stream", None), "fields", ()):
-        if getattr(field, "name", None) == "model":
-            value = getattr(field, "value", None)
-            return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return None
-
-
-def _asking_for_usage(request: Any) -> Any:
-    """Return a copy of *request* that asks for usage, or *request* itself."""
-    if not request.url.path.rstrip("/").endswith("/chat/completions"):
-        return request
-    body = with_usage_asked(request.content)
-    if body is None:
-        return request
-    headers = request.headers.copy()
-    headers["content-length"] = str(len(body))
-    headers["accept-encoding"] = "identity"  # the extra chunk must be found without decoding
-    return type(request)(
-        request.method, request.url, headers=headers, content=body, extensions=request.extensions
-    )
-
-
-_refusing = Servers()
-
-
-def _refuses(request: Any, sent: Any, response: Any) -> bool:
-    """Whether the server may have refused what was asked beside the caller's own request."""
-    return sent is not request and response.status_code in REFUSED
-
-
-def _asked_again(request: Any, response: Any) -> None:
-    """Remember the server if the caller's own request is none it refuses."""
-    if response.status_code < 400:
-        _refusing.add(request.url)
-
-
-def _is_stream(response: Any) -> bool:
-    kind: str = response.headers.get("content-type", "")
-    return kind.startswith("text/event-stream")
-
-
-def _without_encoding(response: Any) -> Any:
-    """Return the body of *response* decoded, as it was asked for; None if that is not possible here."""
-    headers = response.headers
-    encoding: str = headers.get("content-encoding", "identity")
-    if encoding == "identity":
-        return response.stream
-    decode = decoder(encoding)
-    if decode is None:
-        return None
-    # The response may be of a subclass of the application's own.
-    names = [base.__module__.partition(".")[0] for base in type(response).__mro__]
-    library = next((sys.modules.get(name) for name in names if name in ("httpx2", "httpx")), None)
-    body = Decoded(response.stream, decode, getattr(library, "DecodingError", ValueError))
-    del headers["content-encoding"]
-    headers.pop("content-length", None)
-    return body
-
-
-# Clients.
-
-
+@overload
 def instrument(
     client: C,
     *,
     llmobs_client: Recording | None = None,
     capture_content: CaptureContent = "full",
     include_usage: bool = False,
-) -> C:
+) -> C: ...
+
+
+@overload
+def instrument(
+    client: None = None,
+    *,
+    llmobs_client: Recording | None = None,
+    capture_content: CaptureContent = "full",
+    include_usage: bool = False,
+) -> None: ...
+
+
+def instrument(
+    client: Any = None,
+    *,
+    llmobs_client: Recording | None = None,
+    capture_content: CaptureContent = "full",
+    include_usage: bool = False,
+) -> Any:
     """
     Record the model calls that an ``httpx2`` or ``httpx`` client makes, and return the client.
+
+    Without one: those of all clients, also of the functions ``httpx.post()`` and the like, whether
+    they exist already or are made from now on, and of whichever of the two libraries is imported
+    later. A client that was given itself keeps the options it was given with.
 
     Twice is harmless; the options of the last time hold. Transports mounted later are not covered.
 
     Args:
-        client: A ``Client`` or ``AsyncClient`` of httpx2 or httpx.
+        client: A ``Client`` or ``AsyncClient`` of httpx2 or httpx; None for all.
         llmobs_client: Records calls made outside any run; by default the default client.
         capture_content: ``full``; ``redacted``, even if the llmobs client does not redact; or
             ``metadata``, no text at all. A stricter setting of the llmobs client wins.
@@ -321,34 +90,109 @@ def instrument(
             here reads.
         ValueError: *capture_content* is none of the three.
     """
+    options: dict[str, Any] = {
+        "llmobs_client": llmobs_client,
+        "capture_content": capture_content,
+        "include_usage": include_usage,
+    }
+    if client is None:
+        _everywhere.begin(options)
+        return None
+    _wrap(client, options, is_general=False)
+    return client
+
+
+def uninstrument(client: Any = None) -> None:
+    """
+    Undo :func:`instrument`: the client has the very transports it had before.
+
+    Without a client: all have that were covered without being given, and constructors are the
+    libraries' own again.
+    """
+    if client is None:
+        _everywhere.end()
+    else:
+        _replace(client, _unwrapped)
+
+
+def is_instrumented(client: Any) -> bool:
+    """Return whether *client* records its model calls already."""
+    return isinstance(getattr(client, "_transport", None), Recorder)
+
+
+class _Everywhere:
+    """
+    Covers all clients: those there are, and those made from now on.
+
+    The ``__init__`` of the libraries' clients is wrapped: it runs once per client, and also for the
+    subclasses that SDKs make. No method that sends is touched.
+    """
+
+    def __init__(self) -> None:
+        self._patches = Patches()
+        self._imports = Imports()
+        self._covered: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def begin(self, options: dict[str, Any]) -> None:
+        RecordingTransport(None, **options)  # says what is wrong with the options now
+        self.end()
+
+        def cover(client: Any) -> None:
+            agent = str(client.headers.get("user-agent", ""))
+            if is_instrumented(client) or agent.startswith("llmobs/"):
+                return  # it has options of its own, or is ours
+            try:
+                _wrap(client, options, is_general=True)
+            except TypeError as problem:
+                name = brief(f"{type(client).__module__}.{type(client).__qualname__}", 200)
+                _troubles.log(
+                    f"unattached:{name}:{brief(agent, 100)}",
+                    "llmobs: calls of an HTTP client (%s) are not recorded: %s",
+                    name,
+                    problem,
+                )
+            else:
+                self._covered.add(client)
+
+        def watch(library: Any) -> None:
+            kinds = (library.Client, library.AsyncClient)
+            for kind in kinds:
+                self._patches.after(kind, "__init__", cover, "instrument an HTTP client")
+            for client in existing(*kinds):
+                with internal_errors("instrument an HTTP client"):
+                    cover(client)
+
+        for name in ("httpx2", "httpx"):
+            self._imports.when(name, watch)
+
+    def end(self) -> None:
+        self._imports.forget()
+        self._patches.undo()
+        for client in list(self._covered):
+            if not has_own_options(client):
+                _replace(client, _unwrapped)
+        self._covered.clear()
+
+
+_everywhere: Final = _Everywhere()
+_troubles: Final = Troubles(math.inf)
+
+
+def _wrap(client: Any, options: dict[str, Any], *, is_general: bool) -> None:
     wrapper = _wrapper_for(client)
 
     def wrap(transport: Any) -> Any:
         if transport is None:
             return None
-        return wrapper(
-            _unwrapped(transport),
-            llmobs_client=llmobs_client,
-            capture_content=capture_content,
-            include_usage=include_usage,
-        )
+        ours = wrapper(_unwrapped(transport), **options)
+        ours.is_general = is_general
+        return ours
 
     _replace(client, wrap)
-    return client
-
-
-def uninstrument(client: Any) -> None:
-    """Undo :func:`instrument`: the client has the very transports it had before."""
-    _replace(client, _unwrapped)
-
-
-def is_instrumented(client: Any) -> bool:
-    """Return whether *client* records its model calls already."""
-    return isinstance(getattr(client, "_transport", None), _Recording)
 
 
 def _unwrapped(transport: Any) -> Any:
-    return transport.inner if isinstance(transport, _Recording) else transport
+    return transport.inner if isinstance(transport, Recorder) else transport
 
 
 def _wrapper_for(client: Any) -> type[RecordingTransport] | type[AsyncRecordingTransport]:

@@ -8,7 +8,8 @@ Record what clients of the ``openai`` package do: one line, no call site touched
     client = instrument(OpenAI())
 
 Works with ``OpenAI``, ``AsyncOpenAI``, their Azure and Bedrock flavours, and any base URL that speaks
-the same wire (vLLM, Ollama, Mistral, Groq, ...). No method is patched: see `llmobs.contrib.httpx`.
+the same wire (vLLM, Ollama, Mistral, Groq, ...). No method that sends is patched: the HTTP client of each gets a
+transport (`llmobs.contrib.httpx`); without a client, the `__init__` of the SDK's base class is wrapped.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from llmobs import Client, PromptCallEvent, Status, StepType
+from llmobs.contrib import _transports
 from llmobs.contrib import httpx as door
 from llmobs.contrib._wire import call as wire_call
 from llmobs.runtime import troubles
@@ -209,7 +210,7 @@ def test_our_errors_never_reach_the_host(
         raise RuntimeError(f"our own fault in {where}")
 
     if where == "begin":
-        monkeypatch.setattr(door, "begin", broken)
+        monkeypatch.setattr(_transports, "begin", broken)
     else:
         monkeypatch.setattr(wire_call.Call, where.removeprefix("Call."), broken)
     with caplog.at_level(logging.ERROR), client_over(answering(*EVENTS), llmobs_client) as http:

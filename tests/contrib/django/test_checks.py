@@ -61,6 +61,7 @@ def test_a_right_installation_says_nothing() -> None:
         ({"SAMPLE_RATE": 2}, "E002", "sample_rate"),
         ({"EXCLUDE": "/health"}, "E002", "exclude: a list of paths is needed"),
         ({"HEADER_NAME": "no header"}, "E002", "is no name of an HTTP header"),
+        ({"CAPTURE": "yes"}, "E002", "is not True or False"),
         ({"RECORD_EMPTY": "no"}, "E002", "is not True or False"),
         ({"TRUST_RUN_ID": "false"}, "E002", "takes the request"),
         ({"USER_ID": "email"}, "E002", "neither 'pk' nor a function"),

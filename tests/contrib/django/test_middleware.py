@@ -8,12 +8,15 @@ import pickle
 import threading
 from typing import Any
 
+import httpx2
 import pytest
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 
+import llmobs
 from llmobs import current_run
 from llmobs.contrib.django import LLMObsMiddleware, middleware
+from llmobs.contrib.httpx import is_instrumented
 from llmobs.events import AgentStepEvent, PromptCallEvent, RunEvent, Status
 from llmobs.runtime.troubles import Troubles
 from llmobs.testing import CapturedEvents
@@ -70,6 +73,17 @@ def test_a_request_in_which_nothing_happened_is_no_run(llmobs_events: CapturedEv
     with override_settings(LLMOBS={**LLMOBS, "RECORD_EMPTY": True}):
         get("/quiet/")
     assert the_run(llmobs_events).events == 0
+
+
+def test_the_setting_captures_what_the_process_calls() -> None:
+    try:
+        for capture in (False, True):
+            with override_settings(LLMOBS={**LLMOBS, "CAPTURE": capture}):
+                get("/quiet/")
+            with httpx2.Client() as http:
+                assert is_instrumented(http) is capture
+    finally:
+        llmobs.uninstrument()
 
 
 @both

@@ -42,6 +42,7 @@ __all__ = [
     "CaptureContent",
     "Options",
     "begin",
+    "checked_mode",
     "report",
     "under_way",
 ]
@@ -61,6 +62,20 @@ _HEADERS: Final[dict[str | bytes, str]] = {
     for given in (name, name.encode())
 }
 _MODES: Final = frozenset({"full", "redacted", "metadata"})
+
+
+def checked_mode(capture_content: str) -> str:
+    """
+    Return *capture_content* if it is one.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if capture_content not in _MODES:
+        raise ValueError(
+            f"capture_content={capture_content!r}: must be 'full', 'redacted' or 'metadata'"
+        )
+    return capture_content
 
 
 class Options(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from llmobs.client.sync_client import Client
+from llmobs.contrib._doors import instrument
 from llmobs.contrib._web.options import Exclusions, header_of, switch_of, trust_of
 from llmobs.contrib._web.origin import Origin
 from llmobs.contrib._web.unattended import UnattendedClient, close_aside
@@ -26,7 +27,7 @@ __all__ = ["Options", "Project", "current_project", "project_client", "settings_
 
 APP: Final = "llmobs.contrib.django"
 NAME: Final = "LLMOBS"
-OWN: Final = ("EXCLUDE", "HEADER_NAME", "RECORD_EMPTY", "TRUST_RUN_ID", "USER_ID")
+OWN: Final = ("CAPTURE", "EXCLUDE", "HEADER_NAME", "RECORD_EMPTY", "TRUST_RUN_ID", "USER_ID")
 """Keys that are the middleware's own; all others are fields of `llmobs.Settings` in capitals."""
 
 UserId = str | Callable[[Any], Any] | None
@@ -87,6 +88,7 @@ class Options:
 
     def __init__(self, values: Any) -> None:
         given = _mapping(values)
+        self.capture = switch_of("capture", given.get("CAPTURE", False))
         header = header_of(given.get("HEADER_NAME", "x-run-id"))
         self.header = header
         self.exclude = given.get("EXCLUDE")
@@ -129,6 +131,8 @@ class Project:
                 raise ConfigurationError(f"{NAME}[{key!r}]: no such setting. {hint}")
             self.options = Options(values)
             self.client = Client(settings_of(values))
+            if self.options.capture:
+                instrument()
         except ConfigurationError as error:
             self.problem = error
             self.options = Options(None)
