@@ -91,6 +91,10 @@ DOORS = {
         "For clients of `httpx2` and `httpx`, without any SDK.",
         ["instrument", "uninstrument", "is_instrumented"],
     ),
+    "llmobs.contrib.urllib3": (
+        "For `requests` and all else that stands on urllib3.",
+        ["instrument", "uninstrument"],
+    ),
     "llmobs.contrib.langchain": (
         "See [how to record LangChain and LangGraph](../how-to/langchain.md).",
         ["LLMObsCallbackHandler"],

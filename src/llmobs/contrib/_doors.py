@@ -27,7 +27,10 @@ class Door(NamedTuple):
     """Whether it takes ``include_usage``."""
 
 
-DOORS: Final = (Door("httpx", asks_for_usage=True),)
+DOORS: Final = (
+    Door("httpx", asks_for_usage=True),
+    Door("urllib3", "urllib3"),
+)
 
 UNREACHED: Final = {
     "google.generativeai": "speaks gRPC; google-genai speaks HTTP",

@@ -155,8 +155,8 @@ class Call(Sighting):
     """A call under way; ends once, with :meth:`end`."""
 
     __slots__ = (
-        "_answer", "_attempt", "_error", "_headers", "_http_status", "_limit", "_mode",
-        "_request", "_status", "_target", "_timestamp", "_warnings", "copy", "decoded", "done",
+        "_answer", "_error", "_headers", "_http_status", "_limit", "_mode",
+        "_request", "_status", "_target", "_timestamp", "_warnings", "attempt", "copy", "decoded", "done",
         "ending", "form_model", "latency_ms",
     )  # fmt: skip
 
@@ -180,7 +180,8 @@ class Call(Sighting):
         self._request = None if body is None else clip(body, self._limit)
         self.form_model: str | None = None
         """The model of a form (uploads), whose body is not kept; for doors to set."""
-        self._attempt = attempt
+        self.attempt = attempt
+        """Which one of the same request this is, from 1; for doors to set where a library retries."""
         self._http_status: int | None = None
         self._headers: Any = None
         self._error: ErrorInfo | None = None
@@ -262,7 +263,7 @@ class Call(Sighting):
             server_address=self._target.host,
             latency_ms=self.latency_ms,
             status=self._status,
-            attempt=self._attempt,
+            attempt=self.attempt,
             http_status=self._http_status,
             error=self._error,
             warnings=self._warnings,
@@ -412,8 +413,10 @@ _TIMEOUTS: Final = frozenset({"TimeoutException", "TimeoutError"})
 
 
 def _status_of(error: BaseException) -> Status:
-    # The timeouts of httpx, httpx2 and urllib3 are not Python's own TimeoutError.
-    if any(kind.__name__ in _TIMEOUTS for kind in type(error).__mro__):
+    # The timeouts of httpx, httpx2 and urllib3 are not Python's own TimeoutError; urllib3 calls a
+    # refused connection one, too.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if names & _TIMEOUTS and "NewConnectionError" not in names:
         return Status.TIMEOUT
     return status_of(error)
 
