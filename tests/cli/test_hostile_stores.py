@@ -43,7 +43,7 @@ def say(cli_result: object) -> None:
         "UPDATE bodies SET body = replace(hex(zeroblob(2000)), '0', '[')",
         "UPDATE bodies SET body = x'ff00fe'",
         "UPDATE bodies SET body = '{\"prompt\": [\x01AAAAAAAAAAA]}'",
-        "UPDATE rollups SET calls = 'x', latencies = x'ffff0000ffff', hour = 'noon'",
+        "UPDATE rollups SET sums = CAST(zeroblob(180) || x'0600ffff0000ffff' AS BLOB), hour = 'noon'",
         "UPDATE events SET run_id = CAST(x'72ff' AS TEXT)",
         "UPDATE runs SET run_id = CAST(x'72ff' AS TEXT), name = x'fffe' WHERE run_id = 'run-chat'",
         "DROP TABLE runs",

@@ -11,24 +11,20 @@ from llmobs.store.pieces import put_together, unpack
 from llmobs.store.rollups import Sums
 
 
-def hourly_sums(path: Path) -> dict[tuple[Any, ...], Any]:
+def hourly_sums(path: Path) -> dict[tuple[Any, ...], bytes]:
     """Return what is stored, by hour, model, provider, route, release and project; of the days, see that it fits."""
     connection = sqlite3.connect(path)
     rows = connection.execute("SELECT * FROM rollups").fetchall()
     days = connection.execute("SELECT * FROM rollups_by_day").fetchall()
     connection.close()
     sums: dict[tuple[Any, ...], Sums] = defaultdict(Sums)
-    for hour, *rest in rows:
-        sums[(hour // 24, *rest[:5])].merge(Sums.stored(rest[5:-2], *rest[-2:]))
-    assert {row[:6]: row[6:] for row in days} == {key: _row(one) for key, one in sums.items()}
-    return {row[:6]: row[6:] for row in rows}
+    for hour, *words, stored in rows:
+        sums[(hour // 24, *words)].merge(Sums.stored(stored))
+    assert {row[:6]: row[6] for row in days} == {key: one.to_bytes() for key, one in sums.items()}
+    return {row[:6]: row[6] for row in rows}
 
 
-def _row(one: Sums) -> tuple[Any, ...]:
-    return (*one.counts, one.latencies.to_bytes(), one.first_tokens.to_bytes())
-
-
-def recounted(path: Path) -> dict[tuple[Any, ...], Any]:
+def recounted(path: Path) -> dict[tuple[Any, ...], bytes]:
     """Return what should be stored: counted from the bodies, one event after the other."""
     connection = sqlite3.connect(path)
     pieces = dict(connection.execute("SELECT hash, data FROM pieces"))
@@ -50,4 +46,4 @@ def recounted(path: Path) -> dict[tuple[Any, ...], Any]:
                 event.project_id or "",
             )
             sums[key].add([event])
-    return {key: _row(one) for key, one in sums.items()}
+    return {key: one.to_bytes() for key, one in sums.items()}

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from llmobs.events import AssertionFailedEvent, EvaluationEvent
+from llmobs.events import AssertionFailedEvent, EvaluationEvent, Event
 from llmobs.recorded.ids import new_id
+from llmobs.store import evaluations
 from llmobs.store.reader import Reader
 from llmobs.store.records import MAX_LABELS, EvaluationGroup, RunFilter
 from llmobs.store.writer import Writer
@@ -34,6 +37,62 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     ]
     return write_store(tmp_path_factory.mktemp("evaluations") / "x.db", events)
+
+
+kinds = st.tuples(
+    st.sampled_from(["thumbs", "tone", ""]), st.sampled_from([None, "up", "down", ""])
+)
+steps = st.lists(
+    st.tuples(st.just("rate"), st.sampled_from("ab"), kinds)
+    | st.tuples(st.just("call"), st.sampled_from("ab"), st.integers(-5, 5))
+    | st.tuples(st.sampled_from(["erase", "redact"]), st.sampled_from("ab"), st.none()),
+    max_size=8,
+)
+
+
+@settings(max_examples=40)
+@given(steps=steps)
+def test_what_is_kept_of_their_runs_is_what_these_are(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, Any]]
+) -> None:
+    """Late events, what is erased and what is rewritten: added up by time they are as by their runs."""
+    path = tmp_path_factory.mktemp("kept") / "x.db"
+    writer = Writer(path)
+    for kind, run_id, what in steps:
+        if kind == "rate":
+            writer.write([said(run_id, what[0], label=what[1], explanation="secret")])
+        elif kind == "call":
+            writer.write(
+                [call(run_id, what, event_id=new_id(), project_id="p" if what % 2 else None)]
+            )
+        elif kind == "erase":
+            writer.erase([run_id])
+        else:
+            writer.rewrite(run_id, _without_explanation)
+    writer.close()
+    connection = sqlite3.connect(path)
+    stored = connection.execute(
+        "SELECT id, run_id, name, project_id, run_started, run_project FROM evaluations ORDER BY id"
+    ).fetchall()
+    recounted = connection.execute(
+        "SELECT e.id, e.run_id, e.name, e.project_id, r.started, r.project_id FROM events e"
+        " JOIN runs r ON r.run_id = e.run_id WHERE e.event_type = 'evaluation' ORDER BY e.id"
+    ).fetchall()
+    connection.close()
+    assert stored == recounted
+    for where in ({}, {"since": at(0)}, {"until": at(3)}, {"project_id": "p"}):
+        # Any run has a project, or none: what more is asked for sends it through the runs.
+        by_run = groups(path, min_tokens=-1, **where)
+        assert groups(path, **where) == by_run
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(evaluations, "MANY", 1)
+            assert groups(path, **where) == by_run
+
+
+def _without_explanation(event: Event) -> Event:
+    if isinstance(event, EvaluationEvent):
+        event.explanation = "[REDACTED]"
+    return event
 
 
 def groups(store: Path, **where: Any) -> dict[str | None, EvaluationGroup]:

@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -13,6 +14,7 @@ from llmobs import AgentStepEvent, Event, PromptCallEvent, RunEvent
 from llmobs.store import rewrite
 from llmobs.store.reader import Reader
 from llmobs.store.rewrite import Steps
+from llmobs.store.rollups import Sums
 from llmobs.store.writer import Writer
 from tests.store.recount import hourly_sums, recounted
 from tests.support.stores import at, call, run, write_store
@@ -131,14 +133,12 @@ def tables(path: Path) -> dict[str, Any]:
     return found
 
 
-def with_all_names(sums: dict[tuple[Any, ...], Any]) -> dict[tuple[Any, ...], list[int]]:
+def with_all_names(stored: dict[tuple[Any, ...], bytes]) -> dict[tuple[Any, ...], bytes]:
     """Sums whatever the name of the run: in the middle its events may be ahead of it."""
-    counts: dict[tuple[Any, ...], list[int]] = {}
-    for (hour, model, provider, _, release, project), values in sums.items():
-        key = (hour, model, provider, release, project)
-        before = counts.get(key, [0] * (len(values) - 2))
-        counts[key] = [a + b for a, b in zip(before, values[:-2], strict=True)]
-    return counts
+    sums: dict[tuple[Any, ...], Sums] = defaultdict(Sums)
+    for (hour, model, provider, _, release, project), one in stored.items():
+        sums[hour, model, provider, release, project].merge(Sums.stored(one))
+    return {key: one.to_bytes() for key, one in sums.items()}
 
 
 class Killed(BaseException):

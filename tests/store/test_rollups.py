@@ -14,7 +14,7 @@ from llmobs import ErrorInfo, Event
 from llmobs.store.cost import Groups, _from_calls, _Span
 from llmobs.store.reader import Reader
 from llmobs.store.records import CostGroup, GroupBy, Keep, RunFilter
-from llmobs.store.rollups import Histogram
+from llmobs.store.rollups import Histogram, Sums, added_up, in_buckets
 from llmobs.store.writer import Writer
 from tests.store.recount import hourly_sums, recounted
 from tests.support.stores import START, at, call, run, write_store
@@ -100,13 +100,37 @@ def test_percentiles_are_right_to_two_percent(times: list[float], share: float) 
         histogram.add(time)
     exact = sorted(times)[max(0, -int(-len(times) * share // 1) - 1)]
     assert histogram.percentile(share) == pytest.approx(exact, rel=0.02)
-    assert Histogram.stored(histogram.to_bytes()).counts == histogram.counts
     assert len(histogram) == len(times)
 
 
 def test_no_times_have_no_percentile() -> None:
     assert Histogram().percentile(0.5) is None
-    assert Histogram.stored(None).counts == Histogram.stored(b"x").counts == 0
+    assert Sums.stored(None).number == Sums.stored(b"x").number == 0
+
+
+numbers = st.integers(-(2**80), 2**80)
+times = st.dictionaries(st.integers(0, 1023), st.integers(1, 2**60), max_size=5)
+some_sums = st.builds(
+    lambda counts, times: Sums.of(counts, in_buckets(times)),
+    st.lists(numbers, min_size=15, max_size=15),
+    times,
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("cd"), some_sums), max_size=5))
+def test_what_is_stored_adds_up_to_what_was_added_up(rows: list[tuple[str, str, Sums]]) -> None:
+    stored = [(one, other, sums.to_bytes()) for one, other, sums in rows]
+    assert [Sums.stored(data).number for *_, data in stored] == [sums.number for *_, sums in rows]
+    for place, found in enumerate(added_up([*stored, ("a", "c", None), ("b", "d", b"odd")], 2)):
+        expected: dict[str, Sums] = {}
+        for row in rows:
+            expected.setdefault(str(row[place]), Sums()).merge(row[2])
+        assert {key: one.number for key, one in found.items()} == {
+            key: one.number for key, one in expected.items()
+        }
+        for key, one in found.items():
+            its = [row[2].counts for row in rows if row[place] == key]
+            assert one.counts == [sum(column) for column in zip(*its, strict=True)]
 
 
 def test_an_event_counts_once_in_its_own_hour_however_late_and_often(tmp_path: Path) -> None:
@@ -117,7 +141,7 @@ def test_an_event_counts_once_in_its_own_hour_however_late_and_often(tmp_path: P
     writer.write([early, early])
     writer.write([early])
     writer.close()
-    sums = {key[0]: counts[0] for key, counts in hourly_sums(path).items()}
+    sums = {key[0]: Sums.stored(one)["calls"] for key, one in hourly_sums(path).items()}
     noon = int(START.timestamp() // 3600)
     assert sums == {noon: 1, noon + 3: 2}
 
@@ -131,7 +155,7 @@ def test_the_route_is_booked_when_the_runs_event_comes(tmp_path: Path) -> None:
     assert {key[3] for key in hourly_sums(path)} == {"POST /chat"}
     writer.write([call("r1", 7300)])
     writer.close()
-    assert {key[3]: counts[0] for key, counts in hourly_sums(path).items()} == {"POST /chat": 1}
+    assert {Sums.stored(one)["calls"] for one in hourly_sums(path).values()} == {1}
     assert len(hourly_sums(path)) == 3
     with Reader(path) as reader:
         ((group),) = reader.cost("route")

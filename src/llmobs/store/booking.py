@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, Self
 
-from llmobs.store.rollups import COUNTS, Key, Sums
+from llmobs.store.rollups import Key, Sums
 from llmobs.store.rows import Row
 
 __all__ = [
@@ -18,9 +18,7 @@ __all__ = [
 ]
 
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
-_MAX: Final = 2**63 - 1
 _WORDS: Final = Key._fields[1:]
-_STORED: Final = f"{', '.join(COUNTS)}, latencies, first_tokens"
 
 
 class _Table(NamedTuple):
@@ -37,12 +35,12 @@ class _Table(NamedTuple):
     def of(cls, name: str, unit: str) -> Self:
         key = (unit, *_WORDS)
         same = " AND ".join(f"{column} = ?" for column in key)
-        places = ", ".join("?" * (len(key) + len(COUNTS) + 2))
+        places = ", ".join("?" * (len(key) + 1))
         return cls(
-            f"SELECT {_STORED} FROM {name} WHERE {same}",  # noqa: S608
+            f"SELECT sums FROM {name} WHERE {same}",  # noqa: S608
             f"DELETE FROM {name} WHERE {same}",  # noqa: S608
-            f"INSERT OR REPLACE INTO {name} ({', '.join(key)}, {_STORED}) VALUES ({places})",  # noqa: S608
-            f"SELECT {', '.join(key)}, {_STORED} FROM {name} WHERE {unit} >= ? AND {unit} < ?",  # noqa: S608
+            f"INSERT OR REPLACE INTO {name} ({', '.join(key)}, sums) VALUES ({places})",  # noqa: S608
+            f"SELECT {', '.join(key)}, sums FROM {name} WHERE {unit} >= ? AND {unit} < ?",  # noqa: S608
             f"DELETE FROM {name} WHERE {unit} = ?",  # noqa: S608
         )
 
@@ -52,7 +50,7 @@ _DAYS: Final = _Table.of("rollups_by_day", "day")
 
 
 _WITH_WORD: Final = (
-    f"SELECT hour, {', '.join(_WORDS)}, {_STORED} FROM rollups WHERE :word IN ({', '.join(_WORDS)})"  # noqa: S608
+    f"SELECT hour, {', '.join(_WORDS)}, sums FROM rollups WHERE :word IN ({', '.join(_WORDS)})"  # noqa: S608
 )
 
 
@@ -123,15 +121,12 @@ def _merge(connection: sqlite3.Connection, table: _Table, key: tuple[Any, ...], 
     found = connection.execute(table.select, key).fetchone()
     sums = more
     if found is not None:
-        sums = Sums.stored(found[:-2], *found[-2:])
+        sums = Sums.stored(found[0])
         sums.merge(more)
     if sums["calls"] <= 0:
         connection.execute(table.delete, key)
         return
-    values = (*key, *sums.counts, sums.latencies.to_bytes(), sums.first_tokens.to_bytes())
-    connection.execute(
-        table.replace, [float(v) if type(v) is int and v > _MAX else v for v in values]
-    )
+    connection.execute(table.replace, (*key, sums.to_bytes()))
 
 
 def clear_hour(connection: sqlite3.Connection, hour: int) -> None:
@@ -143,10 +138,11 @@ def add_up_day(connection: sqlite3.Connection, day: int) -> None:
     """Make the sums of a day anew from those of its hours."""
     connection.execute(_DAYS.delete_all_of, (day,))
     sums: dict[tuple[Any, ...], Sums] = {}
-    last = len(_WORDS) + 1
-    for row in connection.execute(_HOURS.select_all_of, (day * 24, (day + 1) * 24)).fetchall():
-        of_hour = Sums.stored(row[last:-2], row[-2], row[-1])
-        key = (day, *row[1:last])
+    for _, *words, stored in connection.execute(
+        _HOURS.select_all_of, (day * 24, (day + 1) * 24)
+    ).fetchall():
+        of_hour = Sums.stored(stored)
+        key = (day, *words)
         if key in sums:
             sums[key].merge(of_hour)
         else:
@@ -158,12 +154,11 @@ def add_up_day(connection: sqlite3.Connection, day: int) -> None:
 def rename_sums(connection: sqlite3.Connection, old: str, new: str) -> int:
     """Replace a word in the keys of the stored sums, adding up what is one then; return how many."""
     rows = connection.execute(_WITH_WORD, {"word": old}).fetchall()
-    last = len(_WORDS) + 1
-    for hour, *rest in rows:
-        before = (hour, *rest[: last - 1])
-        after = (hour, *(new if word == old else word for word in before[1:]))
+    for *before, stored in rows:
+        hour, *words = before
+        after = (hour, *(new if word == old else word for word in words))
         connection.execute(_HOURS.delete, before)
-        _merge(connection, _HOURS, after, Sums.stored(rest[last - 1 : -2], rest[-2], rest[-1]))
+        _merge(connection, _HOURS, after, Sums.stored(stored))
     for day in {row[0] // 24 for row in rows}:
         add_up_day(connection, day)
     connection.execute("UPDATE runs SET booked_as = ? WHERE booked_as = ?", (new, old))

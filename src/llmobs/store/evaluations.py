@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from msgspec.structs import fields
+from msgspec.structs import fields, replace
 
 from llmobs.store.query import conditions, number, where_clause
-from llmobs.store.records import MAX_LABELS, Evaluation, EvaluationGroup, RunFilter
+from llmobs.store.records import MAX_LABELS, Evaluation, EvaluationGroup, RunFilter, to_microseconds
 from llmobs.store.values import COERCE, as_number, as_text
 
 __all__ = ["add_up_evaluations", "list_evaluations"]
@@ -14,6 +14,8 @@ __all__ = ["add_up_evaluations", "list_evaluations"]
 Rows = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
 """Runs a query and returns all its rows."""
 
+MANY: Final = 100
+"""Names with their labels, above which all evaluations are looked at, in one pass."""
 _COLUMNS: Final = {field.name: field.type for field in fields(Evaluation)}
 _SELECT: Final = ", ".join(f"{'e' if name == 'event_id' else 'v'}.{name}" for name in _COLUMNS)
 
@@ -46,20 +48,27 @@ def add_up_evaluations(rows: Rows, where: RunFilter, limit: int) -> list[Evaluat
         where: Which runs.
         limit: How many names at most.
     """
-    parts, values = conditions(where)
-    source = "evaluations v"
-    if parts:
-        source = _joined(rows, where)
+    score = number("v.score")
+    sums = f"count(*), count({score}), total({score}), min({score}), max({score})"
+    source, pairs = "evaluations v", None
+    if replace(where, since=None, until=None, project_id=None) == RunFilter():
+        parts, values = _known(where)
+        pairs = _pairs(rows)
+    else:
+        parts, values = conditions(where)
+        source += " JOIN runs r ON r.run_id = v.run_id"
     if where.project_id is not None:
-        source += " JOIN events e ON e.id = v.id"
         parts.append(_OF_PROJECT)
         values += [where.project_id] * 2
-    score = number("v.score")
-    found = rows(
-        f"SELECT v.name, v.label, count(*), count({score}), total({score}), min({score}), max({score})"  # noqa: S608
-        f" FROM {source}{where_clause(parts)} GROUP BY v.name, v.label ORDER BY count(*) DESC, v.label",
-        values,
-    )
+    if pairs is None:
+        query = f"SELECT v.name, v.label, {sums} FROM {source}{where_clause(parts)} GROUP BY v.name, v.label"  # noqa: S608
+        found = [tuple(row) for row in rows(query, values)]
+    else:  # each is a stretch of the index
+        its = where_clause(["v.name IS ?", "v.label IS ?", *parts])
+        query = f"SELECT {sums} FROM {source}{its}"  # noqa: S608
+        found = [(*pair, *rows(query, [*pair, *values])[0]) for pair in pairs]
+    found = [row for row in found if row[2]]
+    found.sort(key=lambda row: (-row[2], row[1] is not None, as_text(row[1])))
     groups: dict[Any, _Group] = {}
     for name, label, *sums in found:
         groups.setdefault(name, _Group()).add(label, *sums)
@@ -96,24 +105,43 @@ class _Group:
         )
 
 
-_OF_PROJECT: Final = "coalesce(e.project_id, ?) = ?"
+_OF_PROJECT: Final = "coalesce(v.project_id, ?) = ?"
 """In a run that services of several projects share."""
 
 
-def _joined(rows: Rows, where: RunFilter) -> str:
-    """Return SQL for runs ``r`` and their evaluations ``v``, beginning with those that are fewer."""
-    since = RunFilter(since=where.since, until=where.until)
-    parts, values = conditions(since)
-    ((rated,),) = rows("SELECT count(*) FROM evaluations", ())
-    ((began,),) = rows(
-        f"SELECT count(*) FROM (SELECT 1 FROM runs r{where_clause(parts)} LIMIT ?)",  # noqa: S608
-        [*values, rated],
-    )
-    if 2 * began < rated:  # finding a run takes half as long as finding what was said of one
-        return "runs r CROSS JOIN evaluations v ON v.run_id = r.run_id"
-    # In the order of runs, which are found one beside the other; SQLite would take them in that of names.
-    ordered = "SELECT id, run_id, name, label, score FROM evaluations ORDER BY run_id LIMIT -1"
-    return f"({ordered}) v CROSS JOIN runs r ON r.run_id = v.run_id"
+def _pairs(rows: Rows) -> list[tuple[Any, Any]] | None:
+    """Return the names with their labels, by leaps in the index of these; None if they are many."""
+    pairs: list[tuple[Any, Any]] = []
+    after, values = "", []
+    while True:
+        query = f"SELECT name, label FROM evaluations{after} ORDER BY name, label LIMIT 1"  # noqa: S608
+        found = rows(query, values)
+        if not found and (not pairs or "label" not in after):
+            return pairs
+        if found:
+            if len(pairs) == MANY:
+                return None
+            name, label = found[0]
+            pairs.append((name, label))
+            # More labels of the name; NULL comes before all others, and nothing is larger than it.
+            after = " WHERE name IS ? AND label " + ("IS NOT NULL" if label is None else "> ?")
+            values = [name] if label is None else [name, label]
+        else:
+            name = pairs[-1][0]
+            after = " WHERE name IS NOT NULL" if name is None else " WHERE name > ?"
+            values = [] if name is None else [name]
+
+
+def _known(where: RunFilter) -> tuple[list[str], list[Any]]:
+    """Return what *where* says, of the row ``v`` of an evaluation: time and project of its run stand there."""
+    tests = [
+        ("v.run_started >= ?", where.since and to_microseconds(where.since)),
+        ("v.run_started < ?", where.until and to_microseconds(where.until)),
+        ("v.run_project = ?", where.project_id),
+    ]
+    return [test for test, value in tests if value is not None], [
+        value for _, value in tests if value is not None
+    ]
 
 
 def _source(where: RunFilter) -> tuple[str, list[Any]]:

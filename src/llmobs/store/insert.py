@@ -32,6 +32,7 @@ __all__ = [
     "add_up",
     "calls_among",
     "calls_of",
+    "evaluate",
     "insert",
     "move",
     "prepared",
@@ -377,7 +378,7 @@ def add_up(
             booking.add(row, route)
     save_runs(connection, list(runs.values()))
     booking.save(connection)
-    _evaluate(connection, new)
+    evaluate(connection, new)
     return routes.crowded
 
 
@@ -453,7 +454,8 @@ def calls_of(connection: sqlite3.Connection, run_id: Any, before: int = _MAX) ->
 # Ratings.
 
 
-def _evaluate(connection: sqlite3.Connection, new: Sequence[Inserted]) -> None:
+def evaluate(connection: sqlite3.Connection, new: Iterable[Inserted]) -> None:
+    """Keep what *new* says of runs that are there."""
     for one in new:
         row, event = one.row, one.event
         if type(event) is EvaluationEvent:
@@ -470,8 +472,9 @@ def _evaluate(connection: sqlite3.Connection, new: Sequence[Inserted]) -> None:
         else:
             continue
         connection.execute(
-            "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (row.id, row.run_id, row.parent_id, row.name, *found),
+            "INSERT OR REPLACE INTO evaluations SELECT ?, run_id, ?, ?, ?, ?, ?, ?, ?, started, project_id"
+            " FROM runs WHERE run_id = ?",
+            (row.id, row.parent_id, row.name, *found, row.project_id, row.run_id),
         )
 
 

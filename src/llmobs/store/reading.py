@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 from llmobs.errors import StoreCorruptError, StoreError
 from llmobs.store.connect import connect_reader, explain
-from llmobs.store.cost import HistogramOfColumn
+from llmobs.store.cost import Histograms
 from llmobs.store.pieces import put_together, unpack
 from llmobs.store.records import StoredEvent
 from llmobs.store.rows import clean_values
@@ -38,7 +38,7 @@ class Reading:
         self._deadline = 0.0
         self._connection = connect_reader(path)
         self._connection.set_progress_handler(self._is_overdue, INSTRUCTIONS)
-        self._connection.create_aggregate("histogram", 1, HistogramOfColumn)  # type: ignore[arg-type] # of any type
+        self._connection.create_aggregate("histograms", 2, Histograms)  # type: ignore[arg-type] # of any type
         self._pieces: dict[int, bytes | None] = {}
 
     def __enter__(self) -> Self:

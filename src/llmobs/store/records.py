@@ -10,7 +10,7 @@ from msgspec import Struct
 from llmobs.codec import AnyEvent, decode
 from llmobs.errors import LLMObsError
 from llmobs.events import Event, is_failure
-from llmobs.store.rollups import Sums
+from llmobs.store.rollups import COUNTS, Sums
 
 __all__ = [
     "MAX_CHILDREN",
@@ -525,32 +525,31 @@ class CostGroup(Struct, frozen=True):
     @classmethod
     def of(cls, key: str | None, sums: Sums) -> Self:
         """Describe *sums*."""
-        timed, priced = sums["timed"], sums["priced"]
-        mean = sums["latency_micro"] / timed / 1000 if timed else None
-
-        def latency(share: float) -> float | None:
-            return mean if timed == 1 else sums.latencies.percentile(share)
-
+        counts = dict(zip(COUNTS, sums.counts, strict=True))
+        timed, priced = counts["timed"], counts["priced"]
+        mean = counts["latency_micro"] / timed / 1000 if timed else None
+        p50, p95, p99 = [mean] * 3 if timed == 1 else sums.latencies.percentiles(0.5, 0.95, 0.99)
+        first_p50, first_p95 = sums.first_tokens.percentiles(0.5, 0.95)
         return cls(
             key=key,
-            calls=sums["calls"],
-            failed=sums["failed"],
-            tokens_input=sums["tokens_input"],
-            tokens_output=sums["tokens_output"],
-            tokens_cached=sums["tokens_cached"],
-            tokens_cache_write=sums["tokens_cache_write"],
-            tokens_reasoning=sums["tokens_reasoning"],
-            cost_usd=sums["cost_nano"] / 1e9 if priced else None,
-            unpriced=sums["unpriced"],
-            uncounted=sums["uncounted"],
+            calls=counts["calls"],
+            failed=counts["failed"],
+            tokens_input=counts["tokens_input"],
+            tokens_output=counts["tokens_output"],
+            tokens_cached=counts["tokens_cached"],
+            tokens_cache_write=counts["tokens_cache_write"],
+            tokens_reasoning=counts["tokens_reasoning"],
+            cost_usd=counts["cost_nano"] / 1e9 if priced else None,
+            unpriced=counts["unpriced"],
+            uncounted=counts["uncounted"],
             latency_ms=mean,
-            latency_p50_ms=latency(0.5),
-            latency_p95_ms=latency(0.95),
-            latency_p99_ms=latency(0.99),
-            time_to_first_token_p50_ms=sums.first_tokens.percentile(0.5),
-            time_to_first_token_p95_ms=sums.first_tokens.percentile(0.95),
-            estimated_calls=sums["weight_micro"] / 1e6,
-            estimated_cost_usd=sums["weighted_cost_nano"] / 1e9 if priced else None,
+            latency_p50_ms=p50,
+            latency_p95_ms=p95,
+            latency_p99_ms=p99,
+            time_to_first_token_p50_ms=first_p50,
+            time_to_first_token_p95_ms=first_p95,
+            estimated_calls=counts["weight_micro"] / 1e6,
+            estimated_cost_usd=counts["weighted_cost_nano"] / 1e9 if priced else None,
         )
 
 

@@ -24,6 +24,7 @@ from llmobs.store.insert import (
     Inserted,
     Routes,
     RunRow,
+    evaluate,
     insert,
     prepared,
     route_of,
@@ -235,6 +236,7 @@ def _replace(connection: sqlite3.Connection, run_id: str, found: Sequence[_Found
     booking = Booking()
     routes = {run_id: route_of(connection, run_id)}
     moved: dict[Any, RunRow] = {}
+    put: list[Inserted] = []
     gone: list[Row] = []
     done = changed = removed = 0
     missed = False
@@ -258,6 +260,7 @@ def _replace(connection: sqlite3.Connection, run_id: str, found: Sequence[_Found
             gone.append(old)
         if new is None:
             continue
+        put.append(new)
         its = new.row.run_id
         if its not in routes:
             routes[its] = route_of(connection, its)
@@ -269,6 +272,7 @@ def _replace(connection: sqlite3.Connection, run_id: str, found: Sequence[_Found
     booking.save(connection)
     _count_off(connection, run_id, gone)
     save_runs(connection, list(moved.values()))
+    evaluate(connection, put)
     return _Put(done, changed, removed, missed, set(routes))
 
 

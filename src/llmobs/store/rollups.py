@@ -5,12 +5,21 @@ All sums are whole numbers, so that what is taken off again leaves nothing behin
 histograms with buckets that grow by four percent: any percentile is right to two percent.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, isfinite, log
 from struct import unpack
 from typing import Any, Final, NamedTuple, Self
 
-__all__ = ["COUNTS", "Histogram", "Key", "Sums", "bucket_of", "unpacked"]
+__all__ = [
+    "COUNTS",
+    "FIRST_TOKEN",
+    "Histogram",
+    "Key",
+    "Sums",
+    "added_up",
+    "bucket_of",
+    "in_buckets",
+]
 
 GROWTH: Final = 1.04
 """Of a bucket's bound over the one before: what lies within is off by two percent at most."""
@@ -20,11 +29,16 @@ SMALLEST_MS: Final = 0.01
 BUCKETS: Final = 1_024
 LARGEST_MS: Final = SMALLEST_MS * GROWTH ** (BUCKETS - 1)
 """Longer times are in the last bucket."""
-_BITS: Final = 32
-_MASK: Final = (1 << _BITS) - 1
+_BITS: Final = 64
+"""Of a bucket: how many took so long, and above, of how many the first token did."""
+_HALF: Final = 32
+FIRST_TOKEN: Final = 1 << _HALF
+"""One time to the first token, in a bucket."""
 MAX_NANO: Final = 10**15
 """A million dollars: what is beyond, for one call, is not believed here."""
 MAX_MICRO: Final = 10**15
+MAX_COUNT: Final = 2**63 - 1
+"""Of tokens of one call: what a column holds."""
 
 
 class Key(NamedTuple):
@@ -51,10 +65,10 @@ def bucket_of(milliseconds: float) -> int:
 
 class Histogram:
     """
-    How many times fell into each bucket: one large integer, 32 bits a bucket, added in one step.
+    How many times fell into each bucket: one large integer, added in one step.
 
     Args:
-        counts: That integer.
+        counts: That integer, 64 bits a bucket; the upper half of these is another histogram's.
     """
 
     __slots__ = ("counts",)
@@ -62,34 +76,17 @@ class Histogram:
     def __init__(self, counts: int = 0) -> None:
         self.counts = counts
 
-    @classmethod
-    def stored(cls, data: Any) -> Self:
-        """Read what `to_bytes` wrote; empty for anything else."""
-        return cls(_from(data, 0))
-
-    def to_bytes(self) -> bytes | None:
-        """Return it for storing: the number of the first bucket, and the counts from there on."""
-        if self.counts <= 0:
-            return None
-        first = ((self.counts & -self.counts).bit_length() - 1) // _BITS
-        rest = self.counts >> (_BITS * first)
-        return first.to_bytes(2, "little") + rest.to_bytes((rest.bit_length() + 7) // 8, "little")
-
     def add(self, milliseconds: float, times: int = 1) -> None:
         """Count a time."""
-        self.add_to(bucket_of(milliseconds), times)
-
-    def add_to(self, bucket: int, times: int = 1) -> None:
-        """Count times that fall into *bucket*."""
-        self.counts += times << (_BITS * bucket)
+        self.counts += times << (_BITS * bucket_of(milliseconds))
 
     def _filled(self) -> list[tuple[int, int]]:
         if self.counts <= 0:
             return []
-        first = ((self.counts & -self.counts).bit_length() - 1) // _BITS
+        first = _first(self.counts)
         rest = self.counts >> (_BITS * first)
         buckets = -(-rest.bit_length() // _BITS)
-        every = unpack(f"<{buckets}I", rest.to_bytes(4 * buckets, "little"))
+        every = unpack(f"<{2 * buckets}I", rest.to_bytes(8 * buckets, "little"))[::2]
         return [(bucket, count) for bucket, count in enumerate(every, first) if count]
 
     def __len__(self) -> int:
@@ -102,14 +99,30 @@ class Histogram:
 
     def percentile(self, share: float) -> float | None:
         """Return the time, in milliseconds, that *share* (0 to 1) of them did not pass; None if empty."""
+        return self.percentiles(share)[0]
+
+    def percentiles(self, *shares: float) -> list[float | None]:
+        """Return the times that *shares* of them, which grow, did not pass."""
         filled = self._filled()
-        wanted = max(1, ceil(share * sum(count for _, count in filled)))
-        for bucket, count in filled:
-            wanted -= count
-            if wanted <= 0:
-                # Off by the same share from both bounds of the bucket.
-                return SMALLEST_MS * GROWTH**bucket * 2 / (1 + GROWTH)
-        return None
+        total = sum(count for _, count in filled)
+        if total == 0:
+            return [None] * len(shares)
+        found: list[float | None] = []
+        passed = bucket = 0
+        each = iter(filled)
+        for share in shares:
+            wanted = max(1, ceil(share * total))
+            while passed < wanted:
+                bucket, count = next(each)
+                passed += count
+            # Off by the same share from both bounds of the bucket.
+            found.append(SMALLEST_MS * GROWTH**bucket * 2 / (1 + GROWTH))
+        return found
+
+
+def in_buckets(times: Mapping[int, int]) -> int:
+    """Return both histograms of `Sums`: how many times by bucket, those to the first token `FIRST_TOKEN` each."""
+    return sum(count << (_BITS * bucket) for bucket, count in times.items())
 
 
 COUNTS: Final = (
@@ -117,7 +130,16 @@ COUNTS: Final = (
     "tokens_cache_write", "tokens_reasoning", "priced", "cost_nano", "weighted_cost_nano",
     "unpriced", "uncounted", "timed", "latency_micro",
 )  # fmt: skip
-"""Columns that are added up; see `Sums`."""
+"""What is added up; see `Sums`."""
+_BITS_OF_COUNT: Final = 96
+"""Room for four billion times the largest number of a column, below zero too."""
+_MASK_OF_COUNT: Final = (1 << _BITS_OF_COUNT) - 1
+_COUNT_BITS: Final = _BITS_OF_COUNT * len(COUNTS)
+_MASK_OF_COUNTS: Final = (1 << _COUNT_BITS) - 1
+_STEP: Final = 16
+"""Stored histograms begin at a multiple of so many buckets, most of them at the same one."""
+_MOST: Final = (_COUNT_BITS + BUCKETS * _BITS) // 8 + 1
+"""Bytes of stored sums, at most."""
 
 
 class Sums:
@@ -126,14 +148,24 @@ class Sums:
     dollar (as it is, and weighted for what sampling left out), answered calls without a known cost or
     without known tokens; and of those that did not fail: how many are timed, how long they took in
     microseconds, and histograms of that and of the time to the first token.
+
+    Args:
+        number: All of it as one integer, so that adding is one step: the counts, 96 bits each, above
+            them both histograms, bucket by bucket.
     """
 
-    __slots__ = ("counts", "first_tokens", "latencies")
+    __slots__ = ("number",)
 
-    def __init__(self) -> None:
-        self.counts = [0] * len(COUNTS)
-        self.latencies = Histogram()
-        self.first_tokens = Histogram()
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
+
+    @classmethod
+    def of(cls, counts: Sequence[Any], times: int = 0) -> Self:
+        """Return these counts, whatever they are, and histograms that `in_buckets` made."""
+        number = 0
+        for count in reversed(counts):
+            number = (number << _BITS_OF_COUNT) + _whole(count)
+        return cls(number + (times << _COUNT_BITS))
 
     def add(self, calls: Iterable[Any], sign: int = 1) -> None:
         """
@@ -145,14 +177,13 @@ class Sums:
         """
         number = failed = weights = sent = made = cached = cache_write = reasoning = 0
         priced = nanos = weighted = unpriced = uncounted = timed = micros = 0
-        latencies: dict[int, int] = {}
-        first_tokens: dict[int, int] = {}
+        times: dict[int, int] = {}
         for call in calls:
             number += 1
             asked, answered = call.tokens_input, call.tokens_output
-            if type(asked) is not int:
+            if type(asked) is not int or not -MAX_COUNT <= asked <= MAX_COUNT:
                 asked = _count(asked)
-            if type(answered) is not int:
+            if type(answered) is not int or not -MAX_COUNT <= answered <= MAX_COUNT:
                 answered = _count(answered)
             sent += asked or 0
             made += answered or 0
@@ -186,90 +217,134 @@ class Sums:
                 timed += 1
                 micros += micro
                 bucket = bucket_of(took)
-                latencies[bucket] = latencies.get(bucket, 0) + 1
+                times[bucket] = times.get(bucket, 0) + 1
             first = call.time_to_first_token_ms
             if first is not None and _scaled(first, 1e3, MAX_MICRO) is not None:
                 bucket = bucket_of(first)
-                first_tokens[bucket] = first_tokens.get(bucket, 0) + 1
+                times[bucket] = times.get(bucket, 0) + FIRST_TOKEN
         parts = (
             number, failed, weights, sent, made, cached, cache_write, reasoning, priced, nanos,
             weighted, unpriced, uncounted, timed, micros,
         )  # fmt: skip
-        self.counts = [a + sign * b for a, b in zip(self.counts, parts, strict=True)]
-        for bucket, times in latencies.items():
-            self.latencies.add_to(bucket, sign * times)
-        for bucket, times in first_tokens.items():
-            self.first_tokens.add_to(bucket, sign * times)
+        self.number += sign * type(self).of(parts, in_buckets(times)).number
 
     def merge(self, other: Self) -> None:
         """Add what *other* holds."""
-        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
-        self.latencies.counts += other.latencies.counts
-        self.first_tokens.counts += other.first_tokens.counts
+        self.number += other.number
 
     def taken_off(self) -> Self:
         """Return what takes this off when it is merged."""
-        sums = type(self)()
-        sums.counts = [-count for count in self.counts]
-        sums.latencies.counts = -self.latencies.counts
-        sums.first_tokens.counts = -self.first_tokens.counts
-        return sums
+        return type(self)(-self.number)
+
+    @property
+    def counts(self) -> list[int]:
+        """The counts, in the order of `COUNTS`."""
+        counts = []
+        number = _counts_in(self.number)
+        for _ in COUNTS:
+            count = number & _MASK_OF_COUNT
+            if count >> (_BITS_OF_COUNT - 1):
+                count -= 1 << _BITS_OF_COUNT
+            counts.append(count)
+            number = (number - count) >> _BITS_OF_COUNT
+        return counts
 
     def __getitem__(self, name: str) -> int:
         return self.counts[COUNTS.index(name)]
 
-    @classmethod
-    def total(cls, rows: Sequence[Sequence[Any]], first: int) -> Self:
-        """Add up rows that `unpacked` returned, whatever stands in them, and histograms from bucket *first* on."""
-        sums = cls()
-        *sums.counts, latencies, first_tokens = map(_added_up, zip(*rows, strict=True))
-        sums.latencies.counts = latencies << (_BITS * first)
-        sums.first_tokens.counts = first_tokens << (_BITS * first)
-        return sums
+    @property
+    def latencies(self) -> Histogram:
+        """How long the calls took that did not fail."""
+        return Histogram(_parted(self.number)[1])
+
+    @property
+    def first_tokens(self) -> Histogram:
+        """How long their first token took."""
+        return Histogram(_parted(self.number)[1] >> _HALF)
+
+    def to_bytes(self) -> bytes:
+        """Return it for storing: the first bucket, and the number without the empty ones below."""
+        counts, times = _parted(self.number)
+        first = _first(times) // _STEP * _STEP
+        number = counts + (times >> (_BITS * first) << _COUNT_BITS)
+        size = max(number.bit_length(), _COUNT_BITS) // 8 + 1
+        return first.to_bytes(2, "little") + number.to_bytes(size, "little", signed=True)
 
     @classmethod
-    def stored(cls, counts: Any, latencies: Any, first_tokens: Any) -> Self:
-        """Return what the columns of a row say, whatever stands in them."""
-        sums = cls()
-        sums.counts = [_whole(value) for value in counts]
-        sums.latencies = Histogram.stored(latencies)
-        sums.first_tokens = Histogram.stored(first_tokens)
-        return sums
+    def stored(cls, data: Any) -> Self:
+        """Read what `to_bytes` wrote; nothing is added up in anything else."""
+        if not _is_stored(data):
+            return cls()
+        number = int.from_bytes(data[2:], "little", signed=True)
+        return cls(_aligned(number, data[:2]))
 
 
-def unpacked(rows: Sequence[Sequence[Any]]) -> tuple[list[tuple[Any, ...]], int]:
+def added_up(rows: Sequence[Sequence[Any]], keys: int) -> list[dict[Any, Sums]]:
     """
-    Return rows of counts and two histograms with these as numbers, so that columns can be added up.
+    Add up stored sums, each row by each of its keys.
+
+    Args:
+        rows: So many keys, and what `Sums.to_bytes` wrote.
+        keys: How many.
 
     Returns:
-        The rows, and the bucket at which the numbers begin: the smaller these are, the sooner it is done.
+        What each key adds up to, by its place.
     """
-    first = min((_first(data) for row in rows for data in row[-2:]), default=BUCKETS)
-    return [(*row[:-2], _from(row[-2], first), _from(row[-1], first)) for row in rows], first
+    # By where their histograms begin, what begins at one bucket is added as it is; and by the first key, and
+    # all others together: of these there are few, which are then told apart.
+    numbers: dict[bytes, tuple[dict[Any, int], dict[Any, int]]] = {}
+    for row in rows:
+        data = row[keys]
+        if not _is_stored(data):
+            continue
+        number = int.from_bytes(data[2:], "little", signed=True)
+        if (both := numbers.get(data[:2])) is None:
+            both = numbers[data[:2]] = ({}, {})
+        by_first, by_others = both
+        key, others = row[0], row[1:keys]
+        by_first[key] = by_first.get(key, 0) + number
+        by_others[others] = by_others.get(others, 0) + number
+    found: list[dict[Any, Sums]] = [{} for _ in range(keys)]
+    for first, (by_first, by_others) in numbers.items():
+        for key, number in by_first.items():
+            found[0].setdefault(key, Sums()).number += _aligned(number, first)
+        for others, number in by_others.items():
+            aligned = _aligned(number, first)
+            for sums, key in zip(found[1:], others, strict=True):
+                sums.setdefault(key, Sums()).number += aligned
+    return found
 
 
-def _first(data: Any) -> int:
-    """Return the first bucket of a histogram as it is stored; the last one for what is none."""
-    if type(data) is bytes and 3 <= len(data) <= 2 + BUCKETS * _BITS // 8:
-        first = data[0] | data[1] << 8
-        if first * _BITS + 8 * (len(data) - 2) <= BUCKETS * _BITS:
-            return first
-    return BUCKETS
+def _is_stored(data: Any) -> bool:
+    return (
+        type(data) is bytes
+        and 2 < len(data) <= _MOST
+        and (data[0] | data[1] << 8) * _BITS // 8 + len(data) <= _MOST + 2
+    )
 
 
-def _from(data: Any, first: int) -> int:
-    begin = _first(data)
-    if begin == BUCKETS:
-        return 0
-    return int.from_bytes(data[2:], "little") << (_BITS * (begin - first))
+def _aligned(number: int, first: bytes) -> int:
+    """Return sums of which the histograms begin at bucket *first* as they are where these begin at the first one."""
+    counts, times = _parted(number)
+    return counts + (times << (_BITS * int.from_bytes(first, "little") + _COUNT_BITS))
 
 
-def _added_up(column: Sequence[Any]) -> int:
-    try:
-        total = sum(column)
-    except (TypeError, OverflowError):
-        total = None
-    return total if type(total) is int else sum(map(_whole, column))
+def _parted(number: int) -> tuple[int, int]:
+    """Return the counts, and the histograms."""
+    counts = _counts_in(number)
+    return counts, (number - counts) >> _COUNT_BITS
+
+
+def _counts_in(number: int) -> int:
+    counts = number & _MASK_OF_COUNTS
+    if counts >> (_COUNT_BITS - 1):  # the last of them is below zero
+        counts -= 1 << _COUNT_BITS
+    return counts
+
+
+def _first(times: int) -> int:
+    """Return the first bucket in which there is something."""
+    return max((times & -times).bit_length() - 1, 0) // _BITS
 
 
 def _whole(value: Any) -> int:
@@ -279,9 +354,9 @@ def _whole(value: Any) -> int:
 
 
 def _count(value: Any) -> int | None:
-    if value is None or type(value) is int:
-        return value
-    return int(value) if type(value) is float and isfinite(value) else None
+    if type(value) is float and isfinite(value):
+        value = int(value)
+    return max(-MAX_COUNT, min(value, MAX_COUNT)) if type(value) is int else None
 
 
 def _scaled(value: Any, factor: float, limit: int) -> int | None:

@@ -178,9 +178,21 @@ _MIGRATIONS: Final = (
         score REAL,
         label TEXT,
         explanation TEXT,
-        source TEXT                      -- user, code, model
+        source TEXT,                     -- user, code, model
+        project_id TEXT,                 -- of the event
+        run_started INTEGER,             -- of the run, as what follows: what is asked for with it
+        run_project TEXT
     );
     CREATE INDEX evaluations_by_run ON evaluations (run_id);
+    CREATE TRIGGER runs_are_new AFTER INSERT ON runs BEGIN
+        UPDATE evaluations SET run_started = new.started, run_project = new.project_id
+            WHERE run_id = new.run_id;
+    END;
+    CREATE TRIGGER runs_differ AFTER UPDATE OF started, project_id ON runs
+        WHEN new.started IS NOT old.started OR new.project_id IS NOT old.project_id BEGIN
+        UPDATE evaluations SET run_started = new.started, run_project = new.project_id
+            WHERE run_id = new.run_id;
+    END;
 
     ALTER TABLE runs ADD COLUMN parent_run_id TEXT;
     ALTER TABLE runs ADD COLUMN trace_id TEXT;
@@ -193,7 +205,7 @@ _MIGRATIONS: Final = (
     CREATE INDEX runs_by_trace ON runs (trace_id) WHERE trace_id IS NOT NULL;
     CREATE INDEX runs_open ON runs (ended) WHERE status IS NULL AND standalone = 0;
 
-    -- Calls of models by the hour; see rollups.py for what the columns count.
+    -- Calls of models by the hour; see rollups.py for what `sums` counts.
     CREATE TABLE rollups (
         hour INTEGER NOT NULL,           -- since 1970
         model TEXT NOT NULL,
@@ -201,23 +213,7 @@ _MIGRATIONS: Final = (
         route TEXT NOT NULL,             -- name of the run; empty until the run's own event has come
         release TEXT NOT NULL,
         project TEXT NOT NULL,
-        calls INTEGER NOT NULL,
-        failed INTEGER NOT NULL,
-        weight_micro INTEGER NOT NULL,
-        tokens_input INTEGER NOT NULL,
-        tokens_output INTEGER NOT NULL,
-        tokens_cached INTEGER NOT NULL,
-        tokens_cache_write INTEGER NOT NULL,
-        tokens_reasoning INTEGER NOT NULL,
-        priced INTEGER NOT NULL,
-        cost_nano INTEGER NOT NULL,
-        weighted_cost_nano INTEGER NOT NULL,
-        unpriced INTEGER NOT NULL,
-        uncounted INTEGER NOT NULL,
-        timed INTEGER NOT NULL,
-        latency_micro INTEGER NOT NULL,
-        latencies BLOB,
-        first_tokens BLOB,
+        sums BLOB NOT NULL,
         PRIMARY KEY (hour, model, provider, route, release, project)
     ) WITHOUT ROWID;
     -- The same by the day: a year is added up in a moment.
@@ -228,23 +224,7 @@ _MIGRATIONS: Final = (
         route TEXT NOT NULL,
         release TEXT NOT NULL,
         project TEXT NOT NULL,
-        calls INTEGER NOT NULL,
-        failed INTEGER NOT NULL,
-        weight_micro INTEGER NOT NULL,
-        tokens_input INTEGER NOT NULL,
-        tokens_output INTEGER NOT NULL,
-        tokens_cached INTEGER NOT NULL,
-        tokens_cache_write INTEGER NOT NULL,
-        tokens_reasoning INTEGER NOT NULL,
-        priced INTEGER NOT NULL,
-        cost_nano INTEGER NOT NULL,
-        weighted_cost_nano INTEGER NOT NULL,
-        unpriced INTEGER NOT NULL,
-        uncounted INTEGER NOT NULL,
-        timed INTEGER NOT NULL,
-        latency_micro INTEGER NOT NULL,
-        latencies BLOB,
-        first_tokens BLOB,
+        sums BLOB NOT NULL,
         PRIMARY KEY (day, model, provider, route, release, project)
     ) WITHOUT ROWID;
 
@@ -348,7 +328,10 @@ def show_as_current(connection: sqlite3.Connection) -> None:
     for table in (
         "bodies (id INTEGER PRIMARY KEY, body)",
         "pieces (hash INTEGER PRIMARY KEY, data)",
-        "evaluations (id INTEGER PRIMARY KEY, run_id, subject, name, score, label, explanation, source)",
+        (
+            "evaluations (id INTEGER PRIMARY KEY, run_id, subject, name, score, label, explanation,"
+            " source, project_id, run_started, run_project)"
+        ),
     ):
         connection.execute(f"CREATE TEMP TABLE {table}")
     connection.execute("CREATE TEMP TABLE store AS SELECT 'rows_before' AS name, 1 AS value")
@@ -409,6 +392,7 @@ _NARROW: Final = """
     DROP INDEX events_by_time;
     CREATE INDEX events_by_run ON events (run_id);
     CREATE INDEX events_by_time ON events (timestamp) WHERE event_type = 'prompt_call';
+    CREATE INDEX IF NOT EXISTS events_called ON events (run_id, name) WHERE event_type = 'prompt_call';
     CREATE INDEX IF NOT EXISTS events_failed
         ON events (fingerprint, timestamp, run_id, project_id, failed) WHERE failed;
     CREATE INDEX IF NOT EXISTS events_by_template
@@ -421,7 +405,8 @@ _NARROW: Final = """
         WHERE (errors > 0 OR http_status >= 500 OR status IN ('error', 'timeout', 'assertion_failed'));
     DROP INDEX evaluations_by_run;
     CREATE INDEX evaluations_by_run ON evaluations (run_id, name, label, score);
-    CREATE INDEX IF NOT EXISTS evaluations_by_name ON evaluations (name, label, score);
+    CREATE INDEX IF NOT EXISTS evaluations_by_name
+        ON evaluations (name, label, run_started, score, run_project, project_id);
     CREATE INDEX IF NOT EXISTS runs_by_user ON runs (user_id, started) WHERE user_id IS NOT NULL;
     CREATE INDEX IF NOT EXISTS runs_by_session
         ON runs (session_id, started) WHERE session_id IS NOT NULL;
