@@ -230,10 +230,42 @@ class TestOrder:
             e.event_id for e in wanted if e.project_id == "b"
         ]
 
+    @pytest.mark.parametrize("seconds", [0.0, 60.0])
+    @pytest.mark.parametrize("few", [0, 1_000])
+    def test_of_a_person_it_finds_the_same_from_their_events_as_from_the_words(
+        self, tmp_path: Path, few: int, seconds: float, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in (("PART_BITS", 6), ("BLOCK_BITS", 3)):
+            monkeypatch.setattr(text_index, name, value)
+            monkeypatch.setattr(searching, name, value)
+        for name, number in (
+            ("FEW_EVENTS", few), ("FEW", 5), ("SECONDS", seconds), ("MANY", 8), ("WIDEST", 8),
+        ):  # fmt: skip
+            monkeypatch.setattr(searching, name, number)
+        rng = random.Random(3)
+        events = [
+            call(f"r{n}", rng.randrange(100), event_id=f"e{n}", user_id="ab"[n % 3 == 0],
+                 project_id="pq"[n % 2], prompt=messages("common" + (" rare" if n % 11 == 5 else "")))
+            for n in range(200)
+        ]  # fmt: skip
+        path = store_of(tmp_path, events)
+        wanted = sorted(events, key=lambda e: (e.timestamp, int(e.event_id[1:])), reverse=True)
+        theirs = [e for e in wanted if e.user_id == "b"]
+        rare = [e.event_id for e in theirs if int(e.event_id[1:]) % 11 == 5]
+        where = RunFilter(user_id="b")
+        assert ids(path, "common", 7, where) == [e.event_id for e in theirs]
+        assert ids(path, "rare", 7, where) == rare
+        assert ids(path, '"helpful assistant of"', 7, where) == [e.event_id for e in theirs]
+        assert ids(path, "common", 7, RunFilter(user_id="b", project_id="q", since=at(50))) == [
+            e.event_id for e in theirs if e.project_id == "q" and e.timestamp >= at(50)
+        ]
+        assert ids(path, "nowhere", 7, where) == []
+
     def test_it_says_how_far_it_came_and_goes_on_there(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(searching, "SECONDS", 0)
+        monkeypatch.setattr(searching, "FEW_EVENTS", 0)
         events = [
             call(f"r{n}", n, event_id=f"e{n}", user_id="ann" if n == 7 else "bob")
             for n in range(1_500)

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from llmobs.store.query import conditions
+from llmobs.store.query import conditions, where_clause
 from llmobs.store.records import RunFilter, to_microseconds
 from llmobs.store.text_index import BLOCK_BITS, PART_BITS
 from llmobs.store.texts import Query
@@ -30,6 +30,8 @@ WIDEST: Final = 1 << (PART_BITS - BLOCK_BITS)
 """Blocks of one look, at most: then it looks at the clock."""
 FEW: Final = 1_000
 """Messages with these words that several runs have, up to which their events are looked up one after another."""
+FEW_EVENTS: Final = 5_000
+"""Of the runs that fit, up to which these are looked at one after another."""
 
 Rows = Callable[[str, Sequence[Any]], list[Any]]
 
@@ -100,10 +102,15 @@ class _Search:
         # What is before is of runs that began before; but not where an error's time is asked for.
         since = where.since if where.error is None else None
         self._since = None if since is None else to_microseconds(since)
+        names = (where.user_id, where.session_id, where.run_id, where.client_run_id, where.trace_id)
+        self._names_few = any(name is not None for name in names)
+        self._words: dict[int, set[int] | None] = {}
         self._shared: dict[int, set[int]] = {}
         self._there = {part for (part,) in index.execute("SELECT part FROM parts")}
 
     def run(self, deadline: float) -> Searched:
+        if (theirs := self._of_few_runs()) is not None:
+            return self._among(theirs, deadline)
         blocks = self._blocks()
         found: list[tuple[Place, str]] = []
         at, width = 0, 1
@@ -127,6 +134,56 @@ class _Search:
             if len(numbers) < MANY // 8:
                 width = min(width * 4, WIDEST)
         return Searched(found[: self._limit + 1], None)
+
+    def _of_few_runs(self) -> list[tuple[Place, str]] | None:
+        """
+        Return the events of the runs that fit, the latest first; None where these may be many.
+
+        Of one person, session or trace they are found sooner than the events with words that all have.
+        """
+        if not self._names_few:
+            return None
+        parts, values = self._conditions()
+        found = self._rows(
+            "SELECT e.timestamp, e.id, e.run_id FROM runs r CROSS JOIN events e"  # noqa: S608
+            f" ON e.run_id = r.run_id{where_clause(parts)} LIMIT ?",
+            [*values, FEW_EVENTS + 1],
+        )
+        return None if len(found) > FEW_EVENTS else sorted(map(_place, found), reverse=True)
+
+    def _among(self, events: Sequence[tuple[Place, str]], deadline: float) -> Searched:
+        """Return those of *events*, the latest first, in which the words stand."""
+        found: list[tuple[Place, str]] = []
+        for at, event in enumerate(events):
+            if self._has(event[0].number):
+                found.append(event)
+                if len(found) > self._limit:
+                    break
+            if at + 1 < len(events) and time.monotonic() > deadline:
+                next = events[at + 1][0].moment
+                if next < event[0].moment:
+                    return Searched(found, next)
+        return Searched(found, None)
+
+    def _has(self, number: int) -> bool:
+        part = number >> PART_BITS
+        if part not in self._there:
+            return False
+        if part not in self._words:
+            query = f"SELECT rowid FROM words_{part} WHERE words_{part} MATCH ? LIMIT ?"  # noqa: S608
+            some = self._index.execute(query, (self._query.expression, FEW + 1)).fetchall()
+            self._words[part] = None if len(some) > FEW else {number for (number,) in some}
+        words = self._words[part]
+        if words is None:
+            query = f"SELECT 1 FROM words_{part} WHERE words_{part} MATCH ? AND rowid = ?"  # noqa: S608
+            values = (self._query.expression, number)
+            has = self._index.execute(query, values).fetchone() is not None
+        else:
+            has = number in words
+        if has or not (shared := self._shared_in(part)):
+            return has
+        query = "SELECT hash FROM uses INDEXED BY uses_by_event WHERE event = ?"
+        return any(hash in shared for (hash,) in self._index.execute(query, (number,)))
 
     def _is_further(self, moment: int) -> bool:
         return self._before is None or moment < self._before.moment
@@ -191,13 +248,7 @@ class _Search:
         """Return those that are in the store, in runs that are asked for, and not told before."""
         if not numbers:
             return []
-        parts, values = list(self._parts), list(self._values)
-        if self._before is not None:
-            parts.append("(e.timestamp, e.id) < (?, ?)")
-            values += self._before
-        if self._project is not None:  # a run may have events of others
-            parts.append("coalesce(e.project_id, ?) = ?")
-            values += [self._project] * 2
+        parts, values = self._conditions()
         join = " CROSS JOIN runs r ON r.run_id = e.run_id" if self._parts else ""
         more = "".join(f" AND {part}" for part in parts)
         found = self._rows(
@@ -205,10 +256,23 @@ class _Search:
             f" ON e.id = n.value{join} WHERE 1{more}",
             [msgspec.json.encode(numbers).decode(), *values],
         )
-        return [
-            (Place(moment if type(moment) is int else 0, number), run_id)
-            for moment, number, run_id in found
-        ]
+        return list(map(_place, found))
+
+    def _conditions(self) -> tuple[list[str], list[Any]]:
+        """Return which events ``e`` of runs ``r`` fit, and were not told before."""
+        parts, values = list(self._parts), list(self._values)
+        if self._before is not None:
+            parts.append("(e.timestamp, e.id) < (?, ?)")
+            values += self._before
+        if self._project is not None:  # a run may have events of others
+            parts.append("coalesce(e.project_id, ?) = ?")
+            values += [self._project] * 2
+        return parts, values
+
+
+def _place(row: Sequence[Any]) -> tuple[Place, str]:
+    moment, number, run_id = row
+    return Place(moment if type(moment) is int else 0, number), run_id
 
 
 def _stretches(blocks: Sequence[_Block]) -> list[tuple[int, int, int]]:
