@@ -123,7 +123,7 @@ def _merge(connection: sqlite3.Connection, table: _Table, key: tuple[Any, ...], 
     if found is not None:
         sums = Sums.stored(found[0])
         sums.merge(more)
-    if sums["calls"] <= 0:
+    if sums.calls <= 0:
         connection.execute(table.delete, key)
         return
     connection.execute(table.replace, (*key, sums.to_bytes()))

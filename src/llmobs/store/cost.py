@@ -98,7 +98,7 @@ def cost_groups(
     """Do what `llmobs.store.reader.Reader.costs` promises."""
     found = {}
     for by, its in add_up_calls(rows, bys, where).items():
-        groups = [CostGroup.of(key, sums) for key, sums in its.items() if sums["calls"] > 0]
+        groups = [CostGroup.of(key, sums) for key, sums in its.items() if sums.calls > 0]
         found[by] = sorted(groups, key=_by_day if by == "day" else _by_cost)
     return found
 

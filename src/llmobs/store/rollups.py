@@ -242,15 +242,18 @@ class Sums:
         counts = []
         number = _counts_in(self.number)
         for _ in COUNTS:
-            count = number & _MASK_OF_COUNT
-            if count >> (_BITS_OF_COUNT - 1):
-                count -= 1 << _BITS_OF_COUNT
+            count = _first_count(number)
             counts.append(count)
             number = (number - count) >> _BITS_OF_COUNT
         return counts
 
     def __getitem__(self, name: str) -> int:
         return self.counts[COUNTS.index(name)]
+
+    @property
+    def calls(self) -> int:
+        """How many: the first of the counts, told apart soon."""
+        return _first_count(self.number)
 
     @property
     def latencies(self) -> Histogram:
@@ -340,6 +343,11 @@ def _counts_in(number: int) -> int:
     if counts >> (_COUNT_BITS - 1):  # the last of them is below zero
         counts -= 1 << _COUNT_BITS
     return counts
+
+
+def _first_count(number: int) -> int:
+    count = number & _MASK_OF_COUNT
+    return count - (1 << _BITS_OF_COUNT) if count >> (_BITS_OF_COUNT - 1) else count
 
 
 def _first(times: int) -> int:
