@@ -49,7 +49,7 @@ def add_up_evaluations(rows: Rows, where: RunFilter, limit: int) -> list[Evaluat
         limit: How many names at most.
     """
     score = number("v.score")
-    sums = f"count(*), count({score}), total({score}), min({score}), max({score})"
+    added = f"count(*), count({score}), total({score}), min({score}), max({score})"
     source, pairs = "evaluations v", None
     if replace(where, since=None, until=None, project_id=None) == RunFilter():
         parts, values = _known(where)
@@ -61,11 +61,11 @@ def add_up_evaluations(rows: Rows, where: RunFilter, limit: int) -> list[Evaluat
         parts.append(_OF_PROJECT)
         values += [where.project_id] * 2
     if pairs is None:
-        query = f"SELECT v.name, v.label, {sums} FROM {source}{where_clause(parts)} GROUP BY v.name, v.label"  # noqa: S608
+        query = f"SELECT v.name, v.label, {added} FROM {source}{where_clause(parts)} GROUP BY v.name, v.label"  # noqa: S608
         found = [tuple(row) for row in rows(query, values)]
     else:  # each is a stretch of the index
         its = where_clause(["v.name IS ?", "v.label IS ?", *parts])
-        query = f"SELECT {sums} FROM {source}{its}"  # noqa: S608
+        query = f"SELECT {added} FROM {source}{its}"  # noqa: S608
         found = [(*pair, *rows(query, [*pair, *values])[0]) for pair in pairs]
     found = [row for row in found if row[2]]
     found.sort(key=lambda row: (-row[2], row[1] is not None, as_text(row[1])))
@@ -112,7 +112,8 @@ _OF_PROJECT: Final = "coalesce(v.project_id, ?) = ?"
 def _pairs(rows: Rows) -> list[tuple[Any, Any]] | None:
     """Return the names with their labels, by leaps in the index of these; None if they are many."""
     pairs: list[tuple[Any, Any]] = []
-    after, values = "", []
+    after = ""
+    values: list[Any] = []
     while True:
         query = f"SELECT name, label FROM evaluations{after} ORDER BY name, label LIMIT 1"  # noqa: S608
         found = rows(query, values)
