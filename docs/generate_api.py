@@ -91,6 +91,10 @@ DOORS = {
         "For clients of `httpx2` and `httpx`, without any SDK.",
         ["instrument", "uninstrument", "is_instrumented"],
     ),
+    "llmobs.contrib.aiohttp": (
+        "For google-genai's async client, LiteLLM and all else that stands on aiohttp.",
+        ["instrument", "uninstrument"],
+    ),
     "llmobs.contrib.urllib3": (
         "For `requests` and all else that stands on urllib3.",
         ["instrument", "uninstrument"],

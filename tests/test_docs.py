@@ -39,6 +39,7 @@ DESCRIBED = {
     "llmobs.contrib.openai": None,
     "llmobs.contrib.anthropic": None,
     "llmobs.contrib.httpx": ["instrument", "uninstrument"],
+    "llmobs.contrib.aiohttp": None,
     "llmobs.contrib.urllib3": None,
     "llmobs.contrib.langchain": None,
     "llmobs.contrib.opentelemetry": None,

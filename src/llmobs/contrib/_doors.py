@@ -29,6 +29,7 @@ class Door(NamedTuple):
 
 DOORS: Final = (
     Door("httpx", asks_for_usage=True),
+    Door("aiohttp", "aiohttp"),
     Door("urllib3", "urllib3"),
 )
 
