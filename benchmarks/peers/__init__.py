@@ -85,9 +85,15 @@ def python(name: str) -> str:
     return str(environment(name, (*PINS[name], *_WITH_THEM)))
 
 
-def environment(name: str, wanted: Sequence[str]) -> Path:
+def environment(name: str, wanted: Sequence[str], *, as_ours: bool = True) -> Path:
     """
     Return the interpreter of the environment *name*, made now if need be, with *wanted* in it.
+
+    Args:
+        name: Names its folder.
+        wanted: What pip would be asked for.
+        as_ours: With the versions that ours has of what both need. A server, which shares nothing
+            with us but the wire, takes what it likes.
 
     Raises:
         NotInstalledError: It could not be made; the message says why.
@@ -96,7 +102,8 @@ def environment(name: str, wanted: Sequence[str]) -> Path:
     interpreter = home / "bin" / "python"
     if not _is_current(home, wanted):
         _uv("venv", "--clear", "--python", sys.executable, str(home))
-        _uv("pip", "install", "--constraint", "constraints.txt", "--compile-bytecode",
+        constraint = ("--constraint", "constraints.txt") if as_ours else ()
+        _uv("pip", "install", *constraint, "--compile-bytecode",
             "--python", str(interpreter), *wanted)  # fmt: skip
         _note(home, wanted)
     return interpreter

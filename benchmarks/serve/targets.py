@@ -41,12 +41,11 @@ class Target:
 
     def install(self) -> Path:
         """Return the environment, made now if need be."""
-        if (
-            self.name == "llmobs" and self.name not in _fresh
-        ):  # its source changes, its pin does not
+        is_ours = self.name == "llmobs"
+        if is_ours and self.name not in _fresh:  # its source changes, its pin does not
             (CACHE / "peers" / self.name / ".pins").unlink(missing_ok=True)
             _fresh.add(self.name)
-        return environment(self.name, self.pins).parent
+        return environment(self.name, self.pins, as_ours=is_ours).parent
 
     def stored(self, home: Path) -> int:
         """Return how many spans *home* holds."""
