@@ -57,6 +57,10 @@ __all__ = ["serve"]
     "--max-size", metavar="SIZE", callback=as_bytes,
     help="Remove the oldest runs while the store is larger: 20GB. Default: never.",
 )  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(0, 64), metavar="N",
+    help="Processes that read and redact beside it, under load. Default: one for each further processor, at most 3.",
+)  # fmt: skip
 def serve(
     store: str | None,
     host: str,
@@ -70,6 +74,7 @@ def serve(
     access_log: Literal["text", "json", "off"],
     retain: timedelta | None,
     max_size: int | None,
+    workers: int | None,
 ) -> None:
     """
     Collect what other processes, hosts and languages send, into the store.
@@ -89,6 +94,6 @@ def serve(
         Options(
             store=path, host=host, port=port, kafka=kafka, insecure=insecure, allow_hosts=allow_host,
             allow_origins=allow_origin, trust_proxies=trust_proxy, rate=rate_limit,
-            access_log=access_log, retain=retain, max_bytes=max_size,
+            access_log=access_log, retain=retain, max_bytes=max_size, workers=workers,
         )
     )  # fmt: skip

@@ -126,9 +126,13 @@ def _complete(settings: Settings) -> Complete:
     return Complete(identity, 1 / settings.sample_rate if settings.sample_rate else 1.0)
 
 
-def redact_stage(settings: Settings) -> Redact:
+def redact_stage(settings: Settings, *, key: bytes | None = None) -> Redact:
     """
     Return the stage that takes out what may not leave.
+
+    Args:
+        settings: Say what, and in which way.
+        key: What identifiers are renamed by where they name no key; by default this process's own.
 
     Raises:
         ConfigurationError: The rules of ``redaction`` cannot be used.
@@ -149,7 +153,7 @@ def redact_stage(settings: Settings) -> Redact:
     if rules is not None and ours is not None:
         follow(ours)
     keep_content = settings.capture_content != "metadata"
-    pseudonyms = Pseudonyms(rules.key if rules else "")
+    pseudonyms = Pseudonyms(rules.key if rules else "", own=key)
     return Redact(
         EventRedactor(ours, ours, keep_content=keep_content, pseudonyms=pseudonyms),
         first=_by_path(rules),

@@ -16,9 +16,10 @@ from llmobs.redaction.fields import Kind, OnlyMetadata, Redacted, every_field
 from llmobs.redaction.redactor import Redactor
 from llmobs.runtime.time_slices import Steps
 
-__all__ = ["EventRedactor", "Pseudonyms", "strip_content"]
+__all__ = ["PROCESS_KEY", "EventRedactor", "Pseudonyms", "strip_content"]
 
-_KEY: Final = os.urandom(32)
+PROCESS_KEY: Final = os.urandom(32)
+"""What identifiers are renamed by where nobody named a key."""
 """Of pseudonyms, where nobody gave one. Drawn once in a process, so that forked workers share it."""
 _PSEUDONYM: Final = "redacted-"
 _SAFE: Final = (
@@ -41,10 +42,12 @@ class Pseudonyms:
     Args:
         key: Known to all who are to rename alike; without one it is the process's own, and that of
             those forked from it. Whoever has it, and a list of addresses, finds out whose one is.
+        own: That of another process, in place of this one's.
     """
 
-    def __init__(self, key: str = "") -> None:
-        self._key = blake2b(key.encode(), person=b"llmobs ids").digest() if key else _KEY
+    def __init__(self, key: str = "", *, own: bytes | None = None) -> None:
+        named = blake2b(key.encode(), person=b"llmobs ids").digest() if key else None
+        self._key = named or own or PROCESS_KEY
 
     def of(self, text: str) -> str:
         """Return what stands for *text*."""

@@ -64,6 +64,8 @@ class UserRules:
         self.presidio = presidio
         """What Presidio is asked for, if it is."""
         self.kinds = kinds
+        self.action: Action = action
+        """What is put in place of a match."""
         self.key = key
         """The secret of hashes and of renamed identifiers; empty for one of the process's own."""
         self.integers = integers

@@ -9,22 +9,22 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
-from llmobs.client.build import price_stage, redact_stage
-from llmobs.codec import bound_event
 from llmobs.errors import LLMObsError, SinkRejectedError, SinkUnavailableError, StoreError
 from llmobs.events import Event
-from llmobs.pipeline.intake import Entry
-from llmobs.pipeline.prepare import Complete, Identity
 from llmobs.pipeline.thread import BlockingThread
+from llmobs.redaction.events import PROCESS_KEY
 from llmobs.runtime.troubles import Troubles
+from llmobs.server.preparing import Preparation, Read, ReadsBody, may_be_divided
 from llmobs.server.projects import keep_apart
 from llmobs.server.room import Room
+from llmobs.server.workers import Workers
 from llmobs.settings import Settings
 from llmobs.store.engine import WritesStore
 
 __all__ = ["Collector"]
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Read)
 
 MAX_EVENTS: Final = 50_000
 """That may be under way at once."""
@@ -79,6 +79,8 @@ class Collector:
         settings: Redaction, content and prices are as they say.
         max_events: Events that may be under way at once.
         max_bytes: Bytes of what they came in, likewise.
+        workers: How many processes may read and prepare beside this one, while there is work for them.
+            Their settings are those of the environment: 0 where *settings* are others.
 
     Raises:
         ConfigurationError: The rules of redaction cannot be used.
@@ -91,24 +93,17 @@ class Collector:
         *,
         max_events: int = MAX_EVENTS,
         max_bytes: int = MAX_BYTES,
+        workers: int = 0,
     ) -> None:
         self._open_store = open_store
         self.room = Room(max_events=max_events, max_bytes=max_bytes)
         """What is under way takes it up."""
-        unknown = Identity(
-            client=None,
-            project_id=settings.project_id,
-            service_name=None,
-            environment=None,
-            release=None,
-        )
-        self._price = price_stage(settings)
-        self._complete = Complete(unknown)
-        self._redact = redact_stage(settings)
+        self._preparation = Preparation(settings)
+        self._workers = Workers(workers if may_be_divided(settings) else 0, PROCESS_KEY)
+        self._failures_elsewhere = 0
+        self._reading = 0
+        """Bodies that wait for the thread that prepares, or are in it."""
         self._troubles = Troubles()
-        self._redact.tell(self._count_failures, self._troubles)
-        self.redaction_failures = 0
-        """Values, or events, left out since a function of the operator's failed or took too long."""
         self.stored = 0
         """Events acknowledged since the start."""
         self.refused = 0
@@ -122,6 +117,7 @@ class Collector:
         self._writing: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._under_way: set[asyncio.Task[Mapping[str, str]]] = set()
+        self._caring: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Start: threads, and the store, whose trouble is kept in `trouble` rather than raised."""
@@ -129,30 +125,69 @@ class Collector:
         self._preparing = BlockingThread("llmobs-prepare")
         self._writing = threading.Thread(target=self._write_all, name="llmobs-write", daemon=True)
         self._writing.start()
-        # A third of a second, that the first event would wait for.
-        self._preparing.then(self._price.warm_up_now)
+        self._preparing.then(self._preparation.warm_up)
+        self._caring = asyncio.create_task(self._workers.look_after())
 
     async def aclose(self) -> None:
         """Store what is under way, and end."""
         while self._under_way:
             await asyncio.wait(self._under_way)
+        if self._caring is not None:
+            self._caring.cancel()
+            self._workers.close()
         if self._writing is not None and self._preparing is not None:
             self._preparing.stop()
             self._waiting.put(None)
             await asyncio.to_thread(self._writing.join)
         self._writing = self._preparing = None
-        self._redact.reset()  # a function that hangs holds up nobody
+        self._preparation.close()
 
     async def work(self, function: Callable[..., T], *args: object) -> T:
         """Run what takes the processor for longer than a millisecond (decoding) beside the event loop."""
         assert self._preparing is not None
         return await self._preparing.call(function, *args)
 
+    async def read(self, read: ReadsBody[R], kind: type[R], body: bytes, project: str | None) -> R:
+        """
+        Read *body* and prepare what it brings: here, or in a worker where that is quicker.
+
+        Args:
+            read: Reads it.
+            kind: What that returns.
+            body: What came.
+            project: Whose its events are, whatever they say; None: as they say.
+
+        Raises:
+            RefusedError: As *read* does.
+        """
+        found, failures = await self._workers.read(read, kind, body, project, self._reading)
+        self._failures_elsewhere += failures
+        if found is not None:
+            return found
+        self._reading += 1
+        try:
+            return await self.work(self._read, read, body, project)
+        finally:
+            self._reading -= 1
+
+    def _read(self, read: ReadsBody[R], body: bytes, project: str | None) -> R:
+        began = time.monotonic()
+        try:
+            return self._preparation.read(read, body, project)
+        finally:
+            self._workers.note(time.monotonic() - began)
+
+    @property
+    def redaction_failures(self) -> int:
+        """Values, or events, left out since a function of the operator's failed or took too long."""
+        return self._preparation.failures + self._failures_elsewhere
+
     async def take(
         self,
         events: Sequence[Event],
         *,
         project: str | None = None,
+        is_prepared: bool = False,
         size: int = 0,
         links: Sequence[Any] = (),
     ) -> Mapping[str, str]:
@@ -165,6 +200,7 @@ class Collector:
         Args:
             events: What came; nobody else holds them.
             project: Whose they are, whatever they say; None: as they say.
+            is_prepared: Whether they come from `read`, which has done to them what is done.
             size: Bytes they came in, where that is no body of a request (those are counted already).
             links: What is stored with them, in the same transaction.
 
@@ -179,7 +215,7 @@ class Collector:
         if not events and not links:
             return {}
         self.room.take_up(size, events=len(events))
-        task = asyncio.create_task(self._settled(events, project, size, links))
+        task = asyncio.create_task(self._settled(events, project, is_prepared, size, links))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
@@ -204,10 +240,18 @@ class Collector:
         return self.trouble
 
     async def _settled(
-        self, events: Sequence[Event], project: str | None, size: int, links: Sequence[Any]
+        self,
+        events: Sequence[Event],
+        project: str | None,
+        is_prepared: bool,
+        size: int,
+        links: Sequence[Any],
     ) -> Mapping[str, str]:
         try:
-            ready = await self.work(self._prepare, events, project)
+            if is_prepared:
+                ready = list(events)
+            else:
+                ready = await self.work(self._preparation.prepare, events, project)
             refused = await self._hand_in(ready, links, project)
         finally:
             self.room.leave(size, events=len(events))
@@ -222,22 +266,6 @@ class Collector:
         request = _Request(events, links, project, self._loop.create_future())
         self._waiting.put(request)
         return await request.answer
-
-    def _prepare(self, events: Sequence[Event], project: str | None) -> list[Event]:
-        entries = []
-        for event in events:
-            bound_event(event)
-            if project is not None:
-                event.project_id = project
-            entries.append(Entry(event, 0))
-            self._complete.run_now(entries[-1])
-        self._redact.run_in_time(entries)
-        for entry in entries:
-            self._price.run_now(entry)
-        return [entry.event for entry in entries]
-
-    def _count_failures(self, count: int) -> None:
-        self.redaction_failures += count
 
     # In the thread that writes.
 

@@ -36,6 +36,7 @@ from llmobs.server.outsiders import networks_of, who_else_comes
 from llmobs.server.protocol import Protocol
 from llmobs.server.retention import Retention
 from llmobs.server.texts import Indexing
+from llmobs.server.workers import processors
 from llmobs.settings import Settings
 from llmobs.sinks import safe_url
 from llmobs.store.engine import open_reader, writer_of
@@ -51,6 +52,8 @@ PATIENCE_SECONDS: Final = 2.0
 """To wait for another process that writes: then senders are told, and come again."""
 KEEP_ALIVE_SECONDS: Final = 75.0
 """Longer than clients and proxies keep a connection: who closes second never cuts a request off."""
+MOST_WORKERS: Final = 3
+"""By default: one process writes, and more than these it cannot keep up with."""
 GRACE_SECONDS: Final = 20
 """That requests under way have, when the server is asked to end."""
 
@@ -80,6 +83,8 @@ class Options(msgspec.Struct, frozen=True):
     """How long runs are kept after they ended; None: for ever."""
     max_bytes: int | None = None
     """How large the store may become; None: as large as it likes."""
+    workers: int | None = None
+    """Processes that may read and redact beside it, under load; None: as there are processors for."""
 
 
 def serve(options: Options) -> None:
@@ -99,7 +104,9 @@ def serve(options: Options) -> None:
     hosts = Hosts(options.allow_hosts)
     origins = Origins(options.allow_origins)
     proxies = networks_of(options.trust_proxies)
-    collector = Collector(writer_of(path, durable=True, patience=PATIENCE_SECONDS), settings)
+    workers = min(processors() - 1, MOST_WORKERS) if options.workers is None else options.workers
+    open_store = writer_of(path, durable=True, patience=PATIENCE_SECONDS)
+    collector = Collector(open_store, settings, workers=workers)
     disable_created_metrics()  # type: ignore[no-untyped-call] # else each counter has another series, of when it began
     intakes = _intakes(options, collector)
     indexing = Indexing(path)

@@ -1,6 +1,5 @@
 """Our own wire: every field of every event, and a verdict on each that is refused."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -8,7 +7,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from llmobs.codec import AnyEvent, decode
-from llmobs.events import Event
 from llmobs.server.access import access_of, check_events
 from llmobs.server.bodies import RefusedError, as_strict_json, check_json, read_body
 from llmobs.server.collector import Collector
@@ -18,12 +16,20 @@ __all__ = ["MAX_EVENTS", "Batches"]
 
 MAX_EVENTS: Final = 10_000
 """In one batch."""
-INLINE_BYTES: Final = 16 * 1024
-"""A body up to which it is read at once, in some 0.1 ms."""
 
 
 class _Batch(msgspec.Struct):
     events: list[AnyEvent]
+
+
+class ReadBatch(msgspec.Struct):
+    """What a batch was read as."""
+
+    events: list[AnyEvent]
+    indexes: list[int]
+    """The place of each in the batch."""
+    refused: list[Verdict]
+    """What is no event."""
 
 
 class _Unread(msgspec.Struct):
@@ -66,28 +72,26 @@ class Batches:
         """
         access = access_of(request)
         body = await read_body(request)
-        if len(body) <= INLINE_BYTES:
-            events, refused = read_batch(body)
-        else:
-            events, refused = await self._collector.work(read_batch, body)
+        read = await self._collector.read(read_batch, ReadBatch, body, access.project)
         del body
-        check_events(access, list(events.values()))
-        request.state.events = len(events) + len(refused)
-        unstored = await self._collector.take(list(events.values()), project=access.project)
-        for index, event in events.items():
+        check_events(access, read.events)
+        refused = read.refused
+        request.state.events = len(read.events) + len(refused)
+        unstored = await self._collector.take(read.events, project=access.project, is_prepared=True)
+        for index, event in zip(read.indexes, read.events, strict=True):
             if (why := unstored.get(event.event_id)) is not None:
                 refused.append(Verdict(index, why, event.event_id))
-        stored = len(events) - len(unstored)
+        stored = len(read.events) - len(unstored)
         answer = _Answer(not refused, stored, sorted(refused, key=lambda verdict: verdict.index))
         return Response(_encoder.encode(answer), media_type="application/json")
 
 
-def read_batch(body: bytes) -> tuple[Mapping[int, Event], list[Verdict]]:
+def read_batch(body: bytes) -> ReadBatch:
     """
     Read ``{"events": [...]}``.
 
     Returns:
-        The events by their place in it, and a verdict on each thing that is none.
+        The events, and a verdict on each thing that is none.
 
     Raises:
         RefusedError: 400 it is not that; 413 there is too much of it.
@@ -95,7 +99,7 @@ def read_batch(body: bytes) -> tuple[Mapping[int, Event], list[Verdict]]:
     check_json(body)
     try:
         try:
-            events: Sequence[Event] = _batches.decode(body).events
+            events = _batches.decode(body).events
         except msgspec.ValidationError:
             return _read_one_by_one(body)
     except RecursionError:
@@ -107,20 +111,21 @@ def read_batch(body: bytes) -> tuple[Mapping[int, Event], list[Verdict]]:
             return read_batch(mended)
         raise RefusedError(400, f"the body is not JSON: {words_of(error)}", "body") from None
     _check_count(len(events))
-    return dict(enumerate(events)), []
+    return ReadBatch(events, list(range(len(events))), [])
 
 
-def _read_one_by_one(body: bytes) -> tuple[dict[int, Event], list[Verdict]]:
+def _read_one_by_one(body: bytes) -> ReadBatch:
     unread = _unread.decode(body).events
     _check_count(len(unread))
-    events: dict[int, Event] = {}
-    refused: list[Verdict] = []
+    read = ReadBatch([], [], [])
     for index, raw in enumerate(unread):
         try:
-            events[index] = decode(raw)
+            read.events.append(decode(raw))
         except msgspec.ValidationError as error:
-            refused.append(Verdict(index, words_of(error), _id_of(raw), field_of(error)))
-    return events, refused
+            read.refused.append(Verdict(index, words_of(error), _id_of(raw), field_of(error)))
+        else:
+            read.indexes.append(index)
+    return read
 
 
 def _check_count(count: int) -> None:

@@ -19,7 +19,8 @@ from llmobs.server.access import access_of, check_events, require
 from llmobs.server.bodies import RefusedError, answer_refused, read_body
 from llmobs.server.collector import Collector
 from llmobs.server.otlp import json_
-from llmobs.server.otlp.mapping import Taken, take_logs, take_spans
+from llmobs.server.otlp.mapping import Taken
+from llmobs.server.preparing import ReadsBody
 from llmobs.server.refusals import refusal_of
 
 __all__ = ["refused", "routes"]
@@ -42,10 +43,10 @@ def routes(collector: Collector) -> list[Route]:
 
     async def traces(request: Request, wire: ModuleType, body: bytes) -> tuple[int, str]:
         require(access_of(request), "ingest")  # spans that bring no event shape a run, too
-        return await _store(request, await collector.work(_spans, wire, body))
+        return await _store(request, await _read(request, wire.read_spans, body))
 
     async def logs(request: Request, wire: ModuleType, body: bytes) -> tuple[int, str]:
-        taken = await collector.work(_logs, wire, body)
+        taken = await _read(request, wire.read_logs, body)
         if taken.others:
             _once.log(
                 "logs",
@@ -64,11 +65,16 @@ def routes(collector: Collector) -> list[Route]:
             )
         return 0, ""
 
+    async def _read(request: Request, read: ReadsBody[Taken], body: bytes) -> Taken:
+        return await collector.read(read, Taken, body, access_of(request).project)
+
     async def _store(request: Request, taken: Taken) -> tuple[int, str]:
         access = access_of(request)
         check_events(access, taken.events)
         request.state.events = len(taken.events)
-        refused = await collector.take(taken.events, project=access.project, links=taken.links)
+        refused = await collector.take(
+            taken.events, project=access.project, is_prepared=True, links=taken.links
+        )
         words = taken.words or next(iter(refused.values()), "")
         return taken.rejected + len(refused), words
 
@@ -107,14 +113,6 @@ def _refusal(wire: Any, error: RefusedError) -> Response:
 
 def _kind(headers: Headers) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _spans(wire: Any, body: bytes) -> Taken:
-    return take_spans(wire.spans_in(body))
-
-
-def _logs(wire: Any, body: bytes) -> Taken:
-    return take_logs(wire.logs_in(body))
 
 
 Take = Callable[[Request, ModuleType, bytes], Awaitable[tuple[int, str]]]

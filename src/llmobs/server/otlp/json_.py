@@ -13,6 +13,7 @@ import msgspec
 
 from llmobs.recorded.jsontext import Json, loads
 from llmobs.server.bodies import RefusedError, check_json
+from llmobs.server.otlp.mapping import Taken, take_logs, take_spans
 from llmobs.server.otlp.span import (
     MAX_DEPTH,
     Context,
@@ -28,7 +29,7 @@ from llmobs.server.otlp.span import (
     has_remote_parent,
 )
 
-__all__ = ["answer", "count_metrics", "logs_in", "spans_in", "status"]
+__all__ = ["answer", "count_metrics", "logs_in", "read_logs", "read_spans", "spans_in", "status"]
 
 _KINDS: Final[dict[Any, Kind]] = {
     **{kind.value: kind for kind in Kind},
@@ -40,6 +41,16 @@ _CODES: Final[dict[Any, StatusCode]] = {
 }
 _HEXADECIMAL: Final = frozenset("0123456789abcdefABCDEF")
 _FLOATS: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+def read_spans(body: bytes) -> Taken:
+    """Return what the spans of a request become; raises as `spans_in` does."""
+    return take_spans(spans_in(body))
+
+
+def read_logs(body: bytes) -> Taken:
+    """Return what the log records of a request become; raises as `logs_in` does."""
+    return take_logs(logs_in(body))
 
 
 def spans_in(body: bytes) -> Iterator[Span]:

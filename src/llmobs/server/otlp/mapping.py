@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from llmobs.codec import encode
+from llmobs.codec import AnyEvent, encode
 from llmobs.contrib._spans import genai
 from llmobs.contrib._spans.about import about, run_name
 from llmobs.contrib._spans.events import Origin, event_of
@@ -45,16 +46,16 @@ _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 _UNREAD: Final = "what was sent could not be read; left out"
 
 
-class Taken(NamedTuple):
+class Taken(Struct):
     """What a request brought."""
 
-    events: list[Event]
-    links: list[Link]
-    rejected: int
+    events: list[AnyEvent] = []
+    links: list[Link] = []
+    rejected: int = 0
     """Spans or records that cannot be stored."""
-    words: str
+    words: str = ""
     """Why; empty if there are none."""
-    others: int
+    others: int = 0
     """Records that have nothing to do with models."""
 
 
@@ -112,7 +113,7 @@ class _Senders:
 
 def take_spans(spans: Iterable[Span]) -> Taken:
     """Return what *spans* become: those of calls, tools and steps events, any of them perhaps a run's own."""
-    taken = Taken([], [], 0, "", 0)
+    taken = Taken()
     senders = _Senders()
     own: dict[str, tuple[tuple[int, int, str], Span]] = {}
     rejected, words = 0, ""
@@ -131,7 +132,7 @@ def take_spans(spans: Iterable[Span]) -> Taken:
             event_id = event_id_of(run_id, span_id)
             event, failed = _event(span, kind, event_id)
             senders.of(span.resource).sign(event)
-            taken.events.append(event)
+            taken.events.append(cast("AnyEvent", event))
         rank = 3 if not parent_id else 2 if _begins_here(span) else 1
         # The best of them comes first.
         order = (-rank, span.start_time, span_id)
@@ -148,7 +149,9 @@ def take_spans(spans: Iterable[Span]) -> Taken:
                 started=min(span.start_time, _MOST),
             )
         )
-    return taken._replace(rejected=rejected, words=words, links=_with_runs(taken, own, senders))
+    taken.rejected, taken.words = rejected, words
+    taken.links = _with_runs(taken, own, senders)
+    return taken
 
 
 def _with_runs(
@@ -159,7 +162,7 @@ def _with_runs(
     for (rank, _, span_id), span in own.values():
         event = _run_event(span)
         senders.of(span.resource).sign(event)
-        taken.events.append(event)
+        taken.events.append(cast("AnyEvent", event))
         ranks[span.trace_id, span_id] = -rank
     return [
         replace(link, rank=ranks[link.run_id, link.span_id])
@@ -260,7 +263,7 @@ _TWICE: Final = "openlit."
 
 def take_logs(logs: Iterable[Log]) -> Taken:
     """Return what *logs* become: those that tell of calls, which belong to the events of their spans."""
-    taken = Taken([], [], 0, "", 0)
+    taken = Taken()
     senders = _Senders()
     rejected, words, others = 0, "", 0
     for log in logs:
@@ -280,10 +283,11 @@ def take_logs(logs: Iterable[Log]) -> Taken:
         digest = blake2b(encode(told), digest_size=16).hexdigest()
         event, link = take(log, name, digest, has_span)
         senders.of(log.resource).sign(event)
-        taken.events.append(event)
+        taken.events.append(cast("AnyEvent", event))
         if has_span:
             taken.links.append(link)
-    return taken._replace(rejected=rejected, words=words, others=others)
+    taken.rejected, taken.words, taken.others = rejected, words, others
+    return taken
 
 
 def _misplaced(name: str) -> str | None:

@@ -23,6 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from llmobs.server.bodies import RefusedError
 from llmobs.server.otlp.bounds import check_logs, check_spans, count_metrics
+from llmobs.server.otlp.mapping import Taken, take_logs, take_spans
 from llmobs.server.otlp.span import (
     MAX_DEPTH,
     Context,
@@ -38,7 +39,7 @@ from llmobs.server.otlp.span import (
     has_remote_parent,
 )
 
-__all__ = ["answer", "count_metrics", "logs_in", "spans_in", "status"]
+__all__ = ["answer", "count_metrics", "logs_in", "read_logs", "read_spans", "spans_in", "status"]
 
 M = TypeVar("M", bound=Message)
 
@@ -47,6 +48,16 @@ _CODES: Final = {code.value: code for code in StatusCode}
 _NONE: Final = Status(StatusCode.UNSET, None)
 _OK: Final = Status(StatusCode.OK, None)
 _NOTHING_DROPPED: Final = (0, 0, 0)
+
+
+def read_spans(body: bytes) -> Taken:
+    """Return what the spans of a request become; raises as `spans_in` does."""
+    return take_spans(spans_in(body))
+
+
+def read_logs(body: bytes) -> Taken:
+    """Return what the log records of a request become; raises as `logs_in` does."""
+    return take_logs(logs_in(body))
 
 
 def spans_in(body: bytes) -> Iterator[Span]:

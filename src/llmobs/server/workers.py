@@ -1,0 +1,212 @@
+"""Worker processes: under load, bodies are read and prepared on other processors than the collector's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import IO, Any, Final, TypeVar, cast
+
+import msgspec
+
+from llmobs.pipeline.thread import BlockingThread
+from llmobs.runtime.troubles import Troubles
+from llmobs.server.bodies import RefusedError
+from llmobs.server.preparing import Read, ReadsBody
+from llmobs.server.worker import Done, Job, Start, frame, name_of, receive
+
+__all__ = ["Workers", "processors"]
+
+R = TypeVar("R", bound=Read)
+
+BUSY_SHARE: Final = 0.5
+"""Of the time that the collector's own thread has something to do, beyond which a worker is started."""
+WINDOW_SECONDS: Final = 1.0
+"""Over which that is measured."""
+IDLE_SECONDS: Final = 60.0
+"""Without work after which a worker ends: each takes some 45 MB."""
+PAUSE_SECONDS: Final = 60.0
+"""Until the next attempt after one could not be started."""
+ANSWER_SECONDS: Final = 60.0
+"""That an answer may take, or a start: then the process is ended, and its work done here."""
+
+
+def processors() -> int:
+    """Return on how many processors this process may run."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Worker:
+    """One process, and the thread that speaks with it."""
+
+    def __init__(self, key: bytes) -> None:
+        self.thread = BlockingThread("llmobs-worker")
+        self.waiting = 0
+        """Jobs given to it and not yet done."""
+        self.used_at = time.monotonic()
+        self._key = key
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process; raises OSError or EOFError if that fails. In the thread."""
+        # It has to find the same modules, whatever this process was started by; and no others.
+        paths = os.pathsep.join(filter(None, sys.path))
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "llmobs.server.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": paths},
+        )
+        self.process = process
+        self._exchange(frame(Start(self._key)))
+
+    def do(self, job: Job, kind: type[R]) -> tuple[Done, R | None]:
+        """Have *job* done; raises OSError or EOFError if the process is no more. In the thread."""
+        done = msgspec.msgpack.decode(self._exchange(frame(job)), type=Done)
+        return done, msgspec.msgpack.decode(done.result, type=kind) if done.result else None
+
+    def _exchange(self, message: bytes) -> bytes:
+        if self.process is None:
+            raise EOFError
+        to = cast("IO[bytes]", self.process.stdin)
+        to.write(message)
+        to.flush()
+        return receive(cast("Any", self.process.stdout))
+
+    def end(self) -> None:
+        """
+        End the process, whatever it does: nothing is lost with it. From any thread.
+
+        A thread that waits for it hears at once.
+        """
+        if self.process is not None:
+            self.process.kill()
+        self.thread.then(self._clean_up)
+        self.thread.stop()
+
+    def _clean_up(self) -> None:
+        if self.process is None:
+            return
+        self.process.kill()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with suppress(OSError):  # what was to be written has no reader
+                cast("IO[bytes]", pipe).close()
+        self.process.wait()
+
+
+class Workers:
+    """
+    As many worker processes as there is work for. Belongs to one event loop.
+
+    Args:
+        most: How many there may be at a time.
+        key: What identifiers are renamed by.
+    """
+
+    def __init__(self, most: int, key: bytes) -> None:
+        self._most = most
+        self._key = key
+        self._workers: list[_Worker] = []
+        self._troubles = Troubles()
+        self._worked = 0.0
+        self._not_before = 0.0
+
+    def __len__(self) -> int:
+        """How many are ready."""
+        return len(self._workers)
+
+    @property
+    def process_ids(self) -> list[int]:
+        """Of those that are ready."""
+        return [w.process.pid for w in self._workers if w.process is not None]
+
+    def note(self, seconds: float) -> None:
+        """Take note that the collector's own thread has worked so long."""
+        self._worked += seconds
+
+    async def look_after(self) -> None:
+        """Start a worker when the last second called for one, and end those that have nothing to do."""
+        if not self._most:
+            return
+        while True:
+            self._worked = 0.0
+            began = time.monotonic()
+            await asyncio.sleep(WINDOW_SECONDS)
+            now = time.monotonic()
+            share = self._worked / (now - began)
+            for worker in [one for one in self._workers if not one.waiting]:
+                if now - worker.used_at > IDLE_SECONDS:
+                    self._end(worker)
+            if share > BUSY_SHARE and len(self._workers) < self._most and now >= self._not_before:
+                await self.start()
+
+    async def start(self) -> None:
+        """Start one; if that fails, say so, and try no more for a while."""
+        worker = _Worker(self._key)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await worker.thread.call(worker.start)
+        except (OSError, EOFError) as error:
+            self._not_before = time.monotonic() + PAUSE_SECONDS
+            self._troubles.log("start", "llmobs: cannot start a worker process: %r", error)
+        else:
+            self._workers.append(worker)
+        finally:
+            if worker not in self._workers:
+                worker.end()
+
+    async def read(
+        self, read: ReadsBody[R], kind: type[R], body: bytes, project: str | None, others: int
+    ) -> tuple[R | None, int]:
+        """
+        Have *body* read and prepared by a worker.
+
+        Args:
+            read: Reads it.
+            kind: What that returns.
+            body: What came.
+            project: Whose its events are; None: as they say.
+            others: How many wait for the collector's own thread.
+
+        Returns:
+            What was read, None if the collector has to do it itself; and how many failures of
+            redaction there were.
+
+        Raises:
+            RefusedError: As *read* does.
+        """
+        if not self._workers:
+            return None, 0
+        worker = min(self._workers, key=lambda one: one.waiting)
+        if others + 1 < worker.waiting:
+            return None, 0
+        worker.waiting += 1
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                job = Job(name_of(read), project, body)
+                done, found = await worker.thread.call(worker.do, job, kind)
+        except (OSError, EOFError, msgspec.MsgspecError) as error:
+            if worker in self._workers:
+                self._troubles.log("lost", "llmobs: a worker process is lost: %r", error)
+                self._end(worker)
+            return None, 0
+        finally:
+            worker.waiting -= 1
+            worker.used_at = time.monotonic()
+        if (why := done.refusal) is not None:
+            raise RefusedError(why.status, why.message, why.field, why.retry_after)
+        return found, done.failures
+
+    def _end(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.end()
+
+    def close(self) -> None:
+        """End all of them."""
+        for worker in list(self._workers):
+            self._end(worker)

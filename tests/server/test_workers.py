@@ -1,0 +1,242 @@
+"""Worker processes: what they read is what the collector would have read, and losing one loses nothing."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmobs.codec import encode
+from llmobs.recorded.ids import new_id
+from llmobs.redaction.events import PROCESS_KEY
+from llmobs.server.bodies import RefusedError
+from llmobs.server.native import ReadBatch, read_batch
+from llmobs.server.otlp import json_
+from llmobs.server.otlp.mapping import Taken
+from llmobs.server.preparing import Preparation, Read, may_be_divided
+from llmobs.server.workers import Workers
+from llmobs.settings import Settings
+from tests.helpers import make_event
+from tests.server.collecting import body_of, post, stored
+from tests.sinks.examples import every_kind, prompt_call
+from tests.support.polling import eventually
+from tests.support.serving import Serving
+
+CANARY = "ask ann.lee@example.com about 4111 1111 1111 1111"
+TELLING_ID = "run of ann.lee@example.com"
+"""An identifier that is renamed."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # the collector's loop
+
+
+@asynccontextmanager
+async def working(most: int = 1) -> AsyncIterator[Workers]:
+    """Workers of which one has been started, as under load."""
+    workers = Workers(most, PROCESS_KEY)
+    await workers.start()
+    try:
+        yield workers
+    finally:
+        workers.close()
+
+
+async def read(workers: Workers, read_: Any, kind: Any, body: bytes) -> Any:
+    found, _ = await workers.read(read_, kind, body, "shop", 0)
+    return found
+
+
+def spans() -> bytes:
+    text = encode([{"role": "user", "parts": [{"type": "text", "content": CANARY}]}]).decode()
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.input.messages": text}
+    span = {
+        "traceId": os.urandom(16).hex(), "spanId": os.urandom(8).hex(), "name": "chat gpt-4o",
+        "startTimeUnixNano": "1", "endTimeUnixNano": "2",
+        "attributes": [{"key": k, "value": {"stringValue": v}} for k, v in attributes.items()],
+    }  # fmt: skip
+    return encode({"resourceSpans": [{"scopeSpans": [{"spans": [span, {"traceId": "none"}]}]}]})
+
+
+def batch() -> bytes:
+    events = every_kind()
+    for event in events:
+        event.event_id, event.run_id = new_id(), TELLING_ID
+    more = [
+        prompt_call(event_id=new_id(), prompt=CANARY, metadata={"big": 2**63 - 1, "deep": [[{}]]})
+    ]
+    return body_of([*events, b'{"event_type":"nobody\'s"}', *more])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("read_", "kind", "body"),
+    [(read_batch, ReadBatch, batch()), (json_.read_spans, Taken, spans())],
+    ids=["native", "spans"],
+)
+async def test_it_reads_and_prepares_as_the_collector_does(
+    read_: Any, kind: type[Read], body: bytes
+) -> None:
+    async with working() as workers:
+        there = await read(workers, read_, kind, body)
+    here = Preparation(Settings()).read(read_, body, "shop")
+    assert encode(there) == encode(here)
+    assert b"ann.lee" not in encode(there)  # nor in the id, which is renamed by the same key
+    assert there.events and all(event.project_id == "shop" for event in there.events)
+
+
+@pytest.mark.parametrize(
+    ("read_", "body"), [(read_batch, batch()), (json_.read_spans, spans())], ids=["native", "spans"]
+)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"redactor": lambda text: "[OURS]"},
+        {"redaction": {"functions": {"prompt_call.prompt": lambda v: "[OURS]"}}},
+    ],
+)
+def test_what_functions_of_the_operator_make_of_a_body_is_what_is_stored(
+    read_: Any, body: bytes, settings: dict[str, Any]
+) -> None:
+    found = Preparation(Settings(**settings)).read(read_, body, None)
+    assert b"[OURS]" in encode(found)
+    assert b"ask " not in encode(found)
+
+
+@pytest.mark.anyio
+async def test_a_refusal_is_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    async with working() as workers:
+        for body in (b"no JSON", b'{"events": 3}', b"[" * 100_000):
+            with pytest.raises(RefusedError) as there:
+                await read(workers, read_batch, ReadBatch, body)
+            with pytest.raises(RefusedError) as here:
+                read_batch(body)
+            assert vars(there.value) == vars(here.value)
+        assert await read(workers, read_batch, ReadBatch, batch()) is not None
+    assert not caplog.records
+
+
+def broken(body: bytes) -> ReadBatch:
+    """Read what cannot be read."""
+    raise ZeroDivisionError
+
+
+@pytest.mark.anyio
+async def test_a_failure_of_ours_is_left_to_the_collector_which_reports_it() -> None:
+    async with working() as workers:
+        assert await read(workers, broken, ReadBatch, b"") is None
+        assert await read(workers, read_batch, ReadBatch, batch()) is not None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+async def test_one_that_is_lost_costs_nothing(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with working() as workers:
+        (process_id,) = workers.process_ids
+        monkeypatch.setattr("llmobs.server.workers.ANSWER_SECONDS", 1.0)
+        os.kill(process_id, number)
+        bodies = [batch() for _ in range(3)]
+        found = await asyncio.gather(*(read(workers, read_batch, ReadBatch, b) for b in bodies))
+        assert found == [None] * 3  # for the collector to do
+        assert not len(workers)
+        assert "a worker process is lost" in caplog.text
+        eventually(lambda: not Path(f"/proc/{process_id}").exists(), what="its end")
+
+
+@pytest.mark.anyio
+async def test_it_takes_what_the_collector_would_get_to_later() -> None:
+    async with working() as workers:
+        assert await workers.read(read_batch, ReadBatch, batch(), None, 0) != (None, 0)
+        (worker,) = workers._workers
+        worker.waiting = 2
+        assert await workers.read(read_batch, ReadBatch, batch(), None, 0) == (None, 0)
+        assert await workers.read(read_batch, ReadBatch, batch(), None, 1) != (None, 0)
+
+
+@pytest.mark.anyio
+async def test_it_ends_when_it_has_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmobs.server.workers.WINDOW_SECONDS", 0.05)
+    async with working() as workers:
+        (process_id,) = workers.process_ids
+        care = asyncio.create_task(workers.look_after())
+        await asyncio.sleep(0.2)
+        assert len(workers) == 1
+        monkeypatch.setattr("llmobs.server.workers.IDLE_SECONDS", 0.0)
+        deadline = time.monotonic() + 30
+        while len(workers) or Path(f"/proc/{process_id}").exists():
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        care.cancel()
+
+
+@pytest.mark.parametrize(
+    ("settings", "may"),
+    [
+        ({}, True),
+        ({"redaction": {"action": "hashed", "key": "k" * 16}}, True),
+        ({"redaction": {"action": "numbered"}}, False),  # each would count by itself
+        ({"redaction": {"functions": {"prompt_call.prompt": str}}}, False),
+        ({"redactor": str}, False),
+    ],
+)
+def test_rules_with_a_state_of_their_own_stay_in_one_process(
+    settings: dict[str, Any], may: bool
+) -> None:
+    assert may_be_divided(Settings(**settings)) is may
+
+
+def children_of(process_id: int) -> list[int]:
+    tasks = Path(f"/proc/{process_id}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def ignores(process_id: int, number: signal.Signals) -> bool:
+    status = Path(f"/proc/{process_id}/status").read_text()
+    (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigIgn"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_under_load_a_worker_comes_and_ends_with_the_collector(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    store = tmp_path / "llmobs.db"
+    bodies = [body_of(make_event(event_id=new_id()) for _ in range(1_000)) for _ in range(4)]
+    with Serving(store, "--workers", "1") as serving, ThreadPoolExecutor(4) as senders:
+
+        def comes() -> list[int]:
+            answers = list(senders.map(lambda body: post(serving.url, body), bodies))
+            assert [answer.json()["stored"] for answer in answers] == [1_000] * 4
+            return children_of(serving.process.pid)
+
+        (child,) = eventually(comes, timeout=60, what="a worker under load")
+        eventually(lambda: ignores(child, signal.SIGTERM), timeout=60, what="its readiness")
+        # As a supervisor does, and a terminal: to all of them.
+        os.kill(child, signal.SIGTERM)
+        os.kill(child, signal.SIGINT)
+        assert comes() == [child]
+        if number == signal.SIGTERM:
+            assert serving.terminate() == 0
+        else:
+            serving.kill()
+        eventually(lambda: not Path(f"/proc/{child}").exists(), what="the worker's end")
+        assert "Traceback" not in serving.log
+    assert len(stored(store)) == 4_000
+
+
+def test_without_workers_there_are_none(tmp_path: Path) -> None:
+    with Serving(tmp_path / "llmobs.db", "--workers", "0") as serving:
+        body = body_of(make_event(event_id=new_id()) for _ in range(1_000))
+        until = time.monotonic() + 2.5
+        while time.monotonic() < until:
+            assert post(serving.url, body).status_code == 200
+            assert not children_of(serving.process.pid)
