@@ -35,7 +35,7 @@ from llmobs.contrib._wire.call import (
     under_way,
 )
 from llmobs.contrib._wire.ending import Ending
-from llmobs.contrib._wire.recognise import recognise
+from llmobs.contrib._wire.recognise import Target, recognise
 
 __all__ = ["instrument", "uninstrument"]
 
@@ -95,7 +95,12 @@ def _recording(original: Any, is_on: Callable[[], bool], options: Options) -> An
         *args: Any,
         **more: Any,
     ) -> Any:
-        if not is_on():
+        target = None
+        try:
+            target = _target(pool, method, url) if is_on() else None
+        except Exception as error:  # noqa: BLE001 - reported; the host must not notice
+            report(error)
+        if target is None:
             return original(pool, method, url, body, headers, *args, **more)
         around = _sending.get()
         is_again = around is not None and around.pool is pool
@@ -103,7 +108,7 @@ def _recording(original: Any, is_on: Callable[[], bool], options: Options) -> An
         try:
             if is_again:
                 _end_attempt(around.call, _history(args, more))  # type: ignore[union-attr]
-            call, headers = _begin(pool, method, url, body, headers, options, is_again)
+            call, headers = _begin(target, pool, body, headers, options, is_again)
             if call is not None and is_again:
                 call.attempt = 1 + sum(not each.redirect_location for each in _history(args, more))
         except Exception as error:  # noqa: BLE001 - reported; the host must not notice
@@ -129,19 +134,20 @@ def _recording(original: Any, is_on: Callable[[], bool], options: Options) -> An
     return urlopen
 
 
-def _begin(
-    pool: Any, method: str, url: str, body: Any, headers: Any, options: Options, is_again: bool
-) -> tuple[Call | None, Any]:
-    """Return the call, if this is one, and the headers to send."""
-    started = perf_counter()
+def _target(pool: Any, method: str, url: str) -> Target | None:
     host = pool.host
     if not url.startswith("/"):  # to a proxy, or a redirect
         parts = urlsplit(url)
         host = parts.hostname or host
-        url = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-    target = recognise(method, host, url.encode("utf-8", "surrogatepass"))
-    if target is None:
-        return None, headers
+        url = parts.path or "/"
+    return recognise(method, host, url.encode("utf-8", "surrogatepass"))
+
+
+def _begin(
+    target: Target, pool: Any, body: Any, headers: Any, options: Options, is_again: bool
+) -> tuple[Call | None, Any]:
+    """Return the call, if this is one, and the headers to send."""
+    started = perf_counter()
     sent = pool.headers if headers is None else headers
     kept = headers
 
