@@ -17,7 +17,15 @@ from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
-from llmobs.events import AgentStepEvent, ErrorInfo, Event, PromptCallEvent, RunEvent, ToolCallEvent
+from llmobs.events import (
+    AgentStepEvent,
+    ErrorInfo,
+    EvaluationEvent,
+    Event,
+    PromptCallEvent,
+    RunEvent,
+    ToolCallEvent,
+)
 from llmobs.store.reader import Reader
 from llmobs.store.writer import Writer
 
@@ -44,6 +52,9 @@ ERRORS = (
     ("APITimeoutError", "request timed out after 60 s"),
     ("BadRequestError", "this model's maximum context length is 128000 tokens"),
 )
+RATED = 4
+"""One run in so many is rated."""
+RATINGS = (("thumbs", "user"), ("helpful", "model"), ("grounded", "model"))
 HANZI = "".join(map(chr, range(0x4E00, 0x4E00 + 600)))
 
 
@@ -148,6 +159,18 @@ def events_of(number: int, began: datetime) -> Iterator[Event]:
     )  # fmt: skip
 
 
+def rating_of(number: int, run: Event) -> EvaluationEvent:
+    """Return what somebody said of the run with this number, a day later."""
+    rng = random.Random(-1 - number)
+    name, source = rng.choice(RATINGS)
+    score = float(rng.random() < 0.8) if source == "user" else round(rng.random(), 2)
+    return EvaluationEvent(
+        event_id=f"{run.run_id}-e", run_id=run.run_id, timestamp=run.timestamp + timedelta(days=1),
+        name=name, score=score, label="good" if score > 0.5 else "bad", source=source,
+        project_id=run.project_id, standalone=True,
+    )  # fmt: skip
+
+
 def long_run(began: datetime, events: int = 10_000) -> Iterator[Event]:
     """Yield a run of so many events."""
     rng = random.Random(17)
@@ -182,6 +205,8 @@ def fill(path: Path, events: int, *, say: bool = False) -> None:
             batch: list[Event] = []
             for one in range(number, min(number + BATCH_RUNS, runs)):
                 batch += events_of(one, began + apart * one)
+                if one % RATED == 0:
+                    batch.append(rating_of(one, batch[-1]))
             writer.write(batch)
             number = min(number + BATCH_RUNS, runs)
             if say and number % (25 * BATCH_RUNS) == 0:
