@@ -42,6 +42,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--retry-after", type=float, default=1, help="seconds in Retry-After (default: %(default)s)"
     )
+    parser.add_argument(
+        "--repeatable",
+        action="store_true",
+        help="give the same request the same ids and times as well",
+    )
     chosen = parser.parse_args(arguments)
     try:
         app = create_app(
@@ -49,6 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
             chunk_ms=chosen.chunk_ms,
             error_rate=chosen.error_rate,
             retry_after=chosen.retry_after,
+            repeatable=chosen.repeatable,
         )
     except ValueError as error:
         parser.error(str(error))

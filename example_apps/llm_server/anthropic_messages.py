@@ -50,7 +50,7 @@ def reply(body: Json, seed: str) -> Reply:
         else None,
         "usage": _wire_usage(usage, body),
     }
-    return Reply(list(_events(message)) if body.get("stream") else message, usage)
+    return Reply(list(_events(message)) if body.get("stream") else message, usage, (said,))
 
 
 def count_tokens(body: Json, seed: str) -> Reply:

@@ -24,6 +24,7 @@ from . import (
     openai_other,
     openai_responses,
 )
+from .answered import Answered
 from .body import BodyResponse, Pace
 from .conversation import Json, Reply
 from .errors import Dialect, WireError
@@ -38,7 +39,13 @@ class LLMServer:
     """The state of one server: its options, and the few things it has to remember."""
 
     def __init__(
-        self, *, ttft_ms: float, chunk_ms: float, error_rate: float, retry_after: float
+        self,
+        *,
+        ttft_ms: float,
+        chunk_ms: float,
+        error_rate: float,
+        retry_after: float,
+        repeatable: bool,
     ) -> None:
         self._pace = Pace(ttft_ms / 1000, chunk_ms / 1000)
         self._error_every = round(1 / error_rate) if error_rate else 0
@@ -46,6 +53,7 @@ class LLMServer:
         self._numbers = count(1)
         self._failed_once = OnceMemory()
         self._conversations = openai_responses.Memory()
+        self._answered = Answered(repeatable=repeatable)
 
     def routes(self) -> list[Route]:
         """Every path the server answers."""
@@ -65,6 +73,15 @@ class LLMServer:
         routes += [
             self._route(f"/v1{path}", item, Dialect.ANTHROPIC) for path, item in anthropic.items()
         ]
+        vertex = "/v1/projects/{project}/locations/{location}/publishers/anthropic/models/"
+        routes += [
+            self._route(vertex + path, item, Dialect.ANTHROPIC)
+            for path, item in (
+                ("count-tokens:rawPredict", anthropic_messages.count_tokens),
+                ("{model}:rawPredict", anthropic_messages.reply),
+                ("{model}:streamRawPredict", anthropic_messages.reply),
+            )
+        ]
         for prefix in ("/openai/v1", "/openai/deployments/{model}"):
             routes += [
                 self._route(prefix + path, item, Dialect.AZURE) for path, item in openai.items()
@@ -74,6 +91,7 @@ class LLMServer:
             Route("/v1/responses/{id}/cancel", self._cancel, methods=["POST"]),
         ]
         routes += [Route(path, self._models) for path in ("/v1/models", "/openai/v1/models")]
+        routes += [Route("/answered", self._take_answered, methods=["DELETE"])]
         return routes
 
     def _route(self, path: str, answering: Answering, dialect: Dialect) -> Route:
@@ -104,12 +122,17 @@ class LLMServer:
     async def _models(self, request: Request) -> Response:
         return JSONResponse(openai_other.models(anthropic="anthropic-version" in request.headers))
 
+    async def _take_answered(self, request: Request) -> Response:
+        self._failed_once = OnceMemory()
+        return JSONResponse(self._answered.take())
+
     async def _answer(self, request: Request, answering: Answering, dialect: Dialect) -> Response:
         started = time.perf_counter()
         number = next(self._numbers)
-        request_id = identifier("req_", 32, number, started)
-        retry_after, content = self._retry_after, Json()
+        seeds = self._answered.arrive(number, started)
+        retry_after, content, request_id = self._retry_after, Json(), ""
         try:
+            request_id = identifier("req_", 32, await request.body(), *seeds)
             content = await _content(request)
             asked = faults.requested(request.headers.get("x-fake-fault", ""), content["model"])
             retry_after = _header(request, "x-fake-retry-after", retry_after)
@@ -119,6 +142,7 @@ class LLMServer:
             self._fail_if_asked(request, content, asked, number)
             reply = _answered(answering, content, request_id)
         except WireError as error:
+            self._answered.note_error(request.url.path, content, error)
             model = str(content.get("model"))
             head = headers.standard(dialect, request_id, model=model, tokens=0, started=started)
             head |= error.headers(dialect, retry_after)
@@ -126,6 +150,7 @@ class LLMServer:
         path = request.url.path
         if dialect is Dialect.AZURE and path.endswith("/chat/completions"):
             reply = azure.with_filter_results(reply)
+        self._answered.note(path, content, reply)
         if isinstance(reply.content, dict):
             await pace.whole(reply.usage.output)
             chunks, about = body.plain(faults.with_usage_faults(reply.content, asked), asked)
@@ -209,7 +234,12 @@ async def _no_such_path(request: Request, error: Exception) -> Response:
 
 
 def create_app(
-    *, ttft_ms: float = 60, chunk_ms: float = 12, error_rate: float = 0, retry_after: float = 1
+    *,
+    ttft_ms: float = 60,
+    chunk_ms: float = 12,
+    error_rate: float = 0,
+    retry_after: float = 1,
+    repeatable: bool = False,
 ) -> Starlette:
     """Make the server as an ASGI application.
 
@@ -219,6 +249,7 @@ def create_app(
         error_rate: share of requests answered 429, between 0 and 1. Not random: 0.1 fails every
             tenth request.
         retry_after: seconds in the `Retry-After` of a 429; `x-fake-retry-after` overrides it.
+        repeatable: the same request gets the same ids and times too.
 
     Raises:
         ValueError: an option is out of its range.
@@ -228,7 +259,11 @@ def create_app(
     if min(ttft_ms, chunk_ms, retry_after) < 0:
         raise ValueError("times must not be negative")
     server = LLMServer(
-        ttft_ms=ttft_ms, chunk_ms=chunk_ms, error_rate=error_rate, retry_after=retry_after
+        ttft_ms=ttft_ms,
+        chunk_ms=chunk_ms,
+        error_rate=error_rate,
+        retry_after=retry_after,
+        repeatable=repeatable,
     )
     return Starlette(
         routes=server.routes(), exception_handlers={404: _no_such_path, 405: _no_such_path}

@@ -1,5 +1,7 @@
 """What Azure adds to chat completions: content filter results, first in a chunk without choices."""
 
+from dataclasses import replace
+
 from .conversation import Event, Json, Reply
 
 _SAFE = {
@@ -20,10 +22,9 @@ def with_filter_results(reply: Reply) -> Reply:
             "choices": [],
             "prompt_filter_results": _PROMPT,
         }
-        return Reply([Event(first), *reply.content], reply.usage)
+        return replace(reply, content=[Event(first), *reply.content])
     choices: list[Json] = [
         {**item, "content_filter_results": _SAFE} for item in reply.content.get("choices", ())
     ]
-    return Reply(
-        {**reply.content, "choices": choices, "prompt_filter_results": _PROMPT}, reply.usage
-    )
+    content = {**reply.content, "choices": choices, "prompt_filter_results": _PROMPT}
+    return replace(reply, content=content)

@@ -86,6 +86,8 @@ class Reply:
 
     content: Json | list[Event]
     usage: Usage
+    said: tuple[Answer, ...] = ()
+    """What it says, for the server's own account; nothing where it says nothing (embeddings)."""
 
 
 def joined(parts: Iterable[str]) -> str:

@@ -4,13 +4,13 @@ Wire rules: the OpenAI API reference, "Chat", and the types of the `openai` pack
 """
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, zip_longest
 from typing import Any
 
 from . import images, tokens
+from .answered import arrived
 from .answers import answer
 from .conversation import Answer, Event, Json, Question, Reply, Tool, Usage, joined
 from .errors import WireError
@@ -37,7 +37,7 @@ def reply(body: Json, seed: str) -> Reply:
     usage = usage_of(body, answers)
     head = {
         "id": identifier("chatcmpl-", 29, seed),
-        "created": int(time.time()),
+        "created": arrived(),
         "model": body["model"],
         "service_tier": "default"
         if body.get("service_tier") in (None, "auto")
@@ -46,11 +46,11 @@ def reply(body: Json, seed: str) -> Reply:
     }
     if body.get("stream"):
         with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        return Reply(list(_events(head, answers, usage, seed, with_usage=with_usage)), usage)
+        events = list(_events(head, answers, usage, seed, with_usage=with_usage))
+        return Reply(events, usage, tuple(answers))
     choices = [_choice(index, item, seed) for index, item in enumerate(answers)]
-    return Reply(
-        {**head, "object": "chat.completion", "choices": choices, "usage": wire_usage(usage)}, usage
-    )
+    whole = {**head, "object": "chat.completion", "choices": choices, "usage": wire_usage(usage)}
+    return Reply(whole, usage, tuple(answers))
 
 
 def to_question(body: Json) -> Question:

@@ -5,8 +5,8 @@ types of the `openai` package.
 """
 
 import base64
-import time
 
+from .answered import arrived
 from .conversation import Json, Reply
 from .openai_responses import Memory, reply
 from .words import identifier
@@ -25,7 +25,7 @@ def compact(body: Json, seed: str, memory: Memory) -> Reply:
     content = {
         "id": identifier("resp_", 48, seed),
         "object": "response.compaction",
-        "created_at": int(time.time()),
+        "created_at": arrived(),
         "output": [*users, item],
         "usage": whole.content["usage"],
     }

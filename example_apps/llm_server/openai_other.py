@@ -3,13 +3,13 @@
 import base64
 import math
 import struct
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from . import tokens
+from .answered import arrived
 from .answers import answer
 from .conversation import Answer, Event, Json, Question, Reply, Usage
 from .errors import WireError
@@ -50,17 +50,19 @@ def completions(body: Json, seed: str) -> Reply:
     head = {
         "id": identifier("cmpl-", 29, seed),
         "object": "text_completion",
-        "created": int(time.time()),
+        "created": arrived(),
         "model": body["model"],
         "system_fingerprint": identifier("fp_", 10, body["model"]),
     }
     if body.get("stream"):
         with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        return Reply(list(_completion_events(head, answers, usage, with_usage=with_usage)), usage)
+        events = list(_completion_events(head, answers, usage, with_usage=with_usage))
+        return Reply(events, usage, tuple(answers))
     choices = [
         _completion_choice(index, item.text, _finish(item)) for index, item in enumerate(answers)
     ]
-    return Reply({**head, "choices": choices, "usage": wire_usage(usage)}, usage)
+    whole = {**head, "choices": choices, "usage": wire_usage(usage)}
+    return Reply(whole, usage, tuple(answers))
 
 
 def embeddings(body: Json, seed: str) -> Reply:

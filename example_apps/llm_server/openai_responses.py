@@ -4,11 +4,11 @@ Wire rules: the OpenAI API reference, "Responses", and the types of the `openai`
 """
 
 import json
-import time
 from collections import OrderedDict
 from typing import Any
 
 from . import images, tokens
+from .answered import arrived
 from .answers import answer
 from .conversation import Answer, Json, Question, Reply, Tool, Usage
 from .errors import WireError
@@ -92,8 +92,8 @@ def reply(body: Json, seed: str, memory: Memory) -> Reply:
         memory.keep(response["id"], items + output)
     queued = memory.start(response) if body.get("background") else response
     if body.get("stream"):
-        return Reply(list(events(response)), usage)
-    return Reply(queued, usage)
+        return Reply(list(events(response)), usage, (said_now,))
+    return Reply(queued, usage, (said_now,))
 
 
 def _unfinished(response: Json, status: str) -> Json:
@@ -189,7 +189,7 @@ def _output(said: Answer, body: Json, seed: str) -> list[Json]:
 
 def _response(body: Json, seed: str, output: list[Json], said: Answer, usage: Usage) -> Json:
     cut = said.ending == "length"
-    now = int(time.time())
+    now = arrived()
     return {
         "id": identifier("resp_", 48, seed),
         "object": "response",

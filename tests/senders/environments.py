@@ -3,9 +3,10 @@
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.support.environments import npm_packages, python_packages
 
 ROOT = Path(__file__).parents[2]
 APPS = Path(__file__).parent / "apps"
@@ -74,24 +75,7 @@ def environment(sender: Sender) -> Path:
         subprocess.CalledProcessError: It cannot be installed here.
     """
     home = HOME / sender.app.partition(".")[0]
-    ready, wanted = home / "ready", "\n".join(sender.packages)
-    if ready.exists() and ready.read_text() == wanted:
-        return home
-    if sender.is_node:
-        home.mkdir(parents=True, exist_ok=True)
-        (home / "package.json").write_text('{"private": true}')
-        npm = shutil.which("npm")
-        if npm is None:
-            raise FileNotFoundError("npm")
-        quiet = ("--no-audit", "--no-fund", "--loglevel", "error")
-        subprocess.run([npm, "install", *quiet, *sender.packages], cwd=home, check=True)
-    else:
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "-q", "--clear", "-p", sys.executable, home], check=True)
-        install = [*uv, "pip", "install", "-q", "-p", home / "bin" / "python"]
-        subprocess.run([*install, *sender.packages], check=True)
-    ready.write_text(wanted)
-    return home
+    return (npm_packages if sender.is_node else python_packages)(home, sender.packages)
 
 
 def run(sender: Sender, *, model: str, collector: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,146 @@
+"""What must have been recorded, judged by what the server says that it answered."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llmobs import Event, PromptCallEvent, RunEvent
+from tests.contrib.sdks.table import Row
+
+__all__ = ["compare", "fields_of"]
+
+Answer = dict[str, Any]
+_TOLD = (
+    "cost_usd", "finish_reason", "latency_ms", "model", "model_version", "parameters", "prompt",
+    "request_id", "response", "response_id", "time_to_first_token_ms", "tokens_cache_write",
+    "tokens_cached", "tokens_input", "tokens_output", "tokens_reasoning", "tool_calls", "tools",
+)  # fmt: skip
+
+
+def fields_of(events: Sequence[Event]) -> set[str]:
+    """Return the fields of calls that were recorded, of those that a reader asks for."""
+    calls = [event for event in events if isinstance(event, PromptCallEvent)]
+    return {name for name in _TOLD for call in calls if getattr(call, name, None) not in (None, ())}
+
+
+def compare(name: str, events: Sequence[Event], answered: Sequence[Answer], row: Row) -> None:
+    """
+    Compare the events of one scenario with the answers to its requests.
+
+    Raises:
+        AssertionError: They are not the same.
+    """
+    calls = [event for event in events if isinstance(event, PromptCallEvent)]
+    assert len(calls) == len(answered), f"{len(calls)} calls recorded, {len(answered)} answered"
+    assert calls, "nothing was asked"
+    if name in ("gather", "threads"):
+        _each_in_its_own_run(events, answered, row)
+        return
+    runs = {event.run_id for event in events if isinstance(event, RunEvent)}
+    assert {call.run_id for call in calls} == runs, "not in the run it was made in"
+    for call, answer in zip(calls, answered, strict=True):
+        _CHECKS.get(name, _whole)(call, answer, row)
+    if name in _SHOWS:
+        assert _SHOWS[name](answered), f"the server shows no {name}"
+    if name == "retry":
+        assert [call.attempt for call in calls] == [1, 2]
+        assert [call.status for call in calls] == ["error", "success"]
+
+
+def _each_in_its_own_run(events: Sequence[Event], answered: Sequence[Answer], row: Row) -> None:
+    names = {event.run_id: event.name for event in events if isinstance(event, RunEvent)}
+    calls = [event for event in events if isinstance(event, PromptCallEvent)]
+    assert len(names) == len({call.run_id for call in calls}) == len(calls) == 20
+    for call in calls:
+        question = str(names[call.run_id])
+        assert question in str(call.prompt), "in the run of another question"
+        [answer] = [each for each in answered if question in str(each["asked"])]
+        _whole(call, answer, row)
+
+
+def _whole(call: PromptCallEvent, answer: Answer, row: Row) -> None:
+    """An answer that came to its end, or an error instead of one."""
+    assert call.provider == row.provider, call.provider
+    assert call.http_status == answer["status"]
+    assert call.latency_ms is not None
+    if answer["status"] >= 400:
+        assert call.status == "error", call.status
+        assert call.error is not None
+        assert answer["error"] in str(call.error.message), call.error.message
+        return
+    assert call.status == "success", (call.status, call.error)
+    assert call.warnings == (), call.warnings
+    assert call.model == answer["model"], call.model
+    assert bool(call.stream) == answer["streamed"]
+    said = answer["said"]
+    if said:
+        assert _texts(call, "text") == [each["text"] for each in said]
+        if "thinking" not in row.untold:
+            assert _texts(call, "reasoning") == [each["thinking"] for each in said]
+        asked = [tuple(each) for one in said for each in one["calls"]]
+        assert [(each["name"], each["arguments"]) for each in call.tool_calls or ()] == asked
+        ending = row.endings.get(said[0]["ending"])
+        assert ending is None or call.finish_reason == ending, call.finish_reason
+    if answer["streamed"]:
+        assert call.time_to_first_token_ms is not None
+        assert 0 < call.time_to_first_token_ms <= call.latency_ms
+    _usage(call, answer["usage"], row)
+
+
+def _usage(call: PromptCallEvent, usage: dict[str, int], row: Row) -> None:
+    assert call.tokens_input == usage["prompt"], (call.tokens_input, usage)
+    assert (call.tokens_output or 0) == usage["output"], (call.tokens_output, usage)
+    for field, word, untold in (
+        ("tokens_cached", "cache_read", "cache_read"),
+        ("tokens_cache_write", "cache_write", "cache_write"),
+        ("tokens_reasoning", "thinking", "reasoning"),
+    ):
+        if untold not in row.untold:
+            assert (getattr(call, field) or 0) == usage[word], (field, getattr(call, field), usage)
+
+
+def _part(call: PromptCallEvent, answer: Answer, row: Row) -> None:
+    """A stream that did not come to its end: what was recorded is the beginning of what was sent."""
+    assert call.provider == row.provider
+    assert call.stream
+    assert call.model == answer["model"]
+    for text, said in zip(_texts(call, "text"), answer["said"], strict=False):
+        assert said["text"].startswith(text), text
+
+
+def _failed(call: PromptCallEvent, answer: Answer, row: Row) -> None:
+    _part(call, answer, row)
+    assert _texts(call, "text") != [""], "the pieces before the error"
+    assert call.status == "error", call.status
+    assert call.error is not None
+
+
+def _left(call: PromptCallEvent, answer: Answer, row: Row) -> None:
+    _part(call, answer, row)
+    assert call.status == "cancelled", call.status
+
+
+def _texts(call: PromptCallEvent, kind: str) -> list[str]:
+    refusal = ("refusal",) if kind == "text" else ()
+    return [
+        "".join(
+            part.get("content", "") for part in message["parts"] if part["type"] in (kind, *refusal)
+        )
+        for message in call.response or ()
+    ]
+
+
+_CHECKS: dict[str, Callable[[PromptCallEvent, Answer, Row], None]] = {
+    "error_in_stream": _failed,
+    "early_close": _left,
+    "cancel": _left,
+}
+_SHOWS: dict[str, Callable[[Sequence[Answer]], object]] = {
+    "stream": lambda answered: answered[0]["streamed"],
+    "tools": lambda answered: len(answered[0]["said"][0]["calls"]) == 1,
+    "parallel_tools": lambda answered: len(answered[0]["said"][0]["calls"]) > 1,
+    "reasoning": lambda answered: answered[0]["usage"]["thinking"],
+    "cached_tokens": lambda answered: answered[0]["usage"]["cache_read"],
+    "error_4xx": lambda answered: 400 <= answered[0]["status"] < 500,
+    "error_5xx": lambda answered: answered[0]["status"] >= 500,
+}
+"""A server that stopped doing so would leave the scenario without a subject."""

@@ -1,0 +1,1 @@
+"""One module for each SDK: see the docstring of `tests.contrib.sdks`."""

@@ -1,0 +1,129 @@
+"""The `anthropic` package: its own client, and that of Vertex."""
+
+from typing import Any
+
+from tests.contrib.sdks.rows import shared
+from tests.contrib.sdks.table import Row, Sdk
+
+Q = shared.QUESTION
+TOOL = {"name": "get_weather", "input_schema": shared.CITY}
+RULES = [{"type": "text", "text": "Rules. " * 1500, "cache_control": {"type": "ephemeral"}}]
+PICTURE = {
+    "type": "image",
+    "source": {"type": "base64", "media_type": "image/png", "data": shared.PNG},
+}
+
+
+class Messages:
+    """``Anthropic`` and ``AsyncAnthropic``."""
+
+    _model = "claude-sonnet-4-6"
+
+    def __init__(self, url: str) -> None:
+        import anthropic
+
+        options: Any = {"base_url": url, "api_key": "any", "max_retries": 0}
+        self._client: Any = anthropic.Anthropic(**options)
+        self._later: Any = anthropic.AsyncAnthropic(**options)
+
+    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
+        messages = content if isinstance(content, list) else shared.says(content)
+        return {"model": self._model + fault, "max_tokens": 2000, "messages": messages, **more}
+
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._client.messages.create(**self._asked(content, fault, **more))
+
+    def plain(self) -> Any:
+        return self._ask(Q, system="Be kind")
+
+    async def plain_async(self) -> Any:
+        return await self._later.messages.create(**self._asked(Q))
+
+    def stream(self) -> Any:
+        return self._ask(Q, stream=True)
+
+    async def stream_async(self) -> Any:
+        return await self._later.messages.create(**self._asked(Q, stream=True))
+
+    def tools(self) -> Any:
+        return self._ask(shared.ONE_CITY, tools=[TOOL])
+
+    def parallel_tools(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL])
+
+    def parallel_tools_streamed(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL], stream=True)
+
+    def reasoning(self) -> Any:
+        return self._ask(Q, thinking={"type": "enabled", "budget_tokens": 1024})
+
+    def cached_tokens(self) -> Any:
+        return self._ask(shared.LONG, system=RULES)
+
+    def error_4xx(self) -> Any:
+        return self._ask(Q, "-fail-429")
+
+    def error_5xx(self) -> Any:
+        return self._ask(Q, "-fail-529")
+
+    def error_in_stream(self) -> Any:
+        return self._ask(Q, "-fail-stream-error", stream=True)
+
+    def early_close(self) -> Any:
+        return shared.first_of(self._ask(Q, stream=True))
+
+    async def cancel(self) -> Any:
+        return await self._later.messages.create(**self._asked(Q, "-fail-endless", stream=True))
+
+    def retry(self) -> Any:
+        patient = self._client.with_options(max_retries=2)
+        return patient.messages.create(**self._asked(Q, "-fail-500-once"))
+
+    def raw_response(self) -> Any:
+        found = self._client.messages.with_raw_response.create(**self._asked(Q))
+        return [found.status_code, found.headers["request-id"], found.parse()]
+
+    async def gather(self, question: str) -> Any:
+        return await self._later.messages.create(**self._asked(question))
+
+    def threads(self, question: str) -> Any:
+        return self._ask(question)
+
+    def helper(self) -> Any:
+        """The SDK's own way to put a stream together."""
+        with self._client.messages.stream(**self._asked(Q)) as stream:
+            return stream.get_final_message()
+
+    def refusal(self) -> Any:
+        return self._ask("Please refuse")
+
+    def picture(self) -> Any:
+        content = [PICTURE, {"type": "text", "text": "What is it?"}]
+        return self._ask([{"role": "user", "content": content}])
+
+    def cut_by_max_tokens(self) -> Any:
+        return self._ask(Q, max_tokens=5)
+
+
+class Vertex(Messages):
+    """``AnthropicVertex`` and its async twin: the model is in the path."""
+
+    def __init__(self, url: str) -> None:
+        import anthropic
+
+        options: Any = {"base_url": f"{url}/v1", "max_retries": 0, "access_token": "any"}
+        self._client = anthropic.AnthropicVertex(region="eu", project_id="p", **options)
+        self._later = anthropic.AsyncAnthropicVertex(region="eu", project_id="p", **options)
+
+
+ENDINGS = {"stop": "end_turn", "tools": "tool_use", "length": "max_tokens"}
+NONE = {"embeddings": "Anthropic has none"}
+SDK = Sdk(
+    "anthropic",
+    versions=(("anthropic==2.14.0", "google-auth"), ("anthropic==1.17.0", "google-auth")),
+    door="llmobs.contrib.anthropic.instrument",
+    rows=(
+        Row("Anthropic", Messages, provider="anthropic", without=NONE, endings=ENDINGS),
+        Row("AnthropicVertex", Vertex, provider="gcp.vertex_ai", without=NONE, endings=ENDINGS),
+    ),
+)

@@ -1,0 +1,232 @@
+"""The `openai` package: chat completions, responses, and Azure's client."""
+
+from typing import Any
+
+from tests.contrib.sdks.rows import shared
+from tests.contrib.sdks.table import Row, Sdk
+
+Q = shared.QUESTION
+USAGE: Any = {"stream": True, "stream_options": {"include_usage": True}}
+TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": shared.CITY}}
+PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{shared.PNG}"}}
+SCHEMA = {"name": "a", "strict": True, "schema": shared.SCHEMA}
+
+
+class Chat:
+    """``OpenAI`` and ``AsyncOpenAI``, ``chat.completions`` and the smaller endpoints beside it."""
+
+    def __init__(self, url: str) -> None:
+        import openai
+
+        options: Any = {"base_url": f"{url}/v1", "api_key": "any", "max_retries": 0}
+        self._client: Any = openai.OpenAI(**options)
+        self._later: Any = openai.AsyncOpenAI(**options)
+
+    def _ask(self, content: Any, model: str = "gpt-4o", **more: Any) -> Any:
+        messages = content if isinstance(content, list) else shared.says(content)
+        return self._client.chat.completions.create(model=model, messages=messages, **more)
+
+    async def _ask_later(self, content: Any, model: str = "gpt-4o", **more: Any) -> Any:
+        create = self._later.chat.completions.create
+        return await create(model=model, messages=shared.says(content), **more)
+
+    def plain(self) -> Any:
+        return self._ask(Q)
+
+    async def plain_async(self) -> Any:
+        return await self._ask_later(Q)
+
+    def stream(self) -> Any:
+        return self._ask(Q, **USAGE)
+
+    async def stream_async(self) -> Any:
+        return await self._ask_later(Q, **USAGE)
+
+    def tools(self) -> Any:
+        return self._ask(shared.ONE_CITY, tools=[TOOL])
+
+    def parallel_tools(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL])
+
+    def parallel_tools_streamed(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL], **USAGE)
+
+    def reasoning(self) -> Any:
+        return self._ask(Q, "o3-mini")
+
+    def cached_tokens(self) -> Any:
+        return self._ask(shared.LONG)
+
+    def embeddings(self) -> Any:
+        create = self._client.embeddings.create
+        return create(model="text-embedding-3-small", input=["tea", "coffee"])
+
+    def error_4xx(self) -> Any:
+        return self._ask(Q, "gpt-4o-fail-429")
+
+    def error_5xx(self) -> Any:
+        return self._ask(Q, "gpt-4o-fail-503")
+
+    def error_in_stream(self) -> Any:
+        return self._ask(Q, "gpt-4o-fail-stream-error", **USAGE)
+
+    def early_close(self) -> Any:
+        return shared.first_of(self._ask(Q, **USAGE))
+
+    async def cancel(self) -> Any:
+        return await self._ask_later(Q, "gpt-4o-fail-endless", **USAGE)
+
+    def retry(self) -> Any:
+        patient = self._client.with_options(max_retries=2)
+        return patient.chat.completions.create(
+            model="gpt-4o-fail-500-once", messages=shared.says(Q)
+        )
+
+    def raw_response(self) -> Any:
+        raw = self._client.chat.completions.with_raw_response
+        found = raw.create(model="gpt-4o", messages=shared.says(Q))
+        return [found.status_code, found.headers["x-request-id"], found.parse()]
+
+    async def gather(self, question: str) -> Any:
+        return await self._ask_later(question)
+
+    def threads(self, question: str) -> Any:
+        return self._ask(question)
+
+    def helper(self) -> Any:
+        """The SDK's own way to put a stream together."""
+        with self._client.chat.completions.stream(
+            model="gpt-4o", messages=shared.says(Q), stream_options={"include_usage": True}
+        ) as stream:
+            stream.until_done()
+            return stream.get_final_completion()
+
+    def streaming_response(self) -> Any:
+        raw = self._client.chat.completions.with_streaming_response
+        with raw.create(model="gpt-4o", messages=shared.says(Q)) as response:
+            return b"".join(response.iter_bytes())
+
+    def structured_output(self) -> Any:
+        return self._ask(Q, response_format={"type": "json_schema", "json_schema": SCHEMA})
+
+    def refusal(self) -> Any:
+        return self._ask("Please refuse")
+
+    def picture(self) -> Any:
+        content = [{"type": "text", "text": "What is it?"}, PICTURE]
+        return self._ask([{"role": "user", "content": content}])
+
+    def several_choices(self) -> Any:
+        return self._ask(Q, n=2)
+
+    def cut_by_max_tokens(self) -> Any:
+        return self._ask(Q, max_completion_tokens=5)
+
+    def completions(self) -> Any:
+        return self._client.completions.create(model="gpt-3.5-turbo-instruct", prompt="Hi")
+
+
+class Azure(Chat):
+    """``AzureOpenAI`` and its async twin: the same calls, by deployments."""
+
+    def __init__(self, url: str) -> None:
+        import openai
+
+        options: Any = {"azure_endpoint": url, "api_key": "any", "max_retries": 0}
+        self._client = openai.AzureOpenAI(api_version="2024-10-21", **options)
+        self._later = openai.AsyncAzureOpenAI(api_version="2024-10-21", **options)
+
+
+class Responses:
+    """``responses``, whose streams tell their usage unasked."""
+
+    def __init__(self, url: str) -> None:
+        import openai
+
+        options: Any = {"base_url": f"{url}/v1", "api_key": "any", "max_retries": 0}
+        self._client = openai.OpenAI(**options)
+        self._later = openai.AsyncOpenAI(**options)
+
+    def _ask(self, content: Any, model: str = "gpt-4o", **more: Any) -> Any:
+        return self._client.responses.create(model=model, input=content, **more)
+
+    def plain(self) -> Any:
+        return self._ask(Q)
+
+    def stream(self) -> Any:
+        return self._ask(Q, stream=True)
+
+    def tools(self) -> Any:
+        return self._ask(shared.ONE_CITY, tools=[{"type": "function", **TOOL["function"]}])  # type: ignore[dict-item]
+
+    def parallel_tools(self) -> Any:
+        tool = {"type": "function", **TOOL["function"]}  # type: ignore[dict-item]
+        return self._ask(shared.says(shared.TWO_CITIES), tools=[tool], instructions="Be kind")
+
+    def reasoning(self) -> Any:
+        return self._ask(Q, "o3-mini", reasoning={"effort": "low", "summary": "auto"})
+
+    def cached_tokens(self) -> Any:
+        return self._ask(shared.LONG)
+
+    def error_4xx(self) -> Any:
+        return self._ask(Q, "gpt-4o-fail-429")
+
+    def error_5xx(self) -> Any:
+        return self._ask(Q, "gpt-4o-fail-503")
+
+    def error_in_stream(self) -> Any:
+        return self._ask(Q, "gpt-4o-fail-stream-error", stream=True)
+
+    def early_close(self) -> Any:
+        return shared.first_of(self._ask(Q, stream=True))
+
+    async def cancel(self) -> Any:
+        create = self._later.responses.create
+        return await create(model="gpt-4o-fail-endless", input=Q, stream=True)
+
+    def retry(self) -> Any:
+        patient = self._client.with_options(max_retries=2)
+        return patient.responses.create(model="gpt-4o-fail-500-once", input=Q)
+
+    def raw_response(self) -> Any:
+        found = self._client.responses.with_raw_response.create(model="gpt-4o", input=Q)
+        return [found.status_code, found.headers["x-request-id"], found.parse()]
+
+    async def gather(self, question: str) -> Any:
+        return await self._later.responses.create(model="gpt-4o", input=question)
+
+    def threads(self, question: str) -> Any:
+        return self._ask(question)
+
+
+_SECRET = "the wire tells how many tokens were thought, not what"
+SDK = Sdk(
+    "openai",
+    versions=(("openai==3.57.0",), ("openai==2.54.0",)),
+    door="llmobs.contrib.openai.instrument",
+    rows=(
+        Row(
+            "OpenAI, chat completions, completions, embeddings",
+            Chat,
+            provider="openai",
+            untold=frozenset({"thinking"}),
+            not_captured=f"The text of the reasoning: {_SECRET}. The tokens of streams that did not ask for "
+            "them, unless `include_usage=True` does.",
+        ),
+        Row(
+            "OpenAI, responses",
+            Responses,
+            provider="openai",
+            without={"embeddings": "they are not of responses"},
+            endings={"stop": "completed", "tools": "completed", "length": "max_output_tokens"},
+        ),
+        Row(
+            "AzureOpenAI",
+            Azure,
+            provider="azure.ai.openai",
+            untold=frozenset({"thinking"}),
+            not_captured=f"The text of the reasoning: {_SECRET}.",
+        ),
+    ),
+)
