@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2 as httpx
 import jsonschema
@@ -30,6 +31,21 @@ pytestmark = pytest.mark.anyio
 def anyio_backend(request: Any) -> Any:
     """uvicorn's; the collector's too."""
     return request.param
+
+
+LINES = ["two\nlines", "ends\n", "a/b\r\nc"]
+
+
+@pytest.fixture
+def of_lines(tmp_path: Path) -> Path:
+    return write_store(tmp_path / "llmobs.db", [run(each) for each in LINES])
+
+
+async def test_ids_of_several_lines_are_asked_for(of_lines: Path) -> None:
+    async with api(of_lines) as client:
+        for each in LINES:
+            answer = await client.get(f"/runs/{quote(each, safe='')}")
+            assert answer.json()["run"]["run_id"] == each, answer.text
 
 
 @asynccontextmanager

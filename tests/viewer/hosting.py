@@ -45,22 +45,28 @@ TEMPLATES = [
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "site.db"}}
 USE_TZ = True
-LLMOBS = {"RECORD_EMPTY": True}  # the rest from the environment
+LLMOBS = {
+    "RECORD_EMPTY": True,
+    "VIEWER_PERMISSION": os.environ.get("VIEWER_PERMISSION"),
+}
+"""The rest from the environment."""
 
 
 def django_project(asgi: bool) -> Any:
-    """Return its application, with one who is staff and one who is not."""
+    """Return its application, with one who is staff, one who is not, and one who has a permission."""
     os.environ["DJANGO_SETTINGS_MODULE"] = ROOT_URLCONF
     import django
     from django.core.management import call_command
 
     django.setup()
-    from django.contrib.auth.models import User
+    from django.contrib.auth.models import Permission, User
 
     if not Path("site.db").exists():
         call_command("migrate", verbosity=0)
         User.objects.create_user("ada", password=SECRET, is_staff=True)
         User.objects.create_user("bob", password=SECRET)
+        cleo = User.objects.create_user("cleo", password=SECRET)
+        cleo.user_permissions.add(Permission.objects.get(codename="view_user"))
     if asgi:
         from llmobs.contrib.django.asgi import get_asgi_application
 

@@ -2,9 +2,11 @@
 
 import re
 import signal
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from llmobs.contrib import fastapi, starlette
 from llmobs.contrib._web.viewing import store_of
 from llmobs.errors import ConfigurationError
 from llmobs.store.engine import open_reader
+from llmobs.store.records import RunFilter
 from llmobs.store.schema import VERSION
 from llmobs.viewer.page import HEADERS, Page
 from llmobs.viewer.pages import PAGES
@@ -28,8 +31,9 @@ from tests.viewer.hosting import SECRET
 from tests.viewer.reading import Read
 from tests.viewer.test_live import Watcher
 
+PROMPT = "where is the lighthouse"
 EVENTS = [
-    call("a/b c", event_id="e 1", user_id="ada", session_id="s/1", project_id="mine", status="error"),
+    call("a/b c", event_id="e 1", user_id="ada", session_id="s/1", project_id="mine", status="error", prompt=PROMPT),
     run("a/b c", user_id="ada", project_id="mine"),
     run("child", 5, parent_run_id="a/b c", project_id="mine"),
     run("of-theirs", 6, project_id="theirs"),
@@ -158,7 +162,7 @@ def test_the_live_page_follows(host: Host) -> None:
         assert host.client.get(f"{host.url}/live/stream").status_code == 404
         return
     cookies = "; ".join(f"{name}={value}" for name, value in host.client.cookies.items())
-    headers = {"cookie": cookies} if cookies else {"x-key": SECRET}
+    headers = {"cookie": cookies, "x-key": SECRET}
     watcher = Watcher(host.server.url + table["data-stream"], **headers)
     eventually(watcher.told("child", "ended"), timeout=30, what="what there is")
     with httpx2.Client() as other:
@@ -199,6 +203,64 @@ def test_it_takes_nothing_and_marks_no_answer_but_its_own(host: Host) -> None:
     assert host.client.get(f"{host.url}/none").status_code == 404
 
 
+def test_thumbs_and_comments_are_taken_and_redacted(host: Host) -> None:
+    form = form_on(host, "/runs/child")
+    (token,) = form.keys() & {"token", "csrfmiddlewaretoken"}
+    wrong = {**form, token: "guessed"}
+    stranger = host.client.post(f"{host.url}/feedback", data={**wrong, "rating": "up"})
+    assert stranger.status_code == 403
+    empty = host.client.post(f"{host.url}/feedback", data={**form, "comment": " "})
+    assert empty.status_code == 400 and "Say good or bad" in empty.text
+    said = {**form, "rating": "down", "comment": f"wrong at {host.path}, says ann.lee@example.com"}
+    answers = [host.client.post(f"{host.url}/feedback", data=said) for _ in range(2)]
+    where = f"{host.path}/runs/child#evaluations"
+    assert [(each.status_code, each.headers["location"]) for each in answers] == [(303, where)] * 2
+    page = Read(Page(host.client.get(f"{host.url}/runs/child").text)).text
+    assert f"wrong at {host.path}" in page and "ann.lee" not in page
+    with open_reader(host.server.folder / "llmobs.db") as store:
+        found = store.evaluations(RunFilter(run_id="child"))
+    assert sum(f"at {host.path}," in (each.explanation or "") for each in found) == 1
+    gone = host.client.post(f"{host.url}/feedback", data={**said, "run": "none"})
+    assert gone.status_code == 404
+
+
+def test_a_form_from_elsewhere_is_not_taken(host: Host) -> None:
+    form = {**form_on(host, "/runs/child"), "rating": "up"}
+    elsewhere = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
+    answer = host.client.post(f"{host.url}/feedback", data=form, headers=elsewhere)
+    assert answer.status_code == 403
+    for much in ({"comment": "x" * 200_000}, {f"f{number}": "" for number in range(50)}):
+        assert host.client.post(f"{host.url}/feedback", data={**form, **much}).status_code in (
+            400,
+            413,
+        )
+
+
+def test_who_may_not_see_may_not_say(host: Host) -> None:
+    form = {**form_on(host, "/runs/child"), "rating": "up"}
+    with httpx2.Client(timeout=30, cookies=host.client.cookies) as other:
+        other.cookies.pop("sessionid", None)
+        assert other.post(f"{host.url}/feedback", data=form).status_code in (302, 403)
+
+
+def form_on(host: Host, path: str) -> dict[str, str]:
+    """Return what a page's form holds by itself."""
+    page = Read(Page(host.client.get(host.url + path).text))
+    return {
+        a["name"]: a.get("value") or ""
+        for tag, a in page.elements
+        if tag == "input" and a.get("type") == "hidden"
+    }
+
+
+def test_texts_are_found_though_nothing_else_runs(host: Host) -> None:
+    def found() -> bool:
+        page = host.client.get(f"{host.url}/search", params={"text": PROMPT})
+        return f"{host.path}/runs/a/b%20c" in page.text
+
+    eventually(found, timeout=30, what="a prompt in the index")
+
+
 def test_trouble_is_the_same_page(host: Host) -> None:
     for path, status, words in [
         ("/runs?cost=much", 400, "cost: a number"),
@@ -207,6 +269,13 @@ def test_trouble_is_the_same_page(host: Host) -> None:
     ]:
         answer = host.client.get(host.url + path)
         assert answer.status_code == status and words in Read(Page(answer.text)).text
+
+
+def test_ids_of_several_lines_are_asked_for_where_the_host_hands_them_on(host: Host) -> None:
+    answer = host.client.get(f"{host.url}/runs/two%0Alines")
+    assert answer.status_code == 404
+    # Starlette's own Mount ends at the first line.
+    assert ("No such run" in answer.text) == host.path.endswith("llmobs")
 
 
 def test_nobody_looks_at_a_look(host: Host) -> None:
@@ -249,22 +318,29 @@ def test_open_pages_answer_to_names_of_this_machine_alone_and_of_one_project(
     assert elsewhere.status_code == 403 and "of-theirs" not in elsewhere.text
 
 
-@pytest.mark.parametrize("content", ["damaged", "newer", "none"])
-@pytest.mark.parametrize("name", SERVERS)
-def test_a_store_that_cannot_be_read_is_said_in_every_door(
-    tmp_path: Path, name: str, content: str
-) -> None:
-    if content != "damaged" and name != "fastapi":
-        pytest.skip("one door says how each is told")
-    path = tmp_path / "llmobs.db"
-    if content == "damaged":
-        path.write_bytes(b"no store at all" * 1000)
-    elif content == "newer":
-        import sqlite3
+def damaged(path: Path) -> None:
+    path.write_bytes(b"no store at all" * 1000)
 
-        with sqlite3.connect(write_store(path, EVENTS)) as connection:
-            connection.execute(f"PRAGMA user_version = {VERSION + 1}")
-        connection.close()
+
+def newer(path: Path) -> None:
+    with closing(sqlite3.connect(write_store(path, EVENTS))) as connection:
+        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+
+
+def locked(path: Path) -> sqlite3.Connection:
+    """Return a connection that lets nobody else in, as some tools do."""
+    connection = sqlite3.connect(write_store(path, EVENTS), isolation_level=None)
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("BEGIN EXCLUSIVE")
+    return connection
+
+
+def gone(path: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_store_that_cannot_be_read_is_said_in_every_door(tmp_path: Path, name: str) -> None:
     server, app = SERVERS[name]
     with serving(server, tmp_path, app=app, LLMOBS_ENABLED="false") as one:
         if name == "fastapi":
@@ -272,10 +348,16 @@ def test_a_store_that_cannot_be_read_is_said_in_every_door(
         else:
             client, at = logged_in(one, "ada"), "/tools/llmobs"
         with client:
-            answer = client.get(f"{one.url}{at}/runs", timeout=30)
-            assert answer.status_code == 503
-            assert "cannot be read now" in Read(Page(answer.text)).text
-            assert str(tmp_path) not in answer.text
+            for spoil in (damaged, newer, locked, gone):
+                holder = spoil(tmp_path / "llmobs.db")
+                answer = client.get(f"{one.url}{at}/runs", timeout=60)
+                assert answer.status_code == 503, spoil
+                assert "cannot be read now" in Read(Page(answer.text)).text
+                assert str(tmp_path) not in answer.text
+                if holder is not None:
+                    holder.close()
+                for file in tmp_path.glob("llmobs.db*"):
+                    file.unlink()
 
 
 @pytest.mark.parametrize(
@@ -312,6 +394,18 @@ def test_behind_a_proxy_that_says_where_it_is(tmp_path: Path) -> None:
         for path in ("/tools/starlette", "/tools/fastapi", "/tools/included"):
             page = Read(Page(httpx2.get(f"{one.url}{path}/runs", headers={"x-key": SECRET}).text))
             assert f"/shop{path}/runs/child" in page.links
+
+
+def test_django_lets_those_in_who_have_a_permission(tmp_path: Path) -> None:
+    write_store(tmp_path / "llmobs.db", EVENTS)
+    app = SERVERS["django-asgi"][1]
+    with serving("uvicorn", tmp_path, app=app, VIEWER_PERMISSION="auth.view_user") as one:
+        for name, status in {"ada": 403, "bob": 403, "cleo": 200}.items():
+            with logged_in(one, name) as client:
+                for path in ("/runs", "/live/stream" if status == 403 else "/live"):
+                    assert client.get(f"{one.url}/tools/llmobs{path}").status_code == status
+        away = httpx2.get(f"{one.url}/tools/llmobs/runs")
+        assert (away.status_code, away.headers["location"][:15]) == (302, "/accounts/login")
 
 
 @pytest.mark.parametrize("door", [starlette, fastapi])

@@ -27,7 +27,8 @@ def viewer(
     Return the viewer's pages: ``app.mount("/llmobs", viewer(may_see=current_admin))``.
 
     ``app.include_router(viewer(...), prefix="/llmobs")`` does the same, and heeds the application's
-    ``dependency_overrides``. They read the store and change nothing. No run is recorded of a look at them.
+    ``dependency_overrides``. They read the store, and write to it
+    only the index of its texts and what people say of runs. No run is recorded of a look at them.
 
     Args:
         store: Path or URL of the SQLite file; by default the one that ``LLMOBS_SINK`` names.
@@ -51,7 +52,7 @@ def viewer(
     pages = mounted(store, project, admitted_already)
     router = APIRouter()
 
-    @router.api_route("/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
+    @router.api_route("/{path:path}", methods=["GET", "HEAD", "POST"], include_in_schema=False)
     async def page(
         request: Request,
         path: str,

@@ -43,7 +43,8 @@ def viewer(
     """
     Return the viewer's pages, to be mounted: ``app.mount("/llmobs", viewer(may_see=is_staff))``.
 
-    They read the store and change nothing. No run is recorded of a look at them.
+    They read the store, and write to it only the index of its texts and what people say of runs, thumbs and
+    comments. No run is recorded of a look at them.
 
     Args:
         store: Path or URL of the SQLite file; by default the one that ``LLMOBS_SINK`` names.

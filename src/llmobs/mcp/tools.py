@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from llmobs.answers.asked import Part, read_address
-from llmobs.answers.errors import AddressError, NotFoundError, SeveralError
+from llmobs.answers.asked import Asked, Part
+from llmobs.answers.asking import NoAnswer, ask
+from llmobs.answers.errors import AddressError
 from llmobs.answers.questions import QUESTIONS, Question
 from llmobs.answers.schemas import schema_of
-from llmobs.errors import SinkUnavailableError, StoreError
 from llmobs.mcp.telling import told
-from llmobs.runtime.troubles import Troubles
 from llmobs.store.engine import ReadsStore
 
 __all__ = ["INSTRUCTIONS", "Tools"]
@@ -23,7 +22,6 @@ INSTRUCTIONS: Final = (
 USUAL: Final = 20
 """Things in one answer, unless another number is asked for."""
 MOST: Final = 50
-_troubles = Troubles()
 
 
 class Tools:
@@ -61,18 +59,20 @@ class Tools:
         question = next(each for each in QUESTIONS if each.name == name)
         try:
             names, query = _read(question, arguments)
-            asked = read_address(query, period=question.period, project=self._project)
-            with self._open_store() as store:
-                return told(question.ask(store, asked, **names)), True
         except AddressError as error:
             return str(error), False
-        except SeveralError as error:
-            return told({"why": str(error), "candidates": error.candidates}), False
-        except NotFoundError as error:
-            return str(error), False
-        except (StoreError, SinkUnavailableError) as error:
-            _troubles.log("mcp", "llmobs: a question cannot be answered: %s", error)
-            return "The store cannot be read now; the log of whoever serves it says why.", False
+
+        def answered(store: ReadsStore, asked: Asked) -> str:
+            return told(question.ask(store, asked, **names))
+
+        found = ask(
+            self._open_store, query, answered, period=question.period, project=self._project
+        )
+        if not isinstance(found, NoAnswer):
+            return found, True
+        if found.candidates:
+            return told({"why": found.words, "candidates": found.candidates}), False
+        return found.words, False
 
 
 def _read(

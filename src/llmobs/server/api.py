@@ -1,6 +1,7 @@
 """The JSON API: every question under ``/api/v1``, and the document that describes them."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,16 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from llmobs.answers.asked import read_address
-from llmobs.answers.errors import AddressError, NotFoundError, SeveralError
+from llmobs.answers.asked import Asked
+from llmobs.answers.asking import NoAnswer, ask
 from llmobs.answers.questions import QUESTIONS, Question
 from llmobs.codec import encode
-from llmobs.errors import SinkUnavailableError, StoreError
-from llmobs.runtime.troubles import Troubles
+from llmobs.contrib._starlette.pages import route_of
 from llmobs.server.access import access_of, require
 from llmobs.server.bodies import RefusedError
 from llmobs.server.openapi import openapi
-from llmobs.store.engine import open_reader
+from llmobs.server.refusals import AWAY_SECONDS
+from llmobs.store.engine import ReadsStore, open_reader
 
 __all__ = ["ROOT", "routes"]
 
@@ -26,8 +27,6 @@ ROOT: Final = "/api/v1"
 AT_ONCE: Final = 4
 """Answers that are looked for at the same time: each has a thread and a connection."""
 HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-
-_troubles = Troubles()
 
 
 def routes(store: Path) -> list[Route]:
@@ -56,7 +55,7 @@ def routes(store: Path) -> list[Route]:
 
     return [
         Route(f"{ROOT}/openapi.json", _document),
-        *(Route(f"{ROOT}{each.path.replace('}', ':path}')}", answered(each)) for each in QUESTIONS),
+        *(route_of(f"{ROOT}{each.path}", answered(each)) for each in QUESTIONS),
     ]
 
 
@@ -67,20 +66,17 @@ def _answer(
     project: str | None,
     names: Mapping[str, Any],
 ) -> bytes:
-    try:
-        asked = read_address(query, period=question.period, project=project)
-        with open_reader(store) as reader:
-            return encode(question.ask(reader, asked, **names))
-    except AddressError as error:
-        raise RefusedError(400, str(error), error.field) from None
-    except SeveralError as error:
-        words = f"{error}: {', '.join(error.candidates)}"
-        raise RefusedError(404, words, f"{error.what}_id") from None
-    except NotFoundError as error:
-        raise RefusedError(404, str(error), f"{error.what}_id") from None
-    except (StoreError, SinkUnavailableError) as error:
-        _troubles.log("api", "llmobs: a question cannot be answered: %s", error)
-        raise
+    def encoded(reader: ReadsStore, asked: Asked) -> bytes:
+        return encode(question.ask(reader, asked, **names))
+
+    opener = partial(open_reader, store)
+    found = ask(opener, query, encoded, period=question.period, project=project)
+    if not isinstance(found, NoAnswer):
+        return found
+    if found.status == 503:
+        raise RefusedError(503, found.words, retry_after=AWAY_SECONDS)
+    words = ": ".join(filter(None, [found.words, ", ".join(found.candidates)]))
+    raise RefusedError(found.status, words, found.field)
 
 
 def _query(request: Request, question: Question) -> Mapping[str, str]:

@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from llmobs.answers.subjects import MAX_EXPLANATION, find_subject
 from llmobs.events import EvaluationEvent
 from llmobs.recorded.ids import derived_id, new_id
 from llmobs.server.access import Access, access_of, may_evaluate, require
 from llmobs.server.bodies import RefusedError, as_strict_json, read_body
 from llmobs.server.collector import Collector
 from llmobs.server.origins import EVALUATIONS
-from llmobs.server.subjects import MAX_EXPLANATION, find_subject
 from llmobs.server.verdicts import Verdict, field_of, words_of
 from llmobs.store.engine import ReadsStore
 

@@ -3,9 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from hmac import compare_digest
-from re import compile as pattern
 from typing import Final
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,18 +12,13 @@ from llmobs.contrib._starlette.pages import answer_page
 from llmobs.server.bodies import RefusedError, read_body
 from llmobs.server.pages import site_of
 from llmobs.server.refusals import refusal_of
+from llmobs.viewer.feedback import FORM, MAX_BYTES, fields_of
 from llmobs.viewer.page import trouble
 
-__all__ = ["TOKEN", "check_token", "local_path", "read_form", "told_as_page"]
+__all__ = ["TOKEN", "check_token", "read_form", "told_as_page"]
 
 TOKEN: Final = "token"  # noqa: S105 - the name of the field
 """The field that no form of a stranger can fill in."""
-MAX_BYTES: Final = 128 * 1024
-"""Of a form: three times what the longest comment takes, each of its characters written as three."""
-MAX_FIELDS: Final = 20
-_TYPE: Final = "application/x-www-form-urlencoded"
-_LOCAL: Final = pattern(r"/(?![/\\])[!-\[\]-~]{0,2000}")
-"""Printable ASCII without a backslash, which browsers read as a slash; two at the start name a host."""
 
 
 async def read_form(request: Request) -> Mapping[str, str]:
@@ -33,21 +26,13 @@ async def read_form(request: Request) -> Mapping[str, str]:
     Return the fields of a form.
 
     Raises:
-        RefusedError: 400, 413, 415; what came is no form of ours.
+        RefusedError: 413, 415; FormError: what came is no form of ours.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != _TYPE:
-        raise RefusedError(415, f"this takes forms, as {_TYPE}", "content-type")
+    if kind != FORM:
+        raise RefusedError(415, f"this takes forms, as {FORM}", "content-type")
     body = await read_body(request, max_bytes=MAX_BYTES)
-    try:
-        fields = parse_qsl(
-            body.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS
-        )
-    except ValueError:
-        raise RefusedError(400, f"a form has up to {MAX_FIELDS} fields", "body") from None
-    if len(fields) != len({name for name, _ in fields}):
-        raise RefusedError(400, "a field stands there twice", "body")
-    return dict(fields)
+    return fields_of(body)
 
 
 def check_token(token: str, form: Mapping[str, str]) -> None:
@@ -69,11 +54,6 @@ def check_token(token: str, form: Mapping[str, str]) -> None:
             "go back, load the page again, and try once more.",
             TOKEN,
         )
-
-
-def local_path(text: str) -> str | None:
-    """Return *text* if it is an address on this server, without its host; else None."""
-    return text if _LOCAL.fullmatch(text) else None
 
 
 def told_as_page(

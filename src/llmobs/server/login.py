@@ -13,9 +13,10 @@ from llmobs.contrib._starlette.pages import answer_page
 from llmobs.server.access import NOTHING, access_of
 from llmobs.server.admission import Admission, NotLetInError, session_cookie
 from llmobs.server.bodies import RefusedError
-from llmobs.server.forms import check_token, local_path, read_form, told_as_page
+from llmobs.server.forms import check_token, read_form, told_as_page
 from llmobs.server.pages import site_of
 from llmobs.server.sessions import SESSION_SECONDS, Cookie
+from llmobs.viewer.feedback import local_path
 from llmobs.viewer.login import login_page, once_more_page
 
 __all__ = ["routes"]

@@ -8,8 +8,9 @@ from starlette.requests import ClientDisconnect
 from llmobs.errors import SinkUnavailableError, StoreError
 from llmobs.server.bodies import RefusedError
 from llmobs.server.room import BusyError
+from llmobs.viewer.feedback import FormError
 
-__all__ = ["refusal_of"]
+__all__ = ["AWAY_SECONDS", "refusal_of"]
 
 AWAY_SECONDS: Final = 5.0
 """When somebody who found no store may come again."""
@@ -19,6 +20,8 @@ def refusal_of(error: Exception) -> RefusedError:
     """Return the refusal that *error* amounts to; what is no error of ours is a 500 that says nothing."""
     if isinstance(error, RefusedError):
         return error
+    if isinstance(error, FormError):
+        return RefusedError(error.status, str(error), error.field)
     if isinstance(error, BusyError):
         return RefusedError(429, str(error), retry_after=error.retry_after)
     if isinstance(error, (StoreError, SinkUnavailableError)):

@@ -15,7 +15,7 @@ from llmobs.answers.asked import MAX_LENGTH
 from llmobs.describe import prose, words
 from llmobs.recorded.ids import new_id
 
-__all__ = ["HEADERS", "STATIC", "Page", "Site", "render", "static_file", "trouble"]
+__all__ = ["HEADERS", "STATIC", "Page", "Site", "in_address", "render", "static_file", "trouble"]
 
 PACKAGE: Final = "llmobs.viewer"
 
@@ -54,6 +54,8 @@ class Site(msgspec.Struct, frozen=True):
     """Paths and names of those that every page leads to."""
     form_token: str = ""
     """What forms hold that change something; empty where there are to be none."""
+    form_field: str = "token"
+    """What they call it."""
     may_rate: bool = False
     """Whether who looks may say how good something was."""
     is_session: bool = False

@@ -2,22 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import replace
 
 from llmobs.answers import compare, failures, overview
-from llmobs.answers.asked import read_address
-from llmobs.answers.errors import AddressError, NotFoundError, SeveralError
-from llmobs.errors import SinkUnavailableError, StoreError
-from llmobs.runtime.troubles import Troubles
+from llmobs.answers.asked import Asked
+from llmobs.answers.asking import NoAnswer, ask
 from llmobs.store.engine import ReadsStore
 from llmobs.viewer.compare import compare_page
 from llmobs.viewer.errors import errors_page
 from llmobs.viewer.live import live_page
 from llmobs.viewer.overview import overview_page
-from llmobs.viewer.page import Page, Site, trouble
+from llmobs.viewer.page import Page, Site, in_address, trouble
 from llmobs.viewer.run import event_page, run_page, text_page
 from llmobs.viewer.runs import runs_page
 from llmobs.viewer.search import search_page
@@ -54,8 +51,6 @@ PAGES: Final[Sequence[Listed]] = (
 )
 """In the order of the navigation."""
 
-_troubles = Troubles()
-
 
 def draw(
     page: Listed,
@@ -78,23 +73,31 @@ def draw(
         names: What stands in the address where its path has braces.
     """
     site = replace(site, pages=[(each.path, each.name) for each in PAGES if each.name])
-    try:
-        asked = read_address(query, period=page.period, project=project)
-        with open_store() as store:
-            return page.draw(store, asked, site, **names)
-    except AddressError as error:
-        return trouble(site, 400, "This address asks for something else", str(error))
-    except SeveralError as error:
-        links = [(f"{site.base}/{error.what}s/{quote(each)}", each) for each in error.candidates]
-        return trouble(site, 404, f"Several {error.what}s", str(error), links)
-    except NotFoundError as error:
-        return trouble(site, 404, f"No such {error.what}", str(error))
-    except (StoreError, SinkUnavailableError) as error:
-        _troubles.log("page", "llmobs: a page cannot be shown: %s", error)
-        return trouble(
-            site,
-            503,
-            "The store cannot be read now",
-            "What stands in its way is in the log of whoever serves this page; llmobs store info "
-            "says more. What is sent meanwhile is not lost: senders are asked to come again.",
-        )
+
+    def drawn(store: ReadsStore, asked: Asked) -> Page:
+        return page.draw(store, asked, site, **names)
+
+    made = ask(open_store, query, drawn, period=page.period, project=project)
+    if isinstance(made, Page):
+        return made
+    links = [(f"{site.base}/{made.what}s/{in_address(each)}", each) for each in made.candidates]
+    return trouble(site, made.status, _title(made), _words(made), links)
+
+
+def _title(why: NoAnswer) -> str:
+    if why.what:
+        return f"Several {why.what}s" if why.candidates else f"No such {why.what}"
+    return (
+        "This address asks for something else"
+        if why.status == 400
+        else "The store cannot be read now"
+    )
+
+
+def _words(why: NoAnswer) -> str:
+    if why.status != 503:
+        return why.words
+    return (
+        "What stands in its way is in the log of whoever serves this page; llmobs store info "
+        "says more. What is sent meanwhile is not lost: senders are asked to come again."
+    )

@@ -13,6 +13,8 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llmobs.contrib._starlette.pages import Visitor, answer_page, page_routes
+from llmobs.contrib._starlette.rating import keep_token, rating_route, token_of
+from llmobs.contrib._web.behind import index_behind
 from llmobs.contrib._web.options import is_async
 from llmobs.contrib._web.viewing import (
     ANYBODY,
@@ -52,8 +54,21 @@ def mounted(
         refused = admitted(request, await allows(request))
         return Visitor(project) if refused is None else refused
 
+    def finish(request: Request, response: Response) -> None:
+        keep_token(request, response)
+        index_behind(path)
+
     pages = Router(
-        page_routes(partial(open_reader, path), admit, site_of=_site_of, is_ending=server_is_ending)
+        [
+            *page_routes(
+                partial(open_reader, path),
+                admit,
+                site_of=_site_of,
+                is_ending=server_is_ending,
+                finish=finish,
+            ),
+            rating_route(path, admit, _site_of),
+        ]
     )
 
     async def unrecorded(scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +80,8 @@ def mounted(
 
 def _site_of(request: Request) -> Site:
     origin = f"{request.url.scheme}://{request.url.netloc}"
-    return Site(request.scope.get("root_path", ""), origin)
+    base = request.scope.get("root_path", "")
+    return Site(base, origin, form_token=token_of(request), may_rate=True)
 
 
 def admitted(request: Request, answer: Any) -> Response | None:

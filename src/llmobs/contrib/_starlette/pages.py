@@ -20,7 +20,7 @@ from llmobs.viewer.page import HEADERS, STATIC, Page, Site, static_file
 from llmobs.viewer.pages import PAGES, Listed, draw
 from llmobs.viewer.watching import FULL, RETRY_SECONDS, Watching
 
-__all__ = ["Admit", "Visitor", "answer_page", "page_routes"]
+__all__ = ["Admit", "Visitor", "answer_page", "page_routes", "route_of"]
 
 AT_ONCE: Final = 4
 """Pages that are made at the same time: each has a thread and a connection."""
@@ -46,6 +46,7 @@ def page_routes(
     *,
     site_of: Callable[[Request], Site],
     is_ending: Callable[[], bool] = lambda: False,
+    finish: Callable[[Request, Response], None] = lambda request, response: None,
 ) -> list[Route]:
     """
     Return the pages, the files they load, and the stream of the live page.
@@ -55,6 +56,7 @@ def page_routes(
         admit: Called first.
         site_of: Returns where the pages are, as whoever asks sees it.
         is_ending: Whether the server is about to end: then streams do.
+        finish: Called with each page before it is sent.
     """
     limiter = anyio.CapacityLimiter(AT_ONCE)
     watching = Watching(open_store, is_ending=is_ending)
@@ -79,7 +81,9 @@ def page_routes(
                 ),
                 limiter=limiter,
             )
-            return answer_page(made)
+            page_made = answer_page(made)
+            finish(request, page_made)
+            return page_made
 
         return answer
 
@@ -99,15 +103,15 @@ def page_routes(
         return EventStream(watching.stream(asked, site_of(request), cursor, visitor.may_stay))
 
     return [
-        *(_route(page.path.replace("}", ":path}"), shown(page)) for page in PAGES),
+        *(route_of(page.path, shown(page)) for page in PAGES),
         Route("/live/stream", live),
         Route("/static/{name}", _static),
     ]
 
 
-def _route(path: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:
-    """Return a route whose ids are any text, of several lines, too."""
-    route = Route(path, answer)
+def route_of(path: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:
+    """Return a route of a table's path, in whose braces any text may stand, of several lines, too."""
+    route = Route(path.replace("}", ":path}"), answer)
     route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
     return route
 

@@ -23,11 +23,28 @@ from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import Troubles
 from llmobs.settings import NAMES, Settings
 
-__all__ = ["Options", "Project", "current_project", "project_client", "settings_of", "unknown_keys"]
+__all__ = [
+    "PERMISSION",
+    "Options",
+    "Project",
+    "current_project",
+    "project_client",
+    "settings_of",
+    "unknown_keys",
+]
 
 APP: Final = "llmobs.contrib.django"
 NAME: Final = "LLMOBS"
-OWN: Final = ("CAPTURE", "EXCLUDE", "HEADER_NAME", "RECORD_EMPTY", "TRUST_RUN_ID", "USER_ID")
+PERMISSION: Final = "VIEWER_PERMISSION"
+OWN: Final = (
+    "CAPTURE",
+    "EXCLUDE",
+    "HEADER_NAME",
+    "RECORD_EMPTY",
+    "TRUST_RUN_ID",
+    "USER_ID",
+    PERMISSION,
+)
 """Keys that are the middleware's own; all others are fields of `llmobs.Settings` in capitals."""
 
 UserId = str | Callable[[Any], Any] | None
@@ -95,12 +112,20 @@ class Options:
         self.exclusions = Exclusions(self.exclude)
         self.record_empty = switch_of("record_empty", given.get("RECORD_EMPTY", False))
         self.user_id = _user_id_of(given.get("USER_ID"))
+        _check_permission(given.get(PERMISSION))
         self.trust = trust_of(given.get("TRUST_RUN_ID", False), "the request")
         self.origin = Origin(header, self.trust, _meta_key)
 
 
 def _meta_key(name: str) -> str:
     return "HTTP_" + name.upper().replace("-", "_")
+
+
+def _check_permission(value: Any) -> None:
+    if value is not None and not (isinstance(value, str) and all(value.partition("."))):
+        raise ConfigurationError(
+            f"viewer_permission: {quoted(value)} is no permission; name one as 'app_label.codename'"
+        )
 
 
 def _user_id_of(value: Any) -> UserId:

@@ -1,29 +1,53 @@
-"""The viewer's pages as views of Django: for its staff, below whatever path they are included at."""
+"""The viewer's pages as views of Django, for its staff or who has a permission, below whatever path they have."""
 
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
-from django.contrib.admin.views.decorators import staff_member_required
+from django.conf import settings
+from django.contrib.auth.decorators import user_passes_test
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.core.handlers.asgi import ASGIRequest
-from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    Http404,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
+from django.middleware.csrf import get_token
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.utils.functional import lazy
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.http import require_POST, require_safe
 
 from llmobs.answers.asked import read_address
 from llmobs.answers.errors import AddressError
 from llmobs.capture.tracker import Tracker
+from llmobs.contrib._web.behind import index_behind, store_evaluation
 from llmobs.contrib._web.viewing import leave_out, server_is_ending, store_of
-from llmobs.contrib.django.project import settings_of, told
-from llmobs.errors import ConfigurationError, SinkUnavailableError, StoreError
+from llmobs.contrib.django.project import PERMISSION, settings_of, told
+from llmobs.errors import ConfigurationError, LLMObsError, SinkUnavailableError, StoreError
+from llmobs.runtime.troubles import Troubles
 from llmobs.store.engine import ReadsStore, open_reader
+from llmobs.viewer.feedback import (
+    FORM,
+    MAX_BYTES,
+    FormError,
+    evaluation_of,
+    fields_of,
+    local_path,
+    subject_of,
+)
 from llmobs.viewer.live import live_news
 from llmobs.viewer.page import HEADERS, STATIC, Page, Site, static_file, trouble
 from llmobs.viewer.pages import Listed, draw
 from llmobs.viewer.watching import FULL, RETRY_SECONDS, Watching
 
-__all__ = ["ROOT", "news", "page_view", "static", "stream"]
+__all__ = ["ROOT", "news", "page_view", "rate", "static", "stream"]
+
+_troubles = Troubles()
 
 ROOT: Final = "overview"
 """Name of the URL that all others are below."""
@@ -35,14 +59,45 @@ def page_view(page: Listed) -> Callable[..., HttpResponseBase]:
 
     def view(request: Any, **names: str) -> HttpResponseBase:
         _leave_out(request)
-        site = _site_of(request)
+        site = _site_of(request, get_token(request))
         try:
             made = draw(page, _opener(), request.GET.dict(), site, project=None, names=names)
         except ConfigurationError as error:
             made = trouble(site, 503, "There is no store to show", str(error))
+        else:
+            index_behind(_path())
         return _response(made)
 
-    return _for_staff(view)
+    guarded: Callable[..., Any] = require_safe(_guarded(csrf_protect(view)))
+    return guarded
+
+
+def _rate(request: Any) -> HttpResponseBase:
+    """Take a thumb, or a comment."""
+    _leave_out(request)
+    site = _site_of(request)
+    try:
+        if request.content_type != FORM or len(request.body) > MAX_BYTES:
+            status = 415 if request.content_type != FORM else 413
+            raise FormError(
+                status, f"this takes forms, as {FORM}, of up to {MAX_BYTES:,} bytes", "body"
+            )
+        form, values, store = fields_of(request.body), settings_of(told()), _path()
+        with open_reader(store) as reader:
+            subject = subject_of(reader, form, None)
+        store_evaluation(store, evaluation_of(form, subject), values)
+    except FormError as error:
+        return _response(trouble(site, error.status, "This was not taken", str(error)))
+    except RequestDataTooBig as error:
+        return _response(trouble(site, 413, "This was not taken", str(error)))
+    except LLMObsError as error:
+        _troubles.log("rating", "llmobs: an evaluation cannot be stored: %s", error)
+        words = "The store cannot be written now; the log of whoever serves this page says why."
+        return _response(trouble(site, 503, "This was not taken", words))
+    place = local_path(form.get("next", "")) or f"{site.base}/"
+    answer = HttpResponseRedirect(f"{place}#evaluations", headers={"cache-control": "no-store"})
+    answer.status_code = 303
+    return answer
 
 
 async def _stream(request: Any) -> HttpResponseBase:
@@ -88,14 +143,36 @@ def _static(request: Any, name: str) -> HttpResponseBase:
     return HttpResponse(static_file(name), content_type=STATIC[name], headers=headers)
 
 
-def _for_staff(view: Callable[..., Any]) -> Callable[..., Any]:
-    guarded: Callable[..., Any] = require_safe(staff_member_required(view))
-    return guarded
+def _permission() -> str | None:
+    return (told() or {}).get(PERMISSION)
 
 
-stream: Final = _for_staff(_stream)
+def _may_see(user: Any) -> bool:
+    """
+    Whether somebody may: staff, or who has the permission that the project names.
+
+    Raises:
+        PermissionDenied: They have logged in, and have it not: another login would ask them for ever.
+    """
+    permission = _permission()
+    if permission is None:
+        return bool(user.is_active and user.is_staff)
+    if user.is_authenticated and not user.has_perm(permission):
+        raise PermissionDenied
+    return bool(user.is_authenticated)
+
+
+def _login() -> str:
+    return "admin:login" if _permission() is None else str(settings.LOGIN_URL)
+
+
+_guarded: Final[Callable[..., Any]] = user_passes_test(_may_see, login_url=lazy(_login, str)())
+
+rate: Final = require_POST(_guarded(csrf_protect(_rate)))
+"""View of what people say of runs."""
+stream: Final = require_safe(_guarded(_stream))
 """View of what the live page follows."""
-news: Final = _for_staff(_news)
+news: Final = require_safe(_guarded(_news))
 """View of what it asks for where it cannot follow."""
 static: Final[Callable[..., Any]] = require_safe(_static)
 """View of the files that pages load."""
@@ -119,12 +196,19 @@ def _leave_out(request: Any) -> None:
     leave_out(tracker if isinstance(tracker, Tracker) else None)
 
 
-def _site_of(request: Any) -> Site:
+def _site_of(request: Any, token: str = "") -> Site:
     match = request.resolver_match
     assert match is not None
     base = reverse(f"{match.namespace}:{ROOT}").rstrip("/")
     origin = f"{request.scheme}://{request.get_host()}"
-    return Site(base, origin, streams=_can_stream(request))
+    return Site(
+        base,
+        origin,
+        form_token=token,
+        form_field="csrfmiddlewaretoken",
+        may_rate=bool(token),
+        streams=_can_stream(request),
+    )
 
 
 def _can_stream(request: Any) -> bool:
