@@ -305,7 +305,8 @@ class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="pr
     tool_calls: list[dict[str, Any]] | None = None
     """Tools the model asked for: ``id``, ``name`` and ``arguments`` of each."""
     operation: str = "chat"
-    """``gen_ai.operation.name``: chat, text_completion, embeddings, generate_content."""
+    """``gen_ai.operation.name``: chat, text_completion, embeddings, generate_content, retrieval
+    (rerank), moderation."""
     provider: str | None = None
     """``gen_ai.provider.name``."""
     finish_reason: str | None = None

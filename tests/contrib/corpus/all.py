@@ -12,7 +12,18 @@ from typing import Any
 
 from llmobs.contrib._wire.recognise import recognise
 
-from . import Case, anthropic, cuts, dialects, long, money, openai_chat, openai_responses, other
+from . import (
+    Case,
+    anthropic,
+    cuts,
+    dialects,
+    further,
+    long,
+    money,
+    openai_chat,
+    openai_responses,
+    other,
+)
 
 CASES: list[Case] = [
     *openai_chat.CASES,
@@ -23,6 +34,7 @@ CASES: list[Case] = [
     *long.CASES,
     *money.CASES,
     *dialects.CASES,
+    *further.CASES,
 ]
 
 

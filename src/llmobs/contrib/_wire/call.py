@@ -132,7 +132,10 @@ def begin(
             return None
     if asked is not None:
         remove(asked)
-    if not (target.certain or is_sdk) and (body is None or b'"model"' not in body):
+    mark = target.wire.mark
+    if not mark and not (target.certain or is_sdk):
+        mark = b'"model"'
+    if mark and (body is None or mark not in body):
         return None
     frame = place_of(current_frame())
     run = None if frame is None else frame.run

@@ -29,9 +29,10 @@ _END_MARKS: Final = (
     b"message_stop",
     b"response.completed",
     b"response.incomplete",
+    b"conversation.response.done",
 )
 _END: Final = re.compile(
-    rb'"(?:stop|finish)_reason"\s*:\s*"'
+    rb'"(?:(?:stop|finish)_reason|generated_text)"\s*:\s*"'
     rb'|"(?:image_generation\.completed|image_edit\.completed|speech\.audio\.done|transcript\.text\.done)"'
 )
 _LINES: Final = (b"data:", b"event:", b": ")
@@ -109,12 +110,15 @@ def error_in(body: Json, name: str = "", *, strict: bool = True) -> ErrorInfo | 
     Return the error a body or an event of a stream reports, in any provider's words.
 
     OpenAI and Azure: ``error`` with message, type, code; Anthropic: ``error`` inside ``type:
-    error``; responses: ``response.error``, or the event itself; vLLM: flat; FastAPI: ``detail``;
+    error``; responses: ``response.error``, or the event itself; Mistral's conversations: the event; Cohere: in
+    the event that ends a stream; vLLM: flat; FastAPI: ``detail``;
     OpenRouter: also in a choice; MiniMax: ``base_resp``.
     """
-    error = body.get("error") or _error_of_choices(body)
+    error = body.get("error") or _error_of_choices(body) or _error_at_end(body)
     if error is None and body.get("type") == "response.failed":
         error = as_object(body.get("response")).get("error")
+    if error is None and body.get("type") == "conversation.response.error":
+        error = body
     if error is None and (not strict or name == "error" or body.get("type") == "error"):
         error = body
     if not error:
@@ -134,6 +138,15 @@ def error_in(body: Json, name: str = "", *, strict: bool = True) -> ErrorInfo | 
 
 
 _WORDS: Final = ("message", "detail", "status_msg")
+
+
+def _error_at_end(body: Json) -> Any:
+    """Cohere ends a stream that failed as one that did not: by its words, or the reason alone."""
+    if body.get("type") != "message-end":
+        return None
+    delta = as_object(body.get("delta"))
+    failed = delta.get("finish_reason") in ("ERROR", "TIMEOUT")
+    return delta.get("error") or (delta["finish_reason"] if failed else None)
 
 
 def _within(text: str, limit: int) -> str:

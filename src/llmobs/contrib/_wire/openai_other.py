@@ -6,7 +6,7 @@ from llmobs.contrib._wire.openai_chat import common_response, request_params
 from llmobs.contrib._wire.usage import spoken_characters
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_list, as_object, as_text
-from llmobs.recorded.messages import message, text_part
+from llmobs.recorded.messages import message, message_of, text_part
 from llmobs.runtime.time_slices import Steps, now_and_then
 
 __all__ = ["COMPLETIONS", "EMBEDDINGS", "MEDIA"]
@@ -19,7 +19,20 @@ def _texts(value: Any) -> Any:
     items = as_list(value)
     if items and type(items[0]) is int:
         return f"[{len(items)} token ids]"
-    return [item if type(item) is str else f"[{len(as_list(item))} token ids]" for item in items]
+    return [_one(item) for item in items]
+
+
+def _one(item: Any) -> Any:
+    """A text, token ids, or what Jina and Voyage embed beside them: parts, pictures, chunks."""
+    if type(item) is str:
+        return item
+    if type(item) is dict:
+        kinds = {"image": {"type": "image_url", "image_url": item.get("image")}}
+        content = item.get("content") or item.get("text") or [kinds["image"]]
+        return message_of({"role": "user", "content": content})
+    if any(type(each) is str for each in as_list(item)):
+        return message_of({"role": "user", "content": item})
+    return f"[{len(as_list(item))} token ids]"
 
 
 def _request(body: Json, content: str) -> Fields:
@@ -73,7 +86,9 @@ def _completion_is_content(data: Json) -> bool:
 
 
 def _embedding_request(body: Json) -> Fields:
-    return _request(body, "input" if "input" in body else "prompt")  # Ollama's first one
+    # Ollama's first one has a prompt, Voyage's pictures and chunks are inputs.
+    names = (name for name in ("input", "inputs", "prompt") if name in body)
+    return _request(body, next(names, "input"))
 
 
 def _embedding_response(body: Json) -> Fields:
@@ -82,6 +97,8 @@ def _embedding_response(body: Json) -> Fields:
         vectors = as_list(body.get("embeddings")) or [body.get("embedding")]
         data = [{"embedding": vector} for vector in vectors if vector]
         body = {**body, "usage": {"prompt_tokens": body.get("prompt_eval_count")}}
+    if any(type(as_object(item).get("data")) is list for item in data):  # Voyage's, by document
+        data = [chunk for item in data for chunk in as_list(as_object(item).get("data"))]
     first = as_object(data[0] if data else None).get("embedding")
     figures: Json = {"vectors": len(data)}
     if type(first) is list:

@@ -10,7 +10,17 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from llmobs.contrib._wire import anthropic_messages, openai_chat, openai_other, openai_responses
+from llmobs.contrib._wire import (
+    anthropic_messages,
+    cohere,
+    huggingface,
+    mistral,
+    moderations,
+    openai_chat,
+    openai_other,
+    openai_responses,
+    rerank,
+)
 from llmobs.contrib._wire.wire import Wire
 from llmobs.recorded.printable import brief
 from llmobs.recorded.providers import provider_of_host
@@ -50,6 +60,29 @@ _ROUTES: Final[tuple[_Route, ...]] = (
     (r"/completions", openai_other.COMPLETIONS, "text_completion", "openai", False),
     (r"/api/embed(?:dings)?", openai_other.EMBEDDINGS, "embeddings", "ollama", False),
     (r"/embeddings", openai_other.EMBEDDINGS, "embeddings", "openai", False),
+    (r"/moderations", moderations.WIRE, "moderation", "openai", False),
+    (r"/v2/chat", cohere.CHAT, "chat", "cohere", False),
+    (r"/v[12]/embed", cohere.EMBED, "embeddings", "cohere", False),
+    (r"/rerank", rerank.WIRE, "retrieval", "cohere", False),
+    (r"/multimodalembeddings", openai_other.EMBEDDINGS, "embeddings", "voyage_ai", False),
+    (r"/contextualizedembeddings", openai_other.EMBEDDINGS, "embeddings", "voyage_ai", False),
+    (r"/conversations(?:/[^/]+(?:/restart)?)?", mistral.CONVERSATIONS, "chat", "mistral_ai", False),
+    (r"/ocr", mistral.OCR, "generate_content", "mistral_ai", False),
+    (r"/generate(?:_stream)?", huggingface.GENERATE, "text_completion", "tgi", False),
+    (
+        r"/models/(?P<model>[^/]+/[^/]+)/pipeline/feature-extraction",
+        huggingface.EMBEDDINGS,
+        "embeddings",
+        "huggingface",
+        False,
+    ),
+    (
+        r"/hf-inference/models/(?P<model>[^/]+(?:/[^/]+)?)",
+        huggingface.GENERATE,
+        "text_completion",
+        "huggingface",
+        False,
+    ),
     (_MEDIA, openai_other.MEDIA, "generate_content", "openai", False),
     (r"/messages/count_tokens", anthropic_messages.COUNT, "count_tokens", "anthropic", False),
     (r"/messages", anthropic_messages.WIRE, "chat", "anthropic", False),
@@ -134,7 +167,7 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
 _FETCHED = re.compile(r".*/responses/(?!(?:compact|input_tokens)/?$)([^/]+)/?")
 _CALLED_OFF = re.compile(r".*/responses/([^/]+)/cancel/?")
 _NO_MODEL = re.compile(
-    r".*/(?:files|uploads|vector_stores|containers|organizations?|moderations|oauth2?|token"
+    r".*/(?:files|uploads|vector_stores|containers|organizations?|conversations|oauth2?|token"
     r"|fine[_-]?tuning|skills|libraries|connectors|workflows|observability)(?:/.*)?|.*/cancel/?"
 )
 """Paths of providers behind which no model answers, or none that tells its tokens."""

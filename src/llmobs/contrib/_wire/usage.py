@@ -14,7 +14,14 @@ from typing import Any, Final
 from llmobs.contrib._wire.wire import Fields
 from llmobs.recorded.jsontext import MAX_COUNT, Json, as_count, as_list, as_object
 
-__all__ = ["PROVIDER", "anthropic_usage", "openai_usage", "spoken_characters"]
+__all__ = [
+    "PROVIDER",
+    "anthropic_usage",
+    "cohere_usage",
+    "mistral_usage",
+    "openai_usage",
+    "spoken_characters",
+]
 
 PROVIDER: Final = "provider"
 """``cost_source`` of a cost that the provider itself told."""
@@ -277,6 +284,62 @@ def anthropic_usage(value: Any) -> Fields:
             "tokens_cached": cached,
             "tokens_cache_write": written,
             "tokens_reasoning": counts.part("reasoning", thinking, given),
+        }
+    )
+
+
+def cohere_usage(body: Json) -> Fields:
+    """
+    Read ``usage`` of Cohere's chat, ``meta`` of its other answers.
+
+    Where a provider tells both what was used and what is billed, the conventions want the latter.
+    """
+    told = as_object(body.get("usage")) or as_object(body.get("meta"))
+    billed, used = as_object(told.get("billed_units")), as_object(told.get("tokens"))
+    if not (billed or used):
+        return {}
+    counts = _Counts()
+    taken = counts.read("input", billed.get("input_tokens"), used.get("input_tokens"))
+    pictures = counts.read("image", billed.get("image_tokens"))
+    if pictures:
+        taken = (taken or 0) + pictures
+        counts.keep("input_image_tokens", pictures, whole=taken)
+    given = counts.read("output", billed.get("output_tokens"), used.get("output_tokens"))
+    counts.keep("rerank_searches", billed.get("search_units"))
+    return counts.fields(
+        {
+            "tokens_input": taken,
+            "tokens_output": given,
+            "tokens_cached": counts.part(
+                "cached", counts.read("cached", told.get("cached_tokens")), taken
+            ),
+        }
+    )
+
+
+def mistral_usage(body: Json) -> Fields:
+    """
+    Read ``usage`` of Mistral's conversations, whose connectors read beside the prompt, and
+    ``usage_info`` of text recognition, which is charged by the page.
+    """
+    if pages := as_object(body.get("usage_info")):
+        counts = _Counts()
+        counts.keep("input_document_pages", pages.get("pages_processed"))
+        return counts.fields({})
+    usage = as_object(body.get("usage"))
+    if not usage:
+        return {}
+    counts = _Counts()
+    taken = counts.read("input", usage.get("prompt_tokens"))
+    tools = counts.read("connector", usage.get("connector_tokens"))
+    if tools:
+        taken = (taken or 0) + tools
+        counts.keep("input_tool_tokens", tools, whole=taken)
+    counts.keep("web_searches", as_object(usage.get("connectors")).get("web_search"))
+    return counts.fields(
+        {
+            "tokens_input": taken,
+            "tokens_output": counts.read("output", usage.get("completion_tokens")),
         }
     )
 

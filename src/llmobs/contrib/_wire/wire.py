@@ -42,3 +42,5 @@ class Wire(NamedTuple):
     """Whether a stream's event carries a piece of the answer: the first makes the time to first token."""
     keeps_content: bool = True
     """False: bodies are read for figures only (audio, images)."""
+    mark: bytes = b""
+    """What every such request has in its body, where others take the same path; one without is none."""
