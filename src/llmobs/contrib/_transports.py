@@ -125,7 +125,7 @@ class RecordingTransport(Recorder):
         call, sent = self._begin(target, request)
         if call is None:
             return self.inner.handle_request(sent)
-        outer = under_way.set(True)
+        outer = under_way.set(call.target)
         try:
             response = self.inner.handle_request(sent)
             if _refuses(request, sent, response):
@@ -187,7 +187,7 @@ class AsyncRecordingTransport(Recorder):
         call, sent = self._begin(target, request)
         if call is None:
             return await self.inner.handle_async_request(sent)
-        outer = under_way.set(True)
+        outer = under_way.set(call.target)
         try:
             response = await self.inner.handle_async_request(sent)
             if _refuses(request, sent, response):

@@ -138,7 +138,7 @@ class _Middleware:
     async def _recorded(
         self, call: Call, request: Any, handler: Callable[[Any], Awaitable[Any]]
     ) -> Any:
-        outer = under_way.set(True)
+        outer = under_way.set(call.target)
         try:
             response = await handler(request)
         except BaseException as error:

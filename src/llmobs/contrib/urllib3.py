@@ -115,7 +115,7 @@ def _recording(original: Any, is_on: Callable[[], bool], options: Options) -> An
             report(error)
         if call is None:
             return original(pool, method, url, body, headers, *args, **more)
-        inner, marked = under_way.set(True), _sending.set(_Sending(pool, call))
+        inner, marked = under_way.set(call.target), _sending.set(_Sending(pool, call))
         try:
             response = original(pool, method, url, body, headers, *args, **more)
         except BaseException as error:
@@ -158,7 +158,7 @@ def _begin(
 
     if isinstance(body, str):
         body = body.encode("utf-8", "replace")
-    outer = under_way.set(False) if is_again else None
+    outer = under_way.set(None) if is_again else None
     try:
         call = begin(
             target,

@@ -13,6 +13,7 @@ import httpx
 import httpx2
 import openai
 import pytest
+import urllib3
 
 import llmobs
 from llmobs import Client, PromptCallEvent
@@ -24,7 +25,7 @@ from llmobs.contrib.asgi import LLMObsMiddleware
 from llmobs.runtime.troubles import Troubles
 from llmobs.testing import CapturedEvents
 
-from .mock import JSON, WHOLE, answering, ask
+from .mock import ASK, JSON, WHOLE, answering, ask
 from .scenarios import ANTHROPIC, OPENAI, see
 
 KINDS = [httpx2.Client, httpx2.AsyncClient, httpx.Client, httpx.AsyncClient]
@@ -183,6 +184,44 @@ def test_an_unknown_path_of_a_known_host_is_said_once(
 def test_wrong_options_are_refused_and_change_nothing() -> None:
     with pytest.raises(ValueError, match="capture_content"):
         llmobs.instrument(capture_content="some")  # type: ignore[arg-type]
+
+
+def test_a_call_that_passes_two_doors_is_one(
+    llm_server: str, events: CapturedEvents, llmobs_client: Client
+) -> None:
+    class Inside(httpx2.BaseTransport):
+        """Sends with another library, as the SDKs' transports over aiohttp do."""
+
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            answer = urllib3.request(
+                "POST", str(request.url), body=request.content, headers=dict(request.headers)
+            )
+            return httpx2.Response(answer.status, headers=answer.headers, content=answer.data)
+
+    llmobs.instrument(llmobs_client=llmobs_client)
+    with httpx2.Client(transport=Inside()) as http:
+        http.post(f"{llm_server}/v1/chat/completions", json=ASK)
+    assert len(events.of(PromptCallEvent)) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # the library's own transport warns on trio
+async def test_a_gateway_in_the_same_process_calls_too(
+    llm_server: str, events: CapturedEvents, llmobs_client: Client
+) -> None:
+    llmobs.instrument(llmobs_client=llmobs_client)
+
+    async def gateway(scope: Any, receive: Any, send: Any) -> None:
+        body = (await receive())["body"]
+        async with httpx2.AsyncClient() as upstream:
+            answer = await upstream.post(f"{llm_server}/v1/chat/completions", content=body)
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": []})
+        await send({"type": "http.response.body", "body": answer.content})
+
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(gateway)) as http:
+        await http.post("http://gateway.test/v1/chat/completions", json=ASK)
+    hosts = sorted(e.server_address or "" for e in events.of(PromptCallEvent))
+    assert hosts == ["127.0.0.1", "gateway.test"]
 
 
 @pytest.mark.anyio

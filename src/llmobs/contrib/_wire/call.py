@@ -87,8 +87,8 @@ class Options(NamedTuple):
     include_usage: bool = False
 
 
-under_way: Final[ContextVar[bool]] = ContextVar("llmobs_call_under_way", default=False)
-"""Set by a door while what it wraps sends the request: a door further in steps aside."""
+under_way: Final[ContextVar[Target | None]] = ContextVar("llmobs_call_under_way", default=None)
+"""Set by a door to what is called while what it wraps sends the request: a door further in steps aside."""
 
 
 def begin(
@@ -111,8 +111,8 @@ def begin(
         remove: Takes a header, by its name as given, out of the request: `CAPTURE_HEADER` is ours.
         started: When the request came to the door (``time.perf_counter``); by default now.
     """
-    if under_way.get():
-        return None
+    if under_way.get() == target:
+        return None  # another one is the call of who answers in this process, a gateway perhaps
     attempt = 1
     mode: str = options.capture_content
     is_sdk = False
@@ -205,6 +205,11 @@ class Call(Sighting):
 
     def _begin(self, frame: Frame | None) -> None:
         sightings.begin(self, sighting_around(frame, self))
+
+    @property
+    def target(self) -> Target:
+        """What is called."""
+        return self._target
 
     # The request path.
 
