@@ -1,5 +1,6 @@
 """
-Write the reference pages that are made from the code: API, JSON API, settings, events, drop reasons, privacy.
+Write the reference pages that are made from the code: API, JSON API, settings, events, drop reasons, privacy,
+what is captured.
 
 Run ``python docs/generate.py`` after changing one; a test fails if a page is not current.
 """
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from docs.docstrings import attribute_docs, first_paragraph
 from docs.generate_api import api_page
+from docs.generate_captured import captured_page
 from docs.generate_json_api import json_api_page
 from docs.generate_privacy import privacy_fields_page
 from docs.generate_redaction import redaction_page
@@ -206,6 +208,7 @@ def drop_reasons_page() -> str:
 
 PAGES = {
     "api.md": api_page,
+    "captured.md": captured_page,
     "json-api.md": json_api_page,
     "settings.md": settings_page,
     "events.md": events_page,
