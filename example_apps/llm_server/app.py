@@ -17,6 +17,7 @@ from . import (
     anthropic_messages,
     azure,
     body,
+    cohere,
     faults,
     headers,
     openai_chat,
@@ -82,6 +83,12 @@ class LLMServer:
                 ("{model}:streamRawPredict", anthropic_messages.reply),
             )
         ]
+        further: dict[str, Answering] = {
+            "/v2/chat": cohere.chat,
+            "/v2/embed": cohere.embed,
+            "/v2/rerank": cohere.rerank,
+        }
+        routes += [self._route(path, item, Dialect.COHERE) for path, item in further.items()]
         for prefix in ("/openai/v1", "/openai/deployments/{model}"):
             routes += [
                 self._route(prefix + path, item, Dialect.AZURE) for path, item in openai.items()

@@ -16,6 +16,7 @@ class Dialect(Enum):
     OPENAI = "openai"
     AZURE = "azure"
     ANTHROPIC = "anthropic"
+    COHERE = "cohere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ class WireError(Exception):
         if dialect is Dialect.ANTHROPIC:
             error = {"type": known.anthropic_type, "message": self.message}
             return {"type": "error", "error": error, "request_id": request_id}
+        if dialect is Dialect.COHERE:
+            return {"id": request_id, "message": self.message}
         if dialect is Dialect.AZURE:
             return {"error": {"code": self.code or str(self.status), "message": self.message}}
         kind = known.openai_type

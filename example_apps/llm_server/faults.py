@@ -146,6 +146,9 @@ def error_event(dialect: Dialect, request_id: str, path: str, *, number: int) ->
     if dialect is Dialect.ANTHROPIC:
         return Event(WireError(529).body(dialect, request_id), "error")
     error = WireError(500)
+    if dialect is Dialect.COHERE:
+        delta = {"finish_reason": "ERROR", "error": error.message}
+        return Event({"type": "message-end", "delta": delta}, "message-end")
     if path.endswith("/responses"):
         data = {"type": "error", "code": "server_error", "message": error.message, "param": None}
         return Event({**data, "sequence_number": number}, "error")
