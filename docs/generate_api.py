@@ -103,6 +103,10 @@ DOORS = {
         "See [how to record LangChain and LangGraph](../how-to/langchain.md).",
         ["LLMObsCallbackHandler"],
     ),
+    "llmobs.contrib.openai_agents": (
+        "For agents of the OpenAI Agents SDK.",
+        ["instrument", "uninstrument", "LLMObsTracingProcessor"],
+    ),
     "llmobs.contrib.opentelemetry": (
         "See [OpenTelemetry in](../how-to/opentelemetry.md).",
         ["tracer_provider", "LLMObsSpanProcessor"],

@@ -43,6 +43,7 @@ BEYOND_THE_CORE = (
     "contrib/capture/test_faults.py",
     "contrib/test_joining.py",
     "contrib/test_langchain_real.py",
+    "contrib/agents/",  # an environment of its own
     "privacy/test_kafka.py",  # every page and answer, behind a broker
     "privacy/test_sdks.py",
     "contrib/test_opentelemetry_real.py",

@@ -42,6 +42,7 @@ DESCRIBED = {
     "llmobs.contrib.aiohttp": None,
     "llmobs.contrib.urllib3": None,
     "llmobs.contrib.langchain": None,
+    "llmobs.contrib.openai_agents": None,
     "llmobs.contrib.opentelemetry": None,
     "llmobs.contrib.celery": None,
     "llmobs.contrib.dramatiq": None,

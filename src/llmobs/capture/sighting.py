@@ -34,7 +34,7 @@ __all__ = [
 GRACE_SECONDS: Final = 1.0
 """How long a span that tells of no answer waits for the transport to begin."""
 
-_RANK: Final = {"block": 0, "langchain": 1, "wire": 2, "span": 3}
+_RANK: Final = {"block": 0, "langchain": 1, "wire": 2, "openai_agents": 3, "span": 4}
 """Whose word counts more: what the application told, then what passed on the wire."""
 lock: Final = ForkLock()
 """Guards all sightings; what is not of this file or `llmobs.capture.joining` is called without it."""
@@ -45,7 +45,7 @@ class Sighting:
     What one door sees of one call. Doors make one, and begin and end it in `llmobs.capture.joining.sightings`.
 
     Args:
-        door: ``block``, ``langchain``, ``wire`` or ``span``.
+        door: ``block``, ``langchain``, ``wire``, ``openai_agents`` or ``span``.
         tracker: The run it belongs to (a `llmobs.capture.tracker.Tracker`).
         event_id: Of the event it becomes, should no other door go around it.
         is_home: Whether the run was there; False: it was made for this call.
