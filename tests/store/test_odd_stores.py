@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ values = st.one_of(
     st.binary(max_size=8),
     st.sampled_from([HUGE, -HUGE, "", b"", "1e999", "2026-01-01", "[" * 3000, '{"kind":' * 900]),
 )
+NUMBERS = count()
 NEVER_NULL = {"event_id", "run_id", "event_type", "timestamp", "failed", "body"}
 
 
@@ -98,11 +100,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=80)
 @given(data=st.data())
 def test_any_value_in_any_column_is_survived(whole: Path, data: st.DataObject) -> None:
-    path = whole.with_name("odd.db")
-    for left in path.parent.glob(
-        "odd.db*"
-    ):  # a log of the store before would be taken for this one's
-        left.unlink()
+    # Each time another: a connection to the one before that is closed late removes the log by its name.
+    path = whole.with_name(f"odd-{next(NUMBERS)}.db")
     shutil.copyfile(whole, path)
     connection = sqlite3.connect(path, isolation_level=None)
     for table in ("events", "runs", "bodies", "rollups", "store"):
