@@ -121,7 +121,7 @@ NONE = {"embeddings": "Anthropic has none"}
 SDK = Sdk(
     "anthropic",
     versions=(("anthropic==2.14.0", "google-auth"), ("anthropic==1.17.0", "google-auth")),
-    door="llmobs.contrib.anthropic.instrument",
+    door="llmobs.instrument",
     rows=(
         Row("Anthropic", Messages, provider="anthropic", without=NONE, endings=ENDINGS),
         Row("AnthropicVertex", Vertex, provider="gcp.vertex_ai", without=NONE, endings=ENDINGS),

@@ -204,7 +204,7 @@ _SECRET = "the wire tells how many tokens were thought, not what"
 SDK = Sdk(
     "openai",
     versions=(("openai==3.57.0",), ("openai==2.54.0",)),
-    door="llmobs.contrib.openai.instrument",
+    door="llmobs.instrument",
     rows=(
         Row(
             "OpenAI, chat completions, completions, embeddings",
