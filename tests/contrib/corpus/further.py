@@ -156,6 +156,24 @@ CASES = [
         host=COHERE,
     ),
     generated(
+        "cohere: a place that is none",
+        CHAT,
+        asked(stream=True),
+        {"response": [answer(text("Hello"), finish="COMPLETE")], "warnings": ()},
+        sse(
+            (
+                "content-delta",
+                {
+                    "type": "content-delta",
+                    "index": [0],
+                    "delta": {"message": {"content": {"text": "Hello"}}},
+                },
+            ),
+            ended(),
+        ),
+        host=COHERE,
+    ),
+    generated(
         "cohere: results of tools, and a host nobody knows",
         CHAT,
         {

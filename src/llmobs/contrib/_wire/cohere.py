@@ -10,7 +10,7 @@ from typing import Any, Final
 from llmobs.contrib._wire.openai_chat import request_params
 from llmobs.contrib._wire.usage import cohere_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
-from llmobs.recorded.jsontext import Json, as_list, as_object, as_text
+from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
 from llmobs.recorded.messages import message_of, messages_of, text_part, tool_calls_of
 from llmobs.runtime.time_slices import Steps, now_and_then
 
@@ -69,7 +69,8 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
     ended = False
     for number, data in enumerate(event.data for event in events):
         yield from now_and_then(number)
-        kind, index, delta = data.get("type"), data.get("index"), _delta(data)
+        kind, delta = data.get("type"), _delta(data)
+        index = as_count(data.get("index")) or 0
         if kind == "message-start":
             body["id"] = data.get("id")
             message["role"] = as_text(delta.get("role")) or "assistant"

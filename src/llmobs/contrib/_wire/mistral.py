@@ -11,7 +11,7 @@ from typing import Any, Final
 from llmobs.contrib._wire.openai_chat import Message, request_params
 from llmobs.contrib._wire.usage import mistral_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
-from llmobs.recorded.jsontext import Json, as_list, as_object, as_text
+from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
 from llmobs.recorded.messages import message, message_of, text_part, tool_call, tool_calls_of
 from llmobs.runtime.time_slices import Steps, now_and_then
 
@@ -98,7 +98,7 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
             body |= {"usage": data.get("usage"), "object": "conversation.response"}
             ended = True
         elif entry in _KINDS:
-            place = (data.get("output_index"), data.get("id"))
+            place = (as_count(data.get("output_index")), as_text(data.get("id")))
             item = items.setdefault(place, {"type": entry})
             for name, value in data.items():
                 if name == "arguments" and step == "delta":
