@@ -94,6 +94,7 @@ class LLMObsTracingProcessor:
                 told = trace.export() or {}
                 entry.tracker.session_id = told.get("group_id")
                 entry.tracker.metadata = told.get("metadata") or None
+            entry.around = sys.exc_info()[1]
             with self._lock:
                 self._open[trace.trace_id] = {trace.trace_id: entry}
 

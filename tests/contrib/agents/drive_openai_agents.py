@@ -74,6 +74,10 @@ async def drive(url: str, kind: str, wire: bool) -> dict[str, Any]:
 
         run = agents.Runner.run
         await once("plain", run(agent("a"), "hello"))
+        try:
+            raise ValueError("somebody else's")
+        except ValueError:
+            await once("handling", run(agent("a"), "hello"))
         await once("tool", run(agent("a", tools=[get_weather]), "use get_weather"))
         await once("guardrail", run(agent("a", input_guardrails=[no_rudeness]), "rude"))
 

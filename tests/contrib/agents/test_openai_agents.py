@@ -42,6 +42,9 @@ def test_what_agents_do(python: str, llm_server: str, kind: str, wire: str) -> N
     found: dict[str, Any] = json.loads(done.stdout)
 
     assert kinds(found["plain"]) == {CALL: 1, STEP: 1, RUN: 1}
+    assert found["handling"][-1].get("status") != "error", (
+        "what is handled around it is not its own"
+    )
     for name in ("tool", "stream"):
         told = found[name]
         assert kinds(told) == {CALL: 2, STEP: 2, TOOL: 1, RUN: 1}, "each call once"
