@@ -27,7 +27,10 @@ TOLD = {
         " cache_write_1h_tokens web_searches advisor_input_tokens advisor_output_tokens"
     ),
     "aws.bedrock": "tokens_cached tokens_cache_write",
-    "gcp.gemini": "tokens_reasoning",
+    "gcp.gemini": (
+        "tokens_cached tokens_reasoning input_text_tokens input_image_tokens output_text_tokens"
+        " web_searches"
+    ),
     "mistral_ai": "audio_seconds",
     "deepinfra": "cost",
     "deepseek": "tokens_cached",

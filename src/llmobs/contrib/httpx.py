@@ -86,8 +86,7 @@ def instrument(
             for it, and keep the extra chunk from the caller.
 
     Raises:
-        TypeError: *client* is no client of httpx2 or httpx, or that of an SDK whose wire nobody
-            here reads.
+        TypeError: *client* is no client of httpx2 or httpx.
         ValueError: *capture_content* is none of the three.
     """
     options: dict[str, Any] = {
@@ -198,25 +197,11 @@ def _unwrapped(transport: Any) -> Any:
 def _wrapper_for(client: Any) -> type[RecordingTransport] | type[AsyncRecordingTransport]:
     transport = _unwrapped(getattr(client, "_transport", None))
     if isinstance(getattr(client, "_mounts", None), dict):
-        _check_wire(client)
         if hasattr(transport, "handle_async_request") and hasattr(client, "aclose"):
             return AsyncRecordingTransport
         if hasattr(transport, "handle_request"):
             return RecordingTransport
     raise TypeError(f"{type(client).__qualname__} is no client of httpx2 or httpx")
-
-
-_UNREAD_SDKS: Final = {"ollama-python": "Ollama's own"}
-"""Names that SDKs give themselves in the headers of their HTTP client, and the wire they speak."""
-
-
-def _check_wire(client: Any) -> None:
-    agent = str(client.headers.get("user-agent", "")).partition("/")[0]
-    if wire := _UNREAD_SDKS.get(agent):
-        raise TypeError(
-            f"this HTTP client belongs to {agent}, whose wire ({wire}) is not read here: nothing "
-            "would be recorded; use its server's OpenAI-compatible address with the openai package"
-        )
 
 
 def _replace(client: Any, change: Any) -> None:

@@ -92,6 +92,7 @@ HOSTS: Final = (
     (r"api\.moonshot\.(ai|cn)", "moonshot_ai"),
     (r".*\.ml\.cloud\.ibm\.com", "ibm.watsonx.ai"),
     # From here on the conventions have no name.
+    (r"(api\.)?ollama\.com", "ollama"),
     (r"(api\.)?openrouter\.ai", "openrouter"),
     (r"api\.together\.(xyz|ai)", "together"),
     (r"(.*\.)?api\.fireworks\.ai", "fireworks"),

@@ -83,14 +83,13 @@ class OtherSdk:
         (anthropic_door.instrument, lambda: openai.OpenAI(api_key="k")),
         (anthropic_door.instrument, lambda: openai.AsyncOpenAI(api_key="k")),
         (door.instrument, lambda: openai.OpenAI(api_key="k")),
-        (door.instrument, lambda: OtherSdk()._client),
         (door.instrument, lambda: httpx2.HTTPTransport()),
     ],
 )
 def test_clients_of_another_wire_are_refused(instrument: Any, make: Any) -> None:
     """Taken, they would record nothing, and nobody would notice."""
     client = make()
-    with pytest.raises(TypeError, match=r"is no client of|is not read here"):
+    with pytest.raises(TypeError, match="is no client of"):
         instrument(client)
     inner = getattr(client, "_client", client)
     assert not door.is_instrumented(inner)

@@ -182,7 +182,13 @@ def test_encodings_in_a_row_and_zstd() -> None:
         (b"/v1/responses/resp_1/cancel", "chat"),
         (b"/api/embed", "embeddings"),
         (b"/api/embeddings", "embeddings"),
-        (b"/api/chat", None),
+        (b"/api/chat", "chat"),
+        (b"/api/generate", "text_completion"),
+        (b"/v1beta/models/m:generateContent", "chat"),
+        (b"/v1beta/models/m:streamGenerateContent?alt=sse", "chat"),
+        (b"/v1beta/models/m:embedContent", "embeddings"),
+        (b"/v1beta/models/m:countTokens", "count_tokens"),
+        (b"/v1beta/models/m", None),
         (b"/v1/chat/completions/123", None),
         (b"/v1/messages/batches", None),
         (b"/v1/models", None),
@@ -241,7 +247,11 @@ def test_a_copy_finds_usage_wherever_it_stands(size: int, limit: int) -> None:
 @pytest.mark.parametrize(
     ("host", "paths", "lines"),
     [
-        ("generativelanguage.googleapis.com", ["/v1beta/models/gemini-9-a:generateContent"], 1),
+        (
+            "generativelanguage.googleapis.com",
+            ["/v1beta/models/gemini-9-a:batchGenerateContent"],
+            1,
+        ),
         ("api.mistral.ai", [f"/v1/audio/agents/ag{n}" for n in range(20)], 1),
         ("api.mistral.ai", ["/v1/chat/classifications", "/v1/classifications"], 2),
         ("api.mistral.ai", ["/v1/conversations", "/v1/conversations/c1/restart", "/v1/ocr"], 0),

@@ -18,8 +18,10 @@ from . import (
     cuts,
     dialects,
     further,
+    google,
     long,
     money,
+    ollama,
     openai_chat,
     openai_responses,
     other,
@@ -35,6 +37,8 @@ CASES: list[Case] = [
     *money.CASES,
     *dialects.CASES,
     *further.CASES,
+    *google.CASES,
+    *ollama.CASES,
 ]
 
 

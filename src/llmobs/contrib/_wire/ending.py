@@ -32,7 +32,7 @@ _END_MARKS: Final = (
     b"conversation.response.done",
 )
 _END: Final = re.compile(
-    rb'"(?:(?:stop|finish)_reason|generated_text)"\s*:\s*"'
+    rb'"(?:stop_reason|finish_reason|finishReason|blockReason|generated_text)"\s*:\s*"'
     rb'|"(?:image_generation\.completed|image_edit\.completed|speech\.audio\.done|transcript\.text\.done)"'
 )
 _LINES: Final = (b"data:", b"event:", b": ")
@@ -76,7 +76,10 @@ def _is_stream(last: bytes) -> bool:
 
 def _brings_error(last: bytes, is_all: bool) -> bool:
     if not _is_stream(last):
-        return is_all and _is_error("", last)
+        if is_all and _is_error("", last):
+            return True
+        line = last.rstrip().rpartition(b"\n")[2]  # NDJSON
+        return line.startswith(b"{") and _is_error("", line)
     splitter = framing.EventSplitter()
     events = [*splitter.feed(last), splitter.rest()]
     return any(
@@ -112,7 +115,8 @@ def error_in(body: Json, name: str = "", *, strict: bool = True) -> ErrorInfo | 
     OpenAI and Azure: ``error`` with message, type, code; Anthropic: ``error`` inside ``type:
     error``; responses: ``response.error``, or the event itself; Mistral's conversations: the event; Cohere: in
     the event that ends a stream; vLLM: flat; FastAPI: ``detail``;
-    OpenRouter: also in a choice; MiniMax: ``base_resp``.
+    OpenRouter: also in a choice; MiniMax: ``base_resp``; Google: ``status`` names
+    its type; Ollama: a text.
     """
     error = body.get("error") or _error_of_choices(body) or _error_at_end(body)
     if error is None and body.get("type") == "response.failed":
@@ -129,7 +133,7 @@ def error_in(body: Json, name: str = "", *, strict: bool = True) -> ErrorInfo | 
     if words is None:
         words = _within(encode(error).decode("utf-8", "replace"), 4000)
     code = error.get("code", error.get("status_code"))
-    kind = as_text(error.get("type"))
+    kind = as_text(error.get("type")) or as_text(error.get("status"))
     return ErrorInfo(
         message=words,
         type=None if kind == "error" else kind,

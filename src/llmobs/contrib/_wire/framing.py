@@ -15,7 +15,16 @@ import re
 
 import msgspec
 
-__all__ = ["EventSplitter", "FrameSplitter", "fields_of", "is_foreign", "payload_of"]
+__all__ = [
+    "ArraySplitter",
+    "EventSplitter",
+    "FrameSplitter",
+    "LineSplitter",
+    "fields_of",
+    "is_foreign",
+    "payload_of",
+    "unnamed",
+]
 
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -142,3 +151,98 @@ def payload_of(frame: bytes) -> tuple[str, bytes]:
         return "error", msgspec.json.encode(error)
     except (msgspec.DecodeError, binascii.Error, AttributeError, TypeError, ValueError):
         return "", frame
+
+
+class LineSplitter:
+    """Cuts a stream of JSON values, one a line (NDJSON), into its lines."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take in *data*; return the lines that are now whole."""
+        if b"\n" not in data:
+            self._pending += data
+            return []
+        *lines, rest = data.split(b"\n")
+        lines[0] = bytes(self._pending) + lines[0]
+        self._pending = bytearray(rest)
+        return [line for line in lines if line.strip()]
+
+    def resume(self, data: bytes) -> list[bytes]:
+        """Take in *data*, before which something is missing; the first line lost its beginning."""
+        self._pending.clear()
+        return self.feed(data.partition(b"\n")[2])
+
+    def rest(self) -> bytes:
+        """Return the line that has not ended, and forget it."""
+        rest = bytes(self._pending)
+        self._pending.clear()
+        return rest
+
+
+_OUTSIDE = re.compile(rb'["{}\[\]]')
+_INSIDE = re.compile(rb'["\\]')
+_NEXT_ITEM = re.compile(rb"\n,\r?\n(?=\{)")
+
+
+class ArraySplitter:
+    """Cuts a JSON array, as it comes, into its objects (Gemini's streams without ``alt=sse``)."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+        self._at = 0
+        self._depth = 0
+        self._in_text = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take in *data*; return the objects that are now whole."""
+        pending = self._pending
+        pending += data
+        items = []
+        start = 0
+        while found := (_INSIDE if self._in_text else _OUTSIDE).search(pending, self._at):
+            mark = found[0]
+            if mark == b"\\":
+                if found.end() == len(pending):
+                    break  # what it escapes has yet to come
+                self._at = found.end() + 1
+                continue
+            self._at = found.end()
+            if mark == b'"':
+                self._in_text = not self._in_text
+            elif mark in b"{[":
+                self._depth += 1
+                if self._depth == 2:
+                    start = found.start()
+            else:
+                self._depth -= 1
+                if self._depth == 1:
+                    items.append(bytes(pending[start : self._at]))
+                    start = self._at
+                elif self._depth <= 0:
+                    start = self._at  # the array's end
+        else:
+            self._at = len(pending)
+        if start:
+            del pending[:start]
+            self._at -= start
+        return items
+
+    def resume(self, data: bytes) -> list[bytes]:
+        """Take in *data*, before which something is missing, from the next object on."""
+        self._pending.clear()
+        self._at, self._depth, self._in_text = 0, 1, False
+        found = _NEXT_ITEM.search(data)
+        return self.feed(data[found.end() :]) if found else []
+
+    def rest(self) -> bytes:
+        """Return an object that has not ended, and forget it."""
+        rest = bytes(self._pending) if self._depth > 1 else b""
+        self._pending.clear()
+        return rest
+
+
+def unnamed(data: bytes) -> tuple[str, bytes]:
+    """Return an event that is its data and nothing else."""
+    return "", data

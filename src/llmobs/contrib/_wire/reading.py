@@ -83,6 +83,10 @@ class _Reader:
             return fields | (yield from self._stream(framing.EventSplitter(), framing.fields_of))
         if "eventstream" in content_type:
             return fields | (yield from self._stream(framing.FrameSplitter(), framing.payload_of))
+        if "ndjson" in content_type or "jsonl" in content_type:
+            return fields | (yield from self._stream(framing.LineSplitter(), framing.unnamed))
+        if self._wire.comes_as_array and "json" in content_type:
+            return fields | (yield from self._stream(framing.ArraySplitter(), framing.unnamed))
         if not self._wire.keeps_content and "json" not in content_type:
             return fields  # a picture or a sound
         return fields | self._whole()
@@ -279,7 +283,10 @@ class _Reader:
         error = None
         if text:
             try:
-                error = error_in(as_object(loads(text)), strict=False)
+                body = loads(text)
+                if type(body) is list and body:  # Gemini's, where its stream is an array
+                    body = body[0]
+                error = error_in(as_object(body), strict=False)
             except ValueError:
                 message = text.decode("utf-8", "replace").strip()
                 if len(message) > MAX_MESSAGE:

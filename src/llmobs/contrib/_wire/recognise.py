@@ -13,9 +13,11 @@ from urllib.parse import unquote
 from llmobs.contrib._wire import (
     anthropic_messages,
     cohere,
+    gemini,
     huggingface,
     mistral,
     moderations,
+    ollama,
     openai_chat,
     openai_other,
     openai_responses,
@@ -50,6 +52,7 @@ _Route = tuple[str, Wire, str, str, bool]
 _MEDIA = (
     r"/(?:audio/(?:speech|transcriptions|translations)|images/(?:generations|edits|variations))"
 )
+_GOOGLE = r"/(?:models|tunedModels|endpoints)/(?P<model>[^/:]+)"
 _ROUTES: Final[tuple[_Route, ...]] = (
     # path, wire, operation, provider if the host is unknown, whether the path alone is proof
     (r"/chat/completions", openai_chat.WIRE, "chat", "openai", True),
@@ -58,7 +61,26 @@ _ROUTES: Final[tuple[_Route, ...]] = (
     (r"/responses(?:/compact)?", openai_responses.WIRE, "chat", "openai", False),
     (r"/responses/input_tokens", openai_responses.COUNT, "count_tokens", "openai", False),
     (r"/completions", openai_other.COMPLETIONS, "text_completion", "openai", False),
-    (r"/api/embed(?:dings)?", openai_other.EMBEDDINGS, "embeddings", "ollama", False),
+    (r"/api/chat", ollama.CHAT, "chat", "ollama", False),
+    (r"/api/generate", ollama.GENERATE, "text_completion", "ollama", False),
+    (r"/api/embed(?:dings)?", ollama.EMBEDDINGS, "embeddings", "ollama", False),
+    (_GOOGLE + ":generateContent", gemini.WIRE, "chat", "gcp.gemini", True),
+    (_GOOGLE + ":streamGenerateContent", gemini.STREAM, "chat", "gcp.gemini", True),
+    (
+        _GOOGLE + ":(?:embedContent|batchEmbedContents)",
+        gemini.EMBEDDINGS,
+        "embeddings",
+        "gcp.gemini",
+        True,
+    ),
+    (
+        r"/publishers/google/models/(?P<model>[^/:]*(?:embedding|gecko)[^/:]*):predict",
+        gemini.EMBEDDINGS,
+        "embeddings",
+        "gcp.vertex_ai",
+        True,
+    ),
+    (_GOOGLE + ":countTokens", gemini.COUNT, "count_tokens", "gcp.gemini", True),
     (r"/embeddings", openai_other.EMBEDDINGS, "embeddings", "openai", False),
     (r"/moderations", moderations.WIRE, "moderation", "openai", False),
     (r"/v2/chat", cohere.CHAT, "chat", "cohere", False),

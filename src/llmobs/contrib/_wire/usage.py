@@ -18,7 +18,9 @@ __all__ = [
     "PROVIDER",
     "anthropic_usage",
     "cohere_usage",
+    "gemini_usage",
     "mistral_usage",
+    "ollama_usage",
     "openai_usage",
     "spoken_characters",
 ]
@@ -286,6 +288,62 @@ def anthropic_usage(value: Any) -> Fields:
             "tokens_reasoning": counts.part("reasoning", thinking, given),
         }
     )
+
+
+def gemini_usage(body: Json) -> Fields:
+    """
+    Read ``usageMetadata`` of Gemini's answers.
+
+    What was cached is within ``promptTokenCount``; thoughts are beside the candidates, and what
+    tools brought beside the prompt (Gemini API reference, "UsageMetadata"). Zeros are left out.
+    Searches are charged by the query from Gemini 3 on, before by the prompt ("Pricing").
+    """
+    usage = as_object(body.get("usageMetadata"))
+    counts = _Counts()
+    prompt = counts.read("input", usage.get("promptTokenCount"))
+    tools = counts.read("tools", usage.get("toolUsePromptTokenCount"))
+    said = counts.read("output", usage.get("candidatesTokenCount"))
+    thoughts = counts.read("reasoning", usage.get("thoughtsTokenCount"))
+    cached = counts.read("cached", usage.get("cachedContentTokenCount"))
+    total = counts.read("total", usage.get("totalTokenCount"))
+    taken = _added((prompt, tools))
+    given = _added((said, thoughts))
+    if total is not None:
+        if given is None and total == (taken or 0) and not counts.warnings:
+            given = 0
+        if total != (taken or 0) + (given or 0):
+            counts.warnings.append("usage: the total is not the sum of its parts")
+    counts.keep("input_tool_tokens", tools, whole=taken)
+    for name, kind, whole in (
+        ("promptTokensDetails", "input_{}_tokens", taken),
+        ("toolUsePromptTokensDetails", "input_{}_tokens", taken),
+        ("cacheTokensDetails", "cache_{}_read_tokens", cached),
+        ("candidatesTokensDetails", "output_{}_tokens", given),
+    ):
+        for each in map(as_object, as_list(usage.get(name))):
+            modality = str(each.get("modality")).lower()
+            if modality in _MODALITIES:
+                counts.keep(kind.format(modality), each.get("tokenCount"), whole=whole)
+    for candidate in map(as_object, as_list(body.get("candidates"))):
+        queries = as_list(as_object(candidate.get("groundingMetadata")).get("webSearchQueries"))
+        by_prompt = str(body.get("modelVersion")).startswith(("gemini-1", "gemini-2"))
+        counts.keep("web_searches", min(len(queries), 1) if by_prompt else len(queries))
+    return counts.fields(
+        {
+            "tokens_input": taken,
+            "tokens_output": given,
+            "tokens_cached": counts.part("cached", cached, taken),
+            "tokens_reasoning": counts.part("reasoning", thoughts, given),
+        }
+    )
+
+
+def ollama_usage(body: Json) -> Fields:
+    """Read the counts of Ollama's answers, which stand beside their content."""
+    counts = _Counts()
+    taken = counts.read("input", body.get("prompt_eval_count"))
+    given = counts.read("output", body.get("eval_count"))
+    return counts.fields({"tokens_input": taken, "tokens_output": given})
 
 
 def cohere_usage(body: Json) -> Fields:

@@ -44,3 +44,5 @@ class Wire(NamedTuple):
     """False: bodies are read for figures only (audio, images)."""
     mark: bytes = b""
     """What every such request has in its body, where others take the same path; one without is none."""
+    comes_as_array: bool = False
+    """True: a stream may be a JSON array of events instead."""
