@@ -186,8 +186,10 @@ def _add_arguments(arguments: Json, pieces: list[Any]) -> None:
         values = [piece[k] for k in ("stringValue", "numberValue", "boolValue") if k in piece]
         value = values[0] if values else None
         before = arguments.get(name)
-        both = type(before) is str and type(value) is str
-        arguments[name] = before + value if both else before if value is None else value
+        if type(before) is str and type(value) is str:
+            arguments[name] = before + value
+        elif before is None:
+            arguments[name] = value
 
 
 # Embeddings: Gemini's one and several, Vertex's `predict`.
