@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmobs.contrib._wire.body import Copy, clip, pieces
-from llmobs.contrib._wire.framing import EventSplitter, FrameSplitter, fields_of
+from llmobs.contrib._wire.framing import EventSplitter, FrameSplitter, fields_of, payload_of
 from llmobs.contrib._wire.partial import LAST_EVENT, USAGE, Mention, read_head, read_tail
 from llmobs.contrib._wire.recognise import _troubles, recognise
-from tests.contrib.corpus import sse
+from tests.contrib.corpus import js, sse
 from tests.contrib.corpus.anthropic import EVENTS, frame
 
 JSON = st.recursive(
@@ -115,7 +115,21 @@ def test_amazons_frames_split_anywhere(size: int) -> None:
     splitter = FrameSplitter()
     found = [p for at in range(0, len(body), size) for p in splitter.feed(body[at : at + size])]
     assert len(found) == len(EVENTS)
-    assert FrameSplitter().feed(b"garbage that is no frame at all") == []
+    assert payload_of(found[0])[1] == js(EVENTS[0][1])
+
+
+@pytest.mark.parametrize("at", [0, 5, 9, 14, 60, -1])
+def test_nothing_is_read_from_a_damaged_frame_on(at: int) -> None:
+    good, bad = frame(EVENTS[0][1]), bytearray(frame(EVENTS[1][1]))
+    bad[at] ^= 0x40
+    splitter = FrameSplitter()
+    found = splitter.feed(good + bad + good) + splitter.feed(good)
+    assert found[0] == good
+    assert [payload_of(each)[1] for each in found[1:]] in ([b"damaged"], [])
+    assert splitter.feed(good) == []
+    assert [payload_of(each)[1] for each in FrameSplitter().feed(b"no frame at all")] == [
+        b"damaged"
+    ]
 
 
 @given(st.binary(max_size=2000), st.integers(0, 600), st.integers(1, 300))

@@ -5,6 +5,7 @@ Shapes are those of the providers' API references; texts are made up.
 """
 
 import json
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,23 @@ def sse(*events: Any, end: str = "\n") -> bytes:
         lines += [f"event: {name}"] if name else []
         lines += [f"data: {data if isinstance(data, str) else json.dumps(data)}", ""]
     return end.join([*lines, ""]).encode()
+
+
+def aws_frame(name: str, data: Any, message_type: str = "event") -> bytes:
+    """One frame of Amazon's event stream, as botocore's decoder reads it."""
+    texts = {
+        f":{message_type}-type": name,
+        ":content-type": "application/json",
+        ":message-type": message_type,
+    }
+    headers = b"".join(
+        bytes([len(key)]) + key.encode() + b"\x07" + len(value).to_bytes(2) + value.encode()
+        for key, value in texts.items()
+    )
+    payload = js(data)
+    prelude = (16 + len(headers) + len(payload)).to_bytes(4) + len(headers).to_bytes(4)
+    body = prelude + zlib.crc32(prelude).to_bytes(4) + headers + payload
+    return body + zlib.crc32(body).to_bytes(4)
 
 
 def answer(*parts: Any, finish: str, role: str = "assistant") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from llmobs.contrib._wire.recognise import recognise
 from . import (
     Case,
     anthropic,
+    bedrock,
     cuts,
     dialects,
     further,
@@ -31,6 +32,7 @@ CASES: list[Case] = [
     *openai_chat.CASES,
     *openai_responses.CASES,
     *anthropic.CASES,
+    *bedrock.CASES,
     *other.CASES,
     *cuts.CASES,
     *long.CASES,

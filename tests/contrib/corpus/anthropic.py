@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from . import HI, JSON, STREAM, USER, Case, answer, call, js, reasoning, sse, text
+from . import HI, JSON, STREAM, USER, Case, answer, aws_frame, call, js, reasoning, sse, text
 
 PATH = "/v1/messages"
 HOST = "api.anthropic.com"
@@ -81,12 +81,8 @@ SAID = answer(reasoning("hm"), text("Hello"), call("a", "f", x=1), finish="tool_
 
 
 def frame(event: Any) -> bytes:
-    """One frame of Amazon's event stream; checksums are left at zero, nobody here reads them."""
-    payload = js({"bytes": base64.b64encode(js(event)).decode(), "p": "abc"})
-    headers = b"\x0b:event-type\x07\x00\x05chunk"
-    total = 16 + len(headers) + len(payload)
-    head = total.to_bytes(4) + len(headers).to_bytes(4) + b"\0\0\0\0"
-    return head + headers + payload + b"\0\0\0\0"
+    """A chunk of ``invoke-with-response-stream``."""
+    return aws_frame("chunk", {"bytes": base64.b64encode(js(event)).decode(), "p": "abc"})
 
 
 CASES = [

@@ -8,7 +8,7 @@ their own, numbers that are no JSON, errors with a good status, endpoints of the
 import base64
 from typing import Any
 
-from . import HI, JSON, STREAM, USER, Case, answer, call, js, reasoning, sse, text
+from . import HI, JSON, STREAM, USER, Case, answer, aws_frame, call, js, reasoning, sse, text
 from .anthropic import ASK, HOST, body, delta, event, frame, start
 from .openai_chat import PATH, ask, chunk, said
 from .openai_responses import body as response
@@ -44,14 +44,6 @@ def tool(id: str | None, arguments: str, index: int | None = None, **more: Any) 
 
 def calls(*deltas: Any) -> Any:
     return chunk({"tool_calls": list(deltas)})
-
-
-def exception(kind: str, said: Any) -> bytes:
-    """A frame of Amazon's that ends a stream."""
-    payload, value = js(said), kind.encode()
-    headers = b"\x0f:exception-type\x07" + len(value).to_bytes(2) + value
-    total = 16 + len(headers) + len(payload)
-    return total.to_bytes(4) + len(headers).to_bytes(4) + bytes(4) + headers + payload + bytes(4)
 
 
 TOOLS = {"tool_calls": [{k: v for k, v in c.items() if k != "type"} for c in BOTH]}
@@ -645,14 +637,14 @@ CASES = [
         {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": USER},
         {
             "status": "error",
-            "error": {"message": "Too many requests", "type": "api_error", "code": None},
+            "error": {"message": "Too many requests", "type": "throttlingException", "code": None},
             "tokens_input": 9,
             "tokens_output": None,
         },
         frame(
             {"type": "message_start", "message": {"usage": {"input_tokens": 9, "output_tokens": 1}}}
         )
-        + exception("throttlingException", {"message": "Too many requests"}),
+        + aws_frame("throttlingException", {"message": "Too many requests"}, "exception"),
         headers={"content-type": "application/vnd.amazon.eventstream"},
         host="bedrock-runtime.us-east-1.amazonaws.com",
         closed=True,

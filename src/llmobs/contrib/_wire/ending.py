@@ -27,6 +27,7 @@ class Ending(Enum):
 _END_MARKS: Final = (
     b"[DONE]",
     b"message_stop",
+    b"messageStop",
     b"response.completed",
     b"response.incomplete",
     b"conversation.response.done",

@@ -6,12 +6,13 @@ its closing blank line is an unfinished event.
 
 Amazon's binary event stream, in which Bedrock wraps them (AWS documentation, "Event stream encoding").
 Each frame is: total length, length of the headers, checksum of both (4 bytes each), headers, payload,
-checksum. Checksums are the client's to check.
+checksum. A client stops at a frame whose checksums are wrong; so does what reads it here.
 """
 
 import base64
 import binascii
 import re
+import zlib
 
 import msgspec
 
@@ -99,38 +100,50 @@ _FIRST_HEADER = re.compile(
     rb"[\x0b-\x0f]:(?:event-type|message-type|content-type|exception-type)\x07"
 )
 _MAX_FRAME = 32 * 1024 * 1024
+_DAMAGED = b"damaged"
+"""In the place of a frame whose checksums are wrong: no client reads on from there."""
 
 
 class FrameSplitter:
-    """Cuts a stream of bytes into whole frames."""
+    """Cuts a stream of bytes into whole frames, checked by their checksums."""
 
     def __init__(self) -> None:
         self._pending = bytearray()
+        self._is_lost = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take in *data*; return the payloads of the frames that are now whole."""
+        """Take in *data*; return the frames that are now whole."""
         pending = self._pending
+        frames: list[bytes] = []
+        if self._is_lost:
+            return frames
         pending += data
-        payloads = []
-        while len(pending) >= _OVERHEAD:
+        while len(pending) >= _PRELUDE:
             total = int.from_bytes(pending[:4])
             headers = int.from_bytes(pending[4:8])
-            if not _OVERHEAD + headers <= total <= _MAX_FRAME:
-                pending.clear()  # no event stream, or we lost our place in it
-                break
-            if len(pending) < total:
-                break
-            payloads.append(bytes(pending[12 + headers : total - 4]))
-            del pending[:total]
-        return payloads
+            is_frame = zlib.crc32(pending[:8]) == int.from_bytes(pending[8:12])
+            if is_frame and _OVERHEAD + headers <= total <= _MAX_FRAME:
+                if len(pending) < total:
+                    break
+                if zlib.crc32(pending[: total - 4]) == int.from_bytes(pending[total - 4 : total]):
+                    frames.append(bytes(pending[:total]))
+                    del pending[:total]
+                    continue
+            frames.append(_DAMAGED)
+            self._is_lost = True
+            pending.clear()
+        return frames
 
     def resume(self, data: bytes) -> list[bytes]:
         """Take in *data*, before which something is missing, from the first whole frame on."""
         self._pending.clear()
+        self._is_lost = False
         for header in _FIRST_HEADER.finditer(data):
             start = header.start() - _PRELUDE
-            total, headers = (int.from_bytes(data[at : at + 4]) for at in (start, start + 4))
-            if start >= 0 and _OVERHEAD + headers <= total <= len(data) - start:
+            if start < 0:
+                continue
+            prelude = data[start : header.start()]
+            if zlib.crc32(prelude[:8]) == int.from_bytes(prelude[8:]):
                 return self.feed(data[start:])
         return []
 
@@ -141,16 +154,60 @@ class FrameSplitter:
 
 
 def payload_of(frame: bytes) -> tuple[str, bytes]:
-    """Return the event inside a frame's payload: ``{"bytes": base64 of JSON}``, or an error."""
+    """
+    Return the name of the event in a frame, and its data.
+
+    ``invoke-with-response-stream`` wraps the model's own: ``{"bytes": base64 of JSON}``. Errors are
+    frames of the type ``exception`` or ``error``.
+    """
+    if frame == _DAMAGED:
+        return "", frame
     try:
-        body = msgspec.json.decode(frame)
+        size = int.from_bytes(frame[4:8])
+        headers = _headers(frame[_PRELUDE : _PRELUDE + size])
+        payload = frame[_PRELUDE + size : -4]
+        kind = headers.get(":message-type", "event")
+        body = msgspec.json.decode(payload) if payload or kind == "event" else {}
         if "bytes" in body:
             return "", base64.b64decode(body["bytes"])
-        message = body.get("message") or body.get("Message") or "error"
-        error = {"type": "error", "error": {"type": "api_error", "message": message}}
+        name = headers.get(":event-type", "")
+        if kind == "event" and ":exception-type" not in headers and name not in ("", "chunk"):
+            return name, payload
+        words = body.get("message") or body.get("Message") or headers.get(":error-message")
+        error_type = headers.get(":exception-type") or headers.get(":error-code") or "api_error"
+        error = {"type": "error", "error": {"type": error_type, "message": words or error_type}}
         return "error", msgspec.json.encode(error)
-    except (msgspec.DecodeError, binascii.Error, AttributeError, TypeError, ValueError):
+    except (
+        msgspec.DecodeError,
+        binascii.Error,
+        AttributeError,
+        TypeError,
+        ValueError,
+        LookupError,
+    ):
         return "", frame
+
+
+_SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
+"""Bytes of a header's value by its type; texts and bytes (6, 7) tell theirs."""
+
+
+def _headers(data: bytes) -> dict[str, str]:
+    found = {}
+    at = 0
+    while at < len(data):
+        start = at + 1 + data[at]
+        name, kind = data[at + 1 : start].decode("utf-8", "replace"), data[start]
+        at = start + 1
+        if kind in (6, 7):
+            size = int.from_bytes(data[at : at + 2])
+            at += 2
+        else:
+            size = _SIZES[kind]
+        if kind == 7:
+            found[name] = data[at : at + size].decode("utf-8", "replace")
+        at += size
+    return found
 
 
 class LineSplitter:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from llmobs.contrib._wire import framing
+from llmobs.contrib._wire import bedrock_invoke, framing
 from llmobs.contrib._wire.body import Copy, Piece, pieces
 from llmobs.contrib._wire.ending import Ending, error_in
 from llmobs.contrib._wire.partial import read_head, read_tail
@@ -151,6 +151,8 @@ class _Reader:
             body["usage"] = _first_object(copy.usage)  # neither at the beginning nor at the end
         if type(body) is list:  # Hugging Face's
             body = {"data": body}
+        if type(body) is dict and (metrics := bedrock_invoke.told_in(self._exchange.headers)):
+            body.setdefault(bedrock_invoke.METRICS, metrics)
         fields = self._understand(self._wire.response, as_object(body), "response")
         if error := error_in(as_object(body)):
             fields |= {"status": Status.ERROR, "error": error}
@@ -293,7 +295,8 @@ class _Reader:
                     message = cut_text(message, MAX_MESSAGE)
                 error = ErrorInfo(message=message or f"HTTP {status}")
         error = error or ErrorInfo(message=f"HTTP {status}")
-        error.type = error.type or str(status)
+        named = self._exchange.headers.get("x-amzn-errortype", "").partition(":")[0]
+        error.type = error.type or named or str(status)
         # What the request alone tells of usage was not used.
         return {"status": Status.ERROR, "error": error, "usage": None}
 

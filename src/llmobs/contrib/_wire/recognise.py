@@ -12,6 +12,8 @@ from urllib.parse import unquote
 
 from llmobs.contrib._wire import (
     anthropic_messages,
+    bedrock,
+    bedrock_invoke,
     cohere,
     gemini,
     huggingface,
@@ -108,12 +110,14 @@ _ROUTES: Final[tuple[_Route, ...]] = (
     (_MEDIA, openai_other.MEDIA, "generate_content", "openai", False),
     (r"/messages/count_tokens", anthropic_messages.COUNT, "count_tokens", "anthropic", False),
     (r"/messages", anthropic_messages.WIRE, "chat", "anthropic", False),
+    # A name may be an ARN, with slashes.
+    (r"/model/(?P<model>.+)/converse(?:-stream)?", bedrock.WIRE, "chat", "aws.bedrock", True),
     (
-        r"/model/(?P<model>[^/]+)/invoke(?:-with-response-stream)?",
-        anthropic_messages.WIRE,
+        r"/model/(?P<model>.+)/invoke(?:-with-response-stream)?",
+        bedrock_invoke.WIRE,
         "chat",
         "aws.bedrock",
-        False,
+        True,
     ),
     (
         r"/publishers/anthropic/models/count-tokens:rawPredict",
