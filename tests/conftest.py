@@ -39,6 +39,7 @@ BEYOND_THE_CORE = (
     "servers/test_start.py::test_a_wrong_setting_stops_the_start_with_its_words[granian",
     # Heavy SDKs; the core has their wires, in tests/contrib/capture/test_corpus.py.
     "contrib/capture/test_sdks.py",
+    "contrib/capture/test_bedrock.py",
     "redaction/test_presidio.py::test_what_presidio",  # an environment of its own, with spaCy
     "contrib/capture/test_faults.py",
     "contrib/test_joining.py",

@@ -53,14 +53,17 @@ CAPTURE_HEADER: Final = "x-llmobs-capture-content"
 """Request header that sets ``capture_content`` for one call; taken out before the request leaves."""
 
 _RETRY_HEADER: Final = "x-stainless-retry-count"
+_AWS_HEADER: Final = "amz-sdk-request"
+"""Of AWS's SDKs: ``attempt=2; max=3``."""
 _DEFAULT_BYTES: Final = 1024 * 1024
 _OVERHEAD_BYTES: Final = 3 * 1024
 """Memory of a call beside its bodies: itself, the heads of request and answer."""
 _HEADERS: Final[dict[str | bytes, str]] = {
     given: name
-    for name in (_RETRY_HEADER, "user-agent", CAPTURE_HEADER)
+    for name in (_RETRY_HEADER, _AWS_HEADER, "user-agent", CAPTURE_HEADER)
     for given in (name, name.encode())
 }
+_AWS_ATTEMPT: Final = re.compile(r"attempt=(\d{1,6})")
 _MODES: Final = frozenset({"full", "redacted", "metadata"})
 
 
@@ -125,6 +128,9 @@ def begin(
         if kind == _RETRY_HEADER:
             attempt = int(text) + 1 if text.isdecimal() else 1
             is_sdk = True
+        elif kind == _AWS_HEADER:
+            told = _AWS_ATTEMPT.search(text)
+            attempt = int(told[1]) if told else 1
         elif kind == CAPTURE_HEADER:
             # A typing error must not reveal what was to be hidden.
             mode, asked = text if text in _MODES else "metadata", name
