@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import boto3
 import pytest
+from botocore import config
 
 from llmobs import Client, PromptCallEvent
 from llmobs.contrib import urllib3 as door
@@ -14,9 +16,6 @@ from llmobs.testing import capture_events
 from tests.contrib.corpus import aws_frame, js
 from tests.contrib.corpus.anthropic import frame
 from tests.contrib.corpus.bedrock import ARN, COUNTS, EVENTS, SAID, THROTTLED, WHOLE, converse
-
-boto3: Any = pytest.importorskip("boto3")
-config: Any = pytest.importorskip("botocore.config")
 
 LLAMA = {
     "generation": "Hello",
