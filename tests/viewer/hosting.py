@@ -79,10 +79,16 @@ def django_project(asgi: bool) -> Any:
 def __getattr__(name: str) -> Any:
     if name == "urlpatterns":
         from django.contrib import admin
+        from django.contrib.auth import get_user_model, login
         from django.http import HttpResponse
         from django.urls import include, path
 
+        def enter(request: Any, name: str) -> HttpResponse:
+            login(request, get_user_model().objects.get(username=name))
+            return HttpResponse("in")
+
         return [
+            path("in/<str:name>", enter),  # the admin's login takes staff alone
             path("admin/", admin.site.urls),
             path("tools/llmobs/", include("llmobs.contrib.django.urls")),
             path("own", lambda request: HttpResponse("own")),
