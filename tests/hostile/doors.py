@@ -47,6 +47,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 EXCLUDED_FUNCTIONS: Mapping[str, str] = {
     "llmobs.bind_run": "takes a function, and records nothing",
     "llmobs.flush_on_signals": "takes signals, and refuses others",
+    "llmobs.instrument": _SETTINGS,
     "watchllm.auto_instrument": _SETTINGS,
     "watchllm.init": _SETTINGS,
 }
