@@ -149,10 +149,10 @@ class _Reader:
         incomplete = len(self.warnings) > before
         if tail is not None and type(body) is dict and body.get("usage") is None:
             body["usage"] = _first_object(copy.usage)  # neither at the beginning nor at the end
-        if type(body) is list:  # Hugging Face's
-            body = {"data": body}
         if type(body) is dict and (metrics := bedrock_invoke.told_in(self._exchange.headers)):
             body.setdefault(bedrock_invoke.METRICS, metrics)
+        if type(body) is list:  # Hugging Face's
+            body = {"data": body}
         fields = self._understand(self._wire.response, as_object(body), "response")
         if error := error_in(as_object(body)):
             fields |= {"status": Status.ERROR, "error": error}
