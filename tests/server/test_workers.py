@@ -19,7 +19,7 @@ from llmobs.server.bodies import RefusedError
 from llmobs.server.native import ReadBatch, read_batch
 from llmobs.server.otlp import json_
 from llmobs.server.otlp.mapping import Taken
-from llmobs.server.preparing import Preparation, Read, may_be_divided
+from llmobs.server.preparing import Preparation, Read
 from llmobs.server.workers import Workers
 from llmobs.settings import Settings
 from tests.helpers import make_event
@@ -191,7 +191,7 @@ async def test_it_ends_when_it_has_nothing_to_do(monkeypatch: pytest.MonkeyPatch
 def test_rules_with_a_state_of_their_own_stay_in_one_process(
     settings: dict[str, Any], may: bool
 ) -> None:
-    assert may_be_divided(Settings(**settings)) is may
+    assert Preparation(Settings(**settings)).may_be_divided is may
 
 
 def children_of(process_id: int) -> list[int]:

@@ -159,6 +159,7 @@ def redact_stage(settings: Settings, *, key: bytes | None = None) -> Redact:
         first=_by_path(rules),
         last=_own(settings.redactor, rules),
         events_a_call=1 if rules is not None and rules.presidio is not None else EVENTS_A_CALL,
+        counts=rules is not None and rules.action == "numbered",
     )
 
 

@@ -109,6 +109,7 @@ class Redact(Stage):
         first: What the application makes of values before that.
         last: What it makes of texts after that.
         events_a_call: How many events are handed over to these at a time, and share a limit of time.
+        counts: Whether what it puts in place of values is numbered, from 1 on.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Redact(Stage):
         first: OwnRedaction | None = None,
         last: OwnRedaction | None = None,
         events_a_call: int = EVENTS_A_CALL,
+        counts: bool = False,
     ) -> None:
         self._redactor = redactor
         self._first = first
@@ -125,6 +127,8 @@ class Redact(Stage):
         self._events_a_call = events_a_call
         self._counted = 0
         self._count_failures: Callable[[int], object] | None = None
+        self.has_state = counts or first is not None or last is not None
+        """Whether two of it do not do what one would: numbers, functions, a model that each would load."""
 
     def tell(self, count_failures: Callable[[int], object], troubles: Troubles) -> None:
         """Say what goes wrong from now on: how many values it cost, and in words."""

@@ -14,7 +14,7 @@ from llmobs.events import Event
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.redaction.events import PROCESS_KEY
 from llmobs.runtime.troubles import Troubles
-from llmobs.server.preparing import Preparation, Read, ReadsBody, may_be_divided
+from llmobs.server.preparing import Preparation, Read, ReadsBody
 from llmobs.server.projects import keep_apart
 from llmobs.server.room import Room
 from llmobs.server.workers import Workers
@@ -99,7 +99,7 @@ class Collector:
         self.room = Room(max_events=max_events, max_bytes=max_bytes)
         """What is under way takes it up."""
         self._preparation = Preparation(settings)
-        self._workers = Workers(workers if may_be_divided(settings) else 0, PROCESS_KEY)
+        self._workers = Workers(workers if self._preparation.may_be_divided else 0, PROCESS_KEY)
         self._failures_elsewhere = 0
         self._reading = 0
         """Bodies that wait for the thread that prepares, or are in it."""

@@ -10,11 +10,10 @@ from llmobs.codec import AnyEvent, bound_event
 from llmobs.events import Event
 from llmobs.pipeline.intake import Entry
 from llmobs.pipeline.prepare import Complete, Identity
-from llmobs.redaction.rules_of_users import user_rules
 from llmobs.runtime.troubles import Troubles
 from llmobs.settings import Settings
 
-__all__ = ["Preparation", "Read", "ReadsBody", "may_be_divided"]
+__all__ = ["Preparation", "Read", "ReadsBody"]
 
 
 class Read(Protocol):
@@ -32,21 +31,6 @@ A function of a module, which reads a body and nothing else: it may run in anoth
 Raises:
     RefusedError: The body is not what it says it is.
 """
-
-
-def may_be_divided(settings: Settings) -> bool:
-    """
-    Whether several processes that prepare by *settings* do what one would.
-
-    Not with numbers, which each would give by itself, nor with functions of the operator's, or
-    Presidio's model, which each would have to load.
-    """
-    if settings.redactor is not None:
-        return False
-    if settings.redaction is None:
-        return True
-    rules = user_rules(settings.redaction)
-    return rules.action != "numbered" and not rules.functions and rules.presidio is None
 
 
 class Preparation:
@@ -75,6 +59,8 @@ class Preparation:
         self._redact.tell(self._count_failures, Troubles())
         self.failures = 0
         """Values, or events, left out since a function of the operator's failed or took too long."""
+        self.may_be_divided = not self._redact.has_state
+        """Whether several processes that prepare by these settings do what one would."""
 
     def warm_up(self) -> None:
         """Load what the first event would wait for: a third of a second."""

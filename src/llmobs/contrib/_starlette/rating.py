@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from hmac import compare_digest
 from pathlib import Path
 from typing import Final
@@ -13,21 +13,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from llmobs.contrib._starlette.pages import Admit, answer_page
-from llmobs.contrib._web.behind import store_evaluation
+from llmobs.contrib._web.behind import not_taken, rate
 from llmobs.errors import LLMObsError
-from llmobs.runtime.troubles import Troubles
 from llmobs.settings import Settings
-from llmobs.store.engine import open_reader
-from llmobs.viewer.feedback import (
-    FORM,
-    MAX_BYTES,
-    FormError,
-    evaluation_of,
-    fields_of,
-    local_path,
-    subject_of,
-)
-from llmobs.viewer.page import Site, trouble
+from llmobs.viewer.feedback import FORM, MAX_BYTES, FormError, fields_of, local_path
+from llmobs.viewer.page import Site
 
 __all__ = ["keep_token", "rating_route", "token_of"]
 
@@ -36,8 +26,6 @@ FIELD: Final = "token"
 NOTED: Final = "llmobs.form_token"
 """In the scope: a token that the browser is yet to be given."""
 _is_token = re.compile(r"[A-Za-z0-9_-]{43}").fullmatch
-
-_troubles = Troubles()
 
 
 def token_of(request: Request) -> str:
@@ -76,7 +64,7 @@ def rating_route(store: Path, admit: Admit, site_of: Callable[[Request], Site]) 
         site_of: Returns where the pages are.
     """
 
-    async def rate(request: Request) -> Response:
+    async def rated(request: Request) -> Response:
         visitor = await admit(request)
         if isinstance(visitor, Response):
             return visitor
@@ -84,23 +72,13 @@ def rating_route(store: Path, admit: Admit, site_of: Callable[[Request], Site]) 
         try:
             form = fields_of(await _body(request))
             _check(request, form.get(FIELD, ""))
-            await run_in_threadpool(_store, store, form, visitor.project)
-        except FormError as error:
-            return answer_page(trouble(site, error.status, "This was not taken", str(error)))
-        except LLMObsError as error:
-            _troubles.log("rating", "llmobs: an evaluation cannot be stored: %s", error)
-            words = "The store cannot be written now; the log of whoever serves this page says why."
-            return answer_page(trouble(site, 503, "This was not taken", words))
+            await run_in_threadpool(lambda: rate(store, form, visitor.project, Settings()))
+        except (FormError, LLMObsError) as error:
+            return answer_page(not_taken(site, error))
         place = local_path(form.get("next", "")) or f"{site.base}/"
         return RedirectResponse(f"{place}#evaluations", 303, {"cache-control": "no-store"})
 
-    return Route("/feedback", rate, methods=["POST"])
-
-
-def _store(store: Path, form: Mapping[str, str], project: str | None) -> None:
-    with open_reader(store) as reader:
-        subject = subject_of(reader, form, project)
-    store_evaluation(store, evaluation_of(form, subject), Settings())
+    return Route("/feedback", rated, methods=["POST"])
 
 
 async def _body(request: Request) -> bytes:

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Mapping
 from math import inf
 from pathlib import Path
 from typing import Final
@@ -15,8 +16,10 @@ from llmobs.runtime.troubles import Troubles
 from llmobs.settings import Settings
 from llmobs.sinks.sqlite import SQLiteSink
 from llmobs.store.engine import open_reader
+from llmobs.viewer.feedback import FormError, evaluation_of, subject_of
+from llmobs.viewer.page import Page, Site, trouble
 
-__all__ = ["index_behind", "store_evaluation"]
+__all__ = ["index_behind", "not_taken", "rate"]
 
 MOST_SECONDS: Final = 10.0
 """That are spent at most on indexing after one look; the next look goes on."""
@@ -70,7 +73,35 @@ def _index(process: int, store: Path) -> None:
         _ended[process, store] = time.monotonic()
 
 
-def store_evaluation(store: Path, event: EvaluationEvent, settings: Settings) -> None:
+def rate(store: Path, form: Mapping[str, str], project: str | None, settings: Settings) -> None:
+    """
+    Store what a form of the viewer says; blocking.
+
+    Args:
+        store: The one that is shown.
+        form: Its fields.
+        project: The one project whose runs may be seen; None: any.
+        settings: Of the application's client.
+
+    Raises:
+        FormError: It is about nothing that is there, or says nothing.
+        LLMObsError: The store cannot be read, or the evaluation not be stored in time.
+    """
+    with open_reader(store) as reader:
+        subject = subject_of(reader, form, project)
+    _store_evaluation(store, evaluation_of(form, subject), settings)
+
+
+def not_taken(site: Site, error: FormError | LLMObsError) -> Page:
+    """Return the page that says why a form was not taken; what only its owner can mend is logged."""
+    if isinstance(error, FormError):
+        return trouble(site, error.status, "This was not taken", str(error))
+    _troubles.log("rating", "llmobs: an evaluation cannot be stored: %s", error)
+    words = "The store cannot be written now; the log of whoever serves this page says why."
+    return trouble(site, 503, "This was not taken", words)
+
+
+def _store_evaluation(store: Path, event: EvaluationEvent, settings: Settings) -> None:
     """
     Put what somebody said of a run into *store*, redacted as the settings say; blocking.
 

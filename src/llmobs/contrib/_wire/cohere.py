@@ -7,27 +7,23 @@ Rerank, which others speak alike, is in `rerank`.
 
 from typing import Any, Final
 
-from llmobs.contrib._wire.openai_chat import request_params
+from llmobs.contrib._wire.openai_chat import chat_message, chat_request, request_params
+from llmobs.contrib._wire.openai_other import vector_figures
 from llmobs.contrib._wire.usage import cohere_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
-from llmobs.recorded.messages import message_of, messages_of, text_part, tool_calls_of
+from llmobs.recorded.messages import messages_of, text_part, tool_calls_of
 from llmobs.runtime.time_slices import Steps, now_and_then
 
 __all__ = ["CHAT", "EMBED"]
 
 
 def _request(body: Json) -> Fields:
-    return {
-        "model": as_text(body.get("model")),
-        "stream": True if body.get("stream") is True else None,
-        "prompt": [_message(as_object(item)) for item in as_list(body.get("messages"))],
-        "request_params": request_params(body),
-    }
+    return chat_request(body, _message)
 
 
 def _message(item: Json) -> Json:
-    said = message_of({**item, "role": as_text(item.get("role")) or "assistant"})
+    said = chat_message(item)
     if plan := as_text(item.get("tool_plan")):  # what it thinks before it asks for tools
         said["parts"].insert(0, text_part(plan, "reasoning"))
     return said
@@ -127,12 +123,9 @@ def _embed_response(body: Json) -> Fields:
     given = body.get("embeddings")
     kinds = [as_list(each) for each in as_object(given).values()] or [as_list(given)]
     vectors = next((found for found in kinds if found), [])
-    figures: Json = {"vectors": len(vectors)}
-    if vectors and type(vectors[0]) is list:
-        figures["dimensions"] = len(vectors[0])
     return {
         "response_id": as_text(body.get("id")),
-        "response_metadata": figures,
+        "response_metadata": vector_figures(vectors),
         **cohere_usage(body),
     }
 

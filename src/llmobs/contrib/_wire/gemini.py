@@ -8,6 +8,7 @@ of the ``google-genai`` package. Names may be written in camel case or with unde
 import re
 from typing import Any, Final
 
+from llmobs.contrib._wire.openai_other import vector_figures
 from llmobs.contrib._wire.usage import gemini_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
@@ -217,9 +218,7 @@ def _embedding_response(body: Json) -> Fields:
     predictions = [as_object(each).get("embeddings") for each in as_list(body.get("predictions"))]
     vectors = predictions or as_list(body.get("embeddings")) or [body.get("embedding")]
     found = [vector for vector in map(as_object, vectors) if vector]
-    figures: Json = {"vectors": len(found)}
-    if found:
-        figures["dimensions"] = len(as_list(found[0].get("values")))
+    figures = vector_figures([as_list(vector.get("values")) for vector in found])
     fields: Fields = {"response_metadata": figures, **gemini_usage(body)}
     told = [as_object(each.get("statistics")) for each in found]
     counts = [as_count(each.get("token_count", each.get("tokenCount"))) for each in told]

@@ -6,6 +6,7 @@ Without ``details`` an answer is the text alone; a stream's last event always ho
 """
 
 from llmobs.contrib._wire.openai_chat import request_params
+from llmobs.contrib._wire.openai_other import vector_figures
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
 from llmobs.recorded.messages import message, text_part
@@ -79,12 +80,9 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
 
 def _embedding_response(body: Json) -> Fields:
     vectors = as_list(body.get("data"))
-    figures: Json = {"vectors": len(vectors)}
-    if vectors and type(vectors[0]) is list:
-        figures["dimensions"] = len(vectors[0])
-    elif vectors and type(vectors[0]) in (int, float):  # of one text
-        figures = {"vectors": 1, "dimensions": len(vectors)}
-    return {"response_metadata": figures}
+    if vectors and type(vectors[0]) in (int, float):  # of one text
+        vectors = [vectors]
+    return {"response_metadata": vector_figures(vectors)}
 
 
 GENERATE = Wire(_request, _response, _assemble, _is_content, mark=b'"inputs"')

@@ -71,12 +71,7 @@ def _response(body: Json) -> Fields:
     }
 
 
-_KINDS: Final = {
-    "message.output": "message.output",
-    "function.call": "function.call",
-    "tool.execution": "tool.execution",
-    "agent.handoff": "agent.handoff",
-}
+_KINDS: Final = frozenset({"message.output", "function.call", "tool.execution", "agent.handoff"})
 
 
 def _is_content(data: Json) -> bool:

@@ -12,6 +12,7 @@ Wire rules: OpenAI API reference, "Chat" and "Chat: streaming"; reasoning in ``r
 content chunks; usage in ``x_groq`` (Groq).
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from llmobs.contrib._wire.usage import openai_usage
@@ -20,7 +21,15 @@ from llmobs.recorded.jsontext import Json, as_list, as_object, as_text, loads
 from llmobs.recorded.messages import message_of, tool_calls_of
 from llmobs.runtime.time_slices import Steps, now_and_then
 
-__all__ = ["FIM", "WIRE", "Message", "common_response", "request_params"]
+__all__ = [
+    "FIM",
+    "WIRE",
+    "Message",
+    "chat_message",
+    "chat_request",
+    "common_response",
+    "request_params",
+]
 
 _STAND: Final = frozenset({"id", "type", "index", "role", "format", "object", "mime_type"})
 
@@ -239,18 +248,19 @@ def common_response(body: Json) -> Fields:
     }
 
 
-def _request(body: Json) -> Fields:
+def chat_message(item: Json) -> Json:
+    """One message, of a request or of an answer."""
+    return message_of({**item, "role": as_text(item.get("role")) or "assistant"})
+
+
+def chat_request(body: Json, read: Callable[[Json], Json] = chat_message) -> Fields:
+    """Read the body of a chat whose messages are read by *read*."""
     return {
         "model": as_text(body.get("model")),
         "stream": True if body.get("stream") is True else None,
-        "prompt": [_message(as_object(item)) for item in as_list(body.get("messages"))],
+        "prompt": [read(as_object(item)) for item in as_list(body.get("messages"))],
         "request_params": request_params(body),
     }
-
-
-def _message(item: Json) -> Json:
-    """One message, of a request or of an answer."""
-    return message_of({**item, "role": as_text(item.get("role")) or "assistant"})
 
 
 def _response(body: Json) -> Fields:
@@ -260,7 +270,7 @@ def _response(body: Json) -> Fields:
         reason = as_text(choice.get("finish_reason"))
         finish = finish or reason
         answers.append(
-            {**_message(as_object(choice.get("message"))), "finish_reason": reason or ""}
+            {**chat_message(as_object(choice.get("message"))), "finish_reason": reason or ""}
         )
     kept = ("system_fingerprint", "prompt_filter_results", "citations", "search_results")
     return {
@@ -318,8 +328,8 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
 def _fim_request(body: Json) -> Fields:
     """Mistral's "fill in the middle": texts before and behind; answered as a chat is."""
     asked = [text for name in ("prompt", "suffix") if (text := as_text(body.get(name)))]
-    return {**_request(body), "prompt": asked[0] if len(asked) == 1 else asked}
+    return {**chat_request(body), "prompt": asked[0] if len(asked) == 1 else asked}
 
 
-WIRE = Wire(_request, _response, _assemble, _is_content)
+WIRE = Wire(chat_request, _response, _assemble, _is_content)
 FIM = Wire(_fim_request, _response, _assemble, _is_content)

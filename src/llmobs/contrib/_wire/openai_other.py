@@ -9,7 +9,7 @@ from llmobs.recorded.jsontext import Json, as_list, as_object, as_text
 from llmobs.recorded.messages import message, message_of, text_part
 from llmobs.runtime.time_slices import Steps, now_and_then
 
-__all__ = ["COMPLETIONS", "EMBEDDINGS", "MEDIA"]
+__all__ = ["COMPLETIONS", "EMBEDDINGS", "MEDIA", "vector_figures"]
 
 
 def _texts(value: Any) -> Any:
@@ -91,6 +91,18 @@ def _embedding_request(body: Json) -> Fields:
     return _request(body, next(names, "input"))
 
 
+def vector_figures(vectors: list[Any]) -> Json:
+    """
+    Return how many *vectors* there are, and of how many numbers.
+
+    They are not kept: they are large, and what they came from can be read back from them.
+    """
+    figures: Json = {"vectors": len(vectors)}
+    if vectors and type(vectors[0]) is list:
+        figures["dimensions"] = len(vectors[0])
+    return figures
+
+
 def _embedding_response(body: Json) -> Fields:
     data = as_list(body.get("data"))
     if not data and ("embeddings" in body or "embedding" in body):  # Ollama's own two
@@ -99,13 +111,10 @@ def _embedding_response(body: Json) -> Fields:
         body = {**body, "usage": {"prompt_tokens": body.get("prompt_eval_count")}}
     if any(type(as_object(item).get("data")) is list for item in data):  # Voyage's, by document
         data = [chunk for item in data for chunk in as_list(as_object(item).get("data"))]
-    first = as_object(data[0] if data else None).get("embedding")
-    figures: Json = {"vectors": len(data)}
-    if type(first) is list:
-        figures["dimensions"] = len(first)
-    elif type(first) is str:  # base64 of 32-bit floats
-        figures["dimensions"] = len(first) * 3 // 4 // 4
-    # Vectors are not kept: they are large, and what they came from can be read back from them.
+    vectors = [as_object(item).get("embedding") for item in data]
+    figures = vector_figures(vectors)
+    if vectors and type(vectors[0]) is str:  # base64 of 32-bit floats
+        figures["dimensions"] = len(vectors[0]) * 3 // 4 // 4
     return {**common_response(body), "response_metadata": figures}
 
 

@@ -25,29 +25,19 @@ from django.views.decorators.http import require_POST, require_safe
 from llmobs.answers.asked import read_address
 from llmobs.answers.errors import AddressError
 from llmobs.capture.tracker import Tracker
-from llmobs.contrib._web.behind import index_behind, store_evaluation
+from llmobs.contrib._web.behind import index_behind, not_taken
+from llmobs.contrib._web.behind import rate as store_rating
 from llmobs.contrib._web.viewing import leave_out, server_is_ending, store_of
 from llmobs.contrib.django.project import PERMISSION, settings_of, told
 from llmobs.errors import ConfigurationError, LLMObsError, SinkUnavailableError, StoreError
-from llmobs.runtime.troubles import Troubles
 from llmobs.store.engine import ReadsStore, open_reader
-from llmobs.viewer.feedback import (
-    FORM,
-    MAX_BYTES,
-    FormError,
-    evaluation_of,
-    fields_of,
-    local_path,
-    subject_of,
-)
+from llmobs.viewer.feedback import FORM, MAX_BYTES, FormError, fields_of, local_path
 from llmobs.viewer.live import live_news
 from llmobs.viewer.page import HEADERS, STATIC, Page, Site, static_file, trouble
 from llmobs.viewer.pages import Listed, draw
 from llmobs.viewer.watching import FULL, RETRY_SECONDS, Watching
 
 __all__ = ["ROOT", "news", "page_view", "rate", "static", "stream"]
-
-_troubles = Troubles()
 
 ROOT: Final = "overview"
 """Name of the URL that all others are below."""
@@ -82,18 +72,12 @@ def _rate(request: Any) -> HttpResponseBase:
             raise FormError(
                 status, f"this takes forms, as {FORM}, of up to {MAX_BYTES:,} bytes", "body"
             )
-        form, values, store = fields_of(request.body), settings_of(told()), _path()
-        with open_reader(store) as reader:
-            subject = subject_of(reader, form, None)
-        store_evaluation(store, evaluation_of(form, subject), values)
-    except FormError as error:
-        return _response(trouble(site, error.status, "This was not taken", str(error)))
+        form = fields_of(request.body)
+        store_rating(_path(), form, None, settings_of(told()))
     except RequestDataTooBig as error:
-        return _response(trouble(site, 413, "This was not taken", str(error)))
-    except LLMObsError as error:
-        _troubles.log("rating", "llmobs: an evaluation cannot be stored: %s", error)
-        words = "The store cannot be written now; the log of whoever serves this page says why."
-        return _response(trouble(site, 503, "This was not taken", words))
+        return _response(not_taken(site, FormError(413, str(error), "body")))
+    except (FormError, LLMObsError) as error:
+        return _response(not_taken(site, error))
     place = local_path(form.get("next", "")) or f"{site.base}/"
     answer = HttpResponseRedirect(f"{place}#evaluations", headers={"cache-control": "no-store"})
     answer.status_code = 303
