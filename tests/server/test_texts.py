@@ -1,5 +1,7 @@
 """A collector indexes texts behind ingest, and says how far it is."""
 
+import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +45,37 @@ async def test_what_comes_is_found_soon_and_a_damaged_index_is_made_anew(
         assert indexing.waiting is not None and indexing.waiting.events == 0
         group.cancel_scope.cancel()
     assert index_beside(store).stat().st_mode & 0o777 == 0o600
+
+
+async def test_an_end_in_the_middle_of_a_step_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one thread closes while another uses it ends the process: SQLite trusts its callers."""
+    store = tmp_path / "x.db"
+    await asyncio.to_thread(write_store, store, [call("r", prompt="parcel")])
+    in_step, go_on = threading.Event(), threading.Event()
+    done: list[tuple[str, str]] = []
+    step, close = Reader.index_texts, Reader.close
+
+    def slow_step(self: Reader, seconds: float = 0.0) -> Any:
+        in_step.set()
+        assert go_on.wait(30)
+        found = step(self, seconds)
+        done.append(("step", threading.current_thread().name))
+        return found
+
+    def noted_close(self: Reader) -> None:
+        done.append(("close", threading.current_thread().name))
+        close(self)
+
+    monkeypatch.setattr(Reader, "index_texts", slow_step)
+    monkeypatch.setattr(Reader, "close", noted_close)
+    task = asyncio.create_task(Indexing(store).run())
+    await asyncio.to_thread(in_step.wait, 30)
+    task.cancel()  # as the server does, which knows no scopes of anyio's
+    await asyncio.wait([task], timeout=0.05)
+    assert not done and not task.done()
+    go_on.set()
+    await asyncio.wait([task], timeout=30)
+    assert task.cancelled()
+    assert done == [("step", "llmobs-texts"), ("close", "llmobs-texts")]

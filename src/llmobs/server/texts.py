@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-from anyio import CapacityLimiter, to_thread
 
 from llmobs.errors import LLMObsError, StoreNotFoundError
+from llmobs.pipeline.thread import BlockingThread
 from llmobs.runtime.troubles import Troubles
 from llmobs.store.engine import ReadsStore, open_reader
 from llmobs.store.records import Waiting
@@ -41,14 +41,14 @@ class Indexing:
         """How far it is; None before the first look."""
 
     async def run(self) -> None:
-        """Go on until cancelled."""
-        limiter = CapacityLimiter(1)
+        """Go on until cancelled, and end with the step that is under way."""
+        thread = BlockingThread("llmobs-texts")
         try:
             while True:
                 begun = time.monotonic()
                 rest = LOOK_SECONDS
                 try:
-                    self.waiting = await to_thread.run_sync(self._step, limiter=limiter)
+                    self.waiting = await thread.call(self._step)
                     if self.waiting.events:
                         rest = REST * (time.monotonic() - begun)
                 except StoreNotFoundError:
@@ -61,8 +61,10 @@ class Indexing:
                     rest = TROUBLE_SECONDS
                 await anyio.sleep(rest)
         finally:
-            if self._reader is not None:
-                self._reader.close()
+            # In its turn: SQLite breaks where one thread closes what another one uses.
+            with anyio.CancelScope(shield=True):
+                await thread.call(self._let_go)
+            thread.stop()
 
     def _step(self) -> Waiting:
         if self._reader is None:
@@ -70,6 +72,10 @@ class Indexing:
         try:
             return self._reader.index_texts()
         except Exception:
-            self._reader.close()  # whoever mends it may put another file there
-            self._reader = None
+            self._let_go()  # whoever mends it may put another file there
             raise
+
+    def _let_go(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
