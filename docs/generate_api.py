@@ -104,7 +104,7 @@ DOORS = {
         ["LLMObsCallbackHandler"],
     ),
     "llmobs.contrib.openai_agents": (
-        "For agents of the OpenAI Agents SDK.",
+        "See [how to record what agents do](../how-to/capture-agents.md).",
         ["instrument", "uninstrument", "LLMObsTracingProcessor"],
     ),
     "llmobs.contrib.opentelemetry": (

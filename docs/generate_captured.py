@@ -6,6 +6,7 @@ nothing has to be installed to write it. `docs/generate.py` writes it with the o
 """
 
 from llmobs.contrib._doors import UNREACHED
+from tests.contrib.agents.table import FRAMEWORKS
 from tests.contrib.sdks.playing import held
 from tests.contrib.sdks.table import SCENARIOS, Row, Sdk, trials
 
@@ -33,6 +34,7 @@ def captured_page() -> str:
     lines.append("")
     for sdk in sdks.values():
         lines += _section(sdk)
+    lines += _frameworks()
     lines += [
         "## Not captured",
         "",
@@ -56,6 +58,24 @@ def _section(sdk: Sdk) -> list[str]:
         everywhere = [name for name in found[0] if all(name in each for each in found)]
         lines.append(f"| {row.name} | {', '.join(map(_words, everywhere))} | {_without(row)} |")
     return [*lines, ""]
+
+
+def _frameworks() -> list[str]:
+    return [
+        "## Frameworks of agents",
+        "",
+        "Tried in the same way, with what they do around the calls; see",
+        "[how to record what agents do](../how-to/capture-agents.md) and `tests/contrib/agents`.",
+        "A call that the transport records, too, is one event.",
+        "",
+        "| package | enabled by | recorded | not recorded |",
+        "|---|---|---|---|",
+        *(
+            f"| {each.package} {each.version} | `{each.door}` | {each.recorded} | {each.not_recorded} |"
+            for each in FRAMEWORKS.values()
+        ),
+        "",
+    ]
 
 
 def _without(row: Row) -> str:

@@ -82,6 +82,7 @@ def surroundings(
     logger = logging.getLogger("llmobs")
     before = (list(logger.handlers), logger.level, logger.propagate)
     yield namespace
+    llmobs.uninstrument()
     for handler in set(logger.handlers) - set(before[0]):
         logger.removeHandler(handler)
         handler.close()

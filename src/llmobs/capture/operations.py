@@ -13,6 +13,7 @@ from llmobs.capture.log import Log
 from llmobs.capture.sighting import Sighting, lock
 from llmobs.codec import snapshot
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, Status, ToolCallEvent
+from llmobs.pipeline.intake import Complete
 from llmobs.recorded.ids import new_id
 from llmobs.recorded.messages import text_in
 from llmobs.runtime.context import (
@@ -55,6 +56,8 @@ class Operation:
     """Whether it is current nowhere any more: it has ended, or a door knows that its work is done."""
     ended: bool
     """Whether it is over."""
+    complete: Complete | None = None
+    """What a door does to its event in the pipeline, in steps."""
     run: Log
     """The run it belongs to."""
 
@@ -256,9 +259,10 @@ class PromptCall(Operation):
             mine = self._sighting
             if mine is not None or self._is_told:
                 return mine
-            self._sighting = mine = Sighting(
+            self._sighting = mine = _OfBlock(
                 self.door, self.run, event_id=self.event_id, started=self.start_time
             )
+            mine.completes = self.complete
             mine.model = self.model
             mine.on_cancelled = self.on_cancelled
         sightings.begin(mine, sighting_around(self.outer, mine) if self.door != "block" else None)
@@ -278,9 +282,22 @@ class PromptCall(Operation):
             self._is_told = True
             sighting = self._sighting
         if sighting is None:
-            self.run.record(event, size=size, failed=failed)
+            self.run.record(event, size=size, failed=failed, complete=self.complete)
         else:
             sightings.end(sighting, event, size, failed)
+
+
+class _OfBlock(Sighting):
+    """What a block sees of a call."""
+
+    __slots__ = ("completes",)
+    completes: Complete | None
+
+    def limit(self, event: PromptCallEvent) -> None:
+        """Do to the call, whoever told of it, what the block's door does to its events."""
+        if self.completes is not None:
+            for _ in self.completes(event) or ():
+                pass
 
 
 def call_fields(further: tuple[Any, ...], unknown: Mapping[str, Any]) -> dict[str, Any]:
@@ -431,7 +448,7 @@ class AgentStep(Operation):
         number = self.step_number
         self.run.steps = max(self.run.steps, number) if type(number) is int else self.run.steps
         event, size, failed = self._build(AgentStepEvent, values)
-        self.run.record(event, size=size, failed=failed)
+        self.run.record(event, size=size, failed=failed, complete=self.complete)
 
 
 class ToolCall(Operation):
@@ -462,7 +479,7 @@ class ToolCall(Operation):
             **values,
         }
         event, size, failed = self._build(ToolCallEvent, values)
-        self.run.record(event, size=size, failed=failed)
+        self.run.record(event, size=size, failed=failed, complete=self.complete)
 
 
 def status_of(error: BaseException) -> Status:

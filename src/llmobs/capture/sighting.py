@@ -34,8 +34,10 @@ __all__ = [
 GRACE_SECONDS: Final = 1.0
 """How long a span that tells of no answer waits for the transport to begin."""
 
-_RANK: Final = {"block": 0, "langchain": 1, "wire": 2, "openai_agents": 3, "span": 4}
+_RANK: Final = {"block": 0, "langchain": 1, "wire": 2, "span": 4}
 """Whose word counts more: what the application told, then what passed on the wire."""
+_RANK_OF_OTHERS: Final = 3
+"""Of frameworks, each of which is a door by its own name."""
 lock: Final = ForkLock()
 """Guards all sightings; what is not of this file or `llmobs.capture.joining` is called without it."""
 
@@ -45,7 +47,7 @@ class Sighting:
     What one door sees of one call. Doors make one, and begin and end it in `llmobs.capture.joining.sightings`.
 
     Args:
-        door: ``block``, ``langchain``, ``wire``, ``openai_agents`` or ``span``.
+        door: ``block``, ``langchain``, ``wire``, ``span``, or the name of another framework.
         tracker: The run it belongs to (a `llmobs.capture.tracker.Tracker`).
         event_id: Of the event it becomes, should no other door go around it.
         is_home: Whether the run was there; False: it was made for this call.
@@ -195,7 +197,7 @@ class Call:
             self._crowd.pair()
         with lock:
             self.is_read = True
-            parts = sorted([*self.parts, *self._late], key=lambda part: _RANK[part.door])
+            parts = sorted([*self.parts, *self._late], key=_rank)
         known = [part for part in parts if part.event is not None]
         for part in known:
             yield from _read(part)
@@ -267,6 +269,10 @@ class _Crowd:
             if found is not None:
                 pairs[at] = left.pop(id(found))
         return pairs
+
+
+def _rank(part: Sighting) -> int:
+    return _RANK.get(part.door, _RANK_OF_OTHERS)
 
 
 def calls_of(roots: list[Sighting]) -> list[Call]:

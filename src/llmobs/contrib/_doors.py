@@ -25,12 +25,15 @@ class Door(NamedTuple):
     """The module whose import it needs; empty: it waits itself."""
     asks_for_usage: bool = False
     """Whether it takes ``include_usage``."""
+    sign: str = ""
+    """What that module has, where others have modules of the same name."""
 
 
 DOORS: Final = (
     Door("httpx", asks_for_usage=True),
     Door("aiohttp", "aiohttp"),
     Door("urllib3", "urllib3"),
+    Door("openai_agents", "agents.tracing", sign="add_trace_processor"),
 )
 
 UNREACHED: Final = {
@@ -79,7 +82,7 @@ def instrument(
     uninstrument()
     for door in DOORS:
         more = {"include_usage": include_usage} if door.asks_for_usage else {}
-        then = partial(_open, door.name, options | more)
+        then = partial(_open, door, options | more)
         if door.library:
             _imports.when(door.library, then)
         else:
@@ -88,9 +91,11 @@ def instrument(
         _imports.when(library, partial(_say_unreached, why))
 
 
-def _open(name: str, options: dict[str, Any], _: ModuleType | None = None) -> None:
-    import_module(f"llmobs.contrib.{name}").instrument(**options)
-    _opened.add(name)
+def _open(door: Door, options: dict[str, Any], module: ModuleType | None = None) -> None:
+    if door.sign and not hasattr(module, door.sign):
+        return
+    import_module(f"llmobs.contrib.{door.name}").instrument(**options)
+    _opened.add(door.name)
 
 
 def _say_unreached(why: str, module: ModuleType) -> None:

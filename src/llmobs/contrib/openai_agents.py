@@ -15,20 +15,17 @@ what either saw.
 from __future__ import annotations
 
 import sys
-from asyncio import CancelledError
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
 from llmobs.capture.operations import AgentStep, Operation, PromptCall, ToolCall
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
-from llmobs.client.sync_client import default_client
+from llmobs.contrib._agents import OpenWork, finish
+from llmobs.contrib._wire.call import CaptureContent
 from llmobs.contrib._wire.openai_chat import WIRE as CHAT
 from llmobs.contrib._wire.openai_responses import WIRE as RESPONSES
 from llmobs.events import ErrorInfo, Status, StepType
-from llmobs.runtime.context import innermost_frame
-from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["LLMObsTracingProcessor", "instrument", "uninstrument"]
@@ -42,24 +39,6 @@ _STEPS: Final = {
 }
 """Kinds of spans that are steps; turns and tasks only group what is recorded inside them."""
 
-_NOT_TOLD: Final = ("model", "status", "error", "warnings")
-"""Of what the wire's functions read: no arguments of `PromptCall.finish`."""
-
-
-@dataclass(slots=True, eq=False)
-class _Open:
-    """A trace or a span that has begun and not ended."""
-
-    tracker: Tracker
-    operation: Operation | None = None
-    """None if it is not recorded itself."""
-    event_id: str | None = None
-    """The parent of what happens inside."""
-    around: BaseException | None = None
-    """What was being handled already when it began."""
-    is_own: bool = False
-    """Whether the tracker was made for it, and ends with it."""
-
 
 class LLMObsTracingProcessor:
     """
@@ -70,14 +49,16 @@ class LLMObsTracingProcessor:
 
     Args:
         client: Records what happens outside any run; by default the default client.
+        capture_content: As of `llmobs.instrument`.
+
+    Raises:
+        ValueError: *capture_content* is none of the three.
     """
 
-    def __init__(self, client: Recording | None = None) -> None:
-        self._client = client
-        self._lock = ForkLock()
-        self._open: dict[
-            str, dict[str, _Open]
-        ] = {}  # by trace; the trace itself is under its own id
+    def __init__(
+        self, client: Recording | None = None, *, capture_content: CaptureContent = "full"
+    ) -> None:
+        self._work = OpenWork("openai_agents", client, capture_content)
         self.is_on = True
 
     def on_trace_start(self, trace: Any) -> None:
@@ -85,89 +66,42 @@ class LLMObsTracingProcessor:
         with internal_errors("begin a trace of the Agents SDK"):
             if not self.is_on:
                 return
-            frame = innermost_frame()
-            if frame is not None and isinstance(frame.run, Tracker):
-                entry = _Open(frame.run, event_id=frame.event_id)
-            else:
-                entry = _Open(Tracker(self._client or default_client()), is_own=True)
-                entry.tracker.name = trace.name
+            piece = self._work.begin(trace.trace_id, run_name=trace.name)
+            piece.note = sys.exc_info()[1]
+            if piece.is_own:
                 told = trace.export() or {}
-                entry.tracker.session_id = told.get("group_id")
-                entry.tracker.metadata = told.get("metadata") or None
-            entry.around = sys.exc_info()[1]
-            with self._lock:
-                self._open[trace.trace_id] = {trace.trace_id: entry}
+                piece.tracker.session_id = told.get("group_id")
+                piece.tracker.metadata = told.get("metadata") or None
 
     def on_trace_end(self, trace: Any) -> None:
         """Record the run, if the trace is one; what was left open in it was given up."""
         with internal_errors("end a trace of the Agents SDK"):
-            with self._lock:
-                entries = self._open.pop(trace.trace_id, {})
-            for entry in reversed(entries.values()):
-                if entry.operation is not None:
-                    entry.operation.end(CancelledError())
-                if entry.is_own:
-                    entry.tracker.finish(error=_ended_by(entry))
+            self._work.end(trace.trace_id, self._ended_by(trace.trace_id), whole=True)
 
     def on_span_start(self, span: Any) -> None:
         """Begin a step, a tool or a call."""
         with internal_errors("begin a span of the Agents SDK"):
-            entries = self._open.get(span.trace_id)
-            if entries is None:
+            parent = span.parent_id if self._work.get(span.parent_id) else span.trace_id
+            if self._work.get(parent) is None:
                 return
-            parent = entries.get(span.parent_id) or entries[span.trace_id]
-            entry = _Open(parent.tracker, event_id=parent.event_id, around=sys.exc_info()[1])
-            entry.operation = operation = self._operation(parent.tracker, span.span_data)
-            if operation is not None:
-                entry.event_id = operation.event_id
-                frame = innermost_frame()
-                if parent.event_id and (frame is None or frame.run is not parent.tracker):
-                    operation.add(
-                        parent_id=parent.event_id
-                    )  # begun where the context does not reach
-                operation.start()
-                if isinstance(operation, PromptCall):
-                    operation.enclose()
-            with self._lock:
-                entries[span.span_id] = entry
-
-    def _operation(self, tracker: Tracker, data: Any) -> Operation | None:
-        if data.type == "function":
-            return tracker.tool_call(data.name)
-        if data.type in _STEPS:
-            name = getattr(data, "name", None) or data.type
-            return tracker.agent_step(name, _STEPS[data.type])
-        if data.type in ("response", "generation"):
-            call = tracker.prompt_call(model=getattr(data, "model", None) or "")
-            call.door = "openai_agents"
-            return call
-        return None
+            data = span.span_data
+            piece = self._work.begin(
+                span.span_id, lambda tracker: _operation(tracker, data), parent=parent
+            )
+            piece.note = sys.exc_info()[1]
 
     def on_span_end(self, span: Any) -> None:
         """Record the step, the tool or the call."""
         with internal_errors("record a span of the Agents SDK"):
-            with self._lock:
-                entry = self._open.get(span.trace_id, {}).pop(span.span_id, None)
-            if entry is None or entry.operation is None:
-                return
-            operation, data = entry.operation, span.span_data
-            try:
-                if isinstance(operation, PromptCall):
-                    _tell_call(operation, data)
-                elif isinstance(operation, ToolCall):
-                    operation.input, operation.output = data.input, data.output
-                    if data.mcp_data:
-                        operation.add(metadata={"mcp": data.mcp_data})
-                elif isinstance(operation, AgentStep):
-                    _tell_step(operation, data)
-            finally:
-                error = _ended_by(entry)
-                if error is None and span.error:
-                    operation.status = Status.ERROR
-                    words = str((span.error.get("data") or {}).get("error") or "")
-                    message = ": ".join(filter(None, (span.error.get("message"), words)))
-                    operation.add(error=ErrorInfo(type="SpanError", message=message))
-                operation.end(error)
+            error = self._ended_by(span.span_id)
+            self._work.end(
+                span.span_id, error, tell=lambda operation: _tell(operation, span, error)
+            )
+
+    def _ended_by(self, key: str) -> BaseException | None:
+        # The SDK ends its spans in `finally` and `__exit__`: what is raised there is told nowhere else.
+        piece, error = self._work.get(key), sys.exc_info()[1]
+        return None if piece is None or error is piece.note else error
 
     def shutdown(self) -> None:
         """Do nothing: the client is its owner's to close."""
@@ -176,10 +110,32 @@ class LLMObsTracingProcessor:
         """Do nothing: what has ended is with the client; flush that."""
 
 
-def _ended_by(entry: _Open) -> BaseException | None:
-    # The SDK ends its spans in `finally` and `__exit__`: what is raised there is told nowhere else.
-    error = sys.exc_info()[1]
-    return None if error is entry.around else error
+def _operation(tracker: Tracker, data: Any) -> Operation | None:
+    if data.type == "function":
+        return tracker.tool_call(data.name)
+    if data.type in _STEPS:
+        name = getattr(data, "name", None) or data.type
+        return tracker.agent_step(name, _STEPS[data.type])
+    if data.type in ("response", "generation"):
+        return tracker.prompt_call(model=getattr(data, "model", None) or "")
+    return None
+
+
+def _tell(operation: Operation, span: Any, error: BaseException | None) -> None:
+    data = span.span_data
+    if error is None and span.error:
+        words = str((span.error.get("data") or {}).get("error") or "")
+        message = ": ".join(filter(None, (span.error.get("message"), words)))
+        operation.status = Status.ERROR
+        operation.add(error=ErrorInfo(type="SpanError", message=message))
+    if isinstance(operation, PromptCall):
+        _tell_call(operation, data)
+    elif isinstance(operation, ToolCall):
+        operation.input, operation.output = data.input, data.output
+        if data.mcp_data:
+            operation.add(metadata={"mcp": data.mcp_data})
+    elif isinstance(operation, AgentStep):
+        _tell_step(operation, data)
 
 
 def _tell_step(step: AgentStep, data: Any) -> None:
@@ -206,12 +162,11 @@ def _tell_call(call: PromptCall, data: Any) -> None:
             fields = _answer({"output": said[0].get("output")})
         elif said:
             fields = CHAT.response({"choices": [{"message": each} for each in said]})
-    call.model = call.model or str(fields.get("model_version") or "")
     # A stream that was not asked for its usage has zeros here: nothing is known of it.
     if usage.get("input_tokens") and not fields.get("tokens_input"):
         fields["tokens_input"] = usage["input_tokens"]
         fields["tokens_output"] = usage.get("output_tokens")
-    call.finish(**{k: v for k, v in fields.items() if k not in _NOT_TOLD})
+    finish(call, fields)
 
 
 def _answer(body: dict[str, Any]) -> dict[str, Any]:
@@ -221,19 +176,24 @@ def _answer(body: dict[str, Any]) -> dict[str, Any]:
 _added: list[LLMObsTracingProcessor] = []
 
 
-def instrument(*, llmobs_client: Recording | None = None) -> None:
+def instrument(
+    *, llmobs_client: Recording | None = None, capture_content: CaptureContent = "full"
+) -> None:
     """
     Add the processor to those of the SDK; twice is harmless, the options of the last time hold.
 
     Args:
         llmobs_client: Records what happens outside any run; by default the default client.
+        capture_content: As of `llmobs.instrument`.
 
     Raises:
         ImportError: ``openai-agents`` is not installed.
+        ValueError: *capture_content* is none of the three.
     """
+    processor = LLMObsTracingProcessor(llmobs_client, capture_content=capture_content)
+    add = import_module("agents.tracing").add_trace_processor
     uninstrument()
-    processor = LLMObsTracingProcessor(llmobs_client)
-    import_module("agents").add_trace_processor(processor)
+    add(processor)
     _added.append(processor)
 
 

@@ -1,18 +1,13 @@
-"""Drives the OpenAI Agents SDK in an environment of its own; prints what was recorded, as JSON."""
+"""Plays the OpenAI Agents SDK."""
 
-import asyncio
-import json
-import sys
 from typing import Any
 
 import agents
 from openai import AsyncOpenAI
 
 import llmobs
-from llmobs import Client
-from llmobs.contrib import openai as openai_door
 from llmobs.contrib import openai_agents
-from llmobs.testing import capture_events
+from tests.contrib.agents.driving import Player, main
 
 
 class Exporter(agents.tracing.TracingProcessor):
@@ -38,72 +33,85 @@ async def get_weather(city: str) -> str:
     return f"sunny in {city}"
 
 
+@agents.function_tool(failure_error_function=None)
+def get_forecast(city: str) -> str:
+    """Tell the weather."""
+    raise LookupError(f"no {city}")
+
+
 @agents.input_guardrail
 async def no_rudeness(context: Any, agent: Any, given: Any) -> agents.GuardrailFunctionOutput:
     return agents.GuardrailFunctionOutput(output_info=None, tripwire_triggered="rude" in str(given))
 
 
-async def drive(url: str, kind: str, wire: bool) -> dict[str, Any]:
+async def drive(player: Player) -> None:
     exporter = Exporter()
     agents.set_trace_processors([exporter])
-    sdk = AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0)
-    found: dict[str, Any] = {}
-    with Client(sink="memory:") as client, capture_events() as events:
-        if wire:
-            openai_door.instrument(sdk, llmobs_client=client)
-        openai_agents.instrument(llmobs_client=client)
-        openai_agents.instrument(llmobs_client=client)
-        kinds = {
-            "chat": agents.OpenAIChatCompletionsModel,
-            "responses": agents.OpenAIResponsesModel,
-        }
-        model = kinds[kind]("gpt-4o", sdk)
 
-        def agent(name: str, **more: Any) -> Any:
-            return agents.Agent(name=name, instructions="Be brief.", model=model, **more)
+    def new_sdk() -> AsyncOpenAI:
+        return AsyncOpenAI(base_url=f"{player.url}/v1", api_key="any", max_retries=0)
 
-        async def once(name: str, work: Any) -> None:
-            events.clear()
-            try:
-                await work
-            except Exception as error:
-                found[f"{name} raised"] = type(error).__name__
-            found[name] = [
-                {"kind": type(e).__name__, **json.loads(llmobs.codec.encode(e))} for e in events
-            ]
+    shared = new_sdk()
+    if "wire" in player.kind:  # the vendor's processors were put in place of ours
+        llmobs.instrument(llmobs_client=player.client)
+    else:
+        openai_agents.instrument(llmobs_client=player.client)
+        openai_agents.instrument(llmobs_client=player.client)
+    is_chat = "chat" in player.kind
+    model_of = agents.OpenAIChatCompletionsModel if is_chat else agents.OpenAIResponsesModel
 
-        run = agents.Runner.run
-        await once("plain", run(agent("a"), "hello"))
+    def agent(name: str, model: str = "gpt-4o", sdk: Any = shared, **more: Any) -> Any:
+        return agents.Agent(name=name, instructions="Be brief.", model=model_of(model, sdk), **more)
+
+    run, weather = agents.Runner.run, {"tools": [get_weather]}
+
+    async def handling() -> None:
         try:
             raise ValueError("somebody else's")
         except ValueError:
-            await once("handling", run(agent("a"), "hello"))
-        await once("tool", run(agent("a", tools=[get_weather]), "use get_weather"))
-        await once("guardrail", run(agent("a", input_guardrails=[no_rudeness]), "rude"))
+            await run(agent("a"), "hello")
 
-        async def stream() -> None:
-            result = agents.Runner.run_streamed(agent("a", tools=[get_weather]), "use get_weather")
-            async for _ in result.stream_events():
-                pass
+    async def stream(leave: bool = False) -> None:
+        result = agents.Runner.run_streamed(agent("a", **weather), "use get_weather")
+        async for event in result.stream_events():
+            if leave and event.type == "raw_response_event":
+                break
+        if leave:
+            result.cancel()
 
-        await once("stream", stream())
+    async def many(i: int) -> None:
+        await run(agent(f"agent-{i}", **weather), "use get_weather")
 
-        async def many() -> None:
-            async def one(i: int) -> None:
-                with client.run(f"run-{i}"):
-                    await run(agent(f"agent-{i}", tools=[get_weather]), "use get_weather")
+    def threads(i: int) -> None:
+        # A client belongs to one loop, and each thread has its own.
+        agents.Runner.run_sync(agent(f"agent-{i}", sdk=new_sdk(), **weather), "use get_weather")
 
-            await asyncio.gather(*map(one, range(20)))
-
-        await once("many", many())
-
-        spans = exporter.spans
-        openai_agents.uninstrument()
-        await once("off", run(agent("a"), "hello"))
-        found["exported"] = spans
-        assert exporter.spans > spans
-    return found
+    await player.once("plain", lambda: run(agent("a"), "hello"))
+    await player.once("handling", handling)
+    await player.once("tool", lambda: run(agent("a", **weather), "use get_weather"))
+    await player.once(
+        "parallel", lambda: run(agent("a", **weather), "What is the weather in Paris and Rome?")
+    )
+    await player.once(
+        "tool fails", lambda: run(agent("a", tools=[get_forecast]), "What is the weather in Oslo?")
+    )
+    await player.once("call fails", lambda: run(agent("a", "gpt-4o-fail-400"), "hello"))
+    await player.once("guardrail", lambda: run(agent("a", input_guardrails=[no_rudeness]), "rude"))
+    await player.once(
+        "handoff",
+        lambda: run(agent("a", handoffs=[agent("forecaster")]), "use transfer_to_forecaster"),
+    )
+    await player.once("stream", stream)
+    await player.once("left", lambda: stream(leave=True))
+    await player.many(many)
+    await player.many(threads)
+    player.found["exported"] = exporter.spans
+    openai_agents.uninstrument()
+    await player.once("off", lambda: run(agent("a"), "hello"), runs=0)
+    assert exporter.spans > player.found["exported"]
+    openai_agents.instrument(llmobs_client=player.client, capture_content="metadata")
+    await player.once("metadata", lambda: run(agent("a", **weather), "use get_weather"))
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(drive(sys.argv[1], sys.argv[2], sys.argv[3] == "wire"))))
+    main(drive)

@@ -28,7 +28,7 @@ from llmobs.contrib._wire.body import Copy, clip
 from llmobs.contrib._wire.ending import Ending, status_at_end
 from llmobs.contrib._wire.reading import Exchange, read_exchange
 from llmobs.contrib._wire.recognise import Target
-from llmobs.events import ErrorInfo, PromptCallEvent, Status
+from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status
 from llmobs.recorded.ids import new_id
 from llmobs.redaction.events import EventRedactor
 from llmobs.redaction.redactor import Redactor
@@ -43,6 +43,7 @@ __all__ = [
     "Options",
     "begin",
     "checked_mode",
+    "policy",
     "report",
     "under_way",
 ]
@@ -436,18 +437,23 @@ def _status_of(error: BaseException) -> Status:
 
 
 def apply_policy(event: PromptCallEvent, mode: str) -> None:
+    """As `policy`, at once."""
+    steps = policy(mode)
+    if steps is not None:
+        finish(steps(event))
+
+
+def policy(mode: str) -> Callable[[Event], Steps[None]] | None:
     """
-    Take from *event* what *mode* does not allow to be kept.
+    Return what takes from an event, in steps, what *mode* does not allow to be kept; None if it allows all.
 
     Args:
-        event: A call as read from the wire.
         mode: ``full``, ``redacted`` (even where the client does not redact) or ``metadata``.
     """
-    if mode != "full":
-        redactor = Redactor()
-        # Identifiers are the client's to rename, by the same rule for all events of a run.
-        finish(
-            EventRedactor(
-                redactor, redactor, identifiers=False, keep_content=mode != "metadata"
-            ).steps(event)
-        )
+    if mode == "full":
+        return None
+    redactor = Redactor()
+    # Identifiers are the client's to rename, by the same rule for all events of a run.
+    return EventRedactor(
+        redactor, redactor, identifiers=False, keep_content=mode != "metadata"
+    ).steps

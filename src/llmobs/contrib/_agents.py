@@ -1,0 +1,238 @@
+"""What doors of frameworks share: what a framework tells of its work, by ids of its own, becomes blocks of a run."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from llmobs.capture.operations import Operation, PromptCall
+from llmobs.capture.tracker import Tracker
+from llmobs.client.async_client import Recording
+from llmobs.client.sync_client import default_client
+from llmobs.contrib._wire.call import checked_mode, policy
+from llmobs.runtime.context import Frame, frame_as_it_is, innermost_frame, set_frame
+from llmobs.runtime.forks import ForkLock
+
+__all__ = ["MAX_OPEN", "OpenWork", "Piece", "finish"]
+
+MAX_OPEN: Final = 10_000
+"""Pieces of work held open at most; beyond, the oldest are recorded as they are."""
+_NEVER_ENDED: Final = "the framework never told its end"
+_NOT_TOLD: Final = ("model", "status", "error", "warnings")
+"""Of what the wires' functions read: no arguments of `PromptCall.finish`."""
+
+Make = Callable[[Tracker], Operation | None]
+Tell = Callable[[Any], object]
+"""Fills in what is known at the end; given the operation."""
+
+
+@dataclass(slots=True, eq=False)
+class Piece:
+    """One piece of work that has begun and not ended: an agent, a step, a tool, a call."""
+
+    tracker: Tracker
+    frame: Frame | None
+    """What happens inside belongs to this."""
+    operation: Operation | None = None
+    """None if it only groups what is recorded inside."""
+    parent: Piece | None = None
+    is_own: bool = False
+    """Whether the tracker was made for it, and ends with it."""
+    note: Any = None
+    """What its door remembers."""
+    inside: dict[Hashable, Piece] = field(default_factory=dict)
+    """What began inside and has not ended."""
+
+
+class OpenWork:
+    """
+    What one framework has begun and not ended. Any thread or task may use it.
+
+    What begins inside a run of llmobs belongs to that; what begins outside any gets a run of its own.
+
+    Args:
+        door: The framework's name, as `llmobs.capture.sighting.Sighting` has it.
+        client: Records what happens outside any run; by default the default client.
+        capture_content: As of `llmobs.instrument`.
+        max_open: Pieces held open at most.
+
+    Raises:
+        ValueError: *capture_content* is none of the three.
+    """
+
+    def __init__(
+        self,
+        door: str,
+        client: Recording | None = None,
+        capture_content: str = "full",
+        max_open: int = MAX_OPEN,
+    ) -> None:
+        self._door = door
+        self._client = client
+        self._complete = policy(checked_mode(capture_content))
+        self._limit = max_open
+        self._lock = ForkLock()
+        self._pieces: OrderedDict[Hashable, Piece] = OrderedDict()
+        self._frames: set[Frame] = set()
+        """Of what is recorded itself."""
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def begin(
+        self,
+        key: Hashable,
+        make: Make | None = None,
+        *,
+        parent: Hashable = None,
+        run_name: str = "",
+        is_current: bool = True,
+    ) -> Piece:
+        """
+        Begin a piece of work.
+
+        Args:
+            key: What `end` names it by.
+            make: Makes the block that records it; None if it only groups what is inside.
+            parent: The key of what it is part of, if the framework tells; else what is current here is asked.
+            run_name: What the run is called if it gets one.
+            is_current: Whether what happens here from now on happens inside; False for frameworks that tell
+                of their work in another thread or task.
+        """
+        outer = None if parent is None else self._pieces.get(parent)
+        frame = innermost_frame() if outer is None or is_current else None
+        is_own = False
+        if outer is not None:
+            tracker = outer.tracker
+            if not self._is_application(frame, outer.frame):
+                frame = outer.frame
+        elif frame is not None and isinstance(frame.run, Tracker):
+            tracker = frame.run
+        else:
+            tracker, frame, is_own = Tracker(self._client or default_client()), None, True
+            tracker.name = run_name or self._door
+        piece = Piece(tracker, frame, parent=outer, is_own=is_own)
+        operation = None if make is None else make(tracker)
+        if operation is not None:
+            piece.operation, piece.frame = operation, operation
+            self._start(operation, frame, is_current)
+        self._hold(key, piece)
+        return piece
+
+    def _start(self, operation: Operation, frame: Frame | None, is_current: bool) -> None:
+        operation.add(parent_id=(frame.event_id if frame is not None else None) or "")
+        operation.complete = self._complete
+        before = frame_as_it_is()
+        operation.start()
+        if isinstance(operation, PromptCall):
+            operation.door = self._door
+            if not is_current:
+                operation.outer = frame  # a block of the application's around it is the same call
+            operation.enclose()
+        if not is_current:
+            set_frame(before)
+
+    def _is_application(self, frame: Frame | None, outer: Frame | None) -> bool:
+        """Whether *frame* is the application's own, opened inside *outer*, and no other piece of work."""
+        while frame is not None and frame is not outer:
+            if frame in self._frames:
+                return False
+            frame = frame.outer
+        return frame is not None
+
+    def _hold(self, key: Hashable, piece: Piece) -> None:
+        oldest = None
+        with self._lock:
+            self._pieces[key] = piece
+            if piece.operation is not None:
+                self._frames.add(piece.operation)
+            if piece.parent is not None:
+                piece.parent.inside[key] = piece
+            if len(self._pieces) > self._limit:
+                oldest = self._take(next(iter(self._pieces)))
+        if oldest is not None:
+            _give_up(oldest)
+
+    def _take(self, key: Hashable) -> Piece | None:
+        piece = self._pieces.pop(key, None)
+        if piece is None:
+            return None
+        if piece.operation is not None:
+            self._frames.discard(piece.operation)
+        if piece.parent is not None:
+            piece.parent.inside.pop(key, None)
+        return piece
+
+    def get(self, key: Hashable) -> Piece | None:
+        """Return what has begun under *key* and not ended."""
+        return self._pieces.get(key)
+
+    def end(
+        self,
+        key: Hashable,
+        error: BaseException | None = None,
+        *,
+        tell: Tell | None = None,
+        whole: bool = False,
+    ) -> None:
+        """
+        Record a piece of work that has ended; without one, do nothing.
+
+        Args:
+            key: What `begin` was given.
+            error: What ended it, if it failed.
+            tell: Fills in the operation; it is recorded even if this fails.
+            whole: Whether what is open inside is over, too: it was given up.
+        """
+        with self._lock:
+            piece = self._take(key)
+        if piece is None:
+            return
+        if whole:
+            for inner in reversed(list(piece.inside)):
+                self.end(inner, CancelledError(), whole=True)
+        try:
+            if tell is not None and piece.operation is not None:
+                tell(piece.operation)
+        finally:
+            if piece.operation is not None:
+                piece.operation.end(error)
+            if piece.is_own:
+                piece.tracker.finish(error=error)
+
+    @contextmanager
+    def piece(self, make: Make, *, run_name: str = "") -> Iterator[Piece]:
+        """Make the block a piece of work, for frameworks that let a door wrap theirs."""
+        key = object()
+        piece = self.begin(key, make, run_name=run_name)
+        try:
+            yield piece
+        except BaseException as error:
+            self.end(key, error)
+            raise
+        self.end(key)
+
+    def give_up(self) -> None:
+        """Record all that is open as it is: nobody will tell its end any more."""
+        while self._pieces:
+            with self._lock:
+                piece = self._take(next(iter(self._pieces), None))
+            if piece is not None:
+                _give_up(piece)
+
+
+def _give_up(piece: Piece) -> None:
+    if piece.operation is not None:
+        piece.operation._cut(_NEVER_ENDED)  # noqa: SLF001 - of the same kind as `end`
+    if piece.is_own:
+        piece.tracker.finish()
+
+
+def finish(call: PromptCall, fields: dict[str, Any]) -> None:
+    """Fill in *call* with what a wire's function has read."""
+    call.model = call.model or str(fields.get("model_version") or "")
+    call.finish(**{name: value for name, value in fields.items() if name not in _NOT_TOLD})

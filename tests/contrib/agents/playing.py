@@ -1,0 +1,48 @@
+"""Plays a framework's driver in an environment of its own, kept from one run to the next."""
+
+import json
+import subprocess
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.contrib.agents.table import FRAMEWORKS
+from tests.support.environments import ROOT, python_packages
+
+CALL, STEP, TOOL, RUN = "PromptCallEvent", "AgentStepEvent", "ToolCallEvent", "RunEvent"
+Told = list[dict[str, Any]]
+
+
+def play(driver: str, *arguments: str) -> dict[str, Told]:
+    """Return what ``drive_DRIVER`` prints, given *arguments*; skip the test where nothing can be installed."""
+    packages = FRAMEWORKS[driver].packages
+    try:
+        home = python_packages(ROOT / ".cache" / "agents" / driver, packages, with_llmobs=True)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"cannot be installed here: {error}")
+    command = [home / "bin" / "python", "-m", f"tests.contrib.agents.drive_{driver}", *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert "internal error" not in done.stderr
+    assert "llmobs could not" not in done.stderr
+    found: dict[str, Told] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def kinds(told: Told) -> dict[str, int]:
+    """Return how many events of each kind there are."""
+    return dict(Counter(e["kind"] for e in told))
+
+
+def of(told: Told, kind: str) -> Told:
+    """Return the events of one kind."""
+    return [e for e in told if e["kind"] == kind]
+
+
+def by_run(told: Told) -> list[Told]:
+    """Return the events, run by run."""
+    runs = dict.fromkeys(e["run_id"] for e in told)
+    return [[e for e in told if e["run_id"] == run] for run in runs]

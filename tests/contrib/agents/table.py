@@ -1,0 +1,40 @@
+"""Frameworks of agents that are tried, of which docs/reference/captured.md tells."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Framework:
+    """One package, with what its driver needs."""
+
+    packages: tuple[str, ...]
+    """What is installed, the package itself first."""
+    door: str
+    """How it is enabled, as code."""
+    recorded: str
+    """What of it becomes what; held by its test."""
+    not_recorded: str = "-"
+    """What does not, and why."""
+
+    @property
+    def package(self) -> str:
+        return self.packages[0].partition("==")[0].partition("[")[0]
+
+    @property
+    def version(self) -> str:
+        return self.packages[0].rpartition("==")[2]
+
+
+FRAMEWORKS: Mapping[str, Framework] = {
+    "openai_agents": Framework(
+        packages=("openai-agents==0.24.0", "openai==3.57.0"),
+        door="llmobs.instrument()",
+        recorded=(
+            "agents, handoffs, guardrails and custom spans as steps; functions as tools; calls of models, "
+            "streamed, failed and left ones; parallel tools, threads, 20 runs at once"
+        ),
+        not_recorded="voice: its spans are left out; turns and tasks only group what happens inside them.",
+    ),
+}
+"""By the name of the door."""

@@ -1,0 +1,147 @@
+"""What doors of frameworks share, without a framework: places, bounds, what is left open, what may be kept."""
+
+from typing import Any
+
+import pytest
+
+from llmobs import AgentStepEvent, Client, Event, PromptCallEvent, RunEvent, ToolCallEvent
+from llmobs.contrib import _agents
+from llmobs.contrib._agents import OpenWork
+from llmobs.testing import CapturedEvents
+
+
+def step(name: str) -> Any:
+    return lambda tracker: tracker.agent_step(name, input_data="asked")
+
+
+def tool(name: str) -> Any:
+    return lambda tracker: tracker.tool_call(name, input="asked")
+
+
+@pytest.fixture
+def work(client: Client) -> OpenWork:
+    return OpenWork("framework", client)
+
+
+def test_outside_any_run_the_first_piece_is_one(work: OpenWork, events: CapturedEvents) -> None:
+    work.begin("agent", step("agent"), run_name="shop")
+    work.begin("tool", tool("find"), parent="agent")
+    work.end("tool", LookupError("none"))
+    work.end("agent")
+    found, agent, run = events
+    assert [type(e) for e in events] == [ToolCallEvent, AgentStepEvent, RunEvent]
+    assert found.parent_id == agent.event_id
+    assert found.status == "error"
+    assert agent.parent_id is None
+    assert isinstance(run, RunEvent)
+    assert (run.name, run.errors) == ("shop", 1)
+    assert len(work) == 0
+
+
+def test_parents_are_the_frameworks_and_blocks_of_the_application_stand_between(
+    work: OpenWork, events: CapturedEvents, client: Client
+) -> None:
+    with client.run() as run, run.agent_step("mine"):
+        work.begin("agent", step("agent"))
+        work.begin("one", tool("one"), parent="agent")
+        work.begin(
+            "two", tool("two"), parent="agent"
+        )  # beside it: one is current here, and no parent
+        work.end("one")
+        work.end("two")
+        with run.agent_step("inside"):
+            work.begin("three", tool("three"), parent="agent")
+            work.end("three")
+        work.end("agent")
+    ids = {getattr(e, "step_name", getattr(e, "tool_name", "")): e for e in events}
+    assert ids["one"].parent_id == ids["two"].parent_id == ids["agent"].event_id
+    assert ids["three"].parent_id == ids["inside"].event_id
+    assert ids["inside"].parent_id == ids["agent"].event_id
+    assert ids["agent"].parent_id == ids["mine"].event_id
+
+
+def test_what_is_told_elsewhere_is_current_nowhere(
+    work: OpenWork, events: CapturedEvents, client: Client
+) -> None:
+    with client.run() as run:
+        work.begin("agent", step("agent"), is_current=False)
+        run.agent_step("beside").start().end()
+        work.end("agent")
+    assert [e.parent_id for e in events] == [None, None, None]
+
+
+def test_what_is_left_open_inside_was_given_up(work: OpenWork, events: CapturedEvents) -> None:
+    work.begin("run")
+    work.begin("agent", step("agent"), parent="run")
+    work.begin("tool", tool("find"), parent="agent")
+    work.end("run", whole=True)
+    assert [(type(e), e.status) for e in events][:2] == [
+        (ToolCallEvent, "cancelled"),
+        (AgentStepEvent, "cancelled"),
+    ]
+
+
+def test_an_error_of_ours_loses_nothing(work: OpenWork, events: CapturedEvents) -> None:
+    def tell(operation: Any) -> None:
+        raise ZeroDivisionError
+
+    work.begin("agent", step("agent"))
+    with pytest.raises(ZeroDivisionError):
+        work.end("agent", tell=tell)
+    assert [type(e) for e in events] == [AgentStepEvent, RunEvent]
+
+
+def test_what_never_ends_is_bounded(client: Client, events: CapturedEvents) -> None:
+    work = OpenWork("framework", client, max_open=2)
+    for key in range(3):
+        work.begin(key, step(str(key)))
+    assert len(work) == 2
+    work.give_up()
+    assert len(work) == 0
+    cut = events.of(AgentStepEvent)
+    assert [e.step_name for e in cut] == ["0", "1", "2"]
+    assert all(_agents._NEVER_ENDED in e.warnings for e in cut)
+    work.end(1)
+    assert len(events.of(AgentStepEvent)) == 3
+
+
+def contents(events: list[Event]) -> str:
+    return "".join(
+        str(
+            [
+                getattr(e, name, None)
+                for name in ("input", "input_data", "output", "output_data", "prompt", "response")
+            ]
+        )
+        for e in events
+    )
+
+
+@pytest.mark.parametrize("mode", ["full", "redacted", "metadata"])
+def test_what_may_be_kept(mode: str, events: CapturedEvents) -> None:
+    with Client(sink="memory:", redact_pii=False) as client:
+        play_all(OpenWork("framework", client, mode))
+    assert len(events.of(PromptCallEvent)) == 1
+    said = contents(events)
+    assert ("asked" in said) is (mode != "metadata")
+    assert ("ann@example.org" in said) is (mode == "full")
+
+
+def play_all(work: OpenWork) -> None:
+    def call(tracker: Any) -> Any:
+        return tracker.prompt_call(model="m", prompt="asked by ann@example.org")
+
+    def tell(operation: Any) -> None:
+        operation.finish(response="told ann@example.org")
+
+    work.begin("agent", lambda t: t.agent_step("a", input_data="asked by ann@example.org"))
+    work.begin("tool", lambda t: t.tool_call("t", input="asked by ann@example.org"), parent="agent")
+    work.begin("call", call, parent="agent")
+    work.end("call", tell=tell)
+    work.end("tool")
+    work.end("agent")
+
+
+def test_a_wrong_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match="capture_content"):
+        OpenWork("framework", None, "some")
