@@ -1,37 +1,17 @@
 """What docstrings say, as Markdown: shared by the pages that are made from the code."""
 
-import ast
 import inspect
 import re
-from itertools import pairwise
 from typing import Any
+
+from llmobs.answers import docstrings
 
 __all__ = ["attribute_docs", "first_paragraph", "markdown", "one_line"]
 
 
 def attribute_docs(cls: type) -> dict[str, str]:
-    """Return the docstring below each attribute of *cls*."""
-    tree = ast.parse(inspect.getsource(cls)).body[0]
-    assert isinstance(tree, ast.ClassDef)
-    docs = {}
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if node is not tree and not (isinstance(node, ast.FunctionDef) and node.name == "__init__"):
-            continue
-        for statement, after in pairwise(body or ()):
-            target = (
-                getattr(statement, "target", None)
-                or (getattr(statement, "targets", None) or [None])[0]
-            )
-            name = getattr(target, "id", None) or getattr(target, "attr", None)
-            if (
-                name
-                and isinstance(after, ast.Expr)
-                and isinstance(after.value, ast.Constant)
-                and isinstance(after.value.value, str)
-            ):
-                docs[name] = one_line(after.value.value)
-    return docs
+    """Return the docstring below each attribute of *cls*, as one line of Markdown."""
+    return {name: one_line(words) for name, words in docstrings.attribute_docs(cls).items()}
 
 
 def first_paragraph(value: Any) -> str:

@@ -48,7 +48,7 @@ def json_api_page() -> str:
     kinds: dict[str, Any] = {}
     for question in QUESTIONS:
         kind = get_type_hints(question.ask)["return"]
-        said = "an [event](events.md)" if kind == AnyEvent else _link(kind.__name__)
+        said = _link(kind.__name__)
         takes = ", ".join(_takes(question)) or "nothing more"
         words = question.words.rstrip(".")
         lines.append(f"| `GET /api/v1{question.path}` | {words}: {said} | {takes} |")

@@ -163,10 +163,10 @@ def test_an_event_of_another_project_in_a_run_of_mine_is_not_told(tmp_path: Path
         ids = [each.event_id for each in ask_run(store, mine, "r").events]
         assert {"a", "c"} <= set(ids) and "b" not in ids
         for known in ("a", "c"):
-            assert ask_event(store, mine, known).event_id == known
+            assert ask_event(store, mine, known).event.event_id == known
         with pytest.raises(NotFoundError):
             ask_event(store, mine, "b")
-        assert ask_event(store, read_address({}), "b").event_id == "b"
+        assert ask_event(store, read_address({}), "b").event.event_id == "b"
 
 
 def test_every_event_of_a_run_with_many_attempts_and_torn_events_is_told_once(

@@ -1,6 +1,7 @@
 """The JSON API: what it answers, what it refuses, and that its document tells both."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import product
@@ -14,7 +15,7 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llmobs.answers.questions import QUESTIONS
-from llmobs.events import Event
+from llmobs.events import EvaluationEvent, Event
 from llmobs.server.access import Access
 from llmobs.server.api import ROOT, routes
 from llmobs.server.app import create_app
@@ -22,7 +23,7 @@ from llmobs.server.collector import Collector
 from llmobs.settings import Settings
 from llmobs.store.engine import writer_of
 from tests.sinks.examples import RUN, every_kind
-from tests.support.stores import call, run, write_store
+from tests.support.stores import at, call, run, write_store
 
 pytestmark = pytest.mark.anyio
 
@@ -109,8 +110,50 @@ async def test_every_kind_of_event_is_answered_as_it_is_described(store: Path) -
         assert len({event["event_type"] for event in events}) == len(every_kind())
         for event in events:
             found = (await client.get(f"/events/{event['event_id']}")).json()
-            assert found == event
+            assert found["event"] == event
             jsonschema.validate(found, schemas["/events/{event_id}"])
+
+
+@pytest.fixture
+def rated(tmp_path: Path) -> Path:
+    """A run in which two events were rated."""
+    events = [
+        call("r", event_id="a"), call("r", 1, event_id="b"), run("r"),
+        *(
+            EvaluationEvent(
+                event_id=f"of-{subject}-{score}", run_id="r", timestamp=at(5), name="thumbs",
+                parent_id=subject, score=score,
+            )
+            for subject, score in [("a", 1.0), ("b", 0.5), (None, 0.25), ("a", 0.0)]
+        ),
+    ]  # fmt: skip
+    return write_store(tmp_path / "llmobs.db", events)
+
+
+async def test_an_event_is_answered_with_what_was_said_of_it(rated: Path) -> None:
+    async with api(rated) as client:
+        schema = dict(answers_of((await client.get("/openapi.json")).json()))["/events/{event_id}"]
+        for event_id, scores in {"a": [1.0, 0.0], "b": [0.5], "of-b-0.5": []}.items():
+            found = (await client.get(f"/events/{event_id}")).json()
+            assert [each["score"] for each in found["evaluations"]] == scores
+            jsonschema.validate(found, schema)
+
+
+async def test_every_field_of_every_answer_is_described(store: Path) -> None:
+    """In words for who knows nothing of our code."""
+    async with api(store) as client:
+        document = (await client.get("/openapi.json")).json()
+    fields = {
+        f"{name}.{field}": schema.get("description", "")
+        for name, kind in document["components"]["schemas"].items()
+        for field, schema in kind.get("properties", {}).items()
+    }
+    assert len(fields) > 300
+    assert [field for field, words in fields.items() if len(words) < 5] == []
+    assert [field for field, words in fields.items() if re.search(r"None|`[A-Z]\w*`", words)] == []
+    assert "success, error" in fields["PromptCallEvent.status"]
+    schemas = document["components"]["schemas"]
+    assert schemas["RunSummary"]["properties"]["started"]["format"] == "date-time"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from llmobs.server.keys import KeyFile
 from tests.server.test_api import store
 from tests.support.serving import Serving
+from tests.support.stores import index_texts
 
 __all__ = ["store"]
 
@@ -24,6 +25,7 @@ BOUNDS = (
 
 @pytest.mark.parametrize("with_key", [False, True], ids=["open", "key"])
 def test_schemathesis_finds_nothing(store: Path, tmp_path: Path, with_key: bool) -> None:
+    index_texts(store)  # so that /search has something to find
     headers: tuple[str, ...] = ()
     if with_key:
         # One that reads a project: what it asks for is there for it, or it is told that nothing is.

@@ -101,13 +101,26 @@ def test_who_dawdles_over_a_head_is_let_go(parser: Any, monkeypatch: pytest.Monk
 
     async def main() -> None:
         async with served(parser) as port:
-            for begun in (b"", b"POST /", HEAD, HEAD + b"x-a: "):
+            for begun in (b"POST /", HEAD, HEAD + b"x-a: "):
                 assert (await ask(port, begun)).startswith(b"HTTP/1.1 408"), begun
             drops = [bytes([byte]) for byte in HEAD * 3]
             assert (await ask(port, *drops, pause=0.02)).startswith((b"HTTP/1.1 408", b"reset"))
             # A body may take longer; who sends it is bounded elsewhere.
             answer = await ask(port, HEAD + b"content-length: 2\r\n\r\n", b"a", b"b", pause=0.4)
             assert answer.endswith(b"2 bytes")
+
+    run(main)
+
+
+def test_who_connects_and_asks_nothing_is_let_go_without_a_word(
+    parser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As browsers do ahead of time: they would take an answer for that to what they ask next."""
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+
+    async def main() -> None:
+        async with served(parser) as port:
+            assert await ask(port, b"") == b""
 
     run(main)
 

@@ -1,7 +1,9 @@
 """``POST /v1/evaluations`` of a real collector: from services, and from pages of other origins."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +206,26 @@ class TestVerdicts:
         told = [{"run_id": "many", "name": "n", "score": n, "id": str(n)} for n in range(1_000)]
         assert json.loads(send(server, told, shop).text)["stored"] == 1_000
         assert len(said_of(server, "many")) == 1_000
+
+    def test_what_the_store_does_not_take_is_refused_as_what_cannot_be_read(
+        self, tmp_path: Path
+    ) -> None:
+        """Alone by its status, among others by its verdict."""
+        with Serving(write_store(tmp_path / "x.db", [run("r")])) as server:
+            with closing(sqlite3.connect(server.store)) as connection:
+                connection.execute(
+                    "CREATE TRIGGER no BEFORE INSERT ON events WHEN new.name = 'cursed' "
+                    "BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+                )
+            cursed = {"run_id": "r", "name": "cursed", "score": 1}
+            alone = send(server, cursed, "any")
+            assert alone.status == 400 and "not this one" in error_of(alone)["message"]
+            among = send(server, [cursed, {**cursed, "name": "blessed"}], "any")
+            assert among.status == 200, among.text
+            answer = json.loads(among.text)
+            assert (answer["success"], answer["stored"]) == (False, 1)
+            assert answer["ids"][0] is None and answer["refused"][0]["index"] == 0
+            assert [one.name for one in said_of(server, "r")] == ["blessed"]
 
     @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
     def test_what_a_form_can_send_is_not_taken(self, server: Serving, shop: str, kind: str) -> None:

@@ -112,6 +112,23 @@ def test_they_are_added_up_by_name(store: Path) -> None:
     assert (found["is json"].score, found["is json"].labels) == (None, [("failed", 1)])
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [0, 2, 1], [1, 2, 0]])
+@pytest.mark.parametrize("together", [True, False])
+def test_a_rating_never_says_when_its_run_ended(
+    tmp_path: Path, order: list[int], together: bool
+) -> None:
+    """Not even the first thing that comes of it, though people rate what they have read."""
+    events = [call("a", 0), said("a", "thumbs", score=1.0), call("a", 2, event_id="later")]
+    batches = [[events[n] for n in order]] if together else [[events[n]] for n in order]
+    writer = Writer(tmp_path / "x.db")
+    for batch in batches:
+        writer.write(batch)
+    writer.close()
+    with Reader(tmp_path / "x.db") as reader:
+        (found,) = reader.runs(2)
+    assert (found.started, found.ended) == (at(0), at(2))
+
+
 def test_of_the_runs_that_fit(store: Path) -> None:
     assert {name: g.evaluations for name, g in groups(store, project_id="p").items()} == {
         "thumbs": 2,

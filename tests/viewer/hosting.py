@@ -53,7 +53,7 @@ LLMOBS = {
 
 
 def django_project(asgi: bool) -> Any:
-    """Return its application, with one who is staff, one who is not, and one who has a permission."""
+    """Return its application, with one who is staff, one who is not, one who has a permission, one who has all."""
     os.environ["DJANGO_SETTINGS_MODULE"] = ROOT_URLCONF
     import django
     from django.core.management import call_command
@@ -65,6 +65,7 @@ def django_project(asgi: bool) -> Any:
         call_command("migrate", verbosity=0)
         User.objects.create_user("ada", password=SECRET, is_staff=True)
         User.objects.create_user("bob", password=SECRET)
+        User.objects.create_user("dora", password=SECRET, is_superuser=True)
         cleo = User.objects.create_user("cleo", password=SECRET)
         cleo.user_permissions.add(Permission.objects.get(codename="view_user"))
     if asgi:

@@ -409,6 +409,27 @@ def test_django_lets_those_in_who_have_a_permission(tmp_path: Path) -> None:
         assert (away.status_code, away.headers["location"][:15]) == (302, "/accounts/login")
 
 
+@pytest.mark.parametrize("name", ["django-asgi", "django-wsgi"])
+def test_django_lets_nobody_in_for_a_permission_that_is_none(tmp_path: Path, name: str) -> None:
+    """Not even who has every permission. With a lifespan it does not start; the log says why."""
+    write_store(tmp_path / "llmobs.db", EVENTS)
+    server, app = SERVERS[name]
+    said = r"viewer_permission: 'auth' is no permission; name one as 'app_label\.codename'"
+    if name == "django-asgi":
+        with (
+            pytest.raises(AssertionError, match=said),
+            serving(server, tmp_path, app=app, VIEWER_PERMISSION="auth"),
+        ):
+            pass
+        return
+    with serving(server, tmp_path, app=app, VIEWER_PERMISSION="auth") as one:
+        with httpx2.Client(timeout=30) as client:
+            assert client.get(f"{one.url}/in/dora").status_code == 200
+            answer = client.get(f"{one.url}/tools/llmobs/runs")
+        assert answer.status_code == 500 and "child" not in answer.text
+        eventually(lambda: re.search(said, one.log), timeout=30, what="a word in the log")
+
+
 @pytest.mark.parametrize("door", [starlette, fastapi])
 @pytest.mark.parametrize("how", [{}, {"may_see": None}, {"may_see": True}, {"may_see": "staff"}])
 def test_it_is_not_built_unless_it_is_said_who_may_see(door: Any, how: Any) -> None:

@@ -35,6 +35,7 @@ class Side(msgspec.Struct, frozen=True):
     """A model, a release or a prompt, over the time that is asked about."""
 
     key: str
+    """Its name."""
     calls: CostGroup | None
     """None if there was none."""
     evaluations: Sequence[EvaluationGroup]
@@ -45,8 +46,11 @@ class Figure(msgspec.Struct, frozen=True):
     """Something that can be said of both runs."""
 
     name: str
+    """What it says."""
     left: float | str | None
+    """Of the left one; None where it is not known."""
     right: float | str | None
+    """Of the right one; None where it is not known."""
     unit: str
     """``ms``, ``usd``, ``count``, or empty for words."""
 
@@ -60,7 +64,9 @@ class Text(msgspec.Struct, frozen=True):
     """What went into two events that belong together, or came out."""
 
     name: str
+    """Which of them it is."""
     changes: Sequence[Change]
+    """Both in one, in order: what only the left has, what only the right has, and what both have."""
     left_out: int
     """Characters beyond those that were compared."""
 
@@ -69,12 +75,17 @@ class Step(msgspec.Struct, frozen=True):
     """Two events that belong together, or one that the other run does not have."""
 
     kind: str
+    """Of the events: what they are."""
     subject: str
+    """What they are about: the model, tool or step."""
     left: str | None
     """Its id in the left run; None if that has no such."""
     right: str | None
+    """Its id in the right run; None if that has no such."""
     figures: Sequence[Figure]
+    """What can be said of both."""
     texts: Sequence[Text]
+    """What was said in both."""
 
     @property
     def differs(self) -> bool:
@@ -91,8 +102,11 @@ class TwoRuns(msgspec.Struct, frozen=True):
     """Two runs."""
 
     left: RunSummary
+    """The one."""
     right: RunSummary
+    """The other one."""
     figures: Sequence[Figure]
+    """What can be said of both."""
     steps: Sequence[Step]
     """In the order of both, as far as these agree."""
     more: bool
@@ -103,11 +117,15 @@ class Comparison(msgspec.Struct, frozen=True):
     """What was asked for, and what there is to choose from."""
 
     by: By
+    """What is compared."""
     choices: Sequence[str]
     """Models, releases or prompts, the dearest first."""
     runs: TwoRuns | None
+    """The two, where runs are compared and both were named."""
     left: Side | None
+    """The one, where other things are compared and it was named."""
     right: Side | None
+    """The other one, likewise."""
 
 
 def compare(store: ReadsStore, asked: Asked) -> Comparison:

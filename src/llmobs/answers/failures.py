@@ -21,6 +21,7 @@ class Errors(msgspec.Struct, frozen=True):
     """What failed, by cause, what failed last first."""
 
     errors: Sequence[ErrorGroup]
+    """A page of the causes."""
     next_cursor: str | None
     """Where to go on; None if these are the last."""
 

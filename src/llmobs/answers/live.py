@@ -29,6 +29,7 @@ class Live(msgspec.Struct, frozen=True):
     """The latest runs, and those before them that have not ended; the latest first."""
 
     runs: Sequence[RunSummary]
+    """All of them."""
 
 
 class Now(msgspec.Struct, frozen=True):

@@ -33,6 +33,7 @@ class Totals(msgspec.Struct, frozen=True):
     """What a stretch of time adds up to."""
 
     runs: int
+    """That began in it."""
     failed: int
     """Of these, runs that failed or in which anything did."""
     calls: CostGroup | None
@@ -47,8 +48,11 @@ class Stretch(msgspec.Struct, frozen=True):
     """An hour or a day."""
 
     began: datetime
+    """UTC; when it begins."""
     runs: int
+    """That began in it."""
     failed: int
+    """Of these, runs that failed or in which anything did."""
     calls: CostGroup | None
     """Of models; None if there was none."""
 
@@ -57,10 +61,13 @@ class Overview(msgspec.Struct, frozen=True):
     """The figures of a stretch of time, beside those of the one before."""
 
     now: Totals
+    """The stretch of time that was asked for."""
     before: Totals | None
     """Of as long before; None where all time is asked for."""
     began: datetime
+    """UTC; when it begins: with what there is, if all time is asked for."""
     ended: datetime
+    """UTC; when it ends: now, if that is earlier."""
     step_seconds: int
     """How long each of *over_time* is: an hour, or a day."""
     over_time: Sequence[Stretch]

@@ -18,7 +18,7 @@ from llmobs.store.records import (
     RunSummary,
 )
 
-__all__ = ["EVENTS", "PAGING", "Run", "evaluations_of", "event", "run"]
+__all__ = ["EVENTS", "PAGING", "Run", "WholeEvent", "event", "run"]
 
 EVENTS: Final = 100
 """Of a run in one answer, unless another number is asked for."""
@@ -35,6 +35,7 @@ class Run(msgspec.Struct, frozen=True):
     """One run, and a page of its events."""
 
     run: RunSummary
+    """What it adds up to."""
     parent: RunSummary | None
     """The run that started it, if it is there."""
     children: Sequence[RunSummary]
@@ -53,6 +54,15 @@ class Run(msgspec.Struct, frozen=True):
     """Events left out here because this llmobs cannot read them."""
     next_cursor: str | None
     """Where its events go on; None if these are the last."""
+
+
+class WholeEvent(msgspec.Struct, frozen=True):
+    """One event with all that it says, and what was said of it."""
+
+    event: AnyEvent
+    """As it is stored."""
+    evaluations: Sequence[Evaluation]
+    """What checks and ratings said of it, in the order they came."""
 
 
 def run(store: ReadsStore, asked: Asked, run_id: str) -> Run:
@@ -99,9 +109,9 @@ def _trace(store: ReadsStore, run: RunSummary, project: str | None) -> list[RunS
     ]
 
 
-def event(store: ReadsStore, asked: Asked, event_id: str) -> AnyEvent:
+def event(store: ReadsStore, asked: Asked, event_id: str) -> WholeEvent:
     """
-    Return one event, whole.
+    Return one event, whole, and what checks and ratings said of it.
 
     Raises:
         NotFoundError: There is none, or this llmobs cannot read it.
@@ -111,10 +121,5 @@ def event(store: ReadsStore, asked: Asked, event_id: str) -> AnyEvent:
         raise NotFoundError("event", "No event has this id.")
     if (found := stored.decode()) is None:
         raise NotFoundError("event", "This llmobs cannot read it.")
-    return found
-
-
-def evaluations_of(store: ReadsStore, asked: Asked, about: AnyEvent) -> Sequence[Evaluation]:
-    """Return what checks and ratings said of one event, in the order they came."""
-    where = RunFilter(run_id=about.run_id, project_id=asked.project)
-    return [each for each in store.evaluations(where) if each.subject == about.event_id]
+    said = store.evaluations(RunFilter(run_id=found.run_id, project_id=asked.project))
+    return WholeEvent(found, [each for each in said if each.subject == found.event_id])

@@ -22,6 +22,7 @@ class Runs(msgspec.Struct, frozen=True):
     """Runs, the latest first."""
 
     runs: Sequence[RunSummary]
+    """A page of them."""
     total: int | None
     """How many fit, on all pages; `COUNTED` stands for as many or more. None: not counted, for a ``text``."""
     next_cursor: str | None

@@ -21,6 +21,7 @@ class Hits(msgspec.Struct, frozen=True):
     """Events in which the words stand, the latest first."""
 
     hits: Sequence[Hit]
+    """A page of them."""
     next_cursor: str | None
     """Where to go on; None if these are the last."""
     searched_to: datetime | None

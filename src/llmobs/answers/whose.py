@@ -19,6 +19,7 @@ class Users(msgspec.Struct, frozen=True):
     """Users, those with the latest run first."""
 
     users: Sequence[Whose]
+    """A page of them."""
     next_cursor: str | None
     """Where to go on; None if these are the last."""
 
@@ -27,6 +28,7 @@ class Sessions(msgspec.Struct, frozen=True):
     """Sessions, those with the latest run first."""
 
     sessions: Sequence[Whose]
+    """A page of them."""
     next_cursor: str | None
     """Where to go on; None if these are the last."""
 

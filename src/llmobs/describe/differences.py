@@ -30,6 +30,7 @@ class Change(msgspec.Struct, frozen=True):
     kind: Kind
     """``removed``: only the left one has it; ``added``: only the right one."""
     text: str
+    """The words."""
 
 
 def differences(left: str, right: str) -> list[Change]:

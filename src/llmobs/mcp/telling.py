@@ -71,8 +71,9 @@ def _bounded(lines: Iterator[str]) -> tuple[str, bool]:
 
 def _share(answer: Any) -> int:
     """Return how many characters of each text there is room for."""
-    events = [answer] if isinstance(answer, Event) else list(getattr(answer, "events", ()))
-    whole = isinstance(answer, Event)
+    alone = getattr(answer, "event", None)
+    whole = isinstance(alone, Event)
+    events = [alone] if whole else list(getattr(answer, "events", ()))
     texts = sum(len(contents(event, full=whole)) for event in events if isinstance(event, Event))
     return max(LEAST, (MAX_CHARACTERS - 4_000 - OVERHEAD * len(events)) // max(texts, 1))
 

@@ -1,12 +1,17 @@
 """The document of the JSON API, OpenAPI 3.1: made of the table of questions and of what they return."""
 
-from collections.abc import Iterator, Mapping
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from enum import Enum, EnumType
 from functools import cache
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
 from llmobs.answers.asked import Part
+from llmobs.answers.docstrings import attribute_docs
 from llmobs.answers.questions import QUESTIONS, Question
 from llmobs.answers.schemas import schema_of
 
@@ -36,6 +41,7 @@ class ErrorWords(msgspec.Struct):
     """Why there is no answer."""
 
     message: str
+    """What is wrong, and the way out."""
     field: str | None
     """Which part of the request is at fault, if one is."""
 
@@ -44,6 +50,7 @@ class Refusal(msgspec.Struct):
     """What is answered instead of an answer."""
 
     error: ErrorWords
+    """What is in the way."""
 
 
 @cache
@@ -60,6 +67,8 @@ def openapi(root: str) -> Mapping[str, Any]:
     (refusal, *answers), schemas = msgspec.json.schema_components(
         [Refusal, *kinds], ref_template="#/components/schemas/{name}"
     )
+    for kind in _structs([Refusal, *kinds]):
+        _describe(schemas[kind.__name__]["properties"], kind)
     return {
         "openapi": "3.1.0",
         "info": {"title": "llmobs", "version": __version__, "description": ABOUT},
@@ -72,6 +81,48 @@ def openapi(root: str) -> Mapping[str, Any]:
         },
         "components": {"schemas": schemas, "securitySchemes": KEYS},
     }
+
+
+def _structs(kinds: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
+    """Yield the structs that *kinds* are made of, each once."""
+    waiting, seen = list(kinds), set[Any]()
+    while waiting:
+        kind = waiting.pop()
+        waiting += get_args(kind)
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind not in seen:
+            seen.add(kind)
+            waiting += [field.type for field in msgspec.structs.fields(kind)]
+            yield kind
+
+
+def _describe(properties: dict[str, Any], kind: type[msgspec.Struct]) -> None:
+    """Say of each property what its field's docstring says, and of times that they are."""
+    words = attribute_docs(kind)
+    if (tag := kind.__struct_config__.tag_field) is not None:
+        properties[tag]["description"] = "What kind of event it is."
+    for field in msgspec.structs.fields(kind):
+        schema = properties[field.encode_name]
+        if datetime in (field.type, *get_args(field.type)):
+            for each in schema.get("anyOf", [schema]):
+                if each["type"] == "string":
+                    each["format"] = "date-time"
+        if field.name in words:
+            schema["description"] = _in_json(words[field.name], vars(sys.modules[kind.__module__]))
+
+
+def _in_json(words: str, names: Mapping[str, Any]) -> str:
+    """Return a docstring for who knows JSON and not our code: the values of *names*, and null."""
+
+    def value_of(match: re.Match[str]) -> str:
+        value = names.get(match[1])
+        if isinstance(value, EnumType):
+            members: Iterable[Enum] = value
+            return ", ".join(str(each.value) for each in members)
+        if isinstance(value, timedelta):
+            return f"{value // timedelta(minutes=1)} minutes"
+        return f"{value:,}" if isinstance(value, int) else match[0]
+
+    return re.sub(r"\bNone\b", "null", re.sub(r"`([A-Z]\w+)`", value_of, words.replace("``", "`")))
 
 
 def _operation(question: Question, answer: Any, refusal: Any) -> Mapping[str, Any]:

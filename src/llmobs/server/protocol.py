@@ -137,12 +137,16 @@ class Bounded(H11Protocol):
         super().on_message_complete()  # type: ignore[misc]
 
     def _wait_for_head(self) -> None:
-        self._patience = self.loop.call_later(HEAD_SECONDS, self._refuse, _TOO_SLOW)
+        self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+    def _give_up(self) -> None:
+        # Browsers connect ahead of what they will ask: an answer to nothing would be read as one to that.
+        self._refuse(_TOO_SLOW if self._begun else b"")
 
     def _refuse(self, answer: bytes) -> None:
         self._stop_waiting()

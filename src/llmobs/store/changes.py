@@ -27,7 +27,12 @@ def take_out(connection: sqlite3.Connection, run_id: str, numbers: Sequence[int]
 
 
 _RECOUNTED: Final = """
-    SELECT min(timestamp), max(timestamp + CAST(1000 * max(coalesce(latency_ms, 0), 0) AS INTEGER)),
+    SELECT min(timestamp),
+        coalesce(
+            max(timestamp + CAST(1000 * max(coalesce(latency_ms, 0), 0) AS INTEGER))
+                FILTER (WHERE event_type <> 'evaluation'),
+            min(timestamp)
+        ),
         total(event_type <> 'run'), total(event_type = 'prompt_call'),
         total(event_type <> 'run' AND failed),
         total(iif(event_type = 'prompt_call', tokens_input, 0)),

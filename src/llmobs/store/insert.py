@@ -364,6 +364,11 @@ def add_up(
             before, tags = found[0] or "", _stored_tags(found[1])
             if run.ended == _UNKNOWN:
                 run.ended = found[2]
+            elif run.ended < found[2] and found[3] and _is_only_rated(connection, run_id, first):
+                # What is saved below only ever makes it later.
+                connection.execute(
+                    "UPDATE runs SET ended = ? WHERE run_id = ?", (run.ended, run_id)
+                )
             if tags:
                 run.tags = (*tags, *(tag for tag in run.tags if tag not in tags))
         route = before
@@ -408,10 +413,19 @@ class Routes:
 def _known(connection: sqlite3.Connection, ids: Sequence[Any]) -> dict[Any, tuple[Any, ...]]:
     known = {}
     for some in chunks(ids):
-        query = f"SELECT run_id, booked_as, tags, ended FROM runs WHERE run_id IN {places(some)}"  # noqa: S608
-        for run_id, *its in connection.execute(query, some):
-            known[run_id] = tuple(its)
+        its = "booked_as, tags, ended, ended = started AND status IS NULL"
+        query = f"SELECT run_id, {its} FROM runs WHERE run_id IN {places(some)}"  # noqa: S608
+        for run_id, *found in connection.execute(query, some):
+            known[run_id] = tuple(found)
     return known
+
+
+def _is_only_rated(connection: sqlite3.Connection, run_id: Any, before: int) -> bool:
+    """Tell whether all that is known of a run is what people and checks said of it: none of that is its end."""
+    query = (
+        "SELECT 1 FROM events WHERE run_id = ? AND id < ? AND event_type <> 'evaluation' LIMIT 1"
+    )
+    return connection.execute(query, (run_id, before)).fetchone() is None
 
 
 def save_runs(connection: sqlite3.Connection, runs: Sequence[RunRow]) -> None:

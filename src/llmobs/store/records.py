@@ -214,6 +214,7 @@ class Activity(Struct, frozen=True, gc=False):
     began: datetime
     """UTC; when the stretch begins."""
     runs: int
+    """That began in it."""
     failed: int
     """Of these, runs that failed or in which anything did."""
 
@@ -222,14 +223,17 @@ class Whose(Struct, frozen=True, kw_only=True):
     """The runs of one user, or of one session."""
 
     id: str
+    """What the application calls the user, or the session."""
     first: datetime
     """UTC; when the first of its runs began."""
     latest: datetime
     """UTC; when the latest did."""
     runs: int
+    """How many."""
     failed: int
     """Of these, runs that failed or in which anything did."""
     calls: int
+    """Of models."""
     tokens: int
     """Input and output together, as far as they are known."""
     cost_usd: float | None
@@ -284,29 +288,41 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     """One run and what it adds up to."""
 
     run_id: str
+    """Its id."""
     started: datetime
-    """UTC."""
+    """UTC; when it began."""
     ended: datetime
     """UTC; of the last thing known of it."""
     name: str | None
+    """``POST /chat/{id}`` of a request, the caller's name of a job; None if none is known."""
     kind: str | None
     """``http``, ``websocket`` or ``job``; None until the run itself was recorded."""
     status: str | None
     """None until the run itself was recorded."""
     http_status: int | None
+    """Of the answer to a request; of a WebSocket, 101 or that of its refusal."""
     latency_ms: float | None
+    """Until the last byte of the answer went out; None until the run itself was recorded."""
     project_id: str | None
+    """Project it belongs to."""
     service_name: str | None
+    """Service that recorded it."""
     environment: str | None
+    """production, staging, development, or the application's own word."""
     user_id: str | None
+    """On whose behalf."""
     session_id: str | None
+    """Conversation it belongs to."""
     client_run_id: str | None
     """The id that an untrusted caller gave the run; others may have given the same."""
     parent_run_id: str | None
     """The run that started it."""
     trace_id: str | None
+    """W3C trace it is part of."""
     release: str | None
+    """Version of the application."""
     tags: tuple[str, ...]
+    """Words to find it by."""
     weight: float
     """How many like it it stands for, where sampling left others out."""
     running: bool
@@ -320,7 +336,9 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     errors: int
     """Events that failed."""
     tokens_input: int
+    """Of its calls, as far as they are known."""
     tokens_output: int
+    """Of its calls, as far as they are known."""
     cost_usd: float | None
     """Sum of the known costs; None if none is known."""
     unpriced: int
@@ -376,21 +394,28 @@ class Around(Struct, frozen=True, kw_only=True, gc=False):
     """An event that others happened inside, in short."""
 
     event_id: str
+    """Its id."""
     parent_id: str | None
     """Of the one it happened inside itself."""
     run_id: str
+    """The run it belongs to."""
     event_type: str
+    """What kind of event it is."""
     name: str | None
     """What it is about: the model, tool or step."""
     timestamp: datetime
+    """UTC; when it began."""
     latency_ms: float | None
+    """How long it took; None where that is not known."""
     failed: bool
+    """Whether it did."""
 
 
 class Snippet(Struct, frozen=True, gc=False):
     """A stretch of a text that was found."""
 
     text: str
+    """What stands there."""
     hit: bool
     """Whether this is what was asked for, and not what stands around it."""
 
@@ -401,7 +426,9 @@ class Hit(Struct, frozen=True, kw_only=True):
     run: RunSummary
     """The run it belongs to."""
     event_id: str
+    """Its id."""
     event_type: str
+    """What kind of event it is."""
     timestamp: datetime
     """UTC; when it began."""
     snippet: tuple[Snippet, ...]
@@ -439,6 +466,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     """What a check, a person or a model said of a run, or of something in it."""
 
     run_id: str
+    """The run it is of."""
     event_id: str
     """Of the event that says so."""
     subject: str | None
@@ -446,6 +474,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     name: str | None
     """Of the check, or of the method that found it."""
     score: float | None
+    """How good, on the scale of whoever says so."""
     label: str | None
     """In a word; of a failed check ``failed``, of something made up ``hallucination``."""
     explanation: str | None
@@ -458,13 +487,17 @@ class EvaluationGroup(Struct, frozen=True, kw_only=True):
     """Evaluations of one name, added up."""
 
     name: str | None
+    """Of the check, or of the method that found it."""
     evaluations: int
+    """How many."""
     scored: int
     """Of these, those with a score."""
     score: float | None
     """Their mean."""
     lowest: float | None
+    """Of the scores."""
     highest: float | None
+    """Of the scores."""
     labels: Sequence[tuple[str, int]]
     """Words that were said, and how often; the most frequent first, `MAX_LABELS` at most."""
 
@@ -493,9 +526,13 @@ class CostGroup(Struct, frozen=True):
     key: str | None
     """The model, provider, day (``2026-11-21``), run name, …; None where it is not known."""
     calls: int
+    """How many."""
     failed: int
+    """Of these, those that failed."""
     tokens_input: int
+    """As far as they are known."""
     tokens_output: int
+    """As far as they are known."""
     tokens_cached: int
     """Part of ``tokens_input``."""
     tokens_cache_write: int
@@ -513,10 +550,13 @@ class CostGroup(Struct, frozen=True):
     latency_p50_ms: float | None
     """Half of them took no longer; as all percentiles right to 2 percent."""
     latency_p95_ms: float | None
+    """95 in 100 took no longer."""
     latency_p99_ms: float | None
+    """99 in 100 took no longer."""
     time_to_first_token_p50_ms: float | None
     """Of those that were streamed."""
     time_to_first_token_p95_ms: float | None
+    """Of those that were streamed."""
     estimated_calls: float
     """How many calls there were if each stands for as many as its weight says."""
     estimated_cost_usd: float | None

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 from llmobs.answers.asked import Asked
-from llmobs.answers.run import Run, evaluations_of, event, run
+from llmobs.answers.run import Run, event, run
 from llmobs.codec import encode
 from llmobs.describe.curl import curl_of
 from llmobs.describe.told import run_as_text
@@ -65,14 +65,15 @@ def run_page(store: ReadsStore, asked: Asked, site: Site, *, run_id: str) -> Pag
 def event_page(store: ReadsStore, asked: Asked, site: Site, *, event_id: str) -> Page:
     """Return one event with all that it says."""
     found = event(store, asked, event_id)
+    its = found.event
     return render(
         "event.html",
         site,
-        block=Transcript(whole=True).block(found),
-        event=found,
-        curl=_curl(found),
-        evaluations=evaluations_of(store, asked, found),
-        here_again=f"{site.base}/events/{quote(found.event_id)}",
+        block=Transcript(whole=True).block(its),
+        event=its,
+        curl=_curl(its),
+        evaluations=found.evaluations,
+        here_again=f"{site.base}/events/{quote(its.event_id)}",
     )
 
 

@@ -24,10 +24,10 @@ from llmobs.runtime.troubles import Troubles
 from llmobs.settings import NAMES, Settings
 
 __all__ = [
-    "PERMISSION",
     "Options",
     "Project",
     "current_project",
+    "permission_of",
     "project_client",
     "settings_of",
     "unknown_keys",
@@ -112,7 +112,7 @@ class Options:
         self.exclusions = Exclusions(self.exclude)
         self.record_empty = switch_of("record_empty", given.get("RECORD_EMPTY", False))
         self.user_id = _user_id_of(given.get("USER_ID"))
-        _check_permission(given.get(PERMISSION))
+        permission_of(values)  # the viewer's, which asks for it itself
         self.trust = trust_of(given.get("TRUST_RUN_ID", False), "the request")
         self.origin = Origin(header, self.trust, _meta_key)
 
@@ -121,11 +121,19 @@ def _meta_key(name: str) -> str:
     return "HTTP_" + name.upper().replace("-", "_")
 
 
-def _check_permission(value: Any) -> None:
-    if value is not None and not (isinstance(value, str) and all(value.partition("."))):
-        raise ConfigurationError(
-            f"viewer_permission: {quoted(value)} is no permission; name one as 'app_label.codename'"
-        )
+def permission_of(values: Any) -> str | None:
+    """
+    Return the permission of those who may see the mounted viewer; None: whoever is staff may.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    value = _mapping(values).get(PERMISSION)
+    if value is None or (isinstance(value, str) and all(value.partition("."))):
+        return value
+    raise ConfigurationError(
+        f"viewer_permission: {quoted(value)} is no permission; name one as 'app_label.codename'"
+    )
 
 
 def _user_id_of(value: Any) -> UserId:

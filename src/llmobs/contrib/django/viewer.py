@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.auth.decorators import user_passes_test
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied, RequestDataTooBig
 from django.core.handlers.asgi import ASGIRequest
 from django.http import (
     Http404,
@@ -28,7 +28,7 @@ from llmobs.capture.tracker import Tracker
 from llmobs.contrib._web.behind import index_behind, not_taken
 from llmobs.contrib._web.behind import rate as store_rating
 from llmobs.contrib._web.viewing import leave_out, server_is_ending, store_of
-from llmobs.contrib.django.project import PERMISSION, settings_of, told
+from llmobs.contrib.django.project import NAME, permission_of, settings_of, told
 from llmobs.errors import ConfigurationError, LLMObsError, SinkUnavailableError, StoreError
 from llmobs.store.engine import ReadsStore, open_reader
 from llmobs.viewer.feedback import FORM, MAX_BYTES, FormError, fields_of, local_path
@@ -128,7 +128,10 @@ def _static(request: Any, name: str) -> HttpResponseBase:
 
 
 def _permission() -> str | None:
-    return (told() or {}).get(PERMISSION)
+    try:
+        return permission_of(told())
+    except ConfigurationError as error:
+        raise ImproperlyConfigured(f"{NAME}: {error}") from None
 
 
 def _may_see(user: Any) -> bool:
@@ -137,6 +140,7 @@ def _may_see(user: Any) -> bool:
 
     Raises:
         PermissionDenied: They have logged in, and have it not: another login would ask them for ever.
+        ImproperlyConfigured: What the project names is no permission.
     """
     permission = _permission()
     if permission is None:
