@@ -99,6 +99,10 @@ DOORS = {
         "For `requests` and all else that stands on urllib3.",
         ["instrument", "uninstrument"],
     ),
+    "llmobs.contrib.botocore": (
+        "See [how to capture calls of Amazon Bedrock](../how-to/capture-bedrock.md).",
+        ["instrument", "uninstrument"],
+    ),
     "llmobs.contrib.langchain": (
         "See [how to record LangChain and LangGraph](../how-to/langchain.md).",
         ["LLMObsCallbackHandler"],

@@ -33,6 +33,7 @@ DOORS: Final = (
     Door("httpx", asks_for_usage=True),
     Door("aiohttp", "aiohttp"),
     Door("urllib3", "urllib3"),
+    Door("botocore", "botocore.client"),
     Door("openai_agents", "agents.tracing", sign="add_trace_processor"),
 )
 

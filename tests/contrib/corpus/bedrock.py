@@ -102,10 +102,12 @@ def family(name: str, request: Any, said: Any, expect: Any, *chunks: Any) -> lis
         **JSON,
         "x-amzn-bedrock-input-token-count": "7",
         "x-amzn-bedrock-output-token-count": "3",
+        "x-amzn-bedrock-service-tier": "flex",
     }
     last = {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 7, "outputTokenCount": 3}}
     expect = {"tokens_input": 7, "tokens_output": 3, "status": "success", "warnings": (), **expect}
-    cases = [case(name, "invoke", request, expect, said, headers=counted)]
+    told = {**expect, "service_tier": "flex"}
+    cases = [case(name, "invoke", request, told, said, headers=counted)]
     if chunks:
         frames = b"".join(frame(chunk) for chunk in (*chunks[:-1], {**chunks[-1], **last}))
         verb = "invoke-with-response-stream"
@@ -121,7 +123,85 @@ def chunk(delta: Any, **more: Any) -> Any:
     return {"choices": [{"index": 0, "delta": delta, **more}]}
 
 
+CITED = {"title": "T", "location": {"web": {"url": "https://e.example"}}}
+SEARCHED = [
+    ("messageStart", {"role": "assistant"}),
+    (
+        "contentBlockStart",
+        {
+            "contentBlockIndex": 0,
+            "start": {"toolUse": {"toolUseId": "s", "name": "search", "type": "server_tool_use"}},
+        },
+    ),
+    delta(0, toolUse={"input": '{"q":"x"}'}),
+    (
+        "contentBlockStart",
+        {"contentBlockIndex": 1, "start": {"toolResult": {"toolUseId": "s", "status": "success"}}},
+    ),
+    delta(1, toolResult=[{"text": "fo"}]),
+    delta(1, toolResult=[{"text": "und"}]),
+    delta(2, text="Hel"),
+    delta(2, citation=CITED),
+    delta(2, text="lo"),
+    ("contentBlockStart", {"contentBlockIndex": 3, "start": {"image": {"format": "png"}}}),
+    delta(3, image={"source": {"bytes": "AAAA"}}),
+    ("messageStop", {"stopReason": "end_turn"}),
+    (
+        "metadata",
+        {
+            "usage": {
+                **USAGE,
+                "cacheDetails": [
+                    {"ttl": "1h", "inputTokens": 70},
+                    {"ttl": "5m", "inputTokens": 30},
+                ],
+            }
+        },
+    ),
+]
+FOUND: dict[str, Any] = {
+    "response": [
+        answer(
+            call("s", "search", q="x"),
+            {"type": "tool_call_response", "id": "s", "response": "found"},
+            text("Hello"),
+            {
+                "type": "blob",
+                "modality": "image",
+                "mime_type": "image/png",
+                "content": "",
+                "size": 3,
+            },
+            finish="end_turn",
+        )
+    ],
+    "response_metadata": {"citations": [CITED]},
+    "usage": {"cache_write_5m_tokens": 30, "cache_write_1h_tokens": 70},
+    "status": "success",
+    "warnings": (),
+    **COUNTS,
+}
 CASES = [
+    case(
+        "counting tokens",
+        "count-tokens",
+        {"input": {"converse": {"messages": USER}}},
+        {
+            "operation": "count_tokens",
+            "prompt": HI,
+            "tokens_input": None,
+            "response_metadata": {"input_tokens": 9},
+            "status": "success",
+        },
+        {"inputTokens": 9},
+    ),
+    case(
+        "a search of its own, cited, and a picture, streamed",
+        "converse-stream",
+        {"messages": USER},
+        FOUND,
+        b"".join(aws_frame(*event) for event in SEARCHED),
+    ),
     case(
         "converse: reasoning, text, tools in parallel",
         "converse",

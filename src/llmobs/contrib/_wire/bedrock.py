@@ -1,6 +1,7 @@
 """
-Amazon Bedrock's ``Converse`` and ``ConverseStream`` (Bedrock Runtime API reference, of both; its types
-as botocore's service model has them). Amazon Nova speaks the same words in ``InvokeModel``.
+Amazon Bedrock's ``Converse``, ``ConverseStream`` and ``CountTokens`` (Bedrock Runtime API reference, of
+each; compared with the types of botocore's service model, 1.44.8). Amazon Nova speaks the same words in
+``InvokeModel``.
 """
 
 from typing import Any
@@ -8,11 +9,11 @@ from typing import Any
 from llmobs.contrib._wire.openai_chat import request_params
 from llmobs.contrib._wire.usage import anthropic_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
-from llmobs.recorded.jsontext import Json, as_list, as_object, as_text, json_or_text
+from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text, json_or_text
 from llmobs.recorded.messages import blob, message, text_part, tool_call, tool_calls_of
 from llmobs.runtime.time_slices import Steps, now_and_then
 
-__all__ = ["EVENTS", "WIRE", "usage_of"]
+__all__ = ["COUNT", "EVENTS", "WIRE", "usage_of"]
 
 _MEDIA = {"image": "image", "video": "video", "audio": "audio", "document": "document"}
 _TYPES = {"document": "application", "image": "image", "video": "video", "audio": "audio"}
@@ -57,6 +58,9 @@ def _part(block: Json) -> list[Json]:
         return [text_part(said, "reasoning")]
     if kind == "guardContent":
         return [text_part(as_text(as_object(inside.get("text")).get("text")) or "")]
+    if kind == "citationsContent":
+        texts = (as_text(as_object(each).get("text")) for each in as_list(inside.get("content")))
+        return [text_part("".join(filter(None, texts)))]
     if kind == "cachePoint":
         return []
     if kind in _MEDIA:
@@ -101,12 +105,19 @@ def _response(body: Json) -> Fields:
     finish = as_text(body.get("stopReason"))
     answers = [message(as_text(said.get("role")) or "assistant", parts, finish_reason=finish or "")]
     kept = ("additionalModelResponseFields", "trace", "metrics", "performanceConfig")
+    cited = [
+        each
+        for block in map(as_object, as_list(said.get("content")))
+        for each in as_list(as_object(block.get("citationsContent")).get("citations"))
+    ]
     return {
         "response": answers if parts or finish else [],
         "finish_reason": finish,
         "tool_calls": tool_calls_of(answers),
         "service_tier": as_text(as_object(body.get("serviceTier")).get("type")),
-        "response_metadata": {k: body[k] for k in kept if body.get(k)} or None,
+        "response_metadata": {k: body[k] for k in kept if body.get(k)}
+        | ({"citations": cited} if cited else {})
+        or None,
         **usage_of(body.get("usage")),
     }
 
@@ -114,11 +125,16 @@ def _response(body: Json) -> Fields:
 def usage_of(value: Any) -> Fields:
     """
     Read ``usage``: its input leaves out what was read from the cache and written to it, as
-    Anthropic's does (Bedrock user guide, "Prompt caching").
+    Anthropic's does (Bedrock user guide, "Prompt caching"); ``cacheDetails`` tells for how long.
     """
     usage = as_object(value)
+    written = {
+        f"ephemeral_{each.get('ttl')}_input_tokens": each.get("inputTokens")
+        for each in map(as_object, as_list(usage.get("cacheDetails")))
+    }
     return anthropic_usage(
-        {
+        ({"cache_creation": written} if written else {})
+        | {
             theirs: usage[name]
             for name, theirs in (
                 ("inputTokens", "input_tokens"),
@@ -152,9 +168,7 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
         if name == "messageStart":
             role = as_text(data.get("role")) or role
         elif name == "contentBlockStart":
-            blocks.setdefault(index, _Block()).tool = as_object(
-                as_object(data.get("start")).get("toolUse")
-            )
+            blocks.setdefault(index, _Block()).start(as_object(data.get("start")))
         elif name == "contentBlockDelta":
             blocks.setdefault(index, _Block()).add(as_object(data.get("delta")))
         elif name == "messageStop":
@@ -171,11 +185,18 @@ class _Block:
     """A block whose deltas are coming in."""
 
     def __init__(self) -> None:
-        self.tool: Json = {}
+        self._kind = ""
+        self._start: Json = {}
         self._texts: list[str] = []
         self._thoughts: list[str] | None = None
         self._input: list[str] = []
+        self._results: list[Any] = []
+        self._citations: list[Json] = []
         self._other: Json = {}
+
+    def start(self, start: Json) -> None:
+        self._kind, value = next(iter(start.items()), ("", None))
+        self._start = as_object(value)
 
     def add(self, delta: Json) -> None:
         if type(delta.get("text")) is str:
@@ -185,15 +206,37 @@ class _Block:
             self._thoughts.append(as_text(thought.get("text")) or "")
         elif use := as_object(delta.get("toolUse")):
             self._input.append(as_text(use.get("input")) or "")
+        elif cited := as_object(delta.get("citation")):
+            self._citations.append(cited)
+        elif "toolResult" in delta:
+            self._results += as_list(delta["toolResult"])
         else:
             self._other.update(delta)
 
     def whole(self) -> Json:
-        if self.tool or self._input:
-            return {"toolUse": {**self.tool, "input": json_or_text("".join(self._input)) or {}}}
+        if self._kind == "toolUse" or self._input:
+            return {"toolUse": {**self._start, "input": json_or_text("".join(self._input)) or {}}}
+        if self._kind == "toolResult" or self._results:
+            return {"toolResult": {**self._start, "content": self._results}}
         if self._thoughts is not None:
             return {"reasoningContent": {"reasoningText": {"text": "".join(self._thoughts)}}}
-        return self._other or {"text": "".join(self._texts)}
+        text = "".join(self._texts)
+        if self._citations:
+            return {"citationsContent": {"content": [{"text": text}], "citations": self._citations}}
+        if self._kind and self._kind in self._other:  # a picture: its format comes first
+            return {self._kind: {**self._start, **as_object(self._other[self._kind])}}
+        return self._other or {"text": text}
+
+
+def _count_request(body: Json) -> Fields:
+    # What is to be counted may also be the body of InvokeModel, in base64.
+    return _request(as_object(as_object(body.get("input")).get("converse")))
+
+
+def _count_response(body: Json) -> Fields:
+    # Not usage: nothing was spent.
+    return {"response_metadata": {"input_tokens": as_count(body.get("inputTokens"))}}
 
 
 WIRE = Wire(_request, _response, _assemble, _is_content)
+COUNT = Wire(_count_request, _count_response)

@@ -52,6 +52,9 @@ def read_exchange(exchange: Exchange, event: PromptCallEvent) -> Steps[None]:
     reader = _Reader(exchange)
     fields = yield from reader.read()
     fields["model"] = fields.get("model") or fields.get("model_version")  # Mistral's agents
+    # Bedrock's `InvokeModel` tells it in a header (its API reference).
+    tier = exchange.headers.get("x-amzn-bedrock-service-tier")
+    fields["service_tier"] = fields.get("service_tier") or tier
     event.warnings = (*event.warnings, *fields.pop("warnings", ()), *reader.warnings)
     for name, value in fields.items():
         if value is not None and value != []:

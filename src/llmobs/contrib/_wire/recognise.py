@@ -112,6 +112,7 @@ _ROUTES: Final[tuple[_Route, ...]] = (
     (r"/messages", anthropic_messages.WIRE, "chat", "anthropic", False),
     # A name may be an ARN, with slashes.
     (r"/model/(?P<model>.+)/converse(?:-stream)?", bedrock.WIRE, "chat", "aws.bedrock", True),
+    (r"/model/(?P<model>.+)/count-tokens", bedrock.COUNT, "count_tokens", "aws.bedrock", True),
     (
         r"/model/(?P<model>.+)/invoke(?:-with-response-stream)?",
         bedrock_invoke.WIRE,
