@@ -9,7 +9,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from llmobs.server.kafka.batches import UNOPENED, bounded, why_unopened
+from llmobs.server.kafka.batches import STANDS_IN, bounded, records_in, why_unopened
 from llmobs.server.kafka.reader import Taken, _letter
 from llmobs.server.kafka.records import UnreadableError, read
 
@@ -155,6 +155,22 @@ def test_a_record_is_bounded_as_a_body_is(value: bytes, words: str) -> None:
         read(value)
 
 
+@pytest.mark.parametrize(
+    ("said", "count"), [(b"3", 3), (b"0", 1), (b"-3", 1), (b"x", 1), (b"\xb2", 1), (None, 1)]
+)
+def test_it_counts_for_the_records_it_holds_whatever_a_producer_writes(
+    said: bytes | None, count: int
+) -> None:
+    (data,) = vet(batch([b"a" * MOST] * 3, "gzip"))
+    (record,), _ = opened(data)
+    assert records_in(record) == 3
+
+    class Forged:
+        headers = (("llmobs.unopened", b""), ("llmobs.unopened_records", said))
+
+    assert records_in(Forged) == count
+
+
 def test_its_header_does_not_go_on_into_the_dead_letter() -> None:
     (data,) = vet(batch([b"a" * MOST * 2], "gzip"))
     (record,), _ = opened(data)
@@ -166,4 +182,4 @@ def test_its_header_does_not_go_on_into_the_dead_letter() -> None:
     ((dead, why),) = Taken.of({"p": [Record]}).dead
     names = [name for name, _ in _letter(dead, why)["headers"]]
     assert names == ["llmobs.reason", "llmobs.topic", "llmobs.partition", "llmobs.offset"]
-    assert UNOPENED not in names
+    assert STANDS_IN.isdisjoint(names)

@@ -1,6 +1,7 @@
 """Worker processes: what they read is what the collector would have read, and losing one loses nothing."""
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -10,16 +11,21 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
+import msgspec
 import pytest
 
 from llmobs.codec import encode
 from llmobs.recorded.ids import new_id
 from llmobs.redaction.events import PROCESS_KEY
 from llmobs.server.bodies import RefusedError
+from llmobs.server.kafka.records import ReadRecords, packed, read_records
 from llmobs.server.native import ReadBatch, read_batch
 from llmobs.server.otlp import json_
 from llmobs.server.otlp.mapping import Taken
 from llmobs.server.preparing import Preparation, Read
+from llmobs.server.watchllm.reading import ReadWires
+from llmobs.server.watchllm.reading import read_batch as read_wires
 from llmobs.server.workers import Workers
 from llmobs.settings import Settings
 from tests.helpers import make_event
@@ -28,6 +34,7 @@ from tests.sinks.examples import every_kind, prompt_call
 from tests.support.polling import eventually
 from tests.support.serving import Serving
 
+DATA = Path(__file__).parents[1] / "data"
 CANARY = "ask ann.lee@example.com about 4111 1111 1111 1111"
 TELLING_ID = "run of ann.lee@example.com"
 """An identifier that is renamed."""
@@ -75,11 +82,40 @@ def batch() -> bytes:
     return body_of([*events, b'{"event_type":"nobody\'s"}', *more])
 
 
+class Record:
+    """As aiokafka has them, as far as it is read."""
+
+    timestamp = 1_700_000_000_000
+
+    def __init__(self, value: bytes | None) -> None:
+        self.value = value
+
+
+def records() -> bytes:
+    telemetry = {"event_id": new_id(), "model": "gpt-4o", "prompt": {"text": CANARY}}
+    events = [prompt_call(event_id=new_id(), run_id=TELLING_ID, prompt=CANARY), *every_kind()]
+    values = [encode(telemetry | {"response": {"text": "a"}}), b"noise", None, *map(encode, events)]
+    return packed(map(Record, values))
+
+
+def wires() -> bytes:
+    batch = json.loads((DATA / "watchllm_batch_all_types.json").read_bytes())
+    first = batch["events"][0]
+    first |= {"prompt": CANARY, "run_id": TELLING_ID}
+    batch["events"].append(first | {"event_id": new_id(), "response": ""})
+    return encode(batch)
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("read_", "kind", "body"),
-    [(read_batch, ReadBatch, batch()), (json_.read_spans, Taken, spans())],
-    ids=["native", "spans"],
+    [
+        (read_batch, ReadBatch, batch()),
+        (json_.read_spans, Taken, spans()),
+        (read_records, ReadRecords, records()),
+        (read_wires, ReadWires, wires()),
+    ],
+    ids=["native", "spans", "kafka", "watchllm"],
 )
 async def test_it_reads_and_prepares_as_the_collector_does(
     read_: Any, kind: type[Read], body: bytes
@@ -87,7 +123,9 @@ async def test_it_reads_and_prepares_as_the_collector_does(
     async with working() as workers:
         there = await read(workers, read_, kind, body)
     here = Preparation(Settings()).read(read_, body, "shop")
-    assert encode(there) == encode(here)
+    # Between processes, a whole number in a field of fractions becomes one.
+    passed = msgspec.msgpack.decode(msgspec.msgpack.encode(here), type=kind)
+    assert encode(there) == encode(passed)
     assert b"ann.lee" not in encode(there)  # nor in the id, which is renamed by the same key
     assert there.events and all(event.project_id == "shop" for event in there.events)
 
@@ -199,10 +237,36 @@ def children_of(process_id: int) -> list[int]:
     return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
-def ignores(process_id: int, number: signal.Signals) -> bool:
+def heeds(process_id: int, number: signal.Signals) -> bool:
+    """Whether a signal would reach it."""
     status = Path(f"/proc/{process_id}/status").read_text()
-    (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigIgn"))
-    return bool(int(mask, 16) >> (number - 1) & 1)
+    masks = [line.split()[1] for line in status.splitlines() if line[:6] in ("SigIgn", "SigBlk")]
+    return not any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
+
+
+@pytest.mark.anyio
+async def test_it_is_deaf_from_its_first_moment(caplog: pytest.LogCaptureFixture) -> None:
+    """A supervisor tells all of a group to end, also who is not ready yet: that is no failure to start."""
+    workers = Workers(1, PROCESS_KEY)
+    mine = set(children_of(os.getpid()))
+    starting = asyncio.create_task(workers.start())
+    try:
+        with anyio.fail_after(30):
+            while not (theirs := set(children_of(os.getpid())) - mine):
+                await asyncio.sleep(0)
+        (child,) = theirs
+        for _ in range(20):
+            os.kill(child, signal.SIGTERM)
+            os.kill(child, signal.SIGINT)
+            await asyncio.sleep(0.01)
+        await starting
+        assert workers.process_ids == [child]
+        assert not heeds(child, signal.SIGTERM)
+        assert not heeds(child, signal.SIGINT)
+        assert heeds(os.getpid(), signal.SIGTERM)
+    finally:
+        workers.close()
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -219,7 +283,6 @@ def test_under_load_a_worker_comes_and_ends_with_the_collector(
             return children_of(serving.process.pid)
 
         (child,) = eventually(comes, timeout=60, what="a worker under load")
-        eventually(lambda: ignores(child, signal.SIGTERM), timeout=60, what="its readiness")
         # As a supervisor does, and a terminal: to all of them.
         os.kill(child, signal.SIGTERM)
         os.kill(child, signal.SIGINT)

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import anyio
 import pytest
@@ -97,16 +98,24 @@ def reader(cluster: KafkaCluster) -> dict[str, Any]:
     return options
 
 
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_the_collector_reads_by_a_login_and_says_whose_was_refused(
-    sasl: KafkaCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    sasl: KafkaCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture, mechanism: str
 ) -> None:
-    sasl.create_topic("read", 1)
+    topic = f"read-{mechanism}"
+    sasl.create_topic(topic, 1)
     event = make_event()
-    attempt(KafkaSink(KafkaConfig(brokers=sasl.bootstrap, topic="read", **login(sasl))), event)
+    attempt(KafkaSink(KafkaConfig(brokers=sasl.bootstrap, topic=topic, **login(sasl))), event)
 
-    def source(**options: Any) -> KafkaSource:
-        return KafkaSource(
-            brokers=sasl.bootstrap, topic="read", group="readers", **login(sasl, **options)
+    def source(password: str) -> KafkaSource:
+        options = urlencode(
+            {
+                "security_protocol": "SASL_SSL", "sasl_mechanism": mechanism, "group": "readers",
+                "ssl_ca_location": ca(sasl),
+            }
+        )  # fmt: skip
+        return KafkaSource.from_url(
+            f"kafka://alice:{password}@{','.join(sasl.bootstrap)}/{topic}?{options}"
         )
 
     async def read() -> None:
@@ -114,10 +123,10 @@ def test_the_collector_reads_by_a_login_and_says_whose_was_refused(
         await collector.open()
         try:
             with anyio.fail_after(30):
-                async with KafkaIntake(collector, source(sasl_password="nonsense")):
+                async with KafkaIntake(collector, source("nonsense")):
                     while "refuse user 'alice'" not in caplog.text:
                         await anyio.sleep(0.02)
-                async with KafkaIntake(collector, source()) as intake:
+                async with KafkaIntake(collector, source("alice-secret")) as intake:
                     while intake.stored != 1:
                         await anyio.sleep(0.02)
         finally:

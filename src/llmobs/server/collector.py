@@ -160,7 +160,9 @@ class Collector:
         Raises:
             RefusedError: As *read* does.
         """
-        found, failures = await self._workers.read(read, kind, body, project, self._reading)
+        # What is to be stored is this process's work, too.
+        others = self._reading + len(self._under_way)
+        found, failures = await self._workers.read(read, kind, body, project, others)
         self._failures_elsewhere += failures
         if found is not None:
             return found

@@ -25,9 +25,11 @@ from llmobs.settings import Settings
 __all__ = ["Done", "Job", "Refusal", "Start", "frame", "main", "name_of", "receive"]
 
 _READERS: Final = (
+    "llmobs.server.kafka.records",
     "llmobs.server.native",
     "llmobs.server.otlp.json_",
     "llmobs.server.otlp.protobuf",
+    "llmobs.server.watchllm.reading",
 )
 """Loaded before the first job; any other is found when it is asked for."""
 _LENGTH: Final = struct.Struct("!Q")
@@ -122,7 +124,8 @@ def _done(preparation: Preparation, job: Job) -> Done:
 
 def main() -> None:
     """Work until the input ends."""
-    # The terminal's Ctrl-C and a supervisor's SIGTERM reach it, too: what is under way goes on.
+    # The terminal's Ctrl-C and a supervisor's SIGTERM reach it, too: what is under way goes on. (Blocked
+    # since it was started, where there are masks; now nothing of that waits.)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -54,6 +55,10 @@ class _Worker:
 
     def start(self) -> None:
         """Start the process; raises OSError or EOFError if that fails. In the thread."""
+        if hasattr(signal, "pthread_sigmask"):
+            # It is born deaf to what a terminal and a supervisor send to all of a group, before it can
+            # say so itself; this thread hears nothing anyway.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         # It has to find the same modules, whatever this process was started by; and no others.
         paths = os.pathsep.join(filter(None, sys.path))
         process = subprocess.Popen(
@@ -171,7 +176,7 @@ class Workers:
             kind: What that returns.
             body: What came.
             project: Whose its events are; None: as they say.
-            others: How many wait for the collector's own thread.
+            others: How many the collector's own process has in hand: it takes no more of them than a worker.
 
         Returns:
             What was read, None if the collector has to do it itself; and how many failures of

@@ -6,6 +6,7 @@ batch is first opened here, within bounds. In place of one that cannot be, aioka
 at the same offsets with a single record in it, which says why and goes to the dead-letter topic.
 """
 
+import re
 import struct
 from collections.abc import Callable
 from typing import Any, Final
@@ -15,10 +16,15 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder  # type: i
 
 from llmobs.server.bodies import MAX_BODY_BYTES, Inflated, RefusedError
 
-__all__ = ["UNOPENED", "bound_fetches", "bounded", "why_unopened"]
+__all__ = ["STANDS_IN", "bound_fetches", "bounded", "records_in", "why_unopened"]
 
-UNOPENED: Final = "llmobs.unopened"
+_UNOPENED: Final = "llmobs.unopened"
 """The header of a record that stands for a batch, with the reason."""
+_RECORDS: Final = "llmobs.unopened_records"
+"""How many records that batch says it holds."""
+STANDS_IN: Final = frozenset({_UNOPENED, _RECORDS})
+"""Headers of ours, which no broker sent."""
+_COUNT: Final = re.compile(r"\d{1,10}", re.ASCII)
 _FETCH: Final = 1
 """The number of such requests in Kafka's protocol."""
 _CODECS: Final = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
@@ -80,8 +86,19 @@ def bounded(topics: Any, most: int = MAX_BODY_BYTES) -> list[Any]:
 
 def why_unopened(record: Any) -> str | None:
     """Return why *record* stands for a batch that was not opened; None if it is one of its own."""
+    return _header(record, _UNOPENED)
+
+
+def records_in(record: Any) -> int:
+    """Return for how many records *record* stands: one, or as many as a batch says that was not opened."""
+    said = _header(record, _RECORDS) or ""
+    # Anybody can write a header.
+    return max(1, int(said)) if _COUNT.fullmatch(said) else 1
+
+
+def _header(record: Any, wanted: str) -> str | None:
     for name, value in record.headers:
-        if name == UNOPENED:
+        if name == wanted:
             return str(value or b"", errors="replace")
     return None
 
@@ -162,8 +179,12 @@ def _stand_in(batch: bytes, why: str) -> bytes:
         base_sequence=-1,
         batch_size=len(batch) + 4096,
     )
-    headers: list[tuple[str, bytes | None]] = [(UNOPENED, why.encode())]
-    made.append(last, max(0, moment), None, _packed(batch)[1], headers)
+    _, packed, count = _packed(batch)
+    headers: list[tuple[str, bytes | None]] = [
+        (_UNOPENED, why.encode()),
+        (_RECORDS, str(count).encode()),
+    ]
+    made.append(last, max(0, moment), None, packed, headers)
     whole = made.build()
     struct.pack_into(">q", whole, 0, offset)  # which the checksum leaves out
     return bytes(whole)

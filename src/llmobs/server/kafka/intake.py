@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
+
+import msgspec
 
 from llmobs.errors import (
     ConfigurationError,
@@ -19,25 +21,43 @@ from llmobs.errors import (
     SinkUnavailableError,
     StoreError,
 )
+from llmobs.events import Event
 from llmobs.pipeline.health import UNAUTHORIZED_PAUSE, backoff
 from llmobs.pipeline.loop_thread import LoopThread
 from llmobs.runtime.troubles import Troubles
 from llmobs.server.collector import Collector
-from llmobs.server.kafka.reader import Dead, Errors, KafkaReader, Part, Taken
+from llmobs.server.kafka.batches import records_in
+from llmobs.server.kafka.reader import Dead, Errors, KafkaReader, Taken
+from llmobs.server.kafka.records import ReadRecords, packed, read_records
 from llmobs.server.kafka.source import KafkaSource
 from llmobs.server.room import BusyError
 from llmobs.sinks._kafkaledger import listen
 
 __all__ = ["KafkaIntake", "KafkaState"]
 
+READ_BYTES: Final = 256 * 1024
+"""Of records read and prepared at once: several processes may share in what comes."""
 CHUNK_BYTES: Final = 4 * 1024 * 1024
-"""Of records handed to the collector at once."""
+"""Of records stored at once."""
 MAX_PAUSE: Final = 5.0
 """Before a store that could not be used is tried again, in seconds."""
 STOP_SECONDS: Final = 10.0
 """How long what is in hand may take to be stored when the collector ends."""
 
 T = TypeVar("T")
+C = TypeVar("C")
+
+
+class Part(msgspec.Struct):
+    """A record that was read, and the event in it, which is prepared."""
+
+    record: Any
+    event: Event
+
+    @property
+    def partition(self) -> tuple[str, int]:
+        """Whence it came: the topic, and the number."""
+        return self.record.topic, self.record.partition
 
 
 class KafkaState(StrEnum):
@@ -167,24 +187,47 @@ class KafkaIntake:
             stopping.cancel()
 
     async def _store(self, runner: LoopThread, reader: KafkaReader, taken: Taken) -> None:
+        read = [self._read(records) for records in _chunks(taken.records, READ_BYTES)]
         dead = list(taken.dead)
-        for chunk in _chunks(taken.parts):
+        parts: list[Part] = []
+        for its_parts, its_dead in await asyncio.gather(*read):
+            parts += its_parts
+            dead += its_dead
+        for chunk in _chunks(parts, CHUNK_BYTES):
             dead += await self._take(runner, reader, chunk)
         if dead:
             await self._patiently(partial(runner.call, reader.bury, dead))
-            self.dead += len(dead)
+            count = sum(records_in(record) for record, _ in dead)
+            self.dead += count
             record, why = dead[-1]
             self._troubles.log(
                 "dead",
                 "llmobs: kafka: %d records went to the dead-letter topic of %s; the last one, "
                 "offset %d of partition %d: %s",
-                len(dead),
+                count,
                 record.topic,
                 record.offset,
                 record.partition,
                 why,
             )
         await runner.call(reader.settle, taken.offsets)
+
+    async def _read(self, records: Sequence[Any]) -> tuple[list[Part], list[Dead]]:
+        """Return what *records* hold, prepared; and those that hold nothing, with the reason."""
+        try:
+            read = await self._collector.read(read_records, ReadRecords, packed(records), None)
+        except Exception as error:  # noqa: BLE001 - one of them is at fault
+            if len(records) == 1:
+                return [], [(records[0], f"cannot be read: {error!r}")]
+            half = len(records) // 2
+            (parts, dead), (more, dead_too) = [
+                await self._read(some) for some in (records[:half], records[half:])
+            ]
+            return parts + more, dead + dead_too
+        parts = [
+            Part(records[i], event) for i, event in zip(read.indexes, read.events, strict=True)
+        ]
+        return parts, [(records[index], why) for index, why in read.unread.items()]
 
     async def _take(
         self, runner: LoopThread, reader: KafkaReader, parts: Sequence[Part]
@@ -195,16 +238,18 @@ class KafkaIntake:
         async def attempt() -> list[Dead]:
             nonlocal tried
             # Whose partition went to another collector meanwhile, that one stores.
-            mine = await runner.call(reader.ours, parts) if tried else parts
+            lost = await runner.call(reader.lost) if tried else ()
             tried = True
-            return await self._offer(mine)
+            return await self._offer([part for part in parts if part.partition not in lost])
 
         return await self._patiently(attempt)
 
     async def _offer(self, parts: Sequence[Part]) -> list[Dead]:
-        size = sum(len(part.record.value) for part in parts)
+        size = sum(map(_size, parts))
         try:
-            refused = await self._collector.take([part.event for part in parts], size=size)
+            refused = await self._collector.take(
+                [part.event for part in parts], is_prepared=True, size=size
+            )
         except (BusyError, StoreError, SinkUnavailableError):
             raise
         except Exception as error:  # noqa: BLE001 - one of them is at fault, and the others are stored
@@ -246,16 +291,22 @@ class KafkaIntake:
         )
 
 
-def _chunks(parts: Sequence[Part]) -> Iterator[list[Part]]:
-    """Cut *parts* to what the collector takes at once."""
-    chunk: list[Part] = []
+def _size(of: Any) -> int:
+    """Return the bytes of a record's value, or of a part's."""
+    record = of.record if type(of) is Part else of
+    return len(record.value or b"")
+
+
+def _chunks(of: Sequence[C], most: int) -> Iterator[list[C]]:
+    """Cut records or parts to chunks of *most* bytes; one alone may be larger."""
+    chunk: list[C] = []
     size = 0
-    for part in parts:
-        if chunk and size + len(part.record.value) > CHUNK_BYTES:
+    for one in of:
+        if chunk and size + _size(one) > most:
             yield chunk
             chunk, size = [], 0
-        chunk.append(part)
-        size += len(part.record.value)
+        chunk.append(one)
+        size += _size(one)
     if chunk:
         yield chunk
 

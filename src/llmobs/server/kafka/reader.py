@@ -28,14 +28,12 @@ from aiokafka.errors import (  # type: ignore[import-untyped]
 )
 
 from llmobs.errors import LLMObsError, SinkUnauthorizedError, SinkUnavailableError
-from llmobs.events import Event
-from llmobs.server.kafka.batches import UNOPENED, bound_fetches, why_unopened
-from llmobs.server.kafka.records import UnreadableError, read
+from llmobs.server.kafka.batches import STANDS_IN, bound_fetches, why_unopened
 from llmobs.server.kafka.source import KafkaSource
 from llmobs.sinks._kafkaledger import Overheard
 from llmobs.sinks._kafkawriter import explain
 
-__all__ = ["Dead", "Errors", "KafkaReader", "Part", "Taken"]
+__all__ = ["Dead", "Errors", "KafkaReader", "Taken"]
 
 MAX_RECORDS: Final = 1_000
 """Read at once."""
@@ -59,36 +57,26 @@ Dead = tuple[Any, str]
 """A record that goes to the dead-letter topic, and why."""
 
 
-class Part(msgspec.Struct):
-    """A record that was read, and the event in it."""
-
-    record: Any
-    event: Event
-
-
 class Taken(msgspec.Struct):
-    """What was read at once."""
+    """What came at once."""
 
-    parts: list[Part] = []
+    records: list[Any] = []
     dead: list[Dead] = []
-    """Records that are no event, and why."""
+    """What stands for batches that were not opened, and why."""
     offsets: dict[Any, int] = {}
     """By partition, what comes next."""
 
     @classmethod
     def of(cls, found: Mapping[Any, Sequence[Any]]) -> "Taken":
-        """Read the records that *found* holds by partition."""
+        """Sort the records that *found* holds by partition."""
         taken = cls()
         for partition, records in found.items():
             taken.offsets[partition] = records[-1].offset + 1
             for record in records:
                 if (unopened := why_unopened(record)) is not None:
                     taken.dead.append((record, unopened))
-                    continue
-                try:
-                    taken.parts.append(Part(record, read(record.value, record.timestamp)))
-                except UnreadableError as why:
-                    taken.dead.append((record, str(why)))
+                else:
+                    taken.records.append(record)
         return taken
 
 
@@ -190,10 +178,9 @@ class KafkaReader:
         self._keeper = asyncio.create_task(self._keep())
         return taken
 
-    async def ours(self, parts: Sequence[Part]) -> list[Part]:
-        """Return which of *parts* are still ours to store: partitions may have gone to others."""
-        lost = {(p.topic, p.partition) for p in self._lost}
-        return [part for part in parts if (part.record.topic, part.record.partition) not in lost]
+    async def lost(self) -> set[tuple[str, int]]:
+        """Return the partitions, by topic and number, that went to others while this was in hand."""
+        return {(partition.topic, partition.partition) for partition in self._lost}
 
     async def bury(self, dead: Sequence[Dead]) -> None:
         """
@@ -379,7 +366,7 @@ def _letter(record: Any, why: str) -> dict[str, Any]:
         "value": b"" if is_nothing else record.value,
         "timestamp_ms": record.timestamp if record.timestamp > 0 else None,
         "headers": [
-            *(header for header in record.headers if header[0] != UNOPENED),
+            *(header for header in record.headers if header[0] not in STANDS_IN),
             ("llmobs.reason", why.encode()),
             ("llmobs.topic", record.topic.encode()),
             ("llmobs.partition", str(record.partition).encode()),

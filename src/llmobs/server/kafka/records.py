@@ -10,19 +10,20 @@ same record is the same event however often it comes.
 import ast
 import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 import msgspec
 
-from llmobs.codec import clean_text, decode, fields_of
+from llmobs.codec import AnyEvent, clean_text, decode, fields_of
 from llmobs.errors import LLMObsError
 from llmobs.events import ErrorInfo, Event, EventType, PromptCallEvent, Status
 from llmobs.server.bodies import MAX_BODY_BYTES, MAX_MENDED, RefusedError, check_json
 from llmobs.sinks._sentinel import ANNOTATED, NOTES_KEY, OTHER_ID, UNKNOWN
 
-__all__ = ["UnreadableError", "read"]
+__all__ = ["ReadRecords", "UnreadableError", "packed", "read", "read_records"]
 
 _NAMESPACE: Final = UUID("7c8f1d0e-56a4-5b0e-9b1d-0f2f8b6d4a11")
 """Of ids made from the bytes of a record that names none."""
@@ -44,6 +45,39 @@ _LEAP_SECOND = re.compile(r"(?<=:\d\d:)60", re.ASCII)
 
 class UnreadableError(LLMObsError):
     """A record is no event; says why, without quoting it."""
+
+
+class ReadRecords(msgspec.Struct):
+    """What records were read as."""
+
+    events: list[AnyEvent] = []
+    indexes: list[int] = []
+    """The place of each among the records."""
+    unread: dict[int, str] = {}
+    """By their places, what no events are, and why."""
+
+
+_Packed = list[tuple[bytes | None, int]]
+_packer = msgspec.msgpack.Encoder()
+_unpacker = msgspec.msgpack.Decoder(_Packed)
+
+
+def packed(records: Iterable[Any]) -> bytes:
+    """Return the values and times of aiokafka's *records* as a body for `read_records`."""
+    return _packer.encode([(record.value, record.timestamp) for record in records])
+
+
+def read_records(body: bytes) -> ReadRecords:
+    """Return what each of the records is that were `packed`."""
+    found = ReadRecords()
+    for index, (value, arrived_ms) in enumerate(_unpacker.decode(body)):
+        try:
+            found.events.append(read(value, arrived_ms))  # type: ignore[arg-type] # one of these
+        except UnreadableError as why:
+            found.unread[index] = str(why)
+        else:
+            found.indexes.append(index)
+    return found
 
 
 class _Telemetry(msgspec.Struct, gc=False):

@@ -1,23 +1,20 @@
 """WatchLLM's routes, which answer as its server does: see the statuses in the reference."""
 
-import json
 from typing import Any, Final
 
-import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from llmobs.codec import AnyEvent
 from llmobs.errors import SinkUnavailableError, StoreError
-from llmobs.events import Event
 from llmobs.recorded.printable import one_line, redacted
 from llmobs.server.access import NOTHING, access_of, check_events
-from llmobs.server.bodies import RefusedError, check_json, read_body
+from llmobs.server.bodies import RefusedError, read_body
 from llmobs.server.collector import Collector
+from llmobs.server.preparing import ReadsBody
 from llmobs.server.refusals import refusal_of
 from llmobs.server.room import BusyError
-from llmobs.server.watchllm.events import from_watchllm
-from llmobs.server.watchllm.rules import parse_batch, parse_event, refusals
-from llmobs.server.watchllm.schema import Issue
+from llmobs.server.watchllm.reading import ReadWires, Told, read_batch, read_one
 
 __all__ = ["Batches"]
 
@@ -26,8 +23,6 @@ BAD_HEADER: Final = "Missing or invalid Authorization header"
 NO_ACCESS: Final = "Invalid API key or project access"
 MAX_BYTES: Final = 8 * 1024 * 1024
 """Of a batch: 80 KB an event."""
-MAX_ISSUES: Final = 100
-"""Complaints that an answer repeats; a batch of nonsense has millions."""
 _CODES: Final = {
     413: ("invalid_request_error", "request_too_large"),
     429: ("rate_limit_error", "rate_limit_exceeded"),
@@ -82,38 +77,49 @@ class Batches:
             return None  # its server reads plain JSON, whatever the header says
         return await read_body(request, max_bytes=MAX_BYTES)
 
+    async def _read(self, request: Request, read: ReadsBody[ReadWires]) -> ReadWires:
+        body = await self._body(request)
+        if body is None:
+            return ReadWires(is_json=False)
+        return await self._collector.read(read, ReadWires, body, access_of(request).project)
+
+    async def _store(self, request: Request, events: list[AnyEvent]) -> list[str | None]:
+        """Store *events*, which have been read; return of each why it cannot be, None if it is."""
+        access = access_of(request)
+        if events:
+            check_events(access, events)
+        refused = await self._collector.take(events, project=access.project, is_prepared=True)
+        return [refused.get(event.event_id) for event in events]
+
     async def _batch(self, request: Request) -> Response:
-        raw = await self._body(request)
-        read = None if raw is None else await self._collector.work(_read_batch, raw)
-        if read is None:
+        read = await self._read(request, read_batch)
+        if not read.is_json:
             return JSONResponse({"error": NOT_JSON}, 400)
-        wires, issues = read
-        if issues:
-            return JSONResponse({"error": f"Batch validation failed: {_listed(issues)}"}, 400)
-        request.state.events = len(wires)
+        if read.issues:
+            return JSONResponse({"error": f"Batch validation failed: {_listed(read)}"}, 400)
+        request.state.events = len(read.told)
         results: dict[str, dict[str, Any]] = {}
-        events: list[Event] = []
-        for wire in wires:
-            project = wire["project_id"]
+        waiting = iter(read.events)
+        taken: list[Told] = []
+        events: list[AnyEvent] = []
+        for told in read.told:
+            event = None if told.reasons else next(waiting)
             result = results.setdefault(
-                project, {"projectId": project, "success": True, "processed": 0, "errors": []}
+                told.project,
+                {"projectId": told.project, "success": True, "processed": 0, "errors": []},
             )
-            if not _opens(request, project):
+            if not _opens(request, told.project):
                 result["errors"] = [NO_ACCESS]
-            elif reasons := refusals(wire):
-                listed = ", ".join(reasons)
-                result["errors"].append(f"Event {wire['event_id']}: Invalid event: {listed}")
+            elif event is None:
+                result["errors"].append(_invalid(told, ", ".join(told.reasons)))
             else:
                 result["processed"] += 1
-                events.append(from_watchllm(wire))
-        if events:
-            check_events(access_of(request), events)
-        refused = await self._collector.take(events, project=access_of(request).project)
-        for event in events:
-            if (why := refused.get(event.event_id)) is not None:
-                result = results[event.project_id or ""]
-                result["processed"] -= 1
-                result["errors"].append(f"Event {event.event_id}: Invalid event: {why}")
+                taken.append(told)
+                events.append(event)
+        for told, why in zip(taken, await self._store(request, events), strict=True):
+            if why is not None:
+                results[told.project]["processed"] -= 1
+                results[told.project]["errors"].append(_invalid(told, why))
         for result in results.values():
             result["success"] = not result["errors"]
         errors = sum(len(result["errors"]) for result in results.values())
@@ -127,29 +133,30 @@ class Batches:
         )
 
     async def _one(self, request: Request) -> Response:
-        raw = await self._body(request)
-        read = None if raw is None else await self._collector.work(_read_one, raw)
-        if read is None:
+        read = await self._read(request, read_one)
+        if not read.is_json:
             return JSONResponse({"error": NOT_JSON}, 400)
-        wire, issues = read
         project = request.path_params["project"]
-        if issues:
-            error = f"Validation failed: {_listed(issues)}"
-        elif wire["project_id"] != project:
+        if read.issues:
+            return JSONResponse({"error": f"Validation failed: {_listed(read)}"}, 400)
+        (told,) = read.told
+        if told.project != project:
             error = "project_id in event does not match URL parameter"
         elif not _opens(request, project):
             error = NO_ACCESS
-        elif reasons := refusals(wire):
-            error = f"Event {wire['event_id']}: Invalid event: {', '.join(reasons)}"
+        elif told.reasons:
+            error = _invalid(told, ", ".join(told.reasons))
         else:
             request.state.events = 1
-            event = from_watchllm(wire)
-            check_events(access_of(request), [event])
-            refused = await self._collector.take([event], project=access_of(request).project)
-            if not refused:
-                return JSONResponse({"success": True, "event_id": wire["event_id"]})
-            error = f"Event {event.event_id}: Invalid event: {refused[event.event_id]}"
+            (why,) = await self._store(request, read.events)
+            if why is None:
+                return JSONResponse({"success": True, "event_id": told.event_id})
+            error = _invalid(told, why)
         return JSONResponse({"error": error}, 400)
+
+
+def _invalid(told: Told, why: str) -> str:
+    return f"Event {told.event_id}: Invalid event: {why}"
 
 
 def _names_a_key(request: Request) -> bool:
@@ -163,35 +170,6 @@ def _opens(request: Request, project: str) -> bool:
     return bool(access.may) and access.project in (None, project)
 
 
-def _listed(issues: list[Issue]) -> str:
-    listed = ", ".join(map(str, issues[:MAX_ISSUES]))
-    more = len(issues) - MAX_ISSUES
-    return one_line(redacted(listed if more <= 0 else f"{listed} and {more} more"))
-
-
-def _read_batch(raw: bytes) -> tuple[list[dict[str, Any]], list[Issue]] | None:
-    try:
-        return parse_batch(_json(raw))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _read_one(raw: bytes) -> tuple[dict[str, Any], list[Issue]] | None:
-    try:
-        return parse_event(_json(raw))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _json(raw: bytes) -> Any:
-    """Read JSON as JavaScript does: replace bad UTF-8, skip a BOM, know no NaN, take half of a pair."""
-    check_json(raw)
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return json.loads(raw.decode("utf-8", "replace"), parse_constant=_no_constant)
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(word)
+def _listed(read: ReadWires) -> str:
+    listed = ", ".join(read.issues)
+    return one_line(redacted(f"{listed} and {read.more} more" if read.more else listed))
