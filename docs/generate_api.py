@@ -111,6 +111,10 @@ DOORS = {
         "See [how to record what agents do](../how-to/capture-agents.md).",
         ["instrument", "uninstrument", "LLMObsTracingProcessor"],
     ),
+    "llmobs.contrib.mcp": (
+        "See [how to record what agents do](../how-to/capture-agents.md).",
+        ["instrument", "uninstrument"],
+    ),
     "llmobs.contrib.opentelemetry": (
         "See [OpenTelemetry in](../how-to/opentelemetry.md).",
         ["tracer_provider", "LLMObsSpanProcessor"],

@@ -39,6 +39,7 @@ FLOORS = (
 # Doors that may use another door.
 DOORS = {
     ("contrib.starlette", "contrib.asgi"),
+    ("contrib.mcp", "contrib.asgi"),
     ("contrib.fastapi", "contrib.asgi"),
     ("contrib.fastapi", "contrib.starlette"),
     ("contrib.django", "contrib.asgi"),

@@ -44,6 +44,7 @@ DESCRIBED = {
     "llmobs.contrib.botocore": None,
     "llmobs.contrib.langchain": None,
     "llmobs.contrib.openai_agents": None,
+    "llmobs.contrib.mcp": None,
     "llmobs.contrib.opentelemetry": None,
     "llmobs.contrib.celery": None,
     "llmobs.contrib.dramatiq": None,

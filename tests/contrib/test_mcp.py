@@ -7,8 +7,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from llmobs import current_run
+from llmobs.contrib import mcp as door
 from llmobs.contrib.starlette import LLMObsMiddleware, run_of, tracker_of
-from llmobs.events import ToolCallEvent
+from llmobs.events import RunEvent, ToolCallEvent
 from llmobs.testing import CapturedEvents
 
 mcpserver = pytest.importorskip("mcp.server.mcpserver")
@@ -63,3 +64,39 @@ def test_tools_of_a_stateful_session_belong_to_the_request_that_called_them(
     # Since mcp 2 the context is the caller's too; before, it was that of the request that opened the
     # session, which is what `run_of` is for.
     assert current in (asked, [opened.headers["x-run-id"]] * 2)
+
+
+def test_the_door_records_tools_in_the_run_of_their_request(llmobs_events: CapturedEvents) -> None:
+    early = mcpserver.MCPServer("early")
+    door.instrument()
+    try:
+        for server in (early, mcpserver.MCPServer("late")):
+
+            @server.tool()  # type: ignore[untyped-decorator]
+            async def find(query: str) -> str:
+                return f"found {query}"
+
+            app = LLMObsMiddleware(server.streamable_http_app(), sink="memory:")
+            with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+                opened = ask(
+                    client,
+                    "initialize",
+                    protocolVersion="2025-06-18",
+                    capabilities={},
+                    clientInfo={"name": "test", "version": "1"},
+                )
+                session = opened.headers["mcp-session-id"]
+                ask(client, "notifications/initialized", session)
+                for query in ("one", "two"):
+                    ask(client, "tools/call", session, name="find", arguments={"query": query})
+    finally:
+        door.uninstrument()
+    tools = llmobs_events.of(ToolCallEvent)
+    assert [(e.tool_name, e.input, e.output) for e in tools] == [
+        ("find", {"query": "one"}, "found one"),
+        ("find", {"query": "two"}, "found two"),
+    ] * 2
+    requests = {e.run_id for e in llmobs_events.of(RunEvent) if e.kind == "http"}
+    assert len({e.run_id for e in tools} & requests) == 4
+    before, now = mcpserver.MCPServer("new")._lowlevel_server, early._lowlevel_server
+    assert list(map(type, now.middleware)) == list(map(type, before.middleware))

@@ -16,6 +16,7 @@ from llmobs.client.sync_client import default_client
 from llmobs.contrib._wire.call import checked_mode, policy
 from llmobs.runtime.context import Frame, frame_as_it_is, innermost_frame, set_frame
 from llmobs.runtime.forks import ForkLock
+from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["MAX_OPEN", "OpenWork", "Piece", "finish"]
 
@@ -205,16 +206,24 @@ class OpenWork:
                 piece.tracker.finish(error=error)
 
     @contextmanager
-    def piece(self, make: Make, *, run_name: str = "") -> Iterator[Piece]:
-        """Make the block a piece of work, for frameworks that let a door wrap theirs."""
-        key = object()
-        piece = self.begin(key, make, run_name=run_name)
+    def piece(self, make: Make, *, run_name: str = "") -> Iterator[Piece | None]:
+        """
+        Make the block a piece of work, for frameworks that let a door wrap theirs.
+
+        What goes wrong in llmobs is reported, and the block runs all the same: then it is given None.
+        """
+        key, piece = object(), None
+        with internal_errors(f"record what {self._door} does"):
+            piece = self.begin(key, make, run_name=run_name)
+        error = None
         try:
             yield piece
-        except BaseException as error:
-            self.end(key, error)
+        except BaseException as raised:
+            error = raised
             raise
-        self.end(key)
+        finally:
+            with internal_errors(f"record what {self._door} did"):
+                self.end(key, error)
 
     def give_up(self) -> None:
         """Record all that is open as it is: nobody will tell its end any more."""

@@ -35,6 +35,7 @@ DOORS: Final = (
     Door("urllib3", "urllib3"),
     Door("botocore", "botocore.client"),
     Door("openai_agents", "agents.tracing", sign="add_trace_processor"),
+    Door("mcp", "mcp.client.session", sign="ClientSession"),
 )
 
 UNREACHED: Final = {

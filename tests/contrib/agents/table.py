@@ -36,5 +36,20 @@ FRAMEWORKS: Mapping[str, Framework] = {
         ),
         not_recorded="voice: its spans are left out; turns and tasks only group what happens inside them.",
     ),
+    "mcp": Framework(
+        packages=("mcp==2.3.0",),
+        door="llmobs.instrument()",
+        recorded=(
+            "what clients ask: tools, resources, prompts, as tools of their run, which hand on its trace; what servers "
+            "serve, as tools of the HTTP request or of runs of their own in the caller's trace; errors, cancelled calls"
+        ),
+        not_recorded="lists of tools, resources and prompts; sampling and elicitation.",
+    ),
+    "mcp_1": Framework(
+        packages=("mcp==1.30.0",),
+        door="llmobs.instrument()",
+        recorded="the same of clients",
+        not_recorded="servers: version 1 has no place to put something around what they serve.",
+    ),
 }
-"""By the name of the door."""
+"""By the name of the driver, and the major version where it is not the newest."""
