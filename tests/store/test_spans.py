@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, RunEvent, Status
@@ -145,7 +145,22 @@ def arrivals(draw: st.DrawFn) -> tuple[list[Spec], list[list[Spec]]]:
     return spans, requests
 
 
+def in_turn(*requests: list[Spec]) -> tuple[list[Spec], list[list[Spec]]]:
+    """Return what was found once, as `arrivals` do."""
+    return sorted({spec for request in requests for spec in request}), list(requests)
+
+
 @given(arrivals())
+@example(  # what is taken out had said whose session it is
+    in_turn([Spec(1, 99, What.CALL), Spec(2, 1, What.CALL, rank=2)], [Spec(4, rank=3)])
+)
+@example(  # a log record told of a call where there was to be a step
+    in_turn(
+        [Spec(1, rank=3), Spec(2, 1), Spec(22, what=What.WHOLE, about=3)],
+        [Spec(3, 2, What.PLACE)],
+        [Spec(20, what=What.WHOLE, about=1)],
+    )
+)
 @settings(max_examples=60, deadline=None)
 def test_order_splits_and_duplicates_change_nothing(
     stores: tuple[Store, Store], arrival: tuple[list[Spec], list[list[Spec]]]

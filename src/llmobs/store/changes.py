@@ -13,7 +13,7 @@ __all__ = ["agree", "disagreeing", "take_out"]
 
 
 def take_out(connection: sqlite3.Connection, run_id: str, numbers: Sequence[int]) -> None:
-    """Take out events of a run, which go on in other ones; its sums are those of what is left."""
+    """Take out events of a run, which go on in other ones; it is then what is left says and adds up to."""
     if not numbers:
         return
     booking, route = Booking(), route_of(connection, run_id)
@@ -24,6 +24,7 @@ def take_out(connection: sqlite3.Connection, run_id: str, numbers: Sequence[int]
             connection.execute(f"DELETE FROM {table} WHERE id IN {places(some)}", some)  # noqa: S608
     booking.save(connection)
     recount_run(connection, run_id)
+    agree(connection, [run_id])  # it may have been what only those said
 
 
 _RECOUNTED: Final = """

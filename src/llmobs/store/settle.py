@@ -359,9 +359,14 @@ class _Arrival:
             return event
         query = "SELECT body FROM parts WHERE run_id = ? AND event_id = ?"
         found = self._connection.execute(query, (self._run_id, event_id)).fetchone()
-        if found is not None:
-            return _unpacked(found[0]) if found[0] else event
-        return event if row is None else _read(self._connection, row[0])
+        if found is None:
+            return event if row is None else _read(self._connection, row[0])
+        if found[0]:
+            return _unpacked(found[0])
+        if event is not None:  # it has come: what is shown for it is no longer what others told
+            query = "DELETE FROM parts WHERE run_id = ? AND event_id = ?"
+            self._connection.execute(query, (self._run_id, event_id))
+        return event
 
     def _more(self, span_ids: Sequence[str]) -> tuple[list[PromptCallEvent], list[PromptCallEvent]]:
         """Return what log records tell of these spans: all of the call, and pieces of it."""
