@@ -8,7 +8,7 @@ nothing has to be installed to write it. `docs/generate.py` writes it with the o
 from llmobs.contrib._doors import UNREACHED
 from tests.contrib.agents.table import FRAMEWORKS
 from tests.contrib.sdks.playing import held
-from tests.contrib.sdks.table import SCENARIOS, Row, Sdk, trials
+from tests.contrib.sdks.table import SCENARIOS, UNTOLD, Row, Sdk, trials
 
 __all__ = ["captured_page"]
 
@@ -83,6 +83,9 @@ def _without(row: Row) -> str:
     for name, why in row.without.items():
         reasons.setdefault(why, []).append(_words(name))
     told = [f"{', '.join(names)}: {why}." for why, names in reasons.items()]
+    if row.untold:
+        unsaid = ", ".join(UNTOLD[name] for name in UNTOLD if name in row.untold)
+        told.append(f"What neither the wire nor the SDK says: {unsaid}.")
     return " ".join([*told, row.not_captured]).strip() or "-"
 
 

@@ -1,4 +1,4 @@
-"""A local model server: the wires of OpenAI, Anthropic and Cohere, a scripted model, faults on demand."""
+"""A local model server: the wires of many providers, a scripted model, faults on demand."""
 
 from .app import create_app
 

@@ -61,7 +61,12 @@ def main(arguments: list[str] | None = None) -> None:
     listener = socket.create_server((chosen.host, chosen.port))
     host, port = listener.getsockname()[:2]
     # Cut connections are faults made on purpose, and the server would log each as an error.
-    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app,
+        log_level="critical",
+        timeout_graceful_shutdown=1,
+        date_header=not chosen.repeatable,
+    )
     with listener:
         _Announcing(config, f"http://{host}:{port}").run(sockets=[listener])
 

@@ -2,8 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
-from functools import partial
 from itertools import count
 
 import anyio
@@ -13,27 +11,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from . import (
-    anthropic_messages,
-    azure,
-    body,
-    cohere,
-    faults,
-    headers,
-    openai_chat,
-    openai_compaction,
-    openai_other,
-    openai_responses,
-)
+from . import azure, body, faults, headers, openai_other, openai_responses
 from .answered import Answered
 from .body import BodyResponse, Pace
 from .conversation import Json, Reply
 from .errors import Dialect, WireError
 from .faults import Faults, OnceMemory
+from .wires import Answering, wires
 from .words import identifier
 
-Answering = Callable[[Json, str], Reply]
-"""Answers a decoded request; the text it gets besides makes the ids of the answer."""
+_PROMPTS = ("messages", "input", "inputs", "prompt", "contents", "query", "model")
+"""What tells one request from another, for errors that happen once."""
 
 
 class LLMServer:
@@ -58,41 +46,10 @@ class LLMServer:
 
     def routes(self) -> list[Route]:
         """Every path the server answers."""
-        openai: dict[str, Answering] = {
-            "/chat/completions": openai_chat.reply,
-            "/responses": partial(openai_responses.reply, memory=self._conversations),
-            "/responses/compact": partial(openai_compaction.compact, memory=self._conversations),
-            "/responses/input_tokens": partial(openai_compaction.count, memory=self._conversations),
-            "/completions": openai_other.completions,
-            "/embeddings": openai_other.embeddings,
-        }
-        anthropic: dict[str, Answering] = {
-            "/messages": anthropic_messages.reply,
-            "/messages/count_tokens": anthropic_messages.count_tokens,
-        }
-        routes = [self._route(f"/v1{path}", item, Dialect.OPENAI) for path, item in openai.items()]
-        routes += [
-            self._route(f"/v1{path}", item, Dialect.ANTHROPIC) for path, item in anthropic.items()
+        routes = [
+            self._route(path, answering, dialect)
+            for path, answering, dialect in wires(self._conversations)
         ]
-        vertex = "/v1/projects/{project}/locations/{location}/publishers/anthropic/models/"
-        routes += [
-            self._route(vertex + path, item, Dialect.ANTHROPIC)
-            for path, item in (
-                ("count-tokens:rawPredict", anthropic_messages.count_tokens),
-                ("{model}:rawPredict", anthropic_messages.reply),
-                ("{model}:streamRawPredict", anthropic_messages.reply),
-            )
-        ]
-        further: dict[str, Answering] = {
-            "/v2/chat": cohere.chat,
-            "/v2/embed": cohere.embed,
-            "/v2/rerank": cohere.rerank,
-        }
-        routes += [self._route(path, item, Dialect.COHERE) for path, item in further.items()]
-        for prefix in ("/openai/v1", "/openai/deployments/{model}"):
-            routes += [
-                self._route(prefix + path, item, Dialect.AZURE) for path, item in openai.items()
-            ]
         routes += [
             Route("/v1/responses/{id}", self._retrieve, methods=["GET"]),
             Route("/v1/responses/{id}/cancel", self._cancel, methods=["POST"]),
@@ -148,6 +105,8 @@ class LLMServer:
                 await anyio.sleep(_header(request, "x-fake-slow-ms", 1500) / 1000)
             self._fail_if_asked(request, content, asked, number)
             reply = _answered(answering, content, request_id)
+            if "stream-error" in asked and isinstance(reply.content, dict):
+                raise WireError(500)
         except WireError as error:
             self._answered.note_error(request.url.path, content, error)
             model = str(content.get("model"))
@@ -166,12 +125,12 @@ class LLMServer:
                 dialect, request_id, path, number=len(reply.content) // 2
             )
             events = faults.in_stream(reply.content, asked, error_event)
-            chunks, about = body.stream(events, len(reply.content), pace, asked)
+            chunks, about = body.stream(events, len(reply.content), reply.framing, pace, asked)
         used = reply.usage.prompt + reply.usage.output
         head = headers.standard(
             dialect, request_id, model=content["model"], tokens=used, started=started
         )
-        return BodyResponse(chunks, headers={**head, **about})
+        return BodyResponse(chunks, headers={**head, **reply.headers, **about})
 
     def _asked_pace(self, request: Request) -> Pace:
         first = _header(request, "x-fake-ttft-ms", self._pace.first * 1000)
@@ -181,13 +140,11 @@ class LLMServer:
     def _fail_if_asked(self, request: Request, content: Json, asked: Faults, number: int) -> None:
         if self._error_every and number % self._error_every == 0:
             raise WireError(429)
-        if "stream-error" in asked and not content.get("stream"):
-            raise WireError(500)
         if "strict" in asked and "stream_options" in content:
             raise WireError(422, "Extra inputs are not permitted: stream_options")
         if asked.status is None:
             return
-        prompt = json.dumps([content.get(key) for key in ("messages", "input", "prompt", "model")])
+        prompt = json.dumps([content.get(key) for key in _PROMPTS])
         key = f"{request.url.path} {asked.status} {request.headers.get('idempotency-key', prompt)}"
         if not asked.once or self._failed_once.is_first(key):
             raise WireError(asked.status)
@@ -205,8 +162,9 @@ async def _content(request: Request) -> Json:
         raise WireError(400, "We could not parse the JSON body of your request.") from None
     if not isinstance(content, dict):
         raise WireError(400, "The body of the request must be a JSON object.")
-    if model := request.path_params.get("model"):
-        content["model"] = model
+    content |= request.path_params  # the model, where it stands there
+    if form := request.query_params.get("alt"):  # Google's; a field like any other, they say
+        content["alt"] = form
     if not isinstance(content.get("model"), str):
         raise WireError(400, "you must provide a model parameter", param="model")
     return content

@@ -1,7 +1,6 @@
 """From an answer to the bytes of its body: encoding, pacing, and the faults of transport."""
 
 import gzip
-import json
 import zlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ import anyio
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
-from .conversation import Event, Json
+from .conversation import Event, Framing, Json
 from .faults import BROKEN_JSON, Faults
+from .framing import between, closing, frame, json_bytes
 from .words import identifier
 
 _GARBAGE = bytes.fromhex(identifier("", 128, "garbage")) + b"\xff\xfe\x00\x80"
@@ -67,18 +67,12 @@ def plain(content: Json, faults: Faults) -> tuple[AsyncIterator[bytes], dict[str
 
 
 def stream(
-    events: Iterable[Event], size: int, pace: Pace, faults: Faults
+    events: Iterable[Event], size: int, framing: Framing, pace: Pace, faults: Faults
 ) -> tuple[AsyncIterator[bytes], dict[str, str]]:
     """The body of a stream of `size` events (if it is not endless), and its headers."""
-    headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
-    return _transported(_encoded(events, size // 2, pace, faults), faults), headers | _encoding(
-        faults
-    )
-
-
-def json_bytes(content: Json) -> bytes:
-    """Compact JSON in UTF-8; lone surrogates, which no UTF-8 can hold, become question marks."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    headers = {"content-type": framing.value, "cache-control": "no-cache"}
+    chunks = _encoded(events, size // 2, framing, pace, faults)
+    return _transported(chunks, faults), headers | _encoding(faults)
 
 
 def _encoding(faults: Faults) -> dict[str, str]:
@@ -86,7 +80,7 @@ def _encoding(faults: Faults) -> dict[str, str]:
 
 
 async def _encoded(
-    events: Iterable[Event], middle: int, pace: Pace, faults: Faults
+    events: Iterable[Event], middle: int, framing: Framing, pace: Pace, faults: Faults
 ) -> AsyncIterator[bytes]:
     end = "\r\n" if "crlf" in faults else "\n"
     wait = pace.first
@@ -94,16 +88,15 @@ async def _encoded(
         if event.is_token:
             await anyio.sleep(max(wait, _ENDLESS_PAUSE if "endless" in faults else 0))
             wait = pace.between
-        text = event.data if isinstance(event.data, str) else json_bytes(event.data).decode()
-        lines = [": keep-alive", ""] if "comments" in faults else []
-        lines += [f"event: {event.name}"] if event.name else []
-        data = (end.join([*lines, f"data: {text}"]) + end * 2).encode()
+        data = frame(event, framing, end=end, comments="comments" in faults)
         if index == middle and "garbage" in faults:
             yield _GARBAGE
         if index == middle and "cut" in faults:
             yield data[: len(data) // 2]
             raise _ConnectionCutError
-        yield data
+        yield between(framing, index) + data
+    if tail := closing(framing):
+        yield tail
 
 
 async def _halves(data: bytes, *, cut: bool) -> AsyncIterator[bytes]:

@@ -33,8 +33,10 @@ def chat(body: Json, seed: str) -> Reply:
     usage = openai_chat.usage_of(body, [item])
     citations = _citations(item, body.get("documents") or [])
     head = identifier("", 32, seed)
+    # For the server's own account: the plan of its calls is what it thought.
+    said = replace(item, thinking=_plan(item)) if item.calls else item
     if body.get("stream"):
-        return Reply(list(_events(head, item, citations, usage, seed)), usage, (item,))
+        return Reply(list(_events(head, item, citations, usage, seed)), usage, (said,))
     content: list[Json] = []
     if item.thinking:
         content.append({"type": "thinking", "thinking": item.thinking})
@@ -47,7 +49,7 @@ def chat(body: Json, seed: str) -> Reply:
         message["citations"] = citations
     finish = _FINISH[item.ending]
     whole = {"id": head, "message": message, "finish_reason": finish, "usage": _usage(usage)}
-    return Reply(whole, usage, (item,))
+    return Reply(whole, usage, (said,))
 
 
 def embed(body: Json, seed: str) -> Reply:

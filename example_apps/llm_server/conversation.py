@@ -1,7 +1,8 @@
 """What every wire format boils down to: a question, an answer, and what they cost."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Literal
 
 Json = dict[str, Any]
@@ -71,13 +72,24 @@ class Usage:
     cache_write: int = 0
 
 
+class Framing(Enum):
+    """How a stream is framed; the value is its content type."""
+
+    SSE = "text/event-stream; charset=utf-8"
+    LINES = "application/x-ndjson"
+    ARRAY = "application/json; charset=UTF-8"
+    AWS = "application/vnd.amazon.eventstream"
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One server-sent event. `is_token` events wait for the model, the others go out at once."""
+    """One event of a stream. `is_token` events wait for the model, the others go out at once."""
 
     data: Json | str
     name: str | None = None
     is_token: bool = False
+    failed: bool = False
+    """Whether it tells of an error, where frames say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +100,9 @@ class Reply:
     usage: Usage
     said: tuple[Answer, ...] = ()
     """What it says, for the server's own account; nothing where it says nothing (embeddings)."""
+    framing: Framing = Framing.SSE
+    headers: dict[str, str] = field(default_factory=dict)
+    """What this answer says in headers, besides those of every answer."""
 
 
 def joined(parts: Iterable[str]) -> str:

@@ -1,9 +1,11 @@
 """Errors in the exact shape of each provider, as status, headers and JSON body.
 
-Shapes: the OpenAI API reference ("error codes"), Azure OpenAI's REST reference, and Anthropic's
-"errors" page, where 529 means overloaded.
+Shapes: the OpenAI API reference ("error codes"), Azure OpenAI's REST reference, Anthropic's "errors"
+page, where 529 means overloaded, Google's error model (google.rpc.Status), the errors of botocore's
+model of Bedrock Runtime, and what the SDKs of the others read.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -17,6 +19,12 @@ class Dialect(Enum):
     AZURE = "azure"
     ANTHROPIC = "anthropic"
     COHERE = "cohere"
+    GOOGLE = "google"
+    OLLAMA = "ollama"
+    MISTRAL = "mistral"
+    BEDROCK = "bedrock"
+    HUGGINGFACE = "huggingface"
+    VOYAGE = "voyage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +97,7 @@ class WireError(Exception):
 
     def body(self, dialect: Dialect, request_id: str) -> Json:
         """The JSON body, as `dialect` writes it."""
-        known = _KNOWN[self.status]
-        if dialect is Dialect.ANTHROPIC:
-            error = {"type": known.anthropic_type, "message": self.message}
-            return {"type": "error", "error": error, "request_id": request_id}
-        if dialect is Dialect.COHERE:
-            return {"id": request_id, "message": self.message}
-        if dialect is Dialect.AZURE:
-            return {"error": {"code": self.code or str(self.status), "message": self.message}}
-        kind = known.openai_type
-        return {
-            "error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}
-        }
+        return _BODIES.get(dialect, _openai)(self, _KNOWN[self.status], request_id)
 
     def headers(self, dialect: Dialect, retry_after: float) -> dict[str, str]:
         """What a client needs to retry well; `retry_after` is in seconds."""
@@ -111,4 +108,76 @@ class WireError(Exception):
             headers["x-should-retry"] = (
                 "true" if self.status in (408, 409, 429) or self.status >= 500 else "false"
             )
+        if dialect is Dialect.BEDROCK:
+            kind = _AWS_TYPES.get(self.status, "InternalServerException")
+            headers["x-amzn-errortype"] = f"{kind}:http://internal.amazon.com/coral/"
         return headers
+
+
+_GOOGLE_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    408: "DEADLINE_EXCEEDED",
+    409: "ABORTED",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_AWS_TYPES = {
+    400: "ValidationException",
+    401: "AccessDeniedException",
+    403: "AccessDeniedException",
+    404: "ResourceNotFoundException",
+    408: "ModelTimeoutException",
+    409: "ConflictException",
+    429: "ThrottlingException",
+    503: "ServiceUnavailableException",
+}
+
+
+def _openai(error: WireError, known: _Known, request_id: str) -> Json:
+    told = {"message": error.message, "type": known.openai_type}
+    return {"error": {**told, "param": error.param, "code": error.code}}
+
+
+def _azure(error: WireError, known: _Known, request_id: str) -> Json:
+    return {"error": {"code": error.code or str(error.status), "message": error.message}}
+
+
+def _anthropic(error: WireError, known: _Known, request_id: str) -> Json:
+    told = {"type": known.anthropic_type, "message": error.message}
+    return {"type": "error", "error": told, "request_id": request_id}
+
+
+def _google(error: WireError, known: _Known, request_id: str) -> Json:
+    status = _GOOGLE_STATUSES.get(error.status, "INTERNAL")
+    return {"error": {"code": error.status, "message": error.message, "status": status}}
+
+
+def _mistral(error: WireError, known: _Known, request_id: str) -> Json:
+    told = {"object": "error", "message": error.message, "type": known.openai_type}
+    return {
+        **told,
+        "param": error.param,
+        "code": str(error.status),
+        "raw_status_code": error.status,
+    }
+
+
+_BODIES: dict[Dialect, Callable[[WireError, _Known, str], Json]] = {
+    Dialect.AZURE: _azure,
+    Dialect.ANTHROPIC: _anthropic,
+    Dialect.COHERE: lambda error, known, request_id: {"id": request_id, "message": error.message},
+    Dialect.GOOGLE: _google,
+    Dialect.OLLAMA: lambda error, known, request_id: {"error": error.message},
+    Dialect.MISTRAL: _mistral,
+    Dialect.BEDROCK: lambda error, known, request_id: {"message": error.message},
+    Dialect.HUGGINGFACE: lambda error, known, request_id: {
+        "error": error.message,
+        "error_type": "generation",
+    },
+    Dialect.VOYAGE: lambda error, known, request_id: {"detail": error.message},
+}
+"""By dialect; the others speak as OpenAI does."""

@@ -149,6 +149,11 @@ def error_event(dialect: Dialect, request_id: str, path: str, *, number: int) ->
     if dialect is Dialect.COHERE:
         delta = {"finish_reason": "ERROR", "error": error.message}
         return Event({"type": "message-end", "delta": delta}, "message-end")
+    if dialect is Dialect.BEDROCK:
+        return Event({"message": error.message}, "internalServerException", failed=True)
+    if dialect is Dialect.MISTRAL and "/conversations" in path:
+        data = {"type": "conversation.response.error", "message": error.message, "code": 500}
+        return Event(data, str(data["type"]))
     if path.endswith("/responses"):
         data = {"type": "error", "code": "server_error", "message": error.message, "param": None}
         return Event({**data, "sequence_number": number}, "error")

@@ -7,6 +7,14 @@ from .errors import Dialect
 
 _REQUESTS_PER_MINUTE = 500
 _TOKENS_PER_MINUTE = 200_000
+_REQUEST_ID = {
+    Dialect.BEDROCK: "x-amzn-requestid",
+    Dialect.COHERE: "x-request-id",
+    Dialect.MISTRAL: "mistral-correlation-id",
+    Dialect.HUGGINGFACE: "x-request-id",
+    Dialect.VOYAGE: "x-request-id",
+}
+"""Those who say no more than this, and in which header."""
 
 
 def standard(
@@ -22,6 +30,10 @@ def standard(
             "anthropic-organization-id": "00000000-0000-4000-8000-0000000000a1",
             **_anthropic_limits(tokens),
         }
+    if dialect in _REQUEST_ID:
+        return {_REQUEST_ID[dialect]: request_id}
+    if dialect in (Dialect.GOOGLE, Dialect.OLLAMA):
+        return {}
     headers = {
         "x-request-id": request_id,
         "openai-processing-ms": str(round((time.perf_counter() - started) * 1000)),

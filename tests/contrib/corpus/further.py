@@ -506,6 +506,14 @@ CASES = [
         host=MISTRAL,
     ),
     generated(
+        "mistral: a chat fails in its stream, in no `error`",
+        "/v1/chat/completions",
+        {"model": "mistral-small", "messages": [{"role": "user", "content": "Hi"}], "stream": True},
+        {"status": "error", "error": {"message": "no", "type": "server_error", "code": "500"}},
+        sse({"object": "error", "message": "no", "type": "server_error", "code": "500"}),
+        host=MISTRAL,
+    ),
+    generated(
         "mistral: text recognised, charged by the page",
         "/v1/ocr",
         {

@@ -9,6 +9,7 @@ import contextvars
 import importlib
 import inspect
 import json
+import socket
 import sys
 import time
 import urllib.request
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import llmobs
 from llmobs import PromptCallEvent, codec
@@ -58,7 +60,7 @@ async def _see(value: Any, *, cancelled: bool = False) -> Any:
             value = await value
     except Exception as error:
         return told(error)
-    if not hasattr(value, "__next__") and not hasattr(value, "__anext__"):
+    if not _is_stream(value):
         return told(value)
     seen: list[Any] = []
     first = asyncio.Event()
@@ -86,6 +88,11 @@ async def _see(value: Any, *, cancelled: bool = False) -> Any:
     reading.cancel()
     [error] = await asyncio.gather(reading, return_exceptions=True)
     return [seen[0], told(error)]
+
+
+def _is_stream(value: Any) -> bool:
+    again = hasattr(value, "__iter__") and hasattr(value, "close")  # botocore's have no __next__
+    return again or hasattr(value, "__next__") or hasattr(value, "__anext__")
 
 
 async def _close(stream: Any) -> None:
@@ -147,10 +154,28 @@ def _taken(events: CapturedEvents, answers: int) -> list[dict[str, Any]]:
     return taken
 
 
+def _address(url: str, host: str) -> str:
+    """Return the server's address under a provider's name, which from now on leads there."""
+    parts = urlsplit(url)
+    if not host:
+        return url
+    _names[host] = str(parts.hostname)
+    return parts._replace(netloc=f"{host}:{parts.port}").geturl()
+
+
+_names: dict[str, str] = {}
+_look_up = socket.getaddrinfo
+
+
+def _looked_up(host: Any, *rest: Any, **more: Any) -> Any:
+    name = host.decode() if isinstance(host, bytes) else host
+    return _look_up(_names.get(name, host), *rest, **more)
+
+
 def _play_row(
     row: Row, url: str, runner: asyncio.Runner, events: CapturedEvents | None
 ) -> dict[str, Any]:
-    script = row.script(url)
+    script = row.script(_address(url, row.host))
     _alive.append(script)
     place: Place = nullcontext if events is None else lambda name: llmobs.run(name=name)  # type: ignore[assignment]
     found: dict[str, Any] = {}
@@ -167,6 +192,7 @@ def main() -> None:
     """Play every row of a module, all of them without us first: a door may hold for the whole process."""
     module, url, file = sys.argv[1:]
     sdk = sdk_of(module)
+    socket.getaddrinfo = _looked_up
     with asyncio.Runner() as runner:
         without = {row.name: _play_row(row, url, runner, None) for row in sdk.rows}
         where, _, function = sdk.door.rpartition(".")

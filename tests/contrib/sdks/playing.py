@@ -53,9 +53,7 @@ def _judge(row: Row, found: dict[str, Any], wrong: list[str]) -> dict[str, list[
     scenarios, fields = [], set()
     for name, played in after.items():
         try:
-            assert played["seen"] == before[name]["seen"], (
-                f"the host sees {str(played['seen'])[:500]} instead of {str(before[name]['seen'])[:500]}"
-            )
+            _same(played["seen"], before[name]["seen"])
             events = [codec.decode(json.dumps(each)) for each in played["events"]]
             compare(name, events, played["answered"], row)
         except AssertionError as error:
@@ -65,6 +63,15 @@ def _judge(row: Row, found: dict[str, Any], wrong: list[str]) -> dict[str, list[
             fields |= fields_of(events)
     order = [*SCENARIOS, *after]
     return {"scenarios": sorted(scenarios, key=order.index), "fields": sorted(fields)}
+
+
+def _same(seen: Any, before: Any) -> None:
+    found, wanted = str(seen), str(before)
+    if found != wanted:
+        pairs = enumerate(zip(found, wanted, strict=False))
+        at = next((place for place, (one, other) in pairs if one != other), len(wanted))
+        around = slice(max(at - 100, 0), at + 200)
+        raise AssertionError(f"the host sees {found[around]} instead of {wanted[around]}")
 
 
 def held(package: str) -> dict[str, Held]:

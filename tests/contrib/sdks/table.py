@@ -29,6 +29,16 @@ SCENARIOS: Mapping[str, str] = {
 """What every row does, or says why it cannot."""
 
 
+UNTOLD: Mapping[str, str] = {
+    "thinking": "the text of the reasoning",
+    "reasoning": "how many tokens were thought",
+    "cache_read": "which tokens the provider knew",
+    "cache_write": "which tokens it keeps",
+    "attempt": "that a request is a second attempt (each counts as a first)",
+}
+"""What a row may leave out because nobody says it, and how the page calls that."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One way to ask with an SDK."""
@@ -38,10 +48,12 @@ class Row:
     script: Callable[[str], Any]
     """Makes its scenarios, given the server's address: see the package's docstring."""
     provider: str
+    host: str = ""
+    """Where the provider answers, if that tells who it is: there the script's address leads to the server."""
     without: Mapping[str, str] = field(default_factory=dict)
     """Scenarios that it has not, and why."""
     untold: frozenset[str] = frozenset()
-    """What the wire does not tell: ``thinking`` (its text), ``reasoning``, ``cache_write`` (tokens)."""
+    """What neither the wire nor the SDK tells: names in `UNTOLD`."""
     endings: Mapping[str, str] = field(
         default_factory=lambda: {"stop": "stop", "tools": "tool_calls", "length": "length"}
     )

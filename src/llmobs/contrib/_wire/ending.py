@@ -115,7 +115,7 @@ def error_in(body: Json, name: str = "", *, strict: bool = True) -> ErrorInfo | 
 
     OpenAI and Azure: ``error`` with message, type, code; Anthropic: ``error`` inside ``type:
     error``; responses: ``response.error``, or the event itself; Mistral's conversations: the event; Cohere: in
-    the event that ends a stream; vLLM: flat; FastAPI: ``detail``;
+    the event that ends a stream; Mistral and vLLM: flat, ``object`` is ``error``; FastAPI: ``detail``;
     OpenRouter: also in a choice; MiniMax: ``base_resp``; Google: ``status`` names
     its type; Ollama: a text.
     """
@@ -124,7 +124,7 @@ def error_in(body: Json, name: str = "", *, strict: bool = True) -> ErrorInfo | 
         error = as_object(body.get("response")).get("error")
     if error is None and body.get("type") == "conversation.response.error":
         error = body
-    if error is None and (not strict or name == "error" or body.get("type") == "error"):
+    if error is None and (not strict or "error" in (name, body.get("type"), body.get("object"))):
         error = body
     if not error:
         return None

@@ -200,7 +200,6 @@ class Responses:
         return self._ask(question)
 
 
-_SECRET = "the wire tells how many tokens were thought, not what"
 SDK = Sdk(
     "openai",
     versions=(("openai==3.57.0",), ("openai==2.54.0",)),
@@ -211,8 +210,7 @@ SDK = Sdk(
             Chat,
             provider="openai",
             untold=frozenset({"thinking"}),
-            not_captured=f"The text of the reasoning: {_SECRET}. The tokens of streams that did not ask for "
-            "them, unless `include_usage=True` does.",
+            not_captured="The tokens of streams that did not ask for them, unless `include_usage=True` does.",
         ),
         Row(
             "OpenAI, responses",
@@ -226,7 +224,6 @@ SDK = Sdk(
             Azure,
             provider="azure.ai.openai",
             untold=frozenset({"thinking"}),
-            not_captured=f"The text of the reasoning: {_SECRET}.",
         ),
     ),
 )

@@ -1,0 +1,122 @@
+"""The `cohere` package: its second client."""
+
+from typing import Any
+
+from tests.contrib.sdks.rows import shared
+from tests.contrib.sdks.table import Row, Sdk
+
+Q = shared.QUESTION
+TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": shared.CITY}}
+NEVER = {"request_options": {"max_retries": 0}}
+
+
+class V2:
+    """``ClientV2`` and ``AsyncClientV2``."""
+
+    def __init__(self, url: str) -> None:
+        import cohere
+
+        self._client: Any = cohere.ClientV2(api_key="any", base_url=url)
+        self._later: Any = cohere.AsyncClientV2(api_key="any", base_url=url)
+
+    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
+        messages = content if isinstance(content, list) else shared.says(content)
+        return {"model": f"command-a-03-2025{fault}", "messages": messages, **NEVER, **more}
+
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._client.chat(**self._asked(content, fault, **more))
+
+    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._client.chat_stream(**self._asked(content, fault, **more))
+
+    def plain(self) -> Any:
+        return self._ask(Q)
+
+    async def plain_async(self) -> Any:
+        return await self._later.chat(**self._asked(Q))
+
+    def stream(self) -> Any:
+        return self._stream(Q)
+
+    async def stream_async(self) -> Any:
+        return self._later.chat_stream(**self._asked(Q))
+
+    def tools(self) -> Any:
+        return self._ask(shared.ONE_CITY, tools=[TOOL])
+
+    def parallel_tools(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL])
+
+    def parallel_tools_streamed(self) -> Any:
+        return self._stream(shared.TWO_CITIES, tools=[TOOL])
+
+    def reasoning(self) -> Any:
+        return self._ask(Q, thinking={"type": "enabled"})
+
+    def reasoning_streamed(self) -> Any:
+        return self._stream(Q, thinking={"type": "enabled"})
+
+    def cached_tokens(self) -> Any:
+        return self._ask(shared.LONG)
+
+    def embeddings(self) -> Any:
+        return self._client.embed(
+            model="embed-v4.0",
+            texts=["tea", "coffee"],
+            input_type="search_query",
+            embedding_types=["float"],
+        )
+
+    def error_4xx(self) -> Any:
+        return self._ask(Q, "-fail-429")
+
+    def error_5xx(self) -> Any:
+        return self._ask(Q, "-fail-503")
+
+    def error_in_stream(self) -> Any:
+        return self._stream(Q, "-fail-stream-error")
+
+    def early_close(self) -> Any:
+        return shared.first_of(self._stream(Q))
+
+    async def cancel(self) -> Any:
+        return self._later.chat_stream(**self._asked(Q, "-fail-endless"))
+
+    def retry(self) -> Any:
+        return self._ask(Q, "-fail-500-once", request_options={"max_retries": 1})
+
+    def raw_response(self) -> Any:
+        found = self._client.with_raw_response.chat(**self._asked(Q))
+        return [found.headers["x-request-id"], found.data]
+
+    async def gather(self, question: str) -> Any:
+        return await self._later.chat(**self._asked(question))
+
+    def threads(self, question: str) -> Any:
+        return self._ask(question)
+
+    def documents(self) -> Any:
+        return self._ask(Q, documents=["Queues wait."])
+
+    def rerank(self) -> Any:
+        return self._client.rerank(model="rerank-v3.5", query="tea", documents=["tea", "coffee"])
+
+    def cut_by_max_tokens(self) -> Any:
+        return self._ask(Q, max_tokens=5)
+
+
+SDK = Sdk(
+    "cohere",
+    versions=(("cohere==7.3.1",), ("cohere==6.1.0",)),
+    door="llmobs.instrument",
+    rows=(
+        Row(
+            "ClientV2",
+            V2,
+            provider="cohere",
+            untold=frozenset({"reasoning", "attempt"}),
+            endings={"stop": "COMPLETE", "tools": "TOOL_CALL", "length": "MAX_TOKENS"},
+            not_captured="`/v1/chat` of the first client, embed jobs, classifications.",
+        ),
+    ),
+)

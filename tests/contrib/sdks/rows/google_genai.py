@@ -1,0 +1,178 @@
+"""The `google-genai` package: the Gemini API, and Vertex."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from tests.contrib.sdks.rows import shared
+from tests.contrib.sdks.table import Row, Sdk
+
+Q = shared.QUESTION
+TOOL = {"name": "get_weather", "parameters_json_schema": shared.CITY}
+TOOLS: Any = {
+    "tools": [{"function_declarations": [TOOL]}],
+    "automatic_function_calling": {"disable": True},
+}
+RETRIES = {"attempts": 2, "initial_delay": 0.01, "max_delay": 0.02}
+LONG = [
+    {"role": {"assistant": "model"}.get(each["role"], "user"), "parts": [{"text": each["content"]}]}
+    for each in shared.LONG
+]
+
+
+class Models:
+    """``Client.models`` and ``Client.aio.models``."""
+
+    _embedding = "gemini-embedding-001"
+
+    def __init__(self, url: str) -> None:
+        self._client: Any = self._new(url)
+        self._patient: Any = self._new(url, retry_options=RETRIES)
+
+    def _new(self, url: str, **options: Any) -> Any:
+        from google import genai
+
+        return genai.Client(api_key="any", http_options={"base_url": url, **options})
+
+    def _asked(self, content: Any, fault: str = "", **config: Any) -> dict[str, Any]:
+        return {"model": f"gemini-2.5-flash{fault}", "contents": content, "config": config or None}
+
+    def _ask(self, content: Any, fault: str = "", **config: Any) -> Any:
+        return self._client.models.generate_content(**self._asked(content, fault, **config))
+
+    def _stream(self, content: Any, fault: str = "", **config: Any) -> Any:
+        return self._client.models.generate_content_stream(**self._asked(content, fault, **config))
+
+    def plain(self) -> Any:
+        return self._ask(Q, system_instruction="Be kind")
+
+    async def plain_async(self) -> Any:
+        return await self._client.aio.models.generate_content(**self._asked(Q))
+
+    def stream(self) -> Any:
+        return self._stream(Q)
+
+    async def stream_async(self) -> Any:
+        return await self._client.aio.models.generate_content_stream(**self._asked(Q))
+
+    def tools(self) -> Any:
+        return self._ask(shared.ONE_CITY, **TOOLS)
+
+    def parallel_tools(self) -> Any:
+        return self._ask(shared.TWO_CITIES, **TOOLS)
+
+    def parallel_tools_streamed(self) -> Any:
+        return self._stream(shared.TWO_CITIES, **TOOLS)
+
+    def reasoning(self) -> Any:
+        return self._ask(Q, thinking_config={"include_thoughts": True})
+
+    def reasoning_streamed(self) -> Any:
+        return self._stream(Q, thinking_config={"include_thoughts": True})
+
+    def cached_tokens(self) -> Any:
+        return self._ask(LONG)
+
+    def embeddings(self) -> Any:
+        embed = self._client.models.embed_content
+        return embed(model=self._embedding, contents=["tea", "coffee"])
+
+    def error_4xx(self) -> Any:
+        return self._ask(Q, "-fail-429")
+
+    def error_5xx(self) -> Any:
+        return self._ask(Q, "-fail-503")
+
+    def error_in_stream(self) -> Any:
+        return self._stream(Q, "-fail-stream-error")
+
+    def early_close(self) -> Any:
+        return shared.first_of(self._stream(Q))
+
+    async def cancel(self) -> Any:
+        ask = self._client.aio.models.generate_content_stream
+        return await ask(**self._asked(Q, "-fail-endless"))
+
+    def retry(self) -> Any:
+        return self._patient.models.generate_content(**self._asked(Q, "-fail-500-once"))
+
+    async def gather(self, question: str) -> Any:
+        return await self._client.aio.models.generate_content(**self._asked(question))
+
+    def threads(self, question: str) -> Any:
+        return self._ask(question)
+
+    def chat(self) -> Any:
+        """The SDK's own way to keep a conversation: two calls, the second with the first's answer."""
+        chat = self._client.chats.create(model="gemini-2.5-flash")
+        return [chat.send_message(Q), chat.send_message("More, please")]
+
+    async def chat_streamed(self) -> AsyncIterator[Any]:
+        chat = self._client.aio.chats.create(model="gemini-2.5-flash")
+        return await chat.send_message_stream(Q)  # type: ignore[no-any-return]
+
+    def blocked(self) -> Any:
+        return self._ask("Please refuse")
+
+    def structured_output(self) -> Any:
+        schema = {"response_mime_type": "application/json", "response_json_schema": shared.SCHEMA}
+        return self._ask(Q, **schema)
+
+    def picture(self) -> Any:
+        picture = {"inline_data": {"mime_type": "image/png", "data": shared.PNG}}
+        return self._ask([{"role": "user", "parts": [picture, {"text": "What is it?"}]}])
+
+    def several_candidates(self) -> Any:
+        return self._ask(Q, candidate_count=2)
+
+    def cut_by_max_tokens(self) -> Any:
+        return self._ask(Q, max_output_tokens=5)
+
+
+class Vertex(Models):
+    """``Client(vertexai=True)``."""
+
+    _embedding = "text-embedding-005"
+
+    def _new(self, url: str, **options: Any) -> Any:
+        from google import genai
+        from google.oauth2.credentials import Credentials
+
+        return genai.Client(
+            vertexai=True,
+            project="p",
+            location="europe-west4",
+            credentials=Credentials(token="any"),  # type: ignore[no-untyped-call]
+            http_options={"base_url": url, **options},
+        )
+
+
+ENDINGS = {"stop": "STOP", "tools": "STOP", "length": "MAX_TOKENS"}
+NONE = {"raw_response": "the SDK has none; headers stand beside its answers"}
+_GAP = "Live sessions (a WebSocket), interactions, batches, and generated pictures and films."
+SDK = Sdk(
+    "google-genai",
+    versions=(("google-genai==3.6.1", "aiohttp"), ("google-genai==2.34.0",)),
+    door="llmobs.instrument",
+    rows=(
+        Row(
+            "Client",
+            Models,
+            provider="gcp.gemini",
+            host="generativelanguage.googleapis.com",
+            without=NONE,
+            untold=frozenset({"attempt"}),
+            endings=ENDINGS,
+            not_captured=_GAP,
+        ),
+        Row(
+            "Client(vertexai=True)",
+            Vertex,
+            provider="gcp.vertex_ai",
+            host="europe-west4-aiplatform.googleapis.com",
+            without=NONE,
+            untold=frozenset({"attempt"}),
+            endings=ENDINGS,
+            not_captured=_GAP,
+        ),
+    ),
+)

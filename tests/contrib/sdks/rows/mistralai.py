@@ -1,0 +1,209 @@
+"""The `mistralai` package: chats and what stands beside them, and conversations."""
+
+from typing import Any
+
+from tests.contrib.sdks.rows import shared
+from tests.contrib.sdks.table import Row, Sdk
+
+Q = shared.QUESTION
+FUNCTION = {"name": "get_weather", "parameters": shared.CITY}
+TOOL = {"type": "function", "function": FUNCTION}
+
+
+class _Client:
+    def __init__(self, url: str) -> None:
+        from mistralai.client import Mistral
+
+        self._client: Any = Mistral(api_key="any", server_url=f"{url}/mistral")
+
+    def _patience(self) -> Any:
+        from mistralai.client.utils import BackoffStrategy, RetryConfig
+
+        return RetryConfig("backoff", BackoffStrategy(10, 20, 1.5, 2000), False)
+
+
+class Chat(_Client):
+    """``chat``, ``fim``, ``embeddings``, ``ocr``, ``classifiers``."""
+
+    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
+        messages = content if isinstance(content, list) else shared.says(content)
+        return {"model": f"mistral-small-latest{fault}", "messages": messages, **more}
+
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._client.chat.complete(**self._asked(content, fault, **more))
+
+    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._client.chat.stream(**self._asked(content, fault, **more))
+
+    def plain(self) -> Any:
+        return self._ask(Q)
+
+    async def plain_async(self) -> Any:
+        return await self._client.chat.complete_async(**self._asked(Q))
+
+    def stream(self) -> Any:
+        return self._stream(Q)
+
+    async def stream_async(self) -> Any:
+        return await self._client.chat.stream_async(**self._asked(Q))
+
+    def tools(self) -> Any:
+        return self._ask(shared.ONE_CITY, tools=[TOOL])
+
+    def parallel_tools(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL])
+
+    def parallel_tools_streamed(self) -> Any:
+        return self._stream(shared.TWO_CITIES, tools=[TOOL])
+
+    def reasoning(self) -> Any:
+        asked = {"model": "magistral-medium-latest", "messages": shared.says(Q)}
+        return self._client.chat.complete(**asked)
+
+    def reasoning_streamed(self) -> Any:
+        asked = {"model": "magistral-medium-latest", "messages": shared.says(Q)}
+        return self._client.chat.stream(**asked)
+
+    def cached_tokens(self) -> Any:
+        return self._ask(shared.LONG)
+
+    def embeddings(self) -> Any:
+        return self._client.embeddings.create(model="mistral-embed", inputs=["tea", "coffee"])
+
+    def error_4xx(self) -> Any:
+        return self._ask(Q, "-fail-429")
+
+    def error_5xx(self) -> Any:
+        return self._ask(Q, "-fail-503")
+
+    def error_in_stream(self) -> Any:
+        return self._stream(Q, "-fail-stream-error")
+
+    def early_close(self) -> Any:
+        return shared.first_of(self._stream(Q))
+
+    async def cancel(self) -> Any:
+        return await self._client.chat.stream_async(**self._asked(Q, "-fail-endless"))
+
+    def retry(self) -> Any:
+        return self._ask(Q, "-fail-500-once", retries=self._patience())
+
+    async def gather(self, question: str) -> Any:
+        return await self._client.chat.complete_async(**self._asked(question))
+
+    def threads(self, question: str) -> Any:
+        return self._ask(question)
+
+    def fim(self) -> Any:
+        return self._client.fim.complete(model="codestral-latest", prompt="def a():", suffix="end")
+
+    def fim_streamed(self) -> Any:
+        return self._client.fim.stream(model="codestral-latest", prompt="def a():", suffix="end")
+
+    def ocr(self) -> Any:
+        document = {"type": "document_url", "document_url": "https://example.com/a.pdf"}
+        return self._client.ocr.process(model="mistral-ocr-latest", document=document)
+
+    def moderation(self) -> Any:
+        moderate = self._client.classifiers.moderate
+        return moderate(model="mistral-moderation-latest", inputs=["Please refuse", "tea"])
+
+    def structured_output(self) -> Any:
+        schema = {"name": "a", "strict": True, "schema": shared.SCHEMA}
+        return self._ask(Q, response_format={"type": "json_schema", "json_schema": schema})
+
+    def picture(self) -> Any:
+        picture = {"type": "image_url", "image_url": f"data:image/png;base64,{shared.PNG}"}
+        content = [{"type": "text", "text": "What is it?"}, picture]
+        return self._ask([{"role": "user", "content": content}])
+
+    def cut_by_max_tokens(self) -> Any:
+        return self._ask(Q, max_tokens=5)
+
+
+class Conversations(_Client):
+    """``beta.conversations``."""
+
+    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
+        return {"model": f"mistral-medium-latest{fault}", "inputs": content, **more}
+
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._client.beta.conversations.start(**self._asked(content, fault, **more))
+
+    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._client.beta.conversations.start_stream(**self._asked(content, fault, **more))
+
+    def plain(self) -> Any:
+        return self._ask(Q, instructions="Be kind")
+
+    def stream(self) -> Any:
+        return self._stream(Q)
+
+    async def stream_async(self) -> Any:
+        return await self._client.beta.conversations.start_stream_async(**self._asked(Q))
+
+    def tools(self) -> Any:
+        return self._ask(shared.ONE_CITY, tools=[TOOL])
+
+    def parallel_tools(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL])
+
+    def parallel_tools_streamed(self) -> Any:
+        return self._stream(shared.TWO_CITIES, tools=[TOOL])
+
+    def error_4xx(self) -> Any:
+        return self._ask(Q, "-fail-422")
+
+    def error_5xx(self) -> Any:
+        return self._ask(Q, "-fail-503")
+
+    def error_in_stream(self) -> Any:
+        return self._stream(Q, "-fail-stream-error")
+
+    def early_close(self) -> Any:
+        return shared.first_of(self._stream(Q))
+
+    async def cancel(self) -> Any:
+        ask = self._client.beta.conversations.start_stream_async
+        return await ask(**self._asked(Q, "-fail-endless"))
+
+    def retry(self) -> Any:
+        return self._ask(Q, "-fail-500-once", retries=self._patience())
+
+    async def gather(self, question: str) -> Any:
+        return await self._client.beta.conversations.start_async(**self._asked(question))
+
+    def threads(self, question: str) -> Any:
+        return self._ask(question)
+
+
+_HOST = "api.mistral.ai"
+SDK = Sdk(
+    "mistralai",
+    versions=(("mistralai==3.7.0",), ("mistralai==2.10.1",)),
+    door="llmobs.instrument",
+    rows=(
+        Row(
+            "Mistral: chat, fim, embeddings, OCR, moderation",
+            Chat,
+            provider="mistral_ai",
+            host=_HOST,
+            without={"raw_response": "the SDK has none"},
+            untold=frozenset({"reasoning", "attempt"}),
+            not_captured="Realtime transcription (a WebSocket), classifications, batches.",
+        ),
+        Row(
+            "Mistral: beta.conversations",
+            Conversations,
+            provider="mistral_ai",
+            host=_HOST,
+            without={
+                "reasoning": "its thoughts are chunks of an answer, as in chats",
+                "cached_tokens": "conversations tell none",
+                "embeddings": "they are not of conversations",
+                "raw_response": "the SDK has none",
+            },
+            untold=frozenset({"reasoning", "attempt"}),
+        ),
+    ),
+)

@@ -1,0 +1,114 @@
+"""The `ollama` package."""
+
+from typing import Any
+
+from tests.contrib.sdks.rows import shared
+from tests.contrib.sdks.table import Row, Sdk
+
+Q = shared.QUESTION
+TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": shared.CITY}}
+
+
+class Chat:
+    """``Client`` and ``AsyncClient``."""
+
+    def __init__(self, url: str) -> None:
+        import ollama
+
+        self._client: Any = ollama.Client(host=url)
+        self._later: Any = ollama.AsyncClient(host=url)
+
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._client.chat(**self._asked(content, fault, **more))
+
+    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
+        messages = content if isinstance(content, list) else shared.says(content)
+        return {"model": f"llama3.2{fault}", "messages": messages, **more}
+
+    def plain(self) -> Any:
+        return self._ask(Q)
+
+    async def plain_async(self) -> Any:
+        return await self._later.chat(**self._asked(Q))
+
+    def stream(self) -> Any:
+        return self._ask(Q, stream=True)
+
+    async def stream_async(self) -> Any:
+        return await self._later.chat(**self._asked(Q, stream=True))
+
+    def tools(self) -> Any:
+        return self._ask(shared.ONE_CITY, tools=[TOOL])
+
+    def parallel_tools(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL])
+
+    def parallel_tools_streamed(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL], stream=True)
+
+    def reasoning(self) -> Any:
+        return self._ask(Q, think=True)
+
+    def reasoning_streamed(self) -> Any:
+        return self._ask(Q, think=True, stream=True)
+
+    def embeddings(self) -> Any:
+        return self._client.embed(model="nomic-embed-text", input=["tea", "coffee"])
+
+    def error_4xx(self) -> Any:
+        return self._ask(Q, "-fail-404")
+
+    def error_5xx(self) -> Any:
+        return self._ask(Q, "-fail-503")
+
+    def error_in_stream(self) -> Any:
+        return self._ask(Q, "-fail-stream-error", stream=True)
+
+    def early_close(self) -> Any:
+        return shared.first_of(self._ask(Q, stream=True))
+
+    async def cancel(self) -> Any:
+        return await self._later.chat(**self._asked(Q, "-fail-endless", stream=True))
+
+    async def gather(self, question: str) -> Any:
+        return await self._later.chat(**self._asked(question))
+
+    def threads(self, question: str) -> Any:
+        return self._ask(question)
+
+    def generate(self) -> Any:
+        return self._client.generate(model="llama3.2", prompt=Q, system="Be kind")
+
+    def generate_streamed(self) -> Any:
+        return self._client.generate(model="llama3.2", prompt=Q, think=True, stream=True)
+
+    def structured_output(self) -> Any:
+        return self._ask(Q, format=shared.SCHEMA)
+
+    def picture(self) -> Any:
+        message = {"role": "user", "content": "What is it?", "images": [shared.PNG]}
+        return self._ask([message])
+
+    def cut_by_max_tokens(self) -> Any:
+        return self._ask(Q, options={"num_predict": 5})
+
+
+SDK = Sdk(
+    "ollama",
+    versions=(("ollama==0.6.3",), ("ollama==0.5.4",)),
+    door="llmobs.instrument",
+    rows=(
+        Row(
+            "Client",
+            Chat,
+            provider="ollama",
+            without={
+                "cached_tokens": "Ollama tells none",
+                "retry": "the SDK never asks again",
+                "raw_response": "the SDK has none",
+            },
+            untold=frozenset({"reasoning"}),
+            endings={"stop": "stop", "tools": "stop", "length": "length"},
+        ),
+    ),
+)
