@@ -58,6 +58,7 @@ code by `docs/generate_usage.py`.
 A part of the tokens that has no price of its own has that of the whole, as in the table: sound has the price of
 text where a provider makes no difference. What is counted apart (a search, a second, the tokens of an advisor)
 and has no price is left out and named: `genai-prices 0.2.3 without code_executions` is the cost of the rest.
+What came in a batch has the price of a batch; where the table knows only one of single calls, `cost_source` says so.
 The cost stays, because left out of a sum the call would count as free; the words are there for who must know.
 Where nothing of what was used has a price, or where the price depends on something that was not told (which
 part of what was cached is sound), the cost is unknown.

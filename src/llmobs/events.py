@@ -318,8 +318,9 @@ class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="pr
     ``caller``; ``provider``, if it told what it charged; ``cache``, if no provider was asked;
     ``user`` for the prices of the settings; or the price table and its version, for instance
     ``genai-prices 0.2.3``. After it ``by the model's name`` if nothing else told whose model it
-    is, and ``without web_searches`` (and the like) for counts in `usage` that have no price: then
-    the cost is that of the rest.
+    is; ``at the price of single calls`` for a batch where the table knows no price of batches; and
+    ``without web_searches`` (and the like) for counts in `usage` that have no price: then the cost
+    is that of the rest.
     """
     tokens_cached: int | None = None
     """Read from the provider's cache."""

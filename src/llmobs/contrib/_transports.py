@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from llmobs.client.async_client import Recording
+from llmobs.contrib._wire.body import decoder
 from llmobs.contrib._wire.call import (
     Call,
     CaptureContent,
@@ -24,7 +25,6 @@ from llmobs.contrib._wire.streams import (
     Decoded,
     Servers,
     UsageFilter,
-    decoder,
     stream_class,
     with_usage_asked,
 )

@@ -30,6 +30,7 @@ __all__ = ["Inquiry", "PriceTable", "listed"]
 
 _REMEMBERED = 1_024  # models
 _NAMED = 4  # kinds without a price
+BATCH = "batch"
 _PROBED = 128  # days and kinds of usage of one model
 
 Counts = Mapping[str, int]
@@ -101,6 +102,11 @@ class _Model:
         self._provider = provider
         self._context = context
         self._may_be_free = may_be_free
+        self._variants = [
+            variant.constraint
+            for variant in model.price_variants or ()
+            if BATCH in variant.when.values()
+        ]
         conditional = model.prices if isinstance(model.prices, list) else []
         constraints = {
             type(item.constraint)
@@ -140,6 +146,13 @@ class _Model:
         taken = counts.get("input_tokens", 0)
         rates = next(rates for rates in tariff.rates if taken > rates.above)
         return rates.of(counts), tariff.unpriced
+
+    def lacks_batches(self, at: datetime | None) -> bool:
+        """Whether this is about a batch, and only single calls have a price."""
+        at = at or datetime.now(UTC)
+        return self._context.get("service_tier") == BATCH and not any(
+            constraint is None or constraint.active(at) for constraint in self._variants
+        )
 
     def _find(self, kinds: tuple[str, ...], at: datetime) -> _Tariff:
         prices = {
@@ -321,7 +334,10 @@ class PriceTable:
         if found is None or priced is None:
             return None
         usd, unpriced = priced
-        return usd, f"{found[1]} without {listed(unpriced)}" if unpriced else found[1]
+        source = found[1]
+        if found[0].lacks_batches(at):
+            source += " at the price of single calls"
+        return usd, f"{source} without {listed(unpriced)}" if unpriced else source
 
     def _renew(self) -> None:
         from genai_prices.data_snapshot import DataSnapshot
@@ -338,7 +354,7 @@ class PriceTable:
             self._renew()
         tier = inquiry.service_tier
         context = {} if tier is None else {"service_tier": tier}
-        if tier == "batch":
+        if tier == BATCH:
             context["processing"] = tier
         elif tier == "fast":
             context["speed"] = tier  # Anthropic's word for it

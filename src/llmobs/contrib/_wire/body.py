@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from llmobs.contrib._wire.partial import LAST_EVENT, USAGE, Mention
 from llmobs.recorded.printable import brief, quoted
 
-__all__ = ["MAX_MARKS", "Copy", "Piece", "clip", "decompressor", "pieces"]
+__all__ = ["MAX_MARKS", "Copy", "Piece", "clip", "decoder", "decompressor", "pieces"]
 
 MAX_MARKS: Final = 4096
 """Pieces whose time of arrival is noted; the first token is among them."""
@@ -132,6 +132,11 @@ class Copy:
             self._ring = None
 
     @property
+    def beginning(self) -> bytes:
+        """What is kept of the beginning, as it came."""
+        return b"".join(self.chunks) + bytes(self.rest)
+
+    @property
     def usage(self) -> bytes:
         """The last object called ``usage`` after the beginning that is kept, and more, or cut."""
         return self._mentions[0].found if self._mentions else b""
@@ -235,6 +240,21 @@ def decompressor(encoding: str) -> Callable[[bytes], bytes] | None:
             if library is not None:
                 return library.ZstdDecompressor().decompress  # type: ignore[no-any-return]
     return None
+
+
+def decoder(encoding: str) -> Callable[[bytes], bytes] | None:
+    """Return what decodes a ``content-encoding`` piece by piece; None if that is not possible here."""
+    names = [name for name in encoding.lower().replace(" ", "").split(",") if name != "identity"]
+    steps = [decompressor(name) for name in reversed(names)]
+    if not steps or None in steps:
+        return None
+
+    def decode(data: bytes) -> bytes:
+        for step in steps:
+            data = step(data)  # type: ignore[misc]
+        return data
+
+    return decode
 
 
 def _module(name: str) -> Any:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter
 from typing import Any, Final, Literal, NamedTuple
 
@@ -24,12 +25,13 @@ from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client
 from llmobs.contrib._wire import openai_responses
-from llmobs.contrib._wire.body import Copy, clip
+from llmobs.contrib._wire.batch import Result, Results
+from llmobs.contrib._wire.body import Copy, clip, decoder
 from llmobs.contrib._wire.ending import Ending, status_at_end
 from llmobs.contrib._wire.reading import Exchange, read_exchange
 from llmobs.contrib._wire.recognise import Target
 from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status
-from llmobs.recorded.ids import new_id
+from llmobs.recorded.ids import derived_id, new_id
 from llmobs.redaction.events import EventRedactor
 from llmobs.redaction.redactor import Redactor
 from llmobs.runtime.context import Frame, current_frame
@@ -147,11 +149,13 @@ def begin(
     frame = place_of(current_frame())
     run = None if frame is None else frame.run
     if not isinstance(run, Tracker):
-        frame, run = None, Tracker(options.client or default_client())
+        # Results of one batch are one run, whoever reads them.
+        run_id = derived_id("batch", target.host, target.batch) if target.batch else None
+        frame, run = None, Tracker(options.client or default_client(), run_id)
         run.standalone = True
     if not run.client.enabled:
         return None
-    kind_of_call = Fetch if target.answer_id else Call
+    kind_of_call = Fetch if target.answer_id else Batch if target.batch else Call
     return kind_of_call(target, run, frame, mode, body, attempt, started)
 
 
@@ -344,14 +348,13 @@ class Call(Sighting):
 
     def read(self, event: PromptCallEvent) -> Steps[None]:
         """Read what passed; in the pipeline."""
-        headers = {k.lower(): v for k, v in self._headers.items()} if self._headers else {}
         exchange = Exchange(
             target=self._target,
             request=self._request,
             form_model=self.form_model,
             started=self.started,
             status=self._http_status,
-            headers=headers,
+            headers={k.lower(): v for k, v in self._headers.items()} if self._headers else {},
             copy=self.copy,
             ending=self.ending,
             decoded=self.decoded,
@@ -394,6 +397,84 @@ class Fetch(Call):
             event.latency_ms = None
             sightings.begin(self)
             sightings.end(self, event, self.size, event.failed)
+
+
+class Batch(Call):
+    """
+    A request for the results of a batch: each of them becomes an event, and the request none.
+
+    An event's id is made of the batch and the name of the request in it: who reads the results
+    again, here or in another process, adds nothing.
+    """
+
+    __slots__ = ("_results",)
+
+    def _begin(self, frame: Frame | None) -> None:
+        self._results: Results | None = None
+
+    def respond(self, status: int, headers: Any) -> Copy:
+        """Note the head of the answer; returns what takes the results as they come."""
+        items = self._target.wire.items
+        if status != 200 or items is None:
+            return super().respond(status, headers)
+        encoding = headers.get("content-encoding") or "identity"
+        self.copy = self._results = Results(
+            self._limit, items(), self._decoding(encoding.lower()), self._take
+        )
+        return self._results
+
+    def _decoding(self, encoding: str) -> Callable[[bytes], bytes]:
+        decode = None if encoding == "identity" else decoder(encoding)
+
+        def decoded(data: bytes) -> bytes:
+            if self.decoded or encoding == "identity":
+                return data
+            if decode is None:
+                raise ValueError(encoding)
+            return decode(data)
+
+        return decoded
+
+    def _finish(self, ending: Ending, error: BaseException | None) -> None:
+        if self._results is not None and ending is Ending.WHOLE:
+            self._results.finish()
+        self.release()
+
+    def _take(self, result: Result) -> None:
+        target = self._target
+        event_id = derived_id("batch", target.host, target.batch, result.name)
+        if not sightings.is_news(event_id):
+            return
+        event = PromptCallEvent(
+            event_id=event_id,
+            run_id=self.tracker.run_id,
+            parent_id=self.parent_id or "",
+            timestamp=datetime.now(UTC),
+            operation=target.operation,
+            provider=target.provider,
+            server_address=target.host,
+        )
+        self.tracker.record(
+            event,
+            size=result.body.weight + _OVERHEAD_BYTES,
+            failed=result.failed,
+            complete=partial(self._complete, result),
+        )
+
+    def _complete(self, result: Result, event: Any) -> Steps[None]:
+        exchange = Exchange(
+            target=self._target,
+            request=None,
+            form_model=result.model,
+            started=self.started,
+            status=200,
+            headers={"content-type": "application/json"},
+            copy=result.body,
+            ending=Ending.WHOLE,
+            decoded=True,
+        )
+        yield from read_exchange(exchange, event)
+        apply_policy(event, self._mode)
 
 
 _BACKGROUND: Final = re.compile(rb'"background" ?: ?true')

@@ -225,6 +225,8 @@ def _embedding_response(body: Json) -> Fields:
     known = [count for count in counts if count is not None]
     if known and len(known) == len(found):
         fields["tokens_input"] = sum(known)
+    elif (count := as_count(body.get("tokenCount"))) is not None:  # in a batch
+        fields["tokens_input"] = count
     return fields
 
 

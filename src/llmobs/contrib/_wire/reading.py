@@ -156,6 +156,8 @@ class _Reader:
             body.setdefault(bedrock_invoke.METRICS, metrics)
         if type(body) is list:  # Hugging Face's
             body = {"data": body}
+        if self._wire.unwrap is not None:
+            body = self._understand(self._wire.unwrap, as_object(body), "response")
         fields = self._understand(self._wire.response, as_object(body), "response")
         if error := error_in(as_object(body)):
             fields |= {"status": Status.ERROR, "error": error}
@@ -164,7 +166,7 @@ class _Reader:
         elif incomplete and self._exchange.ending is Ending.WHOLE and self._is_all(tail):
             fields |= _unreadable("the answer is no complete JSON", "invalid_response")
         elif self._exchange.ending is not Ending.FAILED:
-            fields["status"] = Status.SUCCESS
+            fields["status"] = fields.get("status") or Status.SUCCESS
         return fields
 
     def _is_all(self, tail: bytes | None) -> bool:

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from llmobs.contrib._wire import (
     anthropic_messages,
+    batch_results,
     bedrock,
     bedrock_invoke,
     cohere,
@@ -48,6 +49,8 @@ class Target(NamedTuple):
     """False: only the body tells whether this is a call of a model."""
     answer_id: str = ""
     """If this fetches, or calls off, the answer of a call made before: that answer's id."""
+    batch: str = ""
+    """If this fetches the results of a batch: the id of their file or of the batch."""
 
 
 _Route = tuple[str, Wire, str, str, bool]
@@ -155,7 +158,7 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
         raw_path: Path and query as sent.
     """
     if method == "GET":
-        if b"/responses/" not in raw_path:
+        if not _any_fetched.search(raw_path):
             return None
     elif method != "POST" or not (
         _any_route.search(raw_path) or b"%" in raw_path or provider_of_host(host)
@@ -175,7 +178,7 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
             fetched[1],
         )
     if method == "GET":
-        return None
+        return _results_at(host, path)
     for pattern, (_, wire, operation, provider, certain) in _compiled:
         found = pattern.fullmatch(path)
         if found is None:
@@ -190,12 +193,39 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
     return None
 
 
+_RESULTS: Final = tuple(
+    (re.compile(pattern), wire, provider)
+    for pattern, wire, provider in (
+        # path, wire, provider if the host is unknown; the answer shows whether these are results
+        (r".*/messages/batches/([^/]+)/results/?", batch_results.LINES, "anthropic"),
+        (r".*/files/([^/]+)/content/?", batch_results.LINES, "openai"),
+        (r".*/files/([^/]+):download", batch_results.LINES, "gcp.gemini"),
+        (r".*/batches/([^/]+)/?", batch_results.INLINED, "gcp.gemini"),
+        (r".*/batch/jobs/([^/]+)/?", batch_results.OUTPUTS, "mistral_ai"),
+    )
+)
+_any_fetched: Final = re.compile(
+    rb"/responses/|/files/[^/?]+(?:/content|:download)|/batches/[^/?]|/batch/jobs/"
+)
+
+
+def _results_at(host: str, path: str) -> Target | None:
+    for pattern, wire, provider in _RESULTS:
+        if found := pattern.fullmatch(path):
+            known = provider_of_host(host)
+            return Target(
+                wire, "chat", known or provider, host, certain=bool(known), batch=found[1]
+            )
+    return None
+
+
 # OpenAI's API reference, "Get a model response" and "Cancel a response".
 _FETCHED = re.compile(r".*/responses/(?!(?:compact|input_tokens)/?$)([^/]+)/?")
 _CALLED_OFF = re.compile(r".*/responses/([^/]+)/cancel/?")
 _NO_MODEL = re.compile(
-    r".*/(?:files|uploads|vector_stores|containers|organizations?|conversations|oauth2?|token"
-    r"|fine[_-]?tuning|skills|libraries|connectors|workflows|observability)(?:/.*)?|.*/cancel/?"
+    r".*/(?:files|batch|batches|uploads|vector_stores|containers|organizations?|conversations|oauth2?|token"
+    r"|fine[_-]?tuning|skills|libraries|connectors|workflows|observability)(?:/.*)?"
+    r"|.*/cancel/?|.*:(?:batchGenerateContent|asyncBatchEmbedContent)"
 )
 """Paths of providers behind which no model answers, or none that tells its tokens."""
 _NAMED = re.compile(r"/(?!v\d+(?:beta|alpha)?\d*(?:/|$))[^/:]*\d[^/:]*")

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llmobs.contrib._wire.body import MAX_MARKS, Copy, decompressor
+from llmobs.contrib._wire.body import MAX_MARKS, Copy
 from llmobs.contrib._wire.call import Call
 from llmobs.contrib._wire.ending import Ending
 from llmobs.contrib._wire.framing import EventSplitter, fields_of
@@ -27,7 +27,6 @@ __all__ = [
     "Decoded",
     "Servers",
     "UsageFilter",
-    "decoder",
     "stream_class",
     "with_usage_asked",
 ]
@@ -73,21 +72,6 @@ class Servers:
     @staticmethod
     def _key(url: Any) -> str:
         return f"{url.host}:{url.port}"
-
-
-def decoder(encoding: str) -> Callable[[bytes], bytes] | None:
-    """Return what decodes a ``content-encoding`` piece by piece; None if that is not possible here."""
-    names = [name for name in encoding.lower().replace(" ", "").split(",") if name != "identity"]
-    steps = [decompressor(name) for name in reversed(names)]
-    if not steps or None in steps:
-        return None
-
-    def decode(data: bytes) -> bytes:
-        for step in steps:
-            data = step(data)  # type: ignore[misc]
-        return data
-
-    return decode
 
 
 class Decoded:

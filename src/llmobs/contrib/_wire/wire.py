@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from llmobs.contrib._wire.items import Items
 from llmobs.recorded.jsontext import Json
 from llmobs.runtime.time_slices import Steps
 
@@ -46,3 +47,7 @@ class Wire(NamedTuple):
     """What every such request has in its body, where others take the same path; one without is none."""
     comes_as_array: bool = False
     """True: a stream may be a JSON array of events instead."""
+    unwrap: Callable[[Json], Json] | None = None
+    """Takes the answer out of what it came in, before it is read."""
+    items: Callable[[], Items] | None = None
+    """Cuts a body that holds many answers into these; None: it is one."""

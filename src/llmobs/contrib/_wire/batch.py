@@ -1,0 +1,154 @@
+"""
+The body of a batch's results on its way to the host: each result is kept apart, and handed on when it is whole.
+
+Of a result no more is kept than of any other answer. A body whose first item is no result is somebody's
+file: nothing of it is kept.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from llmobs.contrib._wire.body import Copy
+from llmobs.contrib._wire.items import Items
+from llmobs.contrib._wire.partial import read_head
+from llmobs.recorded.ids import bounded_id
+from llmobs.recorded.jsontext import as_object
+from llmobs.runtime.troubles import internal_errors
+
+__all__ = ["Result", "Results"]
+
+
+class Result(NamedTuple):
+    """One answer of many."""
+
+    name: str
+    """What the request was called, unique in its batch; its place if it has no name."""
+    body: Copy
+    """What is kept of it, closed."""
+    failed: bool
+    model: str
+    """The model, where the document names one for all."""
+
+
+class _Around(msgspec.Struct):
+    """What stands around an answer; the rest is for later."""
+
+    custom_id: Any = None
+    key: Any = None
+    metadata: Any = None
+    response: msgspec.Raw = msgspec.Raw(b"")
+    result: msgspec.Raw = msgspec.Raw(b"")
+    error: Any = None
+
+
+_decoder: Final = msgspec.json.Decoder(_Around)
+_MODEL: Final = re.compile(rb'"model"\s{0,64}:\s{0,64}"(?:models/)?([^"\\]{1,200})"')
+_ERRORED: Final = re.compile(rb'\{\s{0,64}"type"\s{0,64}:\s{0,64}"(?:errored|expired)"')
+
+
+class Results(Copy):
+    """
+    Takes the place of the copy of an answer that holds many.
+
+    Args:
+        limit: Bytes kept of a result, at most.
+        items: Cuts the body.
+        decode: Takes the content encoding off; see `body.decoder`.
+        take: Called with each result.
+    """
+
+    __slots__ = ("_count", "_decode", "_is_over", "_item", "_items", "_take")
+
+    def __init__(
+        self,
+        limit: int,
+        items: Items,
+        decode: Callable[[bytes], bytes],
+        take: Callable[[Result], object],
+    ) -> None:
+        super().__init__(limit)
+        self.room = 0  # all that comes goes to `overflow`
+        self._items = items
+        self._decode = decode
+        self._take = take
+        self._item = Copy(limit)
+        self._count = 0
+        self._is_over = False
+
+    def overflow(self, chunk: bytes, room: int) -> int:
+        """Cut what has come into results."""
+        if self._is_over:
+            return 0
+        try:
+            data = self._decode(chunk)
+        except Exception:  # noqa: BLE001 - each library has errors of its own, and the client meets them, too
+            self._is_over = True
+            return 0
+        with internal_errors("read the results of a batch"):
+            self._cut(data)
+        return 0
+
+    def _cut(self, data: bytes) -> None:
+        for piece, is_end in self._items.feed(data):
+            self._item.take(piece)
+            if not self._count and not _may_be_object(self._item):
+                self._is_over = True
+            elif is_end:
+                self._hand_on()
+            if self._is_over:
+                self._item = Copy(0)
+                return
+
+    def finish(self) -> None:
+        """Hand on the last result, which may lack its line end: the body is whole."""
+        if not self._is_over:
+            self._hand_on()
+            self._is_over = True
+
+    def _hand_on(self) -> None:
+        item, self._item = self._item, Copy(self.limit)
+        item.close()
+        text = item.beginning
+        if not text.strip():
+            return
+        around = _around(text)
+        named = around.custom_id or around.key or as_object(around.metadata).get("key")
+        if not self._count and not ((named or self._items.head) and _is_answered(around)):
+            self._is_over = True
+            return
+        self._count += 1
+        model = _MODEL.search(self._items.head)
+        self._take(
+            Result(
+                name=bounded_id(str(named)) if named else f"#{self._count}",
+                body=item,
+                failed=bool(around.error) or _ERRORED.match(around.result) is not None,
+                model=model[1].decode("utf-8", "replace") if model else "",
+            )
+        )
+
+
+def _may_be_object(item: Copy) -> bool:
+    first = bytes(item.rest[:64]) or b"".join(item.chunks[:1])[:64]
+    return first.lstrip()[:1] in (b"{", b"")
+
+
+def _around(text: bytes) -> _Around:
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    known = as_object(read_head(text))  # it was cut, or is broken
+    around = _Around(known.get("custom_id"), known.get("key"), known.get("metadata"))
+    around.error = known.get("error")
+    if as_object(known.get("response")) or as_object(known.get("result")):
+        around.response = msgspec.Raw(b"{}")
+    return around
+
+
+def _is_answered(around: _Around) -> bool:
+    given = bytes(around.response) or bytes(around.result)
+    return given.startswith(b"{") or bool(around.error)
