@@ -461,7 +461,8 @@ class Batch(Call):
             complete=partial(self._complete, result),
         )
 
-    def _complete(self, result: Result, event: Any) -> Steps[None]:
+    def _complete(self, result: Result, event: Event) -> Steps[None]:
+        assert isinstance(event, PromptCallEvent)
         exchange = Exchange(
             target=self._target,
             request=None,
