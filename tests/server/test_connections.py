@@ -135,6 +135,7 @@ def test_bodies_are_no_heads(parser: Any) -> None:
             first = await ask(port, whole + body, body, body, body, pause=0.005)
             assert first.endswith(b"200000 bytes")
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            answer = b""
             for path in (b"/early", b"/", b"/"):
                 writer.write(whole.replace(b"POST /", b"POST " + path) + body)
                 if path == b"/early":

@@ -104,7 +104,7 @@ def test_they_are_added_up_by_name(store: Path) -> None:
     found = groups(store)
     assert list(found) == ["thumbs", "tone", "is json"], "the most frequent first"
     assert found["thumbs"] == EvaluationGroup(
-        name="thumbs", evaluations=3, scored=3, score=pytest.approx(2 / 3), lowest=0.0, highest=1.0,
+        name="thumbs", evaluations=3, scored=3, score=2 / 3, lowest=0.0, highest=1.0,
         labels=[("up", 2), ("down", 1)],
     )  # fmt: skip
     tone = found["tone"]

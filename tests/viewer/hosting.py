@@ -86,13 +86,13 @@ def __getattr__(name: str) -> Any:
 
         def enter(request: Any, name: str) -> HttpResponse:
             login(request, get_user_model().objects.get(username=name))
-            return HttpResponse("in")
+            return HttpResponse(b"in")
 
         return [
             path("in/<str:name>", enter),  # the admin's login takes staff alone
             path("admin/", admin.site.urls),
             path("tools/llmobs/", include("llmobs.contrib.django.urls")),
-            path("own", lambda request: HttpResponse("own")),
+            path("own", lambda request: HttpResponse(b"own")),
         ]
     if name in ("django_asgi", "django_wsgi"):
         return django_project(name == "django_asgi")

@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from enum import Enum, EnumType
+from enum import Enum
 from functools import cache
 from typing import Any, Final, get_args, get_type_hints
 
@@ -115,9 +115,8 @@ def _in_json(words: str, names: Mapping[str, Any]) -> str:
 
     def value_of(match: re.Match[str]) -> str:
         value = names.get(match[1])
-        if isinstance(value, EnumType):
-            members: Iterable[Enum] = value
-            return ", ".join(str(each.value) for each in members)
+        if isinstance(value, type) and issubclass(value, Enum):
+            return ", ".join(str(each.value) for each in value)
         if isinstance(value, timedelta):
             return f"{value // timedelta(minutes=1)} minutes"
         return f"{value:,}" if isinstance(value, int) else match[0]
