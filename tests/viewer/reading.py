@@ -5,7 +5,9 @@ from typing import Final
 
 from llmobs.viewer.page import Page
 
-_VOID: Final = {"meta", "link", "input", "br", "img", "rect", "line"}
+_VOID: Final = {
+    "meta", "link", "input", "br", "hr", "img", "rect", "line", "path", "circle", "polyline"
+}  # fmt: skip
 
 
 class Read(HTMLParser):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from llmobs.answers.runs import runs as ask_runs
 from llmobs.events import ErrorInfo, Event
 from llmobs.store.engine import ReadsStore
+from llmobs.viewer.charts import Chart, Plot, Series
 from llmobs.viewer.overview import overview_page
 from tests.support.stores import call, run
 from tests.viewer.test_pages import SITE, asked, read, stored
@@ -92,9 +94,59 @@ def test_bars_count_what_is_behind_them(store: ReadsStore) -> None:
     assert sum(int(count) for _, count in bars) == behind(store, given.link("/runs")) > 20
     for link, count in bars:
         assert behind(store, link) == int(count)
+    failed = re.findall(
+        r'<a href="([^"]+)"><title>[^<]*?: ([\d,]+) of [\d,]+ runs? failed', charts[1]
+    )
+    assert len(failed) > 3
+    for link, count in failed:
+        assert behind(store, link) == int(count)
     for chart in charts[1:]:
         for link in re.findall(r'<a href="([^"]+)"><title>', chart):
             assert behind(store, link) > 0
+
+
+def test_charts_have_axes_units_and_legends(store: ReadsStore) -> None:
+    html = overview_page(store, asked(WHEN), SITE).html
+    charts = html.split('<figure class="chart">')[1:]
+    titles = [
+        re.sub(r"\s*<[^>]*>\s*", "|", chart.partition("</figcaption>")[0]) for chart in charts
+    ]
+    assert [title.strip("|").split("||") for title in titles] == [
+        ["Runs|failed", "others"],
+        ["Runs that failed|runs"],
+        ["Latency of calls|seconds", "95th percentile", "median",
+         "first token, 95th percentile", "first token, median"],
+        ["Tokens|in", "out"],
+        ["Cost|US dollars"],
+    ]  # fmt: skip
+    for chart in charts:
+        assert chart.count('<line class="grid"') == 3 and chart.count('class="axis time') >= 4
+        assert re.search(r'role="group" aria-label="[^"]+, [^"]+, over time"', chart)
+    assert charts[2].count("<polyline") == 4 and charts[2].count("<circle") > 12
+    assert all("<polyline" not in chart for n, chart in enumerate(charts) if n != 2)
+    said = re.findall(r"<title>[^<]*</title>", charts[2])
+    assert any(
+        re.search(r"median \d+ ms, 95th percentile \d+ ms; first token", each) for each in said
+    )
+
+
+def test_what_nothing_is_known_of_parts_a_line() -> None:
+    """And what stands alone is a point."""
+    hours = [datetime(2026, 11, 21, hour, tzinfo=UTC) for hour in range(6)]
+    values = dict(zip(hours[:2] + hours[3:4] + hours[5:], (2.0, 4.0, 1.0, 3.0), strict=True))
+    plot = Plot("t", "u", "lines", [Series("s", "p50", values)], lambda at: "")
+    chart = Chart.of(plot, hours, timedelta(hours=1), asked(""), "/runs")
+    assert chart.lines == [("p50", "50.0,72.0 150.0,24.0")] and chart.tops[-1] == (0.0, "5")
+    assert [column.middle for column in chart.columns] == [50.0, 150.0, 350.0, 550.0]
+
+
+def test_bars_stand_on_each_other() -> None:
+    begin = datetime(2026, 11, 21, 9, tzinfo=UTC)
+    series = [Series("a", "bad", {begin: 25.0}), Series("b", "value", {begin: 75.0})]
+    plot = Plot("t", "u", "bars", series, lambda at: "words")
+    (column,) = Chart.of(plot, [begin], timedelta(hours=1), asked(""), "/runs").columns
+    assert [(p.look, p.y, p.height) for p in column.pieces] == [("bad", 90, 30), ("value", 0, 90)]
+    assert column.words.endswith(": words")
 
 
 def test_any_time_can_be_asked_for_and_is_kept(store: ReadsStore) -> None:

@@ -36,6 +36,47 @@ def test_an_answer_is_read_as_paragraphs_and_code(tmp_path: Path) -> None:
     assert not [link for link in page.links if "evil" in link or "javascript" in link]
 
 
+MARKDOWN = """# Tea
+
+- **one** `leaf`
+- <i>two</i>
+
+2. second
+
+> said
+
+| a | b |
+|---|---|
+| [x](javascript:alert(1)) | [REDACTED_EMAIL] |
+
+---
+*so*"""
+
+
+def test_markdown_is_read_and_nothing_of_it_is_html_or_a_link(tmp_path: Path) -> None:
+    with stored(tmp_path, [call("r", event_id="e", prompt="-", response=MARKDOWN)]) as store:
+        made = (
+            run_page(store, asked(), SITE, run_id="r"),
+            event_page(store, asked(), SITE, event_id="e"),
+        )
+    for each in made:
+        page = read(each)
+        page.check_harmless()
+        names = [tag for tag, _ in page.elements]
+        listed = [
+            tag for tag, a in page.elements if tag in ("ul", "ol") and a.get("class") == "prose"
+        ]
+        assert listed == ["ul", "ol"]
+        for tag, count in {"blockquote": 1, "table": 1, "th": 2, "td": 2, "hr": 1, "em": 1}.items():
+            assert names.count(tag) == count, tag
+        assert '<p class="prose heading-1" dir="auto">Tea</p>' in each.html
+        assert "<strong>one</strong> <code>leaf</code>" in each.html and 'start="2"' in each.html
+        assert "i" not in names and "<i>two</i>" in page.text
+        assert "[x](javascript:alert(1))" in page.text
+        assert not [link for link in page.links if "javascript" in link]
+        assert '<mark class="redacted">[REDACTED_EMAIL]</mark>' in each.html
+
+
 def test_what_was_redacted_or_cut_is_marked(tmp_path: Path) -> None:
     said = (
         "Mail [REDACTED_EMAIL] and [CC_1] of card [REDACTED_CC_1111]... 4,210 characters left out"

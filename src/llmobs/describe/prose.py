@@ -1,25 +1,27 @@
-"""
-A text that a model read or wrote, as what it is made of: paragraphs, code, JSON; and what llmobs did to it.
-
-A little of Markdown is understood, as far as nothing can go wrong with it: fences of code and empty lines.
-Links, pictures and HTML stay the characters they are. A library that knows all of it would be two more
-packages for a server that has few.
-"""
+"""What stands within a paragraph of a text that a model read or wrote, and what llmobs did to it; JSON in lines."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-__all__ = ["MAX_PASSAGES", "Passage", "Span", "json_in_lines", "passages", "spans"]
+__all__ = ["Piece", "Span", "json_in_lines", "pieces", "spans"]
 
-MAX_PASSAGES: Final = 200
+MAX_PIECES: Final = 200
+"""Of a paragraph."""
 MAX_SPANS: Final = 500
-"""Marks of llmobs in one passage that are told apart."""
+"""Marks of llmobs in one paragraph that are told apart."""
 MAX_JSON: Final = 1_000_000
 """Characters of a text that is looked at for being JSON."""
+
+
+class Piece(NamedTuple):
+    """A stretch of a paragraph, by its looks; ``strong`` may hold ``code``."""
+
+    kind: Literal["", "strong", "em", "code"]
+    text: str
 
 
 class Span(NamedTuple):
@@ -29,61 +31,17 @@ class Span(NamedTuple):
     text: str
 
 
-class Passage(NamedTuple):
-    """A paragraph, or something that stands by itself."""
-
-    kind: Literal["text", "code", "json"]
-    text: str
-    language: str = ""
-    """Of code, if it is named."""
-
-
-_FENCE: Final = re.compile(r"^ {0,3}(`{3,}+|~{3,}+)[ \t]*+([^\s`]{0,40}+)[^`\n]*+$", re.MULTILINE)
-_EMPTY: Final = re.compile(r"\n[ \t]*\n\s*")
+# Underlines are left as they are: they are rather parts of names, as in __init__.
+_EMPHASIS: Final = re.compile(
+    r"(?<![`\\])(`{1,2}+)(?P<code>[^`\n]++)\1(?!`)"
+    r"|(?<![*\\])\*\*(?![\s*])(?P<strong>[^*\n]++)(?<!\s)\*\*(?!\*)"
+    r"|(?<![\w*\\])\*(?![\s*])(?P<em>[^*\n]++)(?<!\s)\*(?![\w*])"
+)
 _MADE: Final = re.compile(
     r"(?P<redacted>\[REDACT(?:ED|ION)_[A-Z0-9_]{1,60}(?:_[0-9a-f]{4,40})?\]"
     r"|\[[A-Z][A-Z_]{1,30}_[0-9a-f]{1,16}\])"
     r"|(?P<cut>(?:\.\.\. |<)[\d,]{1,20} (?:characters|items|more entries|entries) left out(?: \.\.\.|>)?)"
 )
-
-
-def passages(text: str) -> list[Passage]:
-    """
-    Return what *text* is made of, in order; nothing of it is lost but empty lines between paragraphs.
-
-    After `MAX_PASSAGES` all that follows is one: a browser shows no more of them.
-    """
-    if (found := json_in_lines(text)) is not None:
-        return [Passage("json", found)]
-    made: list[Passage] = []
-    for passage, end in _passages(text):
-        made.append(passage)
-        if len(made) == MAX_PASSAGES and (rest := text[end:].strip("\n")):
-            made.append(Passage("text", rest))
-            break
-    return made
-
-
-def _passages(text: str) -> Iterator[tuple[Passage, int]]:
-    """Yield passages, and where in *text* each ends."""
-    at = 0
-    while (fence := _FENCE.search(text, at)) is not None:
-        yield from _paragraphs(text, at, fence.start())
-        begin = min(fence.end() + 1, len(text))
-        end = re.compile(rf"^ {{0,3}}{fence[1]}+[ \t]*$", re.MULTILINE).search(text, begin)
-        stop = len(text) if end is None else end.start()
-        at = len(text) if end is None else end.end()
-        yield Passage("code", text[begin:stop].removesuffix("\n"), fence[2]), at
-    yield from _paragraphs(text, at, len(text))
-
-
-def _paragraphs(text: str, begin: int, end: int) -> Iterator[tuple[Passage, int]]:
-    while begin < end:
-        empty = _EMPTY.search(text, begin, end)
-        stop = end if empty is None else empty.start()
-        if paragraph := text[begin:stop].strip("\n"):
-            yield Passage("text", paragraph), stop
-        begin = end if empty is None else empty.end()
 
 
 def json_in_lines(text: str) -> str | None:
@@ -96,6 +54,21 @@ def json_in_lines(text: str) -> str | None:
         return msgspec.json.format(bare, indent=2)
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return None
+
+
+def pieces(text: str) -> Sequence[Piece]:
+    """Return a paragraph in stretches: plain, emphasised as Markdown does it, code."""
+    made: list[Piece] = []
+    at = 0
+    for found in islice(_EMPHASIS.finditer(text), MAX_PIECES):
+        if found.start() > at:
+            made.append(Piece("", text[at : found.start()]))
+        kind: Any = found.lastgroup
+        made.append(Piece(kind, found[kind]))
+        at = found.end()
+    if at < len(text) or not made:
+        made.append(Piece("", text[at:]))
+    return made
 
 
 def spans(text: str) -> Sequence[Span]:

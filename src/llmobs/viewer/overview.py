@@ -1,16 +1,19 @@
 """What happened lately, in figures."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Final
 
 from msgspec.structs import replace
 
 from llmobs.answers.asked import PERIODS, Asked
-from llmobs.answers.overview import Overview, overview
+from llmobs.answers.overview import Overview, Stretch, overview
+from llmobs.describe.words import duration, money, several
 from llmobs.store.engine import ReadsStore
 from llmobs.store.insert import OTHER
-from llmobs.viewer.charts import Chart, Series, exact, stretches
+from llmobs.store.records import CostGroup
+from llmobs.viewer.charts import Chart, Plot, Series, exact, stretches
 from llmobs.viewer.page import Page, Site, render
 
 __all__ = ["overview_page"]
@@ -63,29 +66,75 @@ def _charts(found: Overview, asked: Asked, site: Site) -> Sequence[Chart]:
     step = timedelta(seconds=found.step_seconds)
     began = max(found.began, found.ended - MAX_STRETCHES * step)
     begins = stretches(began, found.ended, step)
-    calls = {each.began: each.calls for each in found.over_time if each.calls is not None}
-    drawn = (
-        Series(
-            "Runs", "runs", {each.began: each.runs for each in found.over_time},
-            {each.began: each.failed for each in found.over_time},
-        ),
-        Series(
-            "Latency of calls, 95th percentile", "s",
-            {at: (group.latency_p95_ms or 0) / 1000 for at, group in calls.items()}, digits=2,
-            link=CALLS,
-        ),
-        Series(
-            "First token, 95th percentile", "s",
-            {at: (group.time_to_first_token_p95_ms or 0) / 1000 for at, group in calls.items()},
-            digits=2, link={"calls": "streamed"},
-        ),
-        Series(
-            "Tokens", "tokens",
-            {at: group.tokens_input + group.tokens_output for at, group in calls.items()}, link=CALLS,
-        ),
-        Series(
-            "Cost", "$", {at: group.cost_usd or 0.0 for at, group in calls.items()}, digits=4,
-            link=CALLS,
-        ),
+    over_time = {each.began: each for each in found.over_time}
+    return [
+        Chart.of(plot, begins, step, asked, f"{site.base}/runs")
+        for plot in (_runs(over_time), _failed(over_time), *_calls(over_time))
+    ]
+
+
+def _runs(over_time: Mapping[datetime, Stretch]) -> Plot:
+    def words(at: datetime) -> str:
+        one = over_time[at]
+        return several(one.runs, "run") + (f", {one.failed:,} failed" if one.failed else "")
+
+    failed = {at: float(one.failed) for at, one in over_time.items()}
+    others = {at: float(one.runs - one.failed) for at, one in over_time.items()}
+    series = [Series("failed", "bad", failed), Series("others", "value", others)]
+    return Plot("Runs", "runs", "bars", series, words)
+
+
+def _failed(over_time: Mapping[datetime, Stretch]) -> Plot:
+    """Again and by themselves: of many runs the few that failed are hardly seen."""
+
+    def words(at: datetime) -> str:
+        one = over_time[at]
+        return f"{one.failed:,} of {several(one.runs, 'run')} failed"
+
+    failed = {at: float(one.failed) for at, one in over_time.items()}
+    return Plot(
+        "Runs that failed", "runs", "bars", [Series("failed", "bad", failed)], words,
+        {"status": "failed"},
     )  # fmt: skip
-    return [Chart.of(series, begins, step, asked, f"{site.base}/runs") for series in drawn]
+
+
+def _calls(over_time: Mapping[datetime, Stretch]) -> Iterator[Plot]:
+    calls = {at: one.calls for at, one in over_time.items() if one.calls is not None}
+
+    def values(of: Callable[[CostGroup], float | None]) -> dict[datetime, float]:
+        found = {at: of(group) for at, group in calls.items()}
+        return {at: value for at, value in found.items() if value is not None}
+
+    def seconds(figure: str) -> dict[datetime, float]:
+        return {at: ms / 1000 for at, ms in values(attrgetter(figure)).items()}
+
+    def times(at: datetime) -> str:
+        one = calls[at]
+        said = (
+            f"median {duration(one.latency_p50_ms)}, 95th percentile {duration(one.latency_p95_ms)}"
+        )
+        if one.time_to_first_token_p50_ms is None:
+            return said
+        first = f"{duration(one.time_to_first_token_p50_ms)} and {duration(one.time_to_first_token_p95_ms)}"
+        return f"{said}; first token {first}"
+
+    def tokens(at: datetime) -> str:
+        return f"{calls[at].tokens_input:,} tokens in, {calls[at].tokens_output:,} out"
+
+    def cost(at: datetime) -> str:
+        return money(calls[at].cost_usd, calls[at].unpriced)
+
+    latency = [
+        Series("95th percentile", "p95", seconds("latency_p95_ms")),
+        Series("median", "p50", seconds("latency_p50_ms")),
+        Series("first token, 95th percentile", "first p95", seconds("time_to_first_token_p95_ms")),
+        Series("first token, median", "first p50", seconds("time_to_first_token_p50_ms")),
+    ]
+    yield Plot("Latency of calls", "seconds", "lines", latency, times, CALLS)
+    sides = [
+        Series("in", "value", values(lambda group: group.tokens_input)),
+        Series("out", "tool", values(lambda group: group.tokens_output)),
+    ]
+    yield Plot("Tokens", "tokens", "bars", sides, tokens, CALLS)
+    paid = [Series("cost", "value", values(lambda group: group.cost_usd))]
+    yield Plot("Cost", "US dollars", "bars", paid, cost, CALLS)

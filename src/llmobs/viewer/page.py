@@ -12,7 +12,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from llmobs.answers.asked import MAX_LENGTH
-from llmobs.describe import prose, words
+from llmobs.describe import markdown, prose, words
 from llmobs.recorded.ids import new_id
 
 __all__ = ["HEADERS", "STATIC", "Page", "Site", "in_address", "render", "static_file", "trouble"]
@@ -116,7 +116,8 @@ def _environment() -> Environment:
         "line": words.one_line,
         "moment": words.moment,
         "money": words.money,
-        "passages": prose.passages,
+        "passages": markdown.passages,
+        "pieces": prose.pieces,
         "short": words.short_id,
         "spans": prose.spans,
         "urlencode": in_address,
