@@ -9,12 +9,11 @@ What held is kept in the folder ``held``, of which ``docs/reference/captured.md`
     python -m tests.contrib.sdks [PACKAGE ...]      # play, and keep what held
     pytest tests/contrib/sdks                       # play, and compare
 
-To add an SDK, add a module to ``rows``, which imports the SDK inside functions only::
+To add an SDK, add a module to ``rows``, which gets the SDK by `rows.shared.sdk` and inside functions only::
 
     class Chat:
         def __init__(self, url: str) -> None:
-            import theirs
-
+            theirs = shared.sdk("theirs")
             self.client, self.later = theirs.Client(base_url=url), theirs.AsyncClient(base_url=url)
 
         def plain(self) -> Any:

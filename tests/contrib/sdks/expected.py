@@ -106,7 +106,10 @@ def _part(call: PromptCallEvent, answer: Answer, row: Row) -> None:
     assert call.stream
     assert call.model == answer["model"]
     for text, said in zip(_texts(call, "text"), answer["said"], strict=False):
-        assert said["text"].startswith(text), text
+        # From its middle on, one that never ends says the same again and again.
+        endless = "endless" in answer["model"]
+        begun = text[: len(said["text"]) // 3] if endless else text
+        assert said["text"].startswith(begun), text
 
 
 def _failed(call: PromptCallEvent, answer: Answer, row: Row) -> None:

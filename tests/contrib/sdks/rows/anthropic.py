@@ -20,7 +20,7 @@ class Messages:
     _model = "claude-sonnet-4-6"
 
     def __init__(self, url: str) -> None:
-        import anthropic
+        anthropic = shared.sdk("anthropic")
 
         options: Any = {"base_url": url, "api_key": "any", "max_retries": 0}
         self._client: Any = anthropic.Anthropic(**options)
@@ -109,21 +109,42 @@ class Vertex(Messages):
     """``AnthropicVertex`` and its async twin: the model is in the path."""
 
     def __init__(self, url: str) -> None:
-        import anthropic
+        anthropic = shared.sdk("anthropic")
 
         options: Any = {"base_url": f"{url}/v1", "max_retries": 0, "access_token": "any"}
         self._client = anthropic.AnthropicVertex(region="eu", project_id="p", **options)
         self._later = anthropic.AsyncAnthropicVertex(region="eu", project_id="p", **options)
 
 
+class Bedrock(Messages):
+    """``AnthropicBedrock`` and its async twin: streams are Amazon's, and read by botocore."""
+
+    _model = "eu.anthropic.claude-sonnet-4-6-v1:0"
+
+    def __init__(self, url: str) -> None:
+        anthropic = shared.sdk("anthropic")
+        options: Any = {"base_url": url, "max_retries": 0, "aws_region": "eu-central-1"}
+        keys = {"aws_access_key": "any", "aws_secret_key": "any"}
+        self._client = anthropic.AnthropicBedrock(**options, **keys)
+        self._later = anthropic.AsyncAnthropicBedrock(**options, **keys)
+
+    def raw_response(self) -> Any:
+        found = self._client.messages.with_raw_response.create(**self._asked(Q))
+        return [found.status_code, found.headers["x-amzn-requestid"], found.parse()]
+
+
 ENDINGS = {"stop": "end_turn", "tools": "tool_use", "length": "max_tokens"}
 NONE = {"embeddings": "Anthropic has none"}
 SDK = Sdk(
     "anthropic",
-    versions=(("anthropic==2.14.0", "google-auth"), ("anthropic==1.17.0", "google-auth")),
+    versions=(
+        ("anthropic==2.14.0", "google-auth", "boto3"),
+        ("anthropic==1.17.0", "google-auth", "boto3"),
+    ),
     door="llmobs.instrument",
     rows=(
         Row("Anthropic", Messages, provider="anthropic", without=NONE, endings=ENDINGS),
         Row("AnthropicVertex", Vertex, provider="gcp.vertex_ai", without=NONE, endings=ENDINGS),
+        Row("AnthropicBedrock", Bedrock, provider="aws.bedrock", without=NONE, endings=ENDINGS),
     ),
 )

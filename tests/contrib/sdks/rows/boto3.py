@@ -13,16 +13,13 @@ LONG = [{"role": each["role"], "content": [{"text": each["content"]}]} for each 
 
 
 def _client(url: str, attempts: int = 1) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client(
+    return shared.sdk("boto3").client(
         "bedrock-runtime",
         region_name="eu-central-1",
         endpoint_url=url,
         aws_access_key_id="any",
         aws_secret_access_key="any",
-        config=Config(
+        config=shared.sdk("botocore.config").Config(
             retries={"total_max_attempts": attempts, "mode": "standard"}, max_pool_connections=20
         ),
     )

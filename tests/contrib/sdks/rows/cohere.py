@@ -14,7 +14,7 @@ class V2:
     """``ClientV2`` and ``AsyncClientV2``."""
 
     def __init__(self, url: str) -> None:
-        import cohere
+        cohere = shared.sdk("cohere")
 
         self._client: Any = cohere.ClientV2(api_key="any", base_url=url)
         self._later: Any = cohere.AsyncClientV2(api_key="any", base_url=url)

@@ -29,9 +29,9 @@ class Models:
         self._patient: Any = self._new(url, retry_options=RETRIES)
 
     def _new(self, url: str, **options: Any) -> Any:
-        from google import genai
-
-        return genai.Client(api_key="any", http_options={"base_url": url, **options})
+        return shared.sdk("google.genai").Client(
+            api_key="any", http_options={"base_url": url, **options}
+        )
 
     def _asked(self, content: Any, fault: str = "", **config: Any) -> dict[str, Any]:
         return {"model": f"gemini-2.5-flash{fault}", "contents": content, "config": config or None}
@@ -134,14 +134,12 @@ class Vertex(Models):
     _embedding = "text-embedding-005"
 
     def _new(self, url: str, **options: Any) -> Any:
-        from google import genai
-        from google.oauth2.credentials import Credentials
-
-        return genai.Client(
+        credentials = shared.sdk("google.oauth2.credentials").Credentials(token="any")
+        return shared.sdk("google.genai").Client(
             vertexai=True,
             project="p",
             location="europe-west4",
-            credentials=Credentials(token="any"),  # type: ignore[no-untyped-call]
+            credentials=credentials,
             http_options={"base_url": url, **options},
         )
 

@@ -12,14 +12,13 @@ TOOL = {"type": "function", "function": FUNCTION}
 
 class _Client:
     def __init__(self, url: str) -> None:
-        from mistralai.client import Mistral
-
-        self._client: Any = Mistral(api_key="any", server_url=f"{url}/mistral")
+        self._client = shared.sdk("mistralai.client").Mistral(
+            api_key="any", server_url=f"{url}/mistral"
+        )
 
     def _patience(self) -> Any:
-        from mistralai.client.utils import BackoffStrategy, RetryConfig
-
-        return RetryConfig("backoff", BackoffStrategy(10, 20, 1.5, 2000), False)
+        utils = shared.sdk("mistralai.client.utils")
+        return utils.RetryConfig("backoff", utils.BackoffStrategy(10, 20, 1.5, 2000), False)
 
 
 class Chat(_Client):

@@ -13,7 +13,7 @@ class Chat:
     """``Client`` and ``AsyncClient``."""
 
     def __init__(self, url: str) -> None:
-        import ollama
+        ollama = shared.sdk("ollama")
 
         self._client: Any = ollama.Client(host=url)
         self._later: Any = ollama.AsyncClient(host=url)

@@ -16,7 +16,7 @@ class Chat:
     """``OpenAI`` and ``AsyncOpenAI``, ``chat.completions`` and the smaller endpoints beside it."""
 
     def __init__(self, url: str) -> None:
-        import openai
+        openai = shared.sdk("openai")
 
         options: Any = {"base_url": f"{url}/v1", "api_key": "any", "max_retries": 0}
         self._client: Any = openai.OpenAI(**options)
@@ -130,7 +130,7 @@ class Azure(Chat):
     """``AzureOpenAI`` and its async twin: the same calls, by deployments."""
 
     def __init__(self, url: str) -> None:
-        import openai
+        openai = shared.sdk("openai")
 
         options: Any = {"azure_endpoint": url, "api_key": "any", "max_retries": 0}
         self._client = openai.AzureOpenAI(api_version="2024-10-21", **options)
@@ -141,7 +141,7 @@ class Responses:
     """``responses``, whose streams tell their usage unasked."""
 
     def __init__(self, url: str) -> None:
-        import openai
+        openai = shared.sdk("openai")
 
         options: Any = {"base_url": f"{url}/v1", "api_key": "any", "max_retries": 0}
         self._client = openai.OpenAI(**options)

@@ -1,6 +1,7 @@
 """Questions that the model server answers in a known way, for the rows of all SDKs."""
 
 import contextlib
+import importlib
 from typing import Any
 
 QUESTION = "Explain queues"
@@ -19,6 +20,11 @@ LONG = [
     {"role": "assistant", "content": "They queue."},
     {"role": "user", "content": "More, please"},
 ]
+
+
+def sdk(module: str) -> Any:
+    """Return a module of the SDK, which is not there where the tests are read, and untyped for that."""
+    return importlib.import_module(module)
 
 
 def says(text: str) -> list[dict[str, str]]:
