@@ -99,6 +99,10 @@ DOORS = {
         "For `requests` and all else that stands on urllib3.",
         ["instrument", "uninstrument"],
     ),
+    "llmobs.contrib.websockets": (
+        "See [how to capture realtime and responses over WebSocket](../how-to/capture-realtime.md).",
+        ["instrument", "uninstrument"],
+    ),
     "llmobs.contrib.botocore": (
         "See [how to capture calls of Amazon Bedrock](../how-to/capture-bedrock.md).",
         ["instrument", "uninstrument"],

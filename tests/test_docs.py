@@ -41,6 +41,7 @@ DESCRIBED = {
     "llmobs.contrib.httpx": ["instrument", "uninstrument"],
     "llmobs.contrib.aiohttp": None,
     "llmobs.contrib.urllib3": None,
+    "llmobs.contrib.websockets": None,
     "llmobs.contrib.botocore": None,
     "llmobs.contrib.langchain": None,
     "llmobs.contrib.openai_agents": None,

@@ -9,9 +9,10 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
-from . import azure, body, faults, headers, openai_other, openai_responses
+from . import azure, body, faults, headers, openai_other, openai_responses, sockets
 from .answered import Answered
 from .body import BodyResponse, Pace
 from .conversation import Json, Reply
@@ -44,15 +45,20 @@ class LLMServer:
         self._conversations = openai_responses.Memory()
         self._answered = Answered(repeatable=repeatable)
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[Route | WebSocketRoute]:
         """Every path the server answers."""
-        routes = [
+        routes: list[Route | WebSocketRoute] = [
             self._route(path, answering, dialect)
             for path, answering, dialect in wires(self._conversations)
         ]
         routes += [
             Route("/v1/responses/{id}", self._retrieve, methods=["GET"]),
             Route("/v1/responses/{id}/cancel", self._cancel, methods=["POST"]),
+        ]
+        routes += [
+            WebSocketRoute(prefix + path, self._converse)
+            for prefix in ("/v1", "/openai/v1", "/openai")
+            for path in ("/realtime", "/responses")
         ]
         routes += [Route(path, self._models) for path in ("/v1/models", "/openai/v1/models")]
         routes += [Route("/answered", self._take_answered, methods=["DELETE"])]
@@ -82,6 +88,11 @@ class LLMServer:
             return JSONResponse(self._conversations.cancel(request.path_params["id"]))
         except WireError as error:
             return JSONResponse(error.body(Dialect.OPENAI, "req"), error.status)
+
+    async def _converse(self, socket: WebSocket) -> None:
+        seeds = self._answered.arrive(next(self._numbers), time.perf_counter())
+        seed = identifier("", 32, socket.url.path, *seeds)
+        await sockets.serve(socket, self._answered, self._pace, self._conversations, seed)
 
     async def _models(self, request: Request) -> Response:
         return JSONResponse(openai_other.models(anthropic="anthropic-version" in request.headers))

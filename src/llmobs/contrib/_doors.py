@@ -34,6 +34,7 @@ DOORS: Final = (
     Door("aiohttp", "aiohttp"),
     Door("urllib3", "urllib3"),
     Door("botocore", "botocore.client"),
+    Door("websockets"),
     Door("openai_agents", "agents.tracing", sign="add_trace_processor"),
     Door("mcp", "mcp.client.session", sign="ClientSession"),
 )

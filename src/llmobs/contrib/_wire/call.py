@@ -238,6 +238,10 @@ class Call(Sighting):
         self.copy = Copy(self._limit)
         return self.copy
 
+    def ask(self, body: bytes) -> None:
+        """Say what was asked where the request did not tell it whole, or told it piece by piece."""
+        self._request = clip(body, self._limit)
+
     def end(self, ending: Ending, error: BaseException | None = None) -> None:
         """Record it, the first time; what goes wrong here is reported, never raised."""
         if self.done:

@@ -30,6 +30,7 @@ _END_MARKS: Final = (
     b"messageStop",
     b"response.completed",
     b"response.incomplete",
+    b"response.done",
     b"conversation.response.done",
 )
 _END: Final = re.compile(
@@ -122,6 +123,10 @@ def error_in(body: Json, name: str = "", *, strict: bool = True) -> ErrorInfo | 
     error = body.get("error") or _error_of_choices(body) or _error_at_end(body)
     if error is None and body.get("type") == "response.failed":
         error = as_object(body.get("response")).get("error")
+    if error is None and body.get("type") == "response.done":
+        response = as_object(body.get("response"))
+        details = as_object(response.get("status_details"))
+        error = details.get("error") if response.get("status") == "failed" else None
     if error is None and body.get("type") == "conversation.response.error":
         error = body
     if error is None and (not strict or "error" in (name, body.get("type"), body.get("object"))):

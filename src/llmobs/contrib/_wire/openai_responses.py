@@ -13,9 +13,10 @@ from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
 from llmobs.recorded.messages import ITEMS, message, message_of, text_part, tool_calls_of
 from llmobs.runtime.time_slices import Steps, now_and_then
 
-__all__ = ["COUNT", "WIRE"]
+__all__ = ["COUNT", "LAST", "WIRE"]
 
-_LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
+LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
+"""Types of the events that end a stream."""
 
 
 def _request(body: Json) -> Fields:
@@ -66,7 +67,7 @@ def _response(body: Json) -> Fields:
 
 def _is_content(data: Json) -> bool:
     kind = data.get("type")
-    if kind in _LAST:  # no piece came before
+    if kind in LAST:  # no piece came before
         return bool(as_object(data.get("response")).get("output"))
     return type(kind) is str and kind.endswith(".delta")
 
@@ -82,7 +83,7 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
             return _cut(body, items, data), True
         if as_object(data.get("response")):
             body = data["response"]
-            if kind in _LAST:
+            if kind in LAST:
                 return body, True
         index = data.get("output_index")
         if type(index) is not int:

@@ -218,7 +218,7 @@ class _Reader:
         if error is not None:
             fields |= {"status": Status.ERROR, "error": error}
         elif ended and self._exchange.ending is not Ending.FAILED:
-            fields["status"] = Status.SUCCESS
+            fields.setdefault("status", Status.SUCCESS)  # the answer may say that it was cancelled
         elif self._spoilt and self._exchange.ending is not Ending.FAILED:
             # Clients give up on such a stream: closing it was no wish of the application.
             fields |= _unreadable("the stream holds what is no event", "invalid_response")

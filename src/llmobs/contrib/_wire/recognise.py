@@ -8,7 +8,7 @@ import math
 import re
 from functools import lru_cache
 from typing import Final, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from llmobs.contrib._wire import (
     anthropic_messages,
@@ -24,6 +24,7 @@ from llmobs.contrib._wire import (
     openai_chat,
     openai_other,
     openai_responses,
+    realtime,
     rerank,
 )
 from llmobs.contrib._wire.wire import Wire
@@ -31,7 +32,7 @@ from llmobs.recorded.printable import brief
 from llmobs.recorded.providers import provider_of_host
 from llmobs.runtime.troubles import Troubles
 
-__all__ = ["Target", "recognise"]
+__all__ = ["Target", "recognise", "recognise_socket"]
 
 
 class Target(NamedTuple):
@@ -219,6 +220,29 @@ def _results_at(host: str, path: str) -> Target | None:
     return None
 
 
+_SOCKETS: Final = ((r".*/realtime/?", realtime.WIRE), (r".*/responses/?", openai_responses.WIRE))
+
+
+def recognise_socket(host: str, raw_path: str) -> Target | None:
+    """
+    Return what a WebSocket is opened to, or None if it is nothing that is read.
+
+    Args:
+        host: Host name, lower case.
+        raw_path: Path and query as sent.
+    """
+    path, _, query = raw_path.partition("?")
+    provider = provider_of_host(host)
+    for pattern, wire in _SOCKETS:
+        if re.fullmatch(pattern, unquote(path)):
+            asked = dict(parse_qsl(query))
+            model = asked.get("model") or asked.get("deployment") or ""  # the latter, Azure's
+            return Target(wire, "chat", provider or "openai", host, model)
+    if provider:
+        _say_unread(provider, host, unquote(path), "WebSocket wss")
+    return None
+
+
 # OpenAI's API reference, "Get a model response" and "Cancel a response".
 _FETCHED = re.compile(r".*/responses/(?!(?:compact|input_tokens)/?$)([^/]+)/?")
 _CALLED_OFF = re.compile(r".*/responses/([^/]+)/cancel/?")
@@ -232,13 +256,14 @@ _NAMED = re.compile(r"/(?!v\d+(?:beta|alpha)?\d*(?:/|$))[^/:]*\d[^/:]*")
 _troubles = Troubles(math.inf)
 
 
-def _say_unread(provider: str, host: str, path: str) -> None:
+def _say_unread(provider: str, host: str, path: str, how: str = "POST https") -> None:
     if _NO_MODEL.fullmatch(path):
         return
     kind = brief(_NAMED.sub("/*", path), 200)  # ids and names of models make no new kind
     _troubles.log(
-        f"unread:{host}:{kind}",
-        "llmobs: POST https://%s%s is not read: calls of this kind (%s) are not recorded.",
+        f"unread:{how}:{host}:{kind}",
+        "llmobs: %s://%s%s is not read: calls of this kind (%s) are not recorded.",
+        how,
         host,
         kind,
         provider,
