@@ -62,7 +62,7 @@ def instrument(
 
     def cover(connection: Any) -> None:
         protocol = connection.protocol
-        uri = protocol.uri
+        uri = getattr(protocol, "uri", None) or protocol.wsuri  # of websockets 13 and 14
         target = recognise_socket(uri.host, uri.resource_name)
         if target is not None:
             connection.protocol = _Protocol(protocol, dialogue_for(target, options))
