@@ -4,6 +4,7 @@ import gc
 import io
 import json
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from llmobs.testing import CapturedEvents, capture_events
 from tests.contrib.corpus import aws_frame, js
 from tests.contrib.corpus.anthropic import frame
 from tests.contrib.corpus.bedrock import ARN, COUNTS, EVENTS, SAID, THROTTLED, WHOLE, converse
+from tests.support.environments import ROOT, python_packages
 
 LLAMA = {
     "generation": "Hello",
@@ -404,3 +406,28 @@ def test_our_errors_never_reach_the_host(
             assert (plain(client, "nova"), streamed(client, "nova")) == expected
         assert "our own fault" in caplog.text
         caplog.clear()
+
+
+@pytest.mark.timeout(600)
+def test_aiobotocore(url: str) -> None:
+    """It sends through aiohttp, whose door records it; it asks for a botocore of its own."""
+    home = python_packages(
+        ROOT / ".cache" / "capture" / "aiobotocore", ("aiobotocore==3.10.0",), with_llmobs=True
+    )
+    command = [home / "bin" / "python", "-m", "tests.contrib.capture.drive_aiobotocore", url]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "internal error" not in done.stderr
+    found = json.loads(done.stdout)
+    assert found["seen"] == found["without"]
+    assert "llmobs.contrib.aiohttp" in found["seen"][-1]
+    assert found["calls"] == [
+        ["nova", "success", COUNTS["tokens_input"], COUNTS["tokens_output"], False],
+        ["nova", "success", COUNTS["tokens_input"], COUNTS["tokens_output"], True],
+        ["nova", "cancelled", None, None, True],
+        ["llama", "success", 7, 3, False],
+        ["llama", "success", 7, 3, True],
+        ["bad", "error", None, None, False],
+    ]
