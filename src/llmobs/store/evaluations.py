@@ -48,8 +48,6 @@ def add_up_evaluations(rows: Rows, where: RunFilter, limit: int) -> list[Evaluat
         where: Which runs.
         limit: How many names at most.
     """
-    score = number("v.score")
-    added = f"count(*), count({score}), total({score}), min({score}), max({score})"
     source, pairs = "evaluations v", None
     if replace(where, since=None, until=None, project_id=None) == RunFilter():
         parts, values = _known(where)
@@ -60,13 +58,19 @@ def add_up_evaluations(rows: Rows, where: RunFilter, limit: int) -> list[Evaluat
     if where.project_id is not None:
         parts.append(_OF_PROJECT)
         values += [where.project_id] * 2
-    if pairs is None:
-        query = f"SELECT v.name, v.label, {added} FROM {source}{where_clause(parts)} GROUP BY v.name, v.label"  # noqa: S608
-        found = [tuple(row) for row in rows(query, values)]
-    else:  # each is a stretch of the index
-        its = where_clause(["v.name IS ?", "v.label IS ?", *parts])
-        query = f"SELECT {added} FROM {source}{its}"  # noqa: S608
-        found = [(*pair, *rows(query, [*pair, *values])[0]) for pair in pairs]
+    found: list[Any] = []
+    for score in ("v.score", number("v.score")):
+        added = f"count(*), count({score}), total({score}), min({score}), max({score})"
+        if pairs is None:
+            query = f"SELECT v.name, v.label, {added} FROM {source}{where_clause(parts)} GROUP BY v.name, v.label"  # noqa: S608
+            found = [tuple(row) for row in rows(query, values)]
+        else:  # each is a stretch of the index
+            its = where_clause(["v.name IS ?", "v.label IS ?", *parts])
+            query = f"SELECT {added} FROM {source}{its}"  # noqa: S608
+            found = [(*pair, *rows(query, [*pair, *values])[0]) for pair in pairs]
+        # To look at each score takes as long again. What is no number comes after all that are.
+        if all(row[-1] is None or type(row[-1]) in (int, float) for row in found):
+            break
     found = [row for row in found if row[2]]
     found.sort(key=lambda row: (-row[2], row[1] is not None, as_text(row[1])))
     groups: dict[Any, _Group] = {}
