@@ -43,7 +43,7 @@ class Answered:
             }
             for each in reply.said
         ]
-        streamed = not isinstance(reply.content, dict)
+        streamed = isinstance(reply.content, list)
         self._add(path, asked, 200, said=said, usage=asdict(reply.usage), streamed=streamed)
 
     def note_error(self, path: str, asked: Json, error: WireError) -> None:

@@ -116,7 +116,7 @@ class LLMServer:
                 await anyio.sleep(_header(request, "x-fake-slow-ms", 1500) / 1000)
             self._fail_if_asked(request, content, asked, number)
             reply = _answered(answering, content, request_id)
-            if "stream-error" in asked and isinstance(reply.content, dict):
+            if "stream-error" in asked and not isinstance(reply.content, list):
                 raise WireError(500)
         except WireError as error:
             self._answered.note_error(request.url.path, content, error)
@@ -128,7 +128,7 @@ class LLMServer:
         if dialect is Dialect.AZURE and path.endswith("/chat/completions"):
             reply = azure.with_filter_results(reply)
         self._answered.note(path, content, reply)
-        if isinstance(reply.content, dict):
+        if not isinstance(reply.content, list):
             await pace.whole(reply.usage.output)
             chunks, about = body.plain(faults.with_usage_faults(reply.content, asked), asked)
         else:

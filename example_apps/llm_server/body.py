@@ -4,6 +4,7 @@ import gzip
 import zlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 from starlette.responses import StreamingResponse
@@ -48,7 +49,9 @@ class Pace:
         await anyio.sleep(self.first + self.between * max(tokens - 1, 0))
 
 
-def plain(content: Json, faults: Faults) -> tuple[AsyncIterator[bytes], dict[str, str]]:
+def plain(
+    content: Json | tuple[Any, ...], faults: Faults
+) -> tuple[AsyncIterator[bytes], dict[str, str]]:
     """The body of a JSON answer and the headers that belong to it."""
     data = json_bytes(content)
     if "bad-json" in faults:

@@ -94,9 +94,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A finished answer in one provider's words: a JSON body, or the events of a stream."""
+    """A finished answer in one provider's words: a JSON body, or the events of a stream.
 
-    content: Json | list[Event]
+    A body that is a JSON array is a tuple.
+    """
+
+    content: Json | tuple[Any, ...] | list[Event]
     usage: Usage
     said: tuple[Answer, ...] = ()
     """What it says, for the server's own account; nothing where it says nothing (embeddings)."""

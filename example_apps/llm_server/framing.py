@@ -3,6 +3,7 @@
 import base64
 import json
 import zlib
+from typing import Any
 
 from .conversation import Event, Framing, Json
 
@@ -35,7 +36,7 @@ def closing(framing: Framing) -> bytes:
     return b"]" if framing is Framing.ARRAY else b""
 
 
-def json_bytes(content: Json) -> bytes:
+def json_bytes(content: Json | tuple[Any, ...]) -> bytes:
     """Compact JSON in UTF-8; lone surrogates, which no UTF-8 can hold, become question marks."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 

@@ -45,8 +45,9 @@ def features(body: Json, seed: str) -> Reply:
     """Answer a feature extraction: a vector for each text, and no count of tokens."""
     found = openai_other.embeddings({"model": "", "input": body["inputs"], "dimensions": 384}, seed)
     assert isinstance(found.content, dict)
-    vectors = [each["embedding"] for each in found.content["data"]]
-    return Reply(vectors if isinstance(body["inputs"], list) else vectors[0], Usage(0, 0))
+    vectors = tuple(each["embedding"] for each in found.content["data"])
+    several = isinstance(body["inputs"], list)
+    return Reply(vectors if several else tuple(vectors[0]), Usage(0, 0))
 
 
 def _token(place: int, text: str) -> Json:

@@ -144,11 +144,11 @@ def _answered(url: str) -> list[dict[str, Any]]:
     return found
 
 
-def _taken(events: CapturedEvents, answers: int) -> list[dict[str, Any]]:
+def _taken(events: CapturedEvents, answers: int, runner: asyncio.Runner) -> list[dict[str, Any]]:
     """Return what was recorded, once there is as much as was answered or time is up."""
     deadline = time.monotonic() + PATIENCE
     while len(events.of(PromptCallEvent)) < answers and time.monotonic() < deadline:
-        time.sleep(0.01)
+        runner.run(asyncio.sleep(0.01))  # streams that were only dropped are closed by their loop
     taken = [json.loads(codec.encode(event)) for event in events]
     events.clear()
     return taken
@@ -183,7 +183,7 @@ def _play_row(
         _answered(url)
         seen = play(script, name, runner, place)
         answered = _answered(url)
-        taken = None if events is None else _taken(events, len(answered))
+        taken = None if events is None else _taken(events, len(answered), runner)
         found[name] = {"seen": seen, "answered": answered, "events": taken}
     return found
 

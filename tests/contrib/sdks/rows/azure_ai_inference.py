@@ -1,0 +1,106 @@
+"""The `azure-ai-inference` package."""
+
+from typing import Any
+
+from tests.contrib.sdks.rows import shared
+from tests.contrib.sdks.table import Row, Sdk
+
+Q = shared.QUESTION
+USAGE: Any = {"stream": True, "model_extras": {"stream_options": {"include_usage": True}}}
+TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": shared.CITY}}
+
+
+class Chat:
+    """``ChatCompletionsClient`` and ``EmbeddingsClient``, and their async twins."""
+
+    def __init__(self, url: str) -> None:
+        inference = shared.sdk("azure.ai.inference")
+        key = shared.sdk("azure.core.credentials").AzureKeyCredential("any")
+        options: Any = {"endpoint": f"{url}/models", "credential": key}
+        self._client = inference.ChatCompletionsClient(**options, retry_total=0)
+        self._patient = inference.ChatCompletionsClient(**options, retry_backoff_factor=0.01)
+        later = shared.sdk("azure.ai.inference.aio")
+        self._later = later.ChatCompletionsClient(**options, retry_total=0)
+        self._embedder = inference.EmbeddingsClient(**options)
+
+    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
+        messages = content if isinstance(content, list) else shared.says(content)
+        return {"model": f"gpt-4o{fault}", "messages": messages, **more}
+
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._client.complete(**self._asked(content, fault, **more))
+
+    def plain(self) -> Any:
+        return self._ask(Q)
+
+    async def plain_async(self) -> Any:
+        return await self._later.complete(**self._asked(Q))
+
+    def stream(self) -> Any:
+        return self._ask(Q, **USAGE)
+
+    async def stream_async(self) -> Any:
+        return await self._later.complete(**self._asked(Q, **USAGE))
+
+    def tools(self) -> Any:
+        return self._ask(shared.ONE_CITY, tools=[TOOL])
+
+    def parallel_tools(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL])
+
+    def parallel_tools_streamed(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL], **USAGE)
+
+    def reasoning(self) -> Any:
+        return self._ask(Q, model_extras={"reasoning_effort": "low"})
+
+    def cached_tokens(self) -> Any:
+        return self._ask(shared.LONG)
+
+    def embeddings(self) -> Any:
+        return self._embedder.embed(model="text-embedding-3-small", input=["tea", "coffee"])
+
+    def error_4xx(self) -> Any:
+        return self._ask(Q, "-fail-429")
+
+    def error_5xx(self) -> Any:
+        return self._ask(Q, "-fail-503")
+
+    def error_in_stream(self) -> Any:
+        return self._ask(Q, "-fail-stream-error", **USAGE)
+
+    def early_close(self) -> Any:
+        return shared.first_of(self._ask(Q, **USAGE))
+
+    async def cancel(self) -> Any:
+        return await self._later.complete(**self._asked(Q, "-fail-endless", **USAGE))
+
+    def retry(self) -> Any:
+        return self._patient.complete(**self._asked(Q, "-fail-500-once"))
+
+    async def gather(self, question: str) -> Any:
+        return await self._later.complete(**self._asked(question))
+
+    def threads(self, question: str) -> Any:
+        return self._ask(question)
+
+    def cut_by_max_tokens(self) -> Any:
+        return self._ask(Q, max_tokens=5)
+
+
+SDK = Sdk(
+    "azure-ai-inference",
+    versions=(("azure-ai-inference==1.0.0b9", "aiohttp"),),
+    door="llmobs.instrument",
+    rows=(
+        Row(
+            "ChatCompletionsClient, EmbeddingsClient",
+            Chat,
+            provider="azure.ai.inference",
+            host="a.services.ai.azure.com",
+            without={"raw_response": "the SDK has none"},
+            untold=frozenset({"thinking", "attempt"}),
+            not_captured="Embeddings of pictures.",
+        ),
+    ),
+)

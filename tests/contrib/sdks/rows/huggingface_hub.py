@@ -1,0 +1,168 @@
+"""The `huggingface_hub` package: its inference client."""
+
+from typing import Any
+
+from tests.contrib.sdks.rows import shared
+from tests.contrib.sdks.table import Row, Sdk
+
+Q = shared.QUESTION
+USAGE: Any = {"stream": True, "stream_options": {"include_usage": True}}
+TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": shared.CITY}}
+MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+
+
+class Chat:
+    """``InferenceClient.chat_completion`` and its async twin, at an endpoint that speaks OpenAI's wire."""
+
+    def __init__(self, url: str) -> None:
+        self._options: Any = {"base_url": f"{url}/v1", "token": "any"}
+        self._hub = shared.sdk("huggingface_hub")
+        self._client = self._hub.InferenceClient(**self._options)
+        self._later = self._hub.AsyncInferenceClient(**self._options)
+
+    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
+        messages = content if isinstance(content, list) else shared.says(content)
+        return {"model": f"{MODEL}{fault}", "messages": messages, **more}
+
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._client.chat_completion(**self._asked(content, fault, **more))
+
+    def plain(self) -> Any:
+        return self._ask(Q)
+
+    async def plain_async(self) -> Any:
+        return await self._later.chat_completion(**self._asked(Q))
+
+    def stream(self) -> Any:
+        return self._ask(Q, **USAGE)
+
+    async def stream_async(self) -> Any:
+        return await self._later.chat_completion(**self._asked(Q, **USAGE))
+
+    def tools(self) -> Any:
+        return self._ask(shared.ONE_CITY, tools=[TOOL])
+
+    def parallel_tools(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL])
+
+    def parallel_tools_streamed(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL], **USAGE)
+
+    def reasoning(self) -> Any:
+        return self._ask(Q, extra_body={"reasoning_effort": "low"})
+
+    def cached_tokens(self) -> Any:
+        return self._ask(shared.LONG)
+
+    def error_4xx(self) -> Any:
+        return self._ask(Q, "-fail-429")
+
+    def error_5xx(self) -> Any:
+        return self._ask(Q, "-fail-503")
+
+    def error_in_stream(self) -> Any:
+        return self._ask(Q, "-fail-stream-error", **USAGE)
+
+    def early_close(self) -> Any:
+        with self._hub.InferenceClient(
+            **self._options
+        ) as client:  # which holds the connection, not the stream
+            return next(iter(client.chat_completion(**self._asked(Q, **USAGE))))
+
+    async def cancel(self) -> Any:
+        return await self._later.chat_completion(**self._asked(Q, "-fail-endless", **USAGE))
+
+    async def gather(self, question: str) -> Any:
+        return await self._later.chat_completion(**self._asked(question))
+
+    def threads(self, question: str) -> Any:
+        return self._ask(question)
+
+    def cut_by_max_tokens(self) -> Any:
+        return self._ask(Q, max_tokens=5)
+
+
+class Generation:
+    """``InferenceClient.text_generation`` and ``feature_extraction``, as the router has them."""
+
+    def __init__(self, url: str) -> None:
+        hub = shared.sdk("huggingface_hub")
+        self._at = f"{url}/hf-inference/models/{MODEL}"
+        self._client = hub.InferenceClient(token="any")
+        self._later = hub.AsyncInferenceClient(token="any")
+
+    def _ask(self, text: str, fault: str = "", **more: Any) -> Any:
+        return self._client.text_generation(text, model=self._at + fault, **more)
+
+    def plain(self) -> Any:
+        """The text alone: no tokens are told."""
+        return self._ask(Q)
+
+    def details(self) -> Any:
+        return self._ask(Q, details=True, decoder_input_details=True)
+
+    def stream(self) -> Any:
+        return self._ask(Q, stream=True)
+
+    async def stream_async(self) -> Any:
+        return await self._later.text_generation(Q, model=self._at, stream=True, details=True)
+
+    def embeddings(self) -> Any:
+        at = f"{self._at}/pipeline/feature-extraction"
+        return self._client.feature_extraction("tea", model=at).tolist()
+
+    def error_4xx(self) -> Any:
+        return self._ask(Q, "-fail-429")
+
+    def error_5xx(self) -> Any:
+        return self._ask(Q, "-fail-503")
+
+    def error_in_stream(self) -> Any:
+        return self._ask(Q, "-fail-stream-error", stream=True)
+
+    async def cancel(self) -> Any:
+        model = f"{self._at}-fail-endless"
+        return await self._later.text_generation(Q, model=model, stream=True)
+
+    async def gather(self, question: str) -> Any:
+        return await self._later.text_generation(question, model=self._at)
+
+    def threads(self, question: str) -> Any:
+        return self._ask(question)
+
+    def cut_by_max_tokens(self) -> Any:
+        return self._ask(Q, max_new_tokens=5, details=True, decoder_input_details=True)
+
+
+_HOST = "router.huggingface.co"
+_SDK = {"retry": "the SDK never asks again", "raw_response": "the SDK has none"}
+_CHATS = "it is of chats"
+SDK = Sdk(
+    "huggingface_hub",
+    versions=(("huggingface_hub==2.4.0", "numpy"), ("huggingface_hub==1.33.0", "numpy")),
+    door="llmobs.instrument",
+    rows=(
+        Row(
+            "InferenceClient.chat_completion",
+            Chat,
+            provider="huggingface",
+            host=_HOST,
+            without={**_SDK, "embeddings": "they are not of chats"},
+            untold=frozenset({"thinking"}),
+        ),
+        Row(
+            "InferenceClient.text_generation, feature_extraction",
+            Generation,
+            provider="huggingface",
+            host=_HOST,
+            without={
+                **_SDK,
+                **dict.fromkeys(("tools", "parallel_tools", "reasoning", "cached_tokens"), _CHATS),
+                "early_close": "as with chats",
+            },
+            endings={"length": "length"},
+            not_captured="Tokens of an answer without `details`; endpoints whose address is a bare host; "
+            "pictures, sounds and other tasks.",
+        ),
+    ),
+)
