@@ -65,6 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
         app,
         log_level="critical",
         timeout_graceful_shutdown=1,
+        timeout_keep_alive=60,
         date_header=not chosen.repeatable,
     )
     with listener:

@@ -74,7 +74,7 @@ def to_question(body: Json) -> Question:
     asked = [at for at, item in enumerate(contents) if item.get("role") != "model" and _text(item)]
     last = asked[-1] if asked else 0
     config = _camel(body.get("generationConfig"))
-    calling = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
+    calling = _camel(_camel(body.get("toolConfig")).get("functionCallingConfig"))
     named = calling.get("allowedFunctionNames") or ["*"]
     thoughts = _camel(config.get("thinkingConfig"))
     later = [part for item in contents[last:] for part in item.get("parts") or ()]
@@ -97,7 +97,7 @@ def to_question(body: Json) -> Question:
 
 def _tools(body: Json) -> Iterator[Tool]:
     for tool in body.get("tools") or ():
-        for item in tool.get("functionDeclarations") or ():
+        for item in map(_camel, _camel(tool).get("functionDeclarations") or ()):
             schema = item.get("parametersJsonSchema") or _lower(item.get("parameters")) or {}
             yield Tool(item["name"], item.get("description") or "", schema)
 
@@ -126,8 +126,9 @@ def _text(content: Json | str) -> str:
 
 
 def _answers(body: Json) -> tuple[list[Answer], Usage]:
+    body = _camel(body)
     question = to_question(body)
-    several = (body.get("generationConfig") or {}).get("candidateCount") or 1
+    several = _camel(body.get("generationConfig")).get("candidateCount") or 1
     said = [answer(replace(question, variant=variant)) for variant in range(several)]
     if said[0].ending == "refusal":
         return [], _usage(body, [])

@@ -55,11 +55,13 @@ def told(value: Any) -> Any:
 
 async def _see(value: Any, *, cancelled: bool = False) -> Any:
     """Return what comes of a scenario, an iterator read to its end."""
+    later = inspect.isawaitable(value)
     try:
-        if inspect.isawaitable(value):
+        if later:
             value = await value
     except Exception as error:
         return told(error)
+    later = hasattr(value, "__anext__") and (later or not hasattr(value, "__next__"))
     if not _is_stream(value):
         return told(value)
     seen: list[Any] = []
@@ -67,7 +69,7 @@ async def _see(value: Any, *, cancelled: bool = False) -> Any:
 
     async def read() -> None:
         try:
-            if hasattr(value, "__anext__"):
+            if later:
                 async for each in value:
                     seen.append(told(each))
                     first.set()
@@ -76,7 +78,7 @@ async def _see(value: Any, *, cancelled: bool = False) -> Any:
         except Exception as error:
             seen.append(told(error))
         finally:
-            await _close(value)
+            await _close(value, later=later)
 
     if not cancelled:
         await read()
@@ -95,9 +97,10 @@ def _is_stream(value: Any) -> bool:
     return again or hasattr(value, "__next__") or hasattr(value, "__anext__")
 
 
-async def _close(stream: Any) -> None:
+async def _close(stream: Any, *, later: bool) -> None:
     """Leave a stream as a decent host does: what its connection still brings is nobody's any more."""
-    close = getattr(stream, "aclose", None) or getattr(stream, "close", None)
+    names = ("aclose", "close") if later else ("close",)
+    close = next((found for name in names if (found := getattr(stream, name, None))), None)
     closed = close() if close is not None else None
     if inspect.isawaitable(closed):
         await closed

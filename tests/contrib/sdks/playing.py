@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -53,7 +54,7 @@ def _judge(row: Row, found: dict[str, Any], wrong: list[str]) -> dict[str, list[
     scenarios, fields = [], set()
     for name, played in after.items():
         try:
-            _same(played["seen"], before[name]["seen"])
+            _same(played["seen"], before[name]["seen"], row)
             events = [codec.decode(json.dumps(each)) for each in played["events"]]
             compare(name, events, played["answered"], row)
         except AssertionError as error:
@@ -65,8 +66,8 @@ def _judge(row: Row, found: dict[str, Any], wrong: list[str]) -> dict[str, list[
     return {"scenarios": sorted(scenarios, key=order.index), "fields": sorted(fields)}
 
 
-def _same(seen: Any, before: Any) -> None:
-    found, wanted = str(seen), str(before)
+def _same(seen: Any, before: Any, row: Row) -> None:
+    found, wanted = (re.sub(row.made_up, "", str(each)) for each in (seen, before))
     if found != wanted:
         pairs = enumerate(zip(found, wanted, strict=False))
         at = next((place for place, (one, other) in pairs if one != other), len(wanted))

@@ -58,6 +58,8 @@ class Row:
         default_factory=lambda: {"stop": "stop", "tools": "tool_calls", "length": "length"}
     )
     """The provider's words for how an answer ended; what is not here is not compared."""
+    made_up: str = r"(?!)"
+    """What the SDK itself makes up anew each time (ids, times): a pattern, not compared."""
     not_captured: str = ""
     """What is not recorded of it, and why; a sentence for the page."""
 

@@ -1,0 +1,151 @@
+"""The `litellm` package, which speaks to each provider with a client of its own."""
+
+import os
+from typing import Any
+
+from tests.contrib.sdks.rows import shared
+from tests.contrib.sdks.table import Row, Sdk
+
+Q = shared.QUESTION
+USAGE: Any = {"stream": True, "stream_options": {"include_usage": True}}
+TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": shared.CITY}}
+
+
+class OpenAI:
+    """``completion`` and ``acompletion``, at OpenAI."""
+
+    _model = "openai/gpt-4o"
+    _path = "/v1"
+    _thinks: Any = {"reasoning_effort": "low", "allowed_openai_params": ["reasoning_effort"]}
+
+    def __init__(self, url: str) -> None:
+        os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or it asks the network for prices
+        self._litellm = shared.sdk("litellm")
+        self._base = f"{url}{self._path}"
+
+    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
+        messages = content if isinstance(content, list) else shared.says(content)
+        at = {"api_base": self._base, "api_key": "any", "max_retries": 0}
+        return {"model": f"{self._model}{fault}", "messages": messages, **at, **more}
+
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._litellm.completion(**self._asked(content, fault, **more))
+
+    def plain(self) -> Any:
+        return self._ask(Q)
+
+    async def plain_async(self) -> Any:
+        return await self._litellm.acompletion(**self._asked(Q))
+
+    def stream(self) -> Any:
+        return self._ask(Q, **USAGE)
+
+    async def stream_async(self) -> Any:
+        return await self._litellm.acompletion(**self._asked(Q, **USAGE))
+
+    def tools(self) -> Any:
+        return self._ask(shared.ONE_CITY, tools=[TOOL])
+
+    def parallel_tools(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL])
+
+    def parallel_tools_streamed(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[TOOL], **USAGE)
+
+    def reasoning(self) -> Any:
+        return self._ask(Q, **self._thinks)
+
+    def cached_tokens(self) -> Any:
+        return self._ask(shared.LONG)
+
+    def error_4xx(self) -> Any:
+        return self._ask(Q, "-fail-429")
+
+    def error_5xx(self) -> Any:
+        return self._ask(Q, "-fail-503")
+
+    def error_in_stream(self) -> Any:
+        return self._ask(Q, "-fail-stream-error", **USAGE)
+
+    async def cancel(self) -> Any:
+        return await self._litellm.acompletion(**self._asked(Q, "-fail-endless", **USAGE))
+
+    def retry(self) -> Any:
+        return self._ask(Q, "-fail-500-once", num_retries=1)
+
+    async def gather(self, question: str) -> Any:
+        return await self._litellm.acompletion(**self._asked(question))
+
+    def threads(self, question: str) -> Any:
+        return self._ask(question)
+
+
+class Embedding(OpenAI):
+    """`OpenAI`, with its vectors."""
+
+    def embeddings(self) -> Any:
+        at = {"api_base": self._base, "api_key": "any"}
+        model = "openai/text-embedding-3-small"
+        return self._litellm.embedding(model=model, input=["tea", "coffee"], **at)
+
+
+class Anthropic(OpenAI):
+    """The same, at Anthropic."""
+
+    _model = "anthropic/claude-sonnet-4-6"
+    _path = ""
+    _thinks = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
+
+    def cached_tokens(self) -> Any:
+        cached = {"cache_control": {"type": "ephemeral"}}
+        rules = {"type": "text", "text": "Rules. " * 1500, **cached}
+        return self._ask([{"role": "system", "content": [rules]}, *shared.LONG])
+
+
+class Gemini(OpenAI):
+    """The same, at Gemini."""
+
+    _model = "gemini/gemini-2.5-flash"
+    _path = "/v1beta"
+
+
+_EARLY = {
+    "early_close": "a stream that is left is closed when it is forgotten",
+    "raw_response": "LiteLLM has none",
+}
+_VECTORS = {"embeddings": "they are tried at OpenAI"}
+_OWN = r'"created":\d+|chatcmpl-[0-9a-f-]{36}'
+SDK = Sdk(
+    "litellm",
+    versions=(("litellm==1.110.2", "tenacity"),),
+    door="llmobs.instrument",
+    rows=(
+        Row(
+            "completion, acompletion, embedding: openai/…",
+            Embedding,
+            provider="openai",
+            without=_EARLY,
+            untold=frozenset({"thinking"}),
+            made_up=_OWN,
+        ),
+        Row(
+            "completion, acompletion: anthropic/…",
+            Anthropic,
+            provider="anthropic",
+            without=_EARLY | _VECTORS,
+            untold=frozenset({"attempt"}),
+            made_up=_OWN,
+            endings={"stop": "end_turn", "tools": "tool_use", "length": "max_tokens"},
+        ),
+        Row(
+            "completion, acompletion: gemini/…",
+            Gemini,
+            provider="gcp.gemini",
+            host="generativelanguage.googleapis.com",
+            without=_EARLY | _VECTORS,
+            untold=frozenset({"attempt"}),
+            made_up=_OWN,
+            endings={"stop": "STOP", "tools": "STOP", "length": "MAX_TOKENS"},
+        ),
+    ),
+)
