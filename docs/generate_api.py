@@ -115,10 +115,13 @@ DOORS = {
         "See [how to record what agents do](../how-to/capture-agents.md).",
         ["instrument", "uninstrument", "LLMObsTracingProcessor"],
     ),
-    "llmobs.contrib.mcp": (
-        "See [how to record what agents do](../how-to/capture-agents.md).",
-        ["instrument", "uninstrument"],
-    ),
+    **{
+        f"llmobs.contrib.{name}": (
+            "See [how to record what agents do](../how-to/capture-agents.md).",
+            ["instrument", "uninstrument"],
+        )
+        for name in ("mcp", "litellm")
+    },
     "llmobs.contrib.opentelemetry": (
         "See [OpenTelemetry in](../how-to/opentelemetry.md).",
         ["tracer_provider", "LLMObsSpanProcessor"],

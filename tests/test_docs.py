@@ -46,6 +46,7 @@ DESCRIBED = {
     "llmobs.contrib.langchain": None,
     "llmobs.contrib.openai_agents": None,
     "llmobs.contrib.mcp": None,
+    "llmobs.contrib.litellm": None,
     "llmobs.contrib.opentelemetry": None,
     "llmobs.contrib.celery": None,
     "llmobs.contrib.dramatiq": None,

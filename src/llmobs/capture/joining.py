@@ -268,7 +268,9 @@ class Sightings:
                 self._hold(root, WAIT_SECONDS)
             return
         if root.called is not None or root.is_container:
-            self._tell_late(root, root.called)
+            # Without one, its event has left: the door around it was told that this is cancelled.
+            if root.event is not None:
+                self._tell_late(root, root.called)
             return
         if root.door == "block" or len(self._doors) == 1:
             self._settle([root])

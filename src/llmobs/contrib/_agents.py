@@ -10,21 +10,25 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from llmobs.capture.operations import Operation, PromptCall
+from llmobs.capture.sighting import Sighting
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client
 from llmobs.contrib._wire.call import checked_mode, policy
+from llmobs.recorded.media import without_media
 from llmobs.runtime.context import Frame, frame_as_it_is, innermost_frame, set_frame
 from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import internal_errors
 
-__all__ = ["MAX_OPEN", "OpenWork", "Piece", "finish"]
+__all__ = ["MAX_OPEN", "OpenWork", "Piece", "tell_call"]
 
 MAX_OPEN: Final = 10_000
 """Pieces of work held open at most; beyond, the oldest are recorded as they are."""
 _NEVER_ENDED: Final = "the framework never told its end"
 _NOT_TOLD: Final = ("model", "status", "error", "warnings")
-"""Of what the wires' functions read: no arguments of `PromptCall.finish`."""
+"""Of what the wires' functions read: told by the framework."""
+_ATTRIBUTES: Final = ("prompt", "response", "tokens_input", "tokens_output")
+"""Of `PromptCall`; all others are fields of its event."""
 
 Make = Callable[[Tracker], Operation | None]
 Tell = Callable[[Any], object]
@@ -92,6 +96,7 @@ class OpenWork:
         parent: Hashable = None,
         run_name: str = "",
         is_current: bool = True,
+        ends_late: bool = False,
     ) -> Piece:
         """
         Begin a piece of work.
@@ -103,6 +108,7 @@ class OpenWork:
             run_name: What the run is called if it gets one.
             is_current: Whether what happens here from now on happens inside; False for frameworks that tell
                 of their work in another thread or task.
+            ends_late: Whether a call's end is told long after it: then only the request at the wire is inside.
         """
         outer = None if parent is None else self._pieces.get(parent)
         frame = innermost_frame() if outer is None or is_current else None
@@ -121,6 +127,10 @@ class OpenWork:
         if operation is not None:
             piece.operation, piece.frame = operation, operation
             self._start(operation, frame, is_current)
+            if ends_late and isinstance(operation, PromptCall):
+                sighting = operation.enclose()
+                assert sighting is not None
+                set_frame(_Expecting(operation, sighting))
         self._hold(key, piece)
         return piece
 
@@ -241,7 +251,43 @@ def _give_up(piece: Piece) -> None:
         piece.tracker.finish()
 
 
-def finish(call: PromptCall, fields: dict[str, Any]) -> None:
-    """Fill in *call* with what a wire's function has read."""
-    call.model = call.model or str(fields.get("model_version") or "")
-    call.finish(**{name: value for name, value in fields.items() if name not in _NOT_TOLD})
+def tell_call(call: PromptCall, fields: dict[str, Any]) -> None:
+    """Fill in *call* with what a wire's functions have read of a request or an answer."""
+    call.model = call.model or str(fields.get("model") or fields.get("model_version") or "")
+    for name, value in fields.items():
+        if value is None or name in _NOT_TOLD:
+            continue
+        if name in _ATTRIBUTES:
+            setattr(call, name, without_media(value))
+        else:
+            call.add(**{name: without_media(value)})
+
+
+class _Expecting:
+    """
+    A frame that the next call at the wire is inside of, and nothing else.
+
+    For frameworks that tell of the end of a call long after: what the application does meanwhile is outside.
+    """
+
+    is_run = False
+
+    def __init__(self, call: PromptCall, sighting: Sighting) -> None:
+        self.run = call.run
+        self.outer = call.outer
+        is_inside = self.outer is not None and self.outer.run is call.run
+        self.event_id = self.outer.event_id if self.outer is not None and is_inside else None
+        self._call = call
+        self._sighting = sighting
+
+    @property
+    def left(self) -> bool:
+        """Whether the call has had its answer; until then its client may try again."""
+        inner = self._sighting.inner
+        return self._call.ended or (
+            inner is not None and inner.ended is not None and not inner.failed
+        )
+
+    def enclose(self, sighting: Sighting | None = None) -> Sighting | None:
+        """Return what the call knows, for what another door sees of it."""
+        return self._call.enclose(sighting)

@@ -37,6 +37,7 @@ DOORS: Final = (
     Door("websockets"),
     Door("openai_agents", "agents.tracing", sign="add_trace_processor"),
     Door("mcp", "mcp.client.session", sign="ClientSession"),
+    Door("litellm", "litellm"),
 )
 
 UNREACHED: Final = {

@@ -21,7 +21,7 @@ from typing import Any, Final
 from llmobs.capture.operations import AgentStep, Operation, PromptCall, ToolCall
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
-from llmobs.contrib._agents import OpenWork, finish
+from llmobs.contrib._agents import OpenWork, tell_call
 from llmobs.contrib._wire.call import CaptureContent
 from llmobs.contrib._wire.openai_chat import WIRE as CHAT
 from llmobs.contrib._wire.openai_responses import WIRE as RESPONSES
@@ -166,7 +166,7 @@ def _tell_call(call: PromptCall, data: Any) -> None:
     if usage.get("input_tokens") and not fields.get("tokens_input"):
         fields["tokens_input"] = usage["input_tokens"]
         fields["tokens_output"] = usage.get("output_tokens")
-    finish(call, fields)
+    tell_call(call, fields)
 
 
 def _answer(body: dict[str, Any]) -> dict[str, Any]:

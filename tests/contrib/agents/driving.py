@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import llmobs
-from llmobs import Client, RunEvent, codec
+from llmobs import Client, PromptCallEvent, RunEvent, codec
 from llmobs.testing import CapturedEvents, capture_events
 
 PATIENCE = 10.0
@@ -33,7 +33,9 @@ class Player:
         self.found: dict[str, Any] = {}
         self._events = events
 
-    async def once(self, name: str, work: Callable[[], Any], *, runs: int = 1) -> Any:
+    async def once(
+        self, name: str, work: Callable[[], Any], *, runs: int = 1, calls: int = 0
+    ) -> Any:
         """
         Play a scenario; return what it returned.
 
@@ -41,6 +43,7 @@ class Player:
             name: By which the test finds what was recorded; what was raised is under ``NAME raised``.
             work: Plain or asynchronous.
             runs: How many runs must have come before it is over.
+            calls: How many calls.
         """
         self._events.clear()
         answer = None
@@ -51,7 +54,9 @@ class Player:
         except (Exception, asyncio.CancelledError) as error:
             self.found[f"{name} raised"] = type(error).__name__
         deadline = time.monotonic() + PATIENCE
-        while len(self._events.of(RunEvent)) < runs and time.monotonic() < deadline:
+        while time.monotonic() < deadline and (
+            len(self._events.of(RunEvent)) < runs or len(self._events.of(PromptCallEvent)) < calls
+        ):
             await asyncio.sleep(0.01)
         self.found[name] = [
             {"kind": type(e).__name__, **json.loads(codec.encode(e))} for e in self._events

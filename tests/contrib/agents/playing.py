@@ -1,6 +1,7 @@
 """Plays a framework's driver in an environment of its own, kept from one run to the next."""
 
 import json
+import os
 import subprocess
 from collections import Counter
 from typing import Any
@@ -12,6 +13,13 @@ from tests.support.environments import ROOT, python_packages
 
 CALL, STEP, TOOL, RUN = "PromptCallEvent", "AgentStepEvent", "ToolCallEvent", "RunEvent"
 Told = list[dict[str, Any]]
+QUIET = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "CREWAI_DISABLE_TELEMETRY": "true",
+    "OTEL_SDK_DISABLED": "true",
+    "OPENAI_API_KEY": "any",
+}
+"""What keeps frameworks from asking anybody but the server of the test."""
 
 
 def play(framework: str, *arguments: str) -> dict[str, Told]:
@@ -29,8 +37,9 @@ def play(framework: str, *arguments: str) -> dict[str, Told]:
     except subprocess.CalledProcessError as error:
         pytest.skip(f"cannot be installed here: {error}")
     command = [home / "bin" / "python", "-m", f"tests.contrib.agents.drive_{driver}", *arguments]
+    env = os.environ | QUIET
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT
+        command, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT, env=env
     )
     assert done.returncode == 0, done.stderr
     assert "internal error" not in done.stderr, done.stderr

@@ -51,5 +51,17 @@ FRAMEWORKS: Mapping[str, Framework] = {
         recorded="the same of clients",
         not_recorded="servers: version 1 has no place to put something around what they serve.",
     ),
+    "litellm": Framework(
+        packages=("litellm==1.110.2",),
+        door="llmobs.instrument()",
+        recorded=(
+            "completions (chat and text), responses and embeddings of any provider, sync and async, streamed and "
+            "failed, from its cache; its cost, tags and end user"
+        ),
+        not_recorded=(
+            "images, speech, moderations, reranking: the transport sees those of known wires; streams left early, "
+            "unless the transport is recorded: LiteLLM tells nobody"
+        ),
+    ),
 }
 """By the name of the driver, and the major version where it is not the newest."""
