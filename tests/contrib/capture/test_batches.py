@@ -32,8 +32,8 @@ def http_over(batch: Batch, size: int = 0, client: Client | None = None) -> http
         return httpx2.Response(200, headers=batch.headers, stream=stream)
 
     recorded = client or Client(sink="memory:", capture_bytes=batch.limit)
-    inner = httpx2.MockTransport(reply)
-    return httpx2.Client(transport=RecordingTransport(inner, llmobs_client=recorded))
+    transport: Any = RecordingTransport(httpx2.MockTransport(reply), llmobs_client=recorded)
+    return httpx2.Client(transport=transport)
 
 
 def read(batch: Batch, size: int = 0, client: Client | None = None) -> bytes:
@@ -155,7 +155,7 @@ def test_what_must_not_be_kept_is_not() -> None:
 
 def test_a_failed_download_is_no_call() -> None:
     inner = httpx2.MockTransport(lambda request: httpx2.Response(404, json={"error": "none"}))
-    transport = RecordingTransport(inner, llmobs_client=Client(sink="memory:"))
+    transport: Any = RecordingTransport(inner, llmobs_client=Client(sink="memory:"))
     with capture_events() as events, httpx2.Client(transport=transport) as http:
         http.get(f"https://{CHATS.host}{CHATS.path}")
     assert events == []
@@ -192,7 +192,7 @@ def anthropic_http() -> Iterator[httpx2.Client]:
         batch = {"id": "msgbatch_1", "type": "message_batch", "results_url": where}
         return httpx2.Response(200, json=batch)
 
-    transport = RecordingTransport(
+    transport: Any = RecordingTransport(
         httpx2.MockTransport(reply), llmobs_client=Client(sink="memory:")
     )
     with httpx2.Client(transport=transport) as http:

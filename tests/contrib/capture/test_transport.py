@@ -93,8 +93,9 @@ def test_what_is_no_model_call_is_left_alone(
 def test_a_gateway_nobody_knows_is_recognised_by_its_body(
     events: CapturedEvents, llmobs_client: Client
 ) -> None:
-    with client_over(answering(b"{}", headers=JSON), llmobs_client) as http:
-        ask(http, "http://10.0.0.7:8000/proxy/v1/messages")
+    reply = js({"type": "message", "content": []})
+    with client_over(answering(reply, headers=JSON), llmobs_client) as http:
+        ask(http, "http://10.0.0.7:8000/proxy/v1/messages", max_tokens=9)
     assert (only(events).provider, only(events).server_address) == ("anthropic", "10.0.0.7")
 
 

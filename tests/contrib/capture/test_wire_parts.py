@@ -263,7 +263,10 @@ def test_a_copy_finds_usage_wherever_it_stands(size: int, limit: int) -> None:
     [
         (
             "generativelanguage.googleapis.com",
-            ["/v1beta/models/gemini-9-a:batchGenerateContent"],
+            [
+                "/v1beta/models/gemini-9-a:predictLongRunning",
+                "/v1/models/gemini-9-a:batchGenerateContent",
+            ],
             1,
         ),
         ("api.mistral.ai", [f"/v1/audio/agents/ag{n}" for n in range(20)], 1),

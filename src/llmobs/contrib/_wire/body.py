@@ -136,6 +136,16 @@ class Copy:
         """What is kept of the beginning, as it came."""
         return b"".join(self.chunks) + bytes(self.rest)
 
+    def ends(self, encoding: str) -> bytes:
+        """Return some of the beginning and of the end, decoded as far as that is possible; once closed."""
+        if encoding in ("", "identity"):
+            return self.beginning[:_LAST] + b"\n" + self.last_bytes
+        decode = decoder(encoding)
+        try:
+            return b"" if decode is None else decode(self.beginning[:_SLICE])
+        except Exception:  # noqa: BLE001 - each library has errors of its own; so it shows nothing
+            return b""
+
     @property
     def usage(self) -> bytes:
         """The last object called ``usage`` after the beginning that is kept, and more, or cut."""

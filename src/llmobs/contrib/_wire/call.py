@@ -30,6 +30,7 @@ from llmobs.contrib._wire.body import Copy, clip, decoder
 from llmobs.contrib._wire.ending import Ending, status_at_end
 from llmobs.contrib._wire.reading import Exchange, read_exchange
 from llmobs.contrib._wire.recognise import Target
+from llmobs.contrib._wire.shapes import Shape
 from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status
 from llmobs.recorded.ids import derived_id, new_id
 from llmobs.redaction.events import EventRedactor
@@ -66,7 +67,12 @@ _HEADERS: Final[dict[str | bytes, str]] = {
     for name in (_RETRY_HEADER, _AWS_HEADER, "user-agent", CAPTURE_HEADER)
     for given in (name, name.encode())
 }
+_SDKS: Final = ("ollama-python/", "cohere/", "speakeasy-sdk/python")
+"""How the user agents of SDKs begin that know a model server from others; the last is Mistral's."""
 _AWS_ATTEMPT: Final = re.compile(r"attempt=(\d{1,6})")
+_shown: Final[dict[tuple[str, Shape], None]] = {}
+"""Hosts that gave an answer of a shape: their failures are believed, too."""
+_MAX_SHOWN: Final = 1024
 _MODES: Final = frozenset({"full", "redacted", "metadata"})
 
 
@@ -139,12 +145,15 @@ def begin(
             mode, asked = text if text in _MODES else "metadata", name
         elif text.startswith("llmobs/"):
             return None
+        else:
+            is_sdk = is_sdk or text.startswith(_SDKS)
     if asked is not None:
         remove(asked)
+    shape = None if is_sdk else target.shape
     mark = target.wire.mark
-    if not mark and not (target.certain or is_sdk):
-        mark = b'"model"'
     if mark and (body is None or mark not in body):
+        return None
+    if shape is not None and (body is None or not all(name in body for name in shape.asks)):
         return None
     frame = place_of(current_frame())
     run = None if frame is None else frame.run
@@ -156,7 +165,9 @@ def begin(
     if not run.client.enabled:
         return None
     kind_of_call = Fetch if target.answer_id else Batch if target.batch else Call
-    return kind_of_call(target, run, frame, mode, body, attempt, started)
+    call = kind_of_call(target, run, frame, mode, body, attempt, started)
+    call.shape = shape
+    return call
 
 
 def report(error: Exception) -> None:
@@ -171,7 +182,7 @@ class Call(Sighting):
     __slots__ = (
         "_answer", "_error", "_headers", "_http_status", "_limit", "_mode",
         "_request", "_status", "_target", "_timestamp", "_warnings", "attempt", "copy", "decoded", "done",
-        "ending", "form_model", "latency_ms",
+        "ending", "form_model", "latency_ms", "shape",
     )  # fmt: skip
 
     def __init__(
@@ -207,6 +218,8 @@ class Call(Sighting):
         self.decoded = False
         """Whether the copy holds the body without its content encoding; for doors to set."""
         self.done = False
+        self.shape: Shape | None = None
+        """What shows at the end whether this was a call of a model, if nothing else did."""
         self.latency_ms = 0.0
         self.ending = Ending.WHOLE
         if frame is not None:
@@ -260,6 +273,9 @@ class Call(Sighting):
         status = self._http_status
         if status is not None and 300 <= status < 400:
             sightings.drop(self)  # a redirect: the client asks again, elsewhere
+            return
+        if self.shape is not None and not self._shows(self.shape):
+            sightings.drop(self)  # the host's own affair
             return
         if error is not None:
             self._status = _status_of(error)
@@ -323,6 +339,19 @@ class Call(Sighting):
         event.latency_ms = (perf_counter() - self.started) * 1000
         self.has_usage = event.tokens_input is not None
         sightings.end(self, event, self.size + size, event.failed)
+
+    def _shows(self, shape: Shape) -> bool:
+        """Whether the answer is one of this wire; of a failure, whether the host gave one before."""
+        place = (self._target.host, shape)
+        if self.copy is None or self.copy.total == 0 or (self._http_status or 0) >= 400:
+            return place in _shown
+        encoding = "" if self.decoded else self._headers.get("content-encoding", "")
+        if shape.tells.search(self.copy.ends(encoding)) is None:
+            return False
+        _shown[place] = None
+        if len(_shown) > _MAX_SHOWN:
+            _shown.pop(next(iter(_shown)), None)
+        return True
 
     # What the joining asks.
 

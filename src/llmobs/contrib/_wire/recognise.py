@@ -26,7 +26,9 @@ from llmobs.contrib._wire import (
     openai_responses,
     realtime,
     rerank,
+    shapes,
 )
+from llmobs.contrib._wire.shapes import Shape
 from llmobs.contrib._wire.wire import Wire
 from llmobs.recorded.printable import brief
 from llmobs.recorded.providers import provider_of_host
@@ -46,97 +48,121 @@ class Target(NamedTuple):
     host: str
     model: str = ""
     """The model, where the path names it (Azure deployments, Bedrock, Vertex)."""
-    certain: bool = True
-    """False: only the body tells whether this is a call of a model."""
+    shape: Shape | None = None
+    """What tells by the bodies whether this is a call of a model, where host and path do not."""
     answer_id: str = ""
     """If this fetches, or calls off, the answer of a call made before: that answer's id."""
     batch: str = ""
     """If this fetches the results of a batch: the id of their file or of the batch."""
 
 
-_Route = tuple[str, Wire, str, str, bool]
+_Route = tuple[str, Wire, str, str, Shape | None]
 _MEDIA = (
     r"/(?:audio/(?:speech|transcriptions|translations)|images/(?:generations|edits|variations))"
 )
 _GOOGLE = r"/(?:models|tunedModels|endpoints)/(?P<model>[^/:]+)"
 _ROUTES: Final[tuple[_Route, ...]] = (
-    # path, wire, operation, provider if the host is unknown, whether the path alone is proof
-    (r"/chat/completions", openai_chat.WIRE, "chat", "openai", True),
-    (r"/agents/completions", openai_chat.WIRE, "chat", "mistral_ai", False),
-    (r"/fim/completions", openai_chat.FIM, "text_completion", "mistral_ai", False),
-    (r"/responses(?:/compact)?", openai_responses.WIRE, "chat", "openai", False),
-    (r"/responses/input_tokens", openai_responses.COUNT, "count_tokens", "openai", False),
-    (r"/completions", openai_other.COMPLETIONS, "text_completion", "openai", False),
-    (r"/api/chat", ollama.CHAT, "chat", "ollama", False),
-    (r"/api/generate", ollama.GENERATE, "text_completion", "ollama", False),
-    (r"/api/embed(?:dings)?", ollama.EMBEDDINGS, "embeddings", "ollama", False),
-    (_GOOGLE + ":generateContent", gemini.WIRE, "chat", "gcp.gemini", True),
-    (_GOOGLE + ":streamGenerateContent", gemini.STREAM, "chat", "gcp.gemini", True),
+    # path, wire, operation, provider if the host is unknown, shape if the path alone is no proof
+    (r"/chat/completions", openai_chat.WIRE, "chat", "openai", None),
+    (r"/agents/completions", openai_chat.WIRE, "chat", "mistral_ai", shapes.CHAT),
+    (r"/fim/completions", openai_chat.FIM, "text_completion", "mistral_ai", shapes.COMPLETIONS),
+    (r"/responses(?:/compact)?", openai_responses.WIRE, "chat", "openai", shapes.RESPONSES),
+    (
+        r"/responses/input_tokens",
+        openai_responses.COUNT,
+        "count_tokens",
+        "openai",
+        shapes.INPUT_TOKENS,
+    ),
+    (r"/completions", openai_other.COMPLETIONS, "text_completion", "openai", shapes.COMPLETIONS),
+    (r"/api/chat", ollama.CHAT, "chat", "ollama", shapes.OLLAMA_CHAT),
+    (r"/api/generate", ollama.GENERATE, "text_completion", "ollama", shapes.OLLAMA_GENERATE),
+    (r"/api/embed(?:dings)?", ollama.EMBEDDINGS, "embeddings", "ollama", shapes.OLLAMA_EMBEDDINGS),
+    (_GOOGLE + ":generateContent", gemini.WIRE, "chat", "gcp.gemini", None),
+    (_GOOGLE + ":streamGenerateContent", gemini.STREAM, "chat", "gcp.gemini", None),
     (
         _GOOGLE + ":(?:embedContent|batchEmbedContents)",
         gemini.EMBEDDINGS,
         "embeddings",
         "gcp.gemini",
-        True,
+        None,
     ),
     (
         r"/publishers/google/models/(?P<model>[^/:]*(?:embedding|gecko)[^/:]*):predict",
         gemini.EMBEDDINGS,
         "embeddings",
         "gcp.vertex_ai",
-        True,
+        None,
     ),
-    (_GOOGLE + ":countTokens", gemini.COUNT, "count_tokens", "gcp.gemini", True),
-    (r"/embeddings", openai_other.EMBEDDINGS, "embeddings", "openai", False),
-    (r"/moderations", moderations.WIRE, "moderation", "openai", False),
-    (r"/v2/chat", cohere.CHAT, "chat", "cohere", False),
-    (r"/v[12]/embed", cohere.EMBED, "embeddings", "cohere", False),
-    (r"/rerank", rerank.WIRE, "retrieval", "cohere", False),
-    (r"/multimodalembeddings", openai_other.EMBEDDINGS, "embeddings", "voyage_ai", False),
-    (r"/contextualizedembeddings", openai_other.EMBEDDINGS, "embeddings", "voyage_ai", False),
-    (r"/conversations(?:/[^/]+(?:/restart)?)?", mistral.CONVERSATIONS, "chat", "mistral_ai", False),
-    (r"/ocr", mistral.OCR, "generate_content", "mistral_ai", False),
-    (r"/generate(?:_stream)?", huggingface.GENERATE, "text_completion", "tgi", False),
+    (_GOOGLE + ":countTokens", gemini.COUNT, "count_tokens", "gcp.gemini", None),
+    (r"/embeddings", openai_other.EMBEDDINGS, "embeddings", "openai", shapes.EMBEDDINGS),
+    (r"/moderations", moderations.WIRE, "moderation", "openai", shapes.MODERATIONS),
+    (r"/v2/chat", cohere.CHAT, "chat", "cohere", shapes.COHERE_CHAT),
+    (r"/v[12]/embed", cohere.EMBED, "embeddings", "cohere", shapes.COHERE_EMBED),
+    (r"/rerank", rerank.WIRE, "retrieval", "cohere", shapes.RERANK),
+    (r"/multimodalembeddings", openai_other.EMBEDDINGS, "embeddings", "voyage_ai", shapes.CHUNKS),
+    (
+        r"/contextualizedembeddings",
+        openai_other.EMBEDDINGS,
+        "embeddings",
+        "voyage_ai",
+        shapes.CHUNKS,
+    ),
+    (
+        r"/conversations(?:/[^/]+(?:/restart)?)?",
+        mistral.CONVERSATIONS,
+        "chat",
+        "mistral_ai",
+        shapes.CONVERSATIONS,
+    ),
+    (r"/ocr", mistral.OCR, "generate_content", "mistral_ai", shapes.OCR),
+    (r"/generate(?:_stream)?", huggingface.GENERATE, "text_completion", "tgi", shapes.GENERATE),
     (
         r"/models/(?P<model>[^/]+/[^/]+)/pipeline/feature-extraction",
         huggingface.EMBEDDINGS,
         "embeddings",
         "huggingface",
-        False,
+        shapes.FEATURES,
     ),
     (
         r"/hf-inference/models/(?P<model>[^/]+(?:/[^/]+)?)",
         huggingface.GENERATE,
         "text_completion",
         "huggingface",
-        False,
+        shapes.GENERATE,
     ),
-    (_MEDIA, openai_other.MEDIA, "generate_content", "openai", False),
-    (r"/messages/count_tokens", anthropic_messages.COUNT, "count_tokens", "anthropic", False),
-    (r"/messages", anthropic_messages.WIRE, "chat", "anthropic", False),
+    (_MEDIA, openai_other.MEDIA, "generate_content", "openai", shapes.MEDIA),
+    (
+        r"/messages/count_tokens",
+        anthropic_messages.COUNT,
+        "count_tokens",
+        "anthropic",
+        shapes.COUNT_TOKENS,
+    ),
+    (r"/messages", anthropic_messages.WIRE, "chat", "anthropic", shapes.MESSAGES),
     # A name may be an ARN, with slashes.
-    (r"/model/(?P<model>.+)/converse(?:-stream)?", bedrock.WIRE, "chat", "aws.bedrock", True),
-    (r"/model/(?P<model>.+)/count-tokens", bedrock.COUNT, "count_tokens", "aws.bedrock", True),
+    (r"/model/(?P<model>.+)/converse(?:-stream)?", bedrock.WIRE, "chat", "aws.bedrock", None),
+    (r"/model/(?P<model>.+)/count-tokens", bedrock.COUNT, "count_tokens", "aws.bedrock", None),
     (
         r"/model/(?P<model>.+)/invoke(?:-with-response-stream)?",
         bedrock_invoke.WIRE,
         "chat",
         "aws.bedrock",
-        True,
+        None,
     ),
     (
         r"/publishers/anthropic/models/count-tokens:rawPredict",
         anthropic_messages.COUNT,
         "count_tokens",
         "gcp.vertex_ai",
-        True,
+        None,
     ),
     (
         r"/publishers/anthropic/models/(?P<model>[^/:]+):(?:rawPredict|streamRawPredict)",
         anthropic_messages.WIRE,
         "chat",
         "gcp.vertex_ai",
-        True,
+        None,
     ),
 )
 _compiled: Final = tuple((re.compile(f".*{route[0]}/?"), route) for route in _ROUTES)
@@ -174,21 +200,20 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
             "chat",
             provider or "openai",
             host,
-            "",
-            bool(provider),
-            fetched[1],
+            shape=None if provider else shapes.FETCHED,
+            answer_id=fetched[1],
         )
     if method == "GET":
         return _results_at(host, path)
-    for pattern, (_, wire, operation, provider, certain) in _compiled:
+    for pattern, (_, wire, operation, provider, shape) in _compiled:
         found = pattern.fullmatch(path)
         if found is None:
             continue
         model = found.groupdict().get("model") or ""
         if deployment := _DEPLOYMENT.match(path):
-            model, provider, certain = deployment[1], "azure.ai.openai", True
+            model, provider, shape = deployment[1], "azure.ai.openai", None
         known = provider_of_host(host)
-        return Target(wire, operation, known or provider, host, model, certain or bool(known))
+        return Target(wire, operation, known or provider, host, model, None if known else shape)
     if unread := provider_of_host(host):
         _say_unread(unread, host, path)
     return None
@@ -215,7 +240,12 @@ def _results_at(host: str, path: str) -> Target | None:
         if found := pattern.fullmatch(path):
             known = provider_of_host(host)
             return Target(
-                wire, "chat", known or provider, host, certain=bool(known), batch=found[1]
+                wire,
+                "chat",
+                known or provider,
+                host,
+                shape=None if known else shapes.FETCHED,
+                batch=found[1],
             )
     return None
 
