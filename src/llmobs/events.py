@@ -356,7 +356,10 @@ class PromptCallEvent(Event, kw_only=True, omit_defaults=True, gc=False, tag="pr
     server_address: str | None = None
     """Host that was asked."""
     request_params: dict[str, Any] | None = None
-    """Temperature and its like, tool definitions, response format."""
+    """
+    Temperature and its like, tool definitions, response format: where the conventions have a name
+    (``top_p``, ``top_k``, ``max_tokens``, ``stop_sequences``, ``seed``), by it, else as sent.
+    """
     prompt_embedding: list[float] | None = None
     """Vector of the prompt, if the application tells it."""
     response_embedding: list[float] | None = None

@@ -274,7 +274,7 @@ def test_a_copy_finds_usage_wherever_it_stands(size: int, limit: int) -> None:
         ("api.mistral.ai", ["/v1/conversations", "/v1/conversations/c1/restart", "/v1/ocr"], 0),
         ("api.openai.com", ["/v1/conversations", "/v1/conversations/c1/items"], 0),
         ("api.openai.com", [f"/v1/threads/thread_a{n}/runs" for n in range(20)], 1),
-        ("api.cohere.com", ["/v1/chat", "/v1/chat?x=1", "/v1/chat/"], 2),
+        ("api.cohere.com", ["/v1/summarize", "/v1/summarize?x=1", "/v1/summarize/"], 2),
         ("api.openai.com", ["/v1/files", "/v1/uploads/u1/parts", "/v1/responses/r1/cancel"], 0),
         ("api.openai.com", ["/v1/chat/completions", "/v1/responses/compact"], 0),
         ("unknown.test", ["/v2/chat", "/api/chat"], 0),

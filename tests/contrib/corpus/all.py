@@ -26,6 +26,7 @@ from . import (
     openai_chat,
     openai_responses,
     other,
+    servers,
 )
 
 CASES: list[Case] = [
@@ -41,6 +42,7 @@ CASES: list[Case] = [
     *further.CASES,
     *google.CASES,
     *ollama.CASES,
+    *servers.CASES,
 ]
 
 

@@ -255,7 +255,7 @@ CASES = [
                     ],
                 },
             ],
-            "request_params": {"inferenceConfig": {"maxTokens": 9}},
+            "request_params": {"max_tokens": 9},
             "response": [SAID],
             "tool_calls": CALLED,
             "finish_reason": "tool_use",

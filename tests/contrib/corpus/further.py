@@ -553,7 +553,7 @@ CASES = [
             "response": [answer(text("Hello you"), finish="length")],
             "tokens_input": 5,
             "tokens_output": 2,
-            "request_params": {"max_new_tokens": 2, "details": True},
+            "request_params": {"max_tokens": 2, "details": True},
         },
         {"generated_text": "Hello you", "details": DETAILS},
     ),

@@ -6,7 +6,7 @@ Wire rules: Anthropic API reference, "Messages", "Streaming messages", "Count to
 
 from typing import Any
 
-from llmobs.contrib._wire.openai_chat import request_params
+from llmobs.contrib._wire.params import request_params
 from llmobs.contrib._wire.usage import anthropic_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text, json_or_text

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmobs.contrib._wire import anthropic_messages, bedrock, openai_chat
-from llmobs.contrib._wire.openai_chat import request_params
+from llmobs.contrib._wire.params import request_params
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
 from llmobs.recorded.messages import message, text_part

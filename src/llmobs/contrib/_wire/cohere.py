@@ -7,19 +7,28 @@ Rerank, which others speak alike, is in `rerank`.
 
 from typing import Any, Final
 
-from llmobs.contrib._wire.openai_chat import chat_message, chat_request, request_params
+from llmobs.contrib._wire.openai_chat import chat_message, chat_request
 from llmobs.contrib._wire.openai_other import vector_figures
+from llmobs.contrib._wire.params import request_params
 from llmobs.contrib._wire.usage import cohere_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
 from llmobs.recorded.messages import messages_of, text_part, tool_calls_of
 from llmobs.runtime.time_slices import Steps, now_and_then
 
-__all__ = ["CHAT", "EMBED"]
+__all__ = ["CHAT", "EMBED", "named"]
+
+
+def named(params: Json) -> Json:
+    """Return *params* with the conventions' names for those that Cohere calls by a letter."""
+    return {_LETTERS.get(key, key): value for key, value in params.items()}
+
+
+_LETTERS: Final[dict[str, str]] = {"k": "top_k", "p": "top_p"}
 
 
 def _request(body: Json) -> Fields:
-    return chat_request(body, _message)
+    return chat_request(named(body), _message)
 
 
 def _message(item: Json) -> Json:

@@ -152,9 +152,12 @@ _WORDS: Final = ("message", "detail", "status_msg")
 
 def _error_at_end(body: Json) -> Any:
     """Cohere ends a stream that failed as one that did not: by its words, or the reason alone."""
-    if body.get("type") != "message-end":
+    if body.get("type") == "message-end":
+        delta = as_object(body.get("delta"))
+    elif body.get("event_type") == "stream-end":  # version 1
+        delta = body
+    else:
         return None
-    delta = as_object(body.get("delta"))
     failed = delta.get("finish_reason") in ("ERROR", "TIMEOUT")
     return delta.get("error") or (delta["finish_reason"] if failed else None)
 

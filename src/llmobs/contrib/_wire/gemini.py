@@ -9,6 +9,7 @@ import re
 from typing import Any, Final
 
 from llmobs.contrib._wire.openai_other import vector_figures
+from llmobs.contrib._wire.params import request_params
 from llmobs.contrib._wire.usage import gemini_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
@@ -17,7 +18,7 @@ from llmobs.runtime.time_slices import Steps, now_and_then
 
 __all__ = ["COUNT", "EMBEDDINGS", "STREAM", "WIRE"]
 
-_NOT_PARAMS: Final = frozenset({"contents", "systemInstruction", "generationConfig", "model"})
+_CONTENT: Final = frozenset({"contents", "systemInstruction"})
 _OF_CANDIDATES: Final = (
     "groundingMetadata", "citationMetadata", "urlContextMetadata", "safetyRatings", "finishMessage",
 )  # fmt: skip
@@ -36,9 +37,9 @@ def _request(body: Json) -> Fields:
     if system := _parts(as_object(body.get("systemInstruction")).get("parts")):
         prompt.append(message("system", system))
     prompt += [_message(item, "user") for item in as_list(body.get("contents"))]
-    params = dict(as_object(body.get("generationConfig")))
-    params |= {k: v for k, v in body.items() if k not in _NOT_PARAMS and v is not None}
-    return {"prompt": prompt, "request_params": params or None}
+    rest = {key: value for key, value in body.items() if key not in _CONTENT}
+    rest["generationConfig"] = _camel(as_object(body.get("generationConfig")))
+    return {"prompt": prompt, "request_params": request_params(rest)}
 
 
 def _message(item: Any, role: str) -> Json:

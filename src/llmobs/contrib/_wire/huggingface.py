@@ -5,8 +5,8 @@ the same behind the router and dedicated endpoints (TGI's OpenAPI, the types of 
 Without ``details`` an answer is the text alone; a stream's last event always holds them.
 """
 
-from llmobs.contrib._wire.openai_chat import request_params
 from llmobs.contrib._wire.openai_other import vector_figures
+from llmobs.contrib._wire.params import request_params
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
 from llmobs.recorded.messages import message, text_part

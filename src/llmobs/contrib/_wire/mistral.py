@@ -8,7 +8,8 @@ OpenAI keeps conversations at the same path, where no model answers: a request t
 
 from typing import Any, Final
 
-from llmobs.contrib._wire.openai_chat import Message, request_params
+from llmobs.contrib._wire.openai_chat import Message
+from llmobs.contrib._wire.params import request_params
 from llmobs.contrib._wire.usage import mistral_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text

@@ -4,7 +4,8 @@ Moderations, of OpenAI and Mistral (API reference of both, "Moderations"): what 
 No tokens are told, and OpenAI charges none.
 """
 
-from llmobs.contrib._wire.openai_chat import common_response, request_params
+from llmobs.contrib._wire.openai_chat import common_response
+from llmobs.contrib._wire.params import request_params
 from llmobs.contrib._wire.wire import Fields, Wire
 from llmobs.recorded.jsontext import Json, as_list, as_object, as_text
 from llmobs.recorded.messages import messages_of

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from llmobs.contrib._wire import openai_other
-from llmobs.contrib._wire.openai_chat import request_params
+from llmobs.contrib._wire.params import request_params
 from llmobs.contrib._wire.usage import ollama_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_list, as_object, as_text

@@ -15,6 +15,7 @@ content chunks; usage in ``x_groq`` (Groq).
 from collections.abc import Callable
 from typing import Any, Final
 
+from llmobs.contrib._wire.params import request_params
 from llmobs.contrib._wire.usage import openai_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_list, as_object, as_text, loads
@@ -28,7 +29,6 @@ __all__ = [
     "chat_message",
     "chat_request",
     "common_response",
-    "request_params",
 ]
 
 _STAND: Final = frozenset({"id", "type", "index", "role", "format", "object", "mime_type"})
@@ -226,16 +226,6 @@ def _is_whole(call: Json) -> bool:
         return type(loads("".join(said))) is dict
     except ValueError:
         return False
-
-
-_NOT_PARAMS = frozenset(
-    {"messages", "input", "prompt", "suffix", "system", "instructions", "model", "stream"}
-)
-
-
-def request_params(body: Json) -> Json | None:
-    """Return what a request sets beside its content: temperature and its like, tools, formats."""
-    return {k: v for k, v in body.items() if k not in _NOT_PARAMS and v is not None} or None
 
 
 def common_response(body: Json) -> Fields:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from llmobs.contrib._wire.openai_chat import common_response, request_params
+from llmobs.contrib._wire.openai_chat import common_response
+from llmobs.contrib._wire.params import request_params
 from llmobs.contrib._wire.usage import spoken_characters
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_list, as_object, as_text

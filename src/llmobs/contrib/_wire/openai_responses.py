@@ -7,7 +7,8 @@ together from what did.
 
 from typing import Any
 
-from llmobs.contrib._wire.openai_chat import common_response, request_params
+from llmobs.contrib._wire.openai_chat import common_response
+from llmobs.contrib._wire.params import request_params
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
 from llmobs.recorded.messages import ITEMS, message, message_of, text_part, tool_calls_of

@@ -13,6 +13,7 @@ from llmobs.contrib._wire.body import Copy, Piece, pieces
 from llmobs.contrib._wire.ending import Ending, error_in
 from llmobs.contrib._wire.partial import read_head, read_tail
 from llmobs.contrib._wire.recognise import Target
+from llmobs.contrib._wire.servers import told_by_server
 from llmobs.contrib._wire.wire import Fields, StreamEvent
 from llmobs.events import ErrorInfo, PromptCallEvent, Status
 from llmobs.recorded.cutting import cut_text
@@ -44,6 +45,8 @@ class Exchange(NamedTuple):
     """The copy holds the body without its content encoding already."""
 
 
+_LINES: Final = ("ndjson", "jsonl", "stream+json")
+"""Content types of a JSON value a line; the last is Cohere's."""
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 
 
@@ -86,7 +89,7 @@ class _Reader:
             return fields | (yield from self._stream(framing.EventSplitter(), framing.fields_of))
         if "eventstream" in content_type:
             return fields | (yield from self._stream(framing.FrameSplitter(), framing.payload_of))
-        if "ndjson" in content_type or "jsonl" in content_type:
+        if any(kind in content_type for kind in _LINES):
             return fields | (yield from self._stream(framing.LineSplitter(), framing.unnamed))
         if self._wire.comes_as_array and "json" in content_type:
             return fields | (yield from self._stream(framing.ArraySplitter(), framing.unnamed))
@@ -159,6 +162,7 @@ class _Reader:
         if self._wire.unwrap is not None:
             body = self._understand(self._wire.unwrap, as_object(body), "response")
         fields = self._understand(self._wire.response, as_object(body), "response")
+        fields = self._told_by_server([as_object(body)]) | fields
         if error := error_in(as_object(body)):
             fields |= {"status": Status.ERROR, "error": error}
         elif self._exchange.ending is Ending.CLOSED and incomplete:
@@ -168,6 +172,10 @@ class _Reader:
         elif self._exchange.ending is not Ending.FAILED:
             fields["status"] = fields.get("status") or Status.SUCCESS
         return fields
+
+    def _told_by_server(self, pieces: list[Json]) -> Fields:
+        exchange = self._exchange
+        return told_by_server(exchange.target.host, exchange.headers, pieces)
 
     def _is_all(self, tail: bytes | None) -> bool:
         """Whether we had all there was to read: if not, we cannot blame the provider."""
@@ -207,6 +215,7 @@ class _Reader:
         except Exception:  # noqa: BLE001 - as in _understand
             self.warnings.append("response: events of an unexpected shape; not read")
         fields |= self._understand(self._wire.response, assembled, "response")
+        fields = self._told_by_server([each.data for each in (*events[:1], *events[-2:])]) | fields
         fields["stream"] = True
         fields["time_to_first_token_ms"] = self._first_token(events)
         ended = done or finished

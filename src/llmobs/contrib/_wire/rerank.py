@@ -8,7 +8,7 @@ conventions it is a ``retrieval``: documents are found, with their scores.
 
 from typing import Any
 
-from llmobs.contrib._wire.openai_chat import request_params
+from llmobs.contrib._wire.params import request_params
 from llmobs.contrib._wire.usage import cohere_usage, openai_usage
 from llmobs.contrib._wire.wire import Fields, Wire
 from llmobs.recorded.jsontext import Json, as_list, as_object, as_text, json_text

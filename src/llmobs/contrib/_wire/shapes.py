@@ -42,6 +42,7 @@ OLLAMA_CHAT: Final = _shape("model messages", '"created_at" :.*"message" :.*"don
 OLLAMA_GENERATE: Final = _shape("model", '"created_at" :.*"response" :.*"done" :')
 OLLAMA_EMBEDDINGS: Final = _shape("model", '"embeddings?" : \\[')
 COHERE_CHAT: Final = _shape("model messages", '"type" : "message-start"|"finish_reason" :')
+COHERE_V1: Final = _shape("message", '"generation_id" :')
 COHERE_EMBED: Final = _shape("model", '"embeddings" :')
 RERANK: Final = _shape("query", '"(?:relevance_)?score" :')
 CHUNKS: Final = _shape("model inputs", '"embedding" :')

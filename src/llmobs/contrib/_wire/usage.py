@@ -16,6 +16,7 @@ from llmobs.recorded.jsontext import MAX_COUNT, Json, as_count, as_list, as_obje
 
 __all__ = [
     "PROVIDER",
+    "amount",
     "anthropic_usage",
     "cohere_usage",
     "gemini_usage",
@@ -158,30 +159,29 @@ def _is_gemini(body: Json) -> bool:
 def _cost(usage: Json) -> Fields:
     """Return what the provider says it charged, in US dollars."""
     cost = usage.get("cost")
-    told = _amount(cost)
+    told = amount(cost)
     if type(cost) is dict:  # Perplexity
-        told = _amount(cost.get("total_cost"))
+        told = amount(cost.get("total_cost"))
     elif told is not None and usage.get("is_byok") is True:
         # OpenRouter with the caller's own key: its fee; the rest is on the other provider's bill.
-        upstream = _amount(as_object(usage.get("cost_details")).get("upstream_inference_cost"))
+        upstream = amount(as_object(usage.get("cost_details")).get("upstream_inference_cost"))
         told = None if upstream is None else told + upstream
     elif cost is None:
-        ticks = _amount(usage.get("cost_in_usd_ticks"))
+        ticks = amount(usage.get("cost_in_usd_ticks"))
         # Last, DeepInfra's.
-        told = _amount(usage.get("estimated_cost")) if ticks is None else ticks / _TICKS_PER_DOLLAR
+        told = amount(usage.get("estimated_cost")) if ticks is None else ticks / _TICKS_PER_DOLLAR
     return {} if told is None else {"cost_usd": told, "cost_source": PROVIDER}
 
 
-def _amount(value: Any) -> float | None:
+def amount(value: Any) -> float | None:
     """Return *value* as an amount: a number, also one written as text (gateways that keep decimals)."""
-    amount = value
     if type(value) is str and len(value) < 32:
         try:
-            amount = float(value)
+            value = float(value)
         except ValueError:
             return None
-    known = type(amount) in (int, float) and 0 <= amount <= MAX_COUNT * _TICKS_PER_DOLLAR
-    return float(amount) if known else None
+    known = type(value) in (int, float) and 0 <= value <= MAX_COUNT * _TICKS_PER_DOLLAR
+    return float(value) if known else None
 
 
 _TOOL_ITEMS: Final = {
