@@ -10,7 +10,7 @@ import pytest
 
 from llmobs.recorded.ids import new_id
 from llmobs.store import writer as module
-from llmobs.store.connect import LOG_BYTES, connect_writer
+from llmobs.store.connect import CACHE_BYTES, LOG_BYTES, connect_writer
 from llmobs.store.reader import Reader
 from llmobs.store.writer import Writer
 from tests.helpers import make_event
@@ -118,3 +118,11 @@ def test_the_disk_is_waited_for_where_that_is_promised(
 ) -> None:
     with closing(connect_writer(store, durable=durable)) as connection:
         assert connection.execute("PRAGMA synchronous").fetchone() == (level,)
+
+
+@pytest.mark.parametrize(("durable", "kilobytes"), [(False, 2_000), (True, CACHE_BYTES // 1024)])
+def test_pages_are_kept_in_memory_by_a_collector_alone(
+    store: Path, durable: bool, kilobytes: int
+) -> None:
+    with closing(connect_writer(store, durable=durable)) as connection:
+        assert connection.execute("PRAGMA cache_size").fetchone() == (-kilobytes,)
