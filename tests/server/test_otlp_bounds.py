@@ -1,5 +1,7 @@
 """What a body of protobuf holds is told before it is read: bombs are refused, nothing else is."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,15 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from llmobs.server.bodies import RefusedError
-from llmobs.server.otlp.bounds import MAX_MESSAGES, check_logs, check_spans, count_metrics
+from llmobs.server.otlp import protobuf
+from llmobs.server.otlp.bounds import (
+    MAX_MESSAGES,
+    MAX_RECORDS,
+    check_logs,
+    check_spans,
+    count_metrics,
+)
+from llmobs.server.otlp.mapping import Taken
 
 MEGABYTES = 8
 FEW = 20_000
@@ -86,6 +96,21 @@ def test_a_million_is_where_it_ends() -> None:
     bomb = inside(field(9, b"") * (MAX_MESSAGES + 1), 1, 2, 2)
     with pytest.raises(RefusedError, match="1,000,000 messages"):
         check_spans(bomb)
+
+
+@pytest.mark.parametrize("read", [protobuf.read_spans, protobuf.read_logs])
+def test_so_do_spans_and_records_of_one_request(
+    read: Callable[[bytes], Taken], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tiny span takes 40 bytes in a body, and some kilobytes as an event with its run's."""
+    assert MAX_RECORDS == 20_000
+    monkeypatch.setattr("llmobs.server.otlp.bounds.MAX_RECORDS", 100)
+    ids = field(1, b"t" * 16) + field(2, b"s" * 8)
+    one = field(2, ids) if read is protobuf.read_spans else field(2, ids.replace(b"\x0a", b"\x4a"))
+    assert not read(inside(one * 100, 1, 2)).rejected
+    with pytest.raises(RefusedError, match="over 100 of them") as refused:
+        read(inside(one * 101, 1, 2))
+    assert refused.value.status == 413
 
 
 @settings(max_examples=30)

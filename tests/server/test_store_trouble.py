@@ -7,11 +7,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceRequest,
+)
 
 import llmobs
+from llmobs.codec import NATIVE_TYPE, encode
 from llmobs.recorded.ids import new_id
 from tests.server.collecting import body_of, ids, post, stored
 from tests.sinks.examples import prompt_call
@@ -48,6 +55,82 @@ def newer(store: Path) -> Iterator[None]:
         other.execute(f"PRAGMA user_version = {version}")
 
 
+Way = tuple[str, str]
+"""A path below ``/v1``, and the content type."""
+
+WAYS: list[Way] = [
+    ("events/batch", NATIVE_TYPE),
+    ("traces", "application/json"),
+    ("traces", "application/x-protobuf"),
+    ("logs", "application/json"),
+    ("logs", "application/x-protobuf"),
+]
+
+
+def send(url: str, way: Way, text: str) -> httpx2.Response:
+    """Send one call that says *text*."""
+    path, kind = way
+    trace_id, span_id = os.urandom(16), os.urandom(8)
+    if kind == NATIVE_TYPE:
+        content = body_of([prompt_call(event_id=new_id(), prompt=text)])
+    elif kind == "application/json":
+        ids = {"traceId": trace_id.hex(), "spanId": span_id.hex()}
+        attributes = [
+            {"key": name, "value": {"stringValue": value}} for name, value in told(text).items()
+        ]
+        content = encode(
+            {"resourceSpans": [{"scopeSpans": [{"spans": [{**ids, "attributes": attributes}]}]}]}
+            if path == "traces"
+            else {"resourceLogs": [{"scopeLogs": [
+                {"logRecords": [{**ids, "eventName": DETAILS, "attributes": attributes}]}
+            ]}]}
+        )  # fmt: skip
+    else:
+        request: Any
+        if path == "traces":
+            request = ExportTraceServiceRequest()
+            record = request.resource_spans.add().scope_spans.add().spans.add()
+        else:
+            request = ExportLogsServiceRequest()
+            record = request.resource_logs.add().scope_logs.add().log_records.add()
+            record.event_name = DETAILS
+        record.trace_id, record.span_id = trace_id, span_id
+        for name, value in told(text).items():
+            record.attributes.add(key=name).value.string_value = value
+        content = request.SerializeToString()
+    return httpx2.post(
+        f"{url}/v1/{path}", content=content, headers={"content-type": kind}, timeout=60
+    )
+
+
+DETAILS = "gen_ai.client.inference.operation.details"
+
+
+def told(text: str) -> dict[str, str]:
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "gpt-4o",
+        "gen_ai.prompt": text,
+    }
+
+
+def assert_may_come_again(answer: httpx2.Response, way: Way, status: int, code: int) -> None:
+    """See that a sender is told so in the words of its wire: OTLP's are ``google.rpc.Status``."""
+    path, kind = way
+    assert answer.status_code == status
+    assert int(answer.headers["retry-after"]) >= 1
+    if path == "events/batch":
+        assert answer.json()["error"]["message"]
+        return
+    assert answer.headers["content-type"] == kind
+    if kind == "application/json":
+        said = answer.json()
+        assert said["code"] == code and said["message"]
+    else:  # its two fields have the numbers and types of these
+        told = ExportTracePartialSuccess.FromString(answer.content)
+        assert told.rejected_spans == code and told.error_message
+
+
 @pytest.mark.parametrize("trouble", [locked, damaged, newer], ids=lambda f: f.__name__)
 def test_it_answers_503_until_it_is_mended(tmp_path: Path, trouble: object) -> None:
     store = tmp_path / "llmobs.db"
@@ -63,6 +146,9 @@ def test_it_answers_503_until_it_is_mended(tmp_path: Path, trouble: object) -> N
             # WatchLLM's wire says it in its own form.
             wire = post_watchllm(collector.url)
             assert (wire.status_code, wire.json()["error"]["code"]) == (503, "internal_error")
+            for way in WAYS[1:]:
+                answer = send(collector.url, way, "x")
+                assert_may_come_again(answer, way, 503, 14)  # UNAVAILABLE
         eventually(
             lambda: post(collector.url, body_of([second])).status_code == 200,
             timeout=20, interval=0.3, what="mended",
@@ -117,15 +203,18 @@ def test_a_client_spools_and_delivers_when_it_is_mended(tmp_path: Path) -> None:
         assert not any(client.statistics().dropped.values())
 
 
-def test_a_full_collector_says_when_to_come_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way[0]}-{way[1]}")
+def test_a_full_collector_says_when_to_come_again(tmp_path: Path, way: Way) -> None:
     """A store that is locked holds everything up: what is beyond the room is refused, not kept."""
     store = tmp_path / "llmobs.db"
     with Serving(store) as collector:
         assert post(collector.url, body_of([prompt_call()])).status_code == 200
-        body = body_of([prompt_call(event_id=new_id(), prompt="x" * 20_000_000)])
+        text = "x" * 20_000_000
         with locked(store), ThreadPoolExecutor(6) as pool:
-            answers = list(pool.map(lambda _: post(collector.url, body, timeout=60), range(6)))
+            answers = list(pool.map(lambda _: send(collector.url, way, text), range(6)))
         statuses = sorted(answer.status_code for answer in answers)
         assert set(statuses) <= {429, 503} and 429 in statuses and 503 in statuses
-        assert all("retry-after" in answer.headers for answer in answers)
-        assert post(collector.url, body_of([prompt_call()])).status_code == 200  # room again
+        for answer in answers:
+            code = {429: 8, 503: 14}[answer.status_code]  # RESOURCE_EXHAUSTED
+            assert_may_come_again(answer, way, answer.status_code, code)
+        assert send(collector.url, way, "x").status_code == 200  # room again

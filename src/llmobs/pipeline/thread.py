@@ -51,6 +51,7 @@ class BlockingThread:
     def _work(self) -> None:
         while (job := self._next()) is not None:
             job()
+            del job  # and with it what it was given, which may be large, while nothing comes
 
     def _next(self) -> Callable[[], None] | None:
         if self._idle is None:
@@ -81,7 +82,10 @@ class BlockingThread:
         self._jobs.put(job)
         await finished.wait()
         if failure:
-            raise failure[0]
+            try:
+                raise failure[0]
+            finally:
+                failure.clear()  # it holds this frame, and so what was handed in
         return outcome[0]
 
     def then(self, function: Callable[[], None]) -> None:

@@ -42,6 +42,9 @@ BODY_SECONDS: Final = 60.0
 """That a body may take to arrive."""
 MAX_MENDED: Final = 4 * 1024 * 1024
 """Bytes of a body that is not strict JSON, and read all the same."""
+MAX_MEMBERS: Final = 2_000
+"""Of a compressed body: who compresses in parallel writes one for each 64 KB or more; to open one takes
+longer than to read what is in an empty one."""
 PIECE: Final = 256 * 1024
 """Bytes decompressed at a stretch: some 0.3 ms of the event loop's time."""
 
@@ -133,7 +136,7 @@ class Inflated:
     """
     What a compressed body is, member after member, never more than *most* bytes of it.
 
-    Its methods raise `RefusedError`: 413 it becomes more than that; 400 it is damaged.
+    Its methods raise `RefusedError`: 413 it becomes more than that; 400 it is damaged, or cut into crumbs.
     """
 
     def __init__(self, encoding: str, most: int, take_up: Callable[[int], None]) -> None:
@@ -144,6 +147,7 @@ class Inflated:
         self._decompressor = self._new()
         self._between = False
         """One member has ended, and the next one not begun."""
+        self._members = 1
         self.size = 0
         self.pieces: list[bytes] = []
 
@@ -152,12 +156,22 @@ class Inflated:
         try:
             while data:
                 if self._decompressor.eof:
-                    self._decompressor, self._between = self._new(), False
+                    self._next()
                 data = self._member(data)
         except (zlib.error, zstd.ZstdError, EOFError) as error:
             raise RefusedError(
                 400, f"the body is not {self._encoding}: {error}", "content-encoding"
             ) from None
+
+    def _next(self) -> None:
+        self._members += 1
+        if self._members > MAX_MEMBERS:
+            raise RefusedError(
+                400,
+                f"the body is over {MAX_MEMBERS} pieces of {self._encoding}, each compressed by itself",
+                "content-encoding",
+            )
+        self._decompressor, self._between = self._new(), False
 
     def _member(self, data: bytes) -> bytes:
         """Take in *data* to the end of its member; return what comes after that."""

@@ -274,36 +274,42 @@ class Collector:
     def _write_all(self) -> None:
         self._write([])  # whether the store can be used is known, and said, before the first event
         while (first := self._waiting.get()) is not None:
-            if isinstance(first, _Step):
-                self._do(first)
-                continue
-            requests = [first]
-            step = None
-            count = len(first.events)
-            ended = False
-            while count < COMMIT_EVENTS:
-                try:
-                    another = self._waiting.get_nowait()
-                except Empty:
-                    break
-                if another is None:
-                    ended = True
-                    break
-                if isinstance(another, _Step):
-                    step = another
-                    break
-                requests.append(another)
-                count += len(another.events)
-            self._write(requests)
-            assert self._loop is not None
-            self._loop.call_soon_threadsafe(_tell, requests)
-            if step is not None:
-                self._do(step)
-            if ended:
+            goes_on = self._turn(first)
+            del first  # what was stored is nobody's any more, while nothing comes
+            if not goes_on:
                 break
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+    def _turn(self, first: _Request | _Step) -> bool:
+        """Do what waits together with *first*, or some of it; return whether more may come."""
+        if isinstance(first, _Step):
+            self._do(first)
+            return True
+        requests = [first]
+        step = None
+        count = len(first.events)
+        ended = False
+        while count < COMMIT_EVENTS:
+            try:
+                another = self._waiting.get_nowait()
+            except Empty:
+                break
+            if another is None:
+                ended = True
+                break
+            if isinstance(another, _Step):
+                step = another
+                break
+            requests.append(another)
+            count += len(another.events)
+        self._write(requests)
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(_tell, requests)
+        if step is not None:
+            self._do(step)
+        return not ended
 
     def _do(self, step: _Step) -> None:
         assert self._loop is not None

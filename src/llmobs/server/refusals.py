@@ -19,7 +19,9 @@ AWAY_SECONDS: Final = 5.0
 def refusal_of(error: Exception) -> RefusedError:
     """Return the refusal that *error* amounts to; what is no error of ours is a 500 that says nothing."""
     if isinstance(error, RefusedError):
-        return error
+        # What it came through holds the body, and whoever answers holds it: neither would go before
+        # the next collection of garbage, and who sends bombs is quicker.
+        return error.with_traceback(None)
     if isinstance(error, FormError):
         return RefusedError(error.status, str(error), error.field)
     if isinstance(error, BusyError):

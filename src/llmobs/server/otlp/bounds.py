@@ -7,17 +7,21 @@ how many there are. The parser knows no such bound, so they are counted here, by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, TypeVar
 
 from llmobs.server.bodies import RefusedError
 
-__all__ = ["check_logs", "check_spans", "count_metrics"]
+__all__ = ["bounded", "check_logs", "check_spans", "count_metrics"]
+
+T = TypeVar("T")
 
 SMALL: Final = 1024 * 1024
 """Bytes of a body that cannot hold too many."""
 MAX_MESSAGES: Final = 1_000_000
 """In one body; spans of OpenTelemetry's GenAI conventions have some fifty, and take 4 KB."""
+MAX_RECORDS: Final = 20_000
+"""Spans or log records of one request: exporters send 512, collectors some 8,000."""
 SHORT: Final = 64
 """Bytes of a message that is not looked into, but counted by its length: nearly all attributes."""
 SHORTEST: Final = 16
@@ -57,6 +61,21 @@ def check_logs(body: bytes) -> None:
         RefusedError: 413 it does; less of it at once may fit.
     """
     _check(body, _LOGS)
+
+
+def bounded(records: Iterable[T]) -> Iterator[T]:
+    """
+    Yield spans or log records.
+
+    Raises:
+        RefusedError: 413 there are too many; fewer at once fit.
+    """
+    for number, record in enumerate(records, 1):
+        if number > MAX_RECORDS:
+            raise RefusedError(
+                413, f"the request holds over {MAX_RECORDS:,} of them; send fewer at once", "body"
+            )
+        yield record
 
 
 def count_metrics(body: bytes) -> int:

@@ -29,6 +29,7 @@ from llmobs.recorded.ids import derived_id
 from llmobs.recorded.jsontext import as_text
 from llmobs.recorded.media import without_media
 from llmobs.runtime.troubles import internal_errors
+from llmobs.server.otlp.bounds import bounded
 from llmobs.server.otlp.span import Event as SpanEvent
 from llmobs.server.otlp.span import Kind as SpanKind
 from llmobs.server.otlp.span import Log, Resource, Span
@@ -112,12 +113,17 @@ class _Senders:
 
 
 def take_spans(spans: Iterable[Span]) -> Taken:
-    """Return what *spans* become: those of calls, tools and steps events, any of them perhaps a run's own."""
+    """
+    Return what *spans* become: those of calls, tools and steps events, any of them perhaps a run's own.
+
+    Raises:
+        RefusedError: 413 there are too many.
+    """
     taken = Taken()
     senders = _Senders()
     own: dict[str, tuple[tuple[int, int, str], Span]] = {}
     rejected, words = 0, ""
-    for span in spans:
+    for span in bounded(spans):
         if (why := _unfit(span.trace_id, span.span_id)) is not None:
             rejected, words = rejected + 1, words or why
             continue
@@ -262,11 +268,16 @@ _TWICE: Final = "openlit."
 
 
 def take_logs(logs: Iterable[Log]) -> Taken:
-    """Return what *logs* become: those that tell of calls, which belong to the events of their spans."""
+    """
+    Return what *logs* become: those that tell of calls, which belong to the events of their spans.
+
+    Raises:
+        RefusedError: 413 there are too many.
+    """
     taken = Taken()
     senders = _Senders()
     rejected, words, others = 0, "", 0
-    for log in logs:
+    for log in bounded(logs):
         name = log.name or as_text(log.attributes.get(semconv.EVENT_NAME)) or ""
         take = _TAKEN.get(name)
         if take is None:
