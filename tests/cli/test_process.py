@@ -79,6 +79,19 @@ def test_a_missing_extra_is_named_with_its_command(missing: str) -> None:
     )
 
 
+def test_so_is_what_reading_from_kafka_needs(tmp_path: Path) -> None:
+    code = "import sys; sys.modules |= dict.fromkeys(('aiokafka', 'cramjam')); from llmobs.__main__ import main; main()"
+    serve = ["serve", "--port", "0", "--store", str(tmp_path / "llmobs.db"), "--kafka", "b:9092"]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *serve], capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        "llmobs: --kafka b:9092: the package 'aiokafka' is not installed; "
+        "run: pip install 'llmobs[kafka]'\n"
+    )
+
+
 def test_without_rich_the_help_names_what_runs_without_it() -> None:
     code = "import sys; sys.modules['rich'] = None; from llmobs.__main__ import main; main()"
     result = subprocess.run(
