@@ -298,6 +298,14 @@ class TestOthers:
             assert {answer.status for answer in answers[:20]} == {401}
             assert answers[-1].status == 429
             assert int(answers[-1].headers["retry-after"]) >= 1
+            # OTLP's exporters read a status of theirs, and come again.
+            wrong = f"llmobs_{'a' * 10}_{30:040}"
+            for kind in ("application/x-protobuf", "application/json"):
+                answer = ask(server, "/v1/traces", b"", x_api_key=wrong, content_type=kind)
+                assert (answer.status, answer.headers["content-type"]) == (429, kind)
+                assert int(answer.headers["retry-after"]) >= 1
+                code = answer.body[1] if "proto" in kind else json.loads(answer.body)["code"]
+                assert code == 8  # RESOURCE_EXHAUSTED
             assert ask(server, x_api_key=key).status == 200, (
                 "who has one is not held up by who has none"
             )
