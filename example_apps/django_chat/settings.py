@@ -13,6 +13,11 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 INSTALLED_APPS = [
+    "django.contrib.admin",  # whose login the viewer's visitors have
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
     "rest_framework",
     "llmobs.contrib.django",
     "example_apps.django_chat",
@@ -20,7 +25,23 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "llmobs.contrib.django.LLMObsMiddleware",  # first: the time of the others counts
     "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
 ]
 # What is not said here comes from the environment: LLMOBS_RELEASE, LLMOBS_SAMPLE_RATE, …
 LLMOBS = {

@@ -4,6 +4,7 @@ import json
 from io import StringIO
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import TestCase
 
@@ -125,3 +126,15 @@ class ChatTests(TestCase):
 
     def test_the_migrations_are_whole(self) -> None:
         call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+class ViewerTests(TestCase):
+    def test_staff_see_the_runs_and_nobody_else(self) -> None:
+        away = self.client.get("/llmobs/runs")
+        self.assertRedirects(away, "/admin/login/?next=/llmobs/runs")
+        self.client.force_login(User.objects.create_user("ann"))
+        assert self.client.get("/llmobs/runs").status_code == 302
+        self.client.force_login(User.objects.create_user("ben", is_staff=True))
+        shown = self.client.get("/llmobs/")
+        # Tests record nothing, so there is no store yet; who may see is let in and told so.
+        self.assertContains(shown, "The store cannot be read now", status_code=503)

@@ -1,6 +1,7 @@
 """Where what is."""
 
-from django.urls import path
+from django.contrib import admin
+from django.urls import include, path
 
 from . import api, views
 
@@ -10,4 +11,6 @@ urlpatterns = [
     path("api/conversations", api.Conversations.as_view(), name="conversations"),
     path("api/conversations/<int:pk>", api.OneConversation.as_view(), name="conversation"),
     path("health", views.health),
+    path("admin/", admin.site.urls),
+    path("llmobs/", include("llmobs.contrib.django.urls")),  # for staff
 ]

@@ -13,6 +13,7 @@ from llmobs.contrib.fastapi import LLMObsMiddleware, TrackerDep
 from llmobs.contrib.openai import instrument
 
 from . import agent
+from .admin import mount_viewer
 from .assistant import Assistant
 from .contacts import Contact, NotAContactError, extract_contact
 from .conversations import Conversations
@@ -30,6 +31,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 app = FastAPI(title="Chat", lifespan=lifespan)
 app.add_middleware(LLMObsMiddleware, service_name="chat-api")
+mount_viewer(app)
 
 
 class Question(BaseModel):

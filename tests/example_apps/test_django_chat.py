@@ -34,7 +34,7 @@ def manage(folder: Path, model: str, *words: str) -> str:
 def test_its_own_tests_pass(llm_server: str, tmp_path: Path) -> None:
     out = manage(tmp_path, llm_server, "test", "example_apps.django_chat")
     assert "System check identified no issues" in out
-    assert "Ran 8 tests" in out
+    assert "Ran 9 tests" in out
     assert not (tmp_path / "django.db").exists(), "tests deliver nothing"
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from example_apps.fastapi_chat import demo
 from example_apps.fastapi_chat.app import app
 from example_apps.fastapi_chat.demo_drive import Answered
+from example_apps.fastapi_chat.demo_processes import running_app
 from example_apps.fastapi_chat.demo_proof import prove
 from example_apps.fastapi_chat.demo_view import view
 from example_apps.fastapi_chat.tools import calculate
@@ -35,6 +36,7 @@ def api(
     monkeypatch.setenv("OPENAI_BASE_URL", f"{llm_server}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "any")
     monkeypatch.setenv("LLMOBS_SINK", "memory:")
+    httpx2.AsyncClient()  # imports what the SDK's own client would, in the event loop
     app.middleware_stack = None  # built anew, with this environment
     with TestClient(app) as client:
         yield client
@@ -166,6 +168,23 @@ class TestProof:
         proof = prove(store, [answered])
         assert not proof.holds
         assert len(proof.lost) == 1
+
+
+@pytest.mark.servers
+def test_who_knows_the_password_sees_the_runs(llm_server: str, tmp_path: Path) -> None:
+    password = {"CHAT_ADMIN_PASSWORD": "let me in"}
+    with running_app(llm_server, tmp_path / "llmobs.db", **password) as served:
+        asked = {"message": "Which colours are warm?", "user": "ann"}
+        assert httpx2.post(f"{served.url}/chat", json=asked, timeout=30).is_success
+        for given in (None, ("ann", "guessed"), ("ann", "")):
+            away = httpx2.get(f"{served.url}/llmobs/runs", auth=given)
+            assert away.status_code == 401 and "/chat" not in away.text
+
+        def shown() -> bool:
+            page = httpx2.get(f"{served.url}/llmobs/runs", auth=("ann", "let me in"))
+            return page.status_code == 200 and "POST /chat" in page.text
+
+        eventually(shown, timeout=30, what="the run in the viewer")
 
 
 @pytest.mark.servers
