@@ -1,23 +1,35 @@
 """Hostile texts in every field of every kind of event, looked at in a real browser."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
+from uuid import uuid4
 
+import anyio.to_thread
 import httpx2
 import pytest
+from aiokafka import AIOKafkaProducer
 from playwright.async_api import Browser
 
+from llmobs.codec import encode
 from llmobs.store.engine import open_reader
 from tests.browser.filling import deliver
 from tests.browser.hostile import HEBREW, HOSTILE, broken_bodies, hostile_events, long_events
+from tests.browser.looking import NARROW, WIDE, check_fits, unfit
 from tests.browser.reaching import reached
-from tests.browser.test_pages import NARROW, WIDE, check_fits
 from tests.support.browser import watched
+from tests.support.kafka_handle import Kafka
+from tests.support.polling import eventually
 from tests.support.serving import Serving
+from tests.support.stores import write_store
 
 pytestmark = pytest.mark.anyio
 
+SENTINEL: Final = json.loads(
+    (Path(__file__).parents[1] / "data" / "sentinel_event.json").read_bytes()
+)
 LONG: Final = 10_000_000
 MOST_BYTES: Final = 1_500_000
 """Of a page, whatever was sent: that of one event with lines of ten million characters."""
@@ -36,22 +48,76 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 async def test_hostile_texts_run_nothing_and_disturb_nothing(
     browser: Browser, server: Serving, script: bool
 ) -> None:
-    with open_reader(server.store) as store:
-        runs = [f"{server.url}/runs/{quote(run.run_id, safe='')}" for run in store.runs(100)]
-    assert len(runs) == len(HOSTILE)
+    """On every page, in wide and narrow windows, light and dark."""
     found = reached(server.url)
     assert all(found.values()), found
     lists = [each for addresses in found.values() for each in addresses]
-    window = NARROW if script else WIDE
-    async with watched(browser, server.url, viewport=window, java_script_enabled=script) as seen:
-        for address in dict.fromkeys([*lists, *runs]):
+    await look_at(browser, server, [*lists, *runs_of(server, len(HOSTILE))], script=script)
+
+
+@pytest.mark.kafka
+async def test_hostile_texts_by_way_of_kafka_do_neither(
+    browser: Browser, kafka: Kafka, tmp_path: Path
+) -> None:
+    """In our own wire, and in Sentinel's."""
+    topic = kafka.new_topic()
+    source = f"{','.join(kafka.bootstrap)}?topic={topic}&group={topic}"
+    own = [encode(event) for event in hostile_events()]
+    sentinels = [
+        encode({**SENTINEL, **dict.fromkeys(("model_name", "trace_id", "user_id"), text),
+                "event_id": str(uuid4()), "prompt": {"text": text, "tokens": 1},
+                "response": {"text": text, "tokens": 1}, "errors": [text], "metadata": {text: text}})
+        for text in HOSTILE.values()
+    ]  # fmt: skip
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
+        for value in [*own, *sentinels]:
+            await producer.send_and_wait(topic, value)
+    with Serving(write_store(tmp_path / "llmobs.db", []), "--kafka", source) as server:
+        expected = len(own) + len(sentinels)
+
+        def stored() -> bool:
+            with open_reader(server.store) as store:
+                return store.info().events >= expected
+
+        await anyio.to_thread.run_sync(
+            lambda: eventually(stored, timeout=60, what=f"{expected} events of the topic")
+        )
+        runs = runs_of(server, len(HOSTILE))
+        lists = [f"{server.url}{path}" for path in ("/", "/runs", "/errors", "/users", "/sessions")]
+        await look_at(browser, server, [*lists, *runs], script=True)
+
+
+def runs_of(server: Serving, least: int) -> list[str]:
+    with open_reader(server.store) as store:
+        runs = [f"{server.url}/runs/{quote(run.run_id, safe='')}" for run in store.runs(200)]
+    assert len(runs) >= least
+    return runs
+
+
+async def look_at(
+    browser: Browser, server: Serving, addresses: Sequence[str], *, script: bool
+) -> None:
+    async with watched(browser, server.url, java_script_enabled=script) as seen:
+        for address in dict.fromkeys(addresses):
             await seen.go(address)
-            await check_fits(seen)
+            if await seen.page.evaluate("document.contentType") == "text/html":
+                assert await unfit(seen) == [], address
+                assert await seen.page.evaluate(HIDDEN) == [], address
             assert await seen.page.evaluate(LEADS_AWAY) == [], address
             assert await seen.page.evaluate(DISTURBED, HEBREW) == [], address
             assert len(await seen.page.content()) < LIST_BYTES, address
     assert seen.troubles == []
 
+
+HIDDEN: Final = r"""() => {
+  // What turns the direction of writing round, or cannot be seen, is written out instead.
+  const walker = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT)
+  const found = []
+  for (let text; text = walker.nextNode();)
+    if (/[\u061c\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\u3164]/.test(text.data))
+      found.push(text.parentElement.outerHTML.slice(0, 200))
+  return found
+}"""
 
 LEADS_AWAY: Final = r"""() => document.contentType !== "text/html" ? [] : [
   ...[...document.links, ...document.forms].filter(
@@ -98,16 +164,17 @@ async def test_lines_of_ten_million_characters_are_shown_within_bounds(
 
 
 async def test_broken_text_through_each_wire_breaks_no_page(
-    browser: Browser, server: Serving
+    browser: Browser, tmp_path: Path
 ) -> None:
-    for sent in broken_bodies():
-        answer = httpx2.post(
-            f"{server.url}{sent.path}", content=sent.body, headers={"content-type": sent.kind}
-        )
-        assert answer.status_code in (200, 202, 400), (sent, answer.text)
-    async with watched(browser, server.url, viewport=WIDE) as seen:
-        for of_a_page in reached(server.url).values():
-            for address in of_a_page:
-                await seen.go(address)
-                await check_fits(seen)
-    assert seen.troubles == []
+    with Serving(tmp_path / "llmobs.db") as server:
+        for sent in broken_bodies():
+            answer = httpx2.post(
+                f"{server.url}{sent.path}", content=sent.body, headers={"content-type": sent.kind}
+            )
+            assert answer.status_code in (200, 202, 400), (sent, answer.text)
+        async with watched(browser, server.url, viewport=WIDE) as seen:
+            for of_a_page in reached(server.url).values():
+                for address in of_a_page:
+                    await seen.go(address)
+                    await check_fits(seen)
+        assert seen.troubles == []

@@ -1,25 +1,17 @@
 """Every page in a real browser: quiet, readable for everybody, within its window."""
 
 import gzip
-from typing import Any, Final
 
 import httpx2
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser
 
 from llmobs.viewer.page import STATIC, static_file
-from tests.support.browser import Watched, axe, watched
+from tests.browser.looking import NARROW, WIDE, unfit, unseen_focus
+from tests.support.browser import axe, watched
 from tests.support.serving import Serving
 
 pytestmark = pytest.mark.anyio
-
-WIDE: Final = {"width": 1280, "height": 900}
-NARROW: Final = {"width": 390, "height": 800}
-WINDOWS: Final = [
-    pytest.param({"viewport": size, "color_scheme": scheme}, id=f"{size['width']}-{scheme}")
-    for size in (WIDE, NARROW)
-    for scheme in ("light", "dark")
-]
 
 Addresses = dict[str, list[str]]
 
@@ -40,111 +32,50 @@ def test_the_first_view_of_every_page_is_small(addresses: Addresses) -> None:
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
-@pytest.mark.parametrize("window", WINDOWS)
-async def test_every_page_is_quiet_and_fits(
-    browser: Browser, server: Serving, addresses: Addresses, window: dict[str, Any], script: bool
+async def test_every_page_is_quiet_and_everybody_can_read_and_reach_everything(
+    browser: Browser, server: Serving, addresses: Addresses, script: bool
 ) -> None:
-    async with watched(browser, server.url, java_script_enabled=script, **window) as seen:
-        for address in every(addresses):
-            await seen.go(address)
-            await check_fits(seen)
-        for path, status in (("/runs/none", 404), ("/runs?cost=much", 400)):
-            await seen.go(f"{server.url}{path}", status)
-            await check_fits(seen)
-    assert seen.troubles == []
-
-
-@pytest.mark.parametrize("window", [WINDOWS[0], WINDOWS[3]])
-async def test_everybody_can_read_and_reach_everything(
-    browser: Browser, server: Serving, addresses: Addresses, window: dict[str, Any]
-) -> None:
+    """In wide and narrow windows, light and dark: within the window, by keyboard, and by what axe knows."""
     found: dict[str, list[str]] = {}
-    async with watched(browser, server.url, **window) as seen:
+    async with watched(browser, server.url, java_script_enabled=script) as seen:
         for of_a_page in addresses.values():
             for number, address in enumerate(of_a_page):
                 await seen.go(address)
                 if await seen.page.evaluate("document.contentType") != "text/html":
                     continue
-                found[address] = [*await axe(seen.page), *await faint(seen.page)]
-                if number == 0:
+                found[address] = await unfit(seen)
+                if script:
+                    found[address] += await axe(seen.page)
+                if script and number == 0:
                     found[address] += await unseen_focus(seen.page)
+                    await seen.page.set_viewport_size(WIDE)
+                    found[address] += await axe(seen.page)
+        for path, status in (("/runs/none", 404), ("/runs?cost=much", 400)):
+            await seen.go(f"{server.url}{path}", status)
+            found[path] = await unfit(seen)
     assert {address: troubles for address, troubles in found.items() if troubles} == {}
+    assert seen.troubles == []
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+async def test_on_narrow_screens_filters_fold(
+    browser: Browser, server: Serving, script: bool
+) -> None:
+    async with watched(browser, server.url, viewport=NARROW, java_script_enabled=script) as seen:
+        for path in ("/runs?model=gpt-4o", "/live?model=gpt-4o", "/search?text=order&model=gpt-4o"):
+            await seen.go(f"{server.url}{path}")
+            model = seen.page.get_by_label("Model", exact=True)
+            fold = seen.page.get_by_label("Filters, 1 set")
+            assert not await model.is_visible() and await fold.is_visible(), path
+            await fold.focus()
+            await seen.page.keyboard.press("Space")
+            assert await model.is_visible(), path
+            assert await model.input_value() == "gpt-4o"
+            await seen.page.set_viewport_size(WIDE)
+            assert await model.is_visible() and not await fold.is_visible(), path
+            await seen.page.set_viewport_size(NARROW)
+    assert seen.troubles == []
 
 
 def every(addresses: Addresses) -> list[str]:
     return [address for found in addresses.values() for address in found]
-
-
-async def check_fits(seen: Watched) -> None:
-    """Nothing makes the page wider than its window; wide tables scroll by themselves."""
-    over = await seen.page.evaluate(OVER)
-    assert over == [], (seen.page.url, over)
-
-
-OVER: Final = """() => {
-  const width = document.documentElement.clientWidth
-  if (document.documentElement.scrollWidth <= width) return []
-  return [...document.querySelectorAll("body *")]
-    .filter(one => one.getBoundingClientRect().right > width + 1 && !one.closest(".wide"))
-    .map(one => one.outerHTML.slice(0, 120))
-}"""
-
-
-async def faint(page: Page) -> list[str]:
-    """Return what hardly differs from what is behind it: axe leaves drawings out."""
-    return [str(each) for each in await page.evaluate(FAINT)]
-
-
-FAINT: Final = """() => {
-  const parts = color => color.match(/[0-9.]+/g).map(Number)
-  const light = color => {
-    const [r, g, b] = parts(color).map(each => each / 255)
-      .map(each => each <= .04045 ? each / 12.92 : ((each + .055) / 1.055) ** 2.4)
-    return .2126 * r + .7152 * g + .0722 * b
-  }
-  const behind = one => {
-    const color = one ? getComputedStyle(one).backgroundColor : "rgb(255, 255, 255)"
-    return parts(color)[3] === 0 ? behind(one.parentElement) : color
-  }
-  const contrast = (one, color) => {
-    const [dark, bright] = [light(color), light(behind(one))].sort((a, b) => a - b)
-    return (bright + .05) / (dark + .05)
-  }
-  const says = one => [...one.childNodes].some(each => each.nodeType === 3 && each.data.trim())
-  const found = []
-  for (const one of document.querySelectorAll("body, body *")) {
-    const {color, fill} = getComputedStyle(one)
-    const drawn = one.namespaceURI.endsWith("svg")
-    const wanted = one.localName === "rect" ? 3 : says(one) && one.localName !== "title" ? 4.5 : 0
-    const is = wanted && one.checkVisibility() ? contrast(one, drawn ? fill : color) : 99
-    if (is < wanted) found.push(`contrast ${is.toFixed(2)}: ${one.outerHTML.slice(0, 120)}`)
-  }
-  return found
-}"""
-
-STOPS: Final = 40
-"""Pressed keys: what comes after is like what came before."""
-
-
-async def unseen_focus(page: Page) -> list[str]:
-    """Go through the page by Tab; return where one would not see where one is."""
-    await page.evaluate(NOTE_FOCUS)
-    for _ in range(STOPS):
-        await page.keyboard.press("Tab")
-    stops, unseen = await page.evaluate("() => [focused.size, [...unseen]]")
-    assert stops > 4, "Tab leads nowhere"
-    return [f"focus unseen: {each}" for each in unseen]
-
-
-NOTE_FOCUS: Final = """() => {
-  globalThis.focused = new Set()
-  globalThis.unseen = new Set()
-  addEventListener("focusin", ({target}) => {
-    focused.add(target)
-    const {outlineStyle, outlineWidth} = getComputedStyle(target)
-    const {width, height, right, bottom} = target.getBoundingClientRect()
-    const shown = width > 0 && height > 0 && right > 0 && bottom + scrollY > 0
-    if (outlineStyle === "none" || parseFloat(outlineWidth) < 2 || !shown)
-      unseen.add(target.outerHTML.slice(0, 120))
-  })
-}"""

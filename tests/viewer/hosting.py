@@ -45,6 +45,9 @@ TEMPLATES = [
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "site.db"}}
 USE_TZ = True
+if "BEHIND_HTTPS" in os.environ:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    CSRF_COOKIE_SECURE = True
 LLMOBS = {
     "RECORD_EMPTY": True,
     "VIEWER_PERMISSION": os.environ.get("VIEWER_PERMISSION"),

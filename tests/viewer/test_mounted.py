@@ -3,10 +3,12 @@
 import re
 import signal
 import sqlite3
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,9 @@ from llmobs.store.schema import VERSION
 from llmobs.viewer.page import HEADERS, Page
 from llmobs.viewer.pages import PAGES
 from tests.servers.serving import Server, serving
+from tests.support.kafka_runtime import Unavailable
 from tests.support.polling import eventually
+from tests.support.small_disk import small_disk
 from tests.support.stores import call, run, write_store
 from tests.viewer.hosting import SECRET
 from tests.viewer.reading import Read
@@ -342,22 +346,112 @@ def gone(path: Path) -> None:
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_store_that_cannot_be_read_is_said_in_every_door(tmp_path: Path, name: str) -> None:
     server, app = SERVERS[name]
-    with serving(server, tmp_path, app=app, LLMOBS_ENABLED="false") as one:
-        if name == "fastapi":
-            client, at = httpx2.Client(headers={"x-key": SECRET}), "/tools/starlette"
-        else:
-            client, at = logged_in(one, "ada"), "/tools/llmobs"
-        with client:
-            for spoil in (damaged, newer, locked, gone):
-                holder = spoil(tmp_path / "llmobs.db")
-                answer = client.get(f"{one.url}{at}/runs", timeout=60)
-                assert answer.status_code == 503, spoil
-                assert "cannot be read now" in Read(Page(answer.text)).text
-                assert str(tmp_path) not in answer.text
-                if holder is not None:
-                    holder.close()
-                for file in tmp_path.glob("llmobs.db*"):
-                    file.unlink()
+    with (
+        serving(server, tmp_path, app=app, LLMOBS_ENABLED="false") as one,
+        visitor_of(name, one) as client,
+    ):
+        for spoil, at in product((damaged, newer, locked, gone), paths_of(name)):
+            holder = spoil(tmp_path / "llmobs.db")
+            answer = client.get(f"{one.url}{at}/runs", timeout=60)
+            assert answer.status_code == 503, (spoil, at)
+            assert "cannot be read now" in Read(Page(answer.text)).text
+            assert str(tmp_path) not in answer.text
+            if holder is not None:
+                holder.close()
+            for file in tmp_path.glob("llmobs.db*"):
+                file.unlink()
+
+
+def paths_of(name: str) -> list[str]:
+    """Where a server has the viewer."""
+    return [path for server, path in DOORS.values() if server == name]
+
+
+def visitor_of(name: str, server: Server) -> httpx2.Client:
+    """Return somebody who may see it."""
+    if name == "fastapi":
+        return httpx2.Client(headers={"x-key": SECRET}, timeout=30)
+    entered = httpx2.get(f"{server.url}/in/ada", timeout=30)
+    assert entered.status_code == 200
+    return httpx2.Client(timeout=30, cookies=entered.cookies)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_store_that_may_not_be_written_is_shown_all_the_same(tmp_path: Path, name: str) -> None:
+    server, app = SERVERS[name]
+    try:
+        disk = small_disk(20)
+        folder = disk.__enter__()
+    except Unavailable as why:
+        pytest.skip(str(why))
+    try:
+        store = write_store(folder / "llmobs.db", EVENTS)
+        subprocess.run(["mount", "-o", "remount,ro", folder], check=True, timeout=30)
+        own = {"LLMOBS_SINK": f"sqlite:///{store}", "LLMOBS_ENABLED": "false"}
+        with (
+            serving(server, tmp_path, app=app, **own) as one,
+            visitor_of(name, one) as client,
+        ):
+            for at in paths_of(name):
+                for path in (
+                    "/",
+                    "/runs",
+                    "/runs/child",
+                    "/events/e%201",
+                    "/search?text=lighthouse",
+                ):
+                    answer = client.get(f"{one.url}{at}{path}", timeout=60)
+                    assert answer.status_code == 200, (at, path, answer.text)
+                form = {**form_on(Host(one, at, client), "/runs/child"), "rating": "up"}
+                refused = client.post(f"{one.url}{at}/feedback", data=form, timeout=60)
+                assert refused.status_code == 503, (at, refused.text)
+                assert "cannot be written now" in refused.text and str(folder) not in refused.text
+    finally:
+        disk.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_behind_https_forms_are_kept_by_it(tmp_path: Path, name: str) -> None:
+    """Where a proxy has taken the encryption off: cookies are for encrypted pages alone, nothing leads out."""
+    server, app = SERVERS[name]
+    write_store(tmp_path / "llmobs.db", EVENTS)
+    if name != "django-wsgi":
+        server = f"{server} --proxy-headers --forwarded-allow-ips 127.0.0.1"
+    with serving(server, tmp_path, app=app, BEHIND_HTTPS="yes") as one:
+        secured = {"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.7"}
+        host = one.url.removeprefix("http://")
+        with visitor_of(name, one) as known:
+            kept = dict(known.cookies)
+            for at in paths_of(name):
+                answer = known.get(f"{one.url}{at}/runs/child", headers=secured)
+                assert answer.status_code == 200 and f"http://{host}" not in answer.text
+                (cookie,) = [
+                    each
+                    for each in answer.headers.get_list("set-cookie")
+                    if "sessionid" not in each
+                ]
+                marks = {each.strip().lower() for each in cookie.split(";")[1:]}
+                assert "secure" in marks and {"samesite=strict", "samesite=lax"} & marks, cookie
+                word, _, value = cookie.partition(";")[0].partition("=")
+                assert word == ("csrftoken" if "django" in name else "__Host-llmobs-form")
+                page = Read(Page(answer.text))
+                form = {
+                    a["name"]: a.get("value") or "" for tag, a in page.elements
+                    if tag == "input" and a.get("type") == "hidden"
+                }  # fmt: skip
+                # As a browser does: the client here sends no such cookie without encryption.
+                cookies = "; ".join(f"{n}={v}" for n, v in {**kept, word: value}.items())
+                how = {**secured, "cookie": cookies, "referer": f"https://{host}{at}/runs/child"}
+                with httpx2.Client(timeout=30, headers={"x-key": SECRET, **how}) as browser:
+                    taken = browser.post(f"{one.url}{at}/feedback", data={**form, "rating": "up"})
+                    assert taken.status_code == 303, taken.text
+                    assert taken.headers["location"] == f"{at}/runs/child#evaluations"
+                    # A cookie of before, which anybody on the way may have set, is none.
+                    plain = {**how, "cookie": cookies.replace("__Host-", "")}
+                    again = browser.post(
+                        f"{one.url}{at}/feedback", data={**form, "rating": "up"}, headers=plain
+                    )
+                    assert again.status_code == (303 if "django" in name else 403)
 
 
 @pytest.mark.parametrize(

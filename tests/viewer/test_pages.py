@@ -10,7 +10,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from msgspec.structs import fields
+from msgspec.structs import fields, replace
 
 from llmobs.answers.asked import Asked, read_address
 from llmobs.answers.errors import AddressError, NotFoundError
@@ -320,8 +320,15 @@ def test_an_empty_store_says_what_to_do_next(tmp_path: Path) -> None:
             read(overview_page(store, asked(period=PERIOD), SITE)),
             read(runs_page(store, asked(), SITE)),
         ]
-    for page in pages:
-        assert 'sink="https://watch.example/llmobs?wire=native"' in page.text
+        collector = replace(SITE, api="/llmobs/api/v1")
+        pages_of_a_collector = [
+            read(overview_page(store, asked(period=PERIOD), collector)),
+            read(runs_page(store, asked(), collector)),
+        ]
+    for page in pages_of_a_collector:
+        assert 'sink="https://watch.example/llmobs/v1?wire=native"' in page.text
+    for page in pages:  # an application takes nothing from elsewhere
+        assert "https://watch.example" not in page.text and "llmobs.instrument()" in page.text
 
 
 # What was recorded is hostile.

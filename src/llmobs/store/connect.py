@@ -1,5 +1,6 @@
 """Open the SQLite file, and say in plain words why it could not be done."""
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ __all__ = [
     "connect_reader",
     "connect_writer",
     "explain",
+    "for_reading",
     "is_about_values",
 ]
 
@@ -94,6 +96,20 @@ def connect_writer(
     return connection
 
 
+def for_reading(path: Path) -> str:
+    """Return the URI that opens a file of SQLite for reading alone."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    # Readers and writers share memory through a file beside it. Where this process cannot make one, and no
+    # log says that somebody writes, the file is all there is; without this word SQLite would not open it.
+    if os.access(path.parent, os.W_OK):
+        return uri
+    try:
+        has_log = path.with_name(f"{path.name}-wal").stat().st_size > 0
+    except OSError:
+        has_log = False
+    return uri if has_log else f"{uri}&immutable=1"
+
+
 def connect_reader(path: Path) -> sqlite3.Connection:
     """
     Open the store for reading, while others write.
@@ -109,7 +125,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     connection = None
     try:
         connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro",
+            for_reading(path),
             uri=True,
             timeout=BUSY_SECONDS,
             check_same_thread=False,

@@ -23,7 +23,7 @@ import msgspec
 
 from llmobs.errors import LLMObsError, SinkUnavailableError
 from llmobs.runtime.paths import create
-from llmobs.store.connect import connect_reader, explain
+from llmobs.store.connect import connect_reader, explain, for_reading
 from llmobs.store.pieces import references, unpack
 from llmobs.store.records import Waiting
 from llmobs.store.texts import BREAK, WITH_TEXTS, spaced, texts_of
@@ -91,7 +91,7 @@ def open_index(store: Path) -> Iterator[sqlite3.Connection | None]:
     try:
         if path.is_file():
             connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS,
+                for_reading(path), uri=True, timeout=BUSY_SECONDS,
                 check_same_thread=False, isolation_level=None,
             )  # fmt: skip
             with suppress(sqlite3.Error):
