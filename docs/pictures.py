@@ -33,6 +33,7 @@ from llmobs.store.writer import Writer
 from llmobs.viewer.pages import PAGES
 from tests.support.browser import chromium
 from tests.support.serving import Serving
+from tests.support.stores import index_texts
 
 FOLDER: Final = Path(__file__).parent / "pictures"
 MOST_BYTES: Final = 100_000
@@ -54,7 +55,10 @@ DARK: Final = Picture(scheme="dark", ending="-dark")
 NARROW: Final = Picture(390, 844, ending="-narrow")
 ALSO: Final = {"/": [DARK, NARROW], "/runs": [NARROW], "/runs/{run_id}": [DARK, NARROW]}
 """Pages that are shown in other ways, too."""
-ASKED: Final = {"/compare": "?by=release&left=2.1&right=2.2&period=all"}
+ASKED: Final = {
+    "/compare": "?by=release&left=2.1&right=2.2&period=all",
+    "/search": "?text=weather+paris",
+}
 """What pages are asked for that show nothing by themselves."""
 
 
@@ -146,6 +150,7 @@ def main(folder: Path = FOLDER) -> None:
         told = Counter(event.run_id for event in events if "agent" in event.tags)
         richest = max(told, key=lambda run_id: (told[run_id], run_id))
         call = next(e for e in events if e.run_id == richest and isinstance(e, PromptCallEvent))
+        index_texts(store)
         with Serving(store) as server:
             names = {"run_id": richest, "event_id": call.event_id}
             asyncio.run(take(server.url, names, folder))
