@@ -120,6 +120,13 @@ def test_what_was_left_in_the_middle_is_read_the_next_time() -> None:
     assert len(events) == len(CHATS.expect)
 
 
+def test_requests_that_were_given_one_name_are_told_apart() -> None:
+    twins = [{**line("a", chat("Hello")), "id": f"id-{number}"} for number in range(2)]
+    with capture_events() as events:
+        read(Batch("", FILE, lines(*twins), []))
+    assert len(events) == 2
+
+
 def test_they_are_of_the_run_in_which_they_are_read() -> None:
     client = Client(sink="memory:")
     with capture_events() as events, client.run() as run:
@@ -127,6 +134,7 @@ def test_they_are_of_the_run_in_which_they_are_read() -> None:
     calls = events.of(PromptCallEvent)
     assert {event.run_id for event in calls} == {run.run_id}
     assert run.tokens_output == 100
+    assert run.failures == 2
 
 
 @pytest.mark.parametrize("size", [0, 100])

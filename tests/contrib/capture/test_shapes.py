@@ -36,12 +36,13 @@ def send(
     headers: dict[str, str] | None = None,
     status: int = 200,
     host: str = "api.example.test",
-    **sent: str,
+    agent: str = "python-httpx2",
 ) -> list[Any]:
     """Post without any SDK; return the events."""
     client = Client(sink="memory:")
     inner = answering(*pieces, headers=headers or JSON, status=status)
     with capture_events() as events, client_over(inner, client) as http:
+        sent = {"user-agent": agent}
         response = http.post(f"https://{host}{path}", content=js(request), headers=sent)
         assert response.status_code == status
     client.close()
@@ -130,8 +131,7 @@ def test_a_failure_is_believed_of_a_host_that_gave_an_answer(host: str) -> None:
 
 @pytest.mark.parametrize("agent", ["ollama-python/0.6.3 (x86_64 linux)", "cohere/7.3.1"])
 def test_an_sdk_is_believed_whatever_comes(agent: str) -> None:
-    headers = {"user-agent": agent}
-    assert len(send("/api/chat", ASKED, js({"error": "no"}), status=500, **headers)) == 1
+    assert len(send("/api/chat", ASKED, js({"error": "no"}), status=500, agent=agent)) == 1
 
 
 def test_a_known_host_is_believed_whatever_comes() -> None:

@@ -61,7 +61,7 @@ BILLED = {
     "billed_units": {"input_tokens": 4.0, "output_tokens": 6.0},
     "tokens": {"input_tokens": 70.0, "output_tokens": 6.0},
 }
-V1 = {"host": "api.cohere.com"}
+V1: Any = {"host": "api.cohere.com"}
 V1_ASKED: dict[str, Any] = {
     "model": "command-r",
     "message": "Hi",

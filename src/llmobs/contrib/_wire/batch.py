@@ -25,7 +25,7 @@ class Result(NamedTuple):
     """One answer of many."""
 
     name: str
-    """What the request was called, unique in its batch; its place if it has no name."""
+    """What the request was called, and the line's own id; its place if it has no name."""
     body: Copy
     """What is kept of it, closed."""
     failed: bool
@@ -36,6 +36,7 @@ class Result(NamedTuple):
 class _Around(msgspec.Struct):
     """What stands around an answer; the rest is for later."""
 
+    id: Any = None
     custom_id: Any = None
     key: Any = None
     metadata: Any = None
@@ -46,7 +47,11 @@ class _Around(msgspec.Struct):
 
 _decoder: Final = msgspec.json.Decoder(_Around)
 _MODEL: Final = re.compile(rb'"model"\s{0,64}:\s{0,64}"(?:models/)?([^"\\]{1,200})"')
-_ERRORED: Final = re.compile(rb'\{\s{0,64}"type"\s{0,64}:\s{0,64}"(?:errored|expired)"')
+_FAILED: Final = re.compile(
+    # how a response of OpenAI's and a result of Anthropic's begin that are failures
+    rb'\{\s{0,64}(?:"status_code"\s{0,64}:\s{0,64}[45]\d\d\b'
+    rb'|"type"\s{0,64}:\s{0,64}"(?:errored|expired)")'
+)
 
 
 class Results(Copy):
@@ -116,19 +121,27 @@ class Results(Copy):
             return
         around = _around(text)
         named = around.custom_id or around.key or as_object(around.metadata).get("key")
-        if not self._count and not ((named or self._items.head) and _is_answered(around)):
+        given = bytes(around.response) or bytes(around.result)
+        is_result = given.startswith(b"{") or bool(around.error)
+        if not self._count and not ((named or self._items.head) and is_result):
             self._is_over = True
             return
         self._count += 1
         model = _MODEL.search(self._items.head)
         self._take(
             Result(
-                name=bounded_id(str(named)) if named else f"#{self._count}",
+                name=self._name(named, around.id),
                 body=item,
-                failed=bool(around.error) or _ERRORED.match(around.result) is not None,
+                failed=bool(around.error) or _FAILED.match(given) is not None,
                 model=model[1].decode("utf-8", "replace") if model else "",
             )
         )
+
+    def _name(self, named: Any, line_id: Any) -> str:
+        # The items of an array are in the order of the requests; names may be given twice.
+        if not named or self._items.head:
+            return f"#{self._count}"
+        return bounded_id(f"{named}\0{line_id or ''}")
 
 
 def _may_be_object(item: Copy) -> bool:
@@ -142,13 +155,8 @@ def _around(text: bytes) -> _Around:
     except (msgspec.DecodeError, RecursionError):
         pass
     known = as_object(read_head(text))  # it was cut, or is broken
-    around = _Around(known.get("custom_id"), known.get("key"), known.get("metadata"))
-    around.error = known.get("error")
+    around = _Around(known.get("id"), known.get("custom_id"), known.get("key"))
+    around.metadata, around.error = known.get("metadata"), known.get("error")
     if as_object(known.get("response")) or as_object(known.get("result")):
         around.response = msgspec.Raw(b"{}")
     return around
-
-
-def _is_answered(around: _Around) -> bool:
-    given = bytes(around.response) or bytes(around.result)
-    return given.startswith(b"{") or bool(around.error)

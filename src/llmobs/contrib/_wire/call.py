@@ -508,6 +508,8 @@ class Batch(Call):
             decoded=True,
         )
         yield from read_exchange(exchange, event)
+        if event.failed and not result.failed:
+            self.tracker.failures += 1
         apply_policy(event, self._mode)
 
 

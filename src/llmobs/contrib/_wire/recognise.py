@@ -187,7 +187,7 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
         raw_path: Path and query as sent.
     """
     if method == "GET":
-        if not _any_fetched.search(raw_path):
+        if not (b"/responses/" in raw_path or b"/files/" in raw_path or b"/batch" in raw_path):
             return None
     elif method != "POST" or not (
         _any_route.search(raw_path) or b"%" in raw_path or provider_of_host(host)
@@ -231,9 +231,6 @@ _RESULTS: Final = tuple(
         (r".*/batches/([^/]+)/?", batch_results.INLINED, "gcp.gemini"),
         (r".*/batch/jobs/([^/]+)/?", batch_results.OUTPUTS, "mistral_ai"),
     )
-)
-_any_fetched: Final = re.compile(
-    rb"/responses/|/files/[^/?]+(?:/content|:download)|/batches/[^/?]|/batch/jobs/"
 )
 
 
