@@ -175,13 +175,14 @@ def _cost(usage: Json) -> Fields:
 
 def amount(value: Any) -> float | None:
     """Return *value* as an amount: a number, also one written as text (gateways that keep decimals)."""
+    given = value
     if type(value) is str and len(value) < 32:
         try:
-            value = float(value)
+            given = float(value)
         except ValueError:
             return None
-    known = type(value) in (int, float) and 0 <= value <= MAX_COUNT * _TICKS_PER_DOLLAR
-    return float(value) if known else None
+    known = type(given) in (int, float) and 0 <= given <= MAX_COUNT * _TICKS_PER_DOLLAR
+    return float(given) if known else None
 
 
 _TOOL_ITEMS: Final = {
