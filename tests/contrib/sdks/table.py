@@ -34,6 +34,7 @@ UNTOLD: Mapping[str, str] = {
     "reasoning": "how many tokens were thought",
     "cache_read": "which tokens the provider knew",
     "cache_write": "which tokens it keeps",
+    "http_status": "the status of an answer (101, which made a WebSocket of the request)",
     "attempt": "that a request is a second attempt (each counts as a first)",
 }
 """What a row may leave out because nobody says it, and how the page calls that."""

@@ -54,6 +54,7 @@ class _Head(msgspec.Struct):
     event_id: str | None = None
     previous_item_id: str | None = None
     content_index: int | None = None
+    status: int | None = None
     output_index: int | None = None
     delta: msgspec.Raw = _RAW_NONE
     response: msgspec.Raw = _RAW_NONE
@@ -155,7 +156,10 @@ class Dialogue:
         if head.type == "response.created":
             self._begin(lane, lane, _object(head.response))
         if head.type == "error":
-            if (response := self._active.pop(lane, None) or self._take(lane)) is not None:
+            response = self._active.pop(lane, None)
+            if response is None and (response := self._take(lane)) is not None:
+                self._answer(response.call, "application/json", head.status or _SWITCHED)
+            if response is not None:
                 _add(response.call, message)
                 self._end(response, Ending.WHOLE)
             return
@@ -207,8 +211,8 @@ class Dialogue:
         is_apart = place_of(current_frame()) is None
         return self._context.copy().run(start) if is_apart else start()
 
-    def _answer(self, call: Call, content_type: str) -> Copy:
-        return call.respond(_SWITCHED, {**self._headers, "content-type": content_type})
+    def _answer(self, call: Call, content_type: str, status: int = _SWITCHED) -> Copy:
+        return call.respond(status, {**self._headers, "content-type": content_type})
 
     def _end(self, response: _Response, ending: Ending, error: BaseException | None = None) -> None:
         response.call.end(ending, error)

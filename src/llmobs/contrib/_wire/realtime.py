@@ -89,9 +89,10 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
             pieces.append(event._replace(data={**event.data, "type": _DELTAS.get(kind, kind)}))
     body: Json = {}
     is_cut = False
-    if last is None:
+    if last is None or not last.get("output"):  # of one that failed, only the pieces may be there
         body, is_cut = yield from openai_responses.WIRE.assemble(pieces)
-    return {**body, **(last or {}), SOUND: sound}, last is not None or is_cut
+    told = {name: value for name, value in (last or {}).items() if name != "output" or value}
+    return {**body, **told, SOUND: sound}, last is not None or is_cut
 
 
 WIRE = Wire(_request, _response, _assemble, _is_content)

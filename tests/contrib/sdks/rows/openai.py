@@ -1,5 +1,6 @@
 """The `openai` package: chat completions, responses, and Azure's client."""
 
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from tests.contrib.sdks.rows import shared
@@ -200,9 +201,151 @@ class Responses:
         return self._ask(question)
 
 
+FUNCTION: Any = {"type": "function", **TOOL["function"]}  # type: ignore[dict-item]
+
+
+class OverSocket:
+    """What both kinds of connection share: each asks once, and gives the events of the answer."""
+
+    def __init__(self, url: str) -> None:
+        import openai
+
+        options: Any = {"base_url": f"{url}/v1", "api_key": "any", "max_retries": 0}
+        self._client: Any = openai.OpenAI(**options)
+        self._later: Any = openai.AsyncOpenAI(**options)
+
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Iterator[Any]:
+        raise NotImplementedError
+
+    def _ask_later(self, content: Any, fault: str = "") -> AsyncIterator[Any]:
+        raise NotImplementedError
+
+    def plain(self) -> Any:
+        return list(self._ask(Q))
+
+    def stream(self) -> Any:
+        return self._ask(Q)
+
+    def stream_async(self) -> Any:
+        return self._ask_later(Q)
+
+    def tools(self) -> Any:
+        return self._ask(shared.ONE_CITY, tools=[FUNCTION])
+
+    def parallel_tools(self) -> Any:
+        return self._ask(shared.TWO_CITIES, tools=[FUNCTION])
+
+    def error_4xx(self) -> Any:
+        return self._ask(Q, "-fail-429")
+
+    def error_5xx(self) -> Any:
+        return self._ask(Q, "-fail-503")
+
+    def error_in_stream(self) -> Any:
+        return self._ask(Q, "-fail-stream-error")
+
+    def early_close(self) -> Any:
+        return shared.first_of(self._ask(Q, "-fail-endless"))
+
+    def cancel(self) -> Any:
+        return self._ask_later(Q, "-fail-endless")
+
+    async def gather(self, question: str) -> Any:
+        return [event async for event in self._ask_later(question)][-1].type
+
+    def threads(self, question: str) -> Any:
+        return list(self._ask(question))[-1].type
+
+
+class Realtime(OverSocket):
+    """``realtime.connect()``."""
+
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Iterator[Any]:
+        with self._client.realtime.connect(model=f"gpt-realtime{fault}") as connection:
+            connection.session.update(session=_session(more))
+            for item in _items(content):
+                connection.conversation.item.create(item=item)
+            connection.response.create()
+            for event in connection:
+                if event.type.startswith(("response.", "error")):
+                    yield event
+                if event.type in ("response.done", "error"):
+                    return
+
+    async def _ask_later(self, content: Any, fault: str = "") -> AsyncIterator[Any]:
+        async with self._later.realtime.connect(model=f"gpt-realtime{fault}") as connection:
+            await connection.session.update(session=_session({}))
+            for item in _items(content):
+                await connection.conversation.item.create(item=item)
+            await connection.response.create()
+            async for event in connection:
+                if event.type.startswith(("response.", "error")):
+                    yield event
+                if event.type in ("response.done", "error"):
+                    return
+
+    def cached_tokens(self) -> Any:
+        return self._ask(shared.LONG)
+
+    def aloud(self) -> Any:
+        return self._ask(Q, output_modalities=["audio"])
+
+
+def _session(more: Any) -> Any:
+    return {"type": "realtime", "output_modalities": ["text"], **more}
+
+
+def _items(content: Any) -> list[Any]:
+    messages = content if isinstance(content, list) else shared.says(content)
+    kinds = {"user": "input_text", "assistant": "output_text"}
+    return [
+        {
+            "type": "message",
+            "role": each["role"],
+            "content": [{"type": kinds[each["role"]], "text": each["content"]}],
+        }
+        for each in messages
+    ]
+
+
+class ResponsesOverSocket(OverSocket):
+    """``responses.connect()``."""
+
+    def _ask(self, content: Any, fault: str = "", model: str = "gpt-4o", **more: Any) -> Any:
+        with self._client.responses.connect() as connection:
+            connection.response.create(model=f"{model}{fault}", input=content, **more)
+            for event in connection:
+                yield event
+                if event.type in ("response.completed", "error"):
+                    return
+
+    async def _ask_later(self, content: Any, fault: str = "") -> AsyncIterator[Any]:
+        async with self._later.responses.connect() as connection:
+            await connection.response.create(model=f"gpt-4o{fault}", input=content)
+            async for event in connection:
+                yield event
+                if event.type in ("response.completed", "error"):
+                    return
+
+    def reasoning(self) -> Any:
+        more = {"reasoning": {"effort": "low", "summary": "auto"}}
+        return self._ask(Q, model="o3-mini", **more)
+
+    def cached_tokens(self) -> Any:
+        return self._ask(shared.LONG)
+
+
+OVER_SOCKET = {
+    "embeddings": "no connection is opened for them",
+    "retry": "nothing is sent again over a connection",
+    "raw_response": "there is no HTTP response",
+}
 SDK = Sdk(
     "openai",
-    versions=(("openai==3.57.0",), ("openai==2.54.0",)),
+    versions=(
+        ("openai==3.57.0", "websockets==15.0.1"),
+        ("openai==2.54.0", "websockets==15.0.1"),
+    ),
     door="llmobs.instrument",
     rows=(
         Row(
@@ -217,6 +360,23 @@ SDK = Sdk(
             Responses,
             provider="openai",
             without={"embeddings": "they are not of responses"},
+            endings={"stop": "completed", "tools": "completed", "length": "max_output_tokens"},
+        ),
+        Row(
+            "OpenAI, realtime",
+            Realtime,
+            provider="openai",
+            without={**OVER_SOCKET, "reasoning": "the wire tells none"},
+            untold=frozenset({"http_status"}),
+            endings={"stop": "completed", "tools": "completed", "length": "max_output_tokens"},
+            not_captured="Sound, which is counted; WebRTC and SIP, which do not pass the process.",
+        ),
+        Row(
+            "OpenAI, responses over WebSocket",
+            ResponsesOverSocket,
+            provider="openai",
+            without=OVER_SOCKET,
+            untold=frozenset({"http_status"}),
             endings={"stop": "completed", "tools": "completed", "length": "max_output_tokens"},
         ),
         Row(
