@@ -8,9 +8,9 @@ Capture of model calls made with aiohttp: by google-genai's async client, LiteLL
     aiohttp.instrument()
 
 A client middleware is added to each ``ClientSession``, behind the application's own, and copies what is
-read of an answer. No method that sends is patched; ``ClientSession.__init__`` is wrapped, and
-:func:`uninstrument` gives it back. A request with ``middlewares=`` of its own passes those of its
-session by, and is not recorded.
+read of an answer. No method that sends is patched; ``ClientSession.__init__`` is wrapped, and, since a
+request with ``middlewares=`` of its own passes those of its session by, the function that puts the
+middlewares of a request together. :func:`uninstrument` gives both back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 import inspect
 import math
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from time import perf_counter
 from typing import Any, Final
 
@@ -64,7 +64,7 @@ def instrument(
         ImportError: aiohttp is not installed.
     """
     checked_mode(capture_content)
-    from aiohttp import ClientSession, __version__
+    from aiohttp import ClientSession, __version__, client
 
     uninstrument()
     if "middlewares" not in inspect.signature(ClientSession.__init__).parameters:
@@ -75,15 +75,23 @@ def instrument(
             __version__,
         )
         return
-    options = Options(llmobs_client, capture_content)
+    ours = _Middleware(Options(llmobs_client, capture_content))
 
     def cover(session: Any) -> None:
         # Where the constructor puts its argument `middlewares`.
-        ours = _Middleware(options, session.auto_decompress)
-        session._middlewares = (*_foreign(session), ours)  # noqa: SLF001
+        session._middlewares = (*_foreign(session._middlewares), ours)  # noqa: SLF001
         _sessions.add(session)
 
+    def with_ours(original: Any, is_on: Callable[[], bool]) -> Any:
+        def build(handler: Any, middlewares: Any) -> Any:
+            if is_on() and ours not in middlewares:
+                middlewares = (*middlewares, ours)
+            return original(handler, middlewares)
+
+        return build
+
     _patches.after(ClientSession, "__init__", cover, "instrument a session of aiohttp")
+    _patches.around(client, "build_client_middlewares", with_ours)
     for session in existing(ClientSession):
         if hasattr(session, "_middlewares"):  # else its constructor raised
             cover(session)
@@ -93,20 +101,19 @@ def uninstrument() -> None:
     """Undo :func:`instrument`: sessions have the middlewares they had before."""
     _patches.undo()
     for session in list(_sessions):
-        session._middlewares = _foreign(session)  # noqa: SLF001
+        session._middlewares = _foreign(session._middlewares)  # noqa: SLF001
     _sessions.clear()
 
 
-def _foreign(session: Any) -> tuple[Any, ...]:
-    return tuple(m for m in session._middlewares if not isinstance(m, _Middleware))  # noqa: SLF001
+def _foreign(middlewares: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(each for each in middlewares if not isinstance(each, _Middleware))
 
 
 class _Middleware:
     """Sends a request with the *handler* it is given, and records it if it calls a model."""
 
-    def __init__(self, options: Options, is_decoding: bool) -> None:
+    def __init__(self, options: Options) -> None:
         self._options = options
-        self._is_decoding = is_decoding
 
     def __call__(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Awaitable[Any]:
         call = None
@@ -148,7 +155,7 @@ class _Middleware:
             under_way.reset(outer)
         try:
             copy = call.respond(response.status, response.headers)
-            call.decoded = self._is_decoding
+            call.decoded = request.session.auto_decompress
             if response.content.at_eof():
                 call.end(Ending.WHOLE)  # an empty body
             else:

@@ -34,6 +34,7 @@ async def session(
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """One that was there before, or was made after it; as it was afterwards."""
     constructor = aiohttp.ClientSession.__dict__["__init__"]
+    build = aiohttp.client.build_client_middlewares
     early = aiohttp.ClientSession()
     door.instrument(llmobs_client=llmobs_client)
     late = aiohttp.ClientSession()
@@ -41,6 +42,7 @@ async def session(
     door.uninstrument()
     assert early._middlewares == late._middlewares == ()
     assert aiohttp.ClientSession.__dict__["__init__"] is constructor
+    assert aiohttp.client.build_client_middlewares is build
     await early.close()
     await late.close()
 
@@ -236,6 +238,23 @@ async def test_middlewares_of_the_application_stay(llm_server: str, events: Capt
     assert not event.prompt
     assert not event.response
     assert event.model == "gpt-4o"
+
+
+async def test_middlewares_of_one_request(
+    session: Any, llm_server: str, events: CapturedEvents
+) -> None:
+    asked = 0
+
+    async def twice(request: Any, handler: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        (await handler(request)).release()
+        return await handler(request)
+
+    async with session.post(chat(llm_server), json=BODY, middlewares=(twice,)) as response:
+        assert await response.json()
+    assert asked == 1
+    assert [event.status for event in events.of(PromptCallEvent)] == ["cancelled", "success"]
 
 
 async def test_others_pass(session: Any, llm_server: str, events: CapturedEvents) -> None:
