@@ -232,7 +232,7 @@ class _Hooks:
             request.headers.items(),
             bytes(body) if isinstance(body, bytes | bytearray) else None,
             self._options,
-            remove=lambda name: None,  # it is signed with the others
+            remove=request.headers.__delitem__,
             started=started,
         )
         if call is not None:

@@ -165,6 +165,14 @@ def test_retries_of_its_own_are_calls(llm_server: str, events: CapturedEvents) -
     assert words(events.of(PromptCallEvent)[1]) == message
 
 
+def test_attempts_of_azure_bear_one_id(llm_server: str, events: CapturedEvents) -> None:
+    """As azure-core's retries do, which are requests of their own."""
+    for name in ("a", "a", "b", "a"):
+        headers = {"X-MS-Client-Request-Id": name}
+        requests.post(chat(llm_server), json=BODY, headers=headers, timeout=10)
+    assert [event.attempt for event in events.of(PromptCallEvent)] == [1, 2, 1, 3]
+
+
 def test_nobody_listens(events: CapturedEvents) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -291,6 +299,28 @@ def test_the_header_does_not_leave(events: CapturedEvents) -> None:
     assert got
     assert b"capture" not in got[0]
     assert only(events).model == "m"
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_signed_header_stays(
+    signed: bool, llm_server: str, events: CapturedEvents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    original = urllib3.HTTPConnectionPool._make_request  # type: ignore[attr-defined]
+
+    def looking(pool: Any, *args: Any, **more: Any) -> Any:
+        seen.append(more["headers"])
+        return original(pool, *args, **more)
+
+    monkeypatch.setattr(urllib3.HTTPConnectionPool, "_make_request", looking)
+    names = "host;x-llmobs-capture-content" if signed else "host"
+    headers = {
+        "Authorization": f"AWS4-HMAC-SHA256 Credential=k, SignedHeaders={names}, Signature=0",
+        "X-LLMObs-Capture-Content": "metadata",
+    }
+    requests.post(chat(llm_server), json=BODY, headers=headers, timeout=10)
+    assert ("X-LLMObs-Capture-Content" in seen[0]) is signed
+    assert not only(events).prompt
 
 
 def test_others_pass(llm_server: str, events: CapturedEvents) -> None:

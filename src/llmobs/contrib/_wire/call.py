@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
@@ -59,12 +60,14 @@ CAPTURE_HEADER: Final = "x-llmobs-capture-content"
 _RETRY_HEADER: Final = "x-stainless-retry-count"
 _AWS_HEADER: Final = "amz-sdk-request"
 """Of AWS's SDKs: ``attempt=2; max=3``."""
+_AZURE_HEADER: Final = "x-ms-client-request-id"
+"""Of azure-core's clients: each attempt of a request bears the same, and no number."""
 _DEFAULT_BYTES: Final = 1024 * 1024
 _OVERHEAD_BYTES: Final = 3 * 1024
 """Memory of a call beside its bodies: itself, the heads of request and answer."""
 _HEADERS: Final[dict[str | bytes, str]] = {
     given: name
-    for name in (_RETRY_HEADER, _AWS_HEADER, "user-agent", CAPTURE_HEADER)
+    for name in (_RETRY_HEADER, _AWS_HEADER, _AZURE_HEADER, "user-agent", CAPTURE_HEADER)
     for given in (name, name.encode())
 }
 _SDKS: Final = ("ollama-python/", "cohere/", "speakeasy-sdk/python")
@@ -74,6 +77,26 @@ _shown: Final[dict[tuple[str, Shape], None]] = {}
 """Hosts that gave an answer of a shape: their failures are believed, too."""
 _MAX_SHOWN: Final = 1024
 _MODES: Final = frozenset({"full", "redacted", "metadata"})
+
+
+class _Attempts:
+    """Counts how often something was asked under one id; the oldest are forgotten."""
+
+    def __init__(self, size: int = 1024) -> None:
+        self._known: dict[str, int] = {}
+        self._size = size
+
+    def count(self, name: str) -> int:
+        """Return which time this is, from 1."""
+        number = self._known.pop(name, 0) + 1
+        self._known[name] = number
+        if len(self._known) > self._size:
+            with suppress(StopIteration, RuntimeError):  # another thread has changed it just now
+                self._known.pop(next(iter(self._known)), None)
+        return number
+
+
+_attempts: Final = _Attempts()
 
 
 def checked_mode(capture_content: str) -> str:
@@ -120,7 +143,8 @@ def begin(
         headers: Names and values as they are sent, both text or both bytes.
         body: As sent; None if it is not in memory (uploads).
         options: How the door was told to record.
-        remove: Takes a header, by its name as given, out of the request: `CAPTURE_HEADER` is ours.
+        remove: Takes a header, by its name as given, out of the request: `CAPTURE_HEADER` is ours. Not
+            called where a signature speaks of that header (AWS's): the request would be refused.
         started: When the request came to the door (``time.perf_counter``); by default now.
     """
     if under_way.get() == target:
@@ -140,6 +164,8 @@ def begin(
         elif kind == _AWS_HEADER:
             told = _AWS_ATTEMPT.search(text)
             attempt = int(told[1]) if told else 1
+        elif kind == _AZURE_HEADER:
+            attempt = _attempts.count(text)
         elif kind == CAPTURE_HEADER:
             # A typing error must not reveal what was to be hidden.
             mode, asked = text if text in _MODES else "metadata", name
@@ -147,7 +173,7 @@ def begin(
             return None
         else:
             is_sdk = is_sdk or text.startswith(_SDKS)
-    if asked is not None:
+    if asked is not None and not _is_signed(headers):
         remove(asked)
     shape = None if is_sdk else target.shape
     mark = target.wire.mark
@@ -168,6 +194,14 @@ def begin(
     call = kind_of_call(target, run, frame, mode, body, attempt, started)
     call.shape = shape
     return call
+
+
+def _is_signed(headers: Iterable[tuple[Any, Any]]) -> bool:
+    """Whether the request's signature covers `CAPTURE_HEADER` (AWS, "Signature Version 4", SignedHeaders)."""
+    told = (value for name, value in headers if name.lower() in ("authorization", b"authorization"))
+    return any(
+        CAPTURE_HEADER in (text if type(text) is str else str(text, "latin-1")) for text in told
+    )
 
 
 def report(error: Exception) -> None:
