@@ -3,9 +3,8 @@
 import asyncio
 import json
 import sys
+from importlib import import_module
 from typing import Any
-
-from aiobotocore.session import get_session
 
 import llmobs
 from llmobs import PromptCallEvent
@@ -17,7 +16,7 @@ PROMPT = json.dumps({"prompt": "Hi"})
 
 
 async def play(url: str) -> list[Any]:
-    session = get_session()
+    session = import_module("aiobotocore.session").get_session()
     keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
     async with session.create_client(
         "bedrock-runtime", region_name="us-east-1", endpoint_url=url, **keys

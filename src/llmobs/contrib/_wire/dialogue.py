@@ -29,8 +29,9 @@ from llmobs.contrib._wire import openai_responses, realtime
 from llmobs.contrib._wire.body import Copy
 from llmobs.contrib._wire.call import Call, Options, begin, report
 from llmobs.contrib._wire.ending import Ending
+from llmobs.contrib._wire.partial import without_lone
 from llmobs.contrib._wire.recognise import Target
-from llmobs.recorded.jsontext import Json, as_list, as_object, as_text
+from llmobs.recorded.jsontext import Json, as_list, as_object, as_text, loads
 from llmobs.recorded.media import size_of_base64
 from llmobs.runtime.context import current_frame
 from llmobs.runtime.forks import ForkLock
@@ -67,8 +68,21 @@ class _Head(msgspec.Struct):
 _head: Final = msgspec.json.Decoder(_Head)
 
 
-def _object(raw: msgspec.Raw) -> Json:
-    return as_object(msgspec.json.decode(raw))
+def _head_of(message: bytes) -> _Head | None:
+    """Return what is looked at of *message*; None if it is none that is read here."""
+    for text in (message, without_lone(message) if b"\\u" in message else b""):
+        try:
+            return _head.decode(text)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            continue
+    return None
+
+
+def _object(raw: msgspec.Raw | bytes) -> Json:
+    try:
+        return as_object(loads(bytes(raw)))
+    except ValueError:
+        return {}
 
 
 def dialogue_for(target: Target, options: Options) -> Dialogue:
@@ -134,12 +148,10 @@ class Dialogue:
 
     def _note(self, message: bytes, note: Callable[[_Head, bytes], None]) -> None:
         try:
-            try:
-                head = _head.decode(message)
-            except msgspec.DecodeError:
-                return  # nothing that is read here
-            with self._lock:  # one thread may send and another receive
-                note(head, message)
+            head = _head_of(message)
+            if head is not None:
+                with self._lock:  # one thread may send and another receive
+                    note(head, message)
         except Exception as error:  # noqa: BLE001 - reported; the host must not notice
             report(error)
 
@@ -147,7 +159,7 @@ class Dialogue:
 
     def _sent(self, head: _Head, message: bytes) -> None:
         if head.type == "response.create":
-            asked = as_object(msgspec.json.decode(message))
+            asked = _object(message)
             body = {k: v for k, v in asked.items() if k not in ("type", "stream_id", "event_id")}
             self._ask(head.stream_id or "", body, head.event_id)
 
@@ -383,7 +395,7 @@ class Realtime(Dialogue):
             self._hearing[item_id] = call
 
     def _hear(self, head: _Head, message: bytes) -> None:
-        told = as_object(msgspec.json.decode(message))
+        told = _object(message)
         self._conversation.transcribe(
             head.item_id, head.content_index, as_text(told.get("transcript"))
         )

@@ -328,8 +328,7 @@ class ResponsesOverSocket(OverSocket):
                     return
 
     def reasoning(self) -> Any:
-        more = {"reasoning": {"effort": "low", "summary": "auto"}}
-        return self._ask(Q, model="o3-mini", **more)
+        return self._ask(Q, model="o3-mini", reasoning={"effort": "low", "summary": "auto"})
 
     def cached_tokens(self) -> Any:
         return self._ask(shared.LONG)

@@ -1,0 +1,114 @@
+"""Dialogues over WebSocket from any messages: nothing raises, and each response is one event."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmobs import Client, PromptCallEvent
+from llmobs.contrib._wire.call import Options
+from llmobs.contrib._wire.dialogue import dialogue_for
+from llmobs.contrib._wire.ending import Ending
+from llmobs.contrib._wire.recognise import recognise_socket
+from llmobs.testing import capture_events
+
+TYPES = [
+    "session.created", "session.updated", "conversation.item.added", "conversation.item.created",
+    "conversation.item.done", "conversation.item.deleted", "conversation.item.truncated",
+    "conversation.item.create", "conversation.item.input_audio_transcription.completed",
+    "conversation.item.input_audio_transcription.failed", "input_audio_buffer.append",
+    "input_audio_buffer.clear", "input_audio_buffer.committed", "response.create",
+    "response.created", "response.done", "response.completed", "response.failed",
+    "response.output_text.delta", "response.output_audio.delta", "response.output_item.done",
+    "error", "unheard.of",
+]  # fmt: skip
+IDS = st.sampled_from(["a", "b", "c"])
+PARTS = st.lists(
+    st.dictionaries(st.sampled_from(["type", "text", "transcript", "audio"]), st.text(max_size=5))
+)
+ITEMS = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": IDS,
+        "type": st.sampled_from(["message", "function_call", "function_call_output"]),
+        "role": st.sampled_from(["user", "assistant"]),
+        "content": PARTS | st.integers() | st.text(max_size=3),
+        "arguments": st.text(max_size=5),
+    },
+)
+RESPONSES = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": IDS,
+        "status": st.sampled_from(["completed", "failed", "cancelled"]) | st.none(),
+        "status_details": st.dictionaries(
+            st.sampled_from(["error", "reason"]), st.text(max_size=3)
+        ),
+        "output": st.lists(ITEMS, max_size=2) | st.integers(),
+        "input": st.lists(ITEMS, max_size=2),
+        "usage": st.dictionaries(st.sampled_from(["input_tokens"]), st.integers()),
+    },
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)  # fmt: skip
+MEMBERS = {
+    "response": RESPONSES | ANYTHING,
+    "item": ITEMS | ANYTHING,
+    "session": st.dictionaries(
+        st.sampled_from(["model", "instructions", "audio", "tools", "input_audio_transcription"]),
+        ANYTHING,
+    ),
+    "error": st.dictionaries(
+        st.sampled_from(["message", "event_id", "param"]), st.text(max_size=3)
+    ),
+    "response_id": IDS,
+    "item_id": IDS,
+    "stream_id": IDS,
+    "previous_item_id": IDS | st.just("root"),
+    "content_index": st.integers(-1, 2),
+    "output_index": st.integers(0, 2),
+    "delta": st.text(max_size=5),
+    "audio": st.text(max_size=5),
+    "transcript": st.text(max_size=5),
+}
+MESSAGES = st.builds(
+    lambda kind, more: json.dumps({"type": kind, **more}).encode(),
+    st.sampled_from(TYPES),
+    st.fixed_dictionaries({}, optional=MEMBERS),  # type: ignore[arg-type]
+)
+ODD = st.sampled_from(
+    [
+        b"", b"\xff\xfe", b"null", b"[1]", b"{", b'{"type":1}', b'{"type":"error"}',
+        b'{"type":"response.create","input":"\\ud800"}', b'{"type":"error","error":{"message":"\\ud800"}}',
+        b'{"type":"response.created","response":' + b"[" * 1500 + b"]" * 1500 + b"}",
+        b'{"type":"response.create","metadata":' + b'{"a":' * 1500 + b"1" + b"}" * 1500 + b"}",
+        b'{"type":"session.created","session":{"model":1e999}}',
+    ]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/v1/realtime?model=m", "/v1/responses"])
+@given(said=st.lists(st.tuples(st.booleans(), MESSAGES | ODD), max_size=25))
+def test_any_messages(path: str, said: list[tuple[bool, bytes]], llmobs_client: Client) -> None:
+    target = recognise_socket("api.openai.com", path)
+    assert target is not None
+    asked = 0
+    with capture_events() as events:
+        dialogue = dialogue_for(target, Options(llmobs_client))
+        dialogue.opened({"x-request-id": "r"})
+        for is_sent, message in said:
+            if is_sent:
+                asked += b'"type": "response.create"' in message
+                dialogue.sent(message)
+            else:
+                dialogue.received(message)
+        dialogue.closed(Ending.CLOSED)
+        dialogue.closed(Ending.FAILED, RuntimeError("twice"))
+        calls: list[Any] = events.of(PromptCallEvent)
+    assert len([call for call in calls if call.operation == "chat"]) >= asked
+    assert all(call.request_id == "r" for call in calls if call.http_status)
