@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from llmobs.client.async_client import Recording
 from llmobs.contrib._importing import Imports
+from llmobs.contrib._patching import one_look
 from llmobs.contrib._wire.call import CaptureContent, checked_mode
 from llmobs.runtime.troubles import Troubles
 
@@ -84,13 +85,14 @@ def instrument(
         "capture_content": checked_mode(capture_content),
     }
     uninstrument()
-    for door in DOORS:
-        more = {"include_usage": include_usage} if door.asks_for_usage else {}
-        then = partial(_open, door, options | more)
-        if door.library:
-            _imports.when(door.library, then)
-        else:
-            then()
+    with one_look():
+        for door in DOORS:
+            more = {"include_usage": include_usage} if door.asks_for_usage else {}
+            then = partial(_open, door, options | more)
+            if door.library:
+                _imports.when(door.library, then)
+            else:
+                then()
     for library, why in UNREACHED.items():
         _imports.when(library, partial(_say_unreached, why))
 

@@ -23,7 +23,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from llmobs.client.async_client import Recording
-from llmobs.contrib._patching import Patches, existing
+from llmobs.contrib._patching import Patches
 from llmobs.contrib._wire.body import Copy
 from llmobs.contrib._wire.call import (
     Call,
@@ -78,7 +78,9 @@ def instrument(
     ours = _Middleware(Options(llmobs_client, capture_content))
 
     def cover(session: Any) -> None:
-        # Where the constructor puts its argument `middlewares`.
+        if not hasattr(session, "_middlewares"):
+            return  # its constructor raised
+        # Where that puts its argument `middlewares`.
         session._middlewares = (*_foreign(session._middlewares), ours)  # noqa: SLF001
         _sessions.add(session)
 
@@ -90,11 +92,8 @@ def instrument(
 
         return build
 
-    _patches.after(ClientSession, "__init__", cover, "instrument a session of aiohttp")
     _patches.around(client, "build_client_middlewares", with_ours)
-    for session in existing(ClientSession):
-        if hasattr(session, "_middlewares"):  # else its constructor raised
-            cover(session)
+    _patches.every((ClientSession,), cover, "instrument a session of aiohttp")
 
 
 def uninstrument() -> None:

@@ -28,7 +28,7 @@ from typing import Any, Final, TypeVar, overload
 from urllib.parse import urlsplit
 
 from llmobs.client.async_client import Recording
-from llmobs.contrib._patching import Patches, existing
+from llmobs.contrib._patching import Patches
 from llmobs.contrib._wire.body import Copy
 from llmobs.contrib._wire.call import (
     Call,
@@ -117,9 +117,7 @@ def instrument(
         if _is_ours(found) and found not in _hooks:
             _cover(found, _Hooks(options, is_general=True))
 
-    _patches.after(base, "__init__", cover, "instrument a client of botocore")
-    for found in existing(base):
-        cover(found)
+    _patches.every((base,), cover, "instrument a client of botocore")
     return None
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar, overload
 
 from llmobs.client.async_client import Recording
 from llmobs.contrib._importing import Imports
-from llmobs.contrib._patching import Patches, existing
+from llmobs.contrib._patching import Patches
 from llmobs.contrib._transports import (
     AsyncRecordingTransport,
     Recorder,
@@ -27,7 +27,7 @@ from llmobs.contrib._transports import (
 )
 from llmobs.contrib._wire.call import CAPTURE_HEADER, CaptureContent
 from llmobs.recorded.printable import brief
-from llmobs.runtime.troubles import Troubles, internal_errors
+from llmobs.runtime.troubles import Troubles
 
 __all__ = [
     "CAPTURE_HEADER",
@@ -155,11 +155,7 @@ class _Everywhere:
 
         def watch(library: Any) -> None:
             kinds = (library.Client, library.AsyncClient)
-            for kind in kinds:
-                self._patches.after(kind, "__init__", cover, "instrument an HTTP client")
-            for client in existing(*kinds):
-                with internal_errors("instrument an HTTP client"):
-                    cover(client)
+            self._patches.every(kinds, cover, "instrument an HTTP client")
 
         for name in ("httpx2", "httpx"):
             self._imports.when(name, watch)

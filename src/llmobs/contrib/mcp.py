@@ -28,7 +28,7 @@ from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client
 from llmobs.contrib._agents import OpenWork
 from llmobs.contrib._importing import Imports
-from llmobs.contrib._patching import Patches, existing
+from llmobs.contrib._patching import Patches
 from llmobs.contrib._wire.call import CaptureContent
 from llmobs.contrib.asgi import run_of, tracker_of
 from llmobs.events import Status
@@ -157,9 +157,7 @@ def _serve(module: ModuleType, work: OpenWork, client: Recording | None) -> None
             server.middleware.insert(0, _Serving(work, client))
             _served.add(server)
 
-    _patches.after(module.Server, "__init__", take, "record what a server of MCP does")
-    for server in existing(module.Server):
-        take(server)
+    _patches.every((module.Server,), take, "record what a server of MCP does")
 
 
 class _Serving:

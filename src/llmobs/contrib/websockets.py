@@ -20,12 +20,11 @@ from typing import Any, Final
 
 from llmobs.client.async_client import Recording
 from llmobs.contrib._importing import Imports
-from llmobs.contrib._patching import Patches, existing
+from llmobs.contrib._patching import Patches
 from llmobs.contrib._wire.call import CaptureContent, Options, checked_mode, report
 from llmobs.contrib._wire.dialogue import Dialogue, dialogue_for
 from llmobs.contrib._wire.ending import Ending
 from llmobs.contrib._wire.recognise import recognise_socket
-from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["instrument", "uninstrument"]
 
@@ -61,7 +60,9 @@ def instrument(
     uninstrument()
 
     def cover(connection: Any) -> None:
-        protocol = connection.protocol
+        protocol = getattr(connection, "protocol", None)
+        if protocol is None:
+            return  # its constructor raised
         uri = getattr(protocol, "uri", None) or protocol.wsuri  # of websockets 13 and 14
         target = recognise_socket(uri.host, uri.resource_name)
         if target is not None:
@@ -69,11 +70,8 @@ def instrument(
             _connections.add(connection)
 
     def watch(module: Any) -> None:
-        kind = module.ClientConnection
-        _patches.after(kind, "__init__", cover, "instrument a connection of websockets")
-        for connection in existing(kind):
-            with internal_errors("instrument a connection of websockets"):
-                cover(connection)
+        kinds = (module.ClientConnection,)
+        _patches.every(kinds, cover, "instrument a connection of websockets")
 
     for name in _MODULES:
         _imports.when(name, watch)

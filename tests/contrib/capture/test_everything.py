@@ -94,6 +94,23 @@ def test_sdks_made_before_and_after(
     assert [e.provider for e in events.of(PromptCallEvent)] == ["openai", "anthropic", "anthropic"]
 
 
+def test_one_look_finds_what_all_doors_want(
+    llmobs_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+    found = gc.get_objects
+
+    def counting() -> list[Any]:
+        looks.append(None)
+        return found()
+
+    early = httpx2.Client(), httpx.AsyncClient()
+    monkeypatch.setattr(gc, "get_objects", counting)
+    llmobs.instrument(llmobs_client=llmobs_client)
+    assert len(looks) == 1
+    assert all(map(door.is_instrumented, early))
+
+
 def test_who_was_given_options_keeps_them(llmobs_client: Client) -> None:
     http = door.instrument(httpx2.Client(), capture_content="metadata")
     openai_door.instrument(capture_content="redacted")

@@ -56,9 +56,8 @@ def opened(llmobs_client: Client) -> Iterator[None]:
 
 
 @pytest.fixture
-def gpt(llm_server: str) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{llm_server}/v1", api_key="any", max_retries=0) as client:
-        yield client
+def gpt(plain_gpt: openai.OpenAI) -> openai.OpenAI:
+    return plain_gpt
 
 
 def until(connection: Any, *kinds: str) -> list[Any]:

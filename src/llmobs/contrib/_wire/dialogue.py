@@ -38,8 +38,8 @@ from llmobs.runtime.forks import ForkLock
 
 __all__ = ["Dialogue", "dialogue_for"]
 
-MAX_WAITING: Final = 256
-"""Responses that were asked for and have not begun; beyond, the oldest is given up."""
+MAX_OPEN: Final = 256
+"""Responses of a connection that have been asked for, have begun, or are heard; beyond, the oldest is given up."""
 _SWITCHED: Final = 101
 """HTTP status of a request that became a WebSocket (RFC 6455)."""
 _RAW_NONE: Final = msgspec.Raw(b"null")
@@ -190,7 +190,7 @@ class Dialogue:
         response = self._call(asked, event_id)
         if response is not None:
             self._waiting.append((lane, response))
-            if len(self._waiting) > MAX_WAITING:
+            if len(self._waiting) > MAX_OPEN:
                 self._end(self._waiting.popleft()[1], Ending.CLOSED)
 
     def _take(self, lane: str) -> _Response | None:
@@ -207,6 +207,8 @@ class Dialogue:
         response = self._take(lane) or self._call(known, None)
         if response is not None:
             self._active[key] = response
+            if len(self._active) > MAX_OPEN:
+                self._end(self._active.pop(next(iter(self._active))), Ending.CLOSED)
         return response
 
     def _call(self, asked: Json, event_id: str | None) -> _Response | None:
@@ -393,6 +395,8 @@ class Realtime(Dialogue):
         call = self._start(target, encode({"model": given.get("model")}))
         if call is not None:
             self._hearing[item_id] = call
+            if len(self._hearing) > MAX_OPEN:
+                self._hearing.pop(next(iter(self._hearing))).end(Ending.FAILED, CancelledError())
 
     def _hear(self, head: _Head, message: bytes) -> None:
         told = _object(message)
