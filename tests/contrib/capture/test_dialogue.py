@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from llmobs import Client, PromptCallEvent
 from llmobs.contrib._wire.call import Options
-from llmobs.contrib._wire.dialogue import dialogue_for
+from llmobs.contrib._wire.dialogue import MAX_OPEN, dialogue_for
 from llmobs.contrib._wire.ending import Ending
 from llmobs.contrib._wire.recognise import recognise_socket
-from llmobs.testing import capture_events
+from llmobs.testing import CapturedEvents, capture_events
 
 TYPES = [
     "session.created", "session.updated", "conversation.item.added", "conversation.item.created",
@@ -112,3 +112,55 @@ def test_any_messages(path: str, said: list[tuple[bool, bytes]], llmobs_client: 
         calls: list[Any] = events.of(PromptCallEvent)
     assert len([call for call in calls if call.operation == "chat"]) >= asked
     assert all(call.request_id == "r" for call in calls if call.http_status)
+
+
+@pytest.mark.parametrize("path", ["/v1/realtime?model=m", "/v1/responses"])
+def test_one_begins_where_another_has_not_ended(
+    path: str, llmobs_client: Client, events: CapturedEvents
+) -> None:
+    target = recognise_socket("api.openai.com", path)
+    assert target is not None
+    dialogue = dialogue_for(target, Options(llmobs_client))
+    for _ in range(2):
+        dialogue.sent(b'{"type":"response.create"}')
+        dialogue.received(b'{"type":"response.created","response":{"id":"a"}}')
+    dialogue.closed(Ending.CLOSED)
+    assert [call.status for call in events.of(PromptCallEvent)] == ["cancelled"] * 2
+
+
+def test_what_is_open_is_bounded(llmobs_client: Client, events: CapturedEvents) -> None:
+    target = recognise_socket("api.openai.com", "/v1/realtime?model=m")
+    assert target is not None
+    dialogue = dialogue_for(target, Options(llmobs_client))
+    heard = {"input_audio_transcription": {"model": "whisper-1"}}
+    dialogue.received(json.dumps({"type": "session.created", "session": heard}).encode())
+    for number in range(MAX_OPEN + 2):
+        dialogue.sent(b'{"type":"response.create"}')
+        told = {"type": "response.created", "response": {"id": str(number)}}
+        dialogue.received(json.dumps(told).encode())
+        item = {"type": "input_audio_buffer.committed", "item_id": str(number)}
+        dialogue.received(json.dumps(item).encode())
+    assert len(events.of(PromptCallEvent)) == 4
+    dialogue.closed(Ending.CLOSED)
+    assert len(events.of(PromptCallEvent)) == 2 * (MAX_OPEN + 2)
+
+
+def test_a_long_conversation_loses_its_beginning(
+    llmobs_client: Client, events: CapturedEvents
+) -> None:
+    target = recognise_socket("api.openai.com", "/v1/realtime?model=m")
+    assert target is not None
+    dialogue = dialogue_for(target, Options(llmobs_client))
+    for number in range(30):
+        part = {"type": "input_text", "text": f"{number} " + "x" * 50_000}
+        item = {"id": str(number), "type": "message", "role": "user", "content": [part]}
+        dialogue.received(json.dumps({"type": "conversation.item.added", "item": item}).encode())
+    dialogue.received(b'{"type":"conversation.item.deleted","item_id":"28"}')
+    dialogue.sent(b'{"type":"response.create"}')
+    dialogue.received(b'{"type":"response.created","response":{"id":"a"}}')
+    dialogue.received(b'{"type":"response.done","response":{"id":"a","status":"completed"}}')
+    (call,) = events.of(PromptCallEvent)
+    told = [message["parts"][0]["content"].partition(" ")[0] for message in call.prompt]
+    assert told[-2:] == ["27", "29"]
+    assert 15 < len(told) < 22
+    assert call.status == "success"

@@ -206,9 +206,12 @@ class Dialogue:
         known = {name: told[name] for name in ("model",) if told.get(name)}
         response = self._take(lane) or self._call(known, None)
         if response is not None:
+            over = self._active.pop(key, None)  # nobody has said that it ended
             self._active[key] = response
             if len(self._active) > MAX_OPEN:
-                self._end(self._active.pop(next(iter(self._active))), Ending.CLOSED)
+                over = self._active.pop(next(iter(self._active)))
+            if over is not None:
+                self._end(over, Ending.CLOSED)
         return response
 
     def _call(self, asked: Json, event_id: str | None) -> _Response | None:
