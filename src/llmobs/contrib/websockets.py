@@ -22,8 +22,9 @@ from llmobs.client.async_client import Recording
 from llmobs.contrib._importing import Imports
 from llmobs.contrib._patching import Patches
 from llmobs.contrib._wire.call import CaptureContent, Options, checked_mode, report
-from llmobs.contrib._wire.dialogue import Dialogue, dialogue_for
+from llmobs.contrib._wire.dialogue import Dialogue
 from llmobs.contrib._wire.ending import Ending
+from llmobs.contrib._wire.realtime_dialogue import dialogue_for
 from llmobs.contrib._wire.recognise import recognise_socket
 
 __all__ = ["instrument", "uninstrument"]

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from llmobs import Client, PromptCallEvent
 from llmobs.contrib._wire.call import Options
-from llmobs.contrib._wire.dialogue import MAX_OPEN, dialogue_for
+from llmobs.contrib._wire.dialogue import MAX_OPEN
 from llmobs.contrib._wire.ending import Ending
+from llmobs.contrib._wire.realtime_dialogue import dialogue_for
 from llmobs.contrib._wire.recognise import recognise_socket
 from llmobs.testing import CapturedEvents, capture_events
 
@@ -164,3 +165,18 @@ def test_a_long_conversation_loses_its_beginning(
     assert told[-2:] == ["27", "29"]
     assert 15 < len(told) < 22
     assert call.status == "success"
+
+
+def test_items_that_are_referred_to(llmobs_client: Client, events: CapturedEvents) -> None:
+    target = recognise_socket("api.openai.com", "/v1/realtime?model=m")
+    assert target is not None
+    dialogue = dialogue_for(target, Options(llmobs_client))
+    part = {"type": "input_text", "text": "Hi"}
+    item = {"id": "i", "type": "message", "role": "user", "content": [part]}
+    dialogue.received(json.dumps({"type": "conversation.item.added", "item": item}).encode())
+    asked = {"input": [{"type": "item_reference", "id": "i"}]}
+    dialogue.sent(json.dumps({"type": "response.create", "response": asked}).encode())
+    dialogue.received(b'{"type":"response.created","response":{"id":"a"}}')
+    dialogue.closed(Ending.CLOSED)
+    (call,) = events.of(PromptCallEvent)
+    assert call.prompt == [{"role": "user", "parts": [{"type": "text", "content": "Hi"}]}]

@@ -537,7 +537,7 @@ def test_our_errors_never_reach_the_host(
     def broken(*args: Any, **more: Any) -> Any:
         raise RuntimeError("our own fault")
 
-    for where in ("begin", "_add"):
+    for where in ("begin", "add"):
         with monkeypatch.context() as patch, caplog.at_level(logging.ERROR):
             patch.setattr(troubles, "_troubles", Troubles())
             patch.setattr(f"llmobs.contrib._wire.dialogue.{where}", broken)
