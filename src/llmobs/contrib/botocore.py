@@ -178,6 +178,7 @@ class _Sending:
         self.outer = outer
         # What is no `Exception` (an interrupt, a timeout of gevent's) ends an attempt without any event.
         self.given_up = weakref.finalize(request, call.end, Ending.FAILED, CancelledError())
+        self.given_up.atexit = False
 
 
 _sending: Final[ContextVar[_Sending | None]] = ContextVar("llmobs_botocore_sending", default=None)
