@@ -99,7 +99,7 @@ SDK = Sdk(
             provider="azure.ai.inference",
             host="a.services.ai.azure.com",
             without={"raw_response": "the SDK has none"},
-            untold=frozenset({"thinking", "attempt"}),
+            untold=frozenset({"thinking"}),
             not_captured="Embeddings of pictures.",
         ),
     ),
