@@ -136,7 +136,8 @@ class _Protocol:
     def receive_eof(self) -> None:
         self.inner.receive_eof()
         # It is closed by now, one way or another: by both ends, by one of them, or by the network.
-        self.dialogue.closed(Ending.FAILED, self.inner.close_exc)
+        is_closed = self.inner.state.name == "CLOSED"
+        self.dialogue.closed(Ending.FAILED, self.inner.close_exc if is_closed else None)
 
     def _note_sent(self, opcode: int, data: Any, fin: bool) -> None:
         whole = self.sending.add(opcode, data, fin)

@@ -28,7 +28,6 @@ from llmobs.contrib._wire import openai_responses
 from llmobs.contrib._wire.body import Copy
 from llmobs.contrib._wire.call import Call, Options, begin, report
 from llmobs.contrib._wire.ending import Ending
-from llmobs.contrib._wire.partial import without_lone
 from llmobs.contrib._wire.recognise import Target
 from llmobs.recorded.jsontext import Json, as_object, loads
 from llmobs.runtime.context import current_frame
@@ -69,12 +68,14 @@ _head: Final = msgspec.json.Decoder(Head)
 
 def _head_of(message: bytes) -> Head | None:
     """Return what is looked at of *message*; None if it is none that is read here."""
-    for text in (message, without_lone(message) if b"\\u" in message else b""):
-        try:
-            return _head.decode(text)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            continue
-    return None
+    try:
+        return _head.decode(message)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    try:  # SDKs take lone surrogates, NaN and the like
+        return _head.decode(encode(loads(message)))
+    except (ValueError, RecursionError):
+        return None
 
 
 def object_of(raw: msgspec.Raw | bytes) -> Json:
@@ -139,7 +140,10 @@ class Dialogue:
             self._active.clear()
             self._waiting.clear()
         for response in left:
-            self._end(response, ending, error)
+            try:
+                self._end(response, ending, error)
+            except Exception as ours:  # noqa: BLE001 - reported; the host must not notice
+                report(ours)
 
     def _note(self, message: bytes, note: Callable[[Head, bytes], None]) -> None:
         try:

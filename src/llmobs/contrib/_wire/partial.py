@@ -10,7 +10,7 @@ import msgspec
 
 from llmobs.recorded.cutting import end_of_words
 
-__all__ = ["LAST_EVENT", "USAGE", "Mention", "read_head", "read_tail", "without_lone"]
+__all__ = ["LAST_EVENT", "USAGE", "Mention", "read_head", "read_tail"]
 
 _NUMBER: Final = b"0123456789+-.eE"
 _ESCAPE: Final = re.compile(
@@ -47,14 +47,9 @@ def _read(text: bytes, partial: Literal[True, "trailing-strings"]) -> Any:
     except ValueError:
         pass
     try:  # SDKs take lone surrogates
-        return from_json(without_lone(text), allow_partial=partial)
+        return from_json(_ESCAPE.sub(_without_lone, text), allow_partial=partial)
     except ValueError:
         return None
-
-
-def without_lone(text: bytes) -> bytes:
-    """Return JSON without escapes of lone surrogates, which SDKs take and strict readers do not."""
-    return _ESCAPE.sub(_without_lone, text)
 
 
 def _without_lone(escape: re.Match[bytes]) -> bytes:
