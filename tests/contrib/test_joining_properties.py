@@ -12,7 +12,8 @@ import pytest
 
 from llmobs import Client, PromptCallEvent, RunEvent
 from llmobs.capture.joining import sightings
-from llmobs.capture.sighting import Sighting, lock, may_be_same
+from llmobs.capture.likeness import may_be_same
+from llmobs.capture.sighting import Sighting, lock
 from llmobs.capture.tracker import Tracker
 from llmobs.recorded.ids import new_id
 from tests.support.polling import eventually
@@ -66,6 +67,11 @@ def delivered(client: Client) -> list[Any]:
     return list(client._pipeline.workers[0].sink.events)  # type: ignore[attr-defined]
 
 
+def recorded_calls(client: Client) -> list[PromptCallEvent]:
+    assert client.flush(5).pending == 0
+    return [event for event in delivered(client) if isinstance(event, PromptCallEvent)]
+
+
 def filed() -> list[Sighting]:
     """All that the table has."""
     places = sightings._places._groups.values()
@@ -81,8 +87,21 @@ def seen_of(calls: list[PromptCallEvent]) -> Counter[tuple[str, int]]:
     )
 
 
-@pytest.mark.parametrize("seed", [*range(60), 1012, 1049, 1102, 1123, 1200, 1235])
-def test_whatever_is_seen(seed: int) -> None:
+@pytest.fixture(autouse=True)
+def no_door_was_in_use() -> None:
+    """The first of a test is alone, as in nearly every process."""
+    assert not sightings._held
+    sightings.reset()
+
+
+@pytest.mark.parametrize(
+    ("seed", "doors"),
+    [
+        *((seed, 3) for seed in (*range(60), 1012, 1049, 1102, 1123, 1200, 1235)),
+        *((seed, 1) for seed in range(15)),
+    ],
+)
+def test_whatever_is_seen(seed: int, doors: int) -> None:
     random = Random(seed)
     client = Client(sink="memory:")
     runs = [client.run() for _ in range(2)]
@@ -95,7 +114,9 @@ def test_whatever_is_seen(seed: int) -> None:
     todo = [
         Seen(door, truth, None if truth.place < 0 else runs[truth.place], client)
         for truth in truths
-        for door in random.sample(sorted(FIELDS), random.randint(1, 3))
+        for door in random.sample(
+            sorted(FIELDS, reverse=doors == 1)[:doors], random.randint(1, doors)
+        )
     ]
     random.shuffle(todo)
     disturbance = random.choice(["", "flush", "expire", "close"])
@@ -135,7 +156,8 @@ def test_whatever_is_seen(seed: int) -> None:
     observe(client)
 
     assert sightings.waiting(client) == client.statistics().pending == 0
-    left = [*sightings._open.values(), *(each.root for each in sightings._held.values())]
+    left = [*sightings._open.values(), *sightings._alone.values()]
+    left += [*(each.root for each in sightings._held.values())]
     left += filed()
     assert not [each for each in left if each and each.tracker.client is client], "left behind"
     events = delivered(client)
@@ -163,6 +185,78 @@ def test_whatever_is_seen(seed: int) -> None:
         recorded = [e for e in events if isinstance(e, RunEvent) and e.run_id == run.run_id]
         if mine and place not in unnamed:
             assert [(e.tokens_input, e.events) for e in recorded] == [(len(mine), len(mine))]
+
+
+@pytest.mark.parametrize("second", ["langchain", "span"])
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_second_door_finds_what_the_first_saw_alone(second: str, place: int) -> None:
+    client = Client(sink="memory:")
+    run = client.run() if place == 0 else None
+    truth = Truth(0, "gpt-4o", place, False)
+    warm_up = Seen("wire", truth._replace(number=1), run, client)
+    sightings.begin(warm_up)
+    warm_up.finish()
+    assert len(seen_of(recorded_calls(client))) == 1, "at once: nobody else can tell of it"
+    first, other = Seen("wire", truth, run, client), Seen(second, truth, run, client)
+    sightings.begin(first)
+    assert list(sightings._alone.values()) == [first]
+    assert run is None or sightings.has_calls(run)
+    sightings.begin(other)
+    assert not sightings._alone
+    assert run is None or not run.calls_alone
+    for each in (first, other):
+        each.finish()
+    assert seen_of(recorded_calls(client)) == {("wire", 1): 1, ("wire", 0): 1, (second, 0): 1}
+    assert len(recorded_calls(client)) == 2, "one call, one event"
+    assert run is None or not sightings.has_calls(run)
+    client.close()
+    observe(client)
+
+
+def test_what_happens_inside_a_call_seen_alone_is_joined_to_it() -> None:
+    client = Client(sink="memory:")
+    run = client.run()
+    truth = Truth(0, "gpt-4o", 0, False)
+    for number in range(2):
+        outer = Seen("langchain", truth._replace(number=number), run, client)
+        sightings.begin(outer)
+        inner = Seen("langchain", outer.truth, run, client)
+        sightings.begin(inner, outer)
+        inner.finish()
+        outer.finish()
+        assert outer.called is inner.called is not None
+    assert len(recorded_calls(client)) == 2
+    client.close()
+    observe(client)
+
+
+def test_what_turns_out_to_be_no_call_is_forgotten() -> None:
+    client = Client(sink="memory:")
+    run = client.run()
+    for number in range(2):
+        redirect = Seen("wire", Truth(number, "gpt-4o", 0, False), run, client)
+        sightings.begin(redirect)
+        assert sightings.has_calls(run)
+        sightings.drop(redirect)
+        assert not sightings.has_calls(run)
+    assert recorded_calls(client) == []
+    client.close()
+
+
+def test_a_call_seen_alone_may_wait_for_its_answer() -> None:
+    client = Client(sink="memory:")
+    run = client.run()
+    for number in range(2):
+        call = Seen("wire", Truth(number, "gpt-4o", 0, True), run, client)
+        sightings.begin(call)
+        sightings.await_answer(call, f"answer {number}")
+        assert sightings.waiting(client) == client.statistics().pending - number == 1
+        assert sightings.take_awaited(f"answer {number}") is call
+        call.finish()
+        assert sightings.waiting(client) == 0
+    assert len(recorded_calls(client)) == 2
+    client.close()
+    observe(client)
 
 
 def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +295,7 @@ def test_many_calls_at_once_are_not_all_compared(
         compared += 1
         return may_be_same(one, other)
 
-    monkeypatch.setattr("llmobs.capture.sighting.may_be_same", counted)
+    monkeypatch.setattr("llmobs.capture.places.may_be_same", counted)
     needed = {}
     for many in (20, 80):
         compared = 0

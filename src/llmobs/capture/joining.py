@@ -13,35 +13,26 @@ A `Sighting` is what one door saw of one call. Two rules say which belong togeth
 What has to wait is counted as pending by its client, and bounded in number and age.
 
 Any thread, signal handler or finalizer may come here. The one lock is re-entrant, and what is not of
-this file or `llmobs.capture.sighting` is called without it.
+this file, `calls`, `likeness`, `places` or `sighting` is called without it.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-import threading
 import weakref
 from collections import Counter, OrderedDict, deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from llmobs.capture.sighting import (
-    GRACE_SECONDS,
-    Call,
-    Places,
-    Sighting,
-    calls_of,
-    is_like,
-    lock,
-    places_of,
-    warn,
-)
+from llmobs.capture.calls import Call, calls_of, warn
+from llmobs.capture.likeness import is_like
+from llmobs.capture.places import Places, places_of
+from llmobs.capture.sighting import GRACE_SECONDS, Sighting, lock
+from llmobs.capture.where import places_here
 from llmobs.events import Event, PromptCallEvent, Status
 from llmobs.pipeline.statistics import DropReason
-from llmobs.runtime.context import Frame
 from llmobs.runtime.troubles import internal_errors
 
 __all__ = [
@@ -50,13 +41,9 @@ __all__ = [
     "OPEN_SECONDS",
     "RUN_SECONDS",
     "WAIT_SECONDS",
-    "Watcher",
-    "in_task",
-    "place_of",
     "refuse_duplicate",
     "settle_in_time",
     "sightings",
-    "watchers",
 ]
 
 MAX_WAITING: Final = 10_000
@@ -96,6 +83,10 @@ class Sightings:
     def reset(self) -> None:
         """Start from nothing: also in a forked child, as the parent settles what is open."""
         self._doors: set[str] = set()
+        self._only_door = ""
+        """The door in use, if there is one alone, and others could ask for none of its sightings."""
+        self._alone: dict[int, Sighting] = {}
+        """Open sightings of that door that nothing surrounds: counted in their runs, filed nowhere."""
         self._order = 0
         self._open: OrderedDict[int, Sighting] = OrderedDict()
         self._blocks: dict[int, weakref.ref[Any]] = {}
@@ -110,17 +101,16 @@ class Sightings:
 
     def begin(self, sighting: Sighting, outer: Sighting | None = None) -> None:
         """Note a call that begins, inside *outer*: a block, or the span of a call."""
+        if outer is None and sighting.door == self._only_door and self._begin_alone(sighting):
+            return
         apart = None
         if not sighting.model and not self._doors <= {sighting.door}:
             with internal_errors("look at a call that begins"):
                 sighting.look()  # others will ask what it is about
         with lock:
             if sighting.door != "block":  # those are around others, and never looked for
-                self._doors.add(sighting.door)
-                places: list[Hashable] = [sighting.tracker.run_id] if sighting.is_home else []
-                if not sighting.is_home or sighting.door == "span":
-                    places.append(_task_here())
-                sighting.places = tuple(places)
+                self._meet(sighting.door)
+                sighting.places = places_here(sighting)
             self._order = sighting.order = self._order + 1
             if outer is not None and outer.tracker.client is sighting.tracker.client:
                 apart = self._nest(sighting, outer)
@@ -134,6 +124,42 @@ class Sightings:
                 self._places.file(oldest)
         if apart is not None:
             self._advance(apart)
+
+    def _begin_alone(self, sighting: Sighting) -> bool:
+        """Note a call that begins where one door alone is in use; False if another has come meanwhile."""
+        if not sighting.is_home:
+            sighting.places = places_here(sighting)
+        with lock:
+            if sighting.door != self._only_door or len(self._alone) >= MAX_WAITING:
+                return False
+            self._order = sighting.order = self._order + 1
+            self._alone[id(sighting)] = sighting
+            sighting.tracker.calls_alone += 1
+        return True
+
+    def _leave_alone(self, sighting: Sighting) -> bool:
+        """Count *sighting* no longer as one that nobody else looks at; says whether it was. With the lock held."""
+        if self._alone.pop(id(sighting), None) is None:
+            return False
+        sighting.tracker.calls_alone -= 1
+        return True
+
+    def _show(self, *sightings: Sighting) -> None:
+        """Let others find *sightings* from now on; with the lock held."""
+        for sighting in sightings:
+            if self._leave_alone(sighting):
+                sighting.places = sighting.places or places_here(sighting)
+                self._open[id(sighting)] = sighting
+                self._places.file(sighting)
+
+    def _meet(self, door: str) -> None:
+        """Note that *door* is in use; with the lock held."""
+        if door in self._doors:
+            return
+        self._doors.add(door)
+        # Of a span it is known late what it is about: it is looked at while it is open.
+        self._only_door = door if len(self._doors) == 1 and door != "span" else ""
+        self._show(*self._alone.values())
 
     def nest(self, sighting: Sighting, outer: Sighting) -> None:
         """Note that *sighting*, which began before, happens inside *outer*."""
@@ -159,6 +185,12 @@ class Sightings:
                 return
             sighting.event, sighting.size, sighting.failed = event, size, failed
             sighting.ended = perf_counter()
+            call = Call([sighting]) if self._leave_alone(sighting) else None
+        if call is not None:
+            _record(call)
+            self._release(sighting.tracker)
+            return
+        with lock:
             self._open.pop(id(sighting), None)
             root, outer = sighting.root, sighting.outer
             if root.filed is not None:
@@ -175,6 +207,7 @@ class Sightings:
         """Forget what turned out to be no call: a redirect, a span about something else."""
         with lock:
             outer, inner = sighting.outer, sighting.inner
+            self._leave_alone(sighting)
             if outer is not None:
                 outer.inner = inner
             if inner is not None:
@@ -206,6 +239,7 @@ class Sightings:
 
     def _nest(self, sighting: Sighting, outer: Sighting) -> Sighting | None:
         """Put *sighting* inside *outer*; returns what now is a call of its own, if anything."""
+        self._show(outer)
         while (inner := outer.inner) and inner.ended is None and inner.door != sighting.door:
             outer = inner
         if outer.ended is not None or outer.called is not None or outer.is_container:
@@ -339,7 +373,7 @@ class Sightings:
             if late is None and roots:
                 calls = calls_of(roots)
                 if len(self._doors) > 1:
-                    self._recent += [call for call in calls if call.root.door != "block"]
+                    self._recent += [call.findable() for call in calls if call.root.door != "block"]
             for root in roots:
                 if root.is_done:
                     self._forget(root)
@@ -347,8 +381,7 @@ class Sightings:
             self._tell_late(roots[0], late)
             return
         for call in calls:
-            with internal_errors("record a call"):
-                call.record()
+            _record(call)
         for tracker in {id(root.tracker): root.tracker for root in roots}.values():
             self._release(tracker)
 
@@ -393,6 +426,7 @@ class Sightings:
         with lock:
             if root.called is not None:
                 return
+            self._show(root)
             if id(root) not in self._held:
                 held = self._held[id(root)] = _Held(root.tracker.client, seconds, root)
                 self._held_bytes += held.size
@@ -441,7 +475,7 @@ class Sightings:
             blocks = [each for each in blocks if each.run.client is client]
             streams = [
                 part
-                for part in list(self._open.values())
+                for part in [*self._open.values(), *self._alone.values()]
                 if part.tracker.client is client
                 and (
                     part.inner is None or part.inner.is_done
@@ -518,13 +552,13 @@ class Sightings:
     def has_calls(self, tracker: Any) -> bool:
         """Whether calls of this run are not recorded yet."""
         # Most requests call no model, nor does anybody else meanwhile.
-        if not self._places and not self._held:
+        if not tracker.calls_alone and not self._places and not self._held:
             return False
         with lock:
             return self._has_open(tracker)
 
     def _has_open(self, tracker: Any) -> bool:
-        if any(
+        if tracker.calls_alone or any(
             part.tracker is tracker
             # A span that has named no model yet is about something else, most likely.
             and (part.door != "span" or part.model or part.inner or part.ended)
@@ -537,6 +571,8 @@ class Sightings:
         )
 
     def _release(self, tracker: Any) -> None:
+        if not self._held:
+            return
         with lock:
             due = [held for held in list(self._held.values()) if held.tracker is tracker]
             if not due or self._has_open(tracker):
@@ -577,48 +613,17 @@ class Sightings:
 sightings: Final = Sightings()
 
 
-def in_task() -> bool:
-    """Whether a task runs here, of asyncio or trio."""
-    return _task() is not None
-
-
-def _task() -> Any:
-    for name in ("asyncio", "trio.lowlevel"):
-        module = sys.modules.get(name)
-        if module is not None:
-            with suppress(RuntimeError):  # no loop runs here
-                if (task := module.current_task()) is not None:
-                    return task
-    return None
-
-
-def _task_here() -> Hashable:
-    """Where code runs that no run of llmobs surrounds."""
-    return threading.get_ident(), id(_task())
+def _record(call: Call) -> None:
+    try:
+        call.record()
+    except Exception:  # the guard is entered for errors alone: it takes its time
+        with internal_errors("record a call"):
+            raise
 
 
 def refuse_duplicate(tracker: Any, event: Event) -> None:
     """Count *event*, which another door records too, as dropped: one call, one event."""
     tracker.client.refuse(event, tracker, DropReason.DUPLICATE)
-
-
-class Watcher(Protocol):
-    """A door that knows more of where a call happens than the current run: spans of OpenTelemetry."""
-
-    def place(self, frame: Frame | None) -> Frame | None:
-        """Note that a transport records the call that begins here; return where it belongs."""
-        ...
-
-
-watchers: Final[weakref.WeakSet[Watcher]] = weakref.WeakSet()
-
-
-def place_of(frame: Frame | None) -> Frame | None:
-    """Return what the watchers make of *frame*, the innermost one."""
-    for watcher in tuple(watchers):
-        with internal_errors("find the span of a call"):
-            frame = watcher.place(frame)
-    return frame
 
 
 async def settle_in_time(client: Any, wait: Callable[[float | None], Awaitable[object]]) -> None:

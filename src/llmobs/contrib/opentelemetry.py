@@ -33,8 +33,9 @@ from opentelemetry.sdk.trace import (
 )
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from llmobs.capture.joining import sightings, watchers
+from llmobs.capture.joining import sightings
 from llmobs.capture.tracker import Tracker
+from llmobs.capture.where import watchers
 from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client
 from llmobs.contrib._duplicate import count_duplicate
@@ -62,6 +63,9 @@ _NO_LIMITS: Final = SpanLimits(
 """What instrumentations write is bounded by what they were given; llmobs has bounds of its own."""
 
 
+_Find = Callable[[Frame | None], Frame | None]
+
+
 class LLMObsSpanProcessor(SpanProcessor):
     """
     Records GenAI spans: calls of models, tools, agents.
@@ -78,9 +82,10 @@ class LLMObsSpanProcessor(SpanProcessor):
     def __init__(self, client: Recording | None = None, *, max_open: int = MAX_OPEN) -> None:
         self._client = client
         self._spans = OpenSpans(self._new_run, max_open)
-        watchers.add(self)
-        self._innermost = _weakly(self)
-        inside.append(self._innermost)
+        self._attached = (
+            _attach(self, watchers, LLMObsSpanProcessor.place),
+            _attach(self, inside, LLMObsSpanProcessor.innermost),
+        )
 
     def _new_run(self, trace_id: str) -> Tracker:
         tracker = Tracker(self._client or default_client(), trace_id)
@@ -170,29 +175,37 @@ class LLMObsSpanProcessor(SpanProcessor):
 
     def shutdown(self) -> None:
         """Look no longer; the client is its owner's to close."""
-        watchers.discard(self)
-        _discard(self._innermost)
+        for detach in self._attached:
+            detach()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Do nothing: what has ended is with the client; flush that."""
         return True
 
 
-def _weakly(processor: LLMObsSpanProcessor) -> Callable[[Frame | None], Frame | None]:
-    """Return its ``innermost`` without holding on to it: not everybody shuts down what they added."""
-    find = weakref.WeakMethod(processor.innermost)
+def _attach(
+    processor: LLMObsSpanProcessor,
+    where: list[_Find],
+    method: Callable[[LLMObsSpanProcessor, Frame | None], Frame | None],
+) -> Callable[[], object]:
+    """
+    Add *method* to *where*, without holding on to *processor*: not everybody shuts down what they added.
 
-    def innermost(frame: Frame | None) -> Frame | None:
-        method = find()
-        return frame if method is None else method(frame)
+    Returns what takes it out again, as the end of *processor* does.
+    """
+    ref = weakref.ref(processor)
 
-    weakref.finalize(processor, _discard, innermost)
-    return innermost
+    def find(frame: Frame | None) -> Frame | None:
+        processor = ref()
+        return frame if processor is None else method(processor, frame)
+
+    where.append(find)
+    return weakref.finalize(processor, _discard, where, find)
 
 
-def _discard(innermost: Callable[[Frame | None], Frame | None]) -> None:
-    if innermost in inside:
-        inside.remove(innermost)
+def _discard(where: list[_Find], find: _Find) -> None:
+    if find in where:
+        where.remove(find)
 
 
 _EVENTS: Final[dict[Kind, type[Event]]] = {

@@ -9,10 +9,11 @@ from time import perf_counter, time_ns
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from llmobs.capture.joining import in_task, sightings
+from llmobs.capture.joining import sightings
 from llmobs.capture.operations import PromptCall, SeveralCalls, sighting_around
 from llmobs.capture.sighting import Sighting, lock
 from llmobs.capture.tracker import Tracker
+from llmobs.capture.where import in_task
 from llmobs.contrib._spans.kinds import INFERENCE_MODEL, Kind, kind_of
 from llmobs.events import Event, PromptCallEvent
 from llmobs.recorded import semconv

@@ -19,10 +19,11 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Final, Literal, NamedTuple
 
-from llmobs.capture.joining import place_of, sightings
+from llmobs.capture.joining import sightings
 from llmobs.capture.operations import sighting_around, status_of
 from llmobs.capture.sighting import Sighting
 from llmobs.capture.tracker import Tracker
+from llmobs.capture.where import place_of
 from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client
 from llmobs.contrib._wire import openai_responses
