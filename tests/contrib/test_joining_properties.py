@@ -236,9 +236,9 @@ def test_what_turns_out_to_be_no_call_is_forgotten() -> None:
     for number in range(2):
         redirect = Seen("wire", Truth(number, "gpt-4o", 0, False), run, client)
         sightings.begin(redirect)
-        assert sightings.has_calls(run)
+        assert sightings.has_calls(run) is True
         sightings.drop(redirect)
-        assert not sightings.has_calls(run)
+        assert sightings.has_calls(run) is False
     assert recorded_calls(client) == []
     client.close()
 

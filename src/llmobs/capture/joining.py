@@ -101,8 +101,15 @@ class Sightings:
 
     def begin(self, sighting: Sighting, outer: Sighting | None = None) -> None:
         """Note a call that begins, inside *outer*: a block, or the span of a call."""
-        if outer is None and sighting.door == self._only_door and self._begin_alone(sighting):
-            return
+        if outer is None and sighting.door == self._only_door:
+            if not sighting.is_home:
+                sighting.places = places_here(sighting)
+            with lock:
+                if sighting.door == self._only_door and len(self._alone) < MAX_WAITING:
+                    self._order = sighting.order = self._order + 1
+                    self._alone[id(sighting)] = sighting
+                    sighting.tracker.calls_alone += 1
+                    return
         apart = None
         if not sighting.model and not self._doors <= {sighting.door}:
             with internal_errors("look at a call that begins"):
@@ -124,18 +131,6 @@ class Sightings:
                 self._places.file(oldest)
         if apart is not None:
             self._advance(apart)
-
-    def _begin_alone(self, sighting: Sighting) -> bool:
-        """Note a call that begins where one door alone is in use; False if another has come meanwhile."""
-        if not sighting.is_home:
-            sighting.places = places_here(sighting)
-        with lock:
-            if sighting.door != self._only_door or len(self._alone) >= MAX_WAITING:
-                return False
-            self._order = sighting.order = self._order + 1
-            self._alone[id(sighting)] = sighting
-            sighting.tracker.calls_alone += 1
-        return True
 
     def _leave_alone(self, sighting: Sighting) -> bool:
         """Count *sighting* no longer as one that nobody else looks at; says whether it was. With the lock held."""
@@ -188,7 +183,8 @@ class Sightings:
             call = Call([sighting]) if self._leave_alone(sighting) else None
         if call is not None:
             _record(call)
-            self._release(sighting.tracker)
+            if self._held:
+                self._release(sighting.tracker)
             return
         with lock:
             self._open.pop(id(sighting), None)

@@ -85,8 +85,10 @@ class RecordedRun(Run):
             failed: Whether it reports a failure.
             complete: Fills in the rest later, in the pipeline, off the caller's path.
         """
-        size += weigh_common(event)
-        size += weigh_texts(event.user_id, event.session_id, event.release, event.service_name)
+        if event.tags or event.warnings or getattr(event, "error", None) is not None:
+            size += weigh_common(event)
+        if event.user_id or event.session_id or event.release or event.service_name:
+            size += weigh_texts(event.user_id, event.session_id, event.release, event.service_name)
         return self._record(event, size, failed, complete)
 
     def _record(

@@ -125,10 +125,10 @@ class RecordingTransport(Recorder):
         call, sent = self._begin(target, request)
         if call is None:
             return self.inner.handle_request(sent)
-        outer = under_way.set(call.target)
+        outer = under_way.set(target)
         try:
             response = self.inner.handle_request(sent)
-            if _refuses(request, sent, response):
+            if sent is not request and response.status_code in REFUSED:
                 response.close()
                 sent, response = request, self.inner.handle_request(request)
                 _asked_again(request, response)
@@ -187,10 +187,10 @@ class AsyncRecordingTransport(Recorder):
         call, sent = self._begin(target, request)
         if call is None:
             return await self.inner.handle_async_request(sent)
-        outer = under_way.set(call.target)
+        outer = under_way.set(target)
         try:
             response = await self.inner.handle_async_request(sent)
-            if _refuses(request, sent, response):
+            if sent is not request and response.status_code in REFUSED:
                 await response.aclose()
                 sent, response = request, await self.inner.handle_async_request(request)
                 _asked_again(request, response)
@@ -258,11 +258,6 @@ def _asking_for_usage(request: Any) -> Any:
 
 
 _refusing = Servers()
-
-
-def _refuses(request: Any, sent: Any, response: Any) -> bool:
-    """Whether the server may have refused what was asked beside the caller's own request."""
-    return sent is not request and response.status_code in REFUSED
 
 
 def _asked_again(request: Any, response: Any) -> None:

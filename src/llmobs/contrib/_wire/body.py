@@ -69,7 +69,10 @@ class Copy:
     @property
     def weight(self) -> int:
         """Estimated memory of what is kept; once closed."""
-        return self.kept + _CHUNK * len(self.chunks) + sum(len(m.found) for m in self._mentions)
+        weight = self.kept + _CHUNK * len(self.chunks)
+        for mention in self._mentions:
+            weight += len(mention.found)
+        return weight
 
     def overflow(self, chunk: bytes, room: int) -> int:
         """Keep what fits of a *chunk* longer than *room*, the rest in a ring; returns the room left."""
@@ -166,6 +169,8 @@ class Copy:
         """The end of the body, half a kilobyte to four, to see how it ended; once closed."""
         if self.tail is not None:
             return self.tail[-_LAST:]
+        if len(self.chunks) == 1 and not self.rest:  # mostly
+            return self.chunks[0][-_LAST:]
         last = bytes(self.rest[-_LAST:])
         size = len(last)
         if size >= _ENOUGH:

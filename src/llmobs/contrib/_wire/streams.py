@@ -131,6 +131,9 @@ def _brings_usage(event: bytes) -> bool:
     return chunk.get("choices") == [] and bool(chunk.get("usage"))
 
 
+_WHOLE: Final = Ending.WHOLE  # each look into an Enum takes as long as a call of a function
+
+
 class _Stream:
     """A body on its way to the host; copies what passes, and notes how it ends."""
 
@@ -146,7 +149,8 @@ class _Stream:
         self._usage = usage
 
     def __del__(self) -> None:
-        self._call.end(Ending.CLOSED)  # if nobody has read or closed it
+        if not self._call.done:  # nobody has read or closed it
+            self._call.end(Ending.CLOSED)
 
     def _ended_by(self, error: BaseException) -> None:
         if isinstance(error, GeneratorExit):
@@ -181,7 +185,7 @@ class _SyncStream(_Stream):
             self._ended_by(error)
             raise
         copy.room = room
-        self._call.end(Ending.WHOLE)
+        self._call.end(_WHOLE)
 
     def _without_usage(self, usage: UsageFilter) -> Iterator[bytes]:
         for chunk in self._copied():
@@ -194,7 +198,8 @@ class _SyncStream(_Stream):
         try:
             self._inner.close()
         finally:
-            self._call.end(Ending.CLOSED)
+            if not self._call.done:
+                self._call.end(Ending.CLOSED)
 
 
 class _AsyncStream(_Stream):
@@ -227,7 +232,7 @@ class _AsyncStream(_Stream):
             if hasattr(inner, "aclose"):
                 await inner.aclose()
         copy.room = room
-        self._call.end(Ending.WHOLE)
+        self._call.end(_WHOLE)
 
     async def _without_usage(self, usage: UsageFilter) -> AsyncIterator[bytes]:
         inner = self._copied()
@@ -244,7 +249,8 @@ class _AsyncStream(_Stream):
         try:
             await self._inner.aclose()
         finally:
-            self._call.end(Ending.CLOSED)
+            if not self._call.done:
+                self._call.end(Ending.CLOSED)
 
 
 @lru_cache(maxsize=64)
