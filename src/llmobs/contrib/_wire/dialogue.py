@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llmobs.capture.joining import place_of
+from llmobs.capture.where import place_of
 from llmobs.codec import encode
 from llmobs.contrib._wire import openai_responses
 from llmobs.contrib._wire.body import Copy
