@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -130,25 +130,35 @@ def show(value: float | str | None) -> str:
     return f"{value:.3g}"
 
 
-def interleave(module: str, variants: Sequence[str], *, rounds: int, quick: bool) -> Samples:
+def interleave(
+    module: str,
+    variants: Sequence[str],
+    *,
+    rounds: int,
+    quick: bool,
+    python: Callable[[str], str] | None = None,
+) -> Samples:
     """
     Sample every variant once per round, each in a process of its own; rounds start one further on.
 
     A variant named as a peer runs with the interpreter of that peer's environment, in the first
     rounds. One that cannot run here (a package is missing) is left out, and said on the terminal.
+
+    Args:
+        python: Returns the interpreter of a variant, where all have environments of their own.
     """
     samples = Samples()
     missing: set[str] = set()
     for number in range(rounds):
         turn = number % len(variants)
         for variant in (*variants[turn:], *variants[:turn]):
-            is_peer = variant in peers.PINS
+            is_peer = python is None and variant in peers.PINS
             if variant in missing or (is_peer and number >= PEER_ROUNDS):
                 continue
             with console().status(f"{module}: {variant}, round {number + 1} of {rounds}"):
                 try:
-                    python = peers.python(variant) if is_peer else sys.executable
-                    metrics = _run(python, module, variant, quick)
+                    find = python or (peers.python if is_peer else _ours)
+                    metrics = _run(find(variant), module, variant, quick)
                 except (peers.NotInstalledError, NotMeasuredError) as error:
                     missing.add(variant)
                     console().print(f"[yellow]{module}: without {variant}: {error}")
@@ -157,6 +167,10 @@ def interleave(module: str, variants: Sequence[str], *, rounds: int, quick: bool
     # In the order asked for, not that of the first round that happened to have it.
     samples.values = {v: samples.values[v] for v in variants if v in samples.values}
     return samples
+
+
+def _ours(variant: str) -> str:
+    return sys.executable
 
 
 class NotMeasuredError(RuntimeError):

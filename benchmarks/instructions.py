@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from itertools import cycle
 from pathlib import Path
 from typing import Final
@@ -39,14 +40,19 @@ WARM_UP: Final = 60
 
 NAMES: Final = (
     "client.log_prompt_call", "run.log_prompt_call", "with run.agent_step()",
-    "with run.prompt_call()", "a run without events", "a run with one",
+    "with run.prompt_call()", "a run without events", "a run with one", "a transport alone",
+    "a captured call", "a request to another host",
 )  # fmt: skip
 
 
 def paths() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield what is counted, in the order of `NAMES`."""
+    import httpx2
+
+    from benchmarks.capture.answers import Answers, ask_openai, play
     from benchmarks.workload import NullSink, calls
     from llmobs import AsyncClient
+    from llmobs.contrib.httpx import RecordingTransport
 
     client = AsyncClient(sink=NullSink())  # in no event loop: nothing is delivered
     run = client.run()
@@ -76,7 +82,23 @@ def paths() -> Iterator[tuple[str, Callable[[], object]]]:
         with client.run(name="job") as inner:
             inner.log_error("e")
 
-    yield from zip(NAMES, (of_client, of_run, step, call, nothing, job), strict=True)
+    plain, asked = Answers("openai"), ask_openai(stream=False)
+    recording = RecordingTransport(plain, llmobs_client=client)
+    elsewhere = httpx2.Request("POST", "https://shop.example/orders/17", json={"item": "tea"})
+    in_run = copy_context()
+    in_run.run(run.__enter__)
+
+    def alone() -> None:
+        play(plain, asked)
+
+    def captured() -> None:
+        in_run.run(play, recording, asked)
+
+    def other() -> None:
+        play(recording, elsewhere)
+
+    paths = of_client, of_run, step, call, nothing, job, alone, captured, other
+    yield from zip(NAMES, paths, strict=True)
 
 
 def count_here() -> None:

@@ -1,0 +1,150 @@
+"""
+What capture costs on the request path: per unstreamed call, and per chunk of a stream.
+
+Over a transport without a network, so that nothing but work is measured. First at the transport, where
+the cost arises; then through the packages of OpenAI, Anthropic and Google, as what is added to a call of
+the plain package, beside the instrumentations of OpenTelemetry, OpenInference and OpenLLMetry. Nobody
+exports: what is recorded is queued and thrown away, and the peers get a span processor that only counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from functools import partial
+from typing import Any
+
+import httpx2
+
+from benchmarks.capture import capturing
+from benchmarks.capture.answers import ANSWERS, CHUNKS, Answers, ask_openai, play
+from benchmarks.capture.sdks import PACKAGES
+from benchmarks.capture.timing import added, by_turns
+from benchmarks.harness import Budget, Result, Samples, interleave
+
+TITLE = (
+    "Capture of a model's call: µs of the caller's processor, added per call and per streamed chunk"
+)
+PEERS = tuple(name for name in capturing.PINS if name != "llmobs")
+SHARE = 1 / 3
+"""Of what the best peer adds through an SDK."""
+
+
+def recorder() -> tuple[Any, Any]:
+    """Return a client that queues and never delivers, and what throws away what it has queued."""
+    from llmobs import AsyncClient
+
+    client = AsyncClient(sink="memory:", max_queue_bytes=2**33, max_queue_events=10**7)
+
+    def forget() -> None:
+        pipeline = client._pipeline
+        assert pipeline is not None and pipeline.intake.last_seq > 1, "nothing was recorded"
+        pipeline.intake.reset()
+
+    return client, forget
+
+
+def at_the_transport(rounds: int) -> dict[str, float]:
+    """The cost where it arises, and what a request to somebody else pays."""
+    from llmobs.contrib.httpx import RecordingTransport
+
+    client, forget = recorder()
+    plain = Answers("openai")
+    recording = RecordingTransport(plain, llmobs_client=client)
+    figures: dict[str, float] = {}
+    for kind, times, size in (("call", 400, 1), ("chunk", 20, len(ANSWERS["openai"][1]))):
+        asked = ask_openai(stream=kind == "chunk")
+        with client.run():
+            before, more = by_turns(
+                partial(play, plain, asked),
+                partial(play, recording, asked),
+                times=times,
+                rounds=rounds,
+            )
+        forget()
+        if kind == "chunk":
+            more -= figures["transport/call"]
+        figures[f"transport/plain/{kind}"], figures[f"transport/{kind}"] = (
+            before / size,
+            more / size,
+        )
+    asked = httpx2.Request("POST", "https://shop.example/orders/17", json={"item": "tea"})
+    _, figures["elsewhere/call"] = by_turns(
+        partial(play, plain, asked), partial(play, recording, asked), times=1000, rounds=rounds
+    )
+    return figures
+
+
+def through_the_sdks(capture: capturing.Capture, rounds: int) -> dict[str, float]:
+    """What is added to a call of each SDK."""
+    figures: dict[str, float] = {}
+    for sdk, (_, chunks) in ANSWERS.items():
+        before, more = added(*capture(sdk, False), times=20, rounds=4 * rounds)
+        figures[f"{sdk}/plain/call"], figures[f"{sdk}/call"] = before, more
+        before, all_of_it = added(*capture(sdk, True), times=2, rounds=2 * rounds)
+        figures[f"{sdk}/plain/chunk"] = before / len(chunks)
+        figures[f"{sdk}/chunk"] = (all_of_it - more) / len(chunks)
+    return figures
+
+
+def sample(variant: str, quick: bool) -> dict[str, float]:
+    """One who captures: all SDKs, with and without by turns; medians of the rounds."""
+    rounds = 3 if quick else 9
+    load = {"load": os.getloadavg()[0]}
+    if variant != "llmobs":
+        return load | through_the_sdks(capturing.of_peer(), rounds)
+    logging.getLogger("llmobs").disabled = True  # that the client never runs is on purpose
+    transport = at_the_transport(2 * rounds)
+    return load | transport | through_the_sdks(capturing.of_llmobs(*recorder()), rounds)
+
+
+def _budgets(found: Samples) -> list[Budget]:
+    def of(name: str, metric: str) -> float:
+        figure = found.median(name, metric)
+        return 0.0 if figure is None else figure
+
+    budgets = [
+        Budget("at the transport, per call", of("llmobs", "transport/call"), 15, "µs"),
+        Budget("at the transport, per chunk", of("llmobs", "transport/chunk"), 0.3, "µs"),
+        Budget("a request to another host", of("llmobs", "elsewhere/call"), 1, "µs"),
+    ]
+    peers = [name for name in PEERS if name in found.values]
+    for sdk in ANSWERS if peers else ():
+        for kind in ("call", "chunk"):
+            best = min(peers, key=lambda name: of(name, f"{sdk}/{kind}"))
+            share = of("llmobs", f"{sdk}/{kind}") / max(of(best, f"{sdk}/{kind}"), 0.001)
+            budgets.append(Budget(f"{sdk}, per {kind}, of what {best} adds", share, SHARE))
+    return budgets
+
+
+def run(quick: bool) -> Result:
+    """CPU time of the calling thread."""
+    names = ("llmobs", *PEERS)
+    found = interleave(
+        "capture", names, rounds=1 if quick else 3, quick=quick, python=capturing.python
+    )
+
+    def row(told: str, name: str, where: str) -> tuple[str, float | None, float | None]:
+        return told, found.median(name, f"{where}/call"), found.median(name, f"{where}/chunk")
+
+    rows = [
+        row("transport alone: takes", "llmobs", "transport/plain"),
+        row("llmobs, at the transport", "llmobs", "transport"),
+        row("llmobs, a request to another host", "llmobs", "elsewhere"),
+    ]
+    for sdk in ANSWERS:
+        rows.append(row(f"{sdk} alone: takes", "llmobs", f"{sdk}/plain"))
+        rows += [row(f"{sdk}: {name}", name, sdk) for name in found.variants]
+    loads = [load for name in found.variants for load in found.values[name]["load"]]
+    pins = [pin for name in PEERS if name in found.values for pin in capturing.PINS[name]]
+    versions = ", ".join(sorted({pin.replace("==", " ") for pin in (*PACKAGES, *pins)}))
+    return Result(
+        TITLE,
+        ("who captures", "per unstreamed call", f"per chunk of {CHUNKS}"),
+        rows,
+        _budgets(found),
+        "CPU time of the calling thread over a transport without a network, each beside the plain package in "
+        "the same process; what is recorded is thrown away, and peers, who capture contents as we do, get a "
+        f"span processor that only counts. Load of the machine meanwhile: {min(loads):.1f} to "
+        f"{max(loads):.1f}. Versions: {versions}.",
+    )
