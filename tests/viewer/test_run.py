@@ -41,7 +41,7 @@ MARKDOWN = """# Tea
 - **one** `leaf`
 - <i>two</i>
 
-2. second
+0. second
 
 > said
 
@@ -70,7 +70,7 @@ def test_markdown_is_read_and_nothing_of_it_is_html_or_a_link(tmp_path: Path) ->
         for tag, count in {"blockquote": 1, "table": 1, "th": 2, "td": 2, "hr": 1, "em": 1}.items():
             assert names.count(tag) == count, tag
         assert '<p class="prose heading-1" dir="auto">Tea</p>' in each.html
-        assert "<strong>one</strong> <code>leaf</code>" in each.html and 'start="2"' in each.html
+        assert "<strong>one</strong> <code>leaf</code>" in each.html and 'start="0"' in each.html
         assert "i" not in names and "<i>two</i>" in page.text
         assert "[x](javascript:alert(1))" in page.text
         assert not [link for link in page.links if "javascript" in link]
