@@ -249,10 +249,13 @@ def test_who_may_not_see_may_not_say(host: Host) -> None:
 
 def form_on(host: Host, path: str) -> dict[str, str]:
     """Return what a page's form holds by itself."""
-    page = Read(Page(host.client.get(host.url + path).text))
+    return hidden_in(host.client.get(host.url + path).text)
+
+
+def hidden_in(html: str) -> dict[str, str]:
     return {
         a["name"]: a.get("value") or ""
-        for tag, a in page.elements
+        for tag, a in Read(Page(html)).elements
         if tag == "input" and a.get("type") == "hidden"
     }
 
@@ -434,11 +437,7 @@ def test_behind_https_forms_are_kept_by_it(tmp_path: Path, name: str) -> None:
                 assert "secure" in marks and {"samesite=strict", "samesite=lax"} & marks, cookie
                 word, _, value = cookie.partition(";")[0].partition("=")
                 assert word == ("csrftoken" if "django" in name else "__Host-llmobs-form")
-                page = Read(Page(answer.text))
-                form = {
-                    a["name"]: a.get("value") or "" for tag, a in page.elements
-                    if tag == "input" and a.get("type") == "hidden"
-                }  # fmt: skip
+                form = hidden_in(answer.text)
                 # As a browser does: the client here sends no such cookie without encryption.
                 cookies = "; ".join(f"{n}={v}" for n, v in {**kept, word: value}.items())
                 how = {**secured, "cookie": cookies, "referer": f"https://{host}{at}/runs/child"}
