@@ -75,7 +75,7 @@ async def test_a_run_runs_and_ends_in_its_row(seen: Watched, server: Serving) ->
 
 async def test_a_run_that_was_cut_off_says_so(seen: Watched, server: Serving) -> None:
     """When nothing has come of it for so long: nobody tells that a process was killed."""
-    await tell(server, call("killed", event_id="killed-1"), ago=SILENCE.total_seconds() - 6)
+    await tell(server, call("killed", event_id="killed-1"), ago=SILENCE.total_seconds() - 10)
     await expect(row(seen, "killed", "running")).to_be_visible(timeout=SOON)
     cut_off = row(seen, "killed", "cut off")
     await expect(cut_off).to_contain_text("cut off", timeout=SOON)
