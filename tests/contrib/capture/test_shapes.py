@@ -1,5 +1,6 @@
 """Hosts nobody knows: what is a call of a model there, and what is the host's own affair."""
 
+from time import process_time
 from typing import Any
 
 import httpx2
@@ -7,6 +8,7 @@ import pytest
 
 from llmobs import Client
 from llmobs.contrib._wire import call as wire_call
+from llmobs.contrib._wire import shapes
 from llmobs.contrib._wire.recognise import recognise
 from llmobs.testing import capture_events
 from tests.contrib.corpus import JSON, STREAM, USER, Case, js, sse
@@ -108,6 +110,15 @@ def test_a_wire_is_known_by_its_shape(path: str, request_: Any, reply: Any) -> N
 @pytest.mark.parametrize(("path", "request_", "reply"), INNOCENT)
 def test_an_innocent_host_is_left_alone(path: str, request_: Any, reply: Any) -> None:
     assert send(path, request_, js(reply)) == []
+
+
+@pytest.mark.parametrize("shape", [v for v in vars(shapes).values() if type(v) is shapes.Shape])
+def test_a_look_takes_no_time_whatever_the_answer(shape: shapes.Shape) -> None:
+    names = b'"created_at" :"message" :"response" :"pages" :"object" :' + b" " * 63
+    started = process_time()
+    for answer in (names * 150, b" " * 8192, b'"choices"' + b" " * 8000):
+        shape.shows(answer)
+    assert process_time() - started < 0.1
 
 
 def test_a_stream_of_its_own_is_left_alone() -> None:

@@ -398,7 +398,7 @@ class Call(Sighting):
         if self.copy is None or self.copy.total == 0 or (self._http_status or 0) >= 400:
             return place in _shown
         encoding = "" if self.decoded else self._headers.get("content-encoding", "")
-        if shape.tells.search(self.copy.ends(encoding)) is None:
+        if not shape.shows(self.copy.ends(encoding)):
             return False
         _shown[place] = None
         if len(_shown) > _MAX_SHOWN:
