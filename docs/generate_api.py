@@ -120,7 +120,15 @@ DOORS = {
             "See [how to record what agents do](../how-to/capture-agents.md).",
             ["instrument", "uninstrument"],
         )
-        for name in ("mcp", "litellm")
+        for name in (
+            "mcp",
+            "litellm",
+            "pydantic_ai",
+            "llama_index",
+            "dspy",
+            "crewai",
+            "tool_runners",
+        )
     },
     "llmobs.contrib.opentelemetry": (
         "See [OpenTelemetry in](../how-to/opentelemetry.md).",

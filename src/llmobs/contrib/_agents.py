@@ -14,13 +14,14 @@ from llmobs.capture.sighting import Sighting
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client
+from llmobs.codec import snapshot
 from llmobs.contrib._wire.call import checked_mode, policy
 from llmobs.recorded.media import without_media
 from llmobs.runtime.context import Frame, frame_as_it_is, innermost_frame, set_frame
 from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import internal_errors
 
-__all__ = ["MAX_OPEN", "OpenWork", "Piece", "tell_call"]
+__all__ = ["MAX_OPEN", "OpenWork", "Piece", "plain", "tell_call"]
 
 MAX_OPEN: Final = 10_000
 """Pieces of work held open at most; beyond, the oldest are recorded as they are."""
@@ -249,6 +250,11 @@ def _give_up(piece: Piece) -> None:
         piece.operation._cut(_NEVER_ENDED)  # noqa: SLF001 - of the same kind as `end`
     if piece.is_own:
         piece.tracker.finish()
+
+
+def plain(value: Any) -> Any:
+    """Return any value as it is now, with kind and size in place of pictures."""
+    return without_media(snapshot(value))
 
 
 def tell_call(call: PromptCall, fields: dict[str, Any]) -> None:

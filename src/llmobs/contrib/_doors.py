@@ -39,6 +39,11 @@ DOORS: Final = (
     Door("openai_agents", "agents.tracing", sign="add_trace_processor"),
     Door("mcp", "mcp.client.session", sign="ClientSession"),
     Door("litellm", "litellm"),
+    Door("pydantic_ai", "pydantic_ai"),
+    Door("llama_index", "llama_index_instrumentation"),
+    Door("dspy", "dspy", sign="settings"),
+    Door("crewai", "crewai.events.event_bus"),
+    Door("tool_runners"),
 )
 
 UNREACHED: Final = {

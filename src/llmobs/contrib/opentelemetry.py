@@ -44,8 +44,10 @@ from llmobs.contrib._spans.events import Origin, event_of, size_of
 from llmobs.contrib._spans.kinds import Kind
 from llmobs.contrib._spans.limits import Whole, losses, salvaged_kind
 from llmobs.contrib._spans.open import MAX_OPEN, OpenSpan, OpenSpans, SpanSighting
+from llmobs.contrib._wire.call import CaptureContent, checked_mode, policy
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, ToolCallEvent
 from llmobs.runtime.context import Frame, inside, own_traffic
+from llmobs.runtime.time_slices import Steps, finish
 from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["LLMObsSpanProcessor", "tracer_provider"]
@@ -77,10 +79,21 @@ class LLMObsSpanProcessor(SpanProcessor):
     Args:
         client: Records what happens outside any run; by default the default client.
         max_open: Spans held open at most; the oldest beyond are forgotten.
+        capture_content: As of `llmobs.instrument`.
+
+    Raises:
+        ValueError: *capture_content* is none of the three.
     """
 
-    def __init__(self, client: Recording | None = None, *, max_open: int = MAX_OPEN) -> None:
+    def __init__(
+        self,
+        client: Recording | None = None,
+        *,
+        max_open: int = MAX_OPEN,
+        capture_content: CaptureContent = "full",
+    ) -> None:
         self._client = client
+        self._policy = policy(checked_mode(capture_content))
         self._spans = OpenSpans(self._new_run, max_open)
         self._attached = (
             _attach(self, watchers, LLMObsSpanProcessor.place),
@@ -132,6 +145,8 @@ class LLMObsSpanProcessor(SpanProcessor):
             given=entry.given,
         )
         event, failed, complete = event_of(origin, whole, kind)
+        if self._policy is not None:
+            complete = _then(complete, self._policy)
         size = size_of(whole)
         event.warnings = (*event.warnings, *losses(span))
         if not isinstance(event, PromptCallEvent):
@@ -208,6 +223,16 @@ def _discard(where: list[_Find], find: _Find) -> None:
         where.remove(find)
 
 
+def _then(
+    complete: Callable[[Event], object], policy: Callable[[Event], Steps[None]]
+) -> Callable[[Event], None]:
+    def completes(event: Event) -> None:
+        complete(event)
+        finish(policy(event))
+
+    return completes
+
+
 _EVENTS: Final[dict[Kind, type[Event]]] = {
     Kind.CALL: PromptCallEvent,
     Kind.TOOL: ToolCallEvent,
@@ -215,7 +240,9 @@ _EVENTS: Final[dict[Kind, type[Event]]] = {
 }
 
 
-def tracer_provider(client: Recording | None = None) -> TracerProvider:
+def tracer_provider(
+    client: Recording | None = None, *, capture_content: CaptureContent = "full"
+) -> TracerProvider:
     """
     Return a provider whose spans go to llmobs and nowhere else; the global provider is left alone.
 
@@ -224,8 +251,12 @@ def tracer_provider(client: Recording | None = None) -> TracerProvider:
 
     Args:
         client: Records what happens outside any run; by default the default client.
+        capture_content: As of `llmobs.instrument`.
+
+    Raises:
+        ValueError: *capture_content* is none of the three.
     """
     # llmobs samples by run; a sampler from the environment is meant for the application's own traces.
     provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False, span_limits=_NO_LIMITS)
-    provider.add_span_processor(LLMObsSpanProcessor(client))
+    provider.add_span_processor(LLMObsSpanProcessor(client, capture_content=capture_content))
     return provider

@@ -1,5 +1,6 @@
 """Plays LiteLLM."""
 
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 import asyncio
 from typing import Any
 

@@ -1,5 +1,6 @@
 """Plays the ``mcp`` package: a client of version 1 or 2, and servers of version 2 on three transports."""
 
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,5 +1,6 @@
 """Plays the OpenAI Agents SDK."""
 
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 from typing import Any
 
 import agents

@@ -1,5 +1,6 @@
 """A server of MCP on standard input and output, of the version that is installed; not recorded itself."""
 
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 import asyncio
 from typing import Any
 

@@ -16,7 +16,6 @@ Told = list[dict[str, Any]]
 QUIET = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "CREWAI_DISABLE_TELEMETRY": "true",
-    "OTEL_SDK_DISABLED": "true",
     "OPENAI_API_KEY": "any",
 }
 """What keeps frameworks from asking anybody but the server of the test."""

@@ -63,5 +63,51 @@ FRAMEWORKS: Mapping[str, Framework] = {
             "unless the transport is recorded: LiteLLM tells nobody"
         ),
     ),
+    "pydantic_ai": Framework(
+        packages=("pydantic-ai-slim[openai]==2.68.0", "opentelemetry-sdk==1.45.2"),
+        door="llmobs.instrument()",
+        recorded=(
+            "runs of agents as steps, tools, calls of models; parallel tools, streams, failures, 20 runs at once"
+        ),
+        not_recorded=(
+            "nothing, where the application instruments agents itself: `LLMObsSpanProcessor` on its provider does it. "
+            "Needs `opentelemetry-sdk`"
+        ),
+    ),
+    "llama_index": Framework(
+        packages=("llama-index-core==0.14.25", "llama-index-llms-openai==0.8.3"),
+        door="llmobs.instrument()",
+        recorded=(
+            "calls of models (sync, async, streamed, failed), embeddings, tools, retrievers with what they found, and "
+            "all else that has a span as steps: query engines, agents, workflows"
+        ),
+        not_recorded=(
+            "reranking is a step; figures of models whose answers are not in OpenAI's words come from the transport"
+        ),
+    ),
+    "tool_runners": Framework(
+        packages=("anthropic==2.14.0", "openai==3.57.0"),
+        door="llmobs.instrument()",
+        recorded=(
+            "functions that `client.beta.messages.tool_runner` of anthropic and `ResponsesToolRunner` of openai 3.57.0 "
+            "run, sync and async, with what they raise: tools"
+        ),
+        not_recorded="built-in tools (memory, computer, browser), tools of MCP: by `contrib.mcp`.",
+    ),
+    "dspy": Framework(
+        packages=("dspy==3.4.1", "litellm==1.110.2"),
+        door="llmobs.instrument()",
+        recorded="modules as steps, calls of models, tools; failures, threads, 20 runs at once",
+        not_recorded=(
+            'tokens, but by the transport or by LiteLLM: `dspy.LM(engine="litellm")`, since its own engine sends what '
+            "no transport of ours sees; adapters, optimisers, evaluations: what happens inside them is recorded"
+        ),
+    ),
+    "crewai": Framework(
+        packages=("crewai==1.15.30",),
+        door="llmobs.instrument()",
+        recorded="crews, tasks, agents, flows and their methods as steps, tools, calls of models; failures, threads",
+        not_recorded="memory, knowledge and reasoning: what happens inside them is.",
+    ),
 }
 """By the name of the driver, and the major version where it is not the newest."""
