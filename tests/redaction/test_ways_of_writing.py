@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -71,6 +72,10 @@ def test_names_of_other_languages(name: str) -> None:
         assert not has_no_anchor(text)
         assert redact_text(text) == f"x {name}{sign}{KEY}"
     assert redact_text(f'{{"{name.strip()}": "mariposa"}}') == f'{{"{name.strip()}": "{KEY}"}}'
+    # Python's json spells what is not ASCII; and a text of JSON may be in a text of JSON.
+    spelt, secret = json.dumps({name.strip(): "hunter22x", "n": "mariposa"}), "hunter22x"
+    for text in (spelt, json.dumps(spelt), json.dumps([json.dumps([spelt])])):
+        assert redact_text(text) == text.replace(secret, KEY)
     assert Redactor().value({name: "mariposa", "n": "mariposa"}) == {name: KEY, "n": "mariposa"}
 
 
@@ -82,6 +87,7 @@ def test_names_of_other_languages(name: str) -> None:
         "密码：必须包含8个字符", "密码: 必填", "パスワード：8文字以上", "비밀번호: 필수", "Senha: mínimo",
         "la parola: amore", "parola d'ordine: ciao", "wachtwoord: vergeten", '"password": "Contraseña"',
         '"password": "Mot de passe"', '"password": "Пароль"', '"password": "密码"', '{"senha": "Mot de passe"}',
+        json.dumps({"café": "hunter22x", "niña": "hunter22x", "日本": "hunter22x", "dzieło": "hunter22x"}),
         "密码：${DB_PASSWORD}", "密码保存在这里：hunter22x", "Пароли: hunter22x",
     ],
 )  # fmt: skip

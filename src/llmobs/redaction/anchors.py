@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from llmobs.redaction.names import PASSWORDS_ABROAD
 from llmobs.redaction.rules import TOKEN_RULES
 from llmobs.redaction.spans import SYMBOLS
 
@@ -81,11 +82,39 @@ def _behind_name(between: bytes) -> bytes:
 
 # The same one character behind a sign; quotes with their backslashes may stand before that.
 _LAST: Final = rb"(?<=[adeghlnostwy\x01\xd3\xf3?]"
+
+
+def _behind_spelt(level: int) -> bytes:
+    """
+    Return what matches behind a password's name in another language, as JSON of Python spells it.
+
+    Args:
+        level: How many texts of JSON it is in, each in the other: with that the backslashes grow.
+    """
+    names = {form for name in PASSWORDS_ABROAD for form in (name, name.upper())}
+    spelt = {
+        "".join(c if c.isascii() else f"\\u{ord(c):04x}" for c in form)
+        for form in names
+        if not form[-2:].isascii()
+    }
+    slashes = 2**level // 2
+    endings = {
+        form[-24:].replace("\\", "\\" * slashes).encode().translate(SYMBOLS) for form in spelt
+    }
+    between = rb"\\" * (slashes - 1) + rb".\x01."
+    # Most names have no such character near their end.
+    some = b"|".join(
+        rb"(?<=\\u[0a-f\x01]{4}" + last + between + rb")" for last in (rb"", rb"[ao\x01]")
+    )
+    ones = b"|".join(b"(?<=" + re.escape(ending) + between + b")" for ending in sorted(endings))
+    return b"(?:" + some + b")(?:" + ones + b")"
+
+
 _BEHIND_A_NAME: Final = (
     _LAST + rb"\x01.)" + _behind_name(rb"\x01.") + rb"|(?<=[\"'`]\x01.)(?:"
-    + _LAST + rb".\x01.)" + _behind_name(rb".\x01.")
+    + _LAST + rb".\x01.)" + _behind_name(rb".\x01.") + rb"|" + _behind_spelt(1)
     + rb"|(?<=\\.\x01.)(?:" + _behind_name(rb"\\.\x01.") + rb"|" + _behind_name(rb"\\{3}.\x01.")
-    + rb"))"
+    + rb"|" + _behind_spelt(2) + rb"|" + _behind_spelt(3) + rb"))"
 )  # fmt: skip
 SIGNS: Final = re.compile(
     rb"\x01(?:"

@@ -28,6 +28,9 @@ _NAME_BACKWARDS = re.compile(
     # "mot de passe" has two blanks, others have one
     r"[ \t]{0,4}[\"'`]?\\{0,8}[\])]?([\w.-]{2,48}(?: \w{2,16}(?: [Tt][Oo][Mm])?)?)"
 )
+_SPELT_OUT = re.compile(r"\\{1,8}u([0-9A-Fa-f]{4})")
+_MOST_SPELT: Final = 240
+"""Characters that a name may take in JSON which spells out what is not ASCII."""
 _VALUE_BACKWARDS = re.compile(r"eulav (?=[\"'])", re.IGNORECASE)
 # Text of an element, and of a scalar of YAML that begins on the next line.
 _ELEMENT = re.compile(r"([^<>\n]{3,512})</")
@@ -179,11 +182,12 @@ def find_named(
             sign = text[here : here + 2]
         elif text[here - 1 : here] in (" ", "\t"):
             return  # a comparison, a type
-    if names is _NAMES:
-        before_sign = text[max(0, behind_name - 20) : behind_name].rstrip(_BETWEEN)
-        if not before_sign.lower().endswith(LAST_WORDS):
-            return
-    name = _NAME_BACKWARDS.match(text[max(0, behind_name - 80) : behind_name][::-1])
+    lead = text[max(0, behind_name - 80) : behind_name]
+    if sign == ":" and "\\u" in lead:  # JSON, where nobody asks what stands before the name
+        lead = _SPELT_OUT.sub(_unspelt, text[max(0, behind_name - _MOST_SPELT) : behind_name])
+    if names is _NAMES and not lead[-20:].rstrip(_BETWEEN).lower().endswith(LAST_WORDS):
+        return
+    name = _NAME_BACKWARDS.match(lead[::-1][:80])
     if name is None:
         return
     written = name[1][::-1]
@@ -209,6 +213,10 @@ def find_named(
         in_query=in_query,
         element=sign == ">" and text[before - 2 : before - 1] == "=",
     )
+
+
+def _unspelt(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16))
 
 
 def _append(
