@@ -89,7 +89,7 @@ def paths() -> Iterator[tuple[str, Callable[[], object]]]:
     in_run.run(run.__enter__)
 
     def alone() -> None:
-        play(plain, asked)
+        play(plain, elsewhere)
 
     def captured() -> None:
         in_run.run(play, recording, asked)

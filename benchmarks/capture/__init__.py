@@ -81,7 +81,7 @@ def through_the_sdks(capture: capturing.Capture, rounds: int) -> dict[str, float
     for sdk, (_, chunks) in ANSWERS.items():
         before, more = added(*capture(sdk, False), times=20, rounds=4 * rounds)
         figures[f"{sdk}/plain/call"], figures[f"{sdk}/call"] = before, more
-        before, all_of_it = added(*capture(sdk, True), times=2, rounds=2 * rounds)
+        before, all_of_it = added(*capture(sdk, True), times=1, rounds=2 * rounds)
         figures[f"{sdk}/plain/chunk"] = before / len(chunks)
         figures[f"{sdk}/chunk"] = (all_of_it - more) / len(chunks)
     return figures
@@ -89,12 +89,12 @@ def through_the_sdks(capture: capturing.Capture, rounds: int) -> dict[str, float
 
 def sample(variant: str, quick: bool) -> dict[str, float]:
     """One who captures: all SDKs, with and without by turns; medians of the rounds."""
-    rounds = 3 if quick else 9
+    rounds = 2 if quick else 4
     load = {"load": os.getloadavg()[0]}
     if variant != "llmobs":
         return load | through_the_sdks(capturing.of_peer(), rounds)
     logging.getLogger("llmobs").disabled = True  # that the client never runs is on purpose
-    transport = at_the_transport(2 * rounds)
+    transport = at_the_transport(3 * rounds)
     return load | transport | through_the_sdks(capturing.of_llmobs(*recorder()), rounds)
 
 
