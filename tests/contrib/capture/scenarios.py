@@ -11,13 +11,6 @@ TOOL = {
     "type": "function",
     "function": {"name": "get_weather", "description": "weather", "parameters": PARAMETERS},
 }
-SCHEMA = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-LONG = [
-    {"role": "user", "content": "Explain queues. " * 700},
-    {"role": "assistant", "content": "They queue."},
-    {"role": "user", "content": "More, please"},
-]
 CHAT = "chat.completions.create"
 MESSAGES = "messages.create"
 
@@ -42,28 +35,6 @@ def says(text: str) -> Any:
 OPENAI: dict[str, tuple[str, dict[str, Any]]] = {
     "text": chat(messages=says("Explain queues")),
     "tools in parallel": chat(tools=[TOOL]),
-    "structured output": chat(
-        response_format={
-            "type": "json_schema",
-            "json_schema": {"name": "a", "strict": True, "schema": SCHEMA},
-        }
-    ),
-    "refusal": chat(messages=says("Please refuse")),
-    "reasoning": chat(model="o3-mini"),
-    "cached": chat(messages=LONG),
-    "image": chat(
-        messages=[
-            {
-                "role": "user",
-                "content": [
-                    {"type": "text", "text": "What is it?"},
-                    {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
-                ],
-            }
-        ]
-    ),
-    "several choices": chat(n=2, messages=says("Explain queues")),
-    "cut by max_tokens": chat(max_completion_tokens=5),
     "responses": ("responses.create", {"model": "gpt-4o", "input": "Explain queues"}),
     "responses with tools": (
         "responses.create",
@@ -74,34 +45,11 @@ OPENAI: dict[str, tuple[str, dict[str, Any]]] = {
             "tools": [{"type": "function", "name": "get_weather", "parameters": PARAMETERS}],
         },
     ),
-    "completions": ("completions.create", {"model": "gpt-3.5-turbo-instruct", "prompt": "Hi"}),
-    "embeddings": ("embeddings.create", {"model": "text-embedding-3-small", "input": ["a", "b"]}),
 }
 
 ANTHROPIC: dict[str, tuple[str, dict[str, Any]]] = {
     "text": messages(messages=says("Explain queues"), system="Be kind"),
     "tools in parallel": messages(tools=[{"name": "get_weather", "input_schema": PARAMETERS}]),
-    "thinking": messages(thinking={"type": "enabled", "budget_tokens": 1024}),
-    "refusal": messages(messages=says("Please refuse")),
-    "cached": messages(
-        messages=LONG,
-        system=[{"type": "text", "text": "Rules. " * 1500, "cache_control": {"type": "ephemeral"}}],
-    ),
-    "image": messages(
-        messages=[
-            {
-                "role": "user",
-                "content": [
-                    {
-                        "type": "image",
-                        "source": {"type": "base64", "media_type": "image/png", "data": PNG},
-                    },
-                    {"type": "text", "text": "What is it?"},
-                ],
-            }
-        ]
-    ),
-    "cut by max_tokens": messages(max_tokens=5),
 }
 
 _CHANGING = frozenset(

@@ -101,6 +101,20 @@ def _usage(call: PromptCallEvent, usage: dict[str, int], row: Row) -> None:
             assert (getattr(call, field) or 0) == usage[word], (field, getattr(call, field), usage)
 
 
+def _uncounted(call: PromptCallEvent, answer: Answer, row: Row) -> None:
+    """A stream that was not asked for its tokens, so that nobody told any."""
+    assert call.tokens_input is None
+    assert call.tokens_output is None
+    _whole(call, {**answer, "usage": dict.fromkeys(answer["usage"], 0)}, row)
+
+
+def _counted(call: PromptCallEvent, answer: Answer, row: Row) -> None:
+    """A count of tokens spends none: a run's totals must not hold them."""
+    assert call.operation == "count_tokens"
+    assert call.tokens_input is None
+    assert call.response_metadata == {"input_tokens": answer["usage"]["prompt"]}
+
+
 def _part(call: PromptCallEvent, answer: Answer, row: Row) -> None:
     """A stream that did not come to its end: what was recorded is the beginning of what was sent."""
     assert call.provider == row.provider
@@ -139,6 +153,9 @@ _CHECKS: dict[str, Callable[[PromptCallEvent, Answer, Row], None]] = {
     "error_in_stream": _failed,
     "early_close": _left,
     "cancel": _left,
+    "count_tokens": _counted,
+    "uncounted_stream": _uncounted,
+    "uncounted_stream_async": _uncounted,
 }
 _SHOWS: dict[str, Callable[[Sequence[Answer]], object]] = {
     "stream": lambda answered: answered[0]["streamed"],

@@ -14,7 +14,7 @@ from tests.contrib.sdks.table import SCENARIOS, Row, Trial
 from tests.support.environments import ROOT, python_packages
 
 HELD = Path(__file__).parent / "held"
-SECONDS = 120
+SECONDS = 400
 Held = dict[str, dict[str, list[str]]]
 """By the names of rows: the scenarios that held, and the fields that were recorded."""
 

@@ -94,6 +94,9 @@ class Messages:
         with self._client.messages.stream(**self._asked(Q)) as stream:
             return stream.get_final_message()
 
+    def thinking_streamed(self) -> Any:
+        return self._ask(Q, thinking={"type": "enabled", "budget_tokens": 1024}, stream=True)
+
     def refusal(self) -> Any:
         return self._ask("Please refuse")
 
@@ -103,6 +106,14 @@ class Messages:
 
     def cut_by_max_tokens(self) -> Any:
         return self._ask(Q, max_tokens=5)
+
+
+class OwnMessages(Messages):
+    """`Messages`, and what Anthropic alone has."""
+
+    def count_tokens(self) -> Any:
+        count = self._client.messages.count_tokens
+        return count(model=self._model, messages=shared.says(Q))
 
 
 class Vertex(Messages):
@@ -143,7 +154,7 @@ SDK = Sdk(
     ),
     door="llmobs.instrument",
     rows=(
-        Row("Anthropic", Messages, provider="anthropic", without=NONE, endings=ENDINGS),
+        Row("Anthropic", OwnMessages, provider="anthropic", without=NONE, endings=ENDINGS),
         Row("AnthropicVertex", Vertex, provider="gcp.vertex_ai", without=NONE, endings=ENDINGS),
         Row("AnthropicBedrock", Bedrock, provider="aws.bedrock", without=NONE, endings=ENDINGS),
     ),

@@ -110,6 +110,9 @@ class Models:
         chat = self._client.aio.chats.create(model="gemini-2.5-flash")
         return await chat.send_message_stream(Q)  # type: ignore[no-any-return]
 
+    def count_tokens(self) -> Any:
+        return self._client.models.count_tokens(model="gemini-2.5-flash", contents=Q)
+
     def blocked(self) -> Any:
         return self._ask("Please refuse")
 

@@ -126,6 +126,21 @@ class Chat:
     def completions(self) -> Any:
         return self._client.completions.create(model="gpt-3.5-turbo-instruct", prompt="Hi")
 
+    def uncounted_stream(self) -> Any:
+        """One that did not ask for its tokens."""
+        return self._ask(Q, stream=True)
+
+    async def uncounted_stream_async(self) -> Any:
+        return await self._ask_later(Q, stream=True)
+
+
+class OpenAIChat(Chat):
+    """`Chat`, and what OpenAI alone has."""
+
+    def moderation(self) -> Any:
+        given = ["Please refuse", "tea"]
+        return self._client.moderations.create(model="omni-moderation-latest", input=given)
+
 
 class Azure(Chat):
     """``AzureOpenAI`` and its async twin: the same calls, by deployments."""
@@ -199,6 +214,20 @@ class Responses:
 
     def threads(self, question: str) -> Any:
         return self._ask(question)
+
+    async def stream_async(self) -> Any:
+        return await self._later.responses.create(model="gpt-4o", input=Q, stream=True)
+
+    def parallel_tools_streamed(self) -> Any:
+        tool = {"type": "function", **TOOL["function"]}  # type: ignore[dict-item]
+        return self._ask(shared.says(shared.TWO_CITIES), tools=[tool], stream=True)
+
+    def compacted(self) -> Any:
+        """A conversation made short; what is kept is sealed."""
+        return self._client.responses.compact(model="gpt-5", input=shared.LONG)
+
+    def count_tokens(self) -> Any:
+        return self._client.responses.input_tokens.count(model="gpt-5", input=Q)
 
 
 FUNCTION: Any = {"type": "function", **TOOL["function"]}  # type: ignore[dict-item]
@@ -348,8 +377,8 @@ SDK = Sdk(
     door="llmobs.instrument",
     rows=(
         Row(
-            "OpenAI, chat completions, completions, embeddings",
-            Chat,
+            "OpenAI, chat completions, completions, embeddings, moderations",
+            OpenAIChat,
             provider="openai",
             untold=frozenset({"thinking"}),
             not_captured="The tokens of streams that did not ask for them, unless `include_usage=True` does.",
