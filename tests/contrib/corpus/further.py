@@ -64,17 +64,29 @@ CASES = [
     generated(
         "cohere: thoughts, an answer and what it cites",
         CHAT,
-        asked(thinking={"type": "enabled"}, documents=["Paris is a town."]),
+        asked(
+            thinking={"type": "enabled"},
+            documents=["Paris is a town.", {"id": "a", "data": {"text": "So is Rome."}}],
+        ),
         {
             "provider": "cohere",
             "operation": "chat",
             "model": "command-a-03-2025",
-            "prompt": HI,
+            "prompt": [
+                {
+                    "role": "user",
+                    "parts": [
+                        {"type": "document", "parts": [text("Paris is a town.")]},
+                        {"type": "document", "parts": [text("So is Rome.")]},
+                    ],
+                },
+                *HI,
+            ],
             "response": [answer(reasoning("Well."), text("Paris"), finish="COMPLETE")],
             "finish_reason": "COMPLETE",
             "response_id": "c1",
             "response_metadata": {"citations": [CITED]},
-            "request_params": {"thinking": {"type": "enabled"}, "documents": ["Paris is a town."]},
+            "request_params": {"thinking": {"type": "enabled"}},
             "warnings": (),
             **SPENT,
         },

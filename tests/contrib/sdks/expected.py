@@ -1,6 +1,6 @@
 """What must have been recorded, judged by what the server says that it answered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from llmobs import Event, PromptCallEvent, RunEvent
@@ -13,6 +13,20 @@ _TOLD = (
     "cost_usd", "finish_reason", "latency_ms", "model", "model_version", "parameters", "prompt",
     "request_id", "response", "response_id", "time_to_first_token_ms", "tokens_cache_write",
     "tokens_cached", "tokens_input", "tokens_output", "tokens_reasoning", "tool_calls", "tools",
+)  # fmt: skip
+
+
+_ASKED = (
+    "contents", "documents", "input", "inputText", "inputs", "instances", "instructions", "messages",
+    "prompt", "query", "requests", "suffix", "system", "systemInstruction", "texts",
+)  # fmt: skip
+"""Where requests have what they say to a model, of all providers."""
+_NOT_SAID = frozenset(
+    {
+        "bytes", "cache_control", "cachePoint", "data", "id", "image_url", "images", "inlineData",
+        "media_type", "model", "modality", "mime_type", "name", "role", "source", "thoughtSignature",
+        "type", "uri", "url",
+    }
 )  # fmt: skip
 
 
@@ -64,6 +78,9 @@ def _whole(call: PromptCallEvent, answer: Answer, row: Row) -> None:
     if "http_status" not in row.untold:
         assert call.http_status == answer["status"]
     assert call.latency_ms is not None
+    prompt = "\n".join(_said_in(call.prompt))
+    for text in _said_in([answer["asked"].get(name) for name in _ASKED]):
+        assert text in prompt, f"{text[:100]!r} is not in the prompt"
     if answer["status"] >= 400:
         assert call.status == "error", call.status
         assert call.error is not None
@@ -137,6 +154,19 @@ def _failed(call: PromptCallEvent, answer: Answer, row: Row) -> None:
 def _left(call: PromptCallEvent, answer: Answer, row: Row) -> None:
     _part(call, answer, row)
     assert call.status == "cancelled", call.status
+
+
+def _said_in(value: Any) -> Iterator[str]:
+    """Yield the texts in a value, those of a request or of a prompt, without what only describes them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for each in value:
+            yield from _said_in(each)
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if name not in _NOT_SAID:
+                yield from _said_in(each)
 
 
 def _texts(call: PromptCallEvent, kind: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from llmobs.contrib._wire.openai_chat import chat_message, chat_request
 from llmobs.contrib._wire.openai_other import vector_figures
 from llmobs.contrib._wire.params import request_params
+from llmobs.contrib._wire.rerank import document
 from llmobs.contrib._wire.usage import cohere_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
@@ -28,7 +29,11 @@ _LETTERS: Final[dict[str, str]] = {"k": "top_k", "p": "top_p"}
 
 
 def _request(body: Json) -> Fields:
-    return chat_request(named(body), _message)
+    fields = chat_request(named({k: v for k, v in body.items() if k != "documents"}), _message)
+    if documents := as_list(body.get("documents")):  # what the answer is to be made of
+        found = [as_object(each).get("data", each) for each in documents]
+        fields["prompt"].insert(0, {"role": "user", "parts": list(map(document, found))})
+    return fields
 
 
 def _message(item: Json) -> Json:

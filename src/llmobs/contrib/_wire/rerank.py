@@ -14,7 +14,12 @@ from llmobs.contrib._wire.wire import Fields, Wire
 from llmobs.recorded.jsontext import Json, as_list, as_object, as_text, json_text
 from llmobs.recorded.messages import message, text_part
 
-__all__ = ["WIRE"]
+__all__ = ["WIRE", "document"]
+
+
+def document(item: Any) -> Json:
+    """Return one document, a text or an object, as a part of a message."""
+    return {"type": "document", "parts": [text_part(_text(item))]}
 
 
 def _text(item: Any) -> str:
@@ -26,7 +31,7 @@ def _text(item: Any) -> str:
 def _request(body: Json) -> Fields:
     documents = as_list(body.get("documents")) or as_list(body.get("texts"))
     parts = [text_part(_text(body.get("query") or ""))]
-    parts += [{"type": "document", "parts": [text_part(_text(each))]} for each in documents]
+    parts += map(document, documents)
     content = ("query", "documents", "texts")
     return {
         "model": as_text(body.get("model")),

@@ -95,6 +95,10 @@ class Models:
     def retry(self) -> Any:
         return self._patient.models.generate_content(**self._asked(Q, "-fail-500-once"))
 
+    def raw_response(self) -> Any:
+        found = self._ask(Q, should_return_http_response=True)
+        return [found.sdk_http_response.headers["content-type"], found.sdk_http_response.body]
+
     async def gather(self, question: str) -> Any:
         return await self._client.aio.models.generate_content(**self._asked(question))
 
@@ -148,7 +152,6 @@ class Vertex(Models):
 
 
 ENDINGS = {"stop": "STOP", "tools": "STOP", "length": "MAX_TOKENS"}
-NONE = {"raw_response": "the SDK has none; headers stand beside its answers"}
 _GAP = "Live sessions (a WebSocket), interactions, batches, and generated pictures and films."
 SDK = Sdk(
     "google-genai",
@@ -160,7 +163,6 @@ SDK = Sdk(
             Models,
             provider="gcp.gemini",
             host="generativelanguage.googleapis.com",
-            without=NONE,
             untold=frozenset({"attempt"}),
             endings=ENDINGS,
             not_captured=_GAP,
@@ -170,7 +172,6 @@ SDK = Sdk(
             Vertex,
             provider="gcp.vertex_ai",
             host="europe-west4-aiplatform.googleapis.com",
-            without=NONE,
             untold=frozenset({"attempt"}),
             endings=ENDINGS,
             not_captured=_GAP,

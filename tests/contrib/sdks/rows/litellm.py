@@ -67,6 +67,9 @@ class OpenAI:
     def error_in_stream(self) -> Any:
         return self._ask(Q, "-fail-stream-error", **USAGE)
 
+    def early_close(self) -> Any:
+        return shared.first_of(self._ask(Q, **USAGE))
+
     async def cancel(self) -> Any:
         return await self._litellm.acompletion(**self._asked(Q, "-fail-endless", **USAGE))
 
@@ -109,10 +112,7 @@ class Gemini(OpenAI):
     _path = "/v1beta"
 
 
-_EARLY = {
-    "early_close": "a stream that is left is closed when it is forgotten",
-    "raw_response": "LiteLLM has none",
-}
+_RAW = {"raw_response": "LiteLLM has none"}
 _VECTORS = {"embeddings": "they are tried at OpenAI"}
 _OWN = r'"created":\d+|chatcmpl-[0-9a-f-]{36}'
 SDK = Sdk(
@@ -124,7 +124,7 @@ SDK = Sdk(
             "completion, acompletion, embedding: openai/…",
             Embedding,
             provider="openai",
-            without=_EARLY,
+            without=_RAW,
             untold=frozenset({"thinking"}),
             made_up=_OWN,
         ),
@@ -132,7 +132,7 @@ SDK = Sdk(
             "completion, acompletion: anthropic/…",
             Anthropic,
             provider="anthropic",
-            without=_EARLY | _VECTORS,
+            without=_RAW | _VECTORS,
             untold=frozenset({"attempt"}),
             made_up=_OWN,
             endings={"stop": "end_turn", "tools": "tool_use", "length": "max_tokens"},
@@ -142,7 +142,7 @@ SDK = Sdk(
             Gemini,
             provider="gcp.gemini",
             host="generativelanguage.googleapis.com",
-            without=_EARLY | _VECTORS,
+            without=_RAW | _VECTORS,
             untold=frozenset({"attempt"}),
             made_up=_OWN,
             endings={"stop": "STOP", "tools": "STOP", "length": "MAX_TOKENS"},
