@@ -64,7 +64,8 @@ def compare(name: str, events: Sequence[Event], answered: Sequence[Answer], row:
 def _each_in_its_own_run(events: Sequence[Event], answered: Sequence[Answer], row: Row) -> None:
     names = {event.run_id: event.name for event in events if isinstance(event, RunEvent)}
     calls = [event for event in events if isinstance(event, PromptCallEvent)]
-    assert len(names) == len({call.run_id for call in calls}) == len(calls) == 20
+    counts = len(names), len({call.run_id for call in calls}), len(calls)
+    assert counts == (20, 20, 20), f"runs, runs of calls, calls: {counts}"
     for call in calls:
         question = str(names[call.run_id])
         assert question in str(call.prompt), "in the run of another question"

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import llmobs
-from llmobs import PromptCallEvent, codec
+from llmobs import PromptCallEvent, RunEvent, codec
 from llmobs.testing import CapturedEvents, capture_events
 from tests.contrib.sdks.table import SCENARIOS, Row, sdk_of
 
@@ -147,10 +147,14 @@ def _answered(url: str) -> list[dict[str, Any]]:
     return found
 
 
-def _taken(events: CapturedEvents, answers: int, runner: asyncio.Runner) -> list[dict[str, Any]]:
-    """Return what was recorded, once there is as much as was answered or time is up."""
+def _taken(
+    events: CapturedEvents, answers: int, runs: int, runner: asyncio.Runner
+) -> list[dict[str, Any]]:
+    """Return what was recorded, once all answers and runs are there or time is up."""
     deadline = time.monotonic() + PATIENCE
-    while len(events.of(PromptCallEvent)) < answers and time.monotonic() < deadline:
+    while time.monotonic() < deadline and (
+        len(events.of(PromptCallEvent)) < answers or len(events.of(RunEvent)) < runs
+    ):
         runner.run(asyncio.sleep(0.01))  # streams that were only dropped are closed by their loop
     taken = [json.loads(codec.encode(event)) for event in events]
     events.clear()
@@ -186,7 +190,8 @@ def _play_row(
         _answered(url)
         seen = play(script, name, runner, place)
         answered = _answered(url)
-        taken = None if events is None else _taken(events, len(answered), runner)
+        runs = TIMES if name in ("gather", "threads") else 1
+        taken = None if events is None else _taken(events, len(answered), runs, runner)
         found[name] = {"seen": seen, "answered": answered, "events": taken}
     return found
 
