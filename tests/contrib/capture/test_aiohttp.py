@@ -34,7 +34,7 @@ async def session(
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """One that was there before, or was made after it; as it was afterwards."""
     constructor = aiohttp.ClientSession.__dict__["__init__"]
-    build = aiohttp.client.build_client_middlewares
+    build = aiohttp.client.__dict__["build_client_middlewares"]
     early = aiohttp.ClientSession()
     door.instrument(llmobs_client=llmobs_client)
     late = aiohttp.ClientSession()
@@ -42,7 +42,7 @@ async def session(
     door.uninstrument()
     assert early._middlewares == late._middlewares == ()
     assert aiohttp.ClientSession.__dict__["__init__"] is constructor
-    assert aiohttp.client.build_client_middlewares is build
+    assert aiohttp.client.__dict__["build_client_middlewares"] is build
     await early.close()
     await late.close()
 

@@ -112,11 +112,11 @@ def test_one_look_finds_what_all_doors_want(
 
 
 def test_who_was_given_options_keeps_them(llmobs_client: Client) -> None:
-    http = door.instrument(httpx2.Client(), capture_content="metadata")
+    http: Any = door.instrument(httpx2.Client(), capture_content="metadata")
     openai_door.instrument(capture_content="redacted")
     try:
         llmobs.instrument(llmobs_client=llmobs_client)
-        gpt = openai.OpenAI(api_key="k")
+        gpt: Any = openai.OpenAI(api_key="k")
         assert http._transport.options.capture_content == "metadata"
         assert gpt._client._transport.options.capture_content == "redacted"
         later = httpx2.Client()
