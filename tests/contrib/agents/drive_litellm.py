@@ -34,7 +34,7 @@ async def drive(player: Player) -> None:
         "num_retries": 0,
         "max_retries": 0,
     }
-    claude = gpt | {"model": "anthropic/claude-sonnet-4-5", "api_base": player.url}
+    claude: dict[str, Any] = gpt | {"model": "anthropic/claude-sonnet-4-5", "api_base": player.url}
     asked = [{"role": "user", "content": "What is the weather in Paris?"}]
     ask, aask = litellm.completion, litellm.acompletion
 

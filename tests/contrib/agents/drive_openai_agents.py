@@ -64,7 +64,8 @@ async def drive(player: Player) -> None:
     def agent(name: str, model: str = "gpt-4o", sdk: Any = shared, **more: Any) -> Any:
         return agents.Agent(name=name, instructions="Be brief.", model=model_of(model, sdk), **more)
 
-    run, weather = agents.Runner.run, {"tools": [get_weather]}
+    run = agents.Runner.run
+    weather: dict[str, Any] = {"tools": [get_weather]}
 
     async def handling() -> None:
         try:

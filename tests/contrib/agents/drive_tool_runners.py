@@ -24,7 +24,7 @@ def weather(city: str) -> str:
 
 async def drive(player: Player) -> None:
     claude: dict[str, Any] = {"base_url": player.url, "api_key": "any", "max_retries": 0}
-    gpt = claude | {"base_url": f"{player.url}/v1"}
+    gpt: dict[str, Any] = claude | {"base_url": f"{player.url}/v1"}
     llmobs.instrument(llmobs_client=player.client)
     llmobs.instrument(llmobs_client=player.client)
     from openai.lib.responses_tool_runner import (
