@@ -105,7 +105,18 @@ def instrument(
 def _open(door: Door, options: dict[str, Any], module: ModuleType | None = None) -> None:
     if door.sign and not hasattr(module, door.sign):
         return
-    import_module(f"llmobs.contrib.{door.name}").instrument(**options)
+    try:
+        import_module(f"llmobs.contrib.{door.name}").instrument(**options)
+    except (
+        ImportError
+    ) as error:  # of what it needs besides, as Pydantic AI needs OpenTelemetry's SDK
+        _troubles.log(
+            f"missing:{door.name}",
+            "llmobs: what %s does is not recorded: %s.",
+            door.library,
+            error,
+        )
+        return
     _opened.add(door.name)
 
 
