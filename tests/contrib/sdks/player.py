@@ -26,7 +26,7 @@ from llmobs.testing import CapturedEvents, capture_events
 from tests.contrib.sdks.table import SCENARIOS, Row, sdk_of
 
 TIMES = 20
-PATIENCE = 5.0
+PATIENCE = 10.0
 """Seconds in which the last event of a scenario must have come."""
 _alive: list[Any] = []
 """Async clients that are collected close sockets whose numbers the next client's have by then."""
