@@ -1,5 +1,6 @@
 """The ASGI door with bare applications: what passes, what is answered, what is recorded."""
 
+import json
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -7,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 
 from llmobs import AsyncClient, ConfigurationError, current_run, current_tracker
-from llmobs.contrib import asgi
+from llmobs.contrib import asgi, httpx
 from llmobs.contrib._web import options, origin
 from llmobs.contrib.asgi import LLMObsMiddleware, Receive, Scope, Send, run_of, tracker_of
 from llmobs.events import PromptCallEvent, RunEvent, Status
@@ -575,6 +577,36 @@ async def test_the_run_ends_with_the_body_not_with_what_follows(
     assert run.latency_ms is not None
     assert run.latency_ms < 250
     assert {event.run_id for event in llmobs_events} == {run.run_id}
+
+
+async def test_a_call_that_is_read_after_the_request_brings_its_run(
+    llmobs_events: CapturedEvents,
+) -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        chunk = {"model": "gpt-4o", "choices": [{"delta": {"content": "Hi"}}]}
+        return httpx2.Response(
+            200,
+            headers={"content-type": "text/event-stream"},
+            stream=httpx2.ByteStream(b"data: %s\n\ndata: [DONE]\n\n" % json.dumps(chunk).encode()),
+        )
+
+    responses: list[httpx2.Response] = []
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
+        httpx.instrument(client)
+        request = client.build_request(
+            "POST",
+            "https://api.openai.com/v1/chat/completions",
+            json={"model": "gpt-4o", "stream": True, "messages": []},
+        )
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            responses.append(await client.send(request, stream=True))
+            await answering(record=False)(scope, receive, send)
+
+        await call(LLMObsMiddleware(app))
+        assert not llmobs_events.of(RunEvent)
+        await responses[0].aread()
+    assert the_run(llmobs_events).events == 1
 
 
 # The context.

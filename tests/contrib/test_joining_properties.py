@@ -203,7 +203,7 @@ def test_a_second_door_finds_what_the_first_saw_alone(second: str, place: int) -
     assert run is None or sightings.has_calls(run)
     sightings.begin(other)
     assert not sightings._alone
-    assert run is None or not run.calls_alone
+    assert run is None or not run.calls_unfiled
     for each in (first, other):
         each.finish()
     assert seen_of(recorded_calls(client)) == {("wire", 1): 1, ("wire", 0): 1, (second, 0): 1}
@@ -241,6 +241,49 @@ def test_what_turns_out_to_be_no_call_is_forgotten() -> None:
         assert sightings.has_calls(run) is False
     assert recorded_calls(client) == []
     client.close()
+
+
+@pytest.mark.parametrize("doors", [["wire"], ["langchain", "wire"]])
+def test_a_run_that_ends_while_its_call_is_recorded_counts_it(
+    doors: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call ends in another thread: the run may end at any moment of that."""
+    client = Client(sink="memory:")
+    run = client.run()
+    record = run.record
+
+    def record_slowly(event: Any, **options: Any) -> Any:
+        if isinstance(event, PromptCallEvent):
+            ending = threading.Thread(target=run.finish)
+            ending.start()
+            ending.join(30)
+        return record(event, **options)
+
+    monkeypatch.setattr(run, "record", record_slowly)
+    seen = [Seen(door, Truth(0, "gpt-4o", 0, True), run, client) for door in doors]
+    for each in seen:
+        sightings.begin(each)
+    for each in seen:
+        each.finish()
+    client.close()
+    observe(client)
+    events = [event for event in delivered(client) if isinstance(event, RunEvent)]
+    assert [(event.events, event.tokens_input) for event in events] == [(1, 1)]
+
+
+def test_a_run_that_waits_for_no_call_goes_on_at_once() -> None:
+    client = Client(sink="memory:")
+    for number in range(2):
+        run = client.run()
+        run.log_tool_call("look", {}, "")
+        redirect = Seen("wire", Truth(number, "gpt-4o", 0, False), run, client)
+        sightings.begin(redirect)
+        run.finish()
+        assert sightings.waiting(client) == 1
+        sightings.drop(redirect)
+        assert sightings.waiting(client) == 0
+    client.close()
+    observe(client)
 
 
 def test_a_call_seen_alone_may_wait_for_its_answer() -> None:

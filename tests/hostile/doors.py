@@ -55,7 +55,16 @@ EXCLUDED_FUNCTIONS: Mapping[str, str] = {
 ATTRIBUTES_EXCLUDED: Mapping[str, str] = {
     **dict.fromkeys(("client", "run", "outer", "left", "is_run", "door", "on_cancelled"), "frames"),
     **dict.fromkeys(
-        ("recorded", "failures", "steps", "cost_usd", "sampled", "tokens_input", "tokens_output"),
+        (
+            "recorded",
+            "failures",
+            "steps",
+            "cost_usd",
+            "sampled",
+            "tokens_input",
+            "tokens_output",
+            "calls_unfiled",
+        ),
         "counted by llmobs",
     ),
     **dict.fromkeys(

@@ -21,8 +21,8 @@ from __future__ import annotations
 import os
 import weakref
 from collections import Counter, OrderedDict, deque
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ from llmobs.capture.likeness import is_like
 from llmobs.capture.places import Places, places_of
 from llmobs.capture.sighting import GRACE_SECONDS, Sighting, lock
 from llmobs.capture.where import places_here
-from llmobs.events import Event, PromptCallEvent, Status
+from llmobs.events import PromptCallEvent, Status
 from llmobs.pipeline.statistics import DropReason
 from llmobs.runtime.troubles import internal_errors
 
@@ -41,7 +41,6 @@ __all__ = [
     "OPEN_SECONDS",
     "RUN_SECONDS",
     "WAIT_SECONDS",
-    "refuse_duplicate",
     "settle_in_time",
     "sightings",
 ]
@@ -108,7 +107,7 @@ class Sightings:
                 if sighting.door == self._only_door and len(self._alone) < MAX_WAITING:
                     self._order = sighting.order = self._order + 1
                     self._alone[id(sighting)] = sighting
-                    sighting.tracker.calls_alone += 1
+                    sighting.tracker.calls_unfiled += 1
                     return
         apart = None
         if not sighting.model and not self._doors <= {sighting.door}:
@@ -132,20 +131,14 @@ class Sightings:
         if apart is not None:
             self._advance(apart)
 
-    def _leave_alone(self, sighting: Sighting) -> bool:
-        """Count *sighting* no longer as one that nobody else looks at; says whether it was. With the lock held."""
-        if self._alone.pop(id(sighting), None) is None:
-            return False
-        sighting.tracker.calls_alone -= 1
-        return True
-
     def _show(self, *sightings: Sighting) -> None:
         """Let others find *sightings* from now on; with the lock held."""
         for sighting in sightings:
-            if self._leave_alone(sighting):
+            if self._alone.pop(id(sighting), None) is not None:
                 sighting.places = sighting.places or places_here(sighting)
                 self._open[id(sighting)] = sighting
                 self._places.file(sighting)
+                sighting.tracker.calls_unfiled -= 1  # last: `has_calls` looks without the lock
 
     def _meet(self, door: str) -> None:
         """Note that *door* is in use; with the lock held."""
@@ -180,11 +173,12 @@ class Sightings:
                 return
             sighting.event, sighting.size, sighting.failed = event, size, failed
             sighting.ended = perf_counter()
-            call = Call([sighting]) if self._leave_alone(sighting) else None
-        if call is not None:
-            _record(call)
-            if self._held:
-                self._release(sighting.tracker)
+            is_alone = self._alone.pop(id(sighting), None) is not None
+        if is_alone:
+            try:
+                _record(Call([sighting]))
+            finally:
+                self._count_off(sighting.tracker)
             return
         with lock:
             self._open.pop(id(sighting), None)
@@ -203,7 +197,8 @@ class Sightings:
         """Forget what turned out to be no call: a redirect, a span about something else."""
         with lock:
             outer, inner = sighting.outer, sighting.inner
-            self._leave_alone(sighting)
+            if self._alone.pop(id(sighting), None) is not None:
+                sighting.tracker.calls_unfiled -= 1
             if outer is not None:
                 outer.inner = inner
             if inner is not None:
@@ -215,6 +210,7 @@ class Sightings:
             if other is not None:
                 self._advance(other.root)
         self._wake(sighting)
+        self._release(sighting.tracker)
 
     def adopt(self, outer: Sighting, inside: list[Sighting]) -> None:
         """Note that *outer*, which begins and ends now, is a call, and went around *inside*."""
@@ -362,24 +358,41 @@ class Sightings:
         """Record *roots*: one call, or a crowd of like ones."""
         late: Call | None = None
         calls: list[Call] = []
+        with self._recording(*roots):
+            with lock:
+                roots = [root for root in roots if root.called is None]
+                if len(roots) == 1:
+                    late = self._recorded(roots[0])
+                if late is None and roots:
+                    calls = calls_of(roots)
+                    if len(self._doors) > 1:
+                        self._recent += [c.findable() for c in calls if c.root.door != "block"]
+                for root in roots:
+                    if root.is_done:
+                        self._forget(root)
+            if late is not None:
+                self._tell_late(roots[0], late)
+            for call in calls:
+                _record(call)
+
+    @contextmanager
+    def _recording(self, *roots: Sighting) -> Iterator[None]:
+        """Keep the runs of *roots* from being recorded before what is recorded meanwhile counts in them."""
+        trackers = {id(root.tracker): root.tracker for root in roots}.values()
         with lock:
-            roots = [root for root in roots if root.called is None]
-            if len(roots) == 1:
-                late = self._recorded(roots[0])
-            if late is None and roots:
-                calls = calls_of(roots)
-                if len(self._doors) > 1:
-                    self._recent += [call.findable() for call in calls if call.root.door != "block"]
-            for root in roots:
-                if root.is_done:
-                    self._forget(root)
-        if late is not None:
-            self._tell_late(roots[0], late)
-            return
-        for call in calls:
-            _record(call)
-        for tracker in {id(root.tracker): root.tracker for root in roots}.values():
-            self._release(tracker)
+            for tracker in trackers:
+                tracker.calls_unfiled += 1
+        try:
+            yield
+        finally:
+            for tracker in trackers:
+                self._count_off(tracker)
+
+    def _count_off(self, tracker: Any) -> None:
+        """Count one call less that is not recorded and not filed."""
+        with lock:
+            tracker.calls_unfiled -= 1
+        self._release(tracker)
 
     def _recorded(self, root: Sighting) -> Call | None:
         """Return the call recorded lately that *root* saw too."""
@@ -403,17 +416,17 @@ class Sightings:
         """Settle a sighting whose call was recorded without it."""
         event = root.event
         assert event is not None
-        with lock:
-            added = call is not None and call.add(root.parts)
-            self._forget(root)
-        if not added:
-            knows_more = any(part.has_usage for part in root.parts)
-            if call is not None and knows_more and not call.has_usage:
-                warn([root], f"the same call as {call.root.event_id}, whose event had left")
-                Call(root.parts).record()
-            else:
-                refuse_duplicate(root.tracker, event)
-        self._release(root.tracker)
+        with self._recording(root):
+            with lock:
+                added = call is not None and call.add(root.parts)
+                self._forget(root)
+            if not added:
+                knows_more = any(part.has_usage for part in root.parts)
+                if call is not None and knows_more and not call.has_usage:
+                    warn([root], f"the same call as {call.root.event_id}, whose event had left")
+                    Call(root.parts).record()
+                else:
+                    root.tracker.client.refuse(event, root.tracker, DropReason.DUPLICATE)
 
     # What waits.
 
@@ -547,14 +560,15 @@ class Sightings:
 
     def has_calls(self, tracker: Any) -> bool:
         """Whether calls of this run are not recorded yet."""
-        # Most requests call no model, nor does anybody else meanwhile.
-        if not tracker.calls_alone and not self._places and not self._held:
+        # Most requests call no model, nor does anybody else meanwhile. Looked at twice: what is taken from the
+        # table in another thread is counted before.
+        if not (tracker.calls_unfiled or self._places or self._held or tracker.calls_unfiled):
             return False
         with lock:
             return self._has_open(tracker)
 
     def _has_open(self, tracker: Any) -> bool:
-        if tracker.calls_alone or any(
+        if tracker.calls_unfiled or any(
             part.tracker is tracker
             # A span that has named no model yet is about something else, most likely.
             and (part.door != "span" or part.model or part.inner or part.ended)
@@ -615,11 +629,6 @@ def _record(call: Call) -> None:
     except Exception:  # the guard is entered for errors alone: it takes its time
         with internal_errors("record a call"):
             raise
-
-
-def refuse_duplicate(tracker: Any, event: Event) -> None:
-    """Count *event*, which another door records too, as dropped: one call, one event."""
-    tracker.client.refuse(event, tracker, DropReason.DUPLICATE)
 
 
 async def settle_in_time(client: Any, wait: Callable[[float | None], Awaitable[object]]) -> None:

@@ -62,7 +62,7 @@ class RecordedRun(Run):
         run_id: The run's id; a new one by default.
     """
 
-    calls_alone = 0  # open, and seen by one door alone: `llmobs.capture.joining` counts them
+    calls_unfiled = 0  # not recorded, and not where doors find each other's: `llmobs.capture.joining` counts them
 
     def __init__(self, client: Recorder, run_id: str | None = None) -> None:
         super().__init__(run_id)

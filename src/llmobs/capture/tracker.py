@@ -21,13 +21,19 @@ from llmobs.capture.operations import (
     common_fields,
     status_of,
 )
-from llmobs.capture.run import NO_RECORDER, Recorder
+from llmobs.capture.run import NO_RECORDER, RecordedRun, Recorder
 from llmobs.codec import snapshot
 from llmobs.events import ErrorInfo, RunEvent, StepType
 from llmobs.recorded.ids import new_id
 from llmobs.runtime.context import Entry
 
-__all__ = ["NO_RECORDER", "ErrorLike", "Recorder", "Tracker"]
+__all__ = ["NO_RECORDER", "ErrorLike", "Recorder", "Tracker", "has_any"]
+
+
+def has_any(run: RecordedRun) -> bool:
+    """Whether anything was recorded in *run*, or is about to be."""
+    # Asked twice: another thread may have recorded the last of its calls meanwhile.
+    return bool(run.recorded or sightings.has_calls(run) or run.recorded)
 
 
 class Tracker(Log):
@@ -96,7 +102,7 @@ class Tracker(Log):
             fields: Further fields of `llmobs.events.RunEvent`.
         """
         always = always is True or issubclass(type(error), Exception)
-        if not (self.recorded or always or sightings.has_calls(self)) or not self.client.enabled:
+        if not (always or has_any(self)) or not self.client.enabled:
             return
         if latency_ms is None:
             latency_ms = (time.perf_counter() - self.started) * 1000

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from llmobs.capture.joining import refuse_duplicate
 from llmobs.capture.tracker import Tracker
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, ToolCallEvent
+from llmobs.pipeline.statistics import DropReason
 from llmobs.recorded.ids import new_id
 
 __all__ = ["count_duplicate"]
@@ -25,4 +25,4 @@ def count_duplicate(tracker: Tracker, kind: type[Event]) -> None:
         timestamp=datetime.now(UTC),
         **_REQUIRED[kind],
     )
-    refuse_duplicate(tracker, event)
+    tracker.client.refuse(event, tracker, DropReason.DUPLICATE)  # one call, one event

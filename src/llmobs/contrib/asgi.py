@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, Unpack
 
-from llmobs.capture.tracker import NO_RECORDER, Tracker
+from llmobs.capture.tracker import NO_RECORDER, Tracker, has_any
 from llmobs.client.async_client import AsyncClient, Recording
 from llmobs.client.sync_client import Client
 from llmobs.contrib._asgi.connection import Connection
@@ -252,7 +252,7 @@ class LLMObsMiddleware:
         finally:
             put_back(tracker, previous)
             always = self._record_empty or connection.failed
-            if tracker.recorded or always:
+            if always or has_any(tracker):
                 with internal_errors("record a request"):
                     connection.record(always)
                 if (unattended := self._unattended) is not None and self._client is None:

@@ -8,8 +8,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 
-from llmobs.capture.joining import sightings
-from llmobs.capture.tracker import Tracker
+from llmobs.capture.tracker import Tracker, has_any
 from llmobs.contrib._web.ending import Ending
 from llmobs.contrib.django.project import Options
 from llmobs.contrib.django.streaming import Progress, body, body_async
@@ -120,7 +119,7 @@ class Serving(Ending):
         self._is_over = True
         tracker, progress = self.tracker, self._progress
         always = self.options.record_empty or self.failed
-        if always or tracker.recorded or sightings.has_calls(tracker):
+        if always or has_any(tracker):
             if progress is None or progress.is_over or not progress.began:
                 self.ended = time.perf_counter()  # else its client left
             with internal_errors("record a request"):
