@@ -53,7 +53,9 @@ EXCLUDED_FUNCTIONS: Mapping[str, str] = {
 }
 
 ATTRIBUTES_EXCLUDED: Mapping[str, str] = {
-    **dict.fromkeys(("client", "run", "outer", "left", "is_run", "door", "on_cancelled"), "frames"),
+    **dict.fromkeys(
+        ("client", "run", "outer", "left", "is_run", "door", "on_cancelled", "complete"), "frames"
+    ),
     **dict.fromkeys(
         (
             "recorded",

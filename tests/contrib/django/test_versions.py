@@ -67,7 +67,7 @@ def test_on_the_newest_django() -> None:
         install = [*uv, "pip", "install", "-q", "--python", ours]
         install += [
             "-e",
-            f"{ROOT}[cli,kafka,prices]",
+            f"{ROOT}[cli,kafka,prices,serve]",
             "--group",
             f"{ROOT / 'pyproject.toml'}:tests",
         ]
