@@ -6,7 +6,6 @@ from tests.contrib.sdks.rows import shared
 from tests.contrib.sdks.table import Row, Sdk
 
 Q = shared.QUESTION
-TOOL = {"name": "get_weather", "input_schema": shared.CITY}
 RULES = [{"type": "text", "text": "Rules. " * 1500, "cache_control": {"type": "ephemeral"}}]
 PICTURE = {
     "type": "image",
@@ -14,10 +13,11 @@ PICTURE = {
 }
 
 
-class Messages:
+class Messages(shared.AsyncScript):
     """``Anthropic`` and ``AsyncAnthropic``."""
 
     _model = "claude-sonnet-4-6"
+    _tools = {"tools": [{"name": "get_weather", "input_schema": shared.CITY}]}
 
     def __init__(self, url: str) -> None:
         anthropic = shared.sdk("anthropic")
@@ -33,26 +33,17 @@ class Messages:
     def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._client.messages.create(**self._asked(content, fault, **more))
 
+    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._ask(content, fault, stream=True, **more)
+
+    async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._later.messages.create(**self._asked(content, fault, **more))
+
+    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._ask_later(content, fault, stream=True, **more)
+
     def plain(self) -> Any:
         return self._ask(Q, system="Be kind")
-
-    async def plain_async(self) -> Any:
-        return await self._later.messages.create(**self._asked(Q))
-
-    def stream(self) -> Any:
-        return self._ask(Q, stream=True)
-
-    async def stream_async(self) -> Any:
-        return await self._later.messages.create(**self._asked(Q, stream=True))
-
-    def tools(self) -> Any:
-        return self._ask(shared.ONE_CITY, tools=[TOOL])
-
-    def parallel_tools(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL])
-
-    def parallel_tools_streamed(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL], stream=True)
 
     def reasoning(self) -> Any:
         return self._ask(Q, thinking={"type": "enabled", "budget_tokens": 1024})
@@ -60,20 +51,8 @@ class Messages:
     def cached_tokens(self) -> Any:
         return self._ask(shared.LONG, system=RULES)
 
-    def error_4xx(self) -> Any:
-        return self._ask(Q, "-fail-429")
-
     def error_5xx(self) -> Any:
         return self._ask(Q, "-fail-529")
-
-    def error_in_stream(self) -> Any:
-        return self._ask(Q, "-fail-stream-error", stream=True)
-
-    def early_close(self) -> Any:
-        return shared.first_of(self._ask(Q, stream=True))
-
-    async def cancel(self) -> Any:
-        return await self._later.messages.create(**self._asked(Q, "-fail-endless", stream=True))
 
     def retry(self) -> Any:
         patient = self._client.with_options(max_retries=2)
@@ -82,12 +61,6 @@ class Messages:
     def raw_response(self) -> Any:
         found = self._client.messages.with_raw_response.create(**self._asked(Q))
         return [found.status_code, found.headers["request-id"], found.parse()]
-
-    async def gather(self, question: str) -> Any:
-        return await self._later.messages.create(**self._asked(question))
-
-    def threads(self, question: str) -> Any:
-        return self._ask(question)
 
     def helper(self) -> Any:
         """The SDK's own way to put a stream together."""

@@ -7,10 +7,9 @@ from tests.contrib.sdks.table import Row, Sdk
 
 Q = shared.QUESTION
 USAGE: Any = {"stream": True, "model_extras": {"stream_options": {"include_usage": True}}}
-TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": shared.CITY}}
 
 
-class Chat:
+class Chat(shared.AsyncScript):
     """``ChatCompletionsClient`` and ``EmbeddingsClient``, and their async twins."""
 
     def __init__(self, url: str) -> None:
@@ -30,26 +29,14 @@ class Chat:
     def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._client.complete(**self._asked(content, fault, **more))
 
-    def plain(self) -> Any:
-        return self._ask(Q)
+    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._ask(content, fault, **USAGE, **more)
 
-    async def plain_async(self) -> Any:
-        return await self._later.complete(**self._asked(Q))
+    async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._later.complete(**self._asked(content, fault, **more))
 
-    def stream(self) -> Any:
-        return self._ask(Q, **USAGE)
-
-    async def stream_async(self) -> Any:
-        return await self._later.complete(**self._asked(Q, **USAGE))
-
-    def tools(self) -> Any:
-        return self._ask(shared.ONE_CITY, tools=[TOOL])
-
-    def parallel_tools(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL])
-
-    def parallel_tools_streamed(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL], **USAGE)
+    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._ask_later(content, fault, **USAGE, **more)
 
     def reasoning(self) -> Any:
         return self._ask(Q, model_extras={"reasoning_effort": "low"})
@@ -60,29 +47,8 @@ class Chat:
     def embeddings(self) -> Any:
         return self._embedder.embed(model="text-embedding-3-small", input=["tea", "coffee"])
 
-    def error_4xx(self) -> Any:
-        return self._ask(Q, "-fail-429")
-
-    def error_5xx(self) -> Any:
-        return self._ask(Q, "-fail-503")
-
-    def error_in_stream(self) -> Any:
-        return self._ask(Q, "-fail-stream-error", **USAGE)
-
-    def early_close(self) -> Any:
-        return shared.first_of(self._ask(Q, **USAGE))
-
-    async def cancel(self) -> Any:
-        return await self._later.complete(**self._asked(Q, "-fail-endless", **USAGE))
-
     def retry(self) -> Any:
         return self._patient.complete(**self._asked(Q, "-fail-500-once"))
-
-    async def gather(self, question: str) -> Any:
-        return await self._later.complete(**self._asked(question))
-
-    def threads(self, question: str) -> Any:
-        return self._ask(question)
 
     def cut_by_max_tokens(self) -> Any:
         return self._ask(Q, max_tokens=5)

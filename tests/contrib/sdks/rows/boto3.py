@@ -25,8 +25,10 @@ def _client(url: str, attempts: int = 1) -> Any:
     )
 
 
-class Converse:
+class Converse(shared.Script):
     """``converse`` and ``converse_stream``."""
+
+    _tools = {"toolConfig": TOOLS}
 
     def __init__(self, url: str) -> None:
         self._client = _client(url)
@@ -46,18 +48,6 @@ class Converse:
     def plain(self) -> Any:
         return self._ask(Q, system=[{"text": "Be kind"}])
 
-    def stream(self) -> Any:
-        return self._stream(Q)
-
-    def tools(self) -> Any:
-        return self._ask(shared.ONE_CITY, toolConfig=TOOLS)
-
-    def parallel_tools(self) -> Any:
-        return self._ask(shared.TWO_CITIES, toolConfig=TOOLS)
-
-    def parallel_tools_streamed(self) -> Any:
-        return self._stream(shared.TWO_CITIES, toolConfig=TOOLS)
-
     def reasoning(self) -> Any:
         return self._ask(Q, **_THINKS)
 
@@ -67,23 +57,8 @@ class Converse:
     def cached_tokens(self) -> Any:
         return self._ask(LONG, system=RULES)
 
-    def error_4xx(self) -> Any:
-        return self._ask(Q, "-fail-429")
-
-    def error_5xx(self) -> Any:
-        return self._ask(Q, "-fail-503")
-
-    def error_in_stream(self) -> Any:
-        return self._stream(Q, "-fail-stream-error")
-
-    def early_close(self) -> Any:
-        return shared.first_of(self._stream(Q))
-
     def retry(self) -> Any:
         return self._patient.converse(**self._asked(Q, "-fail-500-once"))
-
-    def threads(self, question: str) -> Any:
-        return self._ask(question)
 
     def cut_by_max_tokens(self) -> Any:
         return self._ask(Q, inferenceConfig={"maxTokens": 5})
@@ -92,8 +67,10 @@ class Converse:
 _THINKS: Any = {"additionalModelRequestFields": {"thinking": {"type": "enabled"}}}
 
 
-class Invoke:
+class Invoke(shared.Script):
     """``invoke_model`` and its stream: Claude, Llama, Titan's embeddings."""
+
+    _tools = {"tools": [{"name": "get_weather", "input_schema": shared.CITY}]}
 
     def __init__(self, url: str) -> None:
         self._client = _client(url)
@@ -116,18 +93,6 @@ class Invoke:
     def plain(self) -> Any:
         return self._ask(Q, system="Be kind")
 
-    def stream(self) -> Any:
-        return self._stream(Q)
-
-    def tools(self) -> Any:
-        return self._ask(shared.ONE_CITY, tools=[_TOOL])
-
-    def parallel_tools(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[_TOOL])
-
-    def parallel_tools_streamed(self) -> Any:
-        return self._stream(shared.TWO_CITIES, tools=[_TOOL])
-
     def reasoning(self) -> Any:
         return self._ask(Q, thinking={"type": "enabled", "budget_tokens": 1024})
 
@@ -146,12 +111,6 @@ class Invoke:
     def error_5xx(self) -> Any:
         return self._ask(Q, "-fail-500")
 
-    def error_in_stream(self) -> Any:
-        return self._stream(Q, "-fail-stream-error")
-
-    def early_close(self) -> Any:
-        return shared.first_of(self._stream(Q))
-
     def retry(self) -> Any:
         found = self._patient.invoke_model(**self._asked(Q, "-fail-500-once"))
         return found["body"].read()
@@ -160,9 +119,6 @@ class Invoke:
         """The body in pieces, as botocore hands it on."""
         found = self._client.invoke_model(**self._asked(Q))
         return list(found["body"].iter_chunks(100))
-
-    def threads(self, question: str) -> Any:
-        return self._ask(question)
 
     def llama(self) -> Any:
         model = "meta.llama3-1-8b-instruct-v1:0"
@@ -175,7 +131,6 @@ class Invoke:
         return ask(modelId="meta.llama3-1-8b-instruct-v1:0", body=json.dumps({"prompt": Q}))["body"]
 
 
-_TOOL = {"name": "get_weather", "input_schema": shared.CITY}
 _SYNC = {"cancel": "boto3 knows no asyncio", "gather": "boto3 knows no asyncio"}
 _HOST = "bedrock-runtime.eu-central-1.amazonaws.com"
 SDK = Sdk(

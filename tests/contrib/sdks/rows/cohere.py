@@ -6,11 +6,10 @@ from tests.contrib.sdks.rows import shared
 from tests.contrib.sdks.table import Row, Sdk
 
 Q = shared.QUESTION
-TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": shared.CITY}}
 NEVER = {"request_options": {"max_retries": 0}}
 
 
-class V2:
+class V2(shared.AsyncScript):
     """``ClientV2`` and ``AsyncClientV2``."""
 
     def __init__(self, url: str) -> None:
@@ -29,26 +28,11 @@ class V2:
     def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._client.chat_stream(**self._asked(content, fault, **more))
 
-    def plain(self) -> Any:
-        return self._ask(Q)
+    async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._later.chat(**self._asked(content, fault, **more))
 
-    async def plain_async(self) -> Any:
-        return await self._later.chat(**self._asked(Q))
-
-    def stream(self) -> Any:
-        return self._stream(Q)
-
-    async def stream_async(self) -> Any:
-        return self._later.chat_stream(**self._asked(Q))
-
-    def tools(self) -> Any:
-        return self._ask(shared.ONE_CITY, tools=[TOOL])
-
-    def parallel_tools(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL])
-
-    def parallel_tools_streamed(self) -> Any:
-        return self._stream(shared.TWO_CITIES, tools=[TOOL])
+    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._later.chat_stream(**self._asked(content, fault, **more))
 
     def reasoning(self) -> Any:
         return self._ask(Q, thinking={"type": "enabled"})
@@ -67,33 +51,12 @@ class V2:
             embedding_types=["float"],
         )
 
-    def error_4xx(self) -> Any:
-        return self._ask(Q, "-fail-429")
-
-    def error_5xx(self) -> Any:
-        return self._ask(Q, "-fail-503")
-
-    def error_in_stream(self) -> Any:
-        return self._stream(Q, "-fail-stream-error")
-
-    def early_close(self) -> Any:
-        return shared.first_of(self._stream(Q))
-
-    async def cancel(self) -> Any:
-        return self._later.chat_stream(**self._asked(Q, "-fail-endless"))
-
     def retry(self) -> Any:
         return self._ask(Q, "-fail-500-once", request_options={"max_retries": 1})
 
     def raw_response(self) -> Any:
         found = self._client.with_raw_response.chat(**self._asked(Q))
         return [found.headers["x-request-id"], found.data]
-
-    async def gather(self, question: str) -> Any:
-        return await self._later.chat(**self._asked(question))
-
-    def threads(self, question: str) -> Any:
-        return self._ask(question)
 
     def documents(self) -> Any:
         return self._ask(Q, documents=["Queues wait."])

@@ -19,10 +19,11 @@ LONG = [
 ]
 
 
-class Models:
+class Models(shared.AsyncScript):
     """``Client.models`` and ``Client.aio.models``."""
 
     _embedding = "gemini-embedding-001"
+    _tools = TOOLS
 
     def __init__(self, url: str) -> None:
         self._client: Any = self._new(url)
@@ -42,26 +43,16 @@ class Models:
     def _stream(self, content: Any, fault: str = "", **config: Any) -> Any:
         return self._client.models.generate_content_stream(**self._asked(content, fault, **config))
 
+    async def _ask_later(self, content: Any, fault: str = "", **config: Any) -> Any:
+        ask = self._client.aio.models.generate_content
+        return await ask(**self._asked(content, fault, **config))
+
+    async def _stream_later(self, content: Any, fault: str = "", **config: Any) -> Any:
+        ask = self._client.aio.models.generate_content_stream
+        return await ask(**self._asked(content, fault, **config))
+
     def plain(self) -> Any:
         return self._ask(Q, system_instruction="Be kind")
-
-    async def plain_async(self) -> Any:
-        return await self._client.aio.models.generate_content(**self._asked(Q))
-
-    def stream(self) -> Any:
-        return self._stream(Q)
-
-    async def stream_async(self) -> Any:
-        return await self._client.aio.models.generate_content_stream(**self._asked(Q))
-
-    def tools(self) -> Any:
-        return self._ask(shared.ONE_CITY, **TOOLS)
-
-    def parallel_tools(self) -> Any:
-        return self._ask(shared.TWO_CITIES, **TOOLS)
-
-    def parallel_tools_streamed(self) -> Any:
-        return self._stream(shared.TWO_CITIES, **TOOLS)
 
     def reasoning(self) -> Any:
         return self._ask(Q, thinking_config={"include_thoughts": True})
@@ -76,34 +67,12 @@ class Models:
         embed = self._client.models.embed_content
         return embed(model=self._embedding, contents=["tea", "coffee"])
 
-    def error_4xx(self) -> Any:
-        return self._ask(Q, "-fail-429")
-
-    def error_5xx(self) -> Any:
-        return self._ask(Q, "-fail-503")
-
-    def error_in_stream(self) -> Any:
-        return self._stream(Q, "-fail-stream-error")
-
-    def early_close(self) -> Any:
-        return shared.first_of(self._stream(Q))
-
-    async def cancel(self) -> Any:
-        ask = self._client.aio.models.generate_content_stream
-        return await ask(**self._asked(Q, "-fail-endless"))
-
     def retry(self) -> Any:
         return self._patient.models.generate_content(**self._asked(Q, "-fail-500-once"))
 
     def raw_response(self) -> Any:
         found = self._ask(Q, should_return_http_response=True)
         return [found.sdk_http_response.headers["content-type"], found.sdk_http_response.body]
-
-    async def gather(self, question: str) -> Any:
-        return await self._client.aio.models.generate_content(**self._asked(question))
-
-    def threads(self, question: str) -> Any:
-        return self._ask(question)
 
     def chat(self) -> Any:
         """The SDK's own way to keep a conversation: two calls, the second with the first's answer."""

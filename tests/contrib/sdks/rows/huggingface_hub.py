@@ -7,11 +7,10 @@ from tests.contrib.sdks.table import Row, Sdk
 
 Q = shared.QUESTION
 USAGE: Any = {"stream": True, "stream_options": {"include_usage": True}}
-TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": shared.CITY}}
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 
 
-class Chat:
+class Chat(shared.AsyncScript):
     """``InferenceClient.chat_completion`` and its async twin, at an endpoint that speaks OpenAI's wire."""
 
     def __init__(self, url: str) -> None:
@@ -27,26 +26,14 @@ class Chat:
     def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._client.chat_completion(**self._asked(content, fault, **more))
 
-    def plain(self) -> Any:
-        return self._ask(Q)
+    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._ask(content, fault, **USAGE, **more)
 
-    async def plain_async(self) -> Any:
-        return await self._later.chat_completion(**self._asked(Q))
+    async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._later.chat_completion(**self._asked(content, fault, **more))
 
-    def stream(self) -> Any:
-        return self._ask(Q, **USAGE)
-
-    async def stream_async(self) -> Any:
-        return await self._later.chat_completion(**self._asked(Q, **USAGE))
-
-    def tools(self) -> Any:
-        return self._ask(shared.ONE_CITY, tools=[TOOL])
-
-    def parallel_tools(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL])
-
-    def parallel_tools_streamed(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL], **USAGE)
+    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._ask_later(content, fault, **USAGE, **more)
 
     def reasoning(self) -> Any:
         return self._ask(Q, extra_body={"reasoning_effort": "low"})
@@ -54,29 +41,11 @@ class Chat:
     def cached_tokens(self) -> Any:
         return self._ask(shared.LONG)
 
-    def error_4xx(self) -> Any:
-        return self._ask(Q, "-fail-429")
-
-    def error_5xx(self) -> Any:
-        return self._ask(Q, "-fail-503")
-
-    def error_in_stream(self) -> Any:
-        return self._ask(Q, "-fail-stream-error", **USAGE)
-
     def early_close(self) -> Any:
         with self._hub.InferenceClient(
             **self._options
         ) as client:  # which holds the connection, not the stream
             return next(iter(client.chat_completion(**self._asked(Q, **USAGE))))
-
-    async def cancel(self) -> Any:
-        return await self._later.chat_completion(**self._asked(Q, "-fail-endless", **USAGE))
-
-    async def gather(self, question: str) -> Any:
-        return await self._later.chat_completion(**self._asked(question))
-
-    def threads(self, question: str) -> Any:
-        return self._ask(question)
 
     def cut_by_max_tokens(self) -> Any:
         return self._ask(Q, max_tokens=5)

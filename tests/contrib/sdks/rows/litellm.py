@@ -8,10 +8,9 @@ from tests.contrib.sdks.table import Row, Sdk
 
 Q = shared.QUESTION
 USAGE: Any = {"stream": True, "stream_options": {"include_usage": True}}
-TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": shared.CITY}}
 
 
-class OpenAI:
+class OpenAI(shared.AsyncScript):
     """``completion`` and ``acompletion``, at OpenAI."""
 
     _model = "openai/gpt-4o"
@@ -31,26 +30,14 @@ class OpenAI:
     def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._litellm.completion(**self._asked(content, fault, **more))
 
-    def plain(self) -> Any:
-        return self._ask(Q)
+    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._ask(content, fault, **USAGE, **more)
 
-    async def plain_async(self) -> Any:
-        return await self._litellm.acompletion(**self._asked(Q))
+    async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._litellm.acompletion(**self._asked(content, fault, **more))
 
-    def stream(self) -> Any:
-        return self._ask(Q, **USAGE)
-
-    async def stream_async(self) -> Any:
-        return await self._litellm.acompletion(**self._asked(Q, **USAGE))
-
-    def tools(self) -> Any:
-        return self._ask(shared.ONE_CITY, tools=[TOOL])
-
-    def parallel_tools(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL])
-
-    def parallel_tools_streamed(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL], **USAGE)
+    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._ask_later(content, fault, **USAGE, **more)
 
     def reasoning(self) -> Any:
         return self._ask(Q, **self._thinks)
@@ -58,26 +45,8 @@ class OpenAI:
     def cached_tokens(self) -> Any:
         return self._ask(shared.LONG)
 
-    def error_4xx(self) -> Any:
-        return self._ask(Q, "-fail-429")
-
-    def error_5xx(self) -> Any:
-        return self._ask(Q, "-fail-503")
-
-    def error_in_stream(self) -> Any:
-        return self._ask(Q, "-fail-stream-error", **USAGE)
-
-    def early_close(self) -> Any:
-        return shared.first_of(self._ask(Q, **USAGE))
-
-    async def cancel(self) -> Any:
-        return await self._litellm.acompletion(**self._asked(Q, "-fail-endless", **USAGE))
-
     def retry(self) -> Any:
         return self._ask(Q, "-fail-500-once", num_retries=1)
-
-    async def gather(self, question: str) -> Any:
-        return await self._litellm.acompletion(**self._asked(question))
 
 
 class Embedding(OpenAI):
@@ -109,11 +78,7 @@ class Gemini(OpenAI):
     _path = "/v1beta"
 
 
-_RAW = {
-    "raw_response": "LiteLLM has none",
-    "threads": "calls are recorded, but LiteLLM tells its loggers in threads of its own, now and then so late "
-    "that a run's own event is still waited for after half a minute",
-}
+_RAW = {"raw_response": "LiteLLM has none"}
 _VECTORS = {"embeddings": "they are tried at OpenAI"}
 _OWN = r'"created":\d+|chatcmpl-[0-9a-f-]{36}'
 SDK = Sdk(

@@ -6,11 +6,9 @@ from tests.contrib.sdks.rows import shared
 from tests.contrib.sdks.table import Row, Sdk
 
 Q = shared.QUESTION
-FUNCTION = {"name": "get_weather", "parameters": shared.CITY}
-TOOL = {"type": "function", "function": FUNCTION}
 
 
-class _Client:
+class _Client(shared.AsyncScript):
     def __init__(self, url: str) -> None:
         self._client = shared.sdk("mistralai.client").Mistral(
             api_key="any", server_url=f"{url}/mistral"
@@ -34,26 +32,11 @@ class Chat(_Client):
     def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._client.chat.stream(**self._asked(content, fault, **more))
 
-    def plain(self) -> Any:
-        return self._ask(Q)
+    async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._client.chat.complete_async(**self._asked(content, fault, **more))
 
-    async def plain_async(self) -> Any:
-        return await self._client.chat.complete_async(**self._asked(Q))
-
-    def stream(self) -> Any:
-        return self._stream(Q)
-
-    async def stream_async(self) -> Any:
-        return await self._client.chat.stream_async(**self._asked(Q))
-
-    def tools(self) -> Any:
-        return self._ask(shared.ONE_CITY, tools=[TOOL])
-
-    def parallel_tools(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL])
-
-    def parallel_tools_streamed(self) -> Any:
-        return self._stream(shared.TWO_CITIES, tools=[TOOL])
+    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._client.chat.stream_async(**self._asked(content, fault, **more))
 
     def reasoning(self) -> Any:
         asked = {"model": "magistral-medium-latest", "messages": shared.says(Q)}
@@ -69,29 +52,8 @@ class Chat(_Client):
     def embeddings(self) -> Any:
         return self._client.embeddings.create(model="mistral-embed", inputs=["tea", "coffee"])
 
-    def error_4xx(self) -> Any:
-        return self._ask(Q, "-fail-429")
-
-    def error_5xx(self) -> Any:
-        return self._ask(Q, "-fail-503")
-
-    def error_in_stream(self) -> Any:
-        return self._stream(Q, "-fail-stream-error")
-
-    def early_close(self) -> Any:
-        return shared.first_of(self._stream(Q))
-
-    async def cancel(self) -> Any:
-        return await self._client.chat.stream_async(**self._asked(Q, "-fail-endless"))
-
     def retry(self) -> Any:
         return self._ask(Q, "-fail-500-once", retries=self._patience())
-
-    async def gather(self, question: str) -> Any:
-        return await self._client.chat.complete_async(**self._asked(question))
-
-    def threads(self, question: str) -> Any:
-        return self._ask(question)
 
     def fim(self) -> Any:
         return self._client.fim.complete(model="codestral-latest", prompt="def a():", suffix="end")
@@ -132,48 +94,22 @@ class Conversations(_Client):
     def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._client.beta.conversations.start_stream(**self._asked(content, fault, **more))
 
+    async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        ask = self._client.beta.conversations.start_async
+        return await ask(**self._asked(content, fault, **more))
+
+    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        ask = self._client.beta.conversations.start_stream_async
+        return await ask(**self._asked(content, fault, **more))
+
     def plain(self) -> Any:
         return self._ask(Q, instructions="Be kind")
-
-    def stream(self) -> Any:
-        return self._stream(Q)
-
-    async def stream_async(self) -> Any:
-        return await self._client.beta.conversations.start_stream_async(**self._asked(Q))
-
-    def tools(self) -> Any:
-        return self._ask(shared.ONE_CITY, tools=[TOOL])
-
-    def parallel_tools(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL])
-
-    def parallel_tools_streamed(self) -> Any:
-        return self._stream(shared.TWO_CITIES, tools=[TOOL])
 
     def error_4xx(self) -> Any:
         return self._ask(Q, "-fail-422")
 
-    def error_5xx(self) -> Any:
-        return self._ask(Q, "-fail-503")
-
-    def error_in_stream(self) -> Any:
-        return self._stream(Q, "-fail-stream-error")
-
-    def early_close(self) -> Any:
-        return shared.first_of(self._stream(Q))
-
-    async def cancel(self) -> Any:
-        ask = self._client.beta.conversations.start_stream_async
-        return await ask(**self._asked(Q, "-fail-endless"))
-
     def retry(self) -> Any:
         return self._ask(Q, "-fail-500-once", retries=self._patience())
-
-    async def gather(self, question: str) -> Any:
-        return await self._client.beta.conversations.start_async(**self._asked(question))
-
-    def threads(self, question: str) -> Any:
-        return self._ask(question)
 
 
 _HOST = "api.mistral.ai"

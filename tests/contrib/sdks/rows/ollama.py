@@ -6,10 +6,9 @@ from tests.contrib.sdks.rows import shared
 from tests.contrib.sdks.table import Row, Sdk
 
 Q = shared.QUESTION
-TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": shared.CITY}}
 
 
-class Chat:
+class Chat(shared.AsyncScript):
     """``Client`` and ``AsyncClient``."""
 
     def __init__(self, url: str) -> None:
@@ -25,26 +24,14 @@ class Chat:
         messages = content if isinstance(content, list) else shared.says(content)
         return {"model": f"llama3.2{fault}", "messages": messages, **more}
 
-    def plain(self) -> Any:
-        return self._ask(Q)
+    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._ask(content, fault, stream=True, **more)
 
-    async def plain_async(self) -> Any:
-        return await self._later.chat(**self._asked(Q))
+    async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._later.chat(**self._asked(content, fault, **more))
 
-    def stream(self) -> Any:
-        return self._ask(Q, stream=True)
-
-    async def stream_async(self) -> Any:
-        return await self._later.chat(**self._asked(Q, stream=True))
-
-    def tools(self) -> Any:
-        return self._ask(shared.ONE_CITY, tools=[TOOL])
-
-    def parallel_tools(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL])
-
-    def parallel_tools_streamed(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL], stream=True)
+    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._ask_later(content, fault, stream=True, **more)
 
     def reasoning(self) -> Any:
         return self._ask(Q, think=True)
@@ -57,24 +44,6 @@ class Chat:
 
     def error_4xx(self) -> Any:
         return self._ask(Q, "-fail-404")
-
-    def error_5xx(self) -> Any:
-        return self._ask(Q, "-fail-503")
-
-    def error_in_stream(self) -> Any:
-        return self._ask(Q, "-fail-stream-error", stream=True)
-
-    def early_close(self) -> Any:
-        return shared.first_of(self._ask(Q, stream=True))
-
-    async def cancel(self) -> Any:
-        return await self._later.chat(**self._asked(Q, "-fail-endless", stream=True))
-
-    async def gather(self, question: str) -> Any:
-        return await self._later.chat(**self._asked(question))
-
-    def threads(self, question: str) -> Any:
-        return self._ask(question)
 
     def generate(self) -> Any:
         return self._client.generate(model="llama3.2", prompt=Q, system="Be kind")

@@ -8,12 +8,12 @@ from tests.contrib.sdks.table import Row, Sdk
 
 Q = shared.QUESTION
 USAGE: Any = {"stream": True, "stream_options": {"include_usage": True}}
-TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": shared.CITY}}
+TOOLS = {"tools": [{"type": "function", "name": "get_weather", "parameters": shared.CITY}]}
 PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{shared.PNG}"}}
 SCHEMA = {"name": "a", "strict": True, "schema": shared.SCHEMA}
 
 
-class Chat:
+class Chat(shared.AsyncScript):
     """``OpenAI`` and ``AsyncOpenAI``, ``chat.completions`` and the smaller endpoints beside it."""
 
     def __init__(self, url: str) -> None:
@@ -23,37 +23,24 @@ class Chat:
         self._client: Any = openai.OpenAI(**options)
         self._later: Any = openai.AsyncOpenAI(**options)
 
-    def _ask(self, content: Any, model: str = "gpt-4o", **more: Any) -> Any:
+    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
         messages = content if isinstance(content, list) else shared.says(content)
-        return self._client.chat.completions.create(model=model, messages=messages, **more)
+        return {"model": f"gpt-4o{fault}", "messages": messages, **more}
 
-    async def _ask_later(self, content: Any, model: str = "gpt-4o", **more: Any) -> Any:
-        create = self._later.chat.completions.create
-        return await create(model=model, messages=shared.says(content), **more)
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._client.chat.completions.create(**self._asked(content, fault, **more))
 
-    def plain(self) -> Any:
-        return self._ask(Q)
+    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._ask(content, fault, **USAGE, **more)
 
-    async def plain_async(self) -> Any:
-        return await self._ask_later(Q)
+    async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._later.chat.completions.create(**self._asked(content, fault, **more))
 
-    def stream(self) -> Any:
-        return self._ask(Q, **USAGE)
-
-    async def stream_async(self) -> Any:
-        return await self._ask_later(Q, **USAGE)
-
-    def tools(self) -> Any:
-        return self._ask(shared.ONE_CITY, tools=[TOOL])
-
-    def parallel_tools(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL])
-
-    def parallel_tools_streamed(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[TOOL], **USAGE)
+    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._ask_later(content, fault, **USAGE, **more)
 
     def reasoning(self) -> Any:
-        return self._ask(Q, "o3-mini")
+        return self._ask(Q, model="o3-mini")
 
     def cached_tokens(self) -> Any:
         return self._ask(shared.LONG)
@@ -62,37 +49,14 @@ class Chat:
         create = self._client.embeddings.create
         return create(model="text-embedding-3-small", input=["tea", "coffee"])
 
-    def error_4xx(self) -> Any:
-        return self._ask(Q, "gpt-4o-fail-429")
-
-    def error_5xx(self) -> Any:
-        return self._ask(Q, "gpt-4o-fail-503")
-
-    def error_in_stream(self) -> Any:
-        return self._ask(Q, "gpt-4o-fail-stream-error", **USAGE)
-
-    def early_close(self) -> Any:
-        return shared.first_of(self._ask(Q, **USAGE))
-
-    async def cancel(self) -> Any:
-        return await self._ask_later(Q, "gpt-4o-fail-endless", **USAGE)
-
     def retry(self) -> Any:
         patient = self._client.with_options(max_retries=2)
-        return patient.chat.completions.create(
-            model="gpt-4o-fail-500-once", messages=shared.says(Q)
-        )
+        return patient.chat.completions.create(**self._asked(Q, "-fail-500-once"))
 
     def raw_response(self) -> Any:
         raw = self._client.chat.completions.with_raw_response
         found = raw.create(model="gpt-4o", messages=shared.says(Q))
         return [found.status_code, found.headers["x-request-id"], found.parse()]
-
-    async def gather(self, question: str) -> Any:
-        return await self._ask_later(question)
-
-    def threads(self, question: str) -> Any:
-        return self._ask(question)
 
     def helper(self) -> Any:
         """The SDK's own way to put a stream together."""
@@ -153,8 +117,10 @@ class Azure(Chat):
         self._later = openai.AsyncAzureOpenAI(api_version="2024-10-21", **options)
 
 
-class Responses:
+class Responses(shared.AsyncScript):
     """``responses``, whose streams tell their usage unasked."""
+
+    _tools = TOOLS
 
     def __init__(self, url: str) -> None:
         openai = shared.sdk("openai")
@@ -163,64 +129,37 @@ class Responses:
         self._client = openai.OpenAI(**options)
         self._later = openai.AsyncOpenAI(**options)
 
-    def _ask(self, content: Any, model: str = "gpt-4o", **more: Any) -> Any:
-        return self._client.responses.create(model=model, input=content, **more)
+    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
+        return {"model": f"gpt-4o{fault}", "input": content, **more}
 
-    def plain(self) -> Any:
-        return self._ask(Q)
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._client.responses.create(**self._asked(content, fault, **more))
 
-    def stream(self) -> Any:
-        return self._ask(Q, stream=True)
+    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._ask(content, fault, stream=True, **more)
 
-    def tools(self) -> Any:
-        return self._ask(shared.ONE_CITY, tools=[{"type": "function", **TOOL["function"]}])  # type: ignore[dict-item]
+    async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._later.responses.create(**self._asked(content, fault, **more))
 
-    def parallel_tools(self) -> Any:
-        tool = {"type": "function", **TOOL["function"]}  # type: ignore[dict-item]
-        return self._ask(shared.says(shared.TWO_CITIES), tools=[tool], instructions="Be kind")
+    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return await self._ask_later(content, fault, stream=True, **more)
+
+    def instructions(self) -> Any:
+        return self._ask(shared.says(Q), instructions="Be kind")
 
     def reasoning(self) -> Any:
-        return self._ask(Q, "o3-mini", reasoning={"effort": "low", "summary": "auto"})
+        return self._ask(Q, model="o3-mini", reasoning={"effort": "low", "summary": "auto"})
 
     def cached_tokens(self) -> Any:
         return self._ask(shared.LONG)
 
-    def error_4xx(self) -> Any:
-        return self._ask(Q, "gpt-4o-fail-429")
-
-    def error_5xx(self) -> Any:
-        return self._ask(Q, "gpt-4o-fail-503")
-
-    def error_in_stream(self) -> Any:
-        return self._ask(Q, "gpt-4o-fail-stream-error", stream=True)
-
-    def early_close(self) -> Any:
-        return shared.first_of(self._ask(Q, stream=True))
-
-    async def cancel(self) -> Any:
-        create = self._later.responses.create
-        return await create(model="gpt-4o-fail-endless", input=Q, stream=True)
-
     def retry(self) -> Any:
         patient = self._client.with_options(max_retries=2)
-        return patient.responses.create(model="gpt-4o-fail-500-once", input=Q)
+        return patient.responses.create(**self._asked(Q, "-fail-500-once"))
 
     def raw_response(self) -> Any:
         found = self._client.responses.with_raw_response.create(model="gpt-4o", input=Q)
         return [found.status_code, found.headers["x-request-id"], found.parse()]
-
-    async def gather(self, question: str) -> Any:
-        return await self._later.responses.create(model="gpt-4o", input=question)
-
-    def threads(self, question: str) -> Any:
-        return self._ask(question)
-
-    async def stream_async(self) -> Any:
-        return await self._later.responses.create(model="gpt-4o", input=Q, stream=True)
-
-    def parallel_tools_streamed(self) -> Any:
-        tool = {"type": "function", **TOOL["function"]}  # type: ignore[dict-item]
-        return self._ask(shared.says(shared.TWO_CITIES), tools=[tool], stream=True)
 
     def compacted(self) -> Any:
         """A conversation made short; what is kept is sealed."""
@@ -230,11 +169,10 @@ class Responses:
         return self._client.responses.input_tokens.count(model="gpt-5", input=Q)
 
 
-FUNCTION: Any = {"type": "function", **TOOL["function"]}  # type: ignore[dict-item]
-
-
-class OverSocket:
+class OverSocket(shared.AsyncScript):
     """What both kinds of connection share: each asks once, and gives the events of the answer."""
+
+    _tools = TOOLS
 
     def __init__(self, url: str) -> None:
         import openai
@@ -243,53 +181,32 @@ class OverSocket:
         self._client: Any = openai.OpenAI(**options)
         self._later: Any = openai.AsyncOpenAI(**options)
 
-    def _ask(self, content: Any, fault: str = "", **more: Any) -> Iterator[Any]:
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return list(self._stream(content, fault, **more))
+
+    def _events(self, content: Any, fault: str = "") -> AsyncIterator[Any]:
         raise NotImplementedError
 
-    def _ask_later(self, content: Any, fault: str = "") -> AsyncIterator[Any]:
-        raise NotImplementedError
+    async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return [event async for event in self._events(content, fault)]
 
-    def plain(self) -> Any:
-        return list(self._ask(Q))
-
-    def stream(self) -> Any:
-        return self._ask(Q)
-
-    def stream_async(self) -> Any:
-        return self._ask_later(Q)
-
-    def tools(self) -> Any:
-        return self._ask(shared.ONE_CITY, tools=[FUNCTION])
-
-    def parallel_tools(self) -> Any:
-        return self._ask(shared.TWO_CITIES, tools=[FUNCTION])
-
-    def error_4xx(self) -> Any:
-        return self._ask(Q, "-fail-429")
-
-    def error_5xx(self) -> Any:
-        return self._ask(Q, "-fail-503")
-
-    def error_in_stream(self) -> Any:
-        return self._ask(Q, "-fail-stream-error")
+    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._events(content, fault)
 
     def early_close(self) -> Any:
-        return shared.first_of(self._ask(Q, "-fail-endless"))
-
-    def cancel(self) -> Any:
-        return self._ask_later(Q, "-fail-endless")
+        return shared.first_of(self._stream(Q, "-fail-endless"))
 
     async def gather(self, question: str) -> Any:
-        return [event async for event in self._ask_later(question)][-1].type
+        return (await self._ask_later(question))[-1].type
 
     def threads(self, question: str) -> Any:
-        return list(self._ask(question))[-1].type
+        return self._ask(question)[-1].type
 
 
 class Realtime(OverSocket):
     """``realtime.connect()``."""
 
-    def _ask(self, content: Any, fault: str = "", **more: Any) -> Iterator[Any]:
+    def _stream(self, content: Any, fault: str = "", **more: Any) -> Iterator[Any]:
         with self._client.realtime.connect(model=f"gpt-realtime{fault}") as connection:
             connection.session.update(session=_session(more))
             for item in _items(content):
@@ -301,7 +218,7 @@ class Realtime(OverSocket):
                 if event.type in ("response.done", "error"):
                     return
 
-    async def _ask_later(self, content: Any, fault: str = "") -> AsyncIterator[Any]:
+    async def _events(self, content: Any, fault: str = "") -> AsyncIterator[Any]:
         async with self._later.realtime.connect(model=f"gpt-realtime{fault}") as connection:
             await connection.session.update(session=_session({}))
             for item in _items(content):
@@ -340,7 +257,7 @@ def _items(content: Any) -> list[Any]:
 class ResponsesOverSocket(OverSocket):
     """``responses.connect()``."""
 
-    def _ask(self, content: Any, fault: str = "", model: str = "gpt-4o", **more: Any) -> Any:
+    def _stream(self, content: Any, fault: str = "", model: str = "gpt-4o", **more: Any) -> Any:
         with self._client.responses.connect() as connection:
             connection.response.create(model=f"{model}{fault}", input=content, **more)
             for event in connection:
@@ -348,7 +265,7 @@ class ResponsesOverSocket(OverSocket):
                 if event.type in ("response.completed", "error"):
                     return
 
-    async def _ask_later(self, content: Any, fault: str = "") -> AsyncIterator[Any]:
+    async def _events(self, content: Any, fault: str = "") -> AsyncIterator[Any]:
         async with self._later.responses.connect() as connection:
             await connection.response.create(model=f"gpt-4o{fault}", input=content)
             async for event in connection:

@@ -1,4 +1,4 @@
-"""Questions that the model server answers in a known way, for the rows of all SDKs."""
+"""What every SDK is asked, in questions that the model server answers in a known way; a row says how."""
 
 import contextlib
 import importlib
@@ -8,6 +8,8 @@ QUESTION = "Explain queues"
 ONE_CITY = "What is the weather in Paris?"
 TWO_CITIES = "What is the weather in Paris and Rome?"
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
+TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": CITY}}
+"""In OpenAI's words."""
 SCHEMA = {
     "type": "object",
     "properties": {"answer": {"type": "string"}},
@@ -36,3 +38,70 @@ def first_of(stream: Any) -> Any:
     """Return the first piece of a stream, and leave."""
     with contextlib.closing(stream):
         return next(iter(stream))
+
+
+class Script:
+    """The standard scenarios of an SDK, by its ways to ask."""
+
+    _tools: Any = {"tools": [TOOL]}
+    """How it is told of the one tool; OpenAI's way, which most have."""
+
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
+        """Ask *content*, a text or messages, of the model that fails as *fault* says."""
+        raise NotImplementedError
+
+    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
+        """The same, for the answer's pieces."""
+        raise NotImplementedError
+
+    def plain(self) -> Any:
+        return self._ask(QUESTION)
+
+    def stream(self) -> Any:
+        return self._stream(QUESTION)
+
+    def tools(self) -> Any:
+        return self._ask(ONE_CITY, **self._tools)
+
+    def parallel_tools(self) -> Any:
+        return self._ask(TWO_CITIES, **self._tools)
+
+    def parallel_tools_streamed(self) -> Any:
+        return self._stream(TWO_CITIES, **self._tools)
+
+    def error_4xx(self) -> Any:
+        return self._ask(QUESTION, "-fail-429")
+
+    def error_5xx(self) -> Any:
+        return self._ask(QUESTION, "-fail-503")
+
+    def error_in_stream(self) -> Any:
+        return self._stream(QUESTION, "-fail-stream-error")
+
+    def early_close(self) -> Any:
+        return first_of(self._stream(QUESTION))
+
+    def threads(self, question: str) -> Any:
+        return self._ask(question)
+
+
+class AsyncScript(Script):
+    """Of one that knows asyncio, too."""
+
+    async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        raise NotImplementedError
+
+    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        raise NotImplementedError
+
+    async def plain_async(self) -> Any:
+        return await self._ask_later(QUESTION)
+
+    async def stream_async(self) -> Any:
+        return await self._stream_later(QUESTION)
+
+    async def cancel(self) -> Any:
+        return await self._stream_later(QUESTION, "-fail-endless")
+
+    async def gather(self, question: str) -> Any:
+        return await self._ask_later(question)
