@@ -20,6 +20,7 @@ from typing import Any
 import llmobs
 from llmobs.pipeline.loop_thread import OwnLoop
 from llmobs.pipeline.sink import Batch
+from llmobs.pipeline.thread import BlockingThread
 from llmobs.runtime import forks
 from llmobs.sinks.sqlite import SQLiteSink
 from tests.support.ledger import Ledger
@@ -158,6 +159,13 @@ def fork_after_use() -> None:
 def fork_after_use_wrong() -> None:
     """The same, with the store open during the fork: the obvious code."""
     forks.ForkLock.pause = forks.ForkLock.resume = lambda self: None  # type: ignore[method-assign]
+
+    def work(self: BlockingThread) -> None:
+        # Holds on to what it did last: the child inherits that, and no thread that lets go of it.
+        while (job := self._next()) is not None:
+            job()
+
+    BlockingThread._work = work  # type: ignore[method-assign]
     fork_after_use()
 
 
