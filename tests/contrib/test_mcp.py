@@ -26,6 +26,21 @@ def ask(client: TestClient, method: str, session: str | None = None, **params: A
     return client.post("http://127.0.0.1:8000/mcp", content=json.dumps(body), headers=headers)
 
 
+def open_session(client: TestClient) -> tuple[Any, str]:
+    """Return the answer that opened a session, and its id."""
+    opened = ask(
+        client,
+        "initialize",
+        protocolVersion="2025-06-18",
+        capabilities={},
+        clientInfo={"name": "test", "version": "1"},
+    )
+    assert opened.status_code == 200, opened.text
+    session = opened.headers["mcp-session-id"]
+    ask(client, "notifications/initialized", session)
+    return opened, session
+
+
 def test_tools_of_a_stateful_session_belong_to_the_request_that_called_them(
     llmobs_events: CapturedEvents,
 ) -> None:
@@ -44,16 +59,7 @@ def test_tools_of_a_stateful_session_belong_to_the_request_that_called_them(
 
     app = LLMObsMiddleware(server.streamable_http_app(), sink="memory:")
     with TestClient(app, base_url="http://127.0.0.1:8000") as client:
-        opened = ask(
-            client,
-            "initialize",
-            protocolVersion="2025-06-18",
-            capabilities={},
-            clientInfo={"name": "test", "version": "1"},
-        )
-        assert opened.status_code == 200, opened.text
-        session = opened.headers["mcp-session-id"]
-        ask(client, "notifications/initialized", session)
+        opened, session = open_session(client)
         answers = [
             ask(client, "tools/call", session, name="find", arguments={"query": query})
             for query in ("one", "two")
@@ -78,15 +84,7 @@ def test_the_door_records_tools_in_the_run_of_their_request(llmobs_events: Captu
 
             app = LLMObsMiddleware(server.streamable_http_app(), sink="memory:")
             with TestClient(app, base_url="http://127.0.0.1:8000") as client:
-                opened = ask(
-                    client,
-                    "initialize",
-                    protocolVersion="2025-06-18",
-                    capabilities={},
-                    clientInfo={"name": "test", "version": "1"},
-                )
-                session = opened.headers["mcp-session-id"]
-                ask(client, "notifications/initialized", session)
+                _, session = open_session(client)
                 for query in ("one", "two"):
                     ask(client, "tools/call", session, name="find", arguments={"query": query})
     finally:

@@ -57,7 +57,8 @@ def instrument(
     Raises:
         ValueError: *capture_content* is none of the three.
     """
-    options = Options(llmobs_client, checked_mode(capture_content))  # type: ignore[arg-type]
+    checked_mode(capture_content)
+    options = Options(llmobs_client, capture_content)
     uninstrument()
 
     def cover(connection: Any) -> None:

@@ -1,7 +1,7 @@
 """What stands within a paragraph of a text that a model read or wrote, and what llmobs did to it; JSON in lines."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, Literal, NamedTuple
 
@@ -60,30 +60,24 @@ def pieces(text: str) -> Sequence[Piece]:
     """Return a paragraph in stretches: plain, emphasised as Markdown does it, code."""
     if "*" not in text and "`" not in text:  # as most
         return [Piece("", text)]
-    made: list[Piece] = []
-    at = 0
-    for found in islice(_EMPHASIS.finditer(text), MAX_PIECES):
-        if found.start() > at:
-            made.append(Piece("", text[at : found.start()]))
-        kind: Any = found.lastgroup
-        made.append(Piece(kind, found[kind]))
-        at = found.end()
-    if at < len(text) or not made:
-        made.append(Piece("", text[at:]))
-    return made
+    return [Piece(*each) for each in _stretches(text, _EMPHASIS, MAX_PIECES)]
 
 
 def spans(text: str) -> Sequence[Span]:
     """Return *text* in stretches: what was recorded, what stands for something redacted, what says that it was cut."""
     if "[" not in text and " left out" not in text:  # as most
         return [Span("", text)]
-    made: list[Span] = []
+    return [Span(*each) for each in _stretches(text, _MADE, MAX_SPANS)]
+
+
+def _stretches(text: str, marks: re.Pattern[str], most: int) -> Iterator[tuple[Any, str]]:
+    """Yield the stretches of *text*: those that *marks* finds, by the name of their group, and what is between."""
     at = 0
-    for found in islice(_MADE.finditer(text), MAX_SPANS):
+    for found in islice(marks.finditer(text), most):
         if found.start() > at:
-            made.append(Span("", text[at : found.start()]))
-        made.append(Span("redacted" if found["redacted"] else "cut", found[0]))
+            yield "", text[at : found.start()]
+        kind = found.lastgroup or ""
+        yield kind, found[kind]
         at = found.end()
-    if at < len(text) or not made:
-        made.append(Span("", text[at:]))
-    return made
+    if at < len(text) or not at:
+        yield "", text[at:]

@@ -23,11 +23,7 @@ def get_weather(city: str) -> str:
 
 
 async def drive(player: Player) -> None:
-    if "wire" in player.kind:
-        llmobs.instrument(llmobs_client=player.client)
-    else:
-        door.instrument(llmobs_client=player.client)
-        door.instrument(llmobs_client=player.client)
+    player.open(door)
 
     def crew(asked: str, model: str = "gpt-4o") -> Any:
         llm = LLM(model=f"openai/{model}", base_url=f"{player.url}/v1", api_key="any")

@@ -24,11 +24,7 @@ class Question(dspy.Signature):
 
 
 async def drive(player: Player) -> None:
-    if "wire" in player.kind:
-        llmobs.instrument(llmobs_client=player.client)
-    else:
-        door.instrument(llmobs_client=player.client)
-        door.instrument(llmobs_client=player.client)
+    player.open(door)
 
     def model(name: str = "gpt-4o") -> Any:
         options: dict[str, Any] = {"api_base": f"{player.url}/v1", "api_key": "any", "cache": False}

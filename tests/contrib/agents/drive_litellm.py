@@ -6,7 +6,6 @@ from typing import Any
 
 import litellm
 
-import llmobs
 from llmobs.contrib import litellm as door
 from tests.contrib.agents.driving import Player, main
 
@@ -22,11 +21,7 @@ TOOL = {
 
 async def drive(player: Player) -> None:
     litellm.suppress_debug_info = True
-    if "wire" in player.kind:
-        llmobs.instrument(llmobs_client=player.client)
-    else:
-        door.instrument(llmobs_client=player.client)
-        door.instrument(llmobs_client=player.client)
+    player.open(door)
     gpt: dict[str, Any] = {
         "model": "openai/gpt-4o",
         "api_base": f"{player.url}/v1",

@@ -26,11 +26,7 @@ async def get_forecast(city: str) -> str:
 
 
 async def drive(player: Player) -> None:
-    if "wire" in player.kind:
-        llmobs.instrument(llmobs_client=player.client)
-    else:
-        door.instrument(llmobs_client=player.client)
-        door.instrument(llmobs_client=player.client)
+    player.open(door)
 
     def model(name: str = "gpt-4o") -> Any:
         return OpenAI(model=name, api_base=f"{player.url}/v1", api_key="any", max_retries=0)

@@ -53,11 +53,7 @@ async def drive(player: Player) -> None:
         return AsyncOpenAI(base_url=f"{player.url}/v1", api_key="any", max_retries=0)
 
     shared = new_sdk()
-    if "wire" in player.kind:  # the vendor's processors were put in place of ours
-        llmobs.instrument(llmobs_client=player.client)
-    else:
-        openai_agents.instrument(llmobs_client=player.client)
-        openai_agents.instrument(llmobs_client=player.client)
+    player.open(openai_agents)
     is_chat = "chat" in player.kind
     model_of = agents.OpenAIChatCompletionsModel if is_chat else agents.OpenAIResponsesModel
 

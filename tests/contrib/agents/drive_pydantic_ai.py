@@ -13,11 +13,7 @@ from tests.contrib.agents.driving import Player, main
 
 
 async def drive(player: Player) -> None:
-    if "wire" in player.kind:
-        llmobs.instrument(llmobs_client=player.client)
-    else:
-        door.instrument(llmobs_client=player.client)
-        door.instrument(llmobs_client=player.client)
+    player.open(door)
     provider = OpenAIProvider(base_url=f"{player.url}/v1", api_key="any")
 
     def agent(name: str, model: str = "gpt-4o") -> Any:

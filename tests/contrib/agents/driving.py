@@ -33,6 +33,12 @@ class Player:
         self.found: dict[str, Any] = {}
         self._events = events
 
+    def open(self, door: Any) -> None:
+        """Record with *door*, or with every door if the kind says ``wire``; told twice, which changes nothing."""
+        instrument = llmobs.instrument if "wire" in self.kind else door.instrument
+        for _ in range(2):
+            instrument(llmobs_client=self.client)
+
     async def once(
         self, name: str, work: Callable[[], Any], *, runs: int = 1, calls: int = 0
     ) -> Any:
@@ -82,13 +88,11 @@ class Player:
 
 
 def main(drive: Callable[[Player], Any]) -> None:
-    """Play what *drive* says, with the transports recorded too if the kind says ``wire``; print what was found."""
+    """Play what *drive* says; print what was found."""
     url, kind = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
     with ExitStack() as stack:
         client = stack.enter_context(Client(sink="memory:"))
         events = stack.enter_context(capture_events())
-        if "wire" in kind:
-            llmobs.instrument(llmobs_client=client)
         player = Player(url, kind, client, events)
         asyncio.run(drive(player))
     print(json.dumps(player.found))

@@ -429,30 +429,22 @@ def plainly(receive: Callable[[], Any]) -> list[Any]:
     return seen
 
 
-def over_asyncio(url: str, messages: list[Any]) -> list[Any]:
-    async def run() -> list[Any]:
-        async with websockets.asyncio.client.connect(url) as connection:
-            for message in messages:
-                await connection.send(message)
-            seen: list[Any] = []
-            while not seen or seen[-1]["type"] != "response.completed":
-                seen.append(json.loads(await connection.recv()))
-            return seen
+async def exchanged(connect: Any, url: str, messages: list[Any]) -> list[Any]:
+    async with connect(url) as connection:
+        for message in messages:
+            await connection.send(message)
+        seen: list[Any] = []
+        while not seen or seen[-1]["type"] != "response.completed":
+            seen.append(json.loads(await connection.recv()))
+        return seen
 
-    return asyncio.run(run())
+
+def over_asyncio(url: str, messages: list[Any]) -> list[Any]:
+    return asyncio.run(exchanged(websockets.asyncio.client.connect, url, messages))
 
 
 def over_trio(url: str, messages: list[Any]) -> list[Any]:
-    async def run() -> list[Any]:
-        async with websockets.trio.client.connect(url) as connection:
-            for message in messages:
-                await connection.send(message)
-            seen: list[Any] = []
-            while not seen or seen[-1]["type"] != "response.completed":
-                seen.append(json.loads(await connection.recv()))
-            return seen
-
-    return trio.run(run)
+    return trio.run(exchanged, websockets.trio.client.connect, url, messages)
 
 
 @pytest.mark.parametrize("over", [over_threads, over_asyncio, over_trio])

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from llmobs.contrib._wire.body import Copy
-from llmobs.contrib._wire.items import Items
+from llmobs.contrib._wire.items import Items, request_name
 from llmobs.contrib._wire.partial import read_head
 from llmobs.recorded.ids import bounded_id
 from llmobs.recorded.jsontext import as_object
@@ -120,7 +120,7 @@ class Results(Copy):
         if not text.strip():
             return
         around = _around(text)
-        named = around.custom_id or around.key or as_object(around.metadata).get("key")
+        named = request_name(around.custom_id, around.key, around.metadata)
         given = bytes(around.response) or bytes(around.result)
         is_result = given.startswith(b"{") or bool(around.error)
         if not self._count and not ((named or self._items.head) and is_result):

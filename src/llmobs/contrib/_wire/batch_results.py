@@ -26,7 +26,7 @@ from llmobs.contrib._wire import (
     openai_other,
     openai_responses,
 )
-from llmobs.contrib._wire.items import ArrayItems, LineItems
+from llmobs.contrib._wire.items import ArrayItems, LineItems, request_name
 from llmobs.contrib._wire.wire import Fields, Wire
 from llmobs.events import Status
 from llmobs.recorded.jsontext import Json, as_list, as_object, as_text
@@ -59,7 +59,7 @@ _SHAPES: Final = (
 def _unwrap(line: Json) -> Json:
     """Return the answer as the request alone would have had it, and what the line says around it."""
     said = line.get("response")
-    named = line.get("custom_id") or line.get("key") or as_object(line.get("metadata")).get("key")
+    named = request_name(line.get("custom_id"), line.get("key"), line.get("metadata"))
     about = {"custom_id": named}
     body = as_object(said)
     if "status_code" in body:

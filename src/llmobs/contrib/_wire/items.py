@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-__all__ = ["ArrayItems", "Items", "LineItems"]
+from llmobs.recorded.jsontext import as_object
+
+__all__ = ["ArrayItems", "Items", "LineItems", "request_name"]
 
 
 class Items(Protocol):
@@ -89,3 +91,8 @@ class ArrayItems:
                     return
         if self._depth > 1:
             yield data[start:], False
+
+
+def request_name(custom_id: Any, key: Any, metadata: Any) -> Any:
+    """Return what the request of an item was called, by the members that say so: each provider has one of them."""
+    return custom_id or key or as_object(metadata).get("key")

@@ -27,20 +27,13 @@ class Messages(shared.AsyncScript):
         self._later: Any = anthropic.AsyncAnthropic(**options)
 
     def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
-        messages = content if isinstance(content, list) else shared.says(content)
-        return {"model": self._model + fault, "max_tokens": 2000, "messages": messages, **more}
+        return super()._asked(content, fault, **({"max_tokens": 2000} | more))
 
     def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._client.messages.create(**self._asked(content, fault, **more))
 
-    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
-        return self._ask(content, fault, stream=True, **more)
-
     async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
         return await self._later.messages.create(**self._asked(content, fault, **more))
-
-    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
-        return await self._ask_later(content, fault, stream=True, **more)
 
     def plain(self) -> Any:
         return self._ask(Q, system="Be kind")

@@ -6,11 +6,13 @@ from tests.contrib.sdks.rows import shared
 from tests.contrib.sdks.table import Row, Sdk
 
 Q = shared.QUESTION
-USAGE: Any = {"stream": True, "model_extras": {"stream_options": {"include_usage": True}}}
 
 
 class Chat(shared.AsyncScript):
     """``ChatCompletionsClient`` and ``EmbeddingsClient``, and their async twins."""
+
+    _model = "gpt-4o"
+    _streaming = {"stream": True, "model_extras": {"stream_options": {"include_usage": True}}}
 
     def __init__(self, url: str) -> None:
         inference = shared.sdk("azure.ai.inference")
@@ -22,21 +24,11 @@ class Chat(shared.AsyncScript):
         self._later = later.ChatCompletionsClient(**options, retry_total=0)
         self._embedder = inference.EmbeddingsClient(**options)
 
-    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
-        messages = content if isinstance(content, list) else shared.says(content)
-        return {"model": f"gpt-4o{fault}", "messages": messages, **more}
-
     def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._client.complete(**self._asked(content, fault, **more))
 
-    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
-        return self._ask(content, fault, **USAGE, **more)
-
     async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
         return await self._later.complete(**self._asked(content, fault, **more))
-
-    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
-        return await self._ask_later(content, fault, **USAGE, **more)
 
     def reasoning(self) -> Any:
         return self._ask(Q, model_extras={"reasoning_effort": "low"})

@@ -12,6 +12,8 @@ NEVER = {"request_options": {"max_retries": 0}}
 class V2(shared.AsyncScript):
     """``ClientV2`` and ``AsyncClientV2``."""
 
+    _model = "command-a-03-2025"
+
     def __init__(self, url: str) -> None:
         cohere = shared.sdk("cohere")
 
@@ -19,8 +21,7 @@ class V2(shared.AsyncScript):
         self._later: Any = cohere.AsyncClientV2(api_key="any", base_url=url)
 
     def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
-        messages = content if isinstance(content, list) else shared.says(content)
-        return {"model": f"command-a-03-2025{fault}", "messages": messages, **NEVER, **more}
+        return super()._asked(content, fault, **(NEVER | more))
 
     def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._client.chat(**self._asked(content, fault, **more))

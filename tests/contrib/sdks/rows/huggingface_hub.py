@@ -6,12 +6,14 @@ from tests.contrib.sdks.rows import shared
 from tests.contrib.sdks.table import Row, Sdk
 
 Q = shared.QUESTION
-USAGE: Any = {"stream": True, "stream_options": {"include_usage": True}}
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 
 
 class Chat(shared.AsyncScript):
     """``InferenceClient.chat_completion`` and its async twin, at an endpoint that speaks OpenAI's wire."""
+
+    _model = MODEL
+    _streaming = {"stream": True, "stream_options": {"include_usage": True}}
 
     def __init__(self, url: str) -> None:
         self._options: Any = {"base_url": f"{url}/v1", "token": "any"}
@@ -19,21 +21,11 @@ class Chat(shared.AsyncScript):
         self._client = self._hub.InferenceClient(**self._options)
         self._later = self._hub.AsyncInferenceClient(**self._options)
 
-    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
-        messages = content if isinstance(content, list) else shared.says(content)
-        return {"model": f"{MODEL}{fault}", "messages": messages, **more}
-
     def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._client.chat_completion(**self._asked(content, fault, **more))
 
-    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
-        return self._ask(content, fault, **USAGE, **more)
-
     async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
         return await self._later.chat_completion(**self._asked(content, fault, **more))
-
-    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
-        return await self._ask_later(content, fault, **USAGE, **more)
 
     def reasoning(self) -> Any:
         return self._ask(Q, extra_body={"reasoning_effort": "low"})
@@ -45,7 +37,7 @@ class Chat(shared.AsyncScript):
         with self._hub.InferenceClient(
             **self._options
         ) as client:  # which holds the connection, not the stream
-            return next(iter(client.chat_completion(**self._asked(Q, **USAGE))))
+            return next(iter(client.chat_completion(**self._asked(Q, **self._streaming))))
 
     def cut_by_max_tokens(self) -> Any:
         return self._ask(Q, max_tokens=5)

@@ -7,7 +7,6 @@ from tests.contrib.sdks.rows import shared
 from tests.contrib.sdks.table import Row, Sdk
 
 Q = shared.QUESTION
-USAGE: Any = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 class OpenAI(shared.AsyncScript):
@@ -15,6 +14,7 @@ class OpenAI(shared.AsyncScript):
 
     _model = "openai/gpt-4o"
     _path = "/v1"
+    _streaming = {"stream": True, "stream_options": {"include_usage": True}}
     _thinks: Any = {"reasoning_effort": "low", "allowed_openai_params": ["reasoning_effort"]}
 
     def __init__(self, url: str) -> None:
@@ -23,21 +23,14 @@ class OpenAI(shared.AsyncScript):
         self._base = f"{url}{self._path}"
 
     def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
-        messages = content if isinstance(content, list) else shared.says(content)
         at = {"api_base": self._base, "api_key": "any", "max_retries": 0}
-        return {"model": f"{self._model}{fault}", "messages": messages, **at, **more}
+        return super()._asked(content, fault, **at, **more)
 
     def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._litellm.completion(**self._asked(content, fault, **more))
 
-    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
-        return self._ask(content, fault, **USAGE, **more)
-
     async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
         return await self._litellm.acompletion(**self._asked(content, fault, **more))
-
-    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
-        return await self._ask_later(content, fault, **USAGE, **more)
 
     def reasoning(self) -> Any:
         return self._ask(Q, **self._thinks)

@@ -22,9 +22,7 @@ class _Client(shared.AsyncScript):
 class Chat(_Client):
     """``chat``, ``fim``, ``embeddings``, ``ocr``, ``classifiers``."""
 
-    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
-        messages = content if isinstance(content, list) else shared.says(content)
-        return {"model": f"mistral-small-latest{fault}", "messages": messages, **more}
+    _model = "mistral-small-latest"
 
     def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._client.chat.complete(**self._asked(content, fault, **more))

@@ -11,6 +11,8 @@ Q = shared.QUESTION
 class Chat(shared.AsyncScript):
     """``Client`` and ``AsyncClient``."""
 
+    _model = "llama3.2"
+
     def __init__(self, url: str) -> None:
         ollama = shared.sdk("ollama")
 
@@ -20,18 +22,8 @@ class Chat(shared.AsyncScript):
     def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._client.chat(**self._asked(content, fault, **more))
 
-    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
-        messages = content if isinstance(content, list) else shared.says(content)
-        return {"model": f"llama3.2{fault}", "messages": messages, **more}
-
-    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
-        return self._ask(content, fault, stream=True, **more)
-
     async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
         return await self._later.chat(**self._asked(content, fault, **more))
-
-    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
-        return await self._ask_later(content, fault, stream=True, **more)
 
     def reasoning(self) -> Any:
         return self._ask(Q, think=True)

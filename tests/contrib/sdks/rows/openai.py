@@ -7,7 +7,6 @@ from tests.contrib.sdks.rows import shared
 from tests.contrib.sdks.table import Row, Sdk
 
 Q = shared.QUESTION
-USAGE: Any = {"stream": True, "stream_options": {"include_usage": True}}
 TOOLS = {"tools": [{"type": "function", "name": "get_weather", "parameters": shared.CITY}]}
 PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{shared.PNG}"}}
 SCHEMA = {"name": "a", "strict": True, "schema": shared.SCHEMA}
@@ -16,6 +15,9 @@ SCHEMA = {"name": "a", "strict": True, "schema": shared.SCHEMA}
 class Chat(shared.AsyncScript):
     """``OpenAI`` and ``AsyncOpenAI``, ``chat.completions`` and the smaller endpoints beside it."""
 
+    _model = "gpt-4o"
+    _streaming = {"stream": True, "stream_options": {"include_usage": True}}
+
     def __init__(self, url: str) -> None:
         openai = shared.sdk("openai")
 
@@ -23,21 +25,11 @@ class Chat(shared.AsyncScript):
         self._client: Any = openai.OpenAI(**options)
         self._later: Any = openai.AsyncOpenAI(**options)
 
-    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
-        messages = content if isinstance(content, list) else shared.says(content)
-        return {"model": f"gpt-4o{fault}", "messages": messages, **more}
-
     def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._client.chat.completions.create(**self._asked(content, fault, **more))
 
-    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
-        return self._ask(content, fault, **USAGE, **more)
-
     async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
         return await self._later.chat.completions.create(**self._asked(content, fault, **more))
-
-    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
-        return await self._ask_later(content, fault, **USAGE, **more)
 
     def reasoning(self) -> Any:
         return self._ask(Q, model="o3-mini")
@@ -135,14 +127,8 @@ class Responses(shared.AsyncScript):
     def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
         return self._client.responses.create(**self._asked(content, fault, **more))
 
-    def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
-        return self._ask(content, fault, stream=True, **more)
-
     async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
         return await self._later.responses.create(**self._asked(content, fault, **more))
-
-    async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
-        return await self._ask_later(content, fault, stream=True, **more)
 
     def instructions(self) -> Any:
         return self._ask(shared.says(Q), instructions="Be kind")

@@ -46,13 +46,20 @@ class Script:
     _tools: Any = {"tools": [TOOL]}
     """How it is told of the one tool; OpenAI's way, which most have."""
 
+    _streaming: Any = {"stream": True}
+    """How it is asked for the answer's pieces, where it has no method of its own for that."""
+    _model = ""
+
+    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
+        """Return what is given to it to ask *content*, a text or messages, of a model that fails as *fault* says."""
+        messages = content if isinstance(content, list) else says(content)
+        return {"model": f"{self._model}{fault}", "messages": messages, **more}
+
     def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
-        """Ask *content*, a text or messages, of the model that fails as *fault* says."""
         raise NotImplementedError
 
     def _stream(self, content: Any, fault: str = "", **more: Any) -> Any:
-        """The same, for the answer's pieces."""
-        raise NotImplementedError
+        return self._ask(content, fault, **self._streaming, **more)
 
     def plain(self) -> Any:
         return self._ask(QUESTION)
@@ -92,7 +99,7 @@ class AsyncScript(Script):
         raise NotImplementedError
 
     async def _stream_later(self, content: Any, fault: str = "", **more: Any) -> Any:
-        raise NotImplementedError
+        return await self._ask_later(content, fault, **self._streaming, **more)
 
     async def plain_async(self) -> Any:
         return await self._ask_later(QUESTION)
