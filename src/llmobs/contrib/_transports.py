@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from llmobs.client.async_client import Recording
 from llmobs.contrib._wire.body import decoder
@@ -19,11 +19,11 @@ from llmobs.contrib._wire.call import (
     under_way,
 )
 from llmobs.contrib._wire.ending import Ending
+from llmobs.contrib._wire.latest import Latest
 from llmobs.contrib._wire.recognise import Target, recognise
 from llmobs.contrib._wire.streams import (
     REFUSED,
     Decoded,
-    Servers,
     UsageFilter,
     stream_class,
     with_usage_asked,
@@ -70,7 +70,7 @@ class Recorder:
             if call is not None:
                 if body is None:
                     call.form_model = _model_in_form(request)
-                if self.options.include_usage and request.url not in _refusing:
+                if self.options.include_usage and not _refuses(request):
                     return call, _asking_for_usage(request)
         except Exception as error:  # noqa: BLE001 - reported; the host must not notice
             report(error)
@@ -257,13 +257,22 @@ def _asking_for_usage(request: Any) -> Any:
     )
 
 
-_refusing = Servers()
+_refusing: Final = Latest[str, None]()
+"""Servers that refuse to be asked for usage."""
+
+
+def _server(request: Any) -> str:
+    return f"{request.url.host}:{request.url.port}"
+
+
+def _refuses(request: Any) -> bool:
+    return bool(_refusing) and _server(request) in _refusing
 
 
 def _asked_again(request: Any, response: Any) -> None:
     """Remember the server if the caller's own request is none it refuses."""
     if response.status_code < 400:
-        _refusing.add(request.url)
+        _refusing.put(_server(request), None)
 
 
 def _is_stream(response: Any) -> bool:

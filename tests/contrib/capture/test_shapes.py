@@ -9,6 +9,7 @@ import pytest
 from llmobs import Client
 from llmobs.contrib._wire import call as wire_call
 from llmobs.contrib._wire import shapes
+from llmobs.contrib._wire.latest import Latest
 from llmobs.contrib._wire.recognise import recognise
 from llmobs.testing import capture_events
 from tests.contrib.corpus import JSON, STREAM, USER, Case, js, sse
@@ -28,7 +29,7 @@ UNKNOWN = [
 
 @pytest.fixture(autouse=True)
 def no_host_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire_call, "_shown", {})
+    monkeypatch.setattr(wire_call, "_shown", Latest())
 
 
 def send(

@@ -14,7 +14,7 @@ from backports import zstd
 from llmobs import Client, PromptCallEvent
 from llmobs.contrib import _transports
 from llmobs.contrib import httpx as door
-from llmobs.contrib._wire.streams import Servers
+from llmobs.contrib._wire.latest import Latest
 from llmobs.testing import CapturedEvents
 from tests.contrib.corpus import js, sse
 
@@ -34,7 +34,7 @@ ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.fixture(autouse=True)
 def no_server_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_transports, "_refusing", Servers())
+    monkeypatch.setattr(_transports, "_refusing", Latest())
 
 
 def call_of(events: CapturedEvents) -> PromptCallEvent:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -30,6 +29,7 @@ from llmobs.contrib._wire import openai_responses
 from llmobs.contrib._wire.batch import Result, Results
 from llmobs.contrib._wire.body import Copy, clip, decoder
 from llmobs.contrib._wire.ending import Ending, status_at_end
+from llmobs.contrib._wire.latest import Latest
 from llmobs.contrib._wire.reading import Exchange, read_exchange
 from llmobs.contrib._wire.recognise import Target
 from llmobs.contrib._wire.shapes import Shape
@@ -74,30 +74,11 @@ _HEADERS: Final = {
 _SDKS: Final = ("ollama-python/", "cohere/", "speakeasy-sdk/python")
 """How the user agents of SDKs begin that know a model server from others; the last is Mistral's."""
 _AWS_ATTEMPT: Final = re.compile(r"attempt=(\d{1,6})")
-_shown: Final[dict[tuple[str, Shape], None]] = {}
+_shown: Final = Latest[tuple[str, Shape], None]()
 """Hosts that gave an answer of a shape: their failures are believed, too."""
-_MAX_SHOWN: Final = 1024
+_attempts: Final = Latest[str, int]()
+"""How often something was asked under one id."""
 _MODES: Final = frozenset({"full", "redacted", "metadata"})
-
-
-class _Attempts:
-    """Counts how often something was asked under one id; the oldest are forgotten."""
-
-    def __init__(self, size: int = 1024) -> None:
-        self._known: dict[str, int] = {}
-        self._size = size
-
-    def count(self, name: str) -> int:
-        """Return which time this is, from 1."""
-        number = self._known.pop(name, 0) + 1
-        self._known[name] = number
-        if len(self._known) > self._size:
-            with suppress(StopIteration, RuntimeError):  # another thread has changed it just now
-                self._known.pop(next(iter(self._known)), None)
-        return number
-
-
-_attempts: Final = _Attempts()
 
 
 def checked_mode(capture_content: str) -> str:
@@ -172,7 +153,8 @@ def begin(
             told = _AWS_ATTEMPT.search(text)
             attempt = int(told[1]) if told else 1
         elif kind == _AZURE_HEADER:
-            attempt = _attempts.count(text)
+            attempt = _attempts.get(text, 0) + 1
+            _attempts.put(text, attempt)
         elif kind == CAPTURE_HEADER:
             # A typing error must not reveal what was to be hidden.
             mode, asked = text if text in _MODES else "metadata", name
@@ -400,9 +382,7 @@ class Call(Sighting):
         encoding = "" if self.decoded else self._headers.get("content-encoding", "")
         if not shape.shows(self.copy.ends(encoding)):
             return False
-        _shown[place] = None
-        if len(_shown) > _MAX_SHOWN:
-            _shown.pop(next(iter(_shown)), None)
+        _shown.put(place, None)
         return True
 
     # What the joining asks.

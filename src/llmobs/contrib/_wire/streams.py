@@ -25,7 +25,6 @@ from llmobs.recorded.jsontext import as_object
 __all__ = [
     "REFUSED",
     "Decoded",
-    "Servers",
     "UsageFilter",
     "stream_class",
     "with_usage_asked",
@@ -51,27 +50,6 @@ def with_usage_asked(body: bytes) -> bytes | None:
 
 REFUSED: Final = frozenset({400, 422})
 """Statuses with which a server may refuse a request for a member it does not know."""
-
-
-class Servers:
-    """Addresses of servers that refuse to be asked; the oldest are forgotten."""
-
-    def __init__(self, size: int = 1024) -> None:
-        self._known: dict[str, None] = {}
-        self._size = size
-
-    def add(self, url: Any) -> None:
-        """Remember the server of *url*."""
-        self._known[self._key(url)] = None
-        if len(self._known) > self._size:
-            self._known.pop(next(iter(self._known)), None)
-
-    def __contains__(self, url: Any) -> bool:
-        return bool(self._known) and self._key(url) in self._known
-
-    @staticmethod
-    def _key(url: Any) -> str:
-        return f"{url.host}:{url.port}"
 
 
 class Decoded:
