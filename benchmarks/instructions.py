@@ -86,7 +86,7 @@ def paths() -> Iterator[tuple[str, Callable[[], object]]]:
     recording = RecordingTransport(plain, llmobs_client=client)
     elsewhere = httpx2.Request("POST", "https://shop.example/orders/17", json={"item": "tea"})
     in_run = copy_context()
-    in_run.run(run.__enter__)
+    in_run.run(client.run().__enter__)  # of its own: what is entered has more to look at
 
     def alone() -> None:
         play(plain, elsewhere)
