@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,39 @@ async def test_what_comes_is_found_soon_and_a_damaged_index_is_made_anew(
         assert indexing.waiting is not None and indexing.waiting.events == 0
         group.cancel_scope.cancel()
     assert index_beside(store).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+async def test_it_rests_for_longer_while_events_come(
+    is_busy: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    took: list[float] = []
+    step = Reader.index_texts
+
+    def timed(self: Reader, seconds: float = 0.0) -> Any:
+        began = time.monotonic()
+        left = step(self, seconds)
+        took.append(time.monotonic() - began)
+        return left
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(Reader, "index_texts", timed)
+    monkeypatch.setattr("llmobs.server.texts.anyio.sleep", rest)
+    monkeypatch.setattr("llmobs.server.texts.BUSY_REST", 10_000)
+    store = tmp_path / "x.db"
+    events = [call("r", i, prompt="parcel " * 50) for i in range(2_000)]
+    await asyncio.to_thread(write_store, store, events)
+    indexing = Indexing(store, is_busy=lambda: is_busy)
+    task = asyncio.create_task(indexing.run())
+    await asyncio.to_thread(eventually, lambda: hits(store, "parcel") > 0 and len(rests) > 1)
+    task.cancel()
+    await asyncio.wait([task])
+    times = rests[0] / took[0]  # more was left after the first step than it looks at
+    assert times >= 10_000 if is_busy else 2 <= times < 10_000
 
 
 async def test_an_end_in_the_middle_of_a_step_waits_for_it(

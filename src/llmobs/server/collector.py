@@ -180,6 +180,11 @@ class Collector:
             self._workers.note(time.monotonic() - began)
 
     @property
+    def is_busy(self) -> bool:
+        """Whether something is being read, prepared or stored."""
+        return self.room.bytes > 0 or self.room.events > 0
+
+    @property
     def redaction_failures(self) -> int:
         """Values, or events, left out since a function of the operator's failed or took too long."""
         return self._preparation.failures + self._failures_elsewhere

@@ -109,7 +109,7 @@ def serve(options: Options) -> None:
     collector = Collector(open_store, settings, workers=workers)
     disable_created_metrics()  # type: ignore[no-untyped-call] # else each counter has another series, of when it began
     intakes = _intakes(options, collector)
-    indexing = Indexing(path)
+    indexing = Indexing(path, is_busy=lambda: collector.is_busy)
     metrics = Metrics(
         collector, partial(open_reader, path), intakes, waiting=lambda: indexing.waiting
     )

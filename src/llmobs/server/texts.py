@@ -1,6 +1,7 @@
 """Indexes texts while a collector fills the store, so that they are found."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,8 @@ LOOK_SECONDS: Final = 0.5
 """Between two looks whether something has come."""
 REST: Final = 2
 """Times as long as it worked: who stores events needs the processor and the disk more."""
+BUSY_REST: Final = 10
+"""The same while events come: what it takes then, ingest lacks."""
 TROUBLE_SECONDS: Final = 5.0
 """Until it is tried again, where the index cannot be written."""
 
@@ -31,10 +34,12 @@ class Indexing:
 
     Args:
         store: Whose texts.
+        is_busy: Whether events come just now.
     """
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, *, is_busy: Callable[[], bool] = lambda: False) -> None:
         self._store = store
+        self._is_busy = is_busy
         self._reader: ReadsStore | None = None
         self._troubles = Troubles()
         self.waiting: Waiting | None = None
@@ -50,7 +55,8 @@ class Indexing:
                 try:
                     self.waiting = await thread.call(self._step)
                     if self.waiting.events:
-                        rest = REST * (time.monotonic() - begun)
+                        rest = BUSY_REST if self._is_busy() else REST
+                        rest *= time.monotonic() - begun
                 except StoreNotFoundError:
                     pass
                 except LLMObsError as error:

@@ -74,10 +74,12 @@ class Done(msgspec.Struct):
 _encoder = msgspec.msgpack.Encoder()
 
 
-def frame(message: Start | Job | Done) -> bytes:
+def frame(message: Start | Job | Done) -> bytearray:
     """Return *message* as it is sent."""
-    data = _encoder.encode(message)
-    return _LENGTH.pack(len(data)) + data
+    buffer = bytearray(_LENGTH.size)
+    _encoder.encode_into(message, buffer, _LENGTH.size)  # bodies are large: not copied once more
+    _LENGTH.pack_into(buffer, 0, len(buffer) - _LENGTH.size)
+    return buffer
 
 
 def receive(source: BinaryIO) -> bytes:

@@ -31,6 +31,8 @@ IDLE_SECONDS: Final = 60.0
 """Without work after which a worker ends: each takes some 45 MB."""
 PAUSE_SECONDS: Final = 60.0
 """Until the next attempt after one could not be started."""
+PIPE_BYTES: Final = 1024 * 1024
+"""Of a pipe, where that can be said: else a body passes in pieces of 64 KB, and wakes both for each."""
 ANSWER_SECONDS: Final = 60.0
 """That an answer may take, or a start: then the process is ended, and its work done here."""
 
@@ -68,6 +70,8 @@ class _Worker:
             env={**os.environ, "PYTHONPATH": paths},
         )
         self.process = process
+        for pipe in (process.stdin, process.stdout):
+            _widen(cast("IO[bytes]", pipe))
         self._exchange(frame(Start(self._key)))
 
     def do(self, job: Job, kind: type[R]) -> tuple[Done, R | None]:
@@ -75,7 +79,7 @@ class _Worker:
         done = msgspec.msgpack.decode(self._exchange(frame(job)), type=Done)
         return done, msgspec.msgpack.decode(done.result, type=kind) if done.result else None
 
-    def _exchange(self, message: bytes) -> bytes:
+    def _exchange(self, message: bytearray) -> bytes:
         if self.process is None:
             raise EOFError
         to = cast("IO[bytes]", self.process.stdin)
@@ -102,6 +106,15 @@ class _Worker:
             with suppress(OSError):  # what was to be written has no reader
                 cast("IO[bytes]", pipe).close()
         self.process.wait()
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Let *pipe* hold a body, where the system can and allows it."""
+    if sys.platform == "linux":
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 class Workers:
