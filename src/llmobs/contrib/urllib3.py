@@ -162,7 +162,7 @@ def _begin(
     try:
         call = begin(
             target,
-            sent.items(),
+            [*sent.items(), ("host", f"{pool.host}:{pool.port}")],  # which is added on its way
             body if isinstance(body, bytes) else None,
             options,
             remove=remove,

@@ -1,10 +1,14 @@
 """Hosts nobody knows: what is a call of a model there, and what is the host's own affair."""
 
+import gzip
+import json
 from time import process_time
 from typing import Any
 
 import httpx2
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llmobs import Client
 from llmobs.contrib._wire import call as wire_call
@@ -113,12 +117,133 @@ def test_an_innocent_host_is_left_alone(path: str, request_: Any, reply: Any) ->
     assert send(path, request_, js(reply)) == []
 
 
+ERROR = {"message": "no such model", "type": "NotFoundError", "param": None, "code": 404}
+CLAUDE = {"type": "error", "error": {"type": "not_found_error", "message": "model: m"}}
+UNMISTAKABLE = [
+    # requests that are for a model whatever becomes of them
+    ("/v1/agents/completions", ASKED),
+    ("/v1/completions", {"model": "m", "prompt": "Hi", "max_tokens": 5}),
+    ("/v1/responses", {"model": "m", "input": USER}),
+    ("/v1/responses", {"model": "m", "input": "Hi", "max_output_tokens": 5}),
+    ("/v1/responses/input_tokens", {"model": "m", "input": "Hi"}),
+    ("/v1/embeddings", {"model": "m", "input": "Hi", "encoding_format": "float"}),
+    ("/v1/messages", {**ASKED, "max_tokens": 5}),
+    ("/v1/messages/count_tokens", ASKED),
+    ("/api/chat", {**ASKED, "options": {"num_ctx": 2048}}),
+    ("/api/generate", {"model": "m", "prompt": "Hi", "keep_alive": "5m"}),
+    ("/v2/chat", {**ASKED, "safety_mode": "OFF"}),
+    ("/rerank", {"query": "q", "texts": ["a"]}),
+    ("/v1/rerank", {"model": "m", "query": "q", "documents": ["a"]}),
+    ("/generate", {"inputs": "Hi", "parameters": {"max_new_tokens": 5}}),
+    ("/v1/multimodalembeddings", {"model": "m", "inputs": [{"content": []}]}),
+    ("/v1/audio/speech", {"model": "m", "input": "Hi", "voice": "alloy"}),
+]
+TOLD = [
+    # failures that such servers alone tell in this way
+    ("/v1/completions", {"model": "m", "prompt": "Hi"}, {"error": ERROR}),
+    ("/v1/completions", {"model": "m", "prompt": "Hi"}, {"object": "error", **ERROR}),
+    ("/v1/embeddings", {"model": "m", "input": "Hi"}, {"error": ERROR}),
+    ("/v1/responses", {"model": "m", "input": "Hi"}, {"error": ERROR}),
+    ("/v1/moderations", {"input": "Hi"}, {"error": ERROR}),
+    ("/v1/messages", {"model": "m", "messages": [], "max_tokens": 5}, CLAUDE),
+    ("/api/chat", ASKED, {"error": "model 'm' not found"}),
+    ("/api/chat", ASKED, {"error": 'model "m" not found, try pulling it first'}),
+    ("/api/generate", {"model": "m"}, {"error": "m does not support generate"}),
+    ("/generate", {"inputs": "Hi"}, {"error": "Model is overloaded", "error_type": "overloaded"}),
+]
+FOREIGN = [
+    # how anybody fails
+    (500, {"error": "no"}),
+    (404, {"detail": "Not Found"}),
+    (422, {"detail": [{"loc": ["body", "model"], "msg": "Field required", "type": "missing"}]}),
+    (400, {"message": "no", "statusCode": 400}),
+    (502, b"<html>Bad Gateway</html>"),
+    (503, b""),
+]
+
+
+def refused(path: str, request: Any, port: str = "") -> list[Any]:
+    """Post to where nobody listens; return the events."""
+
+    def refuse(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("refused")
+
+    client = Client(sink="memory:")
+    inner = httpx2.MockTransport(refuse)
+    with (
+        capture_events() as events,
+        client_over(inner, client) as http,
+        pytest.raises(httpx2.ConnectError),
+    ):
+        http.post(f"https://api.example.test{port}{path}", json=request)
+    client.close()
+    return list(events)
+
+
+@pytest.mark.parametrize(("path", "request_"), UNMISTAKABLE)
+def test_the_first_failure_of_an_unmistakable_request_is_recorded(path: str, request_: Any) -> None:
+    for status, reply in FOREIGN:
+        body = reply if isinstance(reply, bytes) else js(reply)
+        [event] = send(path, request_, body, status=status)
+        assert (event.status, event.http_status) == ("error", status)
+    [event] = refused(path, request_)
+    assert (event.status, event.http_status) == ("error", None)
+    if "audio" not in path:  # any good answer there is a sound
+        assert send(path, request_, js({"ok": True})) == []
+
+
+@pytest.mark.parametrize(("path", "request_", "reply"), TOLD)
+def test_a_failure_told_as_a_model_server_does_is_recorded(
+    path: str, request_: Any, reply: Any
+) -> None:
+    [event] = send(path, request_, js(reply), status=404)
+    assert event.status == "error"
+    packed = {**JSON, "content-encoding": "gzip"}
+    assert len(send(path, request_, gzip.compress(js(reply)), headers=packed, status=404)) == 1
+    assert refused(path, request_) == []
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/api/embed"])
+def test_the_port_of_ollama_tells_who_was_asked(path: str) -> None:
+    [event] = refused(path, ASKED, ":11434")
+    assert (event.status, event.provider) == ("error", "ollama")
+    assert refused(path, ASKED, ":8000") == []
+
+
+@pytest.mark.parametrize(("path", "request_", "reply"), INNOCENT)
+def test_an_innocent_host_may_fail_unseen(path: str, request_: Any, reply: Any) -> None:
+    for status, failure in FOREIGN:
+        body = failure if isinstance(failure, bytes) else js(failure)
+        assert send(path, request_, body, status=status) == [], status
+    assert send(path, request_, js(reply), status=500) == []
+    assert refused(path, request_) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([(path, request) for path, request, _ in INNOCENT]),
+    st.text(max_size=200),
+    st.sampled_from(UNMISTAKABLE),
+)
+def test_what_a_text_says_proves_nothing(
+    asked: tuple[str, Any], words: str, other: tuple[str, Any]
+) -> None:
+    path, request = asked
+    target = recognise("POST", "api.example.test", path.encode())
+    assert target is not None
+    assert target.shape is not None
+    told = js({**request, "note": words + json.dumps(other[1]), "more": js(other[1]).decode()})
+    answer = js({"error": json.dumps({"error": ERROR}) + words})
+    assert not target.shape.shows_failure(told, "", answer)
+
+
 @pytest.mark.parametrize("shape", [v for v in vars(shapes).values() if type(v) is shapes.Shape])
 def test_a_look_takes_no_time_whatever_the_answer(shape: shapes.Shape) -> None:
-    names = b'"created_at" :"message" :"response" :"pages" :"object" :' + b" " * 63
+    names = b'"created_at" :"message" :"response" :"pages" :"object" :"error" :"role" :' + b" " * 63
     started = process_time()
     for answer in (names * 150, b" " * 8192, b'"choices"' + b" " * 8000):
         shape.shows(answer)
+        shape.shows_failure(answer, "", answer)
     assert process_time() - started < 0.1
 
 
@@ -136,7 +261,7 @@ def test_a_failure_is_believed_of_a_host_that_gave_an_answer(host: str) -> None:
     assert len(send("/api/chat", ASKED, js(OLLAMA), host=host)) == 1
     [event] = fail()
     assert (event.status, event.error.message) == ("error", "no")
-    assert send("/v1/messages", {**ASKED, "max_tokens": 1}, b"{}", status=500, host=host) == []
+    assert send("/v2/chat", ASKED, b"{}", status=500, host=host) == []
     # Good answers have to have the shape all the same.
     assert send("/api/chat", ASKED, js({"reply": "Hi"}), host=host) == []
 
@@ -152,13 +277,5 @@ def test_a_known_host_is_believed_whatever_comes() -> None:
 
 
 def test_a_request_that_never_arrives_is_the_hosts_own() -> None:
-    def refuse(request: httpx2.Request) -> httpx2.Response:
-        raise httpx2.ConnectError("refused")
-
-    client = Client(sink="memory:")
-    with capture_events() as events, client_over(httpx2.MockTransport(refuse), client) as http:
-        for _ in range(2):
-            with pytest.raises(httpx2.ConnectError):
-                http.post("https://api.example.test/api/chat", json=ASKED)
-    assert events == []
-    client.close()
+    assert refused("/api/chat", ASKED) == []
+    assert refused("/api/chat", ASKED) == []

@@ -182,7 +182,17 @@ def begin(
     kind_of_call = Fetch if target.answer_id else Batch if target.batch else Call
     call = kind_of_call(target, run, frame, mode, body, attempt, started)
     call.shape = shape
+    if shape is not None and shape.port:
+        call.port = _port_of(sent)
     return call
+
+
+def _port_of(headers: Iterable[tuple[Any, Any]]) -> str:
+    """Return the port that the request names as its host's; empty if it is the scheme's own."""
+    told = [value for name, value in headers if name.lower() in ("host", b"host")]
+    text: Any = told[0] if told else ""
+    _, _, port = (text if type(text) is str else str(text, "latin-1")).rpartition(":")
+    return port if port.isdecimal() else ""
 
 
 def _is_signed(headers: Iterable[tuple[Any, Any]]) -> bool:
@@ -211,7 +221,7 @@ class Call(Sighting):
     __slots__ = (
         "_answer", "_error", "_headers", "_http_status", "_limit", "_mode",
         "_request", "_status", "_target", "_timestamp", "_warnings", "attempt", "copy", "decoded", "done",
-        "ending", "form_model", "latency_ms", "shape",
+        "ending", "form_model", "latency_ms", "port", "shape",
     )  # fmt: skip
 
     def __init__(
@@ -251,6 +261,8 @@ class Call(Sighting):
         self.done = False
         self.shape: Shape | None = None
         """What shows at the end whether this was a call of a model, if nothing else did."""
+        self.port = ""
+        """Where it went, if the shape asks."""
         self.latency_ms = 0.0
         self.ending = _WHOLE
         if frame is not None:
@@ -375,15 +387,25 @@ class Call(Sighting):
         sightings.end(self, event, self.size + size, event.failed)
 
     def _shows(self, shape: Shape) -> bool:
-        """Whether the answer is one of this wire; of a failure, whether the host gave one before."""
+        """Whether this was a call of a model, by its answer; of a failure, see `shapes`."""
         place = (self._target.host, shape)
-        if self.copy is None or self.copy.total == 0 or (self._http_status or 0) >= 400:
+        copy = self.copy
+        answer = b""
+        if copy is not None and copy.total:
+            answer = copy.ends("" if self.decoded else self._headers.get("content-encoding", ""))
+        if copy is None or (self._http_status or 0) >= 400:
+            return place in _shown or shape.shows_failure(self._asked_ends(), self.port, answer)
+        if copy.total == 0:
             return place in _shown
-        encoding = "" if self.decoded else self._headers.get("content-encoding", "")
-        if not shape.shows(self.copy.ends(encoding)):
+        if not shape.shows(answer):
             return False
         _shown.put(place, None)
         return True
+
+    def _asked_ends(self) -> bytes:
+        """Return some of the beginning and of the end of the request."""
+        beginning, rest = self._request or (b"", None)
+        return beginning[:_ENDS] + b"\n" + (rest or beginning)[-_ENDS:]
 
     # What the joining asks.
 
@@ -545,6 +567,7 @@ class Batch(Call):
         apply_policy(event, self._mode)
 
 
+_ENDS: Final = 4096
 _BACKGROUND: Final = re.compile(rb'"background" ?: ?true')
 _ANSWER: Final = (
     "response", "tool_calls", "tokens_input", "tokens_output", "tokens_cached", "tokens_cache_write",
