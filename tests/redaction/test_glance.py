@@ -9,11 +9,9 @@ import pytest
 
 from benchmarks.redaction.corpus import Case, corpus
 from benchmarks.redaction.throughput import adversarial
-from llmobs.redaction.kinds import DEFAULT_KINDS
 from llmobs.redaction.redactor import Redactor
 from llmobs.redaction.rules_of_users import UserRules
-from llmobs.redaction.scan import find_spans, has_no_anchor
-from llmobs.redaction.spans import Reach
+from llmobs.redaction.scan import finding, has_no_anchor
 from llmobs.runtime.time_slices import finish
 
 
@@ -32,13 +30,12 @@ def texts(cases: list[Case]) -> list[str]:
     return [*whole, *cut, *glued, *adversarial(2_000).values()]
 
 
-def closely(text: str) -> list[Any]:
-    return finish(find_spans(text, 0, len(text), Reach(), DEFAULT_KINDS))
-
-
-def test_in_a_text_without_an_anchor_nothing_is_found(texts: list[str]) -> None:
+@pytest.mark.parametrize("chunk", [7, 64])
+def test_in_a_text_without_an_anchor_nothing_is_found_in_windows_either(
+    texts: list[str], chunk: int
+) -> None:
     passing = [text for text in texts if has_no_anchor(text)]
-    assert [text for text in passing if closely(text)] == []
+    assert [text for text in passing if finish(finding(text, chunk=chunk))] == []
     assert len(passing) > len(texts) / 10
 
 

@@ -420,10 +420,8 @@ def test_replacing_is_as_much_work_a_step_however_many_there_are(
             nonlocal work
             work += 1
 
-    def find(
-        text: str, low: int, high: int, resume: list[int], kinds: Set[str]
-    ) -> Steps[list[Span]]:
-        found = yield from find_spans(text, low, high, resume, kinds)
+    def find(text: str, sight: Any, reach: Any, kinds: Set[str]) -> Steps[list[Span]]:
+        found = yield from find_spans(text, sight, reach, kinds)
         return [Counted(*span) for span in found]
 
     find_spans = scan.find_spans
@@ -450,3 +448,11 @@ def test_what_a_window_finds_before_its_start_is_put_in_order() -> None:
     assert whole.count("[REDACTED_") == 120
     for chunk in (64, 100, 333):
         assert finish(redacting(text, chunk=chunk)) == whole
+
+
+@pytest.mark.parametrize(
+    ("begins", "rule"),
+    [("sk-proj-", "openai"), ("sk-ant-", "anthropic"), ("sk-lf-", "langfuse"), ("sk-", "sk-key")],
+)
+def test_a_key_is_called_by_the_issuer_that_its_beginning_names(begins: str, rule: str) -> None:
+    assert [span.rule for span in scan.find(f"use {begins}{'a1B2c3D4' * 5} here")] == [rule]

@@ -15,7 +15,7 @@ from llmobs.redaction.domains import TOP_LEVEL_DOMAINS
 from llmobs.redaction.spans import ANCHORS_A_STEP, Span, run_start
 from llmobs.runtime.time_slices import Steps
 
-__all__ = ["find_at_signs", "has_at_sign", "has_written_at_sign"]
+__all__ = ["find_at_signs", "has_at_sign"]
 
 _HIDDEN: Final = "\u00ad\u200b-\u200d\u2060\ufeff"  # characters without a width
 _LOCAL_BACKWARDS = re.compile(rf"[0-9A-Za-z_.%+'\u00c0-\u024f{_HIDDEN}-]*")
@@ -44,10 +44,13 @@ _ATTRIBUTES: Final = frozenset(
 _SCHEME_BACKWARDS = re.compile(r"[^\s\"'<>`\\,;|()\[\]/]{0,256}//:")
 _PATH = re.compile(r":(?![0-9]{1,5}(?![0-9A-Za-z]))[0-9A-Za-z_.~/-]{1,200}")
 # An at sign that is written in another way.
+_PERCENT = re.compile(r"%(?:25){0,3}40")
+_ESCAPED_SIGN = re.compile(r"\\u(?:0040|[fF][fF]20|[fF][eE]6[bB])")
+_ENTITY = re.compile(r"&(?:#0{0,4}64|#[xX]0{0,4}40|commat);")
 _WRITTEN: Final = (
-    ("%", re.compile(r"%(?:25){0,3}40")),
-    ("\\u", re.compile(r"\\u(?:0040|[fF][fF]20|[fF][eE]6[bB])")),
-    ("&", re.compile(r"&(?:#0{0,4}64|#[xX]0{0,4}40|commat);")),
+    ("%", _PERCENT),
+    ("\\", _ESCAPED_SIGN),
+    ("&", _ENTITY),
     ("\uff20", re.compile("\uff20")),
     ("\ufe6b", re.compile("\ufe6b")),
 )
@@ -58,29 +61,14 @@ _SPELT_DOMAIN = re.compile(
 )
 
 
-def has_at_sign(text: str, low: int, high: int) -> bool:
-    """Whether an at sign is in ``text[low:high]``, or what one may be written with."""
-    find = text.find
+def has_at_sign(text: str) -> bool:
+    """Whether *text*, which is to be short, has what may be an at sign, however it is written."""
     return (
-        find("@", low, high) >= 0
-        or find("%", low, high) >= 0
-        or find("\\", low, high) >= 0
-        or find("&", low, high) >= 0
-        or (find("[", low, high) >= 0 and find(_IN_BRACKETS, low, high + 3) >= 0)
-        or (
-            not text.isascii()
-            and (find("\uff20", low, high) >= 0 or find("\ufe6b", low, high) >= 0)
-        )
-    )
-
-
-def has_written_at_sign(text: str) -> bool:
-    """Whether *text* has what may be an at sign that is written in another way."""
-    return (
-        ("%" in text and ("%40" in text or "%25" in text))
-        or ("\\" in text and "\\u" in text)
+        "@" in text
+        or ("%" in text and _PERCENT.search(text) is not None)
+        or ("\\" in text and _ESCAPED_SIGN.search(text) is not None)
+        or ("&" in text and _ENTITY.search(text) is not None)
         or ("[" in text and _IN_BRACKETS in text)
-        or ("&" in text and ("&#" in text or "&commat;" in text))
         or (not text.isascii() and ("\uff20" in text or "\ufe6b" in text))
     )
 
@@ -112,7 +100,7 @@ def find_at_signs(
         _append_spelt(text, at, spans)
         at = text.find(_IN_BRACKETS, at + 1, high + 3)
     for sign, written in _WRITTEN:
-        if text.find(sign[0], low, high) < 0 or text.find(sign, low, high) < 0:
+        if text.find(sign, low, high) < 0:
             continue
         for found in written.finditer(text, low, min(len(text), high + 16)):
             if found.start() >= high:

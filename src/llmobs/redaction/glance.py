@@ -9,7 +9,7 @@ from llmobs.redaction.kinds import DEFAULT_KINDS
 from llmobs.redaction.numbers import is_card
 from llmobs.redaction.pieces import header_weight, pieces_of
 from llmobs.redaction.rules_of_users import UserRules
-from llmobs.redaction.scan import GLANCE, has_no_anchor
+from llmobs.redaction.scan import CHUNK, has_no_anchor
 
 __all__ = ["BASE64", "Glance"]
 
@@ -59,13 +59,18 @@ class Glance:
 
     def passes(self, value: Any) -> bool:
         """Whether nothing in *value* has to go."""
-        self._left = GLANCE
+        self._left = CHUNK
         kind = type(value)
         if kind is str:
             return self._text(value)
         if kind is dict or kind is list or kind is tuple:
             return self._container(value, 0)
         return not isinstance(value, (str, dict, list, tuple))
+
+    def passes_text(self, text: str) -> bool:
+        """Whether nothing in *text* has to go."""
+        self._left = CHUNK
+        return self._text(text)
 
     def _text(self, text: str) -> bool:
         if text in self.clean:

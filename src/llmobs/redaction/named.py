@@ -170,7 +170,7 @@ def find_named(
 ) -> None:
     """Append to ``spans`` the value behind ``here``, a sign, if one of *names* stands before."""
     if text[here] == "-":
-        flag = _FLAG.match(text, here - 1)
+        flag = _FLAG.match(text, here)
         if flag is not None and _NAMES.weight(flag[1]) == 2:
             _append(text, flag.end(), flag[1], " ", reach, spans)
         return

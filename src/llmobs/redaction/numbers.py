@@ -6,6 +6,7 @@ import re
 from collections.abc import Set
 from typing import Final
 
+from llmobs.redaction.anchors import Anchor
 from llmobs.redaction.spans import (
     WORD,
     WORD_BACKWARDS,
@@ -19,8 +20,6 @@ __all__ = ["NUMBERS", "NUMBER_ANCHORS", "card_checksum_holds", "find_numbers", "
 
 NUMBERS: Final = frozenset({"card", "ssn", "iban"})
 
-_STRETCH: Final = 2_048  # characters of a table of numbers take as long as 65,536 of prose
-_LOOKAHEAD: Final = 32  # more than an anchor looks ahead
 _ANCHORS_A_STEP: Final = 8  # a number in a column has eight neighbours to look at
 
 # In symbols, where digits are one symbol and a dash or a full stop another: the first four digits
@@ -28,14 +27,14 @@ _ANCHORS_A_STEP: Final = 8  # a number in a column has eight neighbours to look 
 # are those of an escape such as \\u2013.
 NUMBER_ANCHORS: Final = re.compile(
     rb"0000(?:"
-    rb"0(?:(?:(?<!000000)|(?<=\\u[0a-f\x01]{4}00000))(?:0{7,14}(?!0)|0000(?!0)"
+    rb"0(?:(?:(?<!000000)|(?<=\\u[0a-f\x03]{4}00000))(?:0{7,14}(?!0)|0000(?!0)"
     # IBANs, by where their first four digits stand
-    rb"|(?<=[a-z\x01]{2}00000)0{5}|(?<=[a-z\x01]{2}00[a-z\x01]00000)0)"
-    rb"|(?<=[a-z\x01]{2}00[a-z0\x01]{4}00000))"
-    rb"|[a-z\x01](?<=[a-z\x01]{2}00[a-z0\x01]{4}0000.)"
-    rb"|[ \x02](?:0(?:(?<!00000.0)|(?<=\\u[0a-f\x01]{4}0000.0))"
+    rb"|(?<=[a-z\x03]{2}00000)0{5}|(?<=[a-z\x03]{2}00[a-z\x03]00000)0)"
+    rb"|(?<=[a-z\x03]{2}00[a-z0\x03]{4}00000))"
+    rb"|[a-z\x03](?<=[a-z\x03]{2}00[a-z0\x03]{4}0000.)"
+    rb"|[ \x02](?:0(?:(?<!00000.0)|(?<=\\u[0a-f\x03]{4}0000.0))"
     rb"(?:000[ \x02]0000[ \x02]0|00000[ \x02]0000)"
-    rb"|(?<=[a-z\x01]{2}00 0000 )|(?<=[a-z\x01]{2}00 [a-z0\x01]{4} 0000 ))"
+    rb"|(?<=[a-z\x03]{2}00 0000 )|(?<=[a-z\x03]{2}00 [a-z0\x03]{4} 0000 ))"
     rb"|(?<=000[ \x02]00[ \x02]0000)(?!0)"
     rb")"
 )
@@ -45,35 +44,41 @@ def find_numbers(
     text: str,
     symbols: bytes,
     first: int,
-    low: int,
     high: int,
+    found: Anchor,
     kinds: Set[str],
     reach: Reach,
     spans: list[Span],
 ) -> Steps[None]:
-    """Append to ``spans`` the numbers anchored in ``text[low:high]``; ``symbols`` begins at ``first``."""
+    """
+    Append to ``spans`` the numbers whose anchors are in a window.
+
+    Args:
+        text: What is searched.
+        symbols: A window of it.
+        first: Where that begins.
+        high: Where an anchor is the next window's.
+        found: The first anchor.
+        kinds: What is looked for.
+        reach: How far was read.
+        spans: What was found.
+    """
     search = NUMBER_ANCHORS.search
     says_ssn: bool | None = None
-    for begin in range(low, high, _STRETCH):
-        stop = min(begin + _STRETCH, high)
-        if begin > low:
+    anchors = 0
+    while found is not None and (start := first + found.start()) < high:
+        found = search(symbols, start + 4 - first)
+        anchors += 1
+        if anchors % _ANCHORS_A_STEP == 0:
             yield
-        anchors = 0
-        end = stop - first + _LOOKAHEAD
-        found = search(symbols, begin - first, end)
-        while found is not None and (start := first + found.start()) < stop:
-            found = search(symbols, start + 4 - first, end)
-            anchors += 1
-            if anchors % _ANCHORS_A_STEP == 0:
-                yield
-            if start < reach.card or _is_fraction(text, start):
-                continue
-            if says_ssn is None:
-                says_ssn = b"ssn" in symbols or b"soci" in symbols
-            span = _number(text, start, kinds, says_ssn)
-            if span is not None:
-                spans.append(span)
-                reach.card = span.end
+        if start < reach.card or _is_fraction(text, start):
+            continue
+        if says_ssn is None:
+            says_ssn = b"ssn" in symbols or b"soci" in symbols
+        span = _number(text, start, kinds, says_ssn)
+        if span is not None:
+            spans.append(span)
+            reach.card = span.end
 
 
 def _is_fraction(text: str, start: int) -> bool:

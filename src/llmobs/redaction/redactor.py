@@ -157,6 +157,8 @@ class Redactor:
                     if new is item and isinstance(item, str):
                         new = yield from self._string(item)
                 elif isinstance(item, str):
+                    if self._glance.passes_text(item):
+                        continue
                     new = yield from self._string(item)
                 elif isinstance(item, (dict, list, tuple)):
                     if item and id(item) not in above and len(stack) < _DEEPEST:
@@ -175,7 +177,7 @@ class Redactor:
             else:
                 stack.pop()
                 above.discard(id(level.source))
-                result = yield from level.result(self._string)
+                result = yield from level.result(self._glance.passes_text, self._string)
                 if not stack:
                     return result
                 if result is not level.source:
@@ -329,23 +331,28 @@ class _Level:
             self.copy = dict(self.source) if isinstance(self.source, dict) else list(self.source)
         self.copy[key] = value
 
-    def result(self, redact: Callable[[str], Steps[str]]) -> Steps[Any]:
+    def result(
+        self, passes: Callable[[str], bool], redact: Callable[[str], Steps[str]]
+    ) -> Steps[Any]:
         """Return the source if nothing changed, else the changed copy, of the same kind."""
         source = self.source
         if isinstance(source, dict):
-            return (yield from self._with_redacted_keys(source, redact))
+            return (yield from self._with_redacted_keys(source, passes, redact))
         if self.copy is None:
             return source
         return tuple(self.copy) if isinstance(source, tuple) else self.copy
 
     def _with_redacted_keys(
-        self, source: dict[Any, Any], redact: Callable[[str], Steps[str]]
+        self,
+        source: dict[Any, Any],
+        passes: Callable[[str], bool],
+        redact: Callable[[str], Steps[str]],
     ) -> Steps[dict[Any, Any]]:
         renamed: dict[str, str] = {}
         for number, key in enumerate(source):
             if number % _MANY == _MANY - 1:
                 yield
-            if isinstance(key, str):
+            if isinstance(key, str) and not passes(key):
                 new = yield from redact(key)
                 if new is not key:
                     renamed[key] = new

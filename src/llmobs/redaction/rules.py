@@ -28,6 +28,8 @@ _CLASSES: Final = {
     "l": "[0-9a-z]",
     "U": "[0-9A-Z]",
 }
+_AROUND: Final = 2
+"""Characters on either side of an anchor that a search looks at."""
 _LONGEST: Final = 16_384  # characters matched by one call, which holds the interpreter
 _RUNS: Final = {
     # Of few characters only, a token ends where the word does; else it was another word.
@@ -196,6 +198,12 @@ class TokenRule(NamedTuple):
     """What must occur among them, or it is an ordinary word."""
 
 
+def _anchor(prefix: str) -> int:
+    """Return which character of *prefix* is looked for: one with two on either side says most."""
+    rare = [at for at, char in enumerate(prefix) if char in RARE_CHARACTERS]
+    return next((at for at in rare if _AROUND <= at < len(prefix) - _AROUND), rare[-1])
+
+
 def _rules() -> tuple[TokenRule, ...]:
     rules = []
     for line in _TABLE.split("\n"):
@@ -204,7 +212,7 @@ def _rules() -> tuple[TokenRule, ...]:
             continue
         prefixes, chars, least, *proof = rest.split()
         for prefix in prefixes.split(","):
-            anchor = max(map(prefix.rfind, RARE_CHARACTERS))
+            anchor = _anchor(prefix)
             rules.append(
                 TokenRule(
                     name,

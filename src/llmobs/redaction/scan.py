@@ -15,26 +15,30 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Iterable, Set
+from typing import NamedTuple
 
-from llmobs.redaction.anchors import JOINTS, SIGNS
-from llmobs.redaction.emails import find_at_signs, has_at_sign, has_written_at_sign
+from llmobs.redaction.anchors import CAPITALS, JOINTS, SIGNS, Anchor
+from llmobs.redaction.emails import find_at_signs, has_at_sign
 from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
 from llmobs.redaction.named import SPOKEN, find_spoken
 from llmobs.redaction.numbers import NUMBER_ANCHORS, NUMBERS, find_numbers
 from llmobs.redaction.plain import in_plain_characters, plain
-from llmobs.redaction.spans import DIGIT, FOUR_DIGITS, JOINT, SIGN, SYMBOLS, Reach, Span
+from llmobs.redaction.spans import CAPITAL, DIGIT, JOINT, SIGN, SYMBOLS, Reach, Span
 from llmobs.redaction.tokens import find_secrets
 from llmobs.runtime.time_slices import Steps, finish
 
-__all__ = ["CHUNK", "GLANCE", "Span", "find", "find_spans", "finding", "has_no_anchor", "merged"]
+__all__ = ["CHUNK", "Span", "find", "find_spans", "finding", "has_no_anchor", "merged"]
 
-CHUNK = 32_768  # characters searched between two pauses where anchors are few: about 0.1 ms
-GLANCE = 8_192  # characters searched without a pause even where a search has much to look at
+CHUNK = 8_192  # characters searched without a pause, even where a search has much to look at
 _SHORTEST = 6  # characters of the shortest match, an address such as a@b.io
 _MANY = 128  # spans handled without a pause
 _BEHIND = 48  # characters before a window that its patterns look back at
-_NOTHING = " " * _BEHIND  # before the first window: a look back that finds too little fails
+_NOTHING = b" " * _BEHIND  # before the first window: a look back that finds too little fails
 _AHEAD = 32  # and behind it: more than the longest anchor
+_search_joint = JOINTS.search
+_search_capital = CAPITALS.search
+_search_sign = SIGNS.search
+_search_number = NUMBER_ANCHORS.search
 
 
 def find(text: str, kinds: Iterable[str] | None = None) -> list[Span]:
@@ -62,16 +66,17 @@ def finding(text: str, kinds: Set[str] = DEFAULT_KINDS, chunk: int = CHUNK) -> S
     spans: list[Span] = []
     if length < _SHORTEST:
         return spans
-    if length <= GLANCE and kinds <= DEFAULT_KINDS and has_no_anchor(text):
-        return spans
-    text = yield from in_plain_characters(text)
-    reach = Reach()
+    text = plain(text) if length <= chunk else (yield from in_plain_characters(text))
+    reach = None
     for low in range(0, length, chunk):
         if low:
             yield
-        found = yield from find_spans(text, low, min(low + chunk, length), reach, kinds)
-        if found:
-            yield from _insert(spans, found)
+        sight = _look(text, low, min(low + chunk, length), kinds)
+        if sight is not None:
+            reach = reach or Reach()
+            found = yield from find_spans(text, sight, reach, kinds)
+            if found:
+                yield from _insert(spans, found)
     return spans
 
 
@@ -109,47 +114,77 @@ def has_no_anchor(text: str) -> bool:
     """
     Whether *text*, which is to be short, has nothing that a closer look would be taken at.
 
-    Then `finding` finds nothing of the kinds that are on by default. That is so of most texts, and is
-    told by a few searches, where the finders set out to pause, to go on, and to remember.
+    Then `finding` finds nothing of the kinds that are on by default. That is so of most texts.
     """
-    text = plain(text)
-    if "@" in text or has_written_at_sign(text) or SPOKEN in text:
-        return False
-    symbols = _folded(_NOTHING + text)
-    return not (
-        (JOINT in symbols and JOINTS.search(symbols, _BEHIND))
-        or (SIGN in symbols and SIGNS.search(symbols, _BEHIND))
-        or (DIGIT in symbols and FOUR_DIGITS in symbols and NUMBER_ANCHORS.search(symbols, _BEHIND))
-    )
+    return _look(plain(text), 0, len(text), DEFAULT_KINDS) is None
 
 
-def _folded(window: str) -> bytes:
-    """Return one byte per character (others become "?"), so that positions stay."""
-    return window.encode("latin-1", "replace").translate(SYMBOLS)
+class _Sight(NamedTuple):
+    """A window of a text in which some finder has to have a closer look, and which ones."""
+
+    low: int
+    high: int
+    first: int
+    """Where in the text its symbols begin."""
+    symbols: bytes
+    secrets: tuple[Anchor, Anchor, Anchor]
+    """The first anchor that each search for keys has found, if any."""
+    number: Anchor
+    """The first anchor of a number."""
+    at_sign: bool
+    spoken: bool
 
 
-def find_spans(text: str, low: int, high: int, reach: Reach, kinds: Set[str]) -> Steps[list[Span]]:
-    """Return the spans whose anchors lie in ``text[low:high]``, unordered and perhaps overlapping.
+def _look(text: str, low: int, high: int, kinds: Set[str]) -> _Sight | None:
+    """Return what a closer look at ``text[low:high]`` is to be taken at, if anything."""
+    first = low - _BEHIND
+    # A few more characters let an anchor that begins in this window end in the next.
+    window = text[max(0, first) : high + _AHEAD] if low or high < len(text) else text
+    # One byte per character (others become "?"), so that positions stay.
+    encoded = window.encode() if window.isascii() else window.encode("latin-1", "replace")
+    symbols = encoded.translate(SYMBOLS)
+    if first < 0:
+        symbols = _NOTHING[first:] + symbols
+    usual = kinds is DEFAULT_KINDS
+    joint = capital = sign = number = None
+    spoken = False
+    if usual or "secret" in kinds:
+        if JOINT in symbols:
+            joint = _search_joint(symbols, _BEHIND)
+        if CAPITAL in symbols:
+            capital = _search_capital(symbols, _BEHIND)
+        if SIGN in symbols:
+            sign = _search_sign(symbols, _BEHIND)
+        spoken = SPOKEN in window
+    if DIGIT in symbols and (usual or not NUMBERS.isdisjoint(kinds)):
+        number = _search_number(symbols, _BEHIND)
+    at_sign = has_at_sign(window) and (usual or "email" in kinds or "secret" in kinds)
+    seen = joint or capital or sign or number or at_sign or spoken
+    if not seen and (usual or kinds <= DEFAULT_KINDS):
+        return None
+    return _Sight(low, high, first, symbols, (joint, capital, sign), number, at_sign, spoken)
+
+
+def find_spans(text: str, sight: _Sight, reach: Reach, kinds: Set[str]) -> Steps[list[Span]]:
+    """Return the spans whose anchors lie in what was seen of *text*, unordered and perhaps overlapping.
 
     The spans themselves may reach outside, so consecutive windows find exactly what one window over
     all of the text finds. ``reach`` carries from window to window how far was read. It pauses where
     anchors are many.
     """
     spans: list[Span] = []
-    # A few more characters let an anchor that begins in this window end in the next.
-    first = low - _BEHIND
-    window = text[first : high + _AHEAD] if first >= 0 else _NOTHING[first:] + text[: high + _AHEAD]
-    symbols = _folded(window)
-    if "secret" in kinds:
-        if JOINT in symbols or SIGN in symbols:
-            yield from find_secrets(text, symbols, first, low, high, reach, spans)
+    low, high, first, symbols = sight[:4]
+    for number, anchor in enumerate(sight.secrets):
+        if anchor is not None:
+            yield from find_secrets(text, symbols, first, high, number, anchor, reach, spans)
+    if sight.spoken:
         yield from find_spoken(text, low, high, spans)
-    if FOUR_DIGITS in symbols and not kinds.isdisjoint(NUMBERS):
-        yield from find_numbers(text, symbols, first, low, high, kinds, reach, spans)
+    if sight.number is not None:
+        yield from find_numbers(text, symbols, first, high, sight.number, kinds, reach, spans)
     if not kinds <= DEFAULT_KINDS:
         from llmobs.redaction.optional import find_optional  # many patterns, seldom asked for
 
         yield from find_optional(text, low, high, kinds, spans)
-    if has_at_sign(text, low, high) and ("email" in kinds or "secret" in kinds):
+    if sight.at_sign:
         yield from find_at_signs(text, low, high, kinds, spans)
     return spans

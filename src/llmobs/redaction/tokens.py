@@ -6,7 +6,7 @@ import re
 from binascii import a2b_base64
 from typing import Final
 
-from llmobs.redaction.anchors import JOINTS, SIGNS
+from llmobs.redaction.anchors import CAPITALS, JOINTS, SIGNS, Anchor
 from llmobs.redaction.commands import find_argument
 from llmobs.redaction.named import find_named
 from llmobs.redaction.rules import TOKEN_RULES, TokenRule
@@ -36,58 +36,69 @@ def _by_context() -> tuple[dict[str, list[TokenRule]], dict[str, list[TokenRule]
     return behind, ahead
 
 
+_SEARCHES: Final = (JOINTS.search, CAPITALS.search, SIGNS.search)
 _BEHIND, _AHEAD = _by_context()
-_STRETCH: Final = 8_192  # joints upon joints take as long as many times as much prose
-_LOOKAHEAD: Final = 32  # more than an anchor looks ahead
 _TELLING: Final = 512  # characters that tell whether it is a key
 _CERTAIN: Final = 24  # so many characters behind a beginning, and it need not begin a word
 
 
 def find_secrets(
-    text: str, symbols: bytes, first: int, low: int, high: int, reach: Reach, spans: list[Span]
+    text: str,
+    symbols: bytes,
+    first: int,
+    high: int,
+    number: int,
+    found: Anchor,
+    reach: Reach,
+    spans: list[Span],
 ) -> Steps[None]:
-    """Append to ``spans`` the secrets anchored in ``text[low:high]``, ``symbols`` begins at ``first``."""
+    """
+    Append to ``spans`` the secrets whose anchors one search finds.
+
+    Args:
+        text: What is searched.
+        symbols: A window of it.
+        first: Where that begins.
+        high: Where an anchor is the next window's.
+        number: Which search.
+        found: Its first anchor.
+        reach: How far was read.
+        spans: What was found.
+    """
+    search = _SEARCHES[number]
+    reach.token = reach.tokens[number]
     anchors = 0
-    for number, pattern in enumerate((JOINTS, SIGNS)):
-        reach.token = reach.tokens[number]
-        search = pattern.search
-        for begin in range(low, high, _STRETCH):
-            if begin > low:
-                yield
-            stop = min(begin + _STRETCH, high)
-            end = stop - first + _LOOKAHEAD
-            found = search(symbols, begin - first, end)
-            while found is not None and (here := first + found.start()) < stop:
-                found = search(symbols, here + 1 - first, end)
-                anchors += 1
-                if anchors % ANCHORS_A_STEP == 0:
-                    yield
-                if here < reach.token:
-                    continue
-                char = text[here]
-                if char in ":=>":
-                    _find_assigned(text, here, reach, spans)
-                    continue
-                rules = (
-                    _BEHIND.get(text[here - 2 : here + 1])
-                    or _AHEAD.get(text[here : here + 2])
-                    or _AHEAD.get(text[here - 1 : here + 1])
-                )
-                if rules and (yield from _find_token(text, here, rules, reach, spans)):
-                    continue
-                if char == "-":
-                    _find_hyphenated(text, here, reach, spans)
-                elif char == ".":
-                    _find_dotted(text, here, reach, spans)
-                elif char == "J":
-                    if text.startswith("ey", here - 2):
-                        yield from _find_jwt(text, here, reach, spans)
-                elif char == "B":
-                    if text[here + 1 : here + 2] in _SCHEMES:
-                        yield from _find_scheme(text, here, reach, spans)
-                elif char == "~":
-                    _find_tilde(text, here, reach, spans)
-        reach.tokens[number] = reach.token
+    while found is not None and (here := first + found.start()) < high:
+        found = search(symbols, here + 1 - first)
+        anchors += 1
+        if anchors % ANCHORS_A_STEP == 0:
+            yield
+        if here < reach.token:
+            continue
+        char = text[here]
+        if char in ":=>":
+            _find_assigned(text, here, reach, spans)
+            continue
+        rules = (
+            _BEHIND.get(text[here - 2 : here + 1])
+            or _AHEAD.get(text[here : here + 2])
+            or _AHEAD.get(text[here - 1 : here + 1])
+        )
+        if rules and (yield from _find_token(text, here, rules, reach, spans)):
+            continue
+        if char == "-":
+            _find_hyphenated(text, here, reach, spans)
+        elif char == ".":
+            _find_dotted(text, here, reach, spans)
+        elif char == "J":
+            if text.startswith("ey", here - 2):
+                yield from _find_jwt(text, here, reach, spans)
+        elif char == "B":
+            if text[here + 1 : here + 2] in _SCHEMES:
+                yield from _find_scheme(text, here, reach, spans)
+        elif char == "~":
+            _find_tilde(text, here, reach, spans)
+    reach.tokens[number] = reach.token
 
 
 def _find_token(
@@ -221,9 +232,9 @@ def _find_hyphenated(text: str, here: int, reach: Reach, spans: list[Span]) -> N
             reach.token = found.end()
     elif text[here - 1 : here] == " " and text[here + 1 : here + 2] in _FLAGS:
         find_argument(text, here, spans)
-    elif text.startswith("--", here - 1):
-        if text.startswith("user ", here + 1):
-            find_argument(text, here, spans)
+    elif text[here + 1 : here + 2] == "-":
+        if text.startswith("user ", here + 2):
+            find_argument(text, here + 1, spans)
         find_named(text, here, reach, spans)
 
 
