@@ -62,7 +62,8 @@ def _rows(path: Path, count: int, by_hand: bool) -> dict[str, float]:
     from llmobs.capture.tracker import Tracker
     from llmobs.codec import encode
     from llmobs.pipeline.intake import Entry
-    from llmobs.store import insert, pieces
+    from llmobs.store import filed, insert, pieces
+    from llmobs.store.rows import row_of
     from llmobs.store.writer import Writer
 
     client = AsyncClient(sink="memory:")
@@ -90,12 +91,15 @@ def _rows(path: Path, count: int, by_hand: bool) -> dict[str, float]:
     else:
         made, first = [], 1
         for batch in batches:
-            new = insert.prepared(batch, first, -(2**63))
+            new = [filed.note(row_of(event, 0, 0), event) for event in batch]
+            filed.number(new, first, -(2**63))
             runs: dict[str, Any] = {}
             for one in new:
                 run = runs.setdefault(one.row.run_id, insert.RunRow(one.row))
                 run.add(one, True)
-            texts = [(one.row.id, encode(one.event).decode()) for one in new]
+            texts = [
+                (one.row.id, encode(event).decode()) for one, event in zip(new, batch, strict=True)
+            ]
             made.append(
                 ([astuple(one.row) for one in new], texts, [run.bound() for run in runs.values()])
             )

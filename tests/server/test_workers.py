@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import msgspec
 import pytest
 
 from llmobs.codec import encode
@@ -28,6 +27,7 @@ from llmobs.server.watchllm.reading import ReadWires
 from llmobs.server.watchllm.reading import read_batch as read_wires
 from llmobs.server.workers import Workers
 from llmobs.settings import Settings
+from llmobs.store.filed import file, unfile
 from tests.helpers import make_event
 from tests.server.collecting import body_of, post, stored
 from tests.sinks.examples import every_kind, prompt_call
@@ -36,6 +36,7 @@ from tests.support.serving import Serving
 
 DATA = Path(__file__).parents[1] / "data"
 CANARY = "ask ann.lee@example.com about 4111 1111 1111 1111"
+SALT = b"a store's own"
 TELLING_ID = "run of ann.lee@example.com"
 """An identifier that is renamed."""
 
@@ -57,7 +58,7 @@ async def working(most: int = 1) -> AsyncIterator[Workers]:
 
 
 async def read(workers: Workers, read_: Any, kind: Any, body: bytes) -> Any:
-    found, _ = await workers.read(read_, kind, body, "shop", 0)
+    found, _ = await workers.read(read_, kind, body, "shop", salt=SALT, others=0)
     return found
 
 
@@ -77,7 +78,8 @@ def batch() -> bytes:
     for event in events:
         event.event_id, event.run_id = new_id(), TELLING_ID
     more = [
-        prompt_call(event_id=new_id(), prompt=CANARY, metadata={"big": 2**63 - 1, "deep": [[{}]]})
+        prompt_call(event_id=new_id(), prompt=CANARY, metadata={"big": 2**63 - 1, "deep": [[{}]]}),
+        prompt_call(event_id=new_id(), prompt=[{"role": "user", "content": CANARY * 10}]),
     ]
     return body_of([*events, b'{"event_type":"nobody\'s"}', *more])
 
@@ -123,11 +125,15 @@ async def test_it_reads_and_prepares_as_the_collector_does(
     async with working() as workers:
         there = await read(workers, read_, kind, body)
     here = Preparation(Settings()).read(read_, body, "shop")
-    # Between processes, a whole number in a field of fractions becomes one.
-    passed = msgspec.msgpack.decode(msgspec.msgpack.encode(here), type=kind)
-    assert encode(there) == encode(passed)
-    assert b"ann.lee" not in encode(there)  # nor in the id, which is renamed by the same key
+    filed = [file(event, SALT) for event in here.events]
+    assert encode(there.events) == encode(filed)
+    assert [unfile(one) for one in there.events] == here.events
+    assert any(one.pieces for one in there.events) or kind is not ReadBatch
     assert there.events and all(event.project_id == "shop" for event in there.events)
+    # Nor in the id, which is renamed by the same key.
+    assert b"ann.lee" not in encode([unfile(one) for one in there.events])
+    there.events = here.events = []
+    assert encode(there) == encode(here)
 
 
 @pytest.mark.parametrize(
@@ -193,11 +199,20 @@ async def test_one_that_is_lost_costs_nothing(
 @pytest.mark.anyio
 async def test_it_takes_what_the_collector_would_get_to_later() -> None:
     async with working() as workers:
-        assert await workers.read(read_batch, ReadBatch, batch(), None, 0) != (None, 0)
+        assert await workers.read(read_batch, ReadBatch, batch(), None, salt=SALT, others=0) != (
+            None,
+            0,
+        )
         (worker,) = workers._workers
         worker.waiting = 2
-        assert await workers.read(read_batch, ReadBatch, batch(), None, 0) == (None, 0)
-        assert await workers.read(read_batch, ReadBatch, batch(), None, 1) != (None, 0)
+        assert await workers.read(read_batch, ReadBatch, batch(), None, salt=SALT, others=0) == (
+            None,
+            0,
+        )
+        assert await workers.read(read_batch, ReadBatch, batch(), None, salt=SALT, others=1) != (
+            None,
+            0,
+        )
 
 
 @pytest.mark.anyio

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, RunEvent, Status
 from llmobs.store.engine import open_reader
+from llmobs.store.filed import file
 from llmobs.store.records import RunFilter, RunSummary
 from llmobs.store.settle import LATE_SECONDS, QUIET_SECONDS
 from llmobs.store.spans import Link, What, event_id_of, run_event_id_of
@@ -95,11 +96,14 @@ class Store:
         self.path = path
         self.writer = Writer(path)
 
-    def holds(self, run: str, requests: Sequence[Sequence[Spec]]) -> Any:
+    def holds(
+        self, run: str, requests: Sequence[Sequence[Spec]], *, are_filed: bool = False
+    ) -> Any:
         """Return everything that can be seen of a run that came in *requests*."""
         for request in requests:
+            events = [event for spec in request for event in events_of(run, spec)]
             self.writer.write(
-                [event for spec in request for event in events_of(run, spec)],
+                [file(event, self.writer.salt) for event in events] if are_filed else events,
                 links=[link_of(run, spec) for spec in request],
             )
         with open_reader(self.path) as reader:
@@ -150,12 +154,13 @@ def in_turn(*requests: list[Spec]) -> tuple[list[Spec], list[list[Spec]]]:
     return sorted({spec for request in requests for spec in request}), list(requests)
 
 
-@given(arrivals())
+@pytest.mark.parametrize("are_filed", [False, True])
+@given(arrival=arrivals())
 @example(  # what is taken out had said whose session it is
-    in_turn([Spec(1, 99, What.CALL), Spec(2, 1, What.CALL, rank=2)], [Spec(4, rank=3)])
+    arrival=in_turn([Spec(1, 99, What.CALL), Spec(2, 1, What.CALL, rank=2)], [Spec(4, rank=3)])
 )
 @example(  # a log record told of a call where there was to be a step
-    in_turn(
+    arrival=in_turn(
         [Spec(1, rank=3), Spec(2, 1), Spec(22, what=What.WHOLE, about=3)],
         [Spec(3, 2, What.PLACE)],
         [Spec(20, what=What.WHOLE, about=1)],
@@ -163,12 +168,12 @@ def in_turn(*requests: list[Spec]) -> tuple[list[Spec], list[list[Spec]]]:
 )
 @settings(max_examples=60, deadline=None)
 def test_order_splits_and_duplicates_change_nothing(
-    stores: tuple[Store, Store], arrival: tuple[list[Spec], list[list[Spec]]]
+    stores: tuple[Store, Store], are_filed: bool, arrival: tuple[list[Spec], list[list[Spec]]]
 ) -> None:
     spans, requests = arrival
     many, one = stores
     run = f"{next(runs):032x}"
-    assert many.holds(run, requests) == one.holds(run, [spans])
+    assert many.holds(run, requests, are_filed=are_filed) == one.holds(run, [spans])
 
 
 def test_a_deep_trace_is_looked_at_once(stores: tuple[Store, Store]) -> None:

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from llmobs.events import AssertionFailedEvent, EvaluationEvent, Event, HallucinationDetectedEvent
 from llmobs.server.bodies import RefusedError
 from llmobs.server.keys import MAY
+from llmobs.store.filed import Filed
 
 __all__ = [
     "EVERYTHING",
@@ -82,15 +83,21 @@ def require(access: Access, right: str, *, every_project: bool = False) -> None:
         )
 
 
-def check_events(access: Access, events: Sequence[Event]) -> None:
+def check_events(access: Access, events: Sequence[Event | Filed]) -> None:
     """
     See that a request may send *events*.
 
     Raises:
         RefusedError: 403: its key is for evaluations alone, or for reading; names the way out.
     """
-    if not (may_evaluate(access) and all(isinstance(event, EVALUATIONS) for event in events)):
+    if not (may_evaluate(access) and all(map(_is_evaluation, events))):
         require(access, "ingest")
+
+
+def _is_evaluation(event: Event | Filed) -> bool:
+    if isinstance(event, Filed):
+        return event.judgement is not None
+    return isinstance(event, EVALUATIONS)
 
 
 def may_evaluate(access: Access) -> bool:

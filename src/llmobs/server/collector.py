@@ -20,6 +20,7 @@ from llmobs.server.room import Room
 from llmobs.server.workers import Workers
 from llmobs.settings import Settings
 from llmobs.store.engine import WritesStore
+from llmobs.store.filed import Filed
 
 __all__ = ["Collector"]
 
@@ -43,7 +44,7 @@ class _Request:
 
     def __init__(
         self,
-        events: list[Event],
+        events: list[Event | Filed],
         links: Sequence[Any],
         project: str | None,
         answer: asyncio.Future[Mapping[str, str]],
@@ -112,6 +113,8 @@ class Collector:
         """Why the store cannot be used now; None if it can."""
         self._writer: WritesStore | None = None
         self._opened_at = -REOPEN_SECONDS
+        self._salt = b""
+        """Of the store, once something was written to it."""
         self._waiting: SimpleQueue[_Request | _Step | None] = SimpleQueue()
         self._preparing: BlockingThread | None = None
         self._writing: threading.Thread | None = None
@@ -162,7 +165,9 @@ class Collector:
         """
         # What is to be stored is this process's work, too.
         others = self._reading + len(self._under_way)
-        found, failures = await self._workers.read(read, kind, body, project, others)
+        found, failures = await self._workers.read(
+            read, kind, body, project, salt=self._salt, others=others
+        )
         self._failures_elsewhere += failures
         if found is not None:
             return found
@@ -191,7 +196,7 @@ class Collector:
 
     async def take(
         self,
-        events: Sequence[Event],
+        events: Sequence[Event | Filed],
         *,
         project: str | None = None,
         is_prepared: bool = False,
@@ -248,7 +253,7 @@ class Collector:
 
     async def _settled(
         self,
-        events: Sequence[Event],
+        events: Sequence[Event | Filed],
         project: str | None,
         is_prepared: bool,
         size: int,
@@ -267,7 +272,7 @@ class Collector:
         return refused
 
     async def _hand_in(
-        self, events: list[Event], links: Sequence[Any], project: str | None
+        self, events: list[Event | Filed], links: Sequence[Any], project: str | None
     ) -> Mapping[str, str]:
         assert self._loop is not None
         request = _Request(events, links, project, self._loop.create_future())
@@ -331,7 +336,10 @@ class Collector:
             events = [event for request in requests for event in request.events]
             links = [link for request in requests for link in request.links]
             with_links = {"links": links} if links else {}
-            store.write(events, **with_links)
+            try:
+                store.write(events, **with_links)
+            finally:
+                self._salt = store.salt
         except SinkRejectedError as error:
             for request in requests:
                 own = {event.event_id for event in request.events}

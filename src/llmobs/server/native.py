@@ -25,7 +25,8 @@ class _Batch(msgspec.Struct):
 class ReadBatch(msgspec.Struct):
     """What a batch was read as."""
 
-    events: list[AnyEvent]
+    events: list[Any]
+    """See `llmobs.server.preparing.Read`."""
     indexes: list[int]
     """The place of each in the batch."""
     refused: list[Verdict]

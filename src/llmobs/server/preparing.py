@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from llmobs.client.build import price_stage, redact_stage
-from llmobs.codec import AnyEvent, bound_event
+from llmobs.codec import bound_event
 from llmobs.events import Event
 from llmobs.pipeline.intake import Entry
 from llmobs.pipeline.prepare import Complete, Identity
@@ -19,7 +19,8 @@ __all__ = ["Preparation", "Read", "ReadsBody"]
 class Read(Protocol):
     """What was read of a body; a struct of msgspec, so that it passes between processes."""
 
-    events: list[AnyEvent]
+    events: list[Any]
+    """Events; filed (`llmobs.store.filed`) where a worker has read them."""
 
 
 R = TypeVar("R", bound=Read)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from llmobs.events import Event, RunEvent
+from llmobs.store.filed import Filed, unfile
 from llmobs.store.spans import event_id_of, run_event_id_of
 
 __all__ = ["Arrival", "keep_apart"]
@@ -21,7 +22,7 @@ __all__ = ["Arrival", "keep_apart"]
 class Arrival(Protocol):
     """What came together."""
 
-    events: list[Event]
+    events: list[Event | Filed]
     links: Sequence[Any]
     project: str | None
     """The one whose key it came with; None: it says itself whose it is."""
@@ -73,8 +74,9 @@ def _move(arrival: Arrival, moved: Mapping[str, str]) -> None:
         if (run_id := moved.get(link.run_id)) is not None:
             for make in (event_id_of, run_event_id_of):
                 ids[make(link.run_id, link.span_id)] = make(run_id, link.span_id)
-    for event in arrival.events:
-        if (run_id := moved.get(event.run_id)) is not None:
+    for at, one in enumerate(arrival.events):
+        if (run_id := moved.get(one.run_id)) is not None:
+            event = arrival.events[at] = unfile(one) if isinstance(one, Filed) else one
             if isinstance(event, RunEvent) and event.client_run_id is None:
                 event.client_run_id = event.run_id  # by which it can be found
             event.run_id = run_id

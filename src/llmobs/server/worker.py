@@ -1,5 +1,6 @@
 """
-A process that reads and prepares bodies for the collector's: ``python -P -m llmobs.server.worker``.
+A process that reads and prepares bodies for the collector's, and files their events:
+``python -P -m llmobs.server.worker``.
 
 It takes jobs from its standard input and answers on its standard output, one after the other, and
 ends when its input does: when the collector wants, and when the collector is no more. Each message is
@@ -21,6 +22,7 @@ import msgspec
 from llmobs.server.bodies import RefusedError
 from llmobs.server.preparing import Preparation, ReadsBody
 from llmobs.settings import Settings
+from llmobs.store.filed import Filed, file
 
 __all__ = ["Done", "Job", "Refusal", "Start", "frame", "main", "name_of", "receive"]
 
@@ -49,6 +51,8 @@ class Job(msgspec.Struct):
     """The function that reads it, ``module:name``."""
     project: str | None
     """Whose its events are; None: as they say."""
+    salt: bytes
+    """Of the store they are for."""
     body: bytes
 
 
@@ -65,7 +69,12 @@ class Done(msgspec.Struct):
     """What became of a job."""
 
     result: bytes = b""
-    """What was read; empty where it was refused, or something failed that is for the collector to see."""
+    """
+    What was read, without its events; empty where it was refused, or something failed that is for
+    the collector to see.
+    """
+    filed: list[Filed] = []
+    """The events."""
     refusal: Refusal | None = None
     failures: int = 0
     """Of redaction, with this job."""
@@ -115,7 +124,9 @@ def _done(preparation: Preparation, job: Job) -> Done:
     done = Done()
     try:
         found = preparation.read(_found(job.read), job.body, job.project)
-        done.result = _encoder.encode(found)
+        filed = [file(event, job.salt) for event in found.events]
+        found.events = []
+        done.result, done.filed = _encoder.encode(found), filed
     except RefusedError as error:
         done.refusal = Refusal(error.status, error.message, error.field, error.retry_after)
     except Exception:  # noqa: BLE001, S110 - the collector does it again, and reports it as its own

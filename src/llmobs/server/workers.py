@@ -77,7 +77,11 @@ class _Worker:
     def do(self, job: Job, kind: type[R]) -> tuple[Done, R | None]:
         """Have *job* done; raises OSError or EOFError if the process is no more. In the thread."""
         done = msgspec.msgpack.decode(self._exchange(frame(job)), type=Done)
-        return done, msgspec.msgpack.decode(done.result, type=kind) if done.result else None
+        if not done.result:
+            return done, None
+        found = msgspec.msgpack.decode(done.result, type=kind)
+        found.events = done.filed
+        return done, found
 
     def _exchange(self, message: bytearray) -> bytes:
         if self.process is None:
@@ -179,16 +183,24 @@ class Workers:
                 worker.end()
 
     async def read(
-        self, read: ReadsBody[R], kind: type[R], body: bytes, project: str | None, others: int
+        self,
+        read: ReadsBody[R],
+        kind: type[R],
+        body: bytes,
+        project: str | None,
+        *,
+        salt: bytes,
+        others: int,
     ) -> tuple[R | None, int]:
         """
-        Have *body* read and prepared by a worker.
+        Have *body* read and prepared by a worker, and its events filed.
 
         Args:
             read: Reads it.
             kind: What that returns.
             body: What came.
             project: Whose its events are; None: as they say.
+            salt: Of the store, by which they are filed.
             others: How many the collector's own process has in hand: it takes no more of them than a worker.
 
         Returns:
@@ -206,7 +218,7 @@ class Workers:
         worker.waiting += 1
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                job = Job(name_of(read), project, body)
+                job = Job(name_of(read), project, salt, body)
                 done, found = await worker.thread.call(worker.do, job, kind)
         except (OSError, EOFError, msgspec.MsgspecError) as error:
             if worker in self._workers:

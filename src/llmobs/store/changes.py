@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from llmobs.store.booking import Booking
-from llmobs.store.insert import Inserted, calls_among, route_of
+from llmobs.store.filed import Filed
+from llmobs.store.insert import calls_among, route_of
 from llmobs.store.spans import Link
 from llmobs.store.statements import chunks, places
 
@@ -67,7 +68,7 @@ _SHARED: Final = ("user_id", "session_id", "service_name", "environment", "relea
 
 
 def disagreeing(
-    connection: sqlite3.Connection, new: Sequence[Inserted], links: Sequence[Link]
+    connection: sqlite3.Connection, new: Sequence[Filed], links: Sequence[Link]
 ) -> list[str]:
     """Return the runs of *links* whose events, with *new* that is to be added up, do not agree on whose they are."""
     told: dict[str, list[set[Any]]] = {link.run_id: [{None} for _ in _SHARED] for link in links}

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, Protocol, Self
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event, RunEvent
 from llmobs.runtime.paths import path_of
+from llmobs.store.filed import Filed
 from llmobs.store.records import (
     Activity,
     Around,
@@ -323,7 +324,12 @@ class ReadsStore(Protocol):
 class WritesStore(Protocol):
     """Writes, from one thread at a time; see `llmobs.store.writer.Writer` for what each promises."""
 
-    def write(self, events: Sequence[Event], *, links: Sequence[Link] | None = None) -> None:
+    salt: bytes
+    """By which events are filed for it; see `llmobs.store.filed`."""
+
+    def write(
+        self, events: Sequence[Event | Filed], *, links: Sequence[Link] | None = None
+    ) -> None:
         """
         Store events, each once, all or none but those that cannot be stored in any form; where they
         are spans, *links* say how they hang together.

@@ -6,27 +6,18 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import astuple
 
-from llmobs.codec import clean_text, encode, text_of
-from llmobs.events import (
-    AssertionFailedEvent,
-    EvaluationEvent,
-    Event,
-    HallucinationDetectedEvent,
-    RunEvent,
-)
+from llmobs.codec import encode, text_of
 from llmobs.store.booking import MICROSECONDS_PER_HOUR, Booking, word_of
+from llmobs.store.filed import Filed, whole
 from llmobs.store.kept_pieces import keep_new, note_runs, run_of
-from llmobs.store.pieces import take_apart
-from llmobs.store.rows import COLUMNS, WIDTH, Row, clean_values, row_of
+from llmobs.store.rows import COLUMNS, WIDTH, Row, clean_values
 from llmobs.store.statements import chunks, places
 
 __all__ = [
     "MAX_ROUTES",
     "OTHER",
-    "Inserted",
     "Routes",
     "RunRow",
     "add_up",
@@ -35,7 +26,6 @@ __all__ = [
     "evaluate",
     "insert",
     "move",
-    "prepared",
     "probe",
     "route_of",
     "save_runs",
@@ -61,14 +51,6 @@ MAX_TAGS: Final = 100
 """Tags of one run that are kept to find it by."""
 
 
-class Inserted(Struct, gc=False):
-    """An event that is new in the store, and what its run learns from it."""
-
-    row: Row
-    event: Event
-    tags: Sequence[str]
-
-
 def probe(connection: sqlite3.Connection) -> None:
     """
     Compile what `insert` runs.
@@ -80,17 +62,9 @@ def probe(connection: sqlite3.Connection) -> None:
     connection.execute("EXPLAIN INSERT INTO bodies VALUES (?, ?)", [None] * 2).close()
 
 
-def prepared(events: Iterable[Event], first: int, booked_from: int) -> list[Inserted]:
-    """Return *events* as rows numbered from *first*; calls up to *booked_from* are not to be booked."""
-    return [
-        Inserted(row_of(event, number, booked_from), event, _tags(event.tags))
-        for number, event in enumerate(events, first)
-    ]
-
-
-def insert(connection: sqlite3.Connection, some: list[Inserted], salt: bytes) -> list[Inserted]:
+def insert(connection: sqlite3.Connection, some: list[Filed]) -> list[Filed]:
     """
-    Insert *some*; return those whose id was not there yet.
+    Insert *some*, which are numbered, and filed for this store; return those whose id was not there yet.
 
     Raises:
         Exception: What SQLite, or an event's own values, raise; then nothing of them is there.
@@ -98,7 +72,7 @@ def insert(connection: sqlite3.Connection, some: list[Inserted], salt: bytes) ->
     first, last = some[0].row.id, some[-1].row.id
     try:
         bodies: list[Any] = []
-        for one, body in zip(some, _bodies(connection, some, salt), strict=True):
+        for one, body in zip(some, _bodies(connection, some), strict=True):
             bodies += (one.row.id, body)
         statement = f"{_INSERT} {', '.join([_PLACES] * len(some))} {_UNLESS_THERE}"
         values = [NULL if v is None else v for one in some for v in astuple(one.row)]
@@ -130,18 +104,18 @@ def insert(connection: sqlite3.Connection, some: list[Inserted], salt: bytes) ->
     return some
 
 
-def _bodies(connection: sqlite3.Connection, some: Sequence[Inserted], salt: bytes) -> list[str]:
-    taken = [take_apart(one.event, salt) for one in some]
-    pieces = {piece.hash: piece.data for _, its in taken for piece in its}
+def _bodies(connection: sqlite3.Connection, some: Sequence[Filed]) -> list[str]:
+    pieces = {piece.hash: piece.data for one in some for piece in one.pieces}
     others = keep_new(connection, pieces)
     bodies = []
     theirs: set[tuple[str, int]] = set()
-    for one, (body, its) in zip(some, taken, strict=True):
+    for one in some:
+        its = one.pieces
         # Another content may have the hash of one of them, in the store or beside it.
         if its and any(p.hash in others or pieces[p.hash] != p.data for p in its):
-            bodies.append(encode(one.event).decode())
+            bodies.append(whole(one))
             continue
-        bodies.append(body)
+        bodies.append(one.body)
         if its:
             run_id = run_of(one.row.run_id)
             theirs.update((run_id, piece.hash) for piece in its)
@@ -259,18 +233,17 @@ class RunRow:
         self.cost_usd: Any = None
         self.rows: list[Row] = []
 
-    def add(self, one: Inserted, counted: bool) -> None:
+    def add(self, one: Filed, counted: bool) -> None:
         """Add an event: what it says of the run, and where *counted* what it counts for."""
-        row, event, tags = one.row, one.event, one.tags
+        row, tags, own = one.row, one.tags, one.own
         moment = row.timestamp
         if moment < self.started:
             self.started = moment
         took = row.latency_ms
         if (type(took) is float or type(took) is int) and took > 0:  # not of what is no number
             moment = min(moment + int(min(1000 * took, _MAX)), _MAX)
-        if (
-            moment > self.ended and type(event) is not EvaluationEvent
-        ):  # a rating may come days later
+        # A rating may come days later.
+        if moment > self.ended and row.event_type != "evaluation":
             self.ended = moment
         if row.user_id is not None:
             self.user_id = row.user_id
@@ -282,21 +255,22 @@ class RunRow:
             self.release = row.release
         if tags and tags is not self.tags and tags != self.tags:
             self.tags = (*self.tags, *(tag for tag in tags if tag not in self.tags))
-        if event.standalone is not True:
+        if not one.standalone:
             self.standalone = 0
         if row.weight != self.weight and type(row.weight) in (int, float):
             self.weight = max(self.weight, row.weight) if type(self.weight) in (int, float) else 1
-        if type(event) is RunEvent:
+        if own is not None:
             self.standalone = 0
             for name in _OWN_OR_FIRST:
                 if (value := getattr(row, name)) is not None:
                     setattr(self, name, value)
             self.name = row.name if row.name is not None else self.name
-            self.kind = _text(event.kind)
+            kind, client_run_id, parent_run_id = own
+            self.kind = kind
             self.status, self.http_status = row.status, row.http_status
             self.latency_ms = row.latency_ms
-            self.client_run_id = _text(event.client_run_id) or self.client_run_id
-            self.parent_run_id = _text(event.parent_run_id) or self.parent_run_id
+            self.client_run_id = client_run_id or self.client_run_id
+            self.parent_run_id = parent_run_id or self.parent_run_id
             return
         is_call = row.event_type == "prompt_call"
         if is_call and row.booked:
@@ -335,7 +309,7 @@ class RunRow:
 
 def add_up(
     connection: sqlite3.Connection,
-    new: Sequence[Inserted],
+    new: Sequence[Filed],
     *,
     first: int,
     counted: bool = True,
@@ -468,41 +442,16 @@ def calls_of(connection: sqlite3.Connection, run_id: Any, before: int = _MAX) ->
 # Ratings.
 
 
-def evaluate(connection: sqlite3.Connection, new: Iterable[Inserted]) -> None:
+def evaluate(connection: sqlite3.Connection, new: Iterable[Filed]) -> None:
     """Keep what *new* says of runs that are there."""
     for one in new:
-        row, event = one.row, one.event
-        if type(event) is EvaluationEvent:
-            found: tuple[Any, ...] = (
-                _score(event.score),
-                _text(event.label),
-                _text(event.explanation),
-                _text(event.source),
+        row, judgement = one.row, one.judgement
+        if judgement is not None:
+            connection.execute(
+                "INSERT OR REPLACE INTO evaluations SELECT ?, run_id, ?, ?, ?, ?, ?, ?, ?, started, project_id"
+                " FROM runs WHERE run_id = ?",
+                (row.id, row.parent_id, row.name, *judgement, row.project_id, row.run_id),
             )
-        elif type(event) is AssertionFailedEvent:
-            found = (None, "failed", _text(event.severity), "code")
-        elif type(event) is HallucinationDetectedEvent:
-            found = (_score(event.confidence_score), "hallucination", None, "code")
-        else:
-            continue
-        connection.execute(
-            "INSERT OR REPLACE INTO evaluations SELECT ?, run_id, ?, ?, ?, ?, ?, ?, ?, started, project_id"
-            " FROM runs WHERE run_id = ?",
-            (row.id, row.parent_id, row.name, *found, row.project_id, row.run_id),
-        )
-
-
-def _score(value: Any) -> float | None:
-    return value if type(value) in (int, float) else None
-
-
-_are_texts = frozenset({str}).issuperset
-
-
-def _tags(tags: Any) -> Sequence[str]:
-    if type(tags) is not tuple:
-        return ()
-    return tags if _are_texts(map(type, tags)) else [tag for tag in tags if type(tag) is str]
 
 
 def _stored_tags(text: Any) -> tuple[str, ...]:
@@ -510,7 +459,3 @@ def _stored_tags(text: Any) -> tuple[str, ...]:
         return msgspec.json.decode(text, type=tuple[str, ...]) if text else ()
     except (msgspec.MsgspecError, TypeError):
         return ()
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else clean_text(text_of(value))

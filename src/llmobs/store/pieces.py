@@ -76,11 +76,17 @@ def take_apart(event: Event, salt: bytes) -> tuple[str, list[Piece]]:
                 slim = _slim(value, salt, pieces)
                 if len(pieces) > before:
                     changed[name] = slim
-        if changed:
+        if changed and not _collide(pieces):
             return encode_strictly(replace(event, **changed)).decode(), pieces
-    except Exception:  # noqa: BLE001 - JSON does not hold its values: it is stored whole
-        pieces.clear()
-    return encode(event).decode(), pieces
+    except Exception:  # noqa: BLE001, S110 - JSON does not hold its values
+        pass
+    return encode(event).decode(), []  # whole
+
+
+def _collide(pieces: list[Piece]) -> bool:
+    """Whether two of *pieces* differ, and have one hash: then nobody could tell which is which."""
+    by_hash = dict(pieces)
+    return any(by_hash[hash] != data for hash, data in pieces)
 
 
 def _slim(value: Any, salt: bytes, pieces: list[Piece]) -> Any:

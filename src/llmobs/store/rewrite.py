@@ -20,16 +20,8 @@ from llmobs.codec import decode, encode
 from llmobs.events import ErrorEvent, ErrorInfo, Event, RunEvent
 from llmobs.store.booking import BookedCalls, Booking
 from llmobs.store.changes import agree
-from llmobs.store.insert import (
-    Inserted,
-    Routes,
-    RunRow,
-    evaluate,
-    insert,
-    prepared,
-    route_of,
-    save_runs,
-)
+from llmobs.store.filed import Filed, file, note, number
+from llmobs.store.insert import Routes, RunRow, evaluate, insert, route_of, save_runs
 from llmobs.store.kept_pieces import piece_in
 from llmobs.store.pieces import put_together, references
 from llmobs.store.query import WITH_BODIES
@@ -236,7 +228,7 @@ def _replace(connection: sqlite3.Connection, run_id: str, found: Sequence[_Found
     booking = Booking()
     routes = {run_id: route_of(connection, run_id)}
     moved: dict[Any, RunRow] = {}
-    put: list[Inserted] = []
+    put: list[Filed] = []
     gone: list[Row] = []
     done = changed = removed = 0
     missed = False
@@ -252,8 +244,9 @@ def _replace(connection: sqlite3.Connection, run_id: str, found: Sequence[_Found
             booking.take_off(old, routes[run_id])
         new = None
         if one.event is not None:
-            some = prepared([one.event], one.id, _ALL_TIME[0] if old.booked else _ALL_TIME[1])
-            new = next(iter(insert(connection, some, salt)), None)
+            some = [file(one.event, salt)]
+            number(some, one.id, _ALL_TIME[0] if old.booked else _ALL_TIME[1])
+            new = next(iter(insert(connection, some)), None)
         changed += new is not None
         removed += new is None
         if new is None or new.row.run_id != run_id:
@@ -367,10 +360,9 @@ class _Remade:
         self._total += row.id
         self._used |= references(body)
         event = _decoded(put_together(body, _nothing)) or _unreadable(row)
-        tags = [tag for tag in event.tags if type(tag) is str]
         if self._run is None:
             self._run = RunRow(row)
-        self._run.add(Inserted(row, event, tags), counted=True)
+        self._run.add(note(row, event), counted=True)
 
     def put(self, connection: sqlite3.Connection) -> bool:
         """Put it in place, its unused messages first; return whether there is more to do."""

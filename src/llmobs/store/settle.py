@@ -20,6 +20,7 @@ from llmobs.codec import decode, encode
 from llmobs.events import Event, PromptCallEvent
 from llmobs.pipeline.combine import combine
 from llmobs.store.changes import take_out
+from llmobs.store.filed import Filed, unfile
 from llmobs.store.insert import move
 from llmobs.store.kept_pieces import piece_in
 from llmobs.store.pieces import pack, put_together, unpack
@@ -98,8 +99,8 @@ class _Trace(NamedTuple):
 
 
 def settle(
-    connection: sqlite3.Connection, events: Sequence[Event], links: Sequence[Link]
-) -> tuple[list[Event], int]:
+    connection: sqlite3.Connection, events: Sequence[Event | Filed], links: Sequence[Link]
+) -> tuple[list[Event | Filed], int]:
     """
     Return what is to be inserted, now that *events* and what *links* say of them are known; and how many
     log records are forgotten, as the spans of their calls never came.
@@ -118,7 +119,7 @@ def settle(
     told = {link.event_id for link in links}
     told |= {run_event_id_of(link.run_id, link.span_id) for link in links if link.rank}
     mine = [event for event in events if event.event_id not in told]
-    by_id: dict[str, Event] = {}
+    by_id: dict[str, Event | Filed] = {}
     for event in events:
         by_id.setdefault(event.event_id, event)
     by_run: dict[str, list[Link]] = {}
@@ -135,7 +136,7 @@ def settle(
         mine += _Arrival(connection, run_id, known.get(run_id), by_id, noted).settle(its, now)
     noted.save(connection)
     closing, forgotten = _look_after(connection, now)
-    return mine + closing, forgotten
+    return [*mine, *closing], forgotten
 
 
 class _Noted:
@@ -163,7 +164,7 @@ class _Arrival:
         connection: sqlite3.Connection,
         run_id: str,
         trace: _Trace | None,
-        events: dict[str, Event],
+        events: dict[str, Event | Filed],
         noted: _Noted,
     ) -> None:
         self._noted = noted
@@ -173,12 +174,12 @@ class _Arrival:
         self._is_new = trace is None
         self._events = events
         self._has_parts = not self._is_new
-        self._out: list[Event] = []
+        self._out: list[Event | Filed] = []
         self._gone: list[int] = []
         self._fresh: set[str] = set()
         """Spans that have come just now."""
 
-    def settle(self, links: Sequence[Link], now: int) -> list[Event]:
+    def settle(self, links: Sequence[Link], now: int) -> list[Event | Filed]:
         """Return the events to insert."""
         logs = [link for link in links if link.what not in _SPANS]
         spans = [link for link in links if link.what in _SPANS] if logs else links
@@ -224,7 +225,7 @@ class _Arrival:
         """Keep what log records tell; return the spans that they are about."""
         changed: dict[str, Node] = {}
         for link in links:
-            event = self._events.get(link.event_id)
+            event = _as_event(self._events.get(link.event_id))
             if event is None or not self._keep(event, link.span_id, link.what, link.started):
                 continue
             self._has_parts = True
@@ -309,7 +310,10 @@ class _Arrival:
         # If it is fresh and there all the same, a log record told of a call, which it is not.
         event = self._own(span_id, None if span_id in self._fresh else row)
         if event is not None:
-            event.parent_id = parent_id
+            if isinstance(event, Filed):
+                event = event.inside(parent_id)
+            else:
+                event.parent_id = parent_id
             self._out.append(event)
             if row is not None:
                 self._gone.append(row[0])
@@ -345,13 +349,13 @@ class _Arrival:
     def _set_aside(self, span_id: str, rows: dict[str, tuple[int, str | None]]) -> Event | None:
         """See that what a span tells is kept, and not shown as it is; return it."""
         row = rows.get(span_id)
-        event = self._own(span_id, row)
+        event = _as_event(self._own(span_id, row))
         self._keep(event, span_id, What.CALL, 0)
         if row is not None:
             self._gone.append(row[0])
         return event
 
-    def _own(self, span_id: str, row: tuple[int, str | None] | None) -> Event | None:
+    def _own(self, span_id: str, row: tuple[int, str | None] | None) -> Event | Filed | None:
         """Return what a span tells by itself; None if only log records tell of it."""
         event_id = event_id_of(self._run_id, span_id)
         event = self._events.get(event_id)
@@ -397,7 +401,7 @@ class _Arrival:
     def _find_own(self, links: Sequence[Link]) -> None:
         """See that the run has the event of its own span, once there is anything in it."""
         before = trace = self._trace
-        event: Event | None = None
+        event: Event | Filed | None = None
         for link in links:
             told = self._events.get(run_event_id_of(self._run_id, link.span_id))
             if told is not None and trace.is_better(link):
@@ -415,8 +419,12 @@ class _Arrival:
         if event is not None and closed:
             self._out.append(event)
         elif event is not None:
-            self._keep(event, trace.span_id, What.NOTHING, 0)
+            self._keep(_as_event(event), trace.span_id, What.NOTHING, 0)
         self._trace = trace._replace(shown=int(shown), closed=int(closed))
+
+
+def _as_event(event: Event | Filed | None) -> Event | None:
+    return unfile(event) if isinstance(event, Filed) else event
 
 
 def _take_own(connection: sqlite3.Connection, run_id: str) -> Event | None:

@@ -16,9 +16,9 @@ from llmobs.codec import decode
 from llmobs.store.booking import MICROSECONDS_PER_HOUR as HOUR
 from llmobs.store.booking import Booking, add_up_day, clear_hour
 from llmobs.store.connect import BUSY_SECONDS, PAGE_BYTES
-from llmobs.store.insert import Inserted, add_up, prepared
+from llmobs.store.filed import Filed, file, number, whole
+from llmobs.store.insert import add_up
 from llmobs.store.kept_pieces import keep_pieces
-from llmobs.store.pieces import put_together, take_apart
 from llmobs.store.records import Keep, to_microseconds
 from llmobs.store.rewrite import drop_marks, mark
 from llmobs.store.rows import COLUMNS, Row
@@ -76,13 +76,13 @@ def adopt(connection: sqlite3.Connection) -> bool:
         size += len(row[2]) if type(row[2]) in (str, bytes) else 0
     waiting.close()
     (salt,) = connection.execute("SELECT value FROM store WHERE name = 'salt'").fetchone()
-    new: list[Inserted] = []
+    new: list[Filed] = []
     for id, run_id, body, booked in rows:
-        one = _read(id, body, MOMENTS[1] if booked else MOMENTS[0])
+        one = _read(id, body, MOMENTS[1] if booked else MOMENTS[0], salt)
         text = body
         if one is not None:
             new.append(one)
-            text = _slimmer(connection, one, run_id, body, salt)
+            text = _slimmer(connection, one, run_id, body)
         connection.execute("INSERT OR REPLACE INTO bodies VALUES (?, ?)", (id, text))
         connection.execute("UPDATE events SET body = '' WHERE id = ?", (id,))
     add_up(connection, new, first=MOMENTS[1], counted=False)
@@ -102,22 +102,19 @@ def adopt(connection: sqlite3.Connection) -> bool:
     return False
 
 
-def _read(id: int, body: Any, booked_from: int) -> Inserted | None:
+def _read(id: int, body: Any, booked_from: int, salt: bytes) -> Filed | None:
     try:
-        (one,) = prepared([decode(body)], id, booked_from)
+        one = file(decode(body), salt)
     except (msgspec.MsgspecError, RecursionError, TypeError, ValueError):
         return None  # damaged, or of a version in between: it stays as it is
+    number([one], id, booked_from)
     return one
 
 
-def _slimmer(
-    connection: sqlite3.Connection, one: Inserted, run_id: Any, body: Any, salt: bytes
-) -> Any:
-    text, pieces = take_apart(one.event, salt)
-    content = {piece.hash: piece.data for piece in pieces}
+def _slimmer(connection: sqlite3.Connection, one: Filed, run_id: Any, body: Any) -> Any:
     # To the byte, or not at all.
-    same = bool(pieces) and put_together(text, content.get) == body
-    return text if same and keep_pieces(connection, run_id, pieces) else body
+    same = bool(one.pieces) and whole(one) == body
+    return one.body if same and keep_pieces(connection, run_id, one.pieces) else body
 
 
 def erase(connection: sqlite3.Connection, run_id: str, limit: int) -> tuple[bool, bool]:

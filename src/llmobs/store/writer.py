@@ -20,7 +20,8 @@ from llmobs.store.backup import is_backed_up
 from llmobs.store.booking import rename_sums
 from llmobs.store.changes import agree, disagreeing
 from llmobs.store.connect import BUSY_SECONDS, LOG_BYTES, connect_writer, explain, is_about_values
-from llmobs.store.insert import MAX_ROUTES, OTHER, Inserted, add_up, insert, prepared, probe
+from llmobs.store.filed import Filed, file, number, unfile
+from llmobs.store.insert import MAX_ROUTES, OTHER, add_up, insert, probe
 from llmobs.store.records import Change, Keep, Rewritten
 from llmobs.store.rewrite import Steps, finish_all, rewrite, words_of_sums
 from llmobs.store.rows import clean_values
@@ -121,17 +122,21 @@ class Writer:
         self._identity: tuple[int, int] | None = None
         self._watches = True
         self._troubles = Troubles()
+        self.salt = b""
+        """Of the store, as it was last written to: by it events are filed; empty before that."""
         self._steps = Steps(self._look, self._step)
         self._lock = ForkLock(before_fork=self._disconnect)
         with self._lock:
             self._connect()
 
-    def write(self, events: Sequence[Event], *, links: Sequence[Link] | None = None) -> None:
+    def write(
+        self, events: Sequence[Event | Filed], *, links: Sequence[Link] | None = None
+    ) -> None:
         """
         Insert *events* in one transaction; those whose id is there already change nothing.
 
         Args:
-            events: What to insert.
+            events: What to insert; filed by whoever has the time.
             links: Of the spans and log records among them: what is one call, what is inside what,
                 and what the run's own event is, is then as all spans so far tell.
 
@@ -461,17 +466,21 @@ class Writer:
         self._disconnect()
 
     def _write(
-        self, connection: sqlite3.Connection, events: Sequence[Event], links: Sequence[Link] | None
+        self,
+        connection: sqlite3.Connection,
+        events: Sequence[Event | Filed],
+        links: Sequence[Link] | None,
     ) -> dict[str, str]:
         """Return the ids of events that cannot be stored, with the reason."""
         refused: dict[str, str] = {}
-        new: list[Inserted] = []
+        new: list[Filed] = []
         crowded = False
         forgotten = 0
         try:
             connection.execute("BEGIN IMMEDIATE")
             check_version(connection)  # another process may have changed it meanwhile
             state = State.read(connection)
+            self.salt = state.salt
             next_id = state.next_id
             if links is not None:
                 events, forgotten = settle(connection, events, links)
@@ -527,13 +536,14 @@ class Writer:
     def _insert_alone(
         self,
         connection: sqlite3.Connection,
-        event: Event,
+        event: Event | Filed,
         id: int,
         state: State,
         refused: dict[str, str],
-    ) -> list[Inserted]:
+    ) -> list[Filed]:
         try:
-            return write_or_mend(lambda event: _insert(connection, [event], id, state), event)
+            mendable = unfile(event) if isinstance(event, Filed) else event
+            return write_or_mend(lambda event: _insert(connection, [event], id, state), mendable)
         except Exception as error:
             if not is_about_values(error):
                 raise
@@ -560,13 +570,22 @@ class Writer:
 
 
 def _insert(
-    connection: sqlite3.Connection, events: Sequence[Event], first: int, state: State
-) -> list[Inserted]:
-    some = prepared(events, first, state.pruned_to)
+    connection: sqlite3.Connection, events: Sequence[Event | Filed], first: int, state: State
+) -> list[Filed]:
+    some = [_filed(event, state.salt) for event in events]
+    number(some, first, state.pruned_to)
     if state.pruned_to is not NEVER:
         for one in some:
             if not one.row.booked:
                 query = "SELECT 1 FROM runs WHERE run_id = ?"
                 known = connection.execute(query, (one.row.run_id,)).fetchone()
                 one.row.booked = int(known is not None)
-    return insert(connection, some, state.salt)
+    return insert(connection, some)
+
+
+def _filed(event: Event | Filed, salt: bytes) -> Filed:
+    if not isinstance(event, Filed):
+        return file(event, salt)
+    if event.pieces and event.salt != salt:  # there is another store in its place
+        return file(unfile(event), salt)
+    return event

@@ -32,6 +32,7 @@ from llmobs.server.kafka.records import ReadRecords, packed, read_records
 from llmobs.server.kafka.source import KafkaSource
 from llmobs.server.room import BusyError
 from llmobs.sinks._kafkaledger import listen
+from llmobs.store.filed import Filed
 
 __all__ = ["KafkaIntake", "KafkaState"]
 
@@ -52,7 +53,7 @@ class Part(msgspec.Struct):
     """A record that was read, and the event in it, which is prepared."""
 
     record: Any
-    event: Event
+    event: Event | Filed
 
     @property
     def partition(self) -> tuple[str, int]:

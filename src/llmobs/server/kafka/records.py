@@ -17,7 +17,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 import msgspec
 
-from llmobs.codec import AnyEvent, clean_text, decode, fields_of
+from llmobs.codec import clean_text, decode, fields_of
 from llmobs.errors import LLMObsError
 from llmobs.events import ErrorInfo, Event, EventType, PromptCallEvent, Status
 from llmobs.server.bodies import MAX_BODY_BYTES, MAX_MENDED, RefusedError, check_json
@@ -50,7 +50,8 @@ class UnreadableError(LLMObsError):
 class ReadRecords(msgspec.Struct):
     """What records were read as."""
 
-    events: list[AnyEvent] = []
+    events: list[Any] = []
+    """See `llmobs.server.preparing.Read`."""
     indexes: list[int] = []
     """The place of each among the records."""
     unread: dict[int, str] = {}
@@ -72,7 +73,7 @@ def read_records(body: bytes) -> ReadRecords:
     found = ReadRecords()
     for index, (value, arrived_ms) in enumerate(_unpacker.decode(body)):
         try:
-            found.events.append(read(value, arrived_ms))  # type: ignore[arg-type] # one of these
+            found.events.append(read(value, arrived_ms))
         except UnreadableError as why:
             found.unread[index] = str(why)
         else:

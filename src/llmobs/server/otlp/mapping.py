@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from llmobs.codec import AnyEvent, encode
+from llmobs.codec import encode
 from llmobs.contrib._spans import genai
 from llmobs.contrib._spans.about import about, run_name
 from llmobs.contrib._spans.events import Origin, event_of
@@ -50,7 +50,8 @@ _UNREAD: Final = "what was sent could not be read; left out"
 class Taken(Struct):
     """What a request brought."""
 
-    events: list[AnyEvent] = []
+    events: list[Any] = []
+    """See `llmobs.server.preparing.Read`."""
     links: list[Link] = []
     rejected: int = 0
     """Spans or records that cannot be stored."""
@@ -138,7 +139,7 @@ def take_spans(spans: Iterable[Span]) -> Taken:
             event_id = event_id_of(run_id, span_id)
             event, failed = _event(span, kind, event_id)
             senders.of(span.resource).sign(event)
-            taken.events.append(cast("AnyEvent", event))
+            taken.events.append(event)
         rank = 3 if not parent_id else 2 if _begins_here(span) else 1
         # The best of them comes first.
         order = (-rank, span.start_time, span_id)
@@ -168,7 +169,7 @@ def _with_runs(
     for (rank, _, span_id), span in own.values():
         event = _run_event(span)
         senders.of(span.resource).sign(event)
-        taken.events.append(cast("AnyEvent", event))
+        taken.events.append(event)
         ranks[span.trace_id, span_id] = -rank
     return [
         replace(link, rank=ranks[link.run_id, link.span_id])
@@ -294,7 +295,7 @@ def take_logs(logs: Iterable[Log]) -> Taken:
         digest = blake2b(encode(told), digest_size=16).hexdigest()
         event, link = take(log, name, digest, has_span)
         senders.of(log.resource).sign(event)
-        taken.events.append(cast("AnyEvent", event))
+        taken.events.append(event)
         if has_span:
             taken.links.append(link)
     taken.rejected, taken.words, taken.others = rejected, words, others

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 
-from llmobs.codec import AnyEvent
 from llmobs.server.bodies import check_json
 from llmobs.server.watchllm.events import from_watchllm
 from llmobs.server.watchllm.rules import parse_batch, parse_event, refusals
@@ -28,7 +27,8 @@ class Told(msgspec.Struct):
 class ReadWires(msgspec.Struct):
     """What a body was read as."""
 
-    events: list[AnyEvent] = []
+    events: list[Any] = []
+    """See `llmobs.server.preparing.Read`."""
     told: list[Told] = []
     """Of each event that came, in order; empty where there are issues."""
     issues: list[str] = []
@@ -76,7 +76,7 @@ def _read(body: bytes, parse: Any) -> ReadWires:
         told = Told(wire["project_id"], wire["event_id"], refusals(wire))
         read.told.append(told)
         if not told.reasons:
-            read.events.append(from_watchllm(wire))  # type: ignore[arg-type] # one of these
+            read.events.append(from_watchllm(wire))
     return read
 
 

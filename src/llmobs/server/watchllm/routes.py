@@ -5,8 +5,8 @@ from typing import Any, Final
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from llmobs.codec import AnyEvent
 from llmobs.errors import SinkUnavailableError, StoreError
+from llmobs.events import Event
 from llmobs.recorded.printable import one_line, redacted
 from llmobs.server.access import NOTHING, access_of, check_events
 from llmobs.server.bodies import RefusedError, read_body
@@ -15,6 +15,7 @@ from llmobs.server.preparing import ReadsBody
 from llmobs.server.refusals import refusal_of
 from llmobs.server.room import BusyError
 from llmobs.server.watchllm.reading import ReadWires, Told, read_batch, read_one
+from llmobs.store.filed import Filed
 
 __all__ = ["Batches"]
 
@@ -83,7 +84,7 @@ class Batches:
             return ReadWires(is_json=False)
         return await self._collector.read(read, ReadWires, body, access_of(request).project)
 
-    async def _store(self, request: Request, events: list[AnyEvent]) -> list[str | None]:
+    async def _store(self, request: Request, events: list[Event | Filed]) -> list[str | None]:
         """Store *events*, which have been read; return of each why it cannot be, None if it is."""
         access = access_of(request)
         if events:
@@ -101,7 +102,7 @@ class Batches:
         results: dict[str, dict[str, Any]] = {}
         waiting = iter(read.events)
         taken: list[Told] = []
-        events: list[AnyEvent] = []
+        events: list[Event | Filed] = []
         for told in read.told:
             event = None if told.reasons else next(waiting)
             result = results.setdefault(
