@@ -11,17 +11,24 @@ from llmobs.store.reader import Reader
 from tests.server.collecting import HEADERS, body_of, ids, stored
 from tests.sinks.examples import prompt_call
 from tests.support.polling import eventually
-from tests.support.serving import Serving
+from tests.support.serving import Serving, children_of
 
 SENDERS = 4
 TRIALS = 30
 
 
 class Load:
-    """Senders that go on until they are told to stop, and remember what was acknowledged."""
+    """
+    Senders that go on until they are told to stop, and remember what was acknowledged.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: Of the collector.
+        events: In a request.
+    """
+
+    def __init__(self, url: str, events: int = 20) -> None:
         self.url = url
+        self._events = events
         self.acknowledged: list[str] = []
         self.refused: list[int] = []
         self._ended = threading.Event()
@@ -42,7 +49,9 @@ class Load:
             events, again = [], False
             while not self._ended.is_set():
                 if not again:
-                    events = [prompt_call(event_id=new_id(), run_id=new_id()) for _ in range(20)]
+                    events = [
+                        prompt_call(event_id=new_id(), run_id=new_id()) for _ in range(self._events)
+                    ]
                 try:
                     answer = client.post(
                         f"{self.url}/v1/events/batch", content=body_of(events), headers=HEADERS
@@ -59,11 +68,22 @@ class Load:
                     self.acknowledged += ids(events)
 
 
-def trial(store: Path, end: str, port: int | None = None) -> int:
-    """Return how many events were acknowledged before it ended."""
-    options = () if port is None else ("--port", str(port))
-    with Serving(store, *options) as collector, Load(collector.url) as load:
+def trial(store: Path, end: str, *, by_a_worker: bool = False) -> int:
+    """
+    Return how many events were acknowledged before it ended.
+
+    Args:
+        store: Where it stores.
+        end: ``kill`` or ``term``.
+        by_a_worker: Whether bodies are being read by a process of its own by then.
+    """
+    events = 500 if by_a_worker else 20
+    with Serving(store, "--workers", "1") as collector, Load(collector.url, events) as load:
         eventually(lambda: len(load.acknowledged) >= 200, timeout=60, what="load")
+        if by_a_worker:
+            eventually(lambda: children_of(collector.process.pid), timeout=60, what="a worker")
+            before = len(load.acknowledged)
+            eventually(lambda: len(load.acknowledged) >= before + 4_000, timeout=60, what="more")
         if end == "kill":
             collector.kill()
         else:
@@ -76,9 +96,12 @@ def trial(store: Path, end: str, port: int | None = None) -> int:
     return len(load.acknowledged)
 
 
+@pytest.mark.parametrize("by_a_worker", [False, True])
 @pytest.mark.parametrize("end", ["kill", "term"])
-def test_what_was_acknowledged_outlives_the_end(tmp_path: Path, end: str) -> None:
-    assert trial(tmp_path / "llmobs.db", end) >= 200
+def test_what_was_acknowledged_outlives_the_end(
+    tmp_path: Path, end: str, by_a_worker: bool
+) -> None:
+    assert trial(tmp_path / "llmobs.db", end, by_a_worker=by_a_worker) >= 200
 
 
 @pytest.mark.timeout(900)  # thirty starts, also on a busy machine

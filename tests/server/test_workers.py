@@ -32,7 +32,7 @@ from tests.helpers import make_event
 from tests.server.collecting import body_of, post, stored
 from tests.sinks.examples import every_kind, prompt_call
 from tests.support.polling import eventually
-from tests.support.serving import Serving
+from tests.support.serving import Serving, children_of
 
 DATA = Path(__file__).parents[1] / "data"
 CANARY = "ask ann.lee@example.com about 4111 1111 1111 1111"
@@ -245,11 +245,6 @@ def test_rules_with_a_state_of_their_own_stay_in_one_process(
     settings: dict[str, Any], may: bool
 ) -> None:
     assert Preparation(Settings(**settings)).may_be_divided is may
-
-
-def children_of(process_id: int) -> list[int]:
-    tasks = Path(f"/proc/{process_id}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def heeds(process_id: int, number: signal.Signals) -> bool:

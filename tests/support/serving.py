@@ -14,9 +14,15 @@ from typing import IO, Any, Self
 from llmobs.server.keys import KeyFile
 from tests.support.polling import eventually
 
-__all__ = ["Serving"]
+__all__ = ["Serving", "children_of"]
 
 LISTENING = re.compile(r"listening on http://\S*:(\d+)")
+
+
+def children_of(process_id: int) -> list[int]:
+    """Return the processes that a process has started, and not waited for yet."""
+    tasks = Path(f"/proc/{process_id}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 class Serving:
