@@ -8,16 +8,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from llmobs.client.async_client import Recording
+from llmobs.contrib._wire.beginning import Options, begin, under_way
 from llmobs.contrib._wire.body import decoder
-from llmobs.contrib._wire.call import (
-    Call,
-    CaptureContent,
-    Options,
-    begin,
-    checked_mode,
-    report,
-    under_way,
-)
+from llmobs.contrib._wire.call import Call, CaptureContent, checked_mode, report
 from llmobs.contrib._wire.ending import Ending
 from llmobs.contrib._wire.latest import Latest
 from llmobs.contrib._wire.recognise import Target, recognise
@@ -69,7 +62,7 @@ class Recorder:
             )
             if call is not None:
                 if body is None:
-                    call.form_model = _model_in_form(request)
+                    call.take_form(getattr(request.stream, "fields", ()))
                 if self.options.include_usage and not _refuses(request):
                     return call, _asking_for_usage(request)
         except Exception as error:  # noqa: BLE001 - reported; the host must not notice
@@ -226,14 +219,6 @@ def _target(request: Any) -> Target | None:
     except Exception as error:  # noqa: BLE001 - reported; the host must not notice
         report(error)
         return None
-
-
-def _model_in_form(request: Any) -> str | None:
-    for field in getattr(getattr(request, "stream", None), "fields", ()):
-        if getattr(field, "name", None) == "model":
-            value = getattr(field, "value", None)
-            return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return None
 
 
 def has_own_options(client: Any) -> bool:

@@ -29,16 +29,9 @@ from urllib.parse import urlsplit
 
 from llmobs.client.async_client import Recording
 from llmobs.contrib._patching import Patches
+from llmobs.contrib._wire.beginning import Options, begin, under_way
 from llmobs.contrib._wire.body import Copy
-from llmobs.contrib._wire.call import (
-    Call,
-    CaptureContent,
-    Options,
-    begin,
-    checked_mode,
-    report,
-    under_way,
-)
+from llmobs.contrib._wire.call import Call, CaptureContent, checked_mode, report
 from llmobs.contrib._wire.ending import Ending
 from llmobs.contrib._wire.recognise import Target, recognise
 from llmobs.runtime.troubles import Troubles

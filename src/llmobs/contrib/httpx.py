@@ -25,7 +25,8 @@ from llmobs.contrib._transports import (
     RecordingTransport,
     has_own_options,
 )
-from llmobs.contrib._wire.call import CAPTURE_HEADER, CaptureContent
+from llmobs.contrib._wire.beginning import CAPTURE_HEADER
+from llmobs.contrib._wire.call import CaptureContent
 from llmobs.recorded.printable import brief
 from llmobs.runtime.troubles import Troubles
 

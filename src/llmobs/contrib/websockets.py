@@ -21,7 +21,8 @@ from typing import Any, Final
 from llmobs.client.async_client import Recording
 from llmobs.contrib._importing import Imports
 from llmobs.contrib._patching import Patches
-from llmobs.contrib._wire.call import CaptureContent, Options, checked_mode, report
+from llmobs.contrib._wire.beginning import Options
+from llmobs.contrib._wire.call import CaptureContent, checked_mode, report
 from llmobs.contrib._wire.dialogue import Dialogue
 from llmobs.contrib._wire.ending import Ending
 from llmobs.contrib._wire.realtime_dialogue import dialogue_for

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmobs import Client, PromptCallEvent
-from llmobs.contrib._wire.call import Options
+from llmobs.contrib._wire.beginning import Options
 from llmobs.contrib._wire.dialogue import MAX_OPEN
 from llmobs.contrib._wire.ending import Ending
 from llmobs.contrib._wire.realtime_dialogue import dialogue_for

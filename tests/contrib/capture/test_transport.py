@@ -13,6 +13,7 @@ import pytest
 from llmobs import Client, PromptCallEvent, Status, StepType
 from llmobs.contrib import _transports
 from llmobs.contrib import httpx as door
+from llmobs.contrib._wire import beginning
 from llmobs.contrib._wire import call as wire_call
 from llmobs.runtime import troubles
 from llmobs.testing import CapturedEvents
@@ -148,7 +149,7 @@ def test_the_default_client_records_if_no_other_was_named(
     events: CapturedEvents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     default = Client(sink="memory:", service_name="the-default")
-    monkeypatch.setattr(wire_call, "default_client", lambda: default)
+    monkeypatch.setattr(beginning, "default_client", lambda: default)
     with door.instrument(httpx2.Client(transport=answering(WHOLE))) as http:
         ask(http)
     assert only(events).service_name == "the-default"

@@ -31,6 +31,10 @@ class Result(NamedTuple):
     failed: bool
     model: str
     """The model, where the document names one for all."""
+    asked: Any
+    """What the request was called, or nothing."""
+    place: int
+    """Among all, from 0."""
 
 
 class _Around(msgspec.Struct):
@@ -107,6 +111,11 @@ class Results(Copy):
                 self._item = Copy(0)
                 return
 
+    @property
+    def head(self) -> bytes:
+        """What stands before the first result, of a document; its end if there is none."""
+        return self._items.head
+
     def finish(self) -> None:
         """Hand on the last result, which may lack its line end: the body is whole."""
         if not self._is_over:
@@ -134,6 +143,8 @@ class Results(Copy):
                 body=item,
                 failed=bool(around.error) or _FAILED.match(given) is not None,
                 model=model[1].decode("utf-8", "replace") if model else "",
+                asked=named,
+                place=self._count - 1,
             )
         )
 

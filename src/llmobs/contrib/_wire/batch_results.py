@@ -10,7 +10,7 @@ The results of batches: answers that were asked for together, and are fetched ho
   (Gemini API, "Batch API"; the types of ``google-genai``). Mistral: within the job, ``outputs`` (its API
   reference, "Get Batch Job", ``inline``).
 
-What was asked is not told again: these events have no prompt.
+What was asked is not told again: `batch_requests` knows it, if this process did it.
 """
 
 import re
@@ -31,7 +31,7 @@ from llmobs.contrib._wire.wire import Fields, Wire
 from llmobs.events import Status
 from llmobs.recorded.jsontext import Json, as_list, as_object, as_text
 
-__all__ = ["INLINED", "LINES", "OUTPUTS", "TIER"]
+__all__ = ["INLINED", "INLINED_REQUESTS", "LINES", "OUTPUTS", "TIER"]
 
 TIER: Final = "batch"
 """``service_tier`` of what came in a batch; most providers charge half."""
@@ -79,6 +79,34 @@ def _unwrap(line: Json) -> Json:
     return {**body, _ABOUT: about}
 
 
+_ASKED: Final = (
+    # a member that only these have, in the order to look
+    ("messages", openai_chat.WIRE),
+    ("contents", gemini.WIRE),
+    ("content", gemini.EMBEDDINGS),
+    ("prompt", openai_other.COMPLETIONS),
+    ("document", mistral.OCR),
+    ("inputs", mistral.CONVERSATIONS),
+)
+_ASKED_AT: Final = (
+    ("/responses", openai_responses.WIRE),
+    ("/moderations", moderations.WIRE),
+    ("/generations", openai_other.MEDIA),
+)
+
+
+def _request(item: Json) -> Fields:
+    """Read one request of a batch, as it stands among the others."""
+    if params := as_object(item.get("params")):
+        return anthropic_messages.WIRE.request(params)
+    body = as_object(item.get("body")) or as_object(item.get("request"))
+    url = as_text(item.get("url")) or ""
+    at_url = (wire for ending, wire in _ASKED_AT if url.endswith(ending))
+    by_member = (wire for name, wire in _ASKED if name in body)
+    wire = next(at_url, None) or next(by_member, openai_other.EMBEDDINGS)
+    return wire.request(body)
+
+
 def _reader(body: Json) -> tuple[Wire | None, str]:
     kind = body.get("object")
     if type(kind) is str and kind in _OPERATIONS:
@@ -123,7 +151,11 @@ def _moment(seconds: Any) -> datetime | None:
 
 
 def _wire(items: Any) -> Wire:
-    return Wire(lambda body: {}, _response, unwrap=_unwrap, items=items)
+    return Wire(_request, _response, unwrap=_unwrap, items=items)
+
+
+INLINED_REQUESTS: Final = re.compile(rb'"requests"\s{0,64}:\s{0,64}\[')
+"""Where the requests of a batch begin that stand in the request which makes it."""
 
 
 LINES: Final = _wire(LineItems)

@@ -143,9 +143,16 @@ class Copy:
         """Return some of the beginning and of the end, decoded as far as that is possible; once closed."""
         if encoding in ("", "identity"):
             return self.beginning[:_LAST] + b"\n" + self.last_bytes
+        return self.start(encoding)
+
+    def start(self, encoding: str) -> bytes:
+        """Return some of the beginning, decoded, or nothing if that is not possible; once closed."""
+        raw = self.beginning[:_SLICE]
+        if encoding in ("", "identity"):
+            return raw
         decode = decoder(encoding)
         try:
-            return b"" if decode is None else decode(self.beginning[:_SLICE])
+            return b"" if decode is None else decode(raw)
         except Exception:  # noqa: BLE001 - each library has errors of its own; so it shows nothing
             return b""
 

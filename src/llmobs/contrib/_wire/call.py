@@ -2,7 +2,7 @@
 One call of a model as a transport sees it: from the request to the event.
 
 Doors of all HTTP clients use it alike: `recognise` tells from method, host and path what a request
-calls, `begin` makes a :class:`Call` of it, :meth:`Call.respond` notes the head of the answer and returns the
+calls, `beginning.begin` makes a :class:`Call` of it, :meth:`Call.respond` notes the head of the answer and returns the
 `Copy` to which its body is added as it passes, and :meth:`Call.end` records it.
 
 What happens while the host waits is here and kept short; what can wait is in `reading`.
@@ -12,73 +12,48 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from contextvars import ContextVar
-from datetime import UTC, datetime
-from functools import lru_cache, partial
 from time import perf_counter, time
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from llmobs.capture.joining import sightings
 from llmobs.capture.operations import sighting_around, status_of
 from llmobs.capture.sighting import Sighting
 from llmobs.capture.tracker import Tracker
-from llmobs.capture.where import place_of
-from llmobs.client.async_client import Recording
-from llmobs.client.sync_client import default_client
 from llmobs.contrib._wire import openai_responses
-from llmobs.contrib._wire.batch import Result, Results
-from llmobs.contrib._wire.body import Copy, clip, decoder
+from llmobs.contrib._wire.body import Copy, clip
 from llmobs.contrib._wire.ending import Ending, status_at_end
 from llmobs.contrib._wire.latest import Latest
 from llmobs.contrib._wire.reading import Exchange, read_exchange
 from llmobs.contrib._wire.recognise import Target
 from llmobs.contrib._wire.shapes import Shape
 from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status
-from llmobs.recorded.ids import derived_id, new_id
+from llmobs.recorded.ids import new_id
 from llmobs.redaction.events import EventRedactor
 from llmobs.redaction.redactor import Redactor
-from llmobs.runtime.context import Frame, current_frame
+from llmobs.runtime.context import Frame
 from llmobs.runtime.time_slices import Steps, finish
 from llmobs.runtime.troubles import internal_errors
 
 __all__ = [
-    "CAPTURE_HEADER",
+    "MODES",
+    "OVERHEAD_BYTES",
     "Call",
     "CaptureContent",
-    "Options",
-    "begin",
+    "apply_policy",
     "checked_mode",
+    "is_final",
     "policy",
     "report",
-    "under_way",
 ]
 
 CaptureContent = Literal["full", "redacted", "metadata"]
 
-CAPTURE_HEADER: Final = "x-llmobs-capture-content"
-"""Request header that sets ``capture_content`` for one call; taken out before the request leaves."""
-
-_RETRY_HEADER: Final = "x-stainless-retry-count"
-_AWS_HEADER: Final = "amz-sdk-request"
-"""Of AWS's SDKs: ``attempt=2; max=3``."""
-_AZURE_HEADER: Final = "x-ms-client-request-id"
-"""Of azure-core's clients: each attempt of a request bears the same, and no number."""
 _DEFAULT_BYTES: Final = 1024 * 1024
-_OVERHEAD_BYTES: Final = 3 * 1024
+OVERHEAD_BYTES: Final = 3 * 1024
 """Memory of a call beside its bodies: itself, the heads of request and answer."""
-_HEADERS: Final = {
-    given: name
-    for name in (_RETRY_HEADER, _AWS_HEADER, _AZURE_HEADER, "user-agent", CAPTURE_HEADER)
-    for given in (name, name.encode())
-}
-_SDKS: Final = ("ollama-python/", "cohere/", "speakeasy-sdk/python")
-"""How the user agents of SDKs begin that know a model server from others; the last is Mistral's."""
-_AWS_ATTEMPT: Final = re.compile(r"attempt=(\d{1,6})")
 _shown: Final = Latest[tuple[str, Shape], None]()
 """Hosts that gave an answer of a shape: their failures are believed, too."""
-_attempts: Final = Latest[str, int]()
-"""How often something was asked under one id."""
-_MODES: Final = frozenset({"full", "redacted", "metadata"})
+MODES: Final = frozenset({"full", "redacted", "metadata"})
 
 
 def checked_mode(capture_content: str) -> str:
@@ -88,119 +63,11 @@ def checked_mode(capture_content: str) -> str:
     Raises:
         ValueError: It is not.
     """
-    if capture_content not in _MODES:
+    if capture_content not in MODES:
         raise ValueError(
             f"capture_content={capture_content!r}: must be 'full', 'redacted' or 'metadata'"
         )
     return capture_content
-
-
-class Options(NamedTuple):
-    """How calls of one client are recorded."""
-
-    client: Recording | None = None
-    """Records what happens outside any run; the default client if None."""
-    capture_content: CaptureContent = "full"
-    include_usage: bool = False
-
-
-@lru_cache(maxsize=256)
-def _telling(names: tuple[Any, ...]) -> list[tuple[int, str]]:
-    """Return where among headers of these *names* those stand that are looked at, and which they are."""
-    kinds = ((at, _HEADERS.get(name.lower())) for at, name in enumerate(names))
-    return [(at, kind) for at, kind in kinds if kind is not None]
-
-
-under_way: Final[ContextVar[Target | None]] = ContextVar("llmobs_call_under_way", default=None)
-"""Set by a door to what is called while what it wraps sends the request: a door further in steps aside."""
-
-
-def begin(
-    target: Target,
-    headers: Iterable[tuple[Any, Any]],
-    body: bytes | None,
-    options: Options,
-    *,
-    remove: Callable[[Any], object],
-    started: float | None = None,
-) -> Call | None:
-    """
-    Return the call that a request starts, or None if it is none of ours to record.
-
-    Args:
-        target: What `recognise` says of its method, host and path.
-        headers: Names and values as they are sent, both text or both bytes.
-        body: As sent; None if it is not in memory (uploads).
-        options: How the door was told to record.
-        remove: Takes a header, by its name as given, out of the request: `CAPTURE_HEADER` is ours. Not
-            called where a signature speaks of that header (AWS's): the request would be refused.
-        started: When the request came to the door (``time.perf_counter``); by default now.
-    """
-    if under_way.get() == target:
-        return None  # another one is the call of who answers in this process, a gateway perhaps
-    attempt = 1
-    mode: str = options.capture_content
-    is_sdk = False
-    asked: Any = None
-    sent = list(headers)
-    for at, kind in _telling(next(zip(*sent, strict=True), ())):
-        name, value = sent[at]
-        text = value if type(value) is str else str(value, "latin-1")
-        if kind == _RETRY_HEADER:
-            attempt = int(text) + 1 if text.isdecimal() else 1
-            is_sdk = True
-        elif kind == _AWS_HEADER:
-            told = _AWS_ATTEMPT.search(text)
-            attempt = int(told[1]) if told else 1
-        elif kind == _AZURE_HEADER:
-            attempt = _attempts.get(text, 0) + 1
-            _attempts.put(text, attempt)
-        elif kind == CAPTURE_HEADER:
-            # A typing error must not reveal what was to be hidden.
-            mode, asked = text if text in _MODES else "metadata", name
-        elif text.startswith("llmobs/"):
-            return None
-        else:
-            is_sdk = is_sdk or text.startswith(_SDKS)
-    if asked is not None and not _is_signed(headers):
-        remove(asked)
-    shape = None if is_sdk else target.shape
-    mark = target.wire.mark
-    if mark and (body is None or body.find(mark) < 0):  # "in" takes twice the time for short bodies
-        return None
-    if shape is not None and (body is None or not all(name in body for name in shape.asks)):
-        return None
-    frame = place_of(current_frame())
-    run = None if frame is None else frame.run
-    if not isinstance(run, Tracker):
-        # Results of one batch are one run, whoever reads them.
-        run_id = derived_id("batch", target.host, target.batch) if target.batch else None
-        frame, run = None, Tracker(options.client or default_client(), run_id)
-        run.standalone = True
-    if not run.client.enabled:
-        return None
-    kind_of_call = Fetch if target.answer_id else Batch if target.batch else Call
-    call = kind_of_call(target, run, frame, mode, body, attempt, started)
-    call.shape = shape
-    if shape is not None and shape.port:
-        call.port = _port_of(sent)
-    return call
-
-
-def _port_of(headers: Iterable[tuple[Any, Any]]) -> str:
-    """Return the port that the request names as its host's; empty if it is the scheme's own."""
-    told = [value for name, value in headers if name.lower() in ("host", b"host")]
-    text: Any = told[0] if told else ""
-    _, _, port = (text if type(text) is str else str(text, "latin-1")).rpartition(":")
-    return port if port.isdecimal() else ""
-
-
-def _is_signed(headers: Iterable[tuple[Any, Any]]) -> bool:
-    """Whether the request's signature covers `CAPTURE_HEADER` (AWS, "Signature Version 4", SignedHeaders)."""
-    told = (value for name, value in headers if name.lower() in ("authorization", b"authorization"))
-    return any(
-        CAPTURE_HEADER in (text if type(text) is str else str(text, "latin-1")) for text in told
-    )
 
 
 def report(error: Exception) -> None:
@@ -244,7 +111,7 @@ class Call(Sighting):
         self._mode = mode
         self._request = None if body is None else clip(body, self._limit)
         self.form_model: str | None = None
-        """The model of a form (uploads), whose body is not kept; for doors to set."""
+        """The model of a form (uploads), whose body is not kept."""
         self.attempt = attempt
         """Which one of the same request this is, from 1; for doors to set where a library retries."""
         self._http_status: int | None = None
@@ -294,6 +161,15 @@ class Call(Sighting):
         self.copy = Copy(self._limit)
         return self.copy
 
+    def take_form(self, fields: Iterable[Any]) -> None:
+        """Note the model of a form whose body is not in memory: *fields* have a name, and a value or a file."""
+        for field in fields:
+            if field.name == "model":
+                value = getattr(field, "value", None)
+                self.form_model = (
+                    str(value, "utf-8", "replace") if isinstance(value, bytes) else str(value)
+                )
+
     def ask(self, body: bytes) -> None:
         """Say what was asked where the request did not tell it whole, or told it piece by piece."""
         self._request = clip(body, self._limit)
@@ -332,7 +208,7 @@ class Call(Sighting):
             self._status = status_at_end(copy, ending)
         failed = self._status is not _SUCCESS and self._status is not _CANCELLED
         self.has_usage = self._status is _SUCCESS
-        size = _OVERHEAD_BYTES if copy is None else _OVERHEAD_BYTES + copy.weight
+        size = OVERHEAD_BYTES if copy is None else OVERHEAD_BYTES + copy.weight
         if self._request is not None:
             beginning, rest = self._request
             size += len(beginning) if rest is None else len(beginning) + len(rest)
@@ -365,7 +241,7 @@ class Call(Sighting):
             and _BACKGROUND.search(self._request[0])
         ):
             finish(self.read(event))
-            if event.response_id and not _is_final(event):
+            if event.response_id and not is_final(event):
                 # The provider works on: the call ends when its answer is fetched.
                 self.is_read = True
                 self._answer = event
@@ -459,114 +335,6 @@ class Call(Sighting):
         self.copy = self._request = self._headers = None
 
 
-class Fetch(Call):
-    """A request for the answer of a call that was made before: it ends that call, and is none itself."""
-
-    __slots__ = ()
-
-    def _begin(self, frame: Frame | None) -> None:
-        pass
-
-    def _end(self, event: PromptCallEvent, failed: bool) -> None:
-        if failed and self._http_status != 200:
-            return
-        finish(self.read(event))
-        self.is_read = True
-        if not _is_final(event):
-            return
-        key = self._target.answer_id
-        call = sightings.take_awaited(key)
-        news = sightings.is_news(key)
-        if isinstance(call, Call):
-            call.answered_by(event, self.size)
-        elif news and (event.response_metadata or {}).get("background"):
-            # Another process asked: its event has no usage, so that totals count it once.
-            event.latency_ms = None
-            sightings.begin(self)
-            sightings.end(self, event, self.size, event.failed)
-
-
-class Batch(Call):
-    """
-    A request for the results of a batch: each of them becomes an event, and the request none.
-
-    An event's id is made of the batch and the name of the request in it: who reads the results
-    again, here or in another process, adds nothing.
-    """
-
-    __slots__ = ("_results",)
-
-    def _begin(self, frame: Frame | None) -> None:
-        self._results: Results | None = None
-
-    def respond(self, status: int, headers: Any) -> Copy:
-        """Note the head of the answer; returns what takes the results as they come."""
-        items = self._target.wire.items
-        if status != 200 or items is None:
-            return super().respond(status, headers)
-        encoding = headers.get("content-encoding") or "identity"
-        self.copy = self._results = Results(
-            self._limit, items(), self._decoding(encoding.lower()), self._take
-        )
-        return self._results
-
-    def _decoding(self, encoding: str) -> Callable[[bytes], bytes]:
-        decode = None if encoding == "identity" else decoder(encoding)
-
-        def decoded(data: bytes) -> bytes:
-            if self.decoded or encoding == "identity":
-                return data
-            if decode is None:
-                raise ValueError(encoding)
-            return decode(data)
-
-        return decoded
-
-    def _finish(self, ending: Ending, error: BaseException | None) -> None:
-        if self._results is not None and ending is Ending.WHOLE:
-            self._results.finish()
-        self.release()
-
-    def _take(self, result: Result) -> None:
-        target = self._target
-        event_id = derived_id("batch", target.host, target.batch, result.name)
-        if not sightings.is_news(event_id):
-            return
-        event = PromptCallEvent(
-            event_id=event_id,
-            run_id=self.tracker.run_id,
-            parent_id=self.parent_id or "",
-            timestamp=datetime.now(UTC),
-            operation=target.operation,
-            provider=target.provider,
-            server_address=target.host,
-        )
-        self.tracker.record(
-            event,
-            size=result.body.weight + _OVERHEAD_BYTES,
-            failed=result.failed,
-            complete=partial(self._complete, result),
-        )
-
-    def _complete(self, result: Result, event: Event) -> Steps[None]:
-        assert isinstance(event, PromptCallEvent)
-        exchange = Exchange(
-            target=self._target,
-            request=None,
-            form_model=result.model,
-            started=self.started,
-            status=200,
-            headers={"content-type": "application/json"},
-            copy=result.body,
-            ending=Ending.WHOLE,
-            decoded=True,
-        )
-        yield from read_exchange(exchange, event)
-        if event.failed and not result.failed:
-            self.tracker.failures += 1
-        apply_policy(event, self._mode)
-
-
 _ENDS: Final = 4096
 _BACKGROUND: Final = re.compile(rb'"background" ?: ?true')
 _ANSWER: Final = (
@@ -576,7 +344,7 @@ _ANSWER: Final = (
 )  # fmt: skip
 
 
-def _is_final(event: PromptCallEvent) -> bool:
+def is_final(event: PromptCallEvent) -> bool:
     """Whether the provider has done with a response; a stream that broke off says nothing of it."""
     return event.finish_reason not in ("queued", "in_progress") and not (
         event.stream and event.status != Status.SUCCESS and event.tokens_output is None

@@ -25,8 +25,9 @@ import msgspec
 from llmobs.capture.where import place_of
 from llmobs.codec import encode
 from llmobs.contrib._wire import openai_responses
+from llmobs.contrib._wire.beginning import Options, begin
 from llmobs.contrib._wire.body import Copy
-from llmobs.contrib._wire.call import Call, Options, begin, report
+from llmobs.contrib._wire.call import Call, report
 from llmobs.contrib._wire.ending import Ending
 from llmobs.contrib._wire.recognise import Target
 from llmobs.recorded.jsontext import Json, as_object, loads

@@ -13,7 +13,8 @@ import msgspec
 
 from llmobs.codec import encode
 from llmobs.contrib._wire import realtime
-from llmobs.contrib._wire.call import Call, Options
+from llmobs.contrib._wire.beginning import Options
+from llmobs.contrib._wire.call import Call
 from llmobs.contrib._wire.dialogue import (
     MAX_OPEN,
     NOTHING,

@@ -55,6 +55,8 @@ class Target(NamedTuple):
     """If this fetches, or calls off, the answer of a call made before: that answer's id."""
     batch: str = ""
     """If this fetches the results of a batch: the id of their file or of the batch."""
+    makes_batch: bool = False
+    """Whether this makes a batch, or uploads a file that may become one."""
 
 
 _Route = tuple[str, Wire, str, str, Shape | None]
@@ -167,10 +169,14 @@ _ROUTES: Final[tuple[_Route, ...]] = (
         None,
     ),
 )
+_ELSE: Final = (
+    r"|/responses/[^/]+/cancel|/batches|/batch/jobs|/files"
+    r"|:batchGenerateContent|:asyncBatchEmbedContent)/?(?:\?|\Z)"
+)
 _compiled: Final = tuple((re.compile(f".*{route[0]}/?"), route) for route in _ROUTES)
 _any_route: Final = re.compile(
     "|".join(re.sub(r"\(\?P<\w+>", "(?:", route[0]) for route in _ROUTES)
-    .join(("(?:", r"|/responses/[^/]+/cancel)/?(?:\?|\Z)"))
+    .join(("(?:", _ELSE))
     .encode()
 )
 _DEPLOYMENT = re.compile(r".*/openai/deployments/([^/]+)/")
@@ -216,11 +222,19 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
             model, provider, shape = deployment[1], "azure.ai.openai", None
         known = provider_of_host(host)
         return Target(wire, operation, known or provider, host, model, None if known else shape)
-    if unread := provider_of_host(host):
-        _say_unread(unread, host, path)
+    provider_known = provider_of_host(host)
+    if _MAKES_BATCH.fullmatch(path):
+        shape = None if provider_known else shapes.FETCHED
+        wire = batch_results.LINES
+        return Target(wire, "chat", provider_known or "openai", host, shape=shape, makes_batch=True)
+    if provider_known:
+        _say_unread(provider_known, host, path)
     return None
 
 
+_MAKES_BATCH: Final = re.compile(
+    r".*/(?:batches|batch/jobs|files)/?|.*:(?:batchGenerateContent|asyncBatchEmbedContent)"
+)
 _RESULTS: Final = tuple(
     (re.compile(pattern), wire, provider)
     for pattern, wire, provider in (

@@ -154,5 +154,5 @@ GENERATE: Final = _shape(
     fails=_TGI,
 )
 FEATURES: Final = _shape("inputs", "^ \\[", proof='"inputs" :')
-FETCHED: Final = _shape("")
-"""Of requests without a body: only SDKs are believed."""
+FETCHED: Final = Shape((b"\0",), ())
+"""Of requests that tell nothing, many without a body: only SDKs are believed."""
