@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from . import azure, body, faults, headers, openai_other, openai_responses, sockets
+from . import azure, batches, body, faults, headers, openai_other, openai_responses, sockets
 from .answered import Answered
 from .body import BodyResponse, Pace
 from .conversation import Json, Reply
@@ -44,6 +44,7 @@ class LLMServer:
         self._failed_once = OnceMemory()
         self._conversations = openai_responses.Memory()
         self._answered = Answered(repeatable=repeatable)
+        self._batches = batches.Batches(self._answered)
 
     def routes(self) -> list[Route | WebSocketRoute]:
         """Every path the server answers."""
@@ -51,6 +52,7 @@ class LLMServer:
             self._route(path, answering, dialect)
             for path, answering, dialect in wires(self._conversations)
         ]
+        routes += self._batches.routes()
         routes += [
             Route("/v1/responses/{id}", self._retrieve, methods=["GET"]),
             Route("/v1/responses/{id}/cancel", self._cancel, methods=["POST"]),

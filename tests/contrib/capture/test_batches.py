@@ -65,6 +65,7 @@ def read(batch: Batch, size: int = 0, client: Client | None = None) -> bytes:
 def nothing_is_known() -> None:
     sightings.reset()
     batch_requests._kept.clear()
+    batch_requests._known.clear()
 
 
 def told(event: PromptCallEvent, name: str) -> Any:

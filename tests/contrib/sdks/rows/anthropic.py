@@ -81,6 +81,21 @@ class OwnMessages(Messages):
         count = self._client.messages.count_tokens
         return count(model=self._model, messages=shared.says(Q))
 
+    def batch(self) -> Any:
+        batches = self._client.messages.batches
+        made = batches.create(requests=_requests("at-once"))
+        return [made, list(batches.results(made.id))]
+
+    async def batch_async(self) -> Any:
+        batches = self._later.messages.batches
+        made = await batches.create(requests=_requests("later"))
+        return [made, [each async for each in await batches.results(made.id)]]
+
+
+def _requests(name: str) -> list[Any]:
+    asked = shared.batch_of(name, Messages._model)
+    return [{"custom_id": each["custom_id"], "params": each["body"]} for each in asked]
+
 
 class Vertex(Messages):
     """``AnthropicVertex`` and its async twin: the model is in the path."""

@@ -6,6 +6,7 @@ from tests.contrib.sdks.rows import shared
 from tests.contrib.sdks.table import Row, Sdk
 
 Q = shared.QUESTION
+BATCH: Any = {"endpoint": "/v1/chat/completions", "model": "mistral-small-latest"}
 
 
 class _Client(shared.AsyncScript):
@@ -79,6 +80,29 @@ class Chat(_Client):
     def cut_by_max_tokens(self) -> Any:
         return self._ask(Q, max_tokens=5)
 
+    def batch(self) -> Any:
+        """Its requests and its answers stand where it is made and looked at."""
+        asked = shared.batch_of("inline", self._model)
+        requests = [{name: each[name] for name in ("custom_id", "body")} for each in asked]
+        made = self._client.batch.jobs.create(requests=requests, **BATCH)
+        return [made, self._client.batch.jobs.get(job_id=made.id, inline=True)]
+
+    async def batch_async(self) -> Any:
+        """From a file, to files."""
+        lines = shared.lines_of(shared.batch_of("file", self._model))
+        file = {"file_name": "requests.jsonl", "content": lines}
+        files = self._client.files
+        found = await files.upload_async(file=file, purpose="batch")
+        made = await self._client.batch.jobs.create_async(input_files=[found.id], **BATCH)
+        done = await self._client.batch.jobs.get_async(job_id=made.id)
+        return [
+            done,
+            *[
+                (await (await files.download_async(file_id=name)).aread()).decode()
+                for name in (done.output_file, done.error_file)
+            ],
+        ]
+
 
 class Conversations(_Client):
     """``beta.conversations``."""
@@ -123,7 +147,7 @@ SDK = Sdk(
             host=_HOST,
             without={"raw_response": "the SDK has none"},
             untold=frozenset({"reasoning", "attempt"}),
-            not_captured="Realtime transcription (a WebSocket), classifications, batches.",
+            not_captured="Realtime transcription (a WebSocket), classifications.",
         ),
         Row(
             "Mistral: beta.conversations",

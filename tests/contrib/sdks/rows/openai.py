@@ -9,6 +9,7 @@ from tests.contrib.sdks.table import Row, Sdk
 Q = shared.QUESTION
 TOOLS = {"tools": [{"type": "function", "name": "get_weather", "parameters": shared.CITY}]}
 PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{shared.PNG}"}}
+BATCH: Any = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
 SCHEMA = {"name": "a", "strict": True, "schema": shared.SCHEMA}
 
 
@@ -96,6 +97,22 @@ class OpenAIChat(Chat):
     def moderation(self) -> Any:
         given = ["Please refuse", "tea"]
         return self._client.moderations.create(model="omni-moderation-latest", input=given)
+
+    def batch(self) -> Any:
+        file = ("requests.jsonl", shared.lines_of(shared.batch_of("file", "gpt-4o")))
+        found = self._client.files.create(file=file, purpose="batch")
+        made = self._client.batches.create(input_file_id=found.id, **BATCH)
+        done = self._client.batches.retrieve(made.id)
+        names = (done.output_file_id, done.error_file_id)
+        return [made, done, *(self._client.files.content(name).text for name in names)]
+
+    async def batch_async(self) -> Any:
+        file = ("requests.jsonl", shared.lines_of(shared.batch_of("later", "gpt-4o")))
+        found = await self._later.files.create(file=file, purpose="batch")
+        made = await self._later.batches.create(input_file_id=found.id, **BATCH)
+        done = await self._later.batches.retrieve(made.id)
+        names = (done.output_file_id, done.error_file_id)
+        return [made, done, *[(await self._later.files.content(name)).text for name in names]]
 
 
 class Azure(Chat):

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import json
 from typing import Any
 
 QUESTION = "Explain queues"
@@ -38,6 +39,25 @@ def first_of(stream: Any) -> Any:
     """Return the first piece of a stream, and leave."""
     with contextlib.closing(stream):
         return next(iter(stream))
+
+
+def batch_of(name: str, model: str) -> list[dict[str, Any]]:
+    """Return a batch's requests in OpenAI's words, the last of which fails; *name* tells it from others."""
+    asked = ((f"{QUESTION} of {name}", ""), ("Explain tea", ""), (QUESTION, "-fail-500"))
+    return [
+        {
+            "custom_id": f"{name}-{number}",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {"model": f"{model}{fault}", "max_tokens": 99, "messages": says(text)},
+        }
+        for number, (text, fault) in enumerate(asked)
+    ]
+
+
+def lines_of(requests: list[dict[str, Any]]) -> bytes:
+    """Return them as the file that is uploaded."""
+    return "".join(json.dumps(each) + "\n" for each in requests).encode()
 
 
 class Script:
