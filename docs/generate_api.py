@@ -127,6 +127,7 @@ DOORS = {
             "llama_index",
             "dspy",
             "crewai",
+            "smolagents",
             "tool_runners",
         )
     },

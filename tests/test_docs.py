@@ -51,6 +51,7 @@ DESCRIBED = {
     "llmobs.contrib.llama_index": None,
     "llmobs.contrib.dspy": None,
     "llmobs.contrib.crewai": None,
+    "llmobs.contrib.smolagents": None,
     "llmobs.contrib.tool_runners": None,
     "llmobs.contrib.opentelemetry": None,
     "llmobs.contrib.celery": None,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from asyncio import CancelledError
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,15 +16,26 @@ from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client
 from llmobs.codec import snapshot
 from llmobs.contrib._wire.call import checked_mode, policy
+from llmobs.contrib._wire.openai_chat import WIRE as CHAT
+from llmobs.recorded.jsontext import as_object
 from llmobs.recorded.media import without_media
-from llmobs.runtime.context import Frame, frame_as_it_is, innermost_frame, set_frame
+from llmobs.runtime.around import around
+from llmobs.runtime.context import (
+    Frame,
+    current_frame,
+    frame_as_it_is,
+    innermost_frame,
+    set_frame,
+)
 from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import internal_errors
 
-__all__ = ["MAX_OPEN", "OpenWork", "Piece", "plain", "tell_call"]
+__all__ = ["MAX_OPEN", "OpenWork", "Piece", "plain", "tell_answer", "tell_call"]
 
 MAX_OPEN: Final = 10_000
 """Pieces of work held open at most; beyond, the oldest are recorded as they are."""
+MAX_YIELDED: Final = 10_000
+"""Values of a generator that its door is told of."""
 _NEVER_ENDED: Final = "the framework never told its end"
 _NOT_TOLD: Final = ("model", "status", "error", "warnings")
 """Of what the wires' functions read: told by the framework."""
@@ -40,6 +51,8 @@ Tell = Callable[[Any], object]
 class Piece:
     """One piece of work that has begun and not ended: an agent, a step, a tool, a call."""
 
+    key: Hashable
+    """What `OpenWork.end` names it by."""
     tracker: Tracker
     frame: Frame | None
     """What happens inside belongs to this."""
@@ -52,6 +65,13 @@ class Piece:
     """What its door remembers."""
     inside: dict[Hashable, Piece] = field(default_factory=dict)
     """What began inside and has not ended."""
+    handled: BaseException | None = field(default_factory=lambda: sys.exc_info()[1])
+    """What was being handled around it when it began."""
+
+    def raised(self) -> BaseException | None:
+        """Return what goes through it where this is asked, for frameworks that tell of ends in ``finally``."""
+        error = sys.exc_info()[1]
+        return None if error is self.handled else error
 
 
 class OpenWork:
@@ -77,13 +97,13 @@ class OpenWork:
         capture_content: str = "full",
         max_open: int = MAX_OPEN,
     ) -> None:
-        self._door = door
+        self.door = door
         self._client = client
         self._complete = policy(checked_mode(capture_content))
         self._limit = max_open
         self._lock = ForkLock()
         self._pieces: OrderedDict[Hashable, Piece] = OrderedDict()
-        self._frames: set[Frame] = set()
+        self._frames: dict[Frame, Piece] = {}
         """Of what is recorded itself."""
 
     def __len__(self) -> int:
@@ -98,6 +118,8 @@ class OpenWork:
         run_name: str = "",
         is_current: bool = True,
         ends_late: bool = False,
+        enters: bool = False,
+        note: Any = None,
     ) -> Piece:
         """
         Begin a piece of work.
@@ -110,6 +132,8 @@ class OpenWork:
             is_current: Whether what happens here from now on happens inside; False for frameworks that tell
                 of their work in another thread or task.
             ends_late: Whether a call's end is told long after it: then only the request at the wire is inside.
+            enters: Whether it is current although nothing records it.
+            note: What its door remembers.
         """
         outer = None if parent is None else self._pieces.get(parent)
         frame = innermost_frame() if outer is None or is_current else None
@@ -122,8 +146,10 @@ class OpenWork:
             tracker = frame.run
         else:
             tracker, frame, is_own = Tracker(self._client or default_client()), None, True
-            tracker.name = run_name or self._door
-        piece = Piece(tracker, frame, parent=outer, is_own=is_own)
+            tracker.name = run_name or self.door
+        if outer is None and frame is not None:
+            outer = self._frames.get(frame)
+        piece = Piece(key, tracker, frame, parent=outer, is_own=is_own, note=note)
         operation = None if make is None else make(tracker)
         if operation is not None:
             piece.operation, piece.frame = operation, operation
@@ -132,7 +158,10 @@ class OpenWork:
                 sighting = operation.enclose()
                 assert sighting is not None
                 set_frame(_Expecting(operation, sighting))
-        self._hold(key, piece)
+        elif enters:
+            piece.frame = _Group(tracker, frame)
+            set_frame(piece.frame)
+        self._hold(piece)
         return piece
 
     def _start(self, operation: Operation, frame: Frame | None, is_current: bool) -> None:
@@ -141,7 +170,7 @@ class OpenWork:
         before = frame_as_it_is()
         operation.start()
         if isinstance(operation, PromptCall):
-            operation.door = self._door
+            operation.door = self.door
             if not is_current:
                 operation.outer = frame  # a block of the application's around it is the same call
             operation.enclose()
@@ -156,14 +185,14 @@ class OpenWork:
             frame = frame.outer
         return frame is not None
 
-    def _hold(self, key: Hashable, piece: Piece) -> None:
+    def _hold(self, piece: Piece) -> None:
         oldest = None
         with self._lock:
-            self._pieces[key] = piece
-            if piece.operation is not None:
-                self._frames.add(piece.operation)
+            self._pieces[piece.key] = piece
+            if piece.frame is not None and (piece.operation or type(piece.frame) is _Group):
+                self._frames[piece.frame] = piece
             if piece.parent is not None:
-                piece.parent.inside[key] = piece
+                piece.parent.inside[piece.key] = piece
             if len(self._pieces) > self._limit:
                 oldest = self._take(next(iter(self._pieces)))
         if oldest is not None:
@@ -173,8 +202,8 @@ class OpenWork:
         piece = self._pieces.pop(key, None)
         if piece is None:
             return None
-        if piece.operation is not None:
-            self._frames.discard(piece.operation)
+        if piece.frame is not None and self._frames.get(piece.frame) is piece:
+            del self._frames[piece.frame]
         if piece.parent is not None:
             piece.parent.inside.pop(key, None)
         return piece
@@ -182,6 +211,26 @@ class OpenWork:
     def get(self, key: Hashable) -> Piece | None:
         """Return what has begun under *key* and not ended."""
         return self._pieces.get(key)
+
+    def innermost(self, *kinds: type[Operation], note: Any = None) -> Piece | None:
+        """
+        Return the innermost piece that is current here, for frameworks that tell of an end without an id.
+
+        Args:
+            kinds: What its operation must be, one of these.
+            note: What its door must have noted, unless None.
+        """
+        frame = current_frame()
+        while frame is not None:
+            piece = self._frames.get(frame)
+            if (
+                piece is not None
+                and isinstance(piece.operation, kinds)
+                and (note is None or piece.note is note)
+            ):
+                return piece
+            frame = frame.outer
+        return None
 
     def end(
         self,
@@ -206,35 +255,56 @@ class OpenWork:
             return
         if whole:
             for inner in reversed(list(piece.inside)):
-                self.end(inner, CancelledError(), whole=True)
+                self.end(inner, error or CancelledError(), whole=True)
         try:
             if tell is not None and piece.operation is not None:
                 tell(piece.operation)
         finally:
             if piece.operation is not None:
                 piece.operation.end(error)
+            if type(piece.frame) is _Group and piece.operation is None:
+                piece.frame.left = True
             if piece.is_own:
                 piece.tracker.finish(error=error)
 
-    @contextmanager
-    def piece(self, make: Make, *, run_name: str = "") -> Iterator[Piece | None]:
-        """
-        Make the block a piece of work, for frameworks that let a door wrap theirs.
+    def piece(self, make: Make, *, run_name: str = "") -> Block:
+        """Return a block that is a piece of work, for frameworks that let a door wrap theirs."""
+        return Block(self, make, run_name=run_name)
 
-        What goes wrong in llmobs is reported, and the block runs all the same: then it is given None.
+    def around(
+        self,
+        target: Callable[..., Any],
+        make: Callable[..., Operation | None],
+        tell: Callable[[Any, Any], object] | None = None,
+        *,
+        is_on: Callable[[], bool],
+        run_name: str = "",
+        **more: Any,
+    ) -> Callable[..., Any]:
         """
-        key, piece = object(), None
-        with internal_errors(f"record what {self._door} does"):
-            piece = self.begin(key, make, run_name=run_name)
-        error = None
-        try:
-            yield piece
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            with internal_errors(f"record what {self._door} did"):
-                self.end(key, error)
+        Return *target*, any kind of function of the framework's, with a piece of work around each call.
+
+        Args:
+            target: A function, a coroutine function, a generator function or an asynchronous one.
+            make: Makes the block that records a call, if any; given the tracker and the arguments.
+            tell: Fills it in; given it and what was returned, or of a generator a list of its values.
+            is_on: Whether a call is to be recorded.
+            run_name: What the run is called if it gets one.
+            more: As of `begin` and `end`.
+        """
+
+        def opened(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Block:
+            if not is_on():
+                return Block(self, None)
+            return Block(
+                self,
+                lambda tracker: make(tracker, *args, **kwargs),
+                tell,
+                run_name=run_name,
+                **more,
+            )
+
+        return around(target, opened)
 
     def give_up(self) -> None:
         """Record all that is open as it is: nobody will tell its end any more."""
@@ -267,6 +337,95 @@ def tell_call(call: PromptCall, fields: dict[str, Any]) -> None:
             setattr(call, name, without_media(value))
         else:
             call.add(**{name: without_media(value)})
+
+
+def tell_answer(call: PromptCall, message: Mapping[str, Any], raw: Any) -> None:
+    """
+    Fill in *call* with an answer.
+
+    Args:
+        call: What was answered.
+        message: The answer, as OpenAI's chat completions have one.
+        raw: What the provider's SDK gave the framework, with figures if it is in OpenAI's words, too.
+    """
+    raw = raw.model_dump(mode="json") if hasattr(raw, "model_dump") else as_object(raw)
+    ending = next((as_object(each) for each in raw.get("choices") or ()), {}).get("finish_reason")
+    choice = {"message": message, "finish_reason": ending}
+    tell_call(call, CHAT.response({**raw, "choices": [choice]}))
+
+
+class Block:
+    """
+    A piece of work around a block of a framework's code; see `llmobs.runtime.around`.
+
+    What goes wrong in llmobs is reported, and the block runs all the same: then it is given None.
+
+    Args:
+        work: What it belongs to.
+        make: As of `OpenWork.begin`; None records nothing.
+        tell: As of `OpenWork.around`.
+        whole: As of `OpenWork.end`.
+        more: As of `OpenWork.begin`.
+    """
+
+    def __init__(
+        self,
+        work: OpenWork,
+        make: Make | None,
+        tell: Callable[[Any, Any], object] | None = None,
+        *,
+        whole: bool = False,
+        **more: Any,
+    ) -> None:
+        self._whole = whole
+        self._work = work
+        self._make = make
+        self._tell = tell
+        self._more = more
+        self._result: Any = None
+        self._piece: Piece | None = None
+
+    def __enter__(self) -> Piece | None:
+        if self._make is not None:
+            with internal_errors(f"record what {self._work.door} does"):
+                self._piece = self._work.begin(self, self._make, **self._more)
+        return self._piece
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if type(error) is RuntimeError and type(error.__context__) is GeneratorExit:
+            error = error.__context__  # the generator was left, and went on
+        with internal_errors(f"record what {self._work.door} did"):
+            tell = None if self._tell is None else self._told
+            self._work.end(self, error, tell=tell, whole=self._whole)
+
+    def _told(self, operation: Any) -> None:
+        assert self._tell is not None
+        self._tell(operation, self._result)
+
+    def keep(self, result: Any) -> None:
+        """Note what a function has returned."""
+        self._result = result
+
+    def note(self, value: Any) -> None:
+        """Note one value of a generator."""
+        if self._result is None:
+            self._result = []
+            if self._piece is not None and isinstance(self._piece.operation, PromptCall):
+                self._piece.operation.first_token()
+        if self._tell is not None and len(self._result) < MAX_YIELDED:
+            self._result.append(value)
+
+
+class _Group:
+    """A frame that is recorded by nothing, and holds together what is inside."""
+
+    is_run = False
+    left = False
+
+    def __init__(self, run: Tracker, outer: Frame | None) -> None:
+        self.run = run
+        self.outer = outer
+        self.event_id = outer.event_id if outer is not None and outer.run is run else None
 
 
 class _Expecting:

@@ -43,6 +43,7 @@ DOORS: Final = (
     Door("llama_index", "llama_index_instrumentation"),
     Door("dspy", "dspy", sign="settings"),
     Door("crewai", "crewai.events.event_bus"),
+    Door("smolagents", "smolagents"),
     Door("tool_runners"),
 )
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 from llmobs.capture.operations import AgentStep, Operation, PromptCall, ToolCall
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
-from llmobs.contrib._agents import OpenWork, plain, tell_call
+from llmobs.contrib._agents import OpenWork, plain, tell_answer, tell_call
 from llmobs.contrib._wire.call import CaptureContent
 from llmobs.contrib._wire.openai_chat import WIRE as CHAT
 from llmobs.events import Status, StepType
@@ -166,7 +166,11 @@ def _message(said: Any) -> Json:
 def _tell(operation: Operation, result: Any) -> None:
     if isinstance(operation, PromptCall):
         if result is not None and hasattr(result, "raw"):
-            _tell_answer(operation, result)
+            said = getattr(result, "message", None)
+            answer = (
+                {"role": "assistant", "content": result.text} if said is None else _message(said)
+            )
+            tell_answer(operation, answer, result.raw)
     elif isinstance(operation, ToolCall):
         if isinstance(result, list):  # of a retriever
             operation.output = [
@@ -179,16 +183,6 @@ def _tell(operation: Operation, result: Any) -> None:
                 operation.status = Status.ERROR
     elif isinstance(operation, AgentStep):
         operation.output_data = plain(result)
-
-
-def _tell_answer(call: PromptCall, result: Any) -> None:
-    raw = result.raw
-    raw = raw.model_dump(mode="json") if hasattr(raw, "model_dump") else as_object(raw)
-    said = getattr(result, "message", None)
-    message = {"role": "assistant", "content": result.text} if said is None else _message(said)
-    ending = next((as_object(each) for each in raw.get("choices") or ()), {}).get("finish_reason")
-    body = {**raw, "choices": [{"message": message, "finish_reason": ending}]}
-    tell_call(call, CHAT.response(body))
 
 
 _used: list[OpenWork] = []

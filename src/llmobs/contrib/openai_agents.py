@@ -14,7 +14,6 @@ what either saw.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from typing import Any, Final
 
@@ -67,7 +66,6 @@ class LLMObsTracingProcessor:
             if not self.is_on:
                 return
             piece = self._work.begin(trace.trace_id, run_name=trace.name)
-            piece.note = sys.exc_info()[1]
             if piece.is_own:
                 told = trace.export() or {}
                 piece.tracker.session_id = told.get("group_id")
@@ -85,10 +83,7 @@ class LLMObsTracingProcessor:
             if self._work.get(parent) is None:
                 return
             data = span.span_data
-            piece = self._work.begin(
-                span.span_id, lambda tracker: _operation(tracker, data), parent=parent
-            )
-            piece.note = sys.exc_info()[1]
+            self._work.begin(span.span_id, lambda tracker: _operation(tracker, data), parent=parent)
 
     def on_span_end(self, span: Any) -> None:
         """Record the step, the tool or the call."""
@@ -100,8 +95,8 @@ class LLMObsTracingProcessor:
 
     def _ended_by(self, key: str) -> BaseException | None:
         # The SDK ends its spans in `finally` and `__exit__`: what is raised there is told nowhere else.
-        piece, error = self._work.get(key), sys.exc_info()[1]
-        return None if piece is None or error is piece.note else error
+        piece = self._work.get(key)
+        return None if piece is None else piece.raised()
 
     def shutdown(self) -> None:
         """Do nothing: the client is its owner's to close."""

@@ -95,4 +95,4 @@ def main(drive: Callable[[Player], Any]) -> None:
         events = stack.enter_context(capture_events())
         player = Player(url, kind, client, events)
         asyncio.run(drive(player))
-    print(json.dumps(player.found))
+    print("\n" + json.dumps(player.found))  # on a line of its own, whatever frameworks print

@@ -109,5 +109,15 @@ FRAMEWORKS: Mapping[str, Framework] = {
         recorded="crews, tasks, agents, flows and their methods as steps, tools, calls of models; failures, threads",
         not_recorded="memory, knowledge and reasoning: what happens inside them is.",
     ),
+    "smolagents": Framework(
+        packages=("smolagents[openai]==1.26.0",),
+        door="llmobs.instrument()",
+        recorded=(
+            "agents, agents that they manage and their steps (plans, code, what came of it) as steps; tools, parallel "
+            "ones and those that code calls; calls of models, the application's own among them, streamed, failed and "
+            "left ones; threads, 20 runs at once"
+        ),
+        not_recorded="tools that code calls in a sandbox elsewhere (`executor_type`).",
+    ),
 }
 """By the name of the driver, and the major version where it is not the newest."""
