@@ -128,6 +128,7 @@ DOORS = {
             "dspy",
             "crewai",
             "smolagents",
+            "google_adk",
             "tool_runners",
         )
     },

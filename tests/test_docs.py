@@ -52,6 +52,7 @@ DESCRIBED = {
     "llmobs.contrib.dspy": None,
     "llmobs.contrib.crewai": None,
     "llmobs.contrib.smolagents": None,
+    "llmobs.contrib.google_adk": None,
     "llmobs.contrib.tool_runners": None,
     "llmobs.contrib.opentelemetry": None,
     "llmobs.contrib.celery": None,

@@ -212,7 +212,7 @@ class OpenWork:
         """Return what has begun under *key* and not ended."""
         return self._pieces.get(key)
 
-    def innermost(self, *kinds: type[Operation], note: Any = None) -> Piece | None:
+    def innermost(self, *kinds: type, note: Any = None) -> Piece | None:
         """
         Return the innermost piece that is current here, for frameworks that tell of an end without an id.
 
@@ -239,6 +239,7 @@ class OpenWork:
         *,
         tell: Tell | None = None,
         whole: bool = False,
+        gives_up: bool = True,
     ) -> None:
         """
         Record a piece of work that has ended; without one, do nothing.
@@ -247,15 +248,17 @@ class OpenWork:
             key: What `begin` was given.
             error: What ended it, if it failed.
             tell: Fills in the operation; it is recorded even if this fails.
-            whole: Whether what is open inside is over, too: it was given up.
+            whole: Whether what is open inside is over, too.
+            gives_up: Whether that was given up, unless *error* has ended it; else it ends as this does.
         """
         with self._lock:
             piece = self._take(key)
         if piece is None:
             return
         if whole:
+            how = CancelledError() if error is None and gives_up else error
             for inner in reversed(list(piece.inside)):
-                self.end(inner, error or CancelledError(), whole=True)
+                self.end(inner, how, whole=True, gives_up=gives_up)
         try:
             if tell is not None and piece.operation is not None:
                 tell(piece.operation)
@@ -364,7 +367,7 @@ class Block:
         work: What it belongs to.
         make: As of `OpenWork.begin`; None records nothing.
         tell: As of `OpenWork.around`.
-        whole: As of `OpenWork.end`.
+        whole: As of `OpenWork.end`, and so *gives_up*.
         more: As of `OpenWork.begin`.
     """
 
@@ -375,9 +378,10 @@ class Block:
         tell: Callable[[Any, Any], object] | None = None,
         *,
         whole: bool = False,
+        gives_up: bool = True,
         **more: Any,
     ) -> None:
-        self._whole = whole
+        self._how = {"whole": whole, "gives_up": gives_up}
         self._work = work
         self._make = make
         self._tell = tell
@@ -396,7 +400,7 @@ class Block:
             error = error.__context__  # the generator was left, and went on
         with internal_errors(f"record what {self._work.door} did"):
             tell = None if self._tell is None else self._told
-            self._work.end(self, error, tell=tell, whole=self._whole)
+            self._work.end(self, error, tell=tell, **self._how)
 
     def _told(self, operation: Any) -> None:
         assert self._tell is not None

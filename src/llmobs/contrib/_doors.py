@@ -44,6 +44,7 @@ DOORS: Final = (
     Door("dspy", "dspy", sign="settings"),
     Door("crewai", "crewai.events.event_bus"),
     Door("smolagents", "smolagents"),
+    Door("google_adk", "google.adk.runners"),
     Door("tool_runners"),
 )
 

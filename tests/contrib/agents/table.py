@@ -119,5 +119,17 @@ FRAMEWORKS: Mapping[str, Framework] = {
         ),
         not_recorded="tools that code calls in a sandbox elsewhere (`executor_type`).",
     ),
+    "google_adk": Framework(
+        packages=("google-adk==2.13.0",),
+        door="llmobs.instrument()",
+        recorded=(
+            "agents, those they hand over to, use as tools or run in sequence and at once, as steps; tools, parallel "
+            "ones, too; calls of models, streamed and failed ones; runs left or cancelled; threads, 20 runs at once"
+        ),
+        not_recorded=(
+            "nodes of workflows that are no agents: what happens inside them is; sound of live sessions: their agents "
+            "and tools alone."
+        ),
+    ),
 }
 """By the name of the driver, and the major version where it is not the newest."""
