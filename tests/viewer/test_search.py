@@ -20,7 +20,7 @@ def page(store: Path, query: Mapping[str, str], path: str = "/search") -> Page:
 
 
 def marked(made: Page) -> list[str]:
-    return [part.partition("</mark>")[0] for part in made.html.split("<mark>")[1:]]
+    return [part.partition("</mark>")[0] for part in made.html.split('<mark class="hit">')[1:]]
 
 
 @pytest.fixture(scope="module")

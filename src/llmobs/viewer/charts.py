@@ -46,6 +46,8 @@ class Plot(msgspec.Struct, frozen=True):
     """Says in words what is drawn of a stretch."""
     link: Mapping[str, str] = {}
     """What chooses the runs behind it, beside the time."""
+    least: float = 0.0
+    """What its scale reaches at least."""
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -100,7 +102,7 @@ class Chart(msgspec.Struct, frozen=True):
             runs: Address of the list of runs.
         """
         series = [each for each in plot.series if any(each.values.values())]
-        top = _round_up(max((_highest(plot.kind, series, each) for each in begins), default=0.0))
+        top = _round_up(max([plot.least, *(_highest(plot.kind, series, each) for each in begins)]))
         place = WIDTH / max(len(begins), 1)
         columns = [
             Column(
@@ -189,11 +191,11 @@ def _link(
 
 
 def _round_up(value: float) -> float:
-    """Return the next of 1, 2, 5, 10, 20, …: a scale that is easily read."""
+    """Return the next of 1, 2, 4, 6, 10, 20, …: a scale that is easily read, as is its half."""
     if value <= 0:
         return 1.0
     power: float = 10.0 ** (ceil(log10(value)) - 1)
-    return next(power * each for each in (1, 2, 5, 10, 20) if power * each >= value * 0.999999)
+    return next(power * each for each in (1, 2, 4, 6, 10, 20) if power * each >= value * 0.999999)
 
 
 def _said(value: float) -> str:

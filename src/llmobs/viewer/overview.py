@@ -28,6 +28,8 @@ GROUPS: Final = (
 
 MAX_STRETCHES: Final = 1_100
 """In a chart, three years of days: those before are left out."""
+WHOLE: Final = 2.0
+"""What the scale of what is counted reaches at least: half of it is a whole number, too."""
 CALLS: Final = {"calls": "any"}
 """What chooses runs with calls of models."""
 
@@ -81,7 +83,7 @@ def _runs(over_time: Mapping[datetime, Stretch]) -> Plot:
     failed = {at: float(one.failed) for at, one in over_time.items()}
     others = {at: float(one.runs - one.failed) for at, one in over_time.items()}
     series = [Series("failed", "bad", failed), Series("others", "value", others)]
-    return Plot("Runs", "runs", "bars", series, words)
+    return Plot("Runs", "runs", "bars", series, words, least=WHOLE)
 
 
 def _failed(over_time: Mapping[datetime, Stretch]) -> Plot:
@@ -94,7 +96,7 @@ def _failed(over_time: Mapping[datetime, Stretch]) -> Plot:
     failed = {at: float(one.failed) for at, one in over_time.items()}
     return Plot(
         "Runs that failed", "runs", "bars", [Series("failed", "bad", failed)], words,
-        {"status": "failed"},
+        {"status": "failed"}, WHOLE,
     )  # fmt: skip
 
 
@@ -125,16 +127,16 @@ def _calls(over_time: Mapping[datetime, Stretch]) -> Iterator[Plot]:
         return money(calls[at].cost_usd, calls[at].unpriced)
 
     latency = [
-        Series("95th percentile", "p95", seconds("latency_p95_ms")),
+        Series("p95", "p95", seconds("latency_p95_ms")),
         Series("median", "p50", seconds("latency_p50_ms")),
-        Series("first token, 95th percentile", "first p95", seconds("time_to_first_token_p95_ms")),
-        Series("first token, median", "first p50", seconds("time_to_first_token_p50_ms")),
+        Series("first token p95", "first p95", seconds("time_to_first_token_p95_ms")),
+        Series("first token median", "first p50", seconds("time_to_first_token_p50_ms")),
     ]
     yield Plot("Latency of calls", "seconds", "lines", latency, times, CALLS)
     sides = [
         Series("in", "value", values(lambda group: group.tokens_input)),
         Series("out", "tool", values(lambda group: group.tokens_output)),
     ]
-    yield Plot("Tokens", "tokens", "bars", sides, tokens, CALLS)
+    yield Plot("Tokens", "tokens", "bars", sides, tokens, CALLS, WHOLE)
     paid = [Series("cost", "value", values(lambda group: group.cost_usd))]
     yield Plot("Cost", "US dollars", "bars", paid, cost, CALLS)
