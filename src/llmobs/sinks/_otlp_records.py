@@ -65,9 +65,9 @@ def span_ids(event: Event) -> SpanIds:
 
     The trace is the event's ``trace_id``; without one, the run's id if that is a UUID (the same 32
     digits), else a digest of it. The parent is the step or call it happened inside; else its
-    run's span; for the run itself, and for events outside any run, the ``span_id`` they carry,
-    which is the caller's. The attempts of one task share their run: the first one's span is the
-    run's, later ones are children of it.
+    run's span, which is that of an evaluation wherever it was recorded; for the run itself, and for
+    events outside any run, the ``span_id`` they carry, which is the caller's. The attempts of one
+    task share their run: the first one's span is the run's, later ones are children of it.
     """
     trace_id = _hexadecimal(event.trace_id, 16)
     remote = _hexadecimal(event.span_id, 8) if trace_id else b""
@@ -80,7 +80,7 @@ def span_ids(event: Event) -> SpanIds:
     span_id = span_id_of(event.event_id)
     if event.parent_id is not None:
         return SpanIds(trace_id, span_id, span_id_of(event.parent_id), False)
-    if event.standalone:
+    if event.standalone and (remote or not isinstance(event, EvaluationEvent)):
         return SpanIds(trace_id, span_id, remote, bool(remote))
     return SpanIds(trace_id, span_id, _run_span(event.run_id), False)
 

@@ -19,6 +19,7 @@ from llmobs.events import (
     ClientInfo,
     ErrorInfo,
     EvaluationEvent,
+    EvaluationSource,
     Event,
     PromptCallEvent,
     RunEvent,
@@ -363,6 +364,7 @@ def _evaluation(log: Log, name: str, digest: str, has_span: bool) -> tuple[Event
         score=score if isinstance(score, (int, float)) else None,
         label=as_text(get(semconv.EVALUATION_SCORE_LABEL)),
         explanation=as_text(get(semconv.EVALUATION_EXPLANATION)),
+        source=as_text(get(semconv.EVALUATION_SOURCE)) or EvaluationSource.CODE,
     )
     return event, Link(
         run_id=log.trace_id,
