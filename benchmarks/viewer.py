@@ -184,7 +184,7 @@ def _post(address: str, body: bytes) -> None:
         raise RuntimeError(error.read()[:500].decode()) from error
 
 
-def _waiting(address: str) -> int:
+def waiting(address: str) -> int:
     with urllib.request.urlopen(f"{address}/metrics", timeout=60) as answer:
         for line in answer.read().decode().splitlines():
             if line.startswith("llmobs_texts_waiting "):
@@ -218,7 +218,7 @@ def ingest(source: Path, *, indexing: bool, seconds: float) -> dict[str, float]:
 
             def watch() -> None:
                 while not over.wait(0.25):
-                    behind.append(_waiting(address))
+                    behind.append(waiting(address))
 
             watching = threading.Thread(target=watch)
             watching.start()
@@ -232,7 +232,7 @@ def ingest(source: Path, *, indexing: bool, seconds: float) -> dict[str, float]:
             over.set()
             watching.join()
             begun = time.monotonic()
-            while indexing and _waiting(address) and time.monotonic() - begun < 60:
+            while indexing and waiting(address) and time.monotonic() - begun < 60:
                 time.sleep(0.05)
             caught_up = time.monotonic() - begun
             full = _bodies(20_000_000, int(4 * RATE * seconds))
@@ -240,9 +240,9 @@ def ingest(source: Path, *, indexing: bool, seconds: float) -> dict[str, float]:
             for body in full:
                 _post(address, body)
             rate = len(full) * BATCH / (time.monotonic() - begun)
-            left = _waiting(address) if indexing else 0
+            left = waiting(address) if indexing else 0
             begun = time.monotonic()
-            while indexing and _waiting(address) and time.monotonic() - begun < 120:
+            while indexing and waiting(address) and time.monotonic() - begun < 120:
                 time.sleep(0.1)
         return {
             "p50": median(took), "p95": quantile(took, 0.95), "lag s": max(behind, default=0) / RATE,

@@ -126,11 +126,11 @@ def figures_of(target: Target, quick: bool) -> dict[str, float | None]:
 def _speed(target: Target, home: Path, requests: int) -> tuple[float, float, float, float]:
     bodies = otlp_bodies(requests + 1)
     with running(target, home) as one:
-        _post(one, bodies[:1])  # what is done once, is done
-        _until_stored(one, SPANS)
+        post(one, bodies[:1])  # what is done once, is done
+        until_stored(one, SPANS)
         sent, before, began = Sent(), one.cpu(), time.monotonic()
-        _post(one, bodies[1:], sent)
-        stored, at = _until_stored(one, SPANS * (requests + 1))
+        post(one, bodies[1:], sent)
+        stored, at = until_stored(one, SPANS * (requests + 1))
         cpu = (one.cpu() - before) / max(stored - SPANS, 1)
         one.end(signal.SIGTERM)
     disk = target.bytes(home) / max(stored, 1)
@@ -156,11 +156,11 @@ def _native(target: Target, home: Path, requests: int) -> float:
     return NATIVE_EVENTS * requests / sent.seconds
 
 
-def _post(one: Running, bodies: list[bytes], sent: Sent | None = None) -> None:
+def post(one: Running, bodies: list[bytes], sent: Sent | None = None) -> None:
     send(one.port, "/v1/traces", _OTLP | dict(one.target.headers), bodies, sent or Sent())
 
 
-def _until_stored(one: Running, count: int) -> tuple[int, float]:
+def until_stored(one: Running, count: int) -> tuple[int, float]:
     """Return how many are stored when it is all of them or no more come, and when that was."""
     stored, at = -1, time.monotonic()
     while stored < count and time.monotonic() - at < QUIET_SECONDS:
@@ -176,7 +176,7 @@ def _loss(target: Target, home: Path, how: signal.Signals) -> tuple[int, int]:
     bodies = otlp_bodies(60)
     sent = Sent()
     with running(target, home) as one:
-        sending = threading.Thread(target=_post, args=(one, bodies, sent))
+        sending = threading.Thread(target=post, args=(one, bodies, sent))
         sending.start()
         deadline = time.monotonic() + 120
         while sent.acknowledged < 15 and time.monotonic() < deadline:

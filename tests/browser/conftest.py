@@ -1,4 +1,4 @@
-"""One browser and one collector for a module, and what can be seen there."""
+"""One browser for all of these tests, one collector for a module, and what can be seen there."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -12,13 +12,13 @@ from tests.support.debian import Unavailable
 from tests.support.serving import Serving
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def anyio_backend() -> str:
     """Playwright's."""
     return "asyncio"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
     try:
         async with chromium() as found:

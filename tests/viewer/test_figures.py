@@ -88,7 +88,7 @@ def test_bars_count_what_is_behind_them(store: ReadsStore) -> None:
     """Also the first and the last one, which the time that is asked for cuts off."""
     given = asked(WHEN)
     html = overview_page(store, given, SITE).html
-    charts = html.split('<figure class="chart">')[1:]
+    charts = html.split('<figure class="chart"')[1:]
     assert len(charts) == 5
     bars = re.findall(r'<a href="([^"]+)"><title>[^:]*(?:\d\d:\d\d)?: ([\d,]+) runs', charts[0])
     assert sum(int(count) for _, count in bars) == behind(store, given.link("/runs")) > 20
@@ -105,11 +105,23 @@ def test_bars_count_what_is_behind_them(store: ReadsStore) -> None:
             assert behind(store, link) > 0
 
 
+def test_each_chart_can_be_passed_by_keyboard(store: ReadsStore) -> None:
+    """Its bars are links, and so as many stops."""
+    html = overview_page(store, asked(WHEN), SITE).html
+    past = re.findall(r'<a class="skip" href="#(chart-\d+)">', html)
+    assert len(past) == html.count('<figure class="chart"')
+    places = [html.index(f'id="{each}"') for each in past]
+    assert places == sorted(places) and all(
+        html.index(f'href="#{each}"') < place for each, place in zip(past, places, strict=True)
+    )
+
+
 def test_charts_have_axes_units_and_legends(store: ReadsStore) -> None:
     html = overview_page(store, asked(WHEN), SITE).html
-    charts = html.split('<figure class="chart">')[1:]
+    charts = html.split('<figure class="chart"')[1:]
     titles = [
-        re.sub(r"\s*<[^>]*>\s*", "|", chart.partition("</figcaption>")[0]) for chart in charts
+        re.sub(r"\s*<[^>]*>\s*", "|", re.findall(r"(?s)<figcaption>(.*?)<a class", chart)[0])
+        for chart in charts
     ]
     assert [title.strip("|").split("||") for title in titles] == [
         ["Runs|failed", "others"],

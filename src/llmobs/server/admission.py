@@ -197,6 +197,8 @@ class Admission:
             raise _unreadable() from None
 
     def _count_failure(self, address: str) -> None:
+        # Whoever shows the right key comes in all the same: nobody guesses one, and neighbours behind
+        # one address are not to lock each other out.
         if wait := self._failures.take(address):
             raise NotLetInError(
                 "rate", 429, "too many requests without a right key", "authorization", wait

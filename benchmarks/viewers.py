@@ -1,0 +1,257 @@
+"""
+How long what pages show takes over HTTP: ours, and the two viewers that pip can install.
+
+Theirs are applications in the browser, which draw what they ask for; ours is asked for the page. What
+theirs ask for is noted once, in a real browser, and asked again here. Stores are made once and kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.client import HTTPConnection
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+from benchmarks.harness import NotMeasuredError, Result, Samples, console
+from benchmarks.million import events_of, long_run
+from benchmarks.serve.load import Sent
+from benchmarks.serve.measure import OURS, post, until_stored
+from benchmarks.serve.targets import TARGETS, Running, Target, running
+from benchmarks.viewer import FOLDER, waiting
+from llmobs.events import Event, PromptCallEvent
+from llmobs.sinks._otlp_protobuf import TraceRequest
+from llmobs.sinks._otlp_records import span_ids
+from tests.support.browser import chromium
+
+TITLE = "What a page shows, over HTTP, ms"
+RUNS = 200
+"""Beside the long one: the others store about a hundred spans a second at best, so more would take hours."""
+SPANS = 100
+"""In a request."""
+FOUND = 77
+"""Number of the run that is looked at, and found by its word."""
+WORD = f"marker{FOUND}"
+ROUNDS = {True: 3, False: 10}
+BROWSER_MS = 120_000
+"""Until an application in the browser has asked for all that is waited for."""
+NOTES = (
+    "Each is asked in turns over a connection of its own for what brings the page's main part: ours for the page, "
+    "theirs for what their own pages ask for in a browser (noted there, all else they ask for left out), one after "
+    "the other, not drawn. Medians; CPU is that of the server's processes, on average. KB is what comes, not "
+    "compressed. Of a run of 10,000 events our page has the first 100 and leads to the others, Phoenix's the first "
+    "1,000, and no more; MLflow's has all, beside which ours is asked for all over the JSON API, 500 at a time. The "
+    "store: 1,000 events in "
+    "200 runs and one run of 10,000, sent to each as the same OTLP; Phoenix stored 50 spans a second on this machine, "
+    "MLflow 110, so that a million would take hours: of ours at up to 1,000,000 see the section viewer. "
+    f"Versions: {', '.join(target.pins[0] for name, target in TARGETS.items() if name != OURS)}."
+)
+
+_MLFLOW = TARGETS["mlflow"]
+VIEWERS = {
+    **TARGETS,
+    # Several are killed on a busy machine: they have five seconds to say that they have started.
+    "mlflow": replace(_MLFLOW, command=lambda *how: [*_MLFLOW.command(*how), "--workers", "1"]),
+}
+
+
+Ask = Callable[[HTTPConnection], bytes]
+"""Asks for all that a page shows, and returns what came."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of an application in the browser."""
+
+    path: str
+    asks: Sequence[str]
+    """What stands in the requests that bring what it shows; all others are left out."""
+    narrow: Callable[[Any], None] = lambda body: None
+    """Changes what is asked into a search."""
+
+
+def _filter_spans(body: Any) -> None:
+    body["variables"]["filterCondition"] = f"'{WORD}' in attributes['gen_ai']['input']['messages']"
+
+
+def _filter_traces(body: Any) -> None:
+    body["filter"] += f" AND trace.text ILIKE '%{WORD}%'"
+
+
+LIST, FEW, MANY, ALL, SEARCH = (
+    "list of runs", "run of 5 events", "run of 10,000 events", "all of these", "word of one run",
+)  # fmt: skip
+_PHOENIX = "/projects/UHJvamVjdDox"
+"""Its first project."""
+_MLFLOW_LIST = "/#/experiments/0/traces"
+_OF_A_RUN = ("/traces/tr-", "/get-trace-artifact")
+PAGES: Mapping[str, Mapping[str, Page]] = {
+    "phoenix": {
+        LIST: Page(f"{_PHOENIX}/traces", ["query ProjectPageQueriesTracesQuery"]),
+        FEW: Page(f"{_PHOENIX}/traces/{{few}}", ["query TraceDetailsQuery"]),
+        MANY: Page(f"{_PHOENIX}/traces/{{many}}", ["query TraceDetailsQuery"]),
+        SEARCH: Page(f"{_PHOENIX}/spans", ["query ProjectPageQueriesSpansQuery"], _filter_spans),
+    },
+    "mlflow": {
+        LIST: Page(_MLFLOW_LIST, ["/traces/search"]),
+        FEW: Page(f"{_MLFLOW_LIST}?selectedEvaluationId=tr-{{few}}", _OF_A_RUN),
+        ALL: Page(f"{_MLFLOW_LIST}?selectedEvaluationId=tr-{{many}}", _OF_A_RUN),
+        SEARCH: Page(_MLFLOW_LIST, ["/traces/search"], _filter_traces),
+    },
+}
+
+
+def events() -> Iterator[Event]:
+    """Yield the last hours' events: 1,000 in runs of five, and a run of 10,000."""
+    began = datetime.now(UTC) - timedelta(hours=6)
+    for number in range(RUNS):
+        yield from events_of(number, began + timedelta(hours=5) / RUNS * number)
+    yield from long_run(began + timedelta(hours=5))
+
+
+def fill(target: Target) -> Path:
+    """Return a directory of *target* with these events in its store: made once."""
+    home = FOLDER / target.name
+    if (home / "filled").exists():
+        return home
+    bodies, spans, calls = [], 0, 0
+    request = TraceRequest()
+    for event in events():
+        request.add(event)
+        spans += 1
+        calls += isinstance(event, PromptCallEvent)
+        if spans % SPANS == 0:
+            bodies.append(request.to_bytes())
+            request = TraceRequest()
+    sent, wanted = Sent(), calls if target.name == OURS else spans
+    with running(target, home) as one, console().status(f"{target.name}: {spans:,} spans"):
+        post(one, bodies, sent)
+        stored, _ = until_stored(one, wanted)
+        while target.name == OURS and waiting(f"http://127.0.0.1:{one.port}"):
+            time.sleep(0.1)
+    if stored != wanted:
+        raise RuntimeError(f"{target.name}: {stored} of {wanted} stored, {sent}")
+    (home / "filled").touch()
+    return home
+
+
+def _send(connection: HTTPConnection, path: str, body: bytes | None = None) -> bytes:
+    headers = {"content-type": "application/json"} if body else {}
+    connection.request("POST" if body else "GET", path, body, headers)
+    answer = connection.getresponse()
+    said = answer.read()
+    if answer.status != 200 or said.startswith(b'{"errors"'):
+        raise RuntimeError(f"{path}: {answer.status} {said[:500]!r}")
+    return said
+
+
+def _ours(names: Mapping[str, str]) -> dict[str, Ask]:
+    def whole(connection: HTTPConnection) -> bytes:
+        said, cursor = b"", ""
+        while True:
+            path = f"/api/v1/runs/{names['many']}?limit=500{cursor}"
+            said += (answer := _send(connection, path))
+            if (following := json.loads(answer)["next_cursor"]) is None:
+                return said
+            cursor = f"&cursor={following}"
+
+    paths = {LIST: "/runs", FEW: f"/runs/{names['few']}", MANY: f"/runs/{names['many']}",
+             SEARCH: f"/search?text={WORD}"}  # fmt: skip
+    return {ALL: whole} | {name: partial(_send, path=path) for name, path in paths.items()}
+
+
+async def _theirs(
+    origin: str, pages: Mapping[str, Page], names: Mapping[str, str]
+) -> dict[str, Ask]:
+    """Look at the pages in a browser, and return what asks for the same."""
+    found = {}
+    async with chromium() as browser:
+        for name, page in pages.items():
+            tab = await browser.new_page()
+            noted: dict[str, partial[bytes]] = {}
+
+            def note(request: Any, page: Page = page, noted: Any = noted) -> None:
+                body = request.post_data
+                for mark in page.asks:
+                    if mark not in noted and (mark in request.url or mark in (body or "")):
+                        if body:
+                            page.narrow(said := json.loads(body))
+                            body = json.dumps(said).encode()
+                        path = request.url.removeprefix(origin)
+                        noted[mark] = partial(_send, path=path, body=body)
+
+            tab.on("request", note)
+            await tab.goto(origin + page.path.format(**names), timeout=BROWSER_MS)
+            until = time.monotonic() + BROWSER_MS / 1000
+            while len(noted) < len(page.asks):
+                if time.monotonic() > until:
+                    raise NotMeasuredError(f"{page.path} does not ask for {page.asks}")
+                await tab.wait_for_timeout(100)
+            await tab.close()
+            found[name] = partial(_one_after_other, asks=[*noted.values()])
+    return found
+
+
+def _one_after_other(connection: HTTPConnection, asks: Sequence[Ask]) -> bytes:
+    return b"".join(ask(connection) for ask in asks)
+
+
+def run(quick: bool) -> Result:
+    """Ask all of them for each page, in turns."""
+    names = {
+        name: span_ids(event).trace_id.hex()
+        for name, event in (
+            ("few", next(events_of(FOUND, datetime.now(UTC)))),
+            ("many", next(long_run(datetime.now(UTC)))),
+        )
+    }
+    homes = {name: fill(target) for name, target in VIEWERS.items()}
+    samples = Samples()
+    with ExitStack() as stack:
+        started = {
+            name: stack.enter_context(running(VIEWERS[name], home)) for name, home in homes.items()
+        }
+        asks = {OURS: _ours(names)}
+        for name, pages in PAGES.items():
+            with console().status(f"viewers: what pages of {name} ask for"):
+                origin = f"http://127.0.0.1:{started[name].port}"
+                asks[name] = asyncio.run(_theirs(origin, pages, names))
+        for number in range(ROUNDS[quick]):
+            for page in (LIST, FEW, MANY, ALL, SEARCH):
+                for name, one in started.items():
+                    if (ask := asks[name].get(page)) is not None:
+                        _measure(samples, page, one, ask, names, is_first=not number)
+    columns = [f"{name} {what}" for name in VIEWERS for what in ("ms", "CPU ms", "KB")]
+    rows = []
+    for page in (LIST, FEW, MANY, ALL, SEARCH):
+        row: list[float | str | None] = [page]
+        for name in VIEWERS:
+            taken = samples.values.get(page, {})
+            if ms := taken.get(f"{name} ms"):
+                row += [median(ms), mean(taken[f"{name} CPU"]), taken[f"{name} KB"][0]]
+            else:
+                row += [None, None, None]
+        rows.append(row)
+    return Result(TITLE, ["page", *columns], rows, (), NOTES)
+
+
+def _measure(
+    samples: Samples, page: str, one: Running, ask: Ask, names: Mapping[str, str], *, is_first: bool
+) -> None:
+    with closing(HTTPConnection("127.0.0.1", one.port, timeout=300)) as connection:
+        if is_first:
+            said = ask(connection)
+            if page == SEARCH and names["few"].encode() not in said:
+                raise RuntimeError(f"{one.target.name} does not find {WORD}: {said[:500]!r}")
+        before, began = one.cpu(), time.perf_counter()
+        said = ask(connection)
+        took = (time.perf_counter() - began) * 1000
+        name, cpu = one.target.name, (one.cpu() - before) * 1000
+    samples.add(page, {f"{name} ms": took, f"{name} CPU": cpu, f"{name} KB": len(said) / 1000})
