@@ -43,10 +43,10 @@ from llmobs.recorded.values import (
     readable,
     shorten,
     snapshot,
-    take,
     text_of,
     texts,
     weigh,
+    weighed,
 )
 
 __all__ = [
@@ -63,8 +63,8 @@ __all__ = [
     "readable",
     "shorten",
     "snapshot",
-    "take",
-    "take_event",
+    "weighed",
+    "weighed_event",
     "text_of",
     "texts",
     "weigh",
@@ -147,7 +147,7 @@ _KEPT = (
 """What is as it should be, and nobody can change. A tuple: not every class can be hashed."""
 
 
-def take_event(event: Event) -> tuple[Event, int]:
+def weighed_event(event: Event) -> tuple[Event, int]:
     """
     Return a copy of *event* that is a snapshot in every field, and the memory that it holds.
 
@@ -165,7 +165,7 @@ def take_event(event: Event) -> tuple[Event, int]:
         elif any(type(value) is kind for kind in _KEPT):
             size = 0
         else:
-            value, size = take(value)
+            value, size = weighed(value)
         setattr(mine, name, value)
         total += size
     mine.event_id, mine.run_id = identifier(mine.event_id), identifier(mine.run_id)
@@ -176,7 +176,7 @@ def bound_event(event: Event) -> None:
     """
     Hold *event*, which was read from JSON or the like, to the bounds of a `snapshot`, in place.
 
-    Nobody else has it, and there is nothing in it but JSON's types: what `take_event` does to every
+    Nobody else has it, and there is nothing in it but JSON's types: what `weighed_event` does to every
     value is left to those that can be large without being a text.
     """
     names, get = _containers_of(type(event))
@@ -184,7 +184,7 @@ def bound_event(event: Event) -> None:
         kind = type(value)
         if kind is dict or kind is list:
             if not _is_small(value):
-                setattr(event, name, take(value)[0])
+                setattr(event, name, weighed(value)[0])
         elif kind is tuple and len(value) > MAX_SHORT:  # of texts: tags and the like
             setattr(event, name, texts(list(value)))
     error = getattr(event, "error", None)

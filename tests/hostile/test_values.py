@@ -14,7 +14,7 @@ import pytest
 
 import llmobs
 from llmobs import watchllm
-from llmobs.codec import encode, readable, shorten, snapshot, take
+from llmobs.codec import encode, readable, shorten, snapshot, weighed
 from llmobs.sentinel import TelemetryEvent, ValidationError
 from llmobs.testing import CapturedEvents
 from llmobs.watchllm import WatchLLMClient
@@ -39,8 +39,8 @@ def seconds_of(call: Callable[[], object]) -> float:
 @pytest.mark.parametrize("kind", list(values()))
 def test_a_value_is_taken_in_time_and_bounded(kind: str) -> None:
     value = values()[kind]
-    assert seconds_of(lambda: take(value)) < 0.05
-    plain, size = take(value)
+    assert seconds_of(lambda: weighed(value)) < 0.05
+    plain, size = weighed(value)
     assert seconds_of(lambda: readable(value)) < 0.05
     assert len(readable(value)) <= 1_100
     assert size < 40_000_000

@@ -4,10 +4,10 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from llmobs.store.assembly import _TABLES
 from llmobs.store.rewrite import mark
 from llmobs.store.rollups import COUNTS, FIRST_TOKEN, Sums, in_buckets
 from llmobs.store.schema import VERSION
-from llmobs.store.settle import _TABLES
 from llmobs.store.writer import Writer
 
 PINNED: Final = Path(__file__).with_name("schema.sql")

@@ -14,10 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, RunEvent, Status
+from llmobs.store.assembly import LATE_SECONDS, QUIET_SECONDS
 from llmobs.store.engine import open_reader
 from llmobs.store.filed import file
 from llmobs.store.records import RunFilter, RunSummary
-from llmobs.store.settle import LATE_SECONDS, QUIET_SECONDS
 from llmobs.store.spans import Link, What, event_id_of, run_event_id_of
 from llmobs.store.writer import Writer
 
@@ -223,7 +223,7 @@ def rows(store: Store, run: str) -> int:
 
 def pass_by(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     real = time.time
-    monkeypatch.setattr("llmobs.store.settle.time.time", lambda: real() + seconds)
+    monkeypatch.setattr("llmobs.store.assembly.time.time", lambda: real() + seconds)
 
 
 def test_a_run_whose_own_span_never_comes_ends(

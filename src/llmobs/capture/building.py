@@ -11,7 +11,7 @@ from datetime import datetime
 from sys import getsizeof
 from typing import Any, Final, TypeVar
 
-from llmobs.codec import identifier, shorten, snapshot, take, texts, weigh
+from llmobs.codec import identifier, shorten, snapshot, texts, weigh, weighed
 from llmobs.events import ErrorInfo, Event, Status, is_failure
 from llmobs.recorded.aside import field_name, set_aside
 from llmobs.recorded.ids import new_id
@@ -65,7 +65,7 @@ def kept(value: Any, size: int) -> tuple[Any, int]:
         return value, size + (49 + len(value) if value.isascii() else getsizeof(value))
     if type(value) is datetime:
         return value, size
-    value, more = take(value)
+    value, more = weighed(value)
     return value, size + more
 
 

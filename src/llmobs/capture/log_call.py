@@ -15,7 +15,7 @@ from typing import Any, Final, Never
 
 from llmobs.capture.building import MAX_BITS, MAX_LATENCY_MS, began, kept, kept_tags, set_more
 from llmobs.capture.run import RecordedRun
-from llmobs.codec import identifier, take, texts, weigh
+from llmobs.codec import identifier, texts, weigh, weighed
 from llmobs.events import ErrorInfo, PromptCallEvent, Status, is_failure
 from llmobs.recorded.ids import new_id
 
@@ -145,11 +145,11 @@ class LogCalls(RecordedRun):
         if type(prompt) is str:
             size = len(prompt) if prompt.isascii() else getsizeof(prompt)
         else:
-            prompt, size = take(prompt)
+            prompt, size = weighed(prompt)
         if type(response) is str:
             size += len(response) if response.isascii() else getsizeof(response)
         else:
-            response, more = take(response)
+            response, more = weighed(response)
             size += more
         if type(model) is not str or len(model) > SHORT:
             model, size = kept(model, size)
@@ -175,7 +175,7 @@ class LogCalls(RecordedRun):
         if cost_usd is not None and type(cost_usd) is not float:
             cost_usd, size = kept(cost_usd, size)
         if metadata is not None:
-            metadata, more = take(metadata)
+            metadata, more = weighed(metadata)
             size += more
         event = PromptCallEvent(
             event_id=new_id(now) if event_id is None else identifier(event_id),

@@ -3,7 +3,7 @@
 from typing import Any, Final, Protocol
 
 from llmobs.capture.building import OVERHEAD_BYTES, weigh_common, weigh_texts
-from llmobs.codec import take, texts
+from llmobs.codec import texts, weighed
 from llmobs.events import Event
 from llmobs.pipeline.intake import Complete
 from llmobs.pipeline.statistics import DropReason
@@ -135,5 +135,5 @@ class RecordedRun(Run):
         )
         for value in (self.tags, self.metadata):  # set to anything, perhaps
             if value is not None and value is not _NO_TAGS:
-                size += take(value)[1]
+                size += weighed(value)[1]
         return size

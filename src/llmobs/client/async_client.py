@@ -25,7 +25,7 @@ from llmobs.capture.by_run import LogByRun
 from llmobs.capture.joining import settle_in_time, sightings
 from llmobs.capture.tracker import Tracker
 from llmobs.client.build import build
-from llmobs.codec import as_dict, take_event, texts
+from llmobs.codec import as_dict, texts, weighed_event
 from llmobs.errors import DeliveryError, DeliveryTimeoutError
 from llmobs.events import Event
 from llmobs.pipeline.intake import Complete, Entry
@@ -275,7 +275,7 @@ class Recording(LogByRun):
             if len(outcomes) == len(pipeline.workers):
                 schedule(settled.set)
 
-        mine, size = take_event(event)
+        mine, size = weighed_event(event)
         self.record(mine, None, OVERHEAD_BYTES + size, mine.failed, done=done)
         pipeline.hurry()
         with anyio.move_on_after(timeout):

@@ -31,7 +31,7 @@ __all__ = [
     "readable",
     "shorten",
     "snapshot",
-    "take",
+    "weighed",
     "text_of",
     "texts",
     "weigh",
@@ -88,10 +88,10 @@ def snapshot(value: Any) -> Any:
     become the text they are, else base64; anything else becomes the name of its class. Takes at most a few
     milliseconds, keeps at most `MAX_NODES`, and never raises.
     """
-    return take(value)[0]
+    return weighed(value)[0]
 
 
-def take(value: Any) -> tuple[Any, int]:
+def weighed(value: Any) -> tuple[Any, int]:
     """Return a `snapshot` of *value*, and the memory it holds as `weigh` would say."""
     kind = type(value)
     if kind is str:
@@ -322,7 +322,7 @@ def texts(values: Any) -> tuple[str, ...]:
     try:
         # Each is made a text, which is dear: there is no cheaper way for numbers here.
         plain = _Walk(MAX_TEXTS, numbers_a_node=1).value(values, 0, None)
-    except Exception:  # noqa: BLE001 - as in `take`
+    except Exception:  # noqa: BLE001 - as in `weighed`
         plain = f"<{class_name(type(values))}>"
     if type(plain) is dict:
         plain = list(plain)

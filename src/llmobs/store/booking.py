@@ -65,7 +65,7 @@ class Booking:
         """Count a call of a run with this name."""
         self._added.setdefault(_raw_key(row, route), []).append(row)
 
-    def take_off(self, row: Row, route: str) -> None:
+    def subtract(self, row: Row, route: str) -> None:
         """Count it no longer."""
         self._taken_off.setdefault(_raw_key(row, route), []).append(row)
 
@@ -98,7 +98,7 @@ class BookedCalls:
         at = 1 + _WORDS.index("route")
         changes = {}
         for key, sums in self._sums.items():
-            changes[(*key[:at], before, *key[at + 1 :])] = sums.taken_off()
+            changes[(*key[:at], before, *key[at + 1 :])] = sums.negated()
             changes[(*key[:at], after, *key[at + 1 :])] = sums
         _change(connection, changes)
 

@@ -10,17 +10,17 @@ from llmobs.store.insert import calls_among, route_of
 from llmobs.store.spans import Link
 from llmobs.store.statements import chunks, places
 
-__all__ = ["agree", "disagreeing", "take_out"]
+__all__ = ["agree", "disagreeing", "remove_events"]
 
 
-def take_out(connection: sqlite3.Connection, run_id: str, numbers: Sequence[int]) -> None:
+def remove_events(connection: sqlite3.Connection, run_id: str, numbers: Sequence[int]) -> None:
     """Take out events of a run, which go on in other ones; it is then what is left says and adds up to."""
     if not numbers:
         return
     booking, route = Booking(), route_of(connection, run_id)
     for some in chunks(numbers):
         for row in calls_among(connection, some):
-            booking.take_off(row, route)
+            booking.subtract(row, route)
         for table in ("bodies", "evaluations", "events"):
             connection.execute(f"DELETE FROM {table} WHERE id IN {places(some)}", some)  # noqa: S608
     booking.save(connection)

@@ -11,7 +11,7 @@ from msgspec.structs import astuple
 from llmobs.codec import encode, text_of
 from llmobs.store.booking import MICROSECONDS_PER_HOUR, Booking, word_of
 from llmobs.store.filed import Filed, whole
-from llmobs.store.kept_pieces import keep_new, note_runs, run_of
+from llmobs.store.kept_pieces import note_runs, run_of, store_new
 from llmobs.store.rows import COLUMNS, WIDTH, Row, clean_values
 from llmobs.store.statements import chunks, places
 
@@ -106,7 +106,7 @@ def insert(connection: sqlite3.Connection, some: list[Filed]) -> list[Filed]:
 
 def _bodies(connection: sqlite3.Connection, some: Sequence[Filed]) -> list[str]:
     pieces = {piece.hash: piece.data for one in some for piece in one.pieces}
-    others = keep_new(connection, pieces)
+    others = store_new(connection, pieces)
     bodies = []
     theirs: set[tuple[str, int]] = set()
     for one in some:
@@ -351,7 +351,7 @@ def add_up(
         run.booked_as = route or None
         if route != before:
             for row in calls_of(connection, run_id, first):
-                booking.take_off(row, before)
+                booking.subtract(row, before)
                 booking.add(row, route)
         for row in run.rows:
             booking.add(row, route)

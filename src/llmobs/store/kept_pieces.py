@@ -9,7 +9,7 @@ from llmobs.codec import clean_text, text_of
 from llmobs.store.pieces import Piece, pack, unpack
 from llmobs.store.statements import chunks, places
 
-__all__ = ["keep_new", "keep_pieces", "note_runs", "piece_in", "run_of"]
+__all__ = ["store_new", "store_pieces", "note_runs", "piece_in", "run_of"]
 
 _RECENT_BYTES: Final = 2_000_000
 """Of pieces remembered."""
@@ -17,16 +17,16 @@ _ROWS_AT_ONCE: Final = 64
 """Of pairs."""
 
 
-def keep_pieces(connection: sqlite3.Connection, run_id: Any, pieces: Sequence[Piece]) -> bool:
+def store_pieces(connection: sqlite3.Connection, run_id: Any, pieces: Sequence[Piece]) -> bool:
     """Store *pieces* of a run; False if another content has the hash of one of them."""
     by_hash = {piece.hash: piece.data for piece in pieces}
-    if keep_new(connection, by_hash) or any(by_hash[p.hash] != p.data for p in pieces):
+    if store_new(connection, by_hash) or any(by_hash[p.hash] != p.data for p in pieces):
         return False
     note_runs(connection, {(run_of(run_id), piece.hash) for piece in pieces})
     return True
 
 
-def keep_new(connection: sqlite3.Connection, pieces: Mapping[int, bytes]) -> set[int]:
+def store_new(connection: sqlite3.Connection, pieces: Mapping[int, bytes]) -> set[int]:
     """Store those of *pieces* that are not there yet; return the hashes that another content has."""
     others: set[int] = set()
     if not pieces:

@@ -18,6 +18,7 @@ import msgspec
 
 from llmobs.codec import decode, encode
 from llmobs.events import ErrorEvent, ErrorInfo, Event, RunEvent
+from llmobs.store.assembly import forget_parts, forget_spans, knows, parts_of
 from llmobs.store.booking import BookedCalls, Booking
 from llmobs.store.changes import agree
 from llmobs.store.filed import Filed, file, note, number
@@ -28,7 +29,6 @@ from llmobs.store.query import WITH_BODIES
 from llmobs.store.records import Change, Rewritten
 from llmobs.store.rollups import Key
 from llmobs.store.rows import COLUMNS, Row
-from llmobs.store.settle import forget_parts, forget_spans, knows, parts_of
 from llmobs.store.statements import chunks, places
 from llmobs.store.values import as_text
 
@@ -241,7 +241,7 @@ def _replace(connection: sqlite3.Connection, run_id: str, found: Sequence[_Found
             missed = True
             continue
         if _is_booked(old):
-            booking.take_off(old, routes[run_id])
+            booking.subtract(old, routes[run_id])
         new = None
         if one.event is not None:
             some = [file(one.event, salt)]

@@ -232,7 +232,7 @@ class Sums:
         """Add what *other* holds."""
         self.number += other.number
 
-    def taken_off(self) -> Self:
+    def negated(self) -> Self:
         """Return what takes this off when it is merged."""
         return type(self)(-self.number)
 

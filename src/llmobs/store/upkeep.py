@@ -13,17 +13,17 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from llmobs.codec import decode
+from llmobs.store.assembly import forget_spans, knows
 from llmobs.store.booking import MICROSECONDS_PER_HOUR as HOUR
 from llmobs.store.booking import Booking, add_up_day, clear_hour
 from llmobs.store.connect import BUSY_SECONDS, PAGE_BYTES
 from llmobs.store.filed import Filed, file, number, whole
 from llmobs.store.insert import add_up
-from llmobs.store.kept_pieces import keep_pieces
+from llmobs.store.kept_pieces import store_pieces
 from llmobs.store.records import Keep, to_microseconds
 from llmobs.store.rewrite import drop_marks, mark
 from llmobs.store.rows import COLUMNS, Row
 from llmobs.store.schema import narrow_indexes
-from llmobs.store.settle import forget_spans, knows
 
 __all__ = [
     "adopt",
@@ -114,7 +114,7 @@ def _read(id: int, body: Any, booked_from: int, salt: bytes) -> Filed | None:
 def _slimmer(connection: sqlite3.Connection, one: Filed, run_id: Any, body: Any) -> Any:
     # To the byte, or not at all.
     same = bool(one.pieces) and whole(one) == body
-    return one.body if same and keep_pieces(connection, run_id, one.pieces) else body
+    return one.body if same and store_pieces(connection, run_id, one.pieces) else body
 
 
 def erase(connection: sqlite3.Connection, run_id: str, limit: int) -> tuple[bool, bool]:
@@ -126,7 +126,7 @@ def erase(connection: sqlite3.Connection, run_id: str, limit: int) -> tuple[bool
     booking = Booking()
     for row in _first_rows(connection, run_id, limit):
         if row.event_type == "prompt_call" and row.booked:
-            booking.take_off(row, (found[0] if found else None) or "")
+            booking.subtract(row, (found[0] if found else None) or "")
     booking.save(connection)
     known = found is not None or knows(connection, run_id)
     removed, _ = _remove(connection, run_id, limit)

@@ -16,6 +16,7 @@ from llmobs.events import Event
 from llmobs.pipeline.mend import write_or_mend
 from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import Troubles
+from llmobs.store.assembly import assemble, owners_of
 from llmobs.store.backup import is_backed_up
 from llmobs.store.booking import rename_sums
 from llmobs.store.changes import agree, disagreeing
@@ -26,7 +27,6 @@ from llmobs.store.records import Change, Keep, Rewritten
 from llmobs.store.rewrite import Steps, finish_all, rewrite, words_of_sums
 from llmobs.store.rows import clean_values
 from llmobs.store.schema import check_version
-from llmobs.store.settle import owners_of, settle
 from llmobs.store.spans import Link
 from llmobs.store.text_index import TextIndex
 from llmobs.store.upkeep import (
@@ -483,7 +483,7 @@ class Writer:
             self.salt = state.salt
             next_id = state.next_id
             if links is not None:
-                events, forgotten = settle(connection, events, links)
+                events, forgotten = assemble(connection, events, links)
             waiting = iter(events)
             # Encoded a few at a time: all in one go would hold the interpreter, and with it the
             # host's event loop, for some milliseconds.

@@ -19,7 +19,7 @@ import msgspec
 from llmobs.codec import decode, encode
 from llmobs.events import Event, PromptCallEvent
 from llmobs.pipeline.combine import combine
-from llmobs.store.changes import take_out
+from llmobs.store.changes import remove_events
 from llmobs.store.filed import Filed, unfile
 from llmobs.store.insert import move
 from llmobs.store.kept_pieces import piece_in
@@ -29,7 +29,7 @@ from llmobs.store.spans import Link, Node, Tree, What, event_id_of, run_event_id
 from llmobs.store.statements import chunks, places
 from llmobs.store.values import as_text
 
-__all__ = ["forget_parts", "forget_spans", "owners_of", "settle"]
+__all__ = ["forget_parts", "forget_spans", "owners_of", "assemble"]
 
 LATE_SECONDS: Final = 3600
 """How long spans wait for others that are about models, before nothing is known of them any more."""
@@ -98,7 +98,7 @@ class _Trace(NamedTuple):
         return (link.started, link.span_id) < (self.started, self.span_id)
 
 
-def settle(
+def assemble(
     connection: sqlite3.Connection, events: Sequence[Event | Filed], links: Sequence[Link]
 ) -> tuple[list[Event | Filed], int]:
     """
@@ -133,7 +133,7 @@ def settle(
     now = int(time.time())
     noted = _Noted()
     for run_id, its in by_run.items():
-        mine += _Arrival(connection, run_id, known.get(run_id), by_id, noted).settle(its, now)
+        mine += _Arrival(connection, run_id, known.get(run_id), by_id, noted).assemble(its, now)
     noted.save(connection)
     closing, forgotten = _look_after(connection, now)
     return [*mine, *closing], forgotten
@@ -179,7 +179,7 @@ class _Arrival:
         self._fresh: set[str] = set()
         """Spans that have come just now."""
 
-    def settle(self, links: Sequence[Link], now: int) -> list[Event | Filed]:
+    def assemble(self, links: Sequence[Link], now: int) -> list[Event | Filed]:
         """Return the events to insert."""
         logs = [link for link in links if link.what not in _SPANS]
         spans = [link for link in links if link.what in _SPANS] if logs else links
@@ -190,7 +190,7 @@ class _Arrival:
         if nodes:
             self._place(nodes)
         self._find_own([link for link in links if link.rank and link.span_id in nodes])
-        take_out(self._connection, self._run_id, self._gone)
+        remove_events(self._connection, self._run_id, self._gone)
         self._noted.traces.append((self._run_id, now, *self._trace))
         return self._out
 
@@ -414,7 +414,7 @@ class _Arrival:
             old = (run_event_id_of(self._run_id, before.span_id),)
             self._gone += [number for (number,) in self._connection.execute(query, old)]
         elif event is not None or (closed and not before.closed):
-            kept = _take_own(self._connection, self._run_id) if not self._is_new else None
+            kept = _remove_own(self._connection, self._run_id) if not self._is_new else None
             event = event or kept
         if event is not None and closed:
             self._out.append(event)
@@ -427,7 +427,7 @@ def _as_event(event: Event | Filed | None) -> Event | None:
     return unfile(event) if isinstance(event, Filed) else event
 
 
-def _take_own(connection: sqlite3.Connection, run_id: str) -> Event | None:
+def _remove_own(connection: sqlite3.Connection, run_id: str) -> Event | None:
     """Take out the run's own event that is kept until it is shown."""
     query = "DELETE FROM parts WHERE run_id = ? AND what = ? RETURNING body"
     found = connection.execute(query, (run_id, What.NOTHING)).fetchall()
@@ -473,7 +473,7 @@ def _look_after(connection: sqlite3.Connection, now: int) -> tuple[list[Event], 
     closing = []
     for (run_id,) in quiet:
         connection.execute("UPDATE traces SET closed = 1 WHERE run_id = ?", (run_id,))
-        if (event := _take_own(connection, run_id)) is not None:
+        if (event := _remove_own(connection, run_id)) is not None:
             closing.append(event)
     late = connection.execute(
         f"{open_} AND shown = 0 LIMIT ?", (now - LATE_SECONDS, TRACES_AT_ONCE)
