@@ -12,7 +12,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from . import azure, batches, body, faults, headers, openai_other, openai_responses, sockets
+from . import (
+    azure,
+    batches,
+    body,
+    faults,
+    headers,
+    mistral,
+    openai_other,
+    openai_responses,
+    sockets,
+)
 from .answered import Answered
 from .body import BodyResponse, Pace
 from .conversation import Json, Reply
@@ -178,6 +188,8 @@ async def _content(request: Request) -> Json:
     content |= request.path_params  # the model, where it stands there
     if form := request.query_params.get("alt"):  # Google's; a field like any other, they say
         content["alt"] = form
+    if "agent_id" in content:
+        content.setdefault("model", mistral.AGENTS_MODEL)
     if not isinstance(content.get("model"), str):
         raise WireError(400, "you must provide a model parameter", param="model")
     return content

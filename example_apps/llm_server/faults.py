@@ -154,6 +154,9 @@ def error_event(dialect: Dialect, request_id: str, path: str, *, number: int) ->
     if dialect is Dialect.MISTRAL and "/conversations" in path:
         data = {"type": "conversation.response.error", "message": error.message, "code": 500}
         return Event(data, str(data["type"]))
+    if path.endswith("/interactions"):
+        told = {"code": "internal", "message": error.message}
+        return Event({"event_type": "error", "error": told}, "error")
     if path.endswith("/responses"):
         data = {"type": "error", "code": "server_error", "message": error.message, "param": None}
         return Event({**data, "sequence_number": number}, "error")

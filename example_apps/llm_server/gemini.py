@@ -23,13 +23,13 @@ _PICTURE_TOKENS = 258
 
 def generate(body: Json, seed: str) -> Reply:
     """Answer `:generateContent`. What the model refuses is blocked before it is answered."""
-    said, usage = _answers(body)
+    said, usage = answers(body)
     return Reply(_whole(body, said, usage, seed), usage, tuple(said))
 
 
 def stream(body: Json, seed: str) -> Reply:
     """Answer `:streamGenerateContent`: server-sent events with `alt=sse`, else a JSON array."""
-    said, usage = _answers(body)
+    said, usage = answers(body)
     framing = Framing.SSE if body.get("alt") == "sse" else Framing.ARRAY
     return Reply(list(_events(body, said, usage, seed)), usage, tuple(said), framing)
 
@@ -125,7 +125,7 @@ def _text(content: Json | str) -> str:
     return joined(part.get("text") or "" for part in content.get("parts") or ())
 
 
-def _answers(body: Json) -> tuple[list[Answer], Usage]:
+def answers(body: Json) -> tuple[list[Answer], Usage]:
     body = _camel(body)
     question = to_question(body)
     several = _camel(body.get("generationConfig")).get("candidateCount") or 1

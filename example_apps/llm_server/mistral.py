@@ -19,10 +19,12 @@ from .words import identifier
 
 _FINISH = {"length": "length", "tools": "tool_calls"}
 _THINKS = "magistral"
+AGENTS_MODEL = "mistral-medium-latest"
+"""What an agent asks: the request names the agent alone."""
 
 
 def chat(body: Json, seed: str) -> Reply:
-    """Answer `POST /v1/chat/completions`."""
+    """Answer `POST /v1/chat/completions`, and `/v1/agents/completions`."""
     question = openai_chat.to_question(body)
     thinks = body["model"].startswith(_THINKS) or question.thinks
     said = answer(replace(question, thinks=thinks))

@@ -9,6 +9,7 @@ from . import (
     cohere,
     gemini,
     huggingface,
+    interactions,
     mistral,
     ollama,
     openai_chat,
@@ -49,10 +50,13 @@ _BY_DIALECT: dict[Dialect, tuple[tuple[str, Answering], ...]] = {
         ("/v2/embed", cohere.embed),
         ("/v2/rerank", cohere.rerank),
     ),
-    Dialect.GOOGLE: tuple(
-        (f"{place}/models/{{model}}:{verb}", answering)
-        for place in ("/{version}", f"{_VERTEX}/google")
-        for verb, answering in _GEMINI
+    Dialect.GOOGLE: (
+        ("/{version}/interactions", interactions.create),
+        *(
+            (f"{place}/models/{{model}}:{verb}", answering)
+            for place in ("/{version}", f"{_VERTEX}/google")
+            for verb, answering in _GEMINI
+        ),
     ),
     Dialect.OLLAMA: (
         ("/api/chat", ollama.chat),
@@ -68,6 +72,7 @@ _BY_DIALECT: dict[Dialect, tuple[tuple[str, Answering], ...]] = {
     # From here on paths are others', too.
     Dialect.MISTRAL: (
         ("/mistral/v1/chat/completions", mistral.chat),
+        ("/mistral/v1/agents/completions", mistral.chat),
         ("/mistral/v1/fim/completions", mistral.fim),
         ("/mistral/v1/embeddings", mistral.embeddings),
         ("/mistral/v1/conversations", mistral.conversation),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
@@ -9,6 +10,11 @@ from llmobs import Client, PromptCallEvent, RunEvent
 from llmobs.capture.joining import sightings
 from llmobs.contrib import openai as openai_door
 from llmobs.testing import CapturedEvents
+from tests.contrib.corpus import HI
+from tests.contrib.corpus.google import HOST
+from tests.contrib.corpus.interactions import HEAD, SAID, STEPS, USAGE
+
+from .mock import client_over
 
 
 def create(gpt: openai.OpenAI, **options: Any) -> Any:
@@ -39,6 +45,31 @@ def test_it_is_recorded_once_at_its_end(
     assert call.tokens_output
     assert call.cost_usd
     assert recorded.tokens_output == run.tokens_output == call.tokens_output
+    assert llmobs_client.statistics().pending == 0
+
+
+def test_an_interaction_of_geminis_ends_when_it_is_fetched(
+    events: CapturedEvents, llmobs_client: Client
+) -> None:
+    url = f"https://{HOST}/v1beta/interactions"
+    told = iter(
+        (
+            {"id": "i7", "status": "in_progress"},
+            {"id": "i7", "status": "in_progress"},
+            {**HEAD, "id": "i7", "steps": STEPS, "usage": USAGE},
+        )
+    )
+    inner = httpx2.MockTransport(lambda request: httpx2.Response(200, json=next(told)))
+    with client_over(inner, llmobs_client) as http:
+        http.post(url, json={"agent": "deep-research", "input": "Hi", "background": True})
+        http.get(f"{url}/i7")
+        assert events == []
+        http.get(f"{url}/i7")
+    [call] = events
+    assert isinstance(call, PromptCallEvent)
+    assert (call.model, call.prompt) == ("deep-research", HI)
+    assert call.response == [SAID]
+    assert (call.tokens_input, call.tokens_output) == (1050, 50)
     assert llmobs_client.statistics().pending == 0
 
 

@@ -82,6 +82,8 @@ BELIEVED = [
     ("/v1/rerank", {"model": "m", "query": "q", "documents": []}, {"relevance_score": 1}),
     ("/generate", {"inputs": "Hi"}, {"generated_text": "Hi"}),
     ("/v2/chat", ASKED, {"message": {}, "finish_reason": "COMPLETE"}),
+    ("/completion", {"prompt": "Hi"}, {"content": "Hi", "stop": True}),
+    ("/v1beta/interactions", {"model": "m", "input": "Hi"}, {"id": "1", "steps": []}),
     ("/v1/ocr", {"model": "m", "document": {}}, {"pages": [{"index": 0, "markdown": "x"}]}),
 ]
 INNOCENT = [
@@ -103,6 +105,8 @@ INNOCENT = [
     ("/conversations", {"inputs": ["a"]}, {"id": "1"}),
     ("/v1/completions", {"model": "m", "prompt": "li"}, {"items": ["list"]}),
     ("/ocr", {"model": "m", "document": "x"}, {"pages": 3}),
+    ("/completion", {"prompt": "li"}, {"content": ["list"], "stop": "here"}),
+    ("/interactions", {"input": "called"}, {"id": 7}),
     ("/v2/chat", ASKED, {"message": "Hi"}),
 ]
 
@@ -136,6 +140,8 @@ UNMISTAKABLE = [
     ("/v1/rerank", {"model": "m", "query": "q", "documents": ["a"]}),
     ("/generate", {"inputs": "Hi", "parameters": {"max_new_tokens": 5}}),
     ("/v1/multimodalembeddings", {"model": "m", "inputs": [{"content": []}]}),
+    ("/completion", {"prompt": "Hi", "n_predict": 5}),
+    ("/v1beta/interactions", {"model": "m", "input": "Hi", "generation_config": {}}),
     ("/v1/audio/speech", {"model": "m", "input": "Hi", "voice": "alloy"}),
 ]
 TOLD = [

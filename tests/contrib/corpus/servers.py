@@ -57,6 +57,37 @@ NO_PRICE = by(None, host="litellm.internal")[0]
 NO_PRICE.name = "a gateway that knows no price"
 NO_PRICE.headers = {**JSON, "x-litellm-response-cost": "0.0"}
 
+LLAMA = {"prompt": "Hi", "n_predict": 5, "cache_prompt": True}
+LLAMA_ENDED = {
+    "index": 0,
+    "stop": True,
+    "stop_type": "limit",
+    "model": "llama.gguf",
+    "tokens_predicted": 5,
+    "tokens_evaluated": 9,
+    "timings": {"prompt_n": 2, "cache_n": 7, "predicted_n": 5},
+}
+LLAMA_TOLD = {
+    "provider": "llama_cpp",
+    "operation": "text_completion",
+    "prompt": "Hi",
+    "request_params": {"max_tokens": 5, "cache_prompt": True},
+    "model_version": "llama.gguf",
+    "response": [answer(text("Hello"), finish="limit")],
+    "tokens_input": 9,
+    "tokens_cached": 7,
+    "tokens_output": 5,
+    "cost_usd": None,
+    "status": "success",
+    "warnings": (),
+}
+
+
+def llama(name: str, expect: Any, sent: bytes, request: Any = LLAMA, **more: Any) -> Case:
+    more = {"headers": JSON, **more}
+    return Case(f"llama.cpp's own completion{name}", "/completion", request, expect, sent, **more)
+
+
 BILLED = {
     "billed_units": {"input_tokens": 4.0, "output_tokens": 6.0},
     "tokens": {"input_tokens": 70.0, "output_tokens": 6.0},
@@ -280,5 +311,49 @@ CASES = [
         js({"choices": []}),
         headers=JSON,
         host="api.mistral.ai",
+    ),
+    llama("", LLAMA_TOLD, js({**LLAMA_ENDED, "content": "Hello"}), host="localhost"),
+    llama(
+        ", streamed",
+        {**LLAMA_TOLD, "stream": True},
+        sse(
+            {"index": 0, "content": "Hel", "stop": False},
+            {"index": 0, "content": "lo", "stop": False},
+            {**LLAMA_ENDED, "content": ""},
+        ),
+        {**LLAMA, "stream": True},
+        headers=STREAM,
+        host="localhost",
+    ),
+    llama(
+        " of several prompts, by an older server",
+        {
+            "prompt": ["Hi", "Ho"],
+            "response": [answer(text("A"), finish="eos"), answer(text("B"), finish="eos")],
+            "tokens_input": 4,
+            "tokens_output": 2,
+        },
+        js(
+            [
+                {
+                    "content": said,
+                    "stop": True,
+                    "stopped_eos": True,
+                    "tokens_evaluated": 2,
+                    "tokens_predicted": 1,
+                }
+                for said in "AB"
+            ]
+        ),
+        {**LLAMA, "prompt": ["Hi", "Ho"]},
+        host="localhost",
+    ),
+    llama(
+        " whose stream breaks off",
+        {"status": "error", "response": [answer(text("Hel"), finish="")]},
+        sse({"index": 0, "content": "Hel", "stop": False}),
+        {**LLAMA, "stream": True},
+        headers=STREAM,
+        host="localhost",
     ),
 ]

@@ -23,7 +23,7 @@ _ASKED = (
 """Where requests have what they say to a model, of all providers."""
 _NOT_SAID = frozenset(
     {
-        "bytes", "cache_control", "cachePoint", "data", "id", "image_url", "images", "inlineData",
+        "bytes", "cache_control", "call_id", "cachePoint", "data", "id", "image_url", "images", "inlineData",
         "media_type", "model", "modality", "mime_type", "name", "role", "source", "thoughtSignature",
         "type", "uri", "url",
     }
@@ -104,6 +104,7 @@ def _whole(call: PromptCallEvent, answer: Answer, row: Row) -> None:
         assert ending is None or call.finish_reason == ending, call.finish_reason
     if answer["streamed"]:
         assert call.time_to_first_token_ms is not None
+        assert call.latency_ms is not None
         assert 0 < call.time_to_first_token_ms <= call.latency_ms
     _usage(call, answer["usage"], row)
 

@@ -19,7 +19,6 @@ from llmobs.capture.joining import sightings
 from llmobs.capture.operations import sighting_around, status_of
 from llmobs.capture.sighting import Sighting
 from llmobs.capture.tracker import Tracker
-from llmobs.contrib._wire import openai_responses
 from llmobs.contrib._wire.body import Copy, clip
 from llmobs.contrib._wire.ending import Ending, status_at_end
 from llmobs.contrib._wire.latest import Latest
@@ -234,7 +233,7 @@ class Call(Sighting):
 
     def _end(self, event: PromptCallEvent, failed: bool) -> None:
         if (
-            self._target.wire is openai_responses.WIRE
+            self._target.wire.in_background
             and self._request is not None
             and not failed
             and b'"background"' in self._request[0]

@@ -35,6 +35,7 @@ _END_MARKS: Final = (
     b"response.incomplete",
     b"response.done",
     b"conversation.response.done",
+    b"interaction.completed",
 )
 _END: Final = re.compile(
     rb'"(?:stop_reason|finish_reason|finishReason|blockReason|generated_text)"\s*:\s*"'

@@ -16,7 +16,7 @@ from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
 from llmobs.recorded.messages import blob, message, text_part, tool_call, tool_calls_of
 from llmobs.runtime.time_slices import Steps, now_and_then
 
-__all__ = ["COUNT", "EMBEDDINGS", "STREAM", "WIRE"]
+__all__ = ["COUNT", "EMBEDDINGS", "STREAM", "WIRE", "camel", "modality"]
 
 _CONTENT: Final = frozenset({"contents", "systemInstruction"})
 _OF_CANDIDATES: Final = (
@@ -26,19 +26,19 @@ _OF_THE_ANSWER: Final = ("responseId", "modelVersion", "promptFeedback", "usageM
 _CAPITAL: Final = re.compile("_([a-z])")
 
 
-def _camel(item: Json) -> Json:
+def camel(item: Json) -> Json:
     """Return *item* with the names of its members as answers have them."""
     return {_CAPITAL.sub(lambda found: found[1].upper(), key): item[key] for key in item}
 
 
 def _request(body: Json) -> Fields:
-    body = _camel(body)
+    body = camel(body)
     prompt = []
     if system := _parts(as_object(body.get("systemInstruction")).get("parts")):
         prompt.append(message("system", system))
     prompt += [_message(item, "user") for item in as_list(body.get("contents"))]
     rest = {key: value for key, value in body.items() if key not in _CONTENT}
-    rest["generationConfig"] = _camel(as_object(body.get("generationConfig")))
+    rest["generationConfig"] = camel(as_object(body.get("generationConfig")))
     return {"prompt": prompt, "request_params": request_params(rest)}
 
 
@@ -54,7 +54,7 @@ def _message(item: Any, role: str) -> Json:
 def _parts(value: Any) -> list[Json]:
     # A single part may stand without its list.
     items = [value] if type(value) is dict else as_list(value)
-    return [part for item in items if (part := _part(_camel(as_object(item))))]
+    return [part for item in items if (part := _part(camel(as_object(item))))]
 
 
 def _part(item: Json) -> Json | None:
@@ -70,12 +70,12 @@ def _part(item: Json) -> Json | None:
     if found := as_object(item.get("functionResponse")):
         known = {key: found[key] for key in ("id", "name") if found.get(key)}
         return {"type": "tool_call_response", **known, "response": found.get("response")}
-    if found := _camel(as_object(item.get("inlineData"))):
+    if found := camel(as_object(item.get("inlineData"))):
         kind = as_text(found.get("mimeType"))
-        return blob(_modality(kind), kind, found.get("data"))
-    if found := _camel(as_object(item.get("fileData"))):
+        return blob(modality(kind), kind, found.get("data"))
+    if found := camel(as_object(item.get("fileData"))):
         kind = as_text(found.get("mimeType"))
-        part = {"type": "uri", "modality": _modality(kind), "uri": found.get("fileUri") or ""}
+        part = {"type": "uri", "modality": modality(kind), "uri": found.get("fileUri") or ""}
         return {**part, "mime_type": kind} if kind else part
     if found := as_object(item.get("executableCode")):
         return {"type": "executable_code", **found}
@@ -85,7 +85,7 @@ def _part(item: Json) -> Json | None:
     return {"type": next(iter(rest)), **rest} if rest else None
 
 
-def _modality(mime_type: str | None) -> str:
+def modality(mime_type: str | None) -> str:
     kind = (mime_type or "").partition("/")[0]
     return kind if kind in ("image", "audio", "video") else "document"
 
@@ -198,9 +198,9 @@ def _add_arguments(arguments: Json, pieces: list[Any]) -> None:
 
 
 def _embedding_request(body: Json) -> Fields:
-    body = _camel(body)
+    body = camel(body)
     asked = as_list(body.get("requests")) or as_list(body.get("instances")) or [body]
-    found = [_camel(as_object(each)) for each in asked]
+    found = [camel(as_object(each)) for each in asked]
     contents = [each.get("content") for each in found]
     texts = [each if type(each) is str else _text_of(each) for each in contents]
     kept = ("taskType", "title", "outputDimensionality", "embedContentConfig")

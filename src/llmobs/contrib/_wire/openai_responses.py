@@ -144,5 +144,5 @@ def _count_response(body: Json) -> Fields:
     return {"response_metadata": {"input_tokens": as_count(body.get("input_tokens"))}}
 
 
-WIRE = Wire(_request, _response, _assemble, _is_content)
+WIRE = Wire(_request, _response, _assemble, _is_content, in_background=True)
 COUNT = Wire(_request, _count_response)

@@ -26,6 +26,7 @@ _NAMES: Final[dict[str, str]] = {
     "maxTokens": "max_tokens",
     "max_gen_len": "max_tokens",  # Llama on Bedrock
     "max_new_tokens": "max_tokens",  # Hugging Face, Nova
+    "n_predict": "max_tokens",  # llama.cpp
     "num_predict": "max_tokens",  # Ollama
     "presencePenalty": "presence_penalty",
     "random_seed": "seed",  # Mistral

@@ -19,6 +19,8 @@ from llmobs.contrib._wire import (
     cohere_v1,
     gemini,
     huggingface,
+    interactions,
+    llama_cpp,
     mistral,
     moderations,
     ollama,
@@ -78,6 +80,7 @@ _ROUTES: Final[tuple[_Route, ...]] = (
         shapes.INPUT_TOKENS,
     ),
     (r"/completions", openai_other.COMPLETIONS, "text_completion", "openai", shapes.COMPLETIONS),
+    (r"/completion", llama_cpp.WIRE, "text_completion", "llama_cpp", shapes.LLAMA_CPP),
     (r"/api/chat", ollama.CHAT, "chat", "ollama", shapes.OLLAMA_CHAT),
     (r"/api/generate", ollama.GENERATE, "text_completion", "ollama", shapes.OLLAMA_GENERATE),
     (r"/api/embed(?:dings)?", ollama.EMBEDDINGS, "embeddings", "ollama", shapes.OLLAMA_EMBEDDINGS),
@@ -97,6 +100,7 @@ _ROUTES: Final[tuple[_Route, ...]] = (
         "gcp.vertex_ai",
         None,
     ),
+    (r"/interactions", interactions.WIRE, "chat", "gcp.gemini", shapes.INTERACTIONS),
     (_GOOGLE + ":countTokens", gemini.COUNT, "count_tokens", "gcp.gemini", None),
     (r"/embeddings", openai_other.EMBEDDINGS, "embeddings", "openai", shapes.EMBEDDINGS),
     (r"/moderations", moderations.WIRE, "moderation", "openai", shapes.MODERATIONS),
@@ -170,7 +174,7 @@ _ROUTES: Final[tuple[_Route, ...]] = (
     ),
 )
 _ELSE: Final = (
-    r"|/responses/[^/]+/cancel|/batches|/batch/jobs|/files"
+    r"|/(?:responses|interactions)/[^/]+/cancel|/batches|/batch/jobs|/files"
     r"|:batchGenerateContent|:asyncBatchEmbedContent)/?(?:\?|\Z)"
 )
 _compiled: Final = tuple((re.compile(f".*{route[0]}/?"), route) for route in _ROUTES)
@@ -193,7 +197,12 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
         raw_path: Path and query as sent.
     """
     if method == "GET":
-        if not (b"/responses/" in raw_path or b"/files/" in raw_path or b"/batch" in raw_path):
+        if not (
+            b"/responses/" in raw_path
+            or b"/interactions/" in raw_path
+            or b"/files/" in raw_path
+            or b"/batch" in raw_path
+        ):
             return None
     elif method != "POST" or not (
         _any_route.search(raw_path) or b"%" in raw_path or provider_of_host(host)
@@ -203,14 +212,9 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
     fetched = (_FETCHED if method == "GET" else _CALLED_OFF).fullmatch(path)
     if fetched is not None:
         provider = provider_of_host(host)
-        return Target(
-            openai_responses.WIRE,
-            "chat",
-            provider or "openai",
-            host,
-            shape=None if provider else shapes.FETCHED,
-            answer_id=fetched[1],
-        )
+        wire, theirs = _FETCHED_OF[fetched[1]]
+        shape = None if provider else shapes.FETCHED
+        return Target(wire, "chat", provider or theirs, host, shape=shape, answer_id=fetched[2])
     if method == "GET":
         return _results_at(host, path)
     for pattern, (_, wire, operation, provider, shape) in _compiled:
@@ -286,9 +290,13 @@ def recognise_socket(host: str, raw_path: str) -> Target | None:
     return None
 
 
-# OpenAI's API reference, "Get a model response" and "Cancel a response".
-_FETCHED = re.compile(r".*/responses/(?!(?:compact|input_tokens)/?$)([^/]+)/?")
-_CALLED_OFF = re.compile(r".*/responses/([^/]+)/cancel/?")
+# OpenAI's API reference, "Get a model response" and "Cancel a response"; Gemini's, "Interactions".
+_FETCHED = re.compile(r".*/(responses|interactions)/(?!(?:compact|input_tokens)/?$)([^/]+)/?")
+_CALLED_OFF = re.compile(r".*/(responses|interactions)/([^/]+)/cancel/?")
+_FETCHED_OF: Final = {
+    "responses": (openai_responses.WIRE, "openai"),
+    "interactions": (interactions.WIRE, "gcp.gemini"),
+}
 _NO_MODEL = re.compile(
     r".*/(?:files|batch|batches|uploads|vector_stores|containers|organizations?|conversations|oauth2?|token"
     r"|fine[_-]?tuning|skills|libraries|connectors|workflows|observability)(?:/.*)?"

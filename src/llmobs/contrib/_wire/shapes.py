@@ -141,6 +141,17 @@ CONVERSATIONS: Final = _shape(
     '"conversation\\.response|"conversation_id" :',
     proof=_members("completion_args handoff_execution"),
 )
+INTERACTIONS: Final = _shape(
+    "input",
+    '"steps" :|"event_type" : "interaction\\.',
+    proof=_members("generation_config previous_interaction_id system_instruction"),
+)
+LLAMA_CPP: Final = _shape(
+    "prompt",
+    '"content" :',
+    '"stop" : (?:true|false)',
+    proof=_members("n_predict cache_prompt id_slot n_probs"),
+)
 OCR: Final = _shape(
     "model document",
     '"pages" :',

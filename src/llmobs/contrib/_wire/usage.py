@@ -20,6 +20,7 @@ __all__ = [
     "anthropic_usage",
     "cohere_usage",
     "gemini_usage",
+    "llama_cpp_usage",
     "mistral_usage",
     "ollama_usage",
     "openai_usage",
@@ -345,6 +346,22 @@ def ollama_usage(body: Json) -> Fields:
     taken = counts.read("input", body.get("prompt_eval_count"))
     given = counts.read("output", body.get("eval_count"))
     return counts.fields({"tokens_input": taken, "tokens_output": given})
+
+
+def llama_cpp_usage(answered: list[Json]) -> Fields:
+    """Read the counts of llama.cpp's own answers, to one prompt or several."""
+    counts = _Counts()
+    told = [(each, as_object(each.get("timings"))) for each in answered]
+    taken = [counts.read("input", each.get("tokens_evaluated")) for each, _ in told]
+    given = [counts.read("output", each.get("tokens_predicted")) for each, _ in told]
+    cached = [counts.read("cached", timings.get("cache_n")) for _, timings in told]
+    return counts.fields(
+        {
+            "tokens_input": (whole := _added(taken)),
+            "tokens_output": _added(given),
+            "tokens_cached": counts.part("cached", _added(cached), whole),
+        }
+    )
 
 
 def cohere_usage(body: Json) -> Fields:

@@ -49,5 +49,7 @@ class Wire(NamedTuple):
     """True: a stream may be a JSON array of events instead."""
     unwrap: Callable[[Json], Json] | None = None
     """Takes the answer out of what it came in, before it is read."""
+    in_background: bool = False
+    """Whether the provider may work on after its answer, until that is fetched."""
     items: Callable[[], Items] | None = None
     """Cuts a body that holds many answers into these; None: it is one."""

@@ -119,6 +119,67 @@ class OwnModels(Models):
         return [made, await batches.get(name=made.name)]
 
 
+class Interactions(shared.AsyncScript):
+    """``Client.interactions``."""
+
+    _model = "gemini-2.5-flash"
+    _tools = {"tools": [{"type": "function", "name": "get_weather", "parameters": shared.CITY}]}
+
+    def __init__(self, url: str) -> None:
+        self._client: Any = self._new(url, attempts=1)
+        self._patient: Any = self._new(url, **RETRIES)
+
+    def _new(self, url: str, **retries: Any) -> Any:
+        return shared.sdk("google.genai").Client(
+            api_key="any", http_options={"base_url": url, "retry_options": retries}
+        )
+
+    def _asked(self, content: Any, fault: str = "", **more: Any) -> dict[str, Any]:
+        return {"model": f"{self._model}{fault}", "input": content, **more}
+
+    def _ask(self, content: Any, fault: str = "", **more: Any) -> Any:
+        return self._client.interactions.create(**self._asked(content, fault, **more))
+
+    async def _ask_later(self, content: Any, fault: str = "", **more: Any) -> Any:
+        create = self._client.aio.interactions.create
+        return await create(**self._asked(content, fault, **more))
+
+    def plain(self) -> Any:
+        return self._ask(Q, system_instruction="Be kind")
+
+    def reasoning(self) -> Any:
+        return self._ask(Q, generation_config={"thinking_summaries": "auto"})
+
+    def reasoning_streamed(self) -> Any:
+        return self._stream(Q, generation_config={"thinking_summaries": "auto"})
+
+    def cached_tokens(self) -> Any:
+        kinds = {"user": "user_input", "assistant": "model_output"}
+        return self._ask(
+            [
+                {
+                    "type": kinds[each["role"]],
+                    "content": [{"type": "text", "text": each["content"]}],
+                }
+                for each in shared.LONG
+            ]
+        )
+
+    def tool_results(self) -> Any:
+        """The second request has what the first one asked for."""
+        first = self._ask(shared.ONE_CITY, **self._tools)
+        call = next(step for step in first.steps if step.type == "function_call")
+        result = {"type": "function_result", "call_id": call.id, "name": call.name}
+        told = {"type": "user_input", "content": [{"type": "text", "text": shared.ONE_CITY}]}
+        return [first, self._ask([told, {**result, "result": "rain"}])]
+
+    def retry(self) -> Any:
+        return self._patient.interactions.create(**self._asked(Q, "-fail-500-once"))
+
+    def cut_by_max_tokens(self) -> Any:
+        return self._ask(Q, generation_config={"max_output_tokens": 5})
+
+
 def _says(text: str) -> list[Any]:
     return [{"role": "user", "parts": [{"text": text}]}]
 
@@ -140,7 +201,7 @@ class Vertex(Models):
 
 
 ENDINGS = {"stop": "STOP", "tools": "STOP", "length": "MAX_TOKENS"}
-_GAP = "Live sessions (a WebSocket), interactions, and generated pictures and films."
+_GAP = "Live sessions (a WebSocket), and generated pictures and films."
 SDK = Sdk(
     "google-genai",
     versions=(("google-genai==3.6.1", "aiohttp"), ("google-genai==2.34.0",)),
@@ -154,6 +215,19 @@ SDK = Sdk(
             untold=frozenset({"attempt"}),
             endings=ENDINGS,
             not_captured=_GAP,
+        ),
+        Row(
+            "Client.interactions",
+            Interactions,
+            provider="gcp.gemini",
+            host="generativelanguage.googleapis.com",
+            without={
+                "embeddings": "they are not of interactions",
+                "raw_response": "the SDK has none",
+            },
+            untold=frozenset({"attempt"}),
+            endings={"stop": "completed", "tools": "requires_action", "length": "incomplete"},
+            not_captured="What agents do in the background, until it is fetched by the same process; live ones.",
         ),
         Row(
             "Client(vertexai=True)",

@@ -54,6 +54,12 @@ class Chat(_Client):
     def retry(self) -> Any:
         return self._ask(Q, "-fail-500-once", retries=self._patience())
 
+    def agent(self) -> Any:
+        return self._client.agents.complete(agent_id="ag-1", messages=shared.says(Q))
+
+    def agent_streamed(self) -> Any:
+        return self._client.agents.stream(agent_id="ag-1", messages=shared.says(Q))
+
     def fim(self) -> Any:
         return self._client.fim.complete(model="codestral-latest", prompt="def a():", suffix="end")
 
