@@ -237,6 +237,16 @@ def test_names_of_your_own_hide_values_in_texts_too() -> None:
     assert Redactor().value(text) == text
 
 
+@pytest.mark.parametrize("way", ["\\u%04x", "\\u%04X", "%%%02x", "%%25%02X", "&#%d;", "&#x%x;"])
+@pytest.mark.parametrize("at", range(5))
+def test_names_of_your_own_are_known_however_they_are_spelt(way: str, at: int) -> None:
+    redactor = Redactor(rules=user_rules({"names": ["Badge"]}))
+    for name in ("badge", "BADGE"):
+        spelt = name[:at] + way % ord(name[at]) + name[at + 1 :]
+        assert redactor.value(f"{spelt}=a7B9x2") == f"{spelt}=[REDACTED_KEY]"
+        assert redactor.value(f'{{"{spelt}": 41123}}') == f'{{"{spelt}": "[REDACTED_KEY]"}}'
+
+
 def test_what_may_stay_can_be_said_by_kind() -> None:
     redactor = Redactor(rules=user_rules({"allow": {"email": ["*@our.example"], "ssn": ["123-*"]}}))
     text = "ann@our.example 123-45-6789 ann@example.com 4111 1111 1111 1111"

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from llmobs.redaction.redactor import Redactor, redact_text
-from llmobs.redaction.scan import has_no_anchor
+from llmobs.redaction.scan import glance_at
 
 KEY, CARD, MAIL = "[REDACTED_KEY]", "[REDACTED_CC]", "[REDACTED_EMAIL]"
 
@@ -18,7 +18,7 @@ KEY, CARD, MAIL = "[REDACTED_KEY]", "[REDACTED_CC]", "[REDACTED_EMAIL]"
 @pytest.mark.parametrize("around", ["", "€ "])
 def test_cards_in_groups_however_these_are_parted(gap: str, around: str) -> None:
     text = f"{around}{gap.join(['4111'] + ['1111'] * 3)}"
-    assert not has_no_anchor(text)
+    assert glance_at(text)
     assert redact_text(text) == f"{around}{CARD}"
 
 
@@ -38,7 +38,7 @@ def test_cards_in_groups_however_these_are_parted(gap: str, around: str) -> None
     ],
 )
 def test_numbers_and_addresses(text: str, expected: str) -> None:
-    assert not has_no_anchor(text)
+    assert glance_at(text)
     assert redact_text(text) == expected
 
 
@@ -69,7 +69,7 @@ def test_numbers_and_addresses_that_are_none(text: str) -> None:
 def test_names_of_other_languages(name: str) -> None:
     for sign in (": ", "=", "：", "＝") if name[-1:].isalpha() else (": ",):
         text = f"x {name}{sign}hunter22x"
-        assert not has_no_anchor(text)
+        assert glance_at(text)
         assert redact_text(text) == f"x {name}{sign}{KEY}"
     assert redact_text(f'{{"{name.strip()}": "mariposa"}}') == f'{{"{name.strip()}": "{KEY}"}}'
     # Python's json spells what is not ASCII; and a text of JSON may be in a text of JSON.
@@ -111,7 +111,7 @@ def test_what_other_languages_say_of_passwords(text: str) -> None:
 )  # fmt: skip
 def test_assignments_of_other_formats_and_tools(before: str, behind: str) -> None:
     text = f"{before}hunter22x{behind}"
-    assert not has_no_anchor(text)
+    assert glance_at(text)
     assert redact_text(text) == f"{before}{KEY}{behind}"
 
 
@@ -152,9 +152,53 @@ def test_neighbours_of_assignments(text: str) -> None:
     assert redact_text(text) is text
 
 
+_IN_JSON = ('{"%s": "hunter2x"}', '{"%s" : "hunter2x"}', "{'%s':'hunter2x'}")
+
+
+def _spelt(name: str, way: str, which: slice) -> str:
+    return "".join(
+        way % ord(char) if at in range(len(name))[which] else char for at, char in enumerate(name)
+    )
+
+
+@pytest.mark.parametrize("name", ["password", "DB_PASSWD", "api_key", "clientSecret", "pwd"])
+@pytest.mark.parametrize(
+    ("way", "contexts"),
+    [
+        ("\\u%04x", _IN_JSON),
+        ("\\u%04X", _IN_JSON),
+        ("\\\\u%04x", ('"{\\"%s\\": \\"hunter2x\\"}"',)),
+        ("%%%02x", ("a=1&%s=hunter2x&b=2", "%s=hunter2x", "https://a.example/?%s=hunter2x")),
+        ("%%25%02X", ("q=https://a.example/?%s=hunter2x",)),
+        ("&#%d;", ('"%s": "hunter2x"', "%s=hunter2x")),
+        ("&#x%x;", ('"%s": "hunter2x"', "%s=hunter2x")),
+    ],
+)
+def test_names_are_known_however_they_are_spelt(
+    name: str, way: str, contexts: tuple[str, ...]
+) -> None:
+    for which in (*(slice(at, at + 1) for at in range(len(name))), slice(None), slice(0, None, 2)):
+        for context in contexts:
+            text = context % _spelt(name, way, which)
+            assert glance_at(text)
+            assert redact_text(text) == text.replace("hunter2x", KEY)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"p\u0061ge": "hunter2x"}', "p%61ge=hunter2x", "p&#97;ge=hunter2x", "100%=5", "50 %, or 5%25=x",
+        r'{"model": "\u00fcber", "token\u0073": 12345}', "a&#x64;=5", r'"\u0070assword is: required"',
+    ],
+)  # fmt: skip
+def test_neighbours_of_names_that_are_spelt_out(text: str) -> None:
+    assert redact_text(text) is text
+
+
 @pytest.mark.parametrize(
     "unit",
     [
+        '"\\u0061":', "%61=", "&#97;=", "%", "\\u0061", "&#",
         "４", "４ ", "\u00a0", "4111.", "4111\u00a0", "密码：", "пароль: |\n ", "password: >\n  a", " -p", " -pa ",
         "mysql -p", "mysql -px|", "ann[at]", "a [at] a.", "[at]a[dot]", "%25", "%2540",
         ' value="', '"password" value="',

@@ -13,11 +13,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from llmobs.redaction.names import PASSWORDS_ABROAD
 from llmobs.redaction.rules import TOKEN_RULES
 from llmobs.redaction.spans import SYMBOLS
 
-__all__ = ["CAPITALS", "JOINTS", "SIGNS", "Anchor"]
+__all__ = ["CAPITALS", "ESCAPED", "JOINTS", "SIGNS", "Anchor"]
 
 Anchor = re.Match[bytes] | None
 """Where a closer look is worth it, if anywhere."""
@@ -91,32 +90,6 @@ def _behind_name(between: bytes) -> bytes:
     return b"(?<=" + _any_of(forms) + between + b")"
 
 
-def _behind_spelt(level: int) -> bytes:
-    """
-    Return what matches behind a password's name in another language, as JSON of Python spells it.
-
-    Args:
-        level: How many texts of JSON it is in, each in the other: with that the backslashes grow.
-    """
-    names = {form for name in PASSWORDS_ABROAD for form in (name, name.upper())}
-    spelt = {
-        "".join(c if c.isascii() else f"\\u{ord(c):04x}" for c in form)
-        for form in names
-        if not form[-2:].isascii()
-    }
-    slashes = 2**level // 2
-    endings = {
-        form[-24:].replace("\\", "\\" * slashes).encode().translate(SYMBOLS) for form in spelt
-    }
-    between = rb"\\" * (slashes - 1) + rb".\x01."
-    # Most names have no such character near their end.
-    some = b"|".join(
-        rb"(?<=\\u[0a-f\x03]{4}" + last + between + rb")" for last in (rb"", rb"[ao\x03]")
-    )
-    ones = b"|".join(b"(?<=" + re.escape(ending) + between + b")" for ending in sorted(endings))
-    return b"(?:" + some + b")(?:" + ones + b")"
-
-
 JOINTS: Final = re.compile(
     rb"\x02[a-z0\x02\x03](?:"
     # a long word goes on, and ...
@@ -142,9 +115,8 @@ CAPITALS: Final = re.compile(
 
 
 _QUOTED: Final = (
-    _behind_name(rb".\x01.") + rb"|" + _behind_spelt(1)
-    + rb"|(?<=\\.\x01.)(?:" + _behind_name(rb"\\.\x01.") + rb"|" + _behind_name(rb"\\{3}.\x01.")
-    + rb"|" + _behind_spelt(2) + rb"|" + _behind_spelt(3) + rb")"
+    _behind_name(rb".\x01.")
+    + rb"|(?<=\\.\x01.)(?:" + _behind_name(rb"\\.\x01.") + rb"|" + _behind_name(rb"\\{3}.\x01.") + rb")"
 )  # fmt: skip
 _BEHIND_A_BLANK: Final = (
     _behind_name(rb" \x01.") + rb"|(?<=[\"'`] \x01.)" + _behind_name(rb". \x01.")
@@ -163,3 +135,29 @@ SIGNS: Final = re.compile(
     rb"|" + _TOKENS + rb")",
     re.DOTALL,
 )  # fmt: skip
+
+
+_SHORT: Final = 4
+"""Characters that tell an end of a name."""
+
+
+def _behind_escape(between: bytes) -> bytes:
+    """Return what matches behind *between*, where that is behind a name that has an escape near its end."""
+    escapes = (
+        rb"\\u[0a-f\x03]{4}", rb"%[0a-f\x03]{2}", rb"%00[0a-f\x03]{2}",
+        rb"&#00;", rb"&#[0x]00;", rb"&#x0[a-f\x03];", rb"&#[0x]000;", rb"&#x00[a-f\x03];",
+    )  # fmt: skip
+    looks = (e + rb"[a-z0\x02\x03]{%d}" % rest for e in escapes for rest in range(_SHORT))
+    some = rb"(?<=(?=[^\\%&]{0,11}[\\%&]).{12}" + between + b")"  # nearly all have none
+    return some + b"(?:" + b"|".join(b"(?<=" + look + between + b")" for look in looks) + b")"
+
+
+ESCAPED: Final = re.compile(
+    rb"\x01.(?:(?<=[\"'`]\x01.)(?:" + _behind_escape(rb".\x01.")
+    + rb"|(?<=\\.\x01.)(?:" + _behind_escape(rb"\\.\x01.") + rb"|" + _behind_escape(rb"\\{3}.\x01.")
+    + rb"))|(?<=[\"'`] \x01.)(?:" + _behind_escape(rb". \x01.")
+    + rb"|(?<=\\. \x01.)" + _behind_escape(rb"\\. \x01.")
+    + rb")|" + _behind_escape(rb"\x01.") + rb")",
+    re.DOTALL,
+)  # fmt: skip
+"""Signs behind a name of which a part is escaped: what it is takes a closer look."""

@@ -44,13 +44,10 @@ _ATTRIBUTES: Final = frozenset(
 _SCHEME_BACKWARDS = re.compile(r"[^\s\"'<>`\\,;|()\[\]/]{0,256}//:")
 _PATH = re.compile(r":(?![0-9]{1,5}(?![0-9A-Za-z]))[0-9A-Za-z_.~/-]{1,200}")
 # An at sign that is written in another way.
-_PERCENT = re.compile(r"%(?:25){0,3}40")
-_ESCAPED_SIGN = re.compile(r"\\u(?:0040|[fF][fF]20|[fF][eE]6[bB])")
-_ENTITY = re.compile(r"&(?:#0{0,4}64|#[xX]0{0,4}40|commat);")
 _WRITTEN: Final = (
-    ("%", _PERCENT),
-    ("\\", _ESCAPED_SIGN),
-    ("&", _ENTITY),
+    ("%", re.compile(r"%(?:25){0,3}40")),
+    ("\\", re.compile(r"\\u(?:0040|[fF][fF]20|[fF][eE]6[bB])")),
+    ("&", re.compile(r"&(?:#0{0,4}64|#[xX]0{0,4}40|commat);")),
     ("\uff20", re.compile("\uff20")),
     ("\ufe6b", re.compile("\ufe6b")),
 )
@@ -61,14 +58,18 @@ _SPELT_DOMAIN = re.compile(
 )
 
 
-def has_at_sign(text: str) -> bool:
-    """Whether *text*, which is to be short, has what may be an at sign, however it is written."""
+def has_at_sign(text: str, *, escaped: bool) -> bool:
+    """
+    Whether *text*, which is to be short, has what may be an at sign, however it is written.
+
+    Args:
+        text: What is searched.
+        escaped: Whether any character in it is (`llmobs.redaction.plain.has_escape`).
+    """
     return (
         "@" in text
-        or ("%" in text and _PERCENT.search(text) is not None)
-        or ("\\" in text and _ESCAPED_SIGN.search(text) is not None)
-        or ("&" in text and _ENTITY.search(text) is not None)
         or ("[" in text and _IN_BRACKETS in text)
+        or (escaped and any(written.search(text) for _, written in _WRITTEN))
         or (not text.isascii() and ("\uff20" in text or "\ufe6b" in text))
     )
 

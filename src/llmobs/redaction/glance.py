@@ -9,7 +9,7 @@ from llmobs.redaction.kinds import DEFAULT_KINDS
 from llmobs.redaction.numbers import is_card
 from llmobs.redaction.pieces import header_weight, pieces_of
 from llmobs.redaction.rules_of_users import UserRules
-from llmobs.redaction.scan import CHUNK, has_no_anchor
+from llmobs.redaction.scan import CHUNK, Sight, glance_at
 
 __all__ = ["BASE64", "Glance"]
 
@@ -48,6 +48,7 @@ class Glance:
         """Short texts in which nothing was found."""
         self._names: set[str] = set()
         """Those of them that, as names, say of no value that it is secret."""
+        self._seen: tuple[str, Sight] | None = None  # the last text that did not pass
         self._left = 0
 
     def remember(self, text: str) -> None:
@@ -69,8 +70,15 @@ class Glance:
 
     def passes_text(self, text: str) -> bool:
         """Whether nothing in *text* has to go."""
+        if self._seen is not None and self._seen[0] is text:
+            return False
         self._left = CHUNK
         return self._text(text)
+
+    def seen_in(self, text: str) -> Sight | None:
+        """Return what was seen in *text*, if it was the last to be glanced at and did not pass."""
+        seen, self._seen = self._seen, None
+        return seen[1] if seen is not None and seen[0] is text else None
 
     def _text(self, text: str) -> bool:
         if text in self.clean:
@@ -78,7 +86,11 @@ class Glance:
         self._left -= len(text)
         if not self._knows_texts or self._left < 0:
             return False
-        if not has_no_anchor(text) or BASE64.fullmatch(text):
+        sight = glance_at(text)
+        if sight is not None:
+            self._seen = (text, sight)
+            return False
+        if BASE64.fullmatch(text):
             return False
         self.remember(text)
         return True

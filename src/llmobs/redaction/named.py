@@ -7,6 +7,7 @@ from typing import Final
 
 from llmobs.redaction.names import LAST_WORDS, PASSWORDS_ABROAD, SecretNames
 from llmobs.redaction.pieces import CERTAIN
+from llmobs.redaction.plain import has_escape, unescaped
 from llmobs.redaction.spans import ANCHORS_A_STEP, Reach, Span
 from llmobs.runtime.time_slices import Steps
 
@@ -28,9 +29,13 @@ _NAME_BACKWARDS = re.compile(
     # "mot de passe" has two blanks, others have one
     r"[ \t]{0,4}[\"'`]?\\{0,8}[\])]?([\w.-]{2,48}(?: \w{2,16}(?: [Tt][Oo][Mm])?)?)"
 )
-_SPELT_OUT = re.compile(r"\\{1,8}u([0-9A-Fa-f]{4})")
+_LONGEST_NAME: Final = 80
+"""Characters of a name, with what stands between it and its sign."""
+_LEAD: Final = _LONGEST_NAME + 2
+"""Characters looked at before a sign."""
 _MOST_SPELT: Final = 240
-"""Characters that a name may take in JSON which spells out what is not ASCII."""
+"""The same where characters of it are escaped."""
+_BEGINS_A_FIELD: Final = frozenset("?&")
 _VALUE_BACKWARDS = re.compile(r"eulav (?=[\"'])", re.IGNORECASE)
 # Text of an element, and of a scalar of YAML that begins on the next line.
 _ELEMENT = re.compile(r"([^<>\n]{3,512})</")
@@ -182,22 +187,22 @@ def find_named(
             sign = text[here : here + 2]
         elif text[here - 1 : here] in (" ", "\t"):
             return  # a comparison, a type
-    lead = text[max(0, behind_name - 80) : behind_name]
-    if sign == ":" and "\\u" in lead:  # JSON, where nobody asks what stands before the name
-        lead = _SPELT_OUT.sub(_unspelt, text[max(0, behind_name - _MOST_SPELT) : behind_name])
+    lead = text[max(0, behind_name - _LEAD) : behind_name]
+    if has_escape(lead):
+        lead = unescaped(text[max(0, behind_name - _MOST_SPELT) : behind_name])
     if names is _NAMES and not lead[-20:].rstrip(_BETWEEN).lower().endswith(LAST_WORDS):
         return
-    name = _NAME_BACKWARDS.match(lead[::-1][:80])
+    name = _NAME_BACKWARDS.match(lead[::-1][:_LONGEST_NAME])
     if name is None:
         return
     written = name[1][::-1]
     weight = names.weight(written)
     if not weight:
         return
-    before = behind_name - name.end()
-    if behind_name < here and text[before - 2 : before - 1] != "=":
+    before = lead[: -name.end()][-2:]
+    if behind_name < here and before[:1] != "=":
         return  # not name="password" value="..."
-    in_query = sign == "=" and before > 0 and text[before - 1] in "?&"
+    in_query = sign == "=" and before[-1:] in _BEGINS_A_FIELD
     if in_query and written.lower() in _QUERY:
         weight = 2
     _append(
@@ -211,12 +216,8 @@ def find_named(
         blank=name[0][0] in " \t",
         quoted=name[0].lstrip()[0] in "\"'`",
         in_query=in_query,
-        element=sign == ">" and text[before - 2 : before - 1] == "=",
+        element=sign == ">" and before[:1] == "=",
     )
-
-
-def _unspelt(match: re.Match[str]) -> str:
-    return chr(int(match[1], 16))
 
 
 def _append(

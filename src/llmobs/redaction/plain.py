@@ -1,5 +1,5 @@
 """
-What looks like ASCII, as ASCII: blanks that do not break, hyphens, fullwidth digits and letters.
+What looks like ASCII, as ASCII: blanks that do not break, hyphens, fullwidth digits and letters, escapes.
 
 People paste them from web pages, PDFs and East Asian keyboards. Each gives way to one character, so
 positions stay; the finders know of ASCII only.
@@ -7,11 +7,12 @@ positions stay; the finders know of ASCII only.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from llmobs.runtime.time_slices import Steps
 
-__all__ = ["in_plain_characters", "plain"]
+__all__ = ["has_escape", "in_plain_characters", "plain", "spelt", "unescaped"]
 
 _ALIKE: Final = tuple(
     (char, ascii_char)
@@ -31,6 +32,42 @@ _FULLWIDTH: Final = {
     for code in range(ord(first), ord(last) + 1)
 }
 _STRETCH: Final = 4_096
+_PERCENT = re.compile(r"%[2-7][0-9A-Fa-f]")
+_BACKSLASH = re.compile(r"\\u[0-9A-Fa-f]{4}")
+_ENTITY = re.compile(r"&(?:#[0-9xX]|commat;)")
+_ESCAPE = re.compile(
+    r"\\{1,8}u([0-9A-Fa-f]{4})|%(?:25){0,3}([2-7][0-9A-Fa-f])"
+    r"|&#[xX]0{0,4}([0-9A-Fa-f]{2,4});|&#0{0,4}([0-9]{2,5});"
+)
+
+
+def has_escape(text: str) -> bool:
+    """Whether *text* spells a character as JSON, an URL or HTML may: ``\\u0040``, ``%40``, ``&#64;``."""
+    return (
+        ("%" in text and _PERCENT.search(text) is not None)
+        or ("\\" in text and _BACKSLASH.search(text) is not None)
+        or ("&" in text and _ENTITY.search(text) is not None)
+    )
+
+
+def unescaped(text: str) -> str:
+    """Return *text*, which is to be short, with such characters as they are."""
+    return _ESCAPE.sub(_character, text) if has_escape(text) else text
+
+
+def spelt(char: str) -> str:
+    """Return a pattern that matches *char* as it is, and in all these ways, if cases are ignored."""
+    codes = {ord(form) for form in (char, char.lower(), char.upper()) if len(form) == 1}
+    hexadecimal = "|".join(f"{code:02x}" for code in sorted(codes))
+    decimal = "|".join(map(str, sorted(codes)))
+    return (
+        rf"(?:{re.escape(char)}|(?:\\{{1,8}}u0{{0,2}}|%(?:25){{0,3}})(?:{hexadecimal})"
+        rf"|&#(?:0{{0,4}}(?:{decimal})|x0{{0,4}}(?:{hexadecimal}));)"
+    )
+
+
+def _character(match: re.Match[str]) -> str:
+    return chr(int(match[match.lastindex or 0], 10 if match[4] else 16))
 
 
 def plain(text: str) -> str:

@@ -194,7 +194,7 @@ class Redactor:
 
     def _finding(self, text: str) -> Steps[list[Span]]:
         rules = self._rules
-        spans = yield from finding(text, rules.kinds)
+        spans = yield from finding(text, rules.kinds, seen=self._glance.seen_in(text))
         if rules.has_patterns:
             spans = merged([*spans, *(yield from rules.find(text))])
         if spans and rules.has_exceptions:

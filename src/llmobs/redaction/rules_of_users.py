@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from json import loads
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS, placeholders
 from llmobs.redaction.named import find_named
 from llmobs.redaction.names import SecretNames
+from llmobs.redaction.plain import has_escape, spelt
 from llmobs.redaction.replacing import ACTIONS, Action, Replace, replacer
 from llmobs.redaction.spans import LONGEST_RUN, Reach, Span
 from llmobs.runtime.time_slices import Steps
@@ -78,15 +79,15 @@ class UserRules:
             for name, pattern in (patterns or {}).items()
         }
         self._placeholders = placeholders(self._patterns)
-        more = [_JOINT.join(map(re.escape, name)) for name in self.names.more]
-        self._named = re.compile(_NAMED.format("|".join(more)), re.IGNORECASE) if more else None
+        self._named = _behind(self.names.more, re.escape)
+        self._spelt = _behind(self.names.more, spelt)
         by_kind = allow if isinstance(allow, Mapping) else {"": allow}
         self._allowed = {
             kind: re.compile("|".join(map(fnmatch.translate, globs)), re.IGNORECASE)
             for kind, globs in by_kind.items()
             if globs
         }
-        self.has_patterns = bool(self._patterns) or bool(more)
+        self.has_patterns = bool(self._patterns) or self._named is not None
         self.has_exceptions = bool(self._allowed)
 
     def only(self, kinds: Iterable[str]) -> UserRules:
@@ -121,14 +122,21 @@ class UserRules:
                 if time.thread_time() - began > self.slowest:
                     raise TooSlowError
                 yield
-        if self._named is not None and "secret" in self.kinds:
+        if self._named and self._spelt and "secret" in self.kinds:
             reach = Reach()
+            named = (self._spelt if has_escape(text) else self._named).finditer
             for low in range(0, max(1, len(text)), _WINDOW):
                 # A name that begins in this window may end in the next.
-                for found in self._named.finditer(text, low, low + _WINDOW + _LONGEST_NAME):
+                for found in named(text, low, low + _WINDOW + _LONGEST_NAME):
                     find_named(text, found.end() - 1, reach, spans, self.names)
                 yield
         return spans
+
+
+def _behind(names: Iterable[str], form: Callable[[str], str]) -> re.Pattern[str] | None:
+    """Return what matches one of *names*, whose characters are in a *form*, up to its sign; None for no names."""
+    forms = [_JOINT.join(map(form, name)) for name in names]
+    return re.compile(_NAMED.format("|".join(forms)), re.IGNORECASE) if forms else None
 
 
 def _longest(pattern: re.Pattern[str]) -> int:

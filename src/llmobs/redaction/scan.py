@@ -17,17 +17,17 @@ from bisect import bisect
 from collections.abc import Iterable, Set
 from typing import NamedTuple
 
-from llmobs.redaction.anchors import CAPITALS, JOINTS, SIGNS, Anchor
+from llmobs.redaction.anchors import CAPITALS, ESCAPED, JOINTS, SIGNS, Anchor
 from llmobs.redaction.emails import find_at_signs, has_at_sign
 from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
 from llmobs.redaction.named import SPOKEN, find_spoken
 from llmobs.redaction.numbers import NUMBER_ANCHORS, NUMBERS, find_numbers
-from llmobs.redaction.plain import in_plain_characters, plain
+from llmobs.redaction.plain import has_escape, in_plain_characters, plain
 from llmobs.redaction.spans import CAPITAL, DIGIT, JOINT, SIGN, SYMBOLS, Reach, Span
 from llmobs.redaction.tokens import find_secrets
 from llmobs.runtime.time_slices import Steps, finish
 
-__all__ = ["CHUNK", "Span", "find", "find_spans", "finding", "has_no_anchor", "merged"]
+__all__ = ["CHUNK", "Sight", "Span", "find", "find_spans", "finding", "glance_at", "merged"]
 
 CHUNK = 8_192  # characters searched without a pause, even where a search has much to look at
 _SHORTEST = 6  # characters of the shortest match, an address such as a@b.io
@@ -38,6 +38,7 @@ _AHEAD = 32  # and behind it: more than the longest anchor
 _search_joint = JOINTS.search
 _search_capital = CAPITALS.search
 _search_sign = SIGNS.search
+_search_escaped = ESCAPED.search
 _search_number = NUMBER_ANCHORS.search
 
 
@@ -56,15 +57,26 @@ def find(text: str, kinds: Iterable[str] | None = None) -> list[Span]:
     return finish(finding(text, chosen(kinds)))
 
 
-def finding(text: str, kinds: Set[str] = DEFAULT_KINDS, chunk: int = CHUNK) -> Steps[list[Span]]:
+def finding(
+    text: str,
+    kinds: Set[str] = DEFAULT_KINDS,
+    chunk: int = CHUNK,
+    seen: Sight | None = None,
+) -> Steps[list[Span]]:
     """
     Do the work of `find` in steps of some 0.1 ms, whatever the text.
 
-    *chunk* characters are searched at a stretch; the result does not depend on it.
+    *chunk* characters are searched at a stretch; the result does not depend on it. If *text* was
+    glanced at, ``seen`` is what was seen.
     """
     length = len(text)
     spans: list[Span] = []
     if length < _SHORTEST:
+        return spans
+    if seen is not None and kinds == DEFAULT_KINDS:
+        found = yield from find_spans(plain(text), seen, Reach(), kinds)
+        if found:
+            yield from _insert(spans, found)
         return spans
     text = plain(text) if length <= chunk else (yield from in_plain_characters(text))
     reach = None
@@ -82,6 +94,9 @@ def finding(text: str, kinds: Set[str] = DEFAULT_KINDS, chunk: int = CHUNK) -> S
 
 def _insert(spans: list[Span], found: list[Span]) -> Steps[None]:
     """Add what was *found* in one window to what windows before had, in order."""
+    if len(found) == 1 and not spans:
+        spans += found
+        return
     # Sorting all of them at the end would be one long step. Few of a window begin before its start.
     if len(found) >= _MANY:
         yield
@@ -110,16 +125,17 @@ def merged(spans: list[Span]) -> list[Span]:
     return result
 
 
-def has_no_anchor(text: str) -> bool:
+def glance_at(text: str) -> Sight | None:
     """
-    Whether *text*, which is to be short, has nothing that a closer look would be taken at.
+    Return what a closer look is to be taken at in *text*, of no more than `CHUNK` characters.
 
-    Then `finding` finds nothing of the kinds that are on by default. That is so of most texts.
+    If it is nothing, `finding` finds nothing of the kinds that are on by default. That is so of most
+    texts; for others it may be given what was seen.
     """
-    return _look(plain(text), 0, len(text), DEFAULT_KINDS) is None
+    return _look(plain(text), 0, len(text), DEFAULT_KINDS)
 
 
-class _Sight(NamedTuple):
+class Sight(NamedTuple):
     """A window of a text in which some finder has to have a closer look, and which ones."""
 
     low: int
@@ -127,7 +143,7 @@ class _Sight(NamedTuple):
     first: int
     """Where in the text its symbols begin."""
     symbols: bytes
-    secrets: tuple[Anchor, Anchor, Anchor]
+    secrets: tuple[Anchor, ...]
     """The first anchor that each search for keys has found, if any."""
     number: Anchor
     """The first anchor of a number."""
@@ -135,7 +151,7 @@ class _Sight(NamedTuple):
     spoken: bool
 
 
-def _look(text: str, low: int, high: int, kinds: Set[str]) -> _Sight | None:
+def _look(text: str, low: int, high: int, kinds: Set[str]) -> Sight | None:
     """Return what a closer look at ``text[low:high]`` is to be taken at, if anything."""
     first = low - _BEHIND
     # A few more characters let an anchor that begins in this window end in the next.
@@ -146,7 +162,8 @@ def _look(text: str, low: int, high: int, kinds: Set[str]) -> _Sight | None:
     if first < 0:
         symbols = _NOTHING[first:] + symbols
     usual = kinds is DEFAULT_KINDS
-    joint = capital = sign = number = None
+    joint = capital = sign = name = number = None
+    escaped = has_escape(window)
     spoken = False
     if usual or "secret" in kinds:
         if JOINT in symbols:
@@ -155,17 +172,21 @@ def _look(text: str, low: int, high: int, kinds: Set[str]) -> _Sight | None:
             capital = _search_capital(symbols, _BEHIND)
         if SIGN in symbols:
             sign = _search_sign(symbols, _BEHIND)
+            if escaped:
+                name = _search_escaped(symbols, _BEHIND)
         spoken = SPOKEN in window
     if DIGIT in symbols and (usual or not NUMBERS.isdisjoint(kinds)):
         number = _search_number(symbols, _BEHIND)
-    at_sign = has_at_sign(window) and (usual or "email" in kinds or "secret" in kinds)
-    seen = joint or capital or sign or number or at_sign or spoken
+    at_sign = has_at_sign(window, escaped=escaped) and (
+        usual or "email" in kinds or "secret" in kinds
+    )
+    seen = joint or capital or sign or name or number or at_sign or spoken
     if not seen and (usual or kinds <= DEFAULT_KINDS):
         return None
-    return _Sight(low, high, first, symbols, (joint, capital, sign), number, at_sign, spoken)
+    return Sight(low, high, first, symbols, (joint, capital, sign, name), number, at_sign, spoken)
 
 
-def find_spans(text: str, sight: _Sight, reach: Reach, kinds: Set[str]) -> Steps[list[Span]]:
+def find_spans(text: str, sight: Sight, reach: Reach, kinds: Set[str]) -> Steps[list[Span]]:
     """Return the spans whose anchors lie in what was seen of *text*, unordered and perhaps overlapping.
 
     The spans themselves may reach outside, so consecutive windows find exactly what one window over

@@ -60,7 +60,7 @@ class Reach:
     def __init__(self) -> None:
         self.token = 0
         """Where the last key ended, that the current search found."""
-        self.tokens = [0, 0, 0]
+        self.tokens = [0, 0, 0, 0]
         """The same for each search, between two windows."""
         self.base64 = 0
         """Where the last run ended that was no token after all."""

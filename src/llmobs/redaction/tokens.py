@@ -6,7 +6,7 @@ import re
 from binascii import a2b_base64
 from typing import Final
 
-from llmobs.redaction.anchors import CAPITALS, JOINTS, SIGNS, Anchor
+from llmobs.redaction.anchors import CAPITALS, ESCAPED, JOINTS, SIGNS, Anchor
 from llmobs.redaction.commands import find_argument
 from llmobs.redaction.named import find_named
 from llmobs.redaction.rules import TOKEN_RULES, TokenRule
@@ -36,7 +36,7 @@ def _by_context() -> tuple[dict[str, list[TokenRule]], dict[str, list[TokenRule]
     return behind, ahead
 
 
-_SEARCHES: Final = (JOINTS.search, CAPITALS.search, SIGNS.search)
+_SEARCHES: Final = (JOINTS.search, CAPITALS.search, SIGNS.search, ESCAPED.search)
 _BEHIND, _AHEAD = _by_context()
 _TELLING: Final = 512  # characters that tell whether it is a key
 _CERTAIN: Final = 24  # so many characters behind a beginning, and it need not begin a word
