@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from llmobs import Client, ConfigurationError, Settings
+from llmobs import Client, ConfigurationError, PromptCallEvent, Settings
 from llmobs.redaction.redactor import Redactor, redact_text
 from llmobs.redaction.replacing import FAILED
 from llmobs.redaction.rules_of_users import UserRules, user_rules
@@ -163,7 +163,7 @@ def test_rules_are_read_from_a_file_and_win_over_redact_pii(
                 prompt="ann@example.com 4111111111111111",
                 request_params={"n": 4111111111111111},
             )
-        (call,) = (event for event in sink.events if event.event_type == "prompt_call")
+        (call,) = (event for event in sink.events if isinstance(event, PromptCallEvent))
         return call.prompt, call.request_params["n"]
 
     assert recorded() == ("ann@example.com 4111111111111111", 4111111111111111)

@@ -126,30 +126,24 @@ _TOKENS: Final = rb"d[a\x03]pi[0a-f\x03]{8}|scw[a-z0\x03]{8}"  # Databricks, Sca
 SIGNS: Final = re.compile(
     rb"\x01(?:"
     rb".(?:(?<=[\"'`]\x01.)(?:" + _QUOTED + rb")|(?<=[^\"'`]\x01.)" + _behind_name(rb"\x01.") + rb")"
-    rb"|[ \"'](?:(?<= \x01.)(?:" + _BEHIND_A_BLANK + rb")"
-    rb"|(?<= v[a\x03]lue\x01[\"'])" + _behind_name(rb". v.lue\x01.")  # key="password" value="..."
-    + rb"|" + _TOKENS + rb"|[\"'](?:" + _TOKENS + rb")|\\[\"'](?:" + _TOKENS + rb"))"
-    # a blank and two signs, as in Ruby, PHP and Go
-    rb"|\x01(?<= \x01\x01)(?:" + _BEHIND_A_BLANK + rb")"
+    # the second sign is that of Ruby, PHP and Go
+    rb"|[ \"'\x01](?<= \x01.)(?:" + _BEHIND_A_BLANK + rb")"
+    rb"|[\"'](?<= v[a\x03]lue\x01.)" + _behind_name(rb". v.lue\x01.")  # key="password" value="..."
+    + rb"|[ \"'](?:" + _TOKENS + rb"|[\"'](?:" + _TOKENS + rb")|\\[\"'](?:" + _TOKENS + rb"))"
     rb"|\x03[a-z0\x02\x03]{11}(?<=0\x01\x03.{11})"  # Telegram
     rb"|" + _TOKENS + rb")",
     re.DOTALL,
 )  # fmt: skip
 
 
-_SHORT: Final = 4
-"""Characters that tell an end of a name."""
+_ESCAPE: Final = rb"(?:\\u[0a-f\x03]{4}|%(?:00)?[0a-f\x03]{2}|&#[0x]?00?0?[a-f\x03]?;)"
 
 
 def _behind_escape(between: bytes) -> bytes:
-    """Return what matches behind *between*, where that is behind a name that has an escape near its end."""
-    escapes = (
-        rb"\\u[0a-f\x03]{4}", rb"%[0a-f\x03]{2}", rb"%00[0a-f\x03]{2}",
-        rb"&#00;", rb"&#[0x]00;", rb"&#x0[a-f\x03];", rb"&#[0x]000;", rb"&#x00[a-f\x03];",
-    )  # fmt: skip
-    looks = (e + rb"[a-z0\x02\x03]{%d}" % rest for e in escapes for rest in range(_SHORT))
-    some = rb"(?<=(?=[^\\%&]{0,11}[\\%&]).{12}" + between + b")"  # nearly all have none
-    return some + b"(?:" + b"|".join(b"(?<=" + look + between + b")" for look in looks) + b")"
+    """Return what matches behind *between*, where one of the last four characters before that is escaped."""
+    # A look back has one length; from where it leads, a look ahead may have any.
+    ahead = rb".{0,9}" + _ESCAPE + rb"[a-z0\x02\x03]{0,3}" + between
+    return rb"(?<=(?=" + ahead + rb").{10}" + between + b")"
 
 
 ESCAPED: Final = re.compile(
