@@ -25,7 +25,7 @@ def manage(folder: Path, model: str, *words: str) -> str:
             "OPENAI_BASE_URL": f"{model}/v1",
             "OPENAI_API_KEY": "any",
         },
-        capture_output=True, text=True, check=False, timeout=50,
+        capture_output=True, text=True, check=False, timeout=150,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout + ended.stderr
