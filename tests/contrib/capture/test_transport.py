@@ -127,6 +127,20 @@ def test_a_stream_belongs_to_the_run_and_step_it_was_asked_in(
     assert (event.run_id, event.parent_id) == (run.run_id, step.event_id)
 
 
+@pytest.mark.parametrize("own", ["mine", None])
+@pytest.mark.parametrize("background", [True, False])
+def test_a_runs_own_session_outlives_the_providers_conversation(
+    own: str | None, background: bool, events: CapturedEvents, llmobs_client: Client
+) -> None:
+    reply = {"id": "r", "object": "response", "status": "completed", "conversation": {"id": "c"}}
+    inner = answering(js(reply), headers=JSON)
+    with client_over(inner, llmobs_client) as http, llmobs_client.run(session_id=own):
+        asked = {"model": "m", "input": "Hi", "background": background}
+        http.post("https://api.openai.com/v1/responses", content=js(asked))
+    calls = events.of(PromptCallEvent)
+    assert [event.session_id for event in calls] == [own or "c"]
+
+
 def test_outside_any_step_there_is_no_parent(events: CapturedEvents, llmobs_client: Client) -> None:
     with client_over(answering(*EVENTS), llmobs_client) as http, llmobs_client.run() as run:
         response = http.send(http.build_request("POST", URL, content=js(ASK)), stream=True)

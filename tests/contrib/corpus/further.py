@@ -436,6 +436,7 @@ CASES = [
             "tokens_output": 7,
             "usage": {"input_tool_tokens": 30, "web_searches": 1},
             "response_metadata": {"conversation": "conv_1"},
+            "session_id": "conv_1",
         },
         {
             **TALK,
@@ -466,6 +467,7 @@ CASES = [
             "model": "mistral-medium-latest",
             "response": [answer(text("Hello"), call("t1", "f", a=1), finish="tool_calls")],
             "response_metadata": {"conversation": "conv_1", "agent_id": "ag_1"},
+            "session_id": "conv_1",
             "tokens_output": 7,
         },
         sse(

@@ -205,4 +205,13 @@ CASES = [
         headers=JSON,
         host="api.openai.com",
     ),
+    Case(
+        "of a conversation that is kept",
+        PATH,
+        {"model": "gpt-5", "input": "Hi", "conversation": "conv_2"},
+        {"session_id": "conv_2", "response_metadata": {"conversation": {"id": "conv_2"}}},
+        js(body(conversation={"id": "conv_2"})),
+        headers=JSON,
+        host="api.openai.com",
+    ),
 ]

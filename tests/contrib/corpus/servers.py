@@ -57,6 +57,11 @@ NO_PRICE = by(None, host="litellm.internal")[0]
 NO_PRICE.name = "a gateway that knows no price"
 NO_PRICE.headers = {**JSON, "x-litellm-response-cost": "0.0"}
 
+BEHIND = by(None, {"provider": "DeepInfra"}, host="openrouter.ai")
+for each in BEHIND:
+    each.name += ", by somebody behind it"
+    each.expect |= {"provider": "openrouter", "response_metadata": {"provider": "DeepInfra"}}
+
 LLAMA = {"prompt": "Hi", "n_predict": 5, "cache_prompt": True}
 LLAMA_ENDED = {
     "index": 0,
@@ -143,6 +148,7 @@ CALLED = {"name": "look", "parameters": {"q": "x"}}
 LOOK = {"type": "tool_call", "name": "look", "arguments": {"q": "x"}}
 
 CASES = [
+    *BEHIND,
     *by("ollama", {"system_fingerprint": "fp_ollama"}),
     *by("vllm", {"kv_transfer_params": None}, {"stop_reason": None}, host="10.1.2.3"),
     *by("sglang", {}, {"matched_stop": 128009}, host="gpu.internal"),

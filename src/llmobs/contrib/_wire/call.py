@@ -321,6 +321,8 @@ class Call(Sighting):
             ending=self.ending,
             decoded=self.decoded,
         )
+        if event.session_id is None:  # read before it is recorded
+            event.session_id = self.tracker.session_id
         yield from read_exchange(exchange, event)
         apply_policy(event, self._mode)
 

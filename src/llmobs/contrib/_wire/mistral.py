@@ -67,6 +67,7 @@ def _response(body: Json) -> Fields:
         "response": answers,
         "finish_reason": finish,
         "tool_calls": tool_calls_of(answers),
+        "session_id": as_text(body.get("conversation_id")),
         "response_metadata": {k: v for k, v in {**kept, "agent_id": agent}.items() if v} or None,
         **mistral_usage(body),
     }

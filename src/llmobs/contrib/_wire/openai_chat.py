@@ -262,7 +262,14 @@ def _response(body: Json) -> Fields:
         answers.append(
             {**chat_message(as_object(choice.get("message"))), "finish_reason": reason or ""}
         )
-    kept = ("system_fingerprint", "prompt_filter_results", "citations", "search_results")
+    # `provider`: who answered behind OpenRouter (its API reference, "Responses")
+    kept = (
+        "system_fingerprint",
+        "prompt_filter_results",
+        "citations",
+        "search_results",
+        "provider",
+    )
     return {
         **common_response(body),
         "response": answers,
@@ -287,7 +294,7 @@ def _is_content(data: Json) -> bool:
 
 _OF_THE_ANSWER = (
     "id", "model", "service_tier", "system_fingerprint", "prompt_filter_results", "citations",
-    "search_results",
+    "search_results", "provider",
 )  # fmt: skip
 """Members of chunks that speak of the whole answer."""
 

@@ -62,6 +62,7 @@ def _response(body: Json) -> Fields:
         "response": answers,
         "finish_reason": finish,
         "tool_calls": tool_calls_of(answers),
+        "session_id": as_text(as_object(body.get("conversation")).get("id")),
         "response_metadata": {k: body[k] for k in kept if body.get(k)} or None,
     }
 

@@ -58,6 +58,9 @@ def read_exchange(exchange: Exchange, event: PromptCallEvent) -> Steps[None]:
     # Bedrock's `InvokeModel` tells it in a header (its API reference).
     tier = exchange.headers.get("x-amzn-bedrock-service-tier")
     fields["service_tier"] = fields.get("service_tier") or tier
+    # A conversation that the provider keeps is the run's, unless that has one of its own.
+    if event.session_id is not None:
+        fields.pop("session_id", None)
     event.warnings = (*event.warnings, *fields.pop("warnings", ()), *reader.warnings)
     for name, value in fields.items():
         if value is not None and value != []:
