@@ -374,7 +374,12 @@ CASES = [
         "Titan's embeddings",
         {"inputText": "Hi", "dimensions": 256},
         {"embedding": [0.1, 0.2], "inputTextTokenCount": 7},
-        {"operation": "embeddings", "prompt": "Hi", "tokens_output": 3},
+        {
+            "operation": "embeddings",
+            "prompt": "Hi",
+            "tokens_output": 3,
+            "response_metadata": {"vectors": 1, "dimensions": 2},
+        },
     ),
     *family(
         "Llama",
@@ -444,12 +449,63 @@ CASES = [
         "Cohere's embeddings",
         {"texts": ["Hi"], "input_type": "search_query"},
         {"embeddings": [[0.1]], "id": "e", "response_type": "embeddings_floats"},
-        {"operation": "embeddings", "prompt": ["Hi"], "response_id": "e"},
+        {
+            "operation": "embeddings",
+            "prompt": ["Hi"],
+            "response_id": "e",
+            "response_metadata": {"vectors": 1, "dimensions": 1},
+        },
     ),
     *family(
         "AI21's texts",
         {"prompt": "Hi", "maxTokens": 9},
         {"completions": [{"data": {"text": "Hello"}, "finishReason": {"reason": "stop"}}]},
         {"response": HELLO},
+    ),
+    *family(
+        "Cohere's chat with tools",
+        {"message": "Hi", "tools": [{"name": "f", "description": "", "parameter_definitions": {}}]},
+        {
+            "text": "I look.",
+            "generation_id": "g",
+            "finish_reason": "COMPLETE",
+            "tool_calls": [{"name": "f", "parameters": {"x": 1}}],
+        },
+        {
+            "prompt": HI,
+            "operation": "chat",
+            "response": [
+                answer(
+                    text("I look."),
+                    {"type": "tool_call", "name": "f", "arguments": {"x": 1}},
+                    finish="COMPLETE",
+                )
+            ],
+        },
+        {"event_type": "stream-start", "generation_id": "g", "is_finished": False},
+        {"event_type": "text-generation", "text": "I look.", "is_finished": False},
+        {
+            "event_type": "tool-calls-generation",
+            "tool_calls": [{"name": "f", "parameters": {"x": 1}}],
+            "is_finished": False,
+        },
+        {"event_type": "stream-end", "is_finished": True, "finish_reason": "COMPLETE"},
+    ),
+    *family(
+        "Cohere's and Amazon's rerank",
+        {"query": "Hi", "documents": ["a", "b"], "top_n": 1},
+        {"results": [{"index": 1, "relevance_score": 0.9}]},
+        {
+            "operation": "retrieval",
+            "response_metadata": {"documents": 1, "ranking": [{"index": 1, "score": 0.9}]},
+        },
+    ),
+    *family(
+        "Claude's first completions",
+        {"prompt": "Human: Hi Assistant:", "max_tokens_to_sample": 9},
+        {"type": "completion", "completion": "Hello", "stop_reason": "stop", "stop": "Human:"},
+        {"prompt": "Human: Hi Assistant:", "response": HELLO},
+        {"type": "completion", "completion": "Hel", "stop_reason": None},
+        {"type": "completion", "completion": "lo", "stop_reason": "stop"},
     ),
 ]

@@ -6,9 +6,16 @@ Which family it is, the shape tells: a model may be named by the ARN of a profil
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from llmobs.contrib._wire import anthropic_messages, bedrock, openai_chat
+from llmobs.contrib._wire import (
+    anthropic_messages,
+    bedrock,
+    cohere,
+    cohere_v1,
+    openai_chat,
+    rerank,
+)
 from llmobs.contrib._wire.params import request_params
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
@@ -32,7 +39,12 @@ def told_in(headers: Mapping[str, str]) -> Json:
     return {name: count for name, count in found.items() if count is not None}
 
 
-_PROMPTS = ("prompt", "inputText", "message", "texts")
+_OTHERS: Final = (
+    # members that only these requests have, how they are read, what they are
+    ({"message"}, cohere_v1.CHAT, "chat"),
+    ({"query", "documents"}, rerank.WIRE, "retrieval"),
+    ({"input_type"}, cohere.EMBED, "embeddings"),
+)
 
 
 def _request(body: Json) -> Fields:
@@ -46,23 +58,17 @@ def _request(body: Json) -> Fields:
         else:
             fields = openai_chat.WIRE.request(body)
         return fields | {"model": None}
-    name = next((name for name in _PROMPTS if name in body), "prompt")
-    params = {key: value for key, value in body.items() if key not in (name, "chat_history")}
-    fields = {"request_params": request_params(params), "prompt": body.get(name)}
-    if name == "message":  # Cohere's command R
-        told = [as_object(item) for item in as_list(body.get("chat_history"))]
-        fields["prompt"] = [
-            message(_ROLES.get(str(item.get("role")), "user"), _said(item.get("message")))
-            for item in [*told, {"role": "USER", "message": body[name]}]
-        ]
-    if name == "texts" or (name == "inputText" and "textGenerationConfig" not in body):
-        fields["operation"] = "embeddings"
-    else:
-        fields.setdefault("operation", "chat" if name == "message" else "text_completion")
-    return fields
-
-
-_ROLES = {"USER": "user", "CHATBOT": "assistant", "SYSTEM": "system", "TOOL": "tool"}
+    for members, wire, operation in _OTHERS:
+        if body.keys() >= members:
+            return wire.request(body) | {"model": None, "operation": operation}
+    name = "inputText" if "inputText" in body else "prompt"
+    params = {key: value for key, value in body.items() if key != name}
+    is_vector = name == "inputText" and "textGenerationConfig" not in body
+    return {
+        "request_params": request_params(params),
+        "prompt": body.get(name),
+        "operation": "embeddings" if is_vector else "text_completion",
+    }
 
 
 def _said(value: Any) -> list[Json]:
@@ -90,9 +96,26 @@ def _response(body: Json) -> Fields:
             for each in map(as_object, as_list(body["choices"]))
         ]
         fields = openai_chat.WIRE.response({**body, "choices": choices})
+    elif "generation_id" in body:
+        fields = cohere_v1.CHAT.response(body)
+    elif any("relevance_score" in as_object(each) for each in as_list(body.get("results"))):
+        fields = rerank.WIRE.response(body)
+    elif not body.keys().isdisjoint(("embedding", "embeddings")):
+        fields = _vectors(body)
     else:
         fields = _completed(body)
     return _counted(fields, body)
+
+
+def _vectors(body: Json) -> Fields:
+    """Read vectors: Titan's one, Cohere's by type, Nova's each with its kind."""
+    given = as_list(body.get("embeddings"))
+    if not given and "embedding" in body:
+        given = [{"embedding": body["embedding"]}]
+    vectors = [as_object(each).get("embedding") for each in given]
+    fields = cohere.EMBED.response({**body, "embeddings": vectors} if any(vectors) else body)
+    taken = bedrock.usage_of({"inputTokens": body.get("inputTextTokenCount")})
+    return {**fields, **{name: value for name, value in taken.items() if value is not None}}
 
 
 def _counted(fields: Fields, body: Json) -> Fields:
@@ -113,8 +136,8 @@ def _counted(fields: Fields, body: Json) -> Fields:
 
 def _completed(body: Json) -> Fields:
     """
-    Read a completion: Titan's ``results``, Llama's ``generation``, Mistral's ``outputs``, Cohere's
-    ``generations`` and ``text``, DeepSeek's ``choices``, AI21's ``completions``.
+    Read a completion: Claude's first ``completion``, Titan's ``results``, Llama's ``generation``, Mistral's
+    ``outputs``, Cohere's ``generations`` and ``text``, DeepSeek's ``choices``, AI21's ``completions``.
     """
     lists = ("results", "outputs", "generations", "choices", "completions")
     found = [as_object(item) for name in lists for item in as_list(body.get(name))]
@@ -137,7 +160,7 @@ def _completed(body: Json) -> Fields:
 
 def _answer(item: Json) -> Json:
     inner = as_object(item.get("data"))
-    names = ("outputText", "generation", "text")
+    names = ("outputText", "generation", "text", "completion")
     text = next((t for name in names if (t := as_text(item.get(name)))), None)
     text = text or as_text(inner.get("text"))
     reasons = ("completionReason", "stop_reason", "finish_reason")
@@ -147,7 +170,9 @@ def _answer(item: Json) -> Json:
 
 
 def _is_content(data: Json) -> bool:
-    if "type" in data:
+    if "event_type" in data:
+        return cohere_v1.CHAT.is_content(data)
+    if "type" in data and "completion" not in data:
         return anthropic_messages.WIRE.is_content(data)
     if not data.keys().isdisjoint(bedrock.EVENTS):
         return bedrock.WIRE.is_content(data)
@@ -165,6 +190,8 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
         first = first or event.data
     if not first.keys().isdisjoint(bedrock.EVENTS):
         body, ended = yield from bedrock.WIRE.assemble(events)
+    elif "event_type" in first:
+        body, ended = yield from cohere_v1.CHAT.assemble(events)
     elif str(first.get("type")).startswith(("message_", "content_", "ping")):
         body, ended = yield from anthropic_messages.WIRE.assemble(events)
         body.setdefault("type", "message")

@@ -1,7 +1,7 @@
 """
 Cohere's first chat (API reference, "Chat (V1)", and the types of its SDK): one message beside its history.
 
-A stream is lines of JSON; its last, ``stream-end``, holds the whole answer.
+A stream is lines of JSON; its last, ``stream-end``, holds the whole answer, though not always on Bedrock.
 """
 
 from typing import Any, Final
@@ -82,7 +82,8 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
         kind = data.get("event_type")
         if kind == "stream-end":
             whole: Any = data.get("response")
-            return {**body, **as_object(whole), "finish_reason": data.get("finish_reason")}, True
+            said = {"text": "".join(texts), **as_object(whole)}
+            return {**body, **said, "finish_reason": data.get("finish_reason")}, True
         if kind == "stream-start":
             body["generation_id"] = data.get("generation_id")
         elif kind == "text-generation":
