@@ -34,14 +34,16 @@ class _Callback:
     work: OpenWork
     is_on = True
 
-    def _begin(self, call_id: str, make: Any, run_name: str) -> None:
+    def _begin(self, call_id: str, make: Any, run_name: str, note: Any = None) -> None:
         with internal_errors("begin what DSPy does"):
             if self.is_on:
-                self.work.begin(call_id, make, run_name=run_name)
+                self.work.begin(call_id, make, run_name=run_name, note=note)
 
     def _end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
         with internal_errors("record what DSPy did"):
-            self.work.end(call_id, exception, tell=lambda operation: _tell(operation, outputs))
+            piece = self.work.get(call_id)
+            model = None if piece is None else piece.note
+            self.work.end(call_id, exception, tell=lambda made: _tell(made, outputs, model))
 
     def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """Begin a step."""
@@ -62,7 +64,7 @@ class _Callback:
             tell_call(call, CHAT.request({"messages": plain(asked)}))
             return call
 
-        self._begin(call_id, make, "lm")
+        self._begin(call_id, make, "lm", instance)
 
     def on_tool_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """Begin a tool."""
@@ -76,17 +78,36 @@ def _given(inputs: Mapping[str, Any]) -> Any:
     return inputs.get("kwargs") or {k: v for k, v in inputs.items() if v not in ((), {})}
 
 
-def _tell(operation: Operation, outputs: Any) -> None:
+def _tell(operation: Operation, outputs: Any, model: Any) -> None:
     if isinstance(operation, PromptCall):
-        said = outputs if isinstance(outputs, list) else []
-        texts = [each.get("text") if isinstance(each, dict) else each for each in said]
-        choices = [{"message": {"role": "assistant", "content": text}} for text in texts]
-        tell_call(operation, CHAT.response({"choices": choices}))
+        _tell_call(operation, outputs, _figures(model, outputs))
     elif isinstance(operation, ToolCall):
         operation.output = plain(outputs)
     elif isinstance(operation, AgentStep):
         stored = getattr(outputs, "_store", None)  # a Prediction's own
         operation.output_data = plain(outputs if stored is None else dict(stored))
+
+
+def _tell_call(call: PromptCall, outputs: Any, figures: Mapping[str, Any]) -> None:
+    told = plain(outputs) if isinstance(outputs, list) else ()
+    said = [each if isinstance(each, dict) else {"text": each} for each in told]
+    choices = [
+        {"message": {**each, "role": "assistant", "content": each.get("text")}} for each in said
+    ]
+    usage = plain(figures.get("usage"))
+    body = {"choices": choices, "usage": usage, "model": figures.get("response_model")}
+    tell_call(call, CHAT.response(body))
+    if not usage and figures.get("cost"):  # what its cache answers costs what it cost then
+        call.add(cost_usd=0.0, cost_source="cache")
+
+
+def _figures(model: Any, outputs: Any) -> Mapping[str, Any]:
+    """Return what the history of a model has of a call: no callback is given it."""
+    for entry in reversed(getattr(model, "history", ())):
+        if entry.get("outputs") is outputs:
+            found: Mapping[str, Any] = entry
+            return found
+    return {}
 
 
 _added: list[Any] = []

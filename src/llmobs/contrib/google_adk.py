@@ -58,7 +58,8 @@ def instrument(
     runner = import_module("google.adk.runners").Runner
     base = import_module("google.adk.plugins.base_plugin").BasePlugin
     uninstrument()
-    plugin: Any = type("LLMObsPlugin", (_Plugin, base), {})(name="llmobs")
+    kind: Any = type("LLMObsPlugin", (_Plugin, base), {})
+    plugin = kind(name="llmobs")
     plugin.work = work
 
     def begin(tracker: Tracker, runner: Any, *args: Any, **kwargs: Any) -> None:

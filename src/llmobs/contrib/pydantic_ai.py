@@ -48,7 +48,7 @@ def instrument(
     opentelemetry = import_module("llmobs.contrib.opentelemetry")
     settings = import_module("pydantic_ai.models.instrumented").InstrumentationSettings
     uninstrument()
-    if theirs.Agent._instrument_default:  # noqa: SLF001 - it cannot be asked otherwise
+    if _instrumentation(theirs.Agent):
         _troubles.log(
             "instrumented",
             "llmobs: agents of Pydantic AI are instrumented already, which stays as it is: add "
@@ -61,11 +61,16 @@ def instrument(
     _ours.append((ours, provider))
 
 
+def _instrumentation(agent: Any) -> Any:
+    """Return what all agents are instrumented with; None if a release does not tell: nothing public does."""
+    return getattr(agent, "_instrument_default", None)
+
+
 def uninstrument() -> None:
     """Undo :func:`instrument`."""
     for ours, provider in _ours:
         agent = import_module("pydantic_ai").Agent
-        if agent._instrument_default is ours:  # noqa: SLF001 - somebody else's stays
+        if _instrumentation(agent) in (ours, None):  # somebody else's stays
             agent.instrument_all(False)
         provider.shutdown()
     _ours.clear()

@@ -1,4 +1,4 @@
-"""Plays DSPy, which calls models through LiteLLM: three doors see each call."""
+"""Plays DSPy, which calls models through LiteLLM, where three doors see each call, or by an engine of its own."""
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 from typing import Any
@@ -26,9 +26,10 @@ class Question(dspy.Signature):
 async def drive(player: Player) -> None:
     player.open(door)
 
-    def model(name: str = "gpt-4o") -> Any:
-        options: dict[str, Any] = {"api_base": f"{player.url}/v1", "api_key": "any", "cache": False}
-        return dspy.LM(f"openai/{name}", engine="litellm", num_retries=0, **options)
+    def model(name: str = "gpt-4o", cache: bool = False, **more: Any) -> Any:
+        options: dict[str, Any] = {"api_base": f"{player.url}/v1", "api_key": "any"}
+        more = more or {"engine": "litellm"}
+        return dspy.LM(f"openai/{name}", num_retries=0, cache=cache, **options, **more)
 
     def ask(name: str = "gpt-4o") -> None:
         with dspy.context(lm=model(name)):
@@ -48,6 +49,12 @@ async def drive(player: Player) -> None:
     async def many(i: int) -> None:
         await model().acall("Explain queues")
 
+    for kind in ("chat", "responses"):
+        own = model(model_type=kind)
+        await player.once(f"own {kind}", lambda own=own: own("Explain queues"))
+    dspy.configure_cache(enable_disk_cache=False)
+    model(cache=True, model_type="chat")("Explain queues")
+    await player.once("cached", lambda: model(cache=True, model_type="chat")("Explain queues"))
     await player.many(many)
     await player.many(lambda i: model()("Explain queues"))
     llmobs.uninstrument()

@@ -92,12 +92,14 @@ async def drive(player: Player) -> None:
         for _ in runner(root).run(user_id="u", session_id="s", new_message=said(ASKED)):
             pass
 
-    streaming = {"run_config": RunConfig(streaming_mode=StreamingMode.SSE)}
+    streaming: dict[str, Any] = {"run_config": RunConfig(streaming_mode=StreamingMode.SSE)}
     forecaster = agent(get_weather, name="forecaster", description="Tells the weather.")
     asking = agent(ask_about_weather, name="first", sub_agents=[forecaster.clone()])
     steps = [agent(name="one"), agent(name="two")]
-    instead = {"before_model_callback": lambda **_: LlmResponse(content=said("cached", "model"))}
-    skipped = {"before_agent_callback": lambda **_: said("no", "model")}
+    instead: dict[str, Any] = {
+        "before_model_callback": lambda **_: LlmResponse(content=said("cached", "model"))
+    }
+    skipped: dict[str, Any] = {"before_agent_callback": lambda **_: said("no", "model")}
 
     await player.once("plain", lambda: run(agent(), "Explain queues"))
     await player.once("handling", handling)

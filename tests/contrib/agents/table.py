@@ -97,10 +97,13 @@ FRAMEWORKS: Mapping[str, Framework] = {
     "dspy": Framework(
         packages=("dspy==3.4.1", "litellm==1.110.2"),
         door="llmobs.instrument()",
-        recorded="modules as steps, calls of models, tools; failures, threads, 20 runs at once",
+        recorded=(
+            "modules as steps; calls of models, by LiteLLM or by its own engine, with their tokens, from its cache; "
+            "tools; failures, threads, 20 runs at once"
+        ),
         not_recorded=(
-            'tokens, but by the transport or by LiteLLM: `dspy.LM(engine="litellm")`, since its own engine sends what '
-            "no transport of ours sees; adapters, optimisers, evaluations: what happens inside them is recorded"
+            "tokens, where `disable_history` is set and its own engine sends, which no transport of ours sees; "
+            "adapters, optimisers, evaluations: what happens inside them is recorded"
         ),
     ),
     "crewai": Framework(

@@ -12,12 +12,20 @@ __all__ = ["llm_server"]
 @pytest.mark.parametrize("wire", ["wire", "alone"])
 def test_what_programs_do(llm_server: str, wire: str) -> None:
     found = play("dspy", llm_server, wire)
-    for name in ("lm", "later"):
+    for name in ("lm", "later", "own chat", "own responses"):
         assert kinds(found[name]) == {CALL: 1, RUN: 1}, "each call once, whoever sees it"
         [call] = of(found[name], CALL)
         assert "Explain queues" in str(call["prompt"])
         assert call["response"][0]["parts"][0]["content"]
-        assert bool(call.get("tokens_input")) == (wire == "wire")
+        assert call["tokens_input"]
+        assert call["tokens_output"]
+        assert call["model_version"] == "gpt-4o"
+        seen = wire == "wire" and not name.startswith("own")
+        assert call.get("http_status") == (200 if seen else None)
+    [call] = of(found["cached"], CALL)
+    assert call["response"][0]["parts"][0]["content"]
+    assert (call["cost_usd"], call["cost_source"]) == (0, "cache")
+    assert not call.get("tokens_input")
     [step] = of(found["predict"], STEP)
     assert step["step_name"] == "Predict"
     assert step["input_data"] == {"question": "Explain queues"}
