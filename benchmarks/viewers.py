@@ -76,6 +76,13 @@ class Page:
     narrow: Callable[[Any], None] = lambda body: None
     """Changes what is asked into a search."""
 
+    def body(self, said: str) -> bytes | None:
+        """Return what to send for the body that the page sent, if it sent one."""
+        if not said:
+            return None
+        self.narrow(found := json.loads(said))
+        return json.dumps(found).encode()
+
 
 def _filter_spans(body: Any) -> None:
     body["variables"]["filterCondition"] = f"'{WORD}' in attributes['gen_ai']['input']['messages']"
@@ -178,14 +185,11 @@ async def _theirs(
             noted: dict[str, partial[bytes]] = {}
 
             def note(request: Any, page: Page = page, noted: Any = noted) -> None:
-                body = request.post_data
+                said: str = request.post_data or ""
                 for mark in page.asks:
-                    if mark not in noted and (mark in request.url or mark in (body or "")):
-                        if body:
-                            page.narrow(said := json.loads(body))
-                            body = json.dumps(said).encode()
+                    if mark not in noted and (mark in request.url or mark in said):
                         path = request.url.removeprefix(origin)
-                        noted[mark] = partial(_send, path=path, body=body)
+                        noted[mark] = partial(_send, path=path, body=page.body(said))
 
             tab.on("request", note)
             await tab.goto(origin + page.path.format(**names), timeout=BROWSER_MS)

@@ -58,21 +58,20 @@ def of_step(body: dict[str, Any]) -> Said:
     """WatchLLM's document knows no evaluations: a step, which says what it is."""
     context = body["context"]
     assert (body["event_type"], context["event_type"]) == ("agent_step", "evaluation")
-    said = (context.get(key) for key in ("score", "label", "explanation"))
-    return Said(body["step_name"], *said, context["source"], body["run_id"])
+    score, label, why = map(context.get, ("score", "label", "explanation"))
+    return Said(body["step_name"], score, label, why, context["source"], body["run_id"])
 
 
 def of_log(record: Any) -> Said:
     """OpenTelemetry's convention."""
     assert record.event_name == "gen_ai.evaluation.result"
     said = attributes(record)
-    names = ("score.value", "score.label", "explanation")
-    return Said(
-        said["gen_ai.evaluation.name"],
-        *(said.get(f"gen_ai.evaluation.{name}") for name in names),
-        said["llmobs.evaluation.source"],
-        said["llmobs.run.id"],
+    score, label, why = (
+        said.get(f"gen_ai.evaluation.{key}")
+        for key in ("score.value", "score.label", "explanation")
     )
+    source, run_id = said["llmobs.evaluation.source"], said["llmobs.run.id"]
+    return Said(said["gen_ai.evaluation.name"], score, label, why, source, run_id)
 
 
 @contextmanager
