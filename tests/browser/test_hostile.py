@@ -66,8 +66,8 @@ async def test_hostile_texts_by_way_of_kafka_do_neither(
     source = f"{','.join(kafka.bootstrap)}?topic={topic}&group={topic}"
     own = [encode(event) for event in hostile_events()]
     sentinels = [
-        encode({**SENTINEL, **dict.fromkeys(("model_name", "trace_id", "user_id"), text),
-                "event_id": str(uuid4()), "prompt": {"text": text, "tokens": 1},
+        encode({**SENTINEL, **dict.fromkeys(("model_name", "user_id"), text),
+                "trace_id": text * 2, "event_id": str(uuid4()), "prompt": {"text": text, "tokens": 1},
                 "response": {"text": text, "tokens": 1}, "errors": [text], "metadata": {text: text}})
         for text in HOSTILE.values()
     ]  # fmt: skip
