@@ -103,6 +103,24 @@ def reader(wide: Serving) -> str:
 
 
 BATCH = b'{"events": []}'
+WAYS_IN = [
+    ("/events/batch", "application/json"),
+    ("/v1/events/batch", NATIVE_TYPE),
+    ("/projects/p/events", "application/json"),
+    *(
+        (f"{lead}/v1/{signal}", kind)
+        for lead in ("", "/api/public/otel")
+        for signal in ("traces", "logs", "metrics")
+        for kind in ("application/x-protobuf", "application/json")
+    ),
+    ("/api/public/ingestion", "application/json"),
+    ("/api/public/scores", "application/json"),
+    ("/api/public/media", "application/json"),
+    ("/v1/evaluations", "application/json"),
+    ("/feedback", "application/x-www-form-urlencoded"),
+    ("/mcp", "application/json"),
+]
+"""Every path that takes something, and what it takes."""
 
 
 class TestThisMachine:
@@ -292,13 +310,14 @@ class TestOthers:
         assert ask(wide, "/v1/events/batch", BATCH, origin="https://evil.example").status == 403
 
     def test_wrong_keys_come_to_an_end(self, tmp_path: Path) -> None:
+        """On every way in, in its own words."""
         KeyFile(tmp_path / "llmobs.db").add(project="p", may=["read"])
         key = KeyFile(tmp_path / "llmobs.db").add(may=["read"])[1]
         with Serving(tmp_path / "llmobs.db", "--host", "0.0.0.0", "--access-log", "off") as server:
 
-            def tried(path: str, kind: str) -> list[Answer]:
+            def tried(path: str, kind: str, count: int) -> list[Answer]:
                 """Try wrong keys, several at a time: one a second is let in again."""
-                wrong = [f"llmobs_{'a' * 10}_{number:040}" for number in range(60)]
+                wrong = [f"llmobs_{'a' * 10}_{number:040}" for number in range(count)]
                 with ThreadPoolExecutor(8) as pool:
                     asked = (
                         pool.submit(ask, server, path, b"", x_api_key=key, content_type=kind)
@@ -306,13 +325,18 @@ class TestOthers:
                     )
                     return [one.result() for one in [*asked]]
 
-            answers = tried("/v1/events/batch", NATIVE_TYPE)
+            answers = tried("/v1/events/batch", NATIVE_TYPE, 60)
             assert [answer.status for answer in answers].count(401) >= 20
-            assert int(answers[-1].headers["retry-after"]) >= 1
-            for kind in ("application/x-protobuf", "application/json"):
-                last = tried("/v1/traces", kind)[-1]
-                assert (last.status, last.headers["content-type"]) == (429, kind)
+            for path, kind in WAYS_IN:
+                found = tried(path, kind, 16)
+                assert {answer.status for answer in found} <= {401, 429}, path
+                last = [answer for answer in found if answer.status == 429][-1]
                 assert int(last.headers["retry-after"]) >= 1
+                is_otlp = path.endswith(("/v1/traces", "/v1/logs", "/v1/metrics"))
+                assert last.headers["content-type"] == (kind if is_otlp else "application/json")
+                if not is_otlp:
+                    assert "without a right key" in last.error["message"]
+                    continue
                 # OTLP's exporters read a status of theirs, and come again.
                 code = last.body[1] if "proto" in kind else json.loads(last.body)["code"]
                 assert code == 8  # RESOURCE_EXHAUSTED

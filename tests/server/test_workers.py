@@ -196,6 +196,31 @@ async def test_one_that_is_lost_costs_nothing(
         eventually(lambda: not Path(f"/proc/{process_id}").exists(), what="its end")
 
 
+def patient(body: bytes) -> ReadBatch:
+    """Read for as long as there is no file of that name."""
+    path = Path(body.decode())
+    eventually(path.exists, timeout=30)
+    return ReadBatch([], [], [])
+
+
+@pytest.mark.anyio
+async def test_a_large_body_may_take_longer_and_nobody_is_cut_off_while_it_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / ("x" * 200)
+    async with working() as workers:
+        monkeypatch.setattr("llmobs.server.workers.ANSWER_SECONDS", 0.2)
+        monkeypatch.setattr("llmobs.server.workers.SLOW_BYTES", 10)
+        large = asyncio.create_task(read(workers, patient, ReadBatch, str(path).encode()))
+        await asyncio.sleep(0)
+        small = asyncio.create_task(read(workers, read_batch, ReadBatch, b'{"events":[]}'))
+        done, _ = await asyncio.wait({large, small}, timeout=1.8)  # over the small one's
+        assert not done
+        path.touch()
+        assert await large == ReadBatch([], [], [])
+        assert await small == ReadBatch([], [], [])
+
+
 @pytest.mark.anyio
 async def test_it_takes_what_the_collector_would_get_to_later() -> None:
     async with working() as workers:
@@ -204,7 +229,13 @@ async def test_it_takes_what_the_collector_would_get_to_later() -> None:
             0,
         )
         (worker,) = workers._workers
-        worker.waiting = 2
+        # Not behind what takes long: a prompt of megabytes full of secrets, for instance.
+        worker.waiting, worker.used_at = 1, time.monotonic() - 10
+        assert await workers.read(read_batch, ReadBatch, batch(), None, salt=SALT, others=9) == (
+            None,
+            0,
+        )
+        worker.waiting, worker.used_at = 2, time.monotonic()
         assert await workers.read(read_batch, ReadBatch, batch(), None, salt=SALT, others=0) == (
             None,
             0,

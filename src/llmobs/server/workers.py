@@ -35,6 +35,10 @@ PIPE_BYTES: Final = 1024 * 1024
 """Of a pipe, where that can be said: else a body passes in pieces of 64 KB, and wakes both for each."""
 ANSWER_SECONDS: Final = 60.0
 """That an answer may take, or a start: then the process is ended, and its work done here."""
+SLOW_BYTES: Final = 100_000
+"""Of a body, for each of which an answer may take a second more: texts full of secrets take one for a megabyte."""
+LONG_SECONDS: Final = 0.5
+"""At one body, after which others do not wait for it."""
 
 
 def processors() -> int:
@@ -52,6 +56,7 @@ class _Worker:
         self.waiting = 0
         """Jobs given to it and not yet done."""
         self.used_at = time.monotonic()
+        """When it was given work, or has done some."""
         self._key = key
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -73,6 +78,10 @@ class _Worker:
         for pipe in (process.stdin, process.stdout):
             _widen(cast("IO[bytes]", pipe))
         self._exchange(frame(Start(self._key)))
+
+    def is_held_up(self) -> bool:
+        """Whether what it has in hand takes long."""
+        return self.waiting > 0 and time.monotonic() - self.used_at > LONG_SECONDS
 
     def do(self, job: Job, kind: type[R]) -> tuple[Done, R | None]:
         """Have *job* done; raises OSError or EOFError if the process is no more. In the thread."""
@@ -110,6 +119,24 @@ class _Worker:
             with suppress(OSError):  # what was to be written has no reader
                 cast("IO[bytes]", pipe).close()
         self.process.wait()
+
+
+async def _answer(worker: _Worker, job: Job, kind: type[R]) -> tuple[Done, R | None]:
+    """Have *job* done; raises TimeoutError where that takes too long, from when its turn has come."""
+    loop = asyncio.get_running_loop()
+    seconds = ANSWER_SECONDS + len(job.body) / SLOW_BYTES
+
+    async with asyncio.timeout(None) as limit:
+
+        def begin() -> None:
+            with suppress(RuntimeError):  # who waited was cancelled meanwhile
+                limit.reschedule(loop.time() + seconds)
+
+        def do() -> tuple[Done, R | None]:
+            loop.call_soon_threadsafe(begin)
+            return worker.do(job, kind)
+
+        return await worker.thread.call(do)
 
 
 def _widen(pipe: IO[bytes]) -> None:
@@ -210,16 +237,18 @@ class Workers:
         Raises:
             RefusedError: As *read* does.
         """
-        if not self._workers:
+        free = [one for one in self._workers if not one.is_held_up()]
+        if not free:
             return None, 0
-        worker = min(self._workers, key=lambda one: one.waiting)
+        worker = min(free, key=lambda one: one.waiting)
         if others + 1 < worker.waiting:
             return None, 0
+        if not worker.waiting:
+            worker.used_at = time.monotonic()
         worker.waiting += 1
+        job = Job(name_of(read), project, salt, body)
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                job = Job(name_of(read), project, salt, body)
-                done, found = await worker.thread.call(worker.do, job, kind)
+            done, found = await _answer(worker, job, kind)
         except (OSError, EOFError, msgspec.MsgspecError) as error:
             if worker in self._workers:
                 self._troubles.log("lost", "llmobs: a worker process is lost: %r", error)
