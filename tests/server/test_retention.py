@@ -1,5 +1,6 @@
 """What a collector removes: whole runs, in the background, through the thread that writes."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -93,6 +94,25 @@ def test_what_is_too_much_goes(store: Path) -> None:
     with Reader(store) as reader:
         info = reader.info()
     assert info.bytes - info.free_bytes <= 1_100_000
+
+
+def test_it_removes_for_as_long_as_it_waited_while_others_stored(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would take one small step between two transactions of others, and never keep up."""
+    monkeypatch.setattr("llmobs.store.upkeep.EVENTS", 2)
+    monkeypatch.setattr(module, "MOST_SECONDS", 30.0)
+    writer = writer_of(store)()
+    retention = Retention(lambda step: None, max_bytes=1_000_000)  # type: ignore[arg-type, return-value]
+    retention._asked_at = time.monotonic() + 30  # it had not to wait
+    assert retention._turn(writer)
+    assert retention._rest > 0
+    before = len(runs(store))
+    assert before >= 120
+    retention._asked_at = time.monotonic() - 30
+    assert not retention._turn(writer)
+    assert 0 < len(runs(store)) < before - 10
+    writer.close()
 
 
 def test_all_stays_where_nothing_is_said(store: Path) -> None:

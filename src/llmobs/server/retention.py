@@ -16,6 +16,10 @@ __all__ = ["Retention"]
 
 REST_SECONDS: Final = 10.0
 """Between two looks whether something is too old or too much."""
+REST: Final = 4
+"""Times as long as what was done, between two steps that nobody is in a hurry for."""
+MOST_SECONDS: Final = 0.5
+"""At a stretch; who sends waits as long."""
 LEAST_BYTES: Final = 1_000_000
 """Below this hardly a run would stay."""
 
@@ -33,8 +37,9 @@ class Retention:
     Brings what an older llmobs wrote into this one's form, ends runs whose own span never comes, and
     removes runs, each whole, the oldest first.
 
-    In steps of some milliseconds, which take a fifth of the writing thread's time at most. Sums by the
-    hour stay.
+    In steps of some ten milliseconds. To remove what is too much takes as much of the writing thread's
+    time as it takes to store what comes, at most: else a store would outgrow its limit under load.
+    What nobody is in a hurry for takes a fifth. Sums by the hour stay.
 
     Args:
         upkeep: How a step is run.
@@ -56,25 +61,41 @@ class Retention:
         self._retain = retain
         self._max_bytes = max_bytes
         self._troubles = Troubles()
+        self._asked_at = 0.0
+        """When it was last asked for a turn."""
+        self._rest = REST_SECONDS
+        """Seconds until the next one."""
 
     async def run(self) -> None:
         """Go on until cancelled."""
         while True:
-            begun = time.monotonic()
-            more = False
+            self._asked_at = time.monotonic()
+            self._rest = REST_SECONDS
             try:
-                more = await self._upkeep(self._step)
+                await self._upkeep(self._turn)
             except LLMObsError:
                 pass  # what is written next meets it, too, and says so
             except Exception as error:  # noqa: BLE001 - the collector is there for the events
                 self._troubles.log("tidy", "llmobs: cannot look after the store: %r", error)
-            await anyio.sleep(4 * (time.monotonic() - begun) if more else REST_SECONDS)
+            await anyio.sleep(self._rest)
 
-    def _step(self, writer: WritesStore) -> bool:
+    def _turn(self, writer: WritesStore) -> bool:
+        """Do some of it; return whether there is more."""
+        begun = time.monotonic()
         if writer.adopt(wait=False):
+            self._rest = REST * (time.monotonic() - begun)
             return True
         writer.look_after_spans()
         if self._retain is None and self._max_bytes is None:
             return False
-        since = None if self._retain is None else datetime.now(UTC) - self._retain
-        return writer.prune(Keep(since=since, bytes=self._max_bytes), wait=False)
+        # Others have had the thread while this waited for its turn.
+        until = begun + min(begun - self._asked_at, MOST_SECONDS)
+        more = True
+        while more:
+            since = None if self._retain is None else datetime.now(UTC) - self._retain
+            more = writer.prune(Keep(since=since, bytes=self._max_bytes), wait=False)
+            if (now := time.monotonic()) > until:
+                break
+        if more:
+            self._rest = max(0.0, now - until)
+        return more

@@ -45,7 +45,7 @@ BYTES: Final = 200_000
 """Of their bodies, about."""
 EVENTS: Final = 500
 """Events removed in one step, about."""
-RUNS: Final = 50
+RUNS: Final = 250
 """Runs removed in one step, at most."""
 PAGES: Final = 256
 """Pages given back to the file system in one step."""
@@ -167,14 +167,18 @@ def _remove(connection: sqlite3.Connection, run_id: Any, limit: int) -> tuple[in
 
 def prune(connection: sqlite3.Connection, keep: Keep) -> bool:
     """Remove some of the oldest runs that *keep* does not keep; return whether there may be more."""
-    oldest = _oldest(connection, keep)
+    oldest = _too_old(connection, keep)
+    most_bytes = None if oldest else keep.bytes
+    if most_bytes is not None and used_bytes(connection) > most_bytes:
+        query = "SELECT run_id FROM runs ORDER BY started LIMIT ?"
+        oldest = [run_id for (run_id,) in connection.execute(query, (RUNS,))]
     room, latest = EVENTS, None
     for run_id in oldest:
         removed, moment = _remove(connection, run_id, room)
         if moment is not None:
             latest = moment if latest is None else max(latest, moment)
         room -= removed
-        if room <= 0:
+        if room <= 0 or (most_bytes is not None and used_bytes(connection) <= most_bytes):
             break
     if latest is not None:
         connection.execute(
@@ -185,19 +189,12 @@ def prune(connection: sqlite3.Connection, keep: Keep) -> bool:
     return bool(oldest)
 
 
-def _oldest(connection: sqlite3.Connection, keep: Keep) -> list[Any]:
-    if keep.since is not None:
-        moment = to_microseconds(keep.since)
-        found = connection.execute(
-            "SELECT run_id FROM runs WHERE started < ?1 AND ended < ?1 ORDER BY started LIMIT ?2",
-            (moment, RUNS),
-        ).fetchall()
-        if found:
-            return [run_id for (run_id,) in found]
-    if keep.bytes is not None and used_bytes(connection) > keep.bytes:
-        query = "SELECT run_id FROM runs ORDER BY started LIMIT ?"
-        return [run_id for (run_id,) in connection.execute(query, (RUNS,))]
-    return []
+def _too_old(connection: sqlite3.Connection, keep: Keep) -> list[Any]:
+    if keep.since is None:
+        return []
+    query = "SELECT run_id FROM runs WHERE started < ?1 AND ended < ?1 ORDER BY started LIMIT ?2"
+    found = connection.execute(query, (to_microseconds(keep.since), RUNS))
+    return [run_id for (run_id,) in found]
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
