@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from llmobs import ErrorInfo, Event, ToolCallEvent
 from llmobs.cli.app import llmobs
 from llmobs.codec import encode
+from llmobs.pipeline.rewrite import spooled_events
 from llmobs.pipeline.spool import Spool
 from llmobs.redaction.events import Pseudonyms
 from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
@@ -233,6 +234,68 @@ def test_the_spool(cli: CLI, tmp_path: Path) -> None:
     cli("scan", "--spool", folder, "--fix")
     assert files_with(folder, *ALL) == []
     assert found_in(cli("scan", "--spool", folder, "--json")) == {}
+
+
+DIES_WITHIN = """
+import os, shutil, signal, sys
+from pathlib import Path
+from llmobs.__main__ import main
+folder, words = Path(sys.argv[1]), sys.argv[2:]
+for number in range(1, 100):
+    copy = folder.with_name(f"killed-{number}")
+    shutil.copytree(folder, copy)
+    if not (child := os.fork()):
+        left = number
+        def hook(name, given):
+            global left
+            if name in ("os.rename", "os.remove", "os.truncate", "os.chmod", "fcntl.flock", "fcntl.lockf") or (
+                name == "open" and str(given[0]).startswith(str(copy))
+            ):
+                left -= 1
+                if not left:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(hook)
+        sys.argv = ["llmobs", "scan", "--fix", *(word.replace("FOLDER", str(copy)) for word in words)]
+        main()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if not os.WIFSIGNALED(status):
+        print(number)
+        break
+"""
+
+
+@pytest.mark.beyond
+@pytest.mark.parametrize("kind", ["spool", "events", "text"])
+def test_it_may_be_killed_before_each_of_its_calls_to_the_system(
+    cli: CLI, tmp_path: Path, kind: str
+) -> None:
+    folder = tmp_path / "whole"
+    whole = b"\n".join(map(encode, left_behind())) if kind == "events" else " ".join(ALL).encode()
+    if kind == "spool":
+        Spool(folder, "https:collector", 10_000_000).write(left_behind())
+        words = ["--spool", "FOLDER"]
+    else:
+        folder.mkdir()
+        (folder / "some.txt").write_bytes(whole + b"\n")
+        words = ["FOLDER/some.txt"]
+    done = subprocess.run(
+        [sys.executable, "-c", DIES_WITHIN, str(folder), *words],
+        stdout=subprocess.PIPE, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    times = int(done.stdout.split()[-1])
+    assert times > 3
+    for number in range(1, times + 1):
+        copy = tmp_path / f"killed-{number}"
+        cli("scan", *(word.replace("FOLDER", str(copy)) for word in words), "--fix")
+        assert files_with(copy, *ALL) == []
+        if kind == "spool":  # a copy that was whole, or not yet, is a batch like others
+            left, were = ({e.event_id for e in spooled_events(at)} for at in (copy, folder))
+            assert left == were and len(were) == len(left_behind())
+        else:
+            assert [path.name for path in copy.iterdir()] == ["some.txt"]
+            text = (copy / "some.txt").read_bytes()
+            assert len(text.splitlines()) == len(whole.splitlines())
 
 
 @pytest.mark.parametrize("kind", ["events", "text"])

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llmobs.redaction.rules_of_users import user_rules
+from tests.cli.test_forget import files_with
 from tests.servers.serving import ROOT
+from tests.support.stores import call, write_store
 
 HOME = ROOT / ".cache" / "presidio"
 SCRIPT = """
@@ -75,6 +78,42 @@ def test_what_presidio_finds_goes_too(
     answer = json.loads(done.stdout)
     assert answer == expected or expected in answer
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.timeout(600)
+def test_what_is_stored_is_looked_through_by_it_too(python: str, tmp_path: Path) -> None:
+    text = "NHS 943 476 5919, mail ann@example.com"
+    clean = "NHS [REDACTED_UK_NHS], mail [REDACTED_EMAIL]"
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps({"presidio": ["UK_NHS"], "allow": {"uk_nhs": ["401*"]}}))
+    store = write_store(
+        tmp_path / "data" / "x.db", [call("r", prompt=text), call("s", prompt="hi")]
+    )
+    note = tmp_path / "data" / "note.txt"
+    note.write_text(f"{text}, 401 023 2137\n")
+
+    def llmobs(*words: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [python, "-m", "llmobs", *words, "--redaction", str(rules)],
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr + done.stdout
+        return done.stdout
+
+    assert llmobs("redact", str(note)) == f"{clean}, 401 023 2137\n"
+    found = json.loads(llmobs("redact", str(note), "--json"))["found"]
+    assert [one["kind"] for one in found] == ["uk_nhs", "email"]
+    for place, field in ((store, "prompt"), (note, "text")):
+        places = json.loads(llmobs("scan", str(place), "--json", code=5))["places"]
+        counts = {(f["kind"], f["field"]): f["found"] for f in places[0]["found"]}
+        assert counts == {("uk_nhs", field): 1, ("email", field): 1}
+        llmobs("scan", str(place), "--kind", "ssn")
+        llmobs("scan", str(place), "--fix")
+        llmobs("scan", str(place))
+    assert note.read_text() == f"{clean}, 401 023 2137\n"
+    assert files_with(tmp_path / "data", "943 476 5919") == []
+    rules.write_text(json.dumps({"presidio": ["NO_SUCH"]}))
+    llmobs("scan", str(note), code=1)
 
 
 def test_without_it_a_client_says_what_to_install() -> None:

@@ -164,7 +164,7 @@ def test_rules_are_read_from_a_file_and_win_over_redact_pii(
                 request_params={"n": 4111111111111111},
             )
         (call,) = (event for event in sink.events if isinstance(event, PromptCallEvent))
-        return call.prompt, call.request_params["n"]
+        return call.prompt, (call.request_params or {})["n"]
 
     assert recorded() == ("ann@example.com 4111111111111111", 4111111111111111)
     monkeypatch.setenv("LLMOBS_REDACTION", str(tmp_path / "rules.toml"))

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,12 +17,15 @@ from llmobs.redaction.kinds import KINDS
 from llmobs.redaction.redactor import Redactor
 from llmobs.redaction.replacing import FAILED
 from llmobs.redaction.rules_of_users import UserRules, user_rules
+from llmobs.redaction.spans import Span
 from llmobs.runtime.time_slices import finish
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Inspector", "rules_of", "rules_options", "table"]
+    from llmobs.redaction.presidio import PresidioOptions
+
+__all__ = ["Inspector", "finder_beside", "redactor_beside", "rules_of", "rules_options", "table"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,19 +59,57 @@ def rules_of(redaction: str | None, kinds: Sequence[str]) -> UserRules:
     return rules.only(kinds) if kinds else rules
 
 
+def finder_beside(rules: UserRules) -> Callable[[str], list[Span]] | None:
+    """
+    Return what finds beside our finders, where *rules* say so: Presidio.
+
+    Raises:
+        ConfigurationError: It is not installed, or does not know what it is to look for.
+    """
+    if rules.presidio is None:
+        return None
+    try:
+        return _presidio(rules.presidio)
+    except ValueError as error:
+        raise ConfigurationError(f"redaction: {error}") from None
+
+
+@cache
+def _presidio(options: "PresidioOptions") -> Callable[[str], list[Span]]:
+    from llmobs.redaction.presidio import presidio_finder
+
+    return presidio_finder(options)  # it takes a second to make
+
+
+def redactor_beside(rules: UserRules) -> Redactor | None:
+    """Return what redacts by `finder_beside`, after ours."""
+    find = finder_beside(rules)
+    if find is None:
+        return None
+    from llmobs.redaction.presidio import presidio_redactor
+
+    return Redactor(kinds=(), extra=presidio_redactor(find, rules.replace, rules.allowed))
+
+
 class Inspector:
     """
     Redacts what is stored already, and counts what went.
 
     Args:
         rules: What to look for.
+
+    Raises:
+        ConfigurationError: Presidio cannot be asked as they say.
     """
 
     def __init__(self, rules: UserRules) -> None:
         self._replace = rules.replace
         rules.replace = self._counted
-        self._texts = Redactor(rules=rules)
-        self._redactor = EventRedactor(self._texts, self._texts, pseudonyms=Pseudonyms(rules.key))
+        ours, beside = Redactor(rules=rules), redactor_beside(rules)
+        self._texts = [ours] if beside is None else [ours, beside]
+        self._redactors = [EventRedactor(ours, ours, pseudonyms=Pseudonyms(rules.key))]
+        if beside is not None:
+            self._redactors.append(EventRedactor(beside, None))
         self._went: Counter[str] = Counter()
         self.found: Counter[tuple[str, str]] = Counter()
         """How often, by kind and field."""
@@ -89,7 +131,8 @@ class Inspector:
 
     def _clean(self, event: Event, where: str = "") -> Event:
         clean = decode(encode(event))
-        finish(self._redactor.steps(clean))
+        for redactor in self._redactors:
+            finish(redactor.steps(clean))
         if encode(clean) == encode(event):
             return event
         for name in event.__struct_fields__:
@@ -113,7 +156,9 @@ class Inspector:
 
     def _look(self, name: str, value: Any) -> Any:
         self._went.clear()
-        clean = self._texts.value(value)
+        clean = value
+        for texts in self._texts:
+            clean = texts.value(clean)
         for kind, times in self._went.items():
             self.found[kind, name] += times
         if not self._went and encode(clean) != encode(value):

@@ -185,12 +185,13 @@ def _own(redactor: Callable[[str], str] | None, rules: UserRules | None) -> OwnR
     from llmobs.redaction.replacing import FAILED
 
     if rules is not None and rules.presidio is not None:
-        from llmobs.redaction.presidio import presidio_redactor
+        from llmobs.redaction.presidio import presidio_finder, presidio_redactor
 
         try:
-            presidio = presidio_redactor(rules.presidio, rules.replace, rules.allowed)
+            find = presidio_finder(rules.presidio)
         except ValueError as error:
             raise ConfigurationError(f"redaction (LLMOBS_REDACTION): {error}") from None
+        presidio = presidio_redactor(find, rules.replace, rules.allowed)
         own = redactor or str
         redactor = lambda text: own(presidio(text))  # noqa: E731
     if redactor is None:

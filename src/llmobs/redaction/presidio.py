@@ -62,20 +62,16 @@ def presidio_options(said: Any) -> PresidioOptions | None:
 
 
 def presidio_redactor(
-    options: PresidioOptions, replace: Replace, allowed: Callable[[str, str], bool]
+    find: Callable[[str], list[Span]], replace: Replace, allowed: Callable[[str, str], bool]
 ) -> Callable[[str], str]:
     """
     Return what replaces what Presidio finds.
 
     Args:
-        options: What is looked for.
+        find: What `presidio_finder` returned.
         replace: Returns what stands in place of a match.
         allowed: Whether a match, of a kind, stays.
-
-    Raises:
-        ValueError: See `presidio_finder`.
     """
-    find = presidio_finder(options)
 
     def redact(text: str) -> str:
         parts: list[str] = []

@@ -95,6 +95,7 @@ class UserRules:
         rules = copy(self)
         rules.kinds = frozenset(kinds)
         rules._patterns, rules._named, rules.has_patterns = {}, None, False  # noqa: SLF001 - of this class
+        rules.presidio = None
         return rules
 
     def is_placeholder(self, value: str) -> bool:
