@@ -71,7 +71,7 @@ async def test_hostile_texts_by_way_of_kafka_do_neither(
                 "response": {"text": text, "tokens": 1}, "errors": [text], "metadata": {text: text}})
         for text in HOSTILE.values()
     ]  # fmt: skip
-    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
+    async with AIOKafkaProducer(bootstrap_servers=",".join(kafka.bootstrap)) as producer:
         for value in [*own, *sentinels]:
             await producer.send_and_wait(topic, value)
     with Serving(write_store(tmp_path / "llmobs.db", []), "--kafka", source) as server:

@@ -76,6 +76,18 @@ def test_a_run_is_shown_with_what_it_adds_up_to(tmp_path: Path) -> None:
     assert "/llmobs/runs/r1" in page.links
 
 
+@pytest.mark.parametrize(
+    ("query", "chosen"),
+    [("", ["all"]), ("?period=7d", ["7d"]), ("?since=2026-11-21T00:00", [])],
+)
+def test_the_stretch_of_time_that_is_shown_is_marked(
+    tmp_path: Path, query: str, chosen: list[str]
+) -> None:
+    with stored(tmp_path, [run("r1")]) as store:
+        page = runs_page(store, asked(query), SITE)
+    assert re.findall(r'aria-current="true">([^<]+)<', page.html) == chosen
+
+
 def test_every_run_is_on_one_page_and_only_one(tmp_path: Path) -> None:
     ids = {f"run-{n:03}" for n in range(2 * RUNS_ON_A_PAGE + 7)}
     seen: list[str] = []

@@ -65,7 +65,7 @@ def span_ids(event: Event) -> SpanIds:
 
     The trace is the event's ``trace_id``; without one, the run's id if that is a UUID (the same 32
     digits), else a digest of it. The parent is the step or call it happened inside; else its
-    run's span, which is that of an evaluation wherever it was recorded; for the run itself, and for
+    run's span, which is that of a verdict on it wherever it was recorded; for the run itself, and for
     events outside any run, the ``span_id`` they carry, which is the caller's. The attempts of one
     task share their run: the first one's span is the run's, later ones are children of it.
     """
@@ -80,7 +80,7 @@ def span_ids(event: Event) -> SpanIds:
     span_id = span_id_of(event.event_id)
     if event.parent_id is not None:
         return SpanIds(trace_id, span_id, span_id_of(event.parent_id), False)
-    if event.standalone and (remote or not isinstance(event, EvaluationEvent)):
+    if event.standalone and (remote or type(event) not in _VERDICTS):
         return SpanIds(trace_id, span_id, remote, bool(remote))
     return SpanIds(trace_id, span_id, _run_span(event.run_id), False)
 
@@ -450,11 +450,15 @@ def _tool_definitions(tools: list[Any]) -> str:
     return encode(definitions).decode()
 
 
-_MOMENTS: dict[type[Event], Callable[[Any, Record], None]] = {
-    ErrorEvent: _error,
+_VERDICTS: dict[type[Event], Callable[[Any, Record], None]] = {
     AssertionFailedEvent: _assertion_failed,
     HallucinationDetectedEvent: _hallucination_detected,
     EvaluationEvent: _evaluation,
+}
+"""What is said of a run, or of something in it."""
+_MOMENTS: dict[type[Event], Callable[[Any, Record], None]] = {
+    ErrorEvent: _error,
+    **_VERDICTS,
     PerformanceAlertEvent: _performance_alert,
 }
 _FILLERS: dict[type[Event], Callable[[Any, Record], None]] = {
