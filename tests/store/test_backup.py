@@ -214,3 +214,26 @@ def test_a_damaged_store_is_said(store: Path, tmp_path: Path) -> None:
         back_up(store, target, replace=True)
     assert target.read_text() == "the last good one"
     back_up(store, target, replace=True, check=False)
+
+
+def test_what_was_written_meanwhile_is_folded_back_by_who_held_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever commits next does it, and waits for the disk."""
+    path = write_store(tmp_path / "x.db", [call("r", n) for n in range(100)])
+    writer = Writer(path)
+    written = 0
+
+    def write_meanwhile(*_: object) -> None:
+        nonlocal written
+        written += 1
+        writer.write([call("meanwhile", written)])
+
+    monkeypatch.setattr("llmobs.store.backup._Pace.__call__", write_meanwhile)
+    back_up(path, tmp_path / "copy.db")
+    assert written
+    # Immutable: the file itself, whatever is in its log.
+    with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as file:
+        (count,) = file.execute("SELECT count(*) FROM events").fetchone()
+    assert count == 100 + written
+    writer.close()

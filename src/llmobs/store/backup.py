@@ -76,7 +76,8 @@ def back_up(source: Path, target: Path, *, replace: bool = False, check: bool = 
                 copy.execute("PRAGMA journal_mode = OFF")  # who reads a part of a backup?
                 copy.execute("PRAGMA synchronous = OFF")  # `_Pace` does that
                 reader.backup(copy, pages=PAGES, progress=_Pace(source, file.fileno()))
-            reader.execute("ROLLBACK")
+            with _folding_back(source):
+                reader.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise explain(error, source) from error
         if check:
@@ -89,6 +90,28 @@ def back_up(source: Path, target: Path, *, replace: bool = False, check: bool = 
         os.replace(part, target)
     _sync_directory(target.parent)
     return Backup(size, time.monotonic() - begun)
+
+
+@contextmanager
+def _folding_back(source: Path) -> Iterator[None]:
+    """
+    Fold the write-ahead log back once the block has let it go.
+
+    It holds all that was written meanwhile: whoever commits next would fold it back, and wait some
+    tenths of a second for the disk. While somebody else is at it, SQLite has them pass on.
+    """
+    writer = None
+    with suppress(sqlite3.Error):  # where the store may only be read
+        writer = sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True, timeout=0)
+        writer.execute("SELECT count(*) FROM sqlite_master").fetchone()  # ready, before it is time
+    try:
+        yield
+        if writer is not None:
+            with suppress(sqlite3.Error):
+                writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    finally:
+        if writer is not None:
+            writer.close()
 
 
 class _Pace:
