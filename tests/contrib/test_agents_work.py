@@ -1,12 +1,25 @@
 """What doors of frameworks share, without a framework: places, bounds, what is left open, what may be kept."""
 
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
 
+import anyio
 import pytest
 
-from llmobs import AgentStepEvent, Client, Event, PromptCallEvent, RunEvent, ToolCallEvent
+from llmobs import (
+    AgentStepEvent,
+    Client,
+    Event,
+    PromptCallEvent,
+    RunEvent,
+    ToolCallEvent,
+    current_run,
+    current_tracker,
+)
+from llmobs.capture.operations import AgentStep
 from llmobs.contrib import _agents
 from llmobs.contrib._agents import OpenWork
+from llmobs.runtime import troubles
 from llmobs.testing import CapturedEvents
 
 
@@ -144,3 +157,105 @@ def play_all(work: OpenWork) -> None:
 def test_a_wrong_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="capture_content"):
         OpenWork("framework", None, "some")
+
+
+def told(tool: Any, output: Any) -> None:
+    tool.output = output
+
+
+def make(tracker: Any, given: str) -> Any:
+    return tracker.tool_call("find", input=given)
+
+
+@pytest.mark.anyio
+async def test_functions_of_every_kind_are_pieces(work: OpenWork, events: CapturedEvents) -> None:
+    def plain(given: str) -> str:
+        return given.upper()
+
+    async def later(given: str) -> str:
+        await anyio.sleep(0)
+        return given.upper()
+
+    def pieces(given: str) -> Iterator[str]:
+        current_tracker().agent_step("inside").start().end()
+        yield from given
+
+    async def pieces_later(given: str) -> AsyncIterator[str]:
+        for each in given:
+            await anyio.sleep(0)
+            yield each
+
+    def around(target: Any) -> Any:
+        return work.around(target, make, told, is_on=lambda: True)
+
+    assert around(plain)("ab") == "AB"
+    assert await around(later)("ab") == "AB"
+    outside = []
+    for _ in around(pieces)("ab"):
+        outside.append(current_run())
+    assert [each async for each in around(pieces_later)("ab")] == ["a", "b"]
+    assert [e.output for e in events.of(ToolCallEvent)] == ["AB", "AB", ["a", "b"], ["a", "b"]]
+    assert outside == [None, None], "between its values the consumer runs"
+    [inside] = events.of(AgentStepEvent)
+    assert inside.parent_id == events.of(ToolCallEvent)[2].event_id
+    assert len(events.of(RunEvent)) == 4
+    assert len(work) == 0
+
+
+def test_a_generator_that_is_left_was_cancelled(work: OpenWork, events: CapturedEvents) -> None:
+    def stubborn(given: str) -> Iterator[str]:
+        try:
+            yield given
+        finally:
+            yield "more"
+
+    kept = work.around(stubborn, make, is_on=lambda: True)("ab")
+    assert next(kept) == "ab"
+    with pytest.raises(RuntimeError, match="GeneratorExit"):  # as without us
+        kept.close()
+    assert [e.status for e in cast("list[Any]", events)] == ["cancelled"] * 2
+
+
+def test_what_is_off_or_goes_wrong_changes_nothing(work: OpenWork, events: CapturedEvents) -> None:
+    assert work.around(str.upper, make, is_on=lambda: False)("ab") == "AB"
+
+    def wrong(*args: Any) -> Any:
+        raise LookupError
+
+    troubles.raise_internal_errors(False)
+    try:
+        assert work.around(str.upper, wrong, is_on=lambda: True)("ab") == "AB"
+        assert work.around(str.upper, make, wrong, is_on=lambda: True)("ab") == "AB"
+    finally:
+        troubles.raise_internal_errors(True)
+    assert [type(e) for e in events] == [ToolCallEvent, RunEvent]
+    assert len(work) == 0
+
+
+def test_what_only_groups_can_be_current(work: OpenWork, events: CapturedEvents) -> None:
+    group = work.begin("run", enters=True, note="group")
+    work.begin("agent", step("agent"), note="agent")
+    agent = work.innermost(AgentStep)
+    assert agent is not None
+    assert (agent.key, agent.note, agent.parent) == ("agent", "agent", group)
+    assert work.innermost(type(None), note="group") is group
+    assert work.innermost(AgentStep, note="other") is None
+    work.end("run", whole=True, gives_up=False)
+    assert work.innermost(AgentStep) is None
+    assert current_run() is None
+    assert [getattr(e, "status", None) for e in events] == ["success"] * 2
+    assert len({e.run_id for e in events}) == 1
+
+
+def test_what_goes_through_a_piece_is_not_what_was_handled_around_it(work: OpenWork) -> None:
+    try:
+        raise ValueError("somebody else's")
+    except ValueError:
+        piece = work.begin("agent", step("agent"))
+        assert piece.raised() is None
+        try:
+            raise LookupError("its own")
+        except LookupError:
+            raised = piece.raised()
+        assert type(raised) is LookupError
+    work.end("agent")

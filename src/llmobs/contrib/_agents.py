@@ -265,8 +265,7 @@ class OpenWork:
         finally:
             if piece.operation is not None:
                 piece.operation.end(error)
-            if type(piece.frame) is _Group and piece.operation is None:
-                piece.frame.left = True
+            _leave_group(piece)
             if piece.is_own:
                 piece.tracker.finish(error=error)
 
@@ -321,8 +320,14 @@ class OpenWork:
 def _give_up(piece: Piece) -> None:
     if piece.operation is not None:
         piece.operation._cut(_NEVER_ENDED)  # noqa: SLF001 - of the same kind as `end`
+    _leave_group(piece)
     if piece.is_own:
         piece.tracker.finish()
+
+
+def _leave_group(piece: Piece) -> None:
+    if type(piece.frame) is _Group and piece.operation is None:
+        piece.frame.left = True
 
 
 def plain(value: Any) -> Any:

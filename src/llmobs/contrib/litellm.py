@@ -78,26 +78,17 @@ class _Logger:
     def log_success_event(
         self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any
     ) -> None:
-        """Record a call that was answered."""
-        self._end(kwargs, start_time, end_time)
-
-    def log_failure_event(
-        self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any
-    ) -> None:
-        """Record a call that failed."""
+        """Record a call that was answered, or failed."""
         self._end(kwargs, start_time, end_time)
 
     async def async_log_success_event(
         self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any
     ) -> None:
-        """Record a call that was answered."""
+        """Record a call that was answered, or failed."""
         self._end(kwargs, start_time, end_time)
 
-    async def async_log_failure_event(
-        self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any
-    ) -> None:
-        """Record a call that failed."""
-        self._end(kwargs, start_time, end_time)
+    log_failure_event = log_success_event
+    async_log_failure_event = async_log_success_event
 
     def _end(self, kwargs: Any, start_time: Any, end_time: Any) -> None:
         with internal_errors("record a call of LiteLLM"):

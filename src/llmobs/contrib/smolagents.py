@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
+from inspect import isfunction
 from threading import Lock
 from typing import Any, Final
 
@@ -164,9 +165,9 @@ class _Models:
     def record(self, kind: type) -> None:
         """Record what models of *kind* are asked."""
         for name in ("generate", "generate_stream"):
-            owner = next((each for each in kind.__mro__ if name in vars(each)), None)
+            owner = next((each for each in kind.__mro__ if name in vars(each)), kind)
             with self._lock:
-                if owner is not None and (owner, name) not in self._known:
+                if isfunction(vars(owner).get(name)) and (owner, name) not in self._known:
                     self._known.add((owner, name))
                     _patches.around(owner, name, self._asking)
 

@@ -14,18 +14,17 @@ calls of models between them are recorded at the wire.
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
+from llmobs.capture.operations import ToolCall
+from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
 from llmobs.contrib._agents import OpenWork
 from llmobs.contrib._importing import Imports
 from llmobs.contrib._patching import Patches
 from llmobs.contrib._wire.call import CaptureContent
-from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["instrument", "uninstrument"]
 
@@ -59,64 +58,32 @@ def uninstrument() -> None:
 
 
 def _anthropic(module: ModuleType, work: OpenWork) -> None:
+    def calling(call: Any, is_on: Callable[[], bool]) -> Any:
+        return work.around(call, _tool_of_anthropic, _tell, is_on=is_on, run_name="tool")
+
     for name in ("BetaFunctionTool", "BetaAsyncFunctionTool"):
         if (kind := getattr(module, name, None)) is not None:  # older releases have not both
-            _patches.around(kind, "call", lambda call, is_on: _calling(call, is_on, work))
+            _patches.around(kind, "call", calling)
 
 
-def _calling(call: Any, is_on: Callable[[], bool], work: OpenWork) -> Any:
-    def recorded(tool: Any, given: Any) -> Any:
-        return _recorded(functools.partial(call, tool), lambda: str(tool.name), is_on, work)(given)
-
-    async def recorded_later(tool: Any, given: Any) -> Any:
-        return await recorded(tool, given)
-
-    return recorded_later if inspect.iscoroutinefunction(call) else recorded
+def _tool_of_anthropic(tracker: Tracker, tool: Any, given: Any) -> ToolCall:
+    return tracker.tool_call(str(tool.name), input=given)
 
 
 def _openai(module: ModuleType, work: OpenWork) -> None:
+    def take(function: Any) -> None:
+        def make(tracker: Tracker, given: Any, **more: Any) -> ToolCall:
+            return tracker.tool_call(str(function.tool.get("name")), input=given)
+
+        execute = work.around(
+            function.execute, make, _tell, is_on=_patches.__bool__, run_name="tool"
+        )
+        object.__setattr__(function, "execute", execute)  # it is frozen
+
     for name in ("RegisteredFunction", "AsyncRegisteredFunction"):
-        if (kind := getattr(module, name, None)) is None:
-            continue
-
-        def take(function: Any) -> None:
-            told = function.tool
-            execute = _recorded(
-                function.execute, lambda: str(told.get("name")), _patches.__bool__, work
-            )
-            object.__setattr__(function, "execute", execute)  # it is frozen
-
-        _patches.after(kind, "__init__", take, "record what a registered function does")
+        if (kind := getattr(module, name, None)) is not None:
+            _patches.after(kind, "__init__", take, "record what a registered function does")
 
 
-def _recorded(
-    run: Callable[..., Any], name: Callable[[], str], is_on: Callable[[], bool], work: OpenWork
-) -> Callable[..., Any]:
-    """Return *run*, recorded as a tool; whether it is asynchronous stays as it is."""
-
-    def make(given: Any) -> Any:
-        return lambda tracker: tracker.tool_call(name(), input=given)
-
-    def note(piece: Any, output: Any) -> None:
-        if piece is not None:
-            with internal_errors("read what a tool returned"):
-                piece.operation.output = output
-
-    async def later(given: Any, **more: Any) -> Any:
-        if not is_on():
-            return await run(given, **more)
-        with work.piece(make(given), run_name="tool") as piece:
-            output = await run(given, **more)
-            note(piece, output)
-        return output
-
-    def now(given: Any, **more: Any) -> Any:
-        if not is_on():
-            return run(given, **more)
-        with work.piece(make(given), run_name="tool") as piece:
-            output = run(given, **more)
-            note(piece, output)
-        return output
-
-    recorded: Callable[..., Any] = later if inspect.iscoroutinefunction(run) else now
-    return functools.wraps(run)(recorded) if hasattr(run, "__name__") else recorded
+def _tell(tool: Any, output: Any) -> None:
+    tool.output = output
