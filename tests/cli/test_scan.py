@@ -265,7 +265,6 @@ for number in range(1, 100):
 """
 
 
-@pytest.mark.beyond
 @pytest.mark.parametrize("kind", ["spool", "events", "text"])
 def test_it_may_be_killed_before_each_of_its_calls_to_the_system(
     cli: CLI, tmp_path: Path, kind: str

@@ -27,7 +27,7 @@ from tests.contrib.corpus.all import CASES
 from tests.contrib.test_opentelemetry import PREVIOUS, TODAY
 from tests.support.asgi import call, http_scope
 
-__all__ = ["DOORS", "filled"]
+__all__ = ["DOORS", "filled", "filled_body"]
 
 Door = Callable[[Client, str], None]
 DISCRIMINATORS: Final = frozenset({"type", "object", "role", "event"})
@@ -171,7 +171,7 @@ def filled(value: Any, text: str, key: str = "") -> Any:
     return value
 
 
-def _filled_body(case: Case, text: str) -> bytes:
+def filled_body(case: Case, text: str) -> bytes:
     if "stream" not in case.headers.get("content-type", ""):
         with suppress(ValueError):
             return js(filled(json.loads(case.body), text))
@@ -187,7 +187,7 @@ def _filled_body(case: Case, text: str) -> bytes:
 
 def wires(client: Client, text: str) -> None:
     for case in CASES[:: max(1, len(CASES) // 40)]:
-        _exchange(client, case, filled(case.request, text), _filled_body(case, text), text)
+        _exchange(client, case, filled(case.request, text), filled_body(case, text), text)
 
 
 def _exchange(client: Client, case: Case, request: Any, body: bytes, text: str) -> None:
