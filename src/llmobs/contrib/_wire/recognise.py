@@ -173,16 +173,15 @@ _ROUTES: Final[tuple[_Route, ...]] = (
         None,
     ),
 )
-_ELSE: Final = (
-    r"|/(?:responses|interactions)/[^/]+/cancel|/batches|/batch/jobs|/files"
-    r"|:batchGenerateContent|:asyncBatchEmbedContent)/?(?:\?|\Z)"
-)
+_ELSE: Final = r"|/(?:responses|interactions)/[^/]+/cancel|/batches|/batch/jobs|/files)/?(?:\?|\Z)"
+"""All begin with a slash, at which alone the search has to look."""
 _compiled: Final = tuple((re.compile(f".*{route[0]}/?"), route) for route in _ROUTES)
 _any_route: Final = re.compile(
     "|".join(re.sub(r"\(\?P<\w+>", "(?:", route[0]) for route in _ROUTES)
     .join(("(?:", _ELSE))
     .encode()
 )
+_any_fetch: Final = re.compile(rb"/(?:responses/|interactions/|files/|batch)")
 _DEPLOYMENT = re.compile(r".*/openai/deployments/([^/]+)/")
 
 
@@ -197,12 +196,7 @@ def recognise(method: str, host: str, raw_path: bytes) -> Target | None:
         raw_path: Path and query as sent.
     """
     if method == "GET":
-        if not (
-            b"/responses/" in raw_path
-            or b"/interactions/" in raw_path
-            or b"/files/" in raw_path
-            or b"/batch" in raw_path
-        ):
+        if not _any_fetch.search(raw_path):
             return None
     elif method != "POST" or not (
         _any_route.search(raw_path) or b"%" in raw_path or provider_of_host(host)
