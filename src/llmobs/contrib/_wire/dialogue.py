@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -40,6 +40,7 @@ MAX_OPEN: Final = 256
 """Responses of a connection that have been asked for, have begun, or are heard; beyond, the oldest is given up."""
 _SWITCHED: Final = 101
 """HTTP status of a request that became a WebSocket (RFC 6455)."""
+M = TypeVar("M")
 NOTHING: Final = msgspec.Raw(b"null")
 """What a message has where it lacks a member."""
 
@@ -128,11 +129,11 @@ class Dialogue:
 
     def sent(self, message: bytes) -> None:
         """Note a message of the host's."""
-        self._note(message, self._sent)
+        self._note(message, _head_of, self._sent)
 
     def received(self, message: bytes) -> None:
         """Note a message of the provider's."""
-        self._note(message, self._received)
+        self._note(message, _head_of, self._received)
 
     def closed(self, ending: Ending, error: BaseException | None = None) -> None:
         """End what has not ended: the connection has."""
@@ -146,12 +147,14 @@ class Dialogue:
             except Exception as ours:  # noqa: BLE001 - reported; the host must not notice
                 report(ours)
 
-    def _note(self, message: bytes, note: Callable[[Head, bytes], None]) -> None:
+    def _note(
+        self, message: bytes, read: Callable[[bytes], M | None], note: Callable[[M, bytes], None]
+    ) -> None:
         try:
-            head = _head_of(message)
-            if head is not None:
+            told = read(message)
+            if told is not None:
                 with self._lock:  # one thread may send and another receive
-                    note(head, message)
+                    note(told, message)
         except Exception as error:  # noqa: BLE001 - reported; the host must not notice
             report(error)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from llmobs.codec import encode
-from llmobs.contrib._wire import realtime
+from llmobs.contrib._wire import gemini, realtime
 from llmobs.contrib._wire.beginning import Options
 from llmobs.contrib._wire.call import Call
 from llmobs.contrib._wire.dialogue import (
@@ -25,7 +25,9 @@ from llmobs.contrib._wire.dialogue import (
     object_of,
 )
 from llmobs.contrib._wire.ending import Ending
+from llmobs.contrib._wire.live_dialogue import LiveDialogue
 from llmobs.contrib._wire.recognise import Target
+from llmobs.contrib._wire.wire import Wire
 from llmobs.recorded.jsontext import Json, as_list, as_object, as_text
 from llmobs.recorded.media import size_of_base64
 
@@ -34,7 +36,7 @@ __all__ = ["RealtimeDialogue", "dialogue_for"]
 
 def dialogue_for(target: Target, options: Options) -> Dialogue:
     """Return what notes the calls of a connection to *target*."""
-    kind = RealtimeDialogue if target.wire is realtime.WIRE else Dialogue
+    kind = _DIALOGUES.get(target.wire, Dialogue)
     return kind(target, options)
 
 
@@ -208,6 +210,12 @@ class RealtimeDialogue(Dialogue):
         super().closed(ending, error)
         while self._hearing:
             self._hearing.popitem()[1].end(Ending.FAILED, error or CancelledError())
+
+
+_DIALOGUES: Final[dict[Wire, type[Dialogue]]] = {
+    realtime.WIRE: RealtimeDialogue,
+    gemini.STREAM: LiveDialogue,
+}
 
 
 def _text(raw: msgspec.Raw) -> str:

@@ -261,7 +261,12 @@ def _results_at(host: str, path: str) -> Target | None:
     return None
 
 
-_SOCKETS: Final = ((r".*/realtime/?", realtime.WIRE), (r".*/responses/?", openai_responses.WIRE))
+_SOCKETS: Final = (
+    # path, wire, provider if the host is unknown
+    (r".*/realtime/?", realtime.WIRE, "openai"),
+    (r".*/responses/?", openai_responses.WIRE, "openai"),
+    (r".*[./]BidiGenerateContent(?:Constrained)?", gemini.STREAM, "gcp.gemini"),
+)
 
 
 def recognise_socket(host: str, raw_path: str) -> Target | None:
@@ -274,11 +279,11 @@ def recognise_socket(host: str, raw_path: str) -> Target | None:
     """
     path, _, query = raw_path.partition("?")
     provider = provider_of_host(host)
-    for pattern, wire in _SOCKETS:
+    for pattern, wire, theirs in _SOCKETS:
         if re.fullmatch(pattern, unquote(path)):
             asked = dict(parse_qsl(query))
             model = asked.get("model") or asked.get("deployment") or ""  # the latter, Azure's
-            return Target(wire, "chat", provider or "openai", host, model)
+            return Target(wire, "chat", provider or theirs, host, model)
     if provider:
         _say_unread(provider, host, unquote(path), "WebSocket wss")
     return None
