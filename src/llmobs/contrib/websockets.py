@@ -1,5 +1,6 @@
 """
-Capture of calls of models made over WebSocket with the websockets library: OpenAI's realtime and responses.
+Capture of calls of models made over WebSocket with the websockets library: OpenAI's realtime and responses,
+Gemini's live sessions.
 
 ::
 

@@ -201,7 +201,7 @@ class Vertex(Models):
 
 
 ENDINGS = {"stop": "STOP", "tools": "STOP", "length": "MAX_TOKENS"}
-_GAP = "Live sessions (a WebSocket), and generated pictures and films."
+_GAP = "Sound of live sessions, whose turns are recorded but not tried here; generated pictures and films."
 SDK = Sdk(
     "google-genai",
     versions=(("google-genai==3.6.1", "aiohttp"), ("google-genai==2.34.0",)),
@@ -227,7 +227,7 @@ SDK = Sdk(
             },
             untold=frozenset({"attempt"}),
             endings={"stop": "completed", "tools": "requires_action", "length": "incomplete"},
-            not_captured="What agents do in the background, until it is fetched by the same process; live ones.",
+            not_captured="Work in the background that another process fetches; interactions over WebSocket.",
         ),
         Row(
             "Client(vertexai=True)",
