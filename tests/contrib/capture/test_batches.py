@@ -308,6 +308,19 @@ def test_the_prompts_of_an_uploaded_file(kind: str, tmp_path: Path) -> None:
     assert first.warnings == ()
 
 
+def test_the_prompts_of_a_form_that_is_in_memory() -> None:
+    """As requests sends it."""
+    form = httpx2.Request(
+        "POST", "https://x", files={"file": FILE_OF_TWO}, data={"purpose": "batch"}
+    )
+    kind = {"content-type": form.headers["content-type"]}
+    with capture_events() as events, served(OPENAI_REPLIES) as http:
+        http.post(f"https://{OPENAI}/v1/files", content=form.read(), headers=kind)
+        http.get(f"https://{OPENAI}/v1/batches/batch_1")
+        http.get(f"https://{OPENAI}/v1/files/file-out/content")
+    assert prompts(events) == [["Two?"], ["One?"]]
+
+
 def test_what_was_asked_elsewhere_has_no_prompt() -> None:
     with capture_events() as events, served(OPENAI_REPLIES) as http:
         http.get(f"https://{OPENAI}/v1/batches/batch_1")

@@ -159,6 +159,20 @@ def test_what_is_said_aloud_is_written_down_and_its_sound_is_not_kept(
     assert "AAAA" not in str(call)
 
 
+def test_a_session_is_bounded(llmobs_client: Client, events: CapturedEvents) -> None:
+    heard = {"serverContent": {"inputTranscription": {"text": "Well, " * 400}}}
+    long = says({"text": "So " * 100_000})
+    play(
+        llmobs_client,
+        *host(SETUP),
+        *provider(*[heard] * 2000, *[long] * 5, DONE),
+        *host(asks("Hi")),
+    )
+    assert len(events.of(PromptCallEvent)) == 2
+    for event in events.of(PromptCallEvent):
+        assert len(json.dumps(event.prompt)) + len(json.dumps(event.response)) < 2.2 * 2**20
+
+
 def test_who_interrupts_and_who_leaves(llmobs_client: Client, events: CapturedEvents) -> None:
     stopped = {"serverContent": {"interrupted": True}}
     play(
@@ -246,8 +260,8 @@ def test_over_a_connection(served: str, llmobs_client: Client, events: CapturedE
             socket.send(json.dumps(SETUP))
             for words in ("One", "Two"):
                 socket.send(json.dumps(asks(words)))
-                assert b"turnComplete" not in bytes(socket.recv())
-                assert b"turnComplete" in bytes(socket.recv())
+                assert "turnComplete" not in str(socket.recv())
+                assert "turnComplete" in str(socket.recv())
     finally:
         door.uninstrument()
     assert [call.response[0]["parts"] for call in events.of(PromptCallEvent)] == [[text("Yes")]] * 2

@@ -512,7 +512,10 @@ def test_what_is_not_read_is_said_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(recognise, "_troubles", Troubles())
-    host, path = "generativelanguage.googleapis.com", "/ws/google.ai.BidiGenerateContent?key=k"
+    host, path = (
+        "generativelanguage.googleapis.com",
+        "/ws/google.ai.GenerativeService.BidiGenerateMusic?key=k",
+    )
     with caplog.at_level(logging.WARNING, "llmobs"):
         for _ in range(2):
             assert recognise.recognise_socket(host, path) is None

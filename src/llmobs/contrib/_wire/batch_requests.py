@@ -50,9 +50,8 @@ class Requests:
 
     def __init__(self, body: bytes, mode: str) -> None:
         self.mode = mode
-        self._body = body
-        self._named: dict[Any, bytes] | None = None
-        self._placed: list[bytes] = []
+        self._found: bytes | tuple[dict[str, bytes], list[bytes]] = body
+        """The body, until somebody asks: then its items by name, and in their order. Threads see one or the other."""
 
     def find(self, name: Any, place: int) -> Steps[bytes | None]:
         """
@@ -62,34 +61,37 @@ class Requests:
             name: What the result calls it.
             place: Of the result among all, from 0: those without names are in the order of the requests.
         """
-        if self._named is None:
-            named: dict[Any, bytes] = {}
+        found = self._found
+        if isinstance(found, bytes):
+            named: dict[str, bytes] = {}
             placed = []
-            for number, item in enumerate(self._items()):
+            for number, item in enumerate(_items(found)):
                 yield from now_and_then(number)
                 placed.append(item)
                 if known := _name_in(item):
                     named[known] = item
-            self._placed, self._named, self._body = placed, named, b""
+            self._found = found = named, placed
+        named, placed = found
         if name and type(name) is str:
-            return self._named.get(name)
-        return self._placed[place] if place < len(self._placed) else None
-
-    def _items(self) -> Iterator[bytes]:
-        array = INLINED_REQUESTS.search(self._body[:_SLICE])
-        items: Items = ArrayItems(INLINED_REQUESTS) if array else LineItems()
-        item = b""
-        for at in range(0, len(self._body), _SLICE):
-            for piece, is_end in items.feed(self._body[at : at + _SLICE]):
-                item += piece
-                if is_end:
-                    yield item
-                    item = b""
-        if not array and item.strip():
-            yield item
+            return named.get(name)
+        return placed[place] if place < len(placed) else None
 
 
-def _name_in(item: bytes) -> Any:
+def _items(body: bytes) -> Iterator[bytes]:
+    array = INLINED_REQUESTS.search(body[:_SLICE])
+    items: Items = ArrayItems(INLINED_REQUESTS) if array else LineItems()
+    item = b""
+    for at in range(0, len(body), _SLICE):
+        for piece, is_end in items.feed(body[at : at + _SLICE]):
+            item += piece
+            if is_end:
+                yield item
+                item = b""
+    if not array and item.strip():
+        yield item
+
+
+def _name_in(item: bytes) -> str | None:
     if b"{" not in item[:64]:  # a line of the form that a file was sent in
         return None
     known = as_object(read_head(item))

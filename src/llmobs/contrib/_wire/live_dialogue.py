@@ -26,6 +26,8 @@ __all__ = ["LiveDialogue"]
 _SETTINGS: Final = ("generationConfig", "systemInstruction", "tools")
 _MAX_BYTES: Final = 1024 * 1024
 """Of a conversation; the oldest goes first."""
+_MAX_HEARD: Final = 1000
+"""Pieces of what the host said aloud, before they are part of the conversation."""
 _SOUND_COMES: Final = (b'"realtime_input"', b'"realtimeInput"')
 _HEAD: Final = 64
 
@@ -71,6 +73,8 @@ class LiveDialogue(Dialogue):
         content = as_object(told.get("serverContent"))
         if text := as_text(as_object(content.get("inputTranscription")).get("text")):
             self._heard.append(text)
+            if len(self._heard) > _MAX_HEARD:  # and nobody answers
+                self._remember_heard()
         calls = as_list(as_object(told.get("toolCall")).get("functionCalls"))
         parts = [
             as_object(each) for each in as_list(as_object(content.get("modelTurn")).get("parts"))
@@ -96,7 +100,9 @@ class LiveDialogue(Dialogue):
             sound = as_object(part.get("inlineData"))
             if not sound:
                 kept.append(part)
-                turn.items.append(part)
+                turn.came_bytes += len(encode(part))
+                if turn.came_bytes < _MAX_BYTES:
+                    turn.items.append(part)
             elif not turn.has_begun_to_say:
                 kept.append({"inlineData": {"mimeType": sound.get("mimeType")}})
                 turn.has_begun_to_say = True
@@ -127,13 +133,16 @@ class LiveDialogue(Dialogue):
     def _end(self, response: Response, ending: Ending, error: BaseException | None = None) -> None:
         try:
             if self._heard:  # written down while the model answered
-                self._remember({"role": "user", "parts": [{"text": "".join(self._heard)}]})
-                self._heard = []
+                self._remember_heard()
                 response.call.ask(encode(self._question()))
             if response.items:
                 self._remember({"role": "model", "parts": _joined(response.items)})
         finally:
             super()._end(response, ending, error)
+
+    def _remember_heard(self) -> None:
+        self._remember({"role": "user", "parts": [{"text": "".join(self._heard)}]})
+        self._heard = []
 
     def _remember(self, content: Json) -> None:
         self._contents.append(content)
