@@ -185,11 +185,9 @@ class _Plugin:
             self._end(piece)
 
 
-def _content(content: Any) -> Json:
-    said: Json = content.model_dump(
-        by_alias=True, exclude_none=True, exclude={"parts": _CONTENT}, mode="json"
-    )
-    return said
+def _content(content: Any) -> Any:
+    # Not as JSON: what tools give and return may be anything.
+    return plain(content.model_dump(by_alias=True, exclude_none=True, exclude={"parts": _CONTENT}))
 
 
 def _call(tracker: Tracker, request: Any) -> PromptCall:
