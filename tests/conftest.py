@@ -47,6 +47,7 @@ BEYOND_THE_CORE = (
     "contrib/agents/",  # an environment of its own
     "privacy/test_kafka.py",  # every page and answer, behind a broker
     "privacy/test_sdks.py",
+    "privacy/test_transports.py",
     "contrib/test_opentelemetry_real.py",
     # Every hostile value in every argument; the core has each argument with some.
     "hostile/test_recording.py::test_any_argument_takes_every_value",

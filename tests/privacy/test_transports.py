@@ -74,16 +74,16 @@ def through_urllib3(client: Client, model: Model) -> None:
     try:
         with urllib3.PoolManager(retries=False) as pool:
             for model.case in SOME:
-                body = js(filled(model.case.request, model.text))
                 answer = pool.request(
-                    "POST", model.url + model.case.path, body=body, fields=None,
+                    "POST", model.url + model.case.path,
+                    body=js(filled(model.case.request, model.text)),
                     headers={"authorization": f"Bearer {model.text}", "x-of": model.text},
                     preload_content=False,
                 )  # fmt: skip
                 answer.read()
                 answer.release_conn()
             with suppress(urllib3.exceptions.HTTPError):
-                pool.request("POST", f"http://127.0.0.1:9/v1/messages?key={model.text}", body=body)
+                pool.request("POST", f"http://127.0.0.1:9/v1/messages?key={model.text}", body=b"{}")
     finally:
         urllib3_door.uninstrument()
 
@@ -99,7 +99,7 @@ def through_aiohttp(client: Client, model: Model) -> None:
                 ) as answer:  # fmt: skip
                     await answer.read()
             with suppress(aiohttp.ClientError):
-                await session.post(f"http://127.0.0.1:9/v1/messages?key={model.text}", json=request)
+                await session.post(f"http://127.0.0.1:9/v1/messages?key={model.text}", json={})
 
     aiohttp_door.instrument(llmobs_client=client)
     try:

@@ -81,7 +81,7 @@ def test_what_presidio_finds_goes_too(
 
 
 @pytest.mark.timeout(600)
-def test_what_is_stored_is_looked_through_by_it_too(python: str, tmp_path: Path) -> None:
+def test_what_presidio_finds_in_what_is_stored_goes_too(python: str, tmp_path: Path) -> None:
     text = "NHS 943 476 5919, mail ann@example.com"
     clean = "NHS [REDACTED_UK_NHS], mail [REDACTED_EMAIL]"
     rules = tmp_path / "rules.json"
