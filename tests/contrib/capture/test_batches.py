@@ -467,6 +467,13 @@ def test_of_many_batches_the_latest_are_remembered() -> None:
     assert known == list(range(24, 40))
 
 
+@pytest.mark.parametrize("long", [b"[{" * 50_000, b'{"custom_id": "a", "x": "' + b"x" * 100_000])
+def test_a_long_request_is_looked_through_in_steps(long: bytes) -> None:
+    """The pipeline gives way between them."""
+    steps = batch_requests.Requests(b'{"requests": [' + long, "full").find("a", 0)
+    assert sum(1 for _ in steps) >= 40
+
+
 @given(st.binary(max_size=300), st.binary(max_size=300), st.text(max_size=9), st.integers(0, 9))
 def test_whatever_was_sent_is_no_reason_to_fail(
     body: bytes, answer: bytes, name: str, place: int

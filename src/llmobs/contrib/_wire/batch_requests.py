@@ -21,13 +21,16 @@ from llmobs.contrib._wire.items import ArrayItems, Items, LineItems, request_nam
 from llmobs.contrib._wire.latest import Latest
 from llmobs.contrib._wire.partial import read_head
 from llmobs.recorded.jsontext import Json, as_object, as_text
-from llmobs.runtime.time_slices import Steps, now_and_then
+from llmobs.runtime.time_slices import Steps
 
 __all__ = ["Requests", "made_of", "remember", "remember_files", "requests_of"]
 
 _BATCHES: Final = 16
 """So many are remembered."""
 _SLICE: Final = 16 * 1024
+"""Where a body's kind shows."""
+_STEP: Final = 2 * 1024
+"""What is cut at a time, in the pipeline."""
 _REQUEST: Final = re.compile(rb'"(?:custom_id|request)"\s{0,64}:')
 _ID: Final = r'"(?:files/)?([^"\\]{1,200})"'
 _READ: Final = re.compile(
@@ -65,11 +68,12 @@ class Requests:
         if isinstance(found, bytes):
             named: dict[str, bytes] = {}
             placed = []
-            for number, item in enumerate(_items(found)):
-                yield from now_and_then(number)
-                placed.append(item)
-                if known := _name_in(item):
-                    named[known] = item
+            for item in _items(found):
+                yield
+                if item is not None:
+                    placed.append(item)
+                    if known := _name_in(item):
+                        named[known] = item
             self._found = found = named, placed
         named, placed = found
         if name and type(name) is str:
@@ -77,18 +81,20 @@ class Requests:
         return placed[place] if place < len(placed) else None
 
 
-def _items(body: bytes) -> Iterator[bytes]:
+def _items(body: bytes) -> Iterator[bytes | None]:
+    """Yield the items of *body*, and None now and then, where one is long."""
     array = INLINED_REQUESTS.search(body[:_SLICE])
     items: Items = ArrayItems(INLINED_REQUESTS) if array else LineItems()
-    item = b""
-    for at in range(0, len(body), _SLICE):
-        for piece, is_end in items.feed(body[at : at + _SLICE]):
+    item = bytearray()
+    for at in range(0, len(body), _STEP):
+        for piece, is_end in items.feed(body[at : at + _STEP]):
             item += piece
             if is_end:
-                yield item
-                item = b""
+                yield bytes(item)
+                item.clear()
+        yield None
     if not array and item.strip():
-        yield item
+        yield bytes(item)
 
 
 def _name_in(item: bytes) -> str | None:
