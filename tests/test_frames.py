@@ -202,7 +202,7 @@ def test_one_run_entered_by_two_tasks(llmobs_events: CapturedEvents, client: Cli
         return await asyncio.gather(work("one", a, b), work("two", b, a))
 
     assert asyncio.run(main()) == ["one", "two"]
-    assert not shared._entries
+    assert not shared._entered
 
 
 def test_one_run_entered_by_many_threads(llmobs_events: CapturedEvents, client: Client) -> None:

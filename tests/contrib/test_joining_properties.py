@@ -424,7 +424,7 @@ def test_a_forked_child_starts_from_nothing_although_the_lock_was_held(
         if child == 0:
             code = 1
             try:
-                free = lock._lock.acquire(timeout=5)
+                free = lock.acquire(timeout=5)
                 code = 0 if free and not sightings._open and not filed() else 2
             finally:
                 os._exit(code)

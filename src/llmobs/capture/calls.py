@@ -23,14 +23,17 @@ _RANK_OF_OTHERS: Final = 3
 class Call:
     """The sightings of one call, on their way to being one event."""
 
+    is_read = False
+    """Whether the event has left: nothing can be added any more."""
+    has_usage = False
+    _crowd: _Crowd | None = None
+    _late: tuple[Sighting, ...] = ()
+
     def __init__(self, parts: list[Sighting], crowd: _Crowd | None = None) -> None:
+        if crowd is not None:
+            self._crowd = crowd
         self.parts = parts
         self.root = parts[0]
-        self.is_read = False
-        """Whether the event has left: nothing can be added any more."""
-        self.has_usage = False
-        self._crowd = crowd
-        self._late: list[Sighting] = []
         self._failed = False
         for part in parts:
             part.called = self
@@ -62,7 +65,7 @@ class Call:
     def add(self, more: list[Sighting]) -> bool:
         """Add what another door tells late, unless the event has left; with the lock held."""
         if not self.is_read:
-            self._late += [part for part in more if part not in self.parts]
+            self._late += tuple(part for part in more if part not in self.parts)
         for part in more:
             part.called = self
         return not self.is_read

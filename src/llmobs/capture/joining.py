@@ -168,19 +168,17 @@ class Sightings:
             size: Estimated bytes of what it holds on to.
             failed: Whether it failed.
         """
-        with lock:
-            if sighting.ended is not None:
-                return
-            sighting.event, sighting.size, sighting.failed = event, size, failed
-            sighting.ended = perf_counter()
-            is_alone = self._alone.pop(id(sighting), None) is not None
-        if is_alone:
+        if self._alone.pop(id(sighting), None) is not None:  # in one step: it is nobody else's now
+            sighting.note_end(event, size, failed)
             try:
                 _record(Call([sighting]))
             finally:
                 self._count_off(sighting.tracker)
             return
         with lock:
+            if sighting.ended is not None:
+                return
+            sighting.note_end(event, size, failed)
             self._open.pop(id(sighting), None)
             root, outer = sighting.root, sighting.outer
             if root.filed is not None:
@@ -210,7 +208,8 @@ class Sightings:
             if other is not None:
                 self._advance(other.root)
         self._wake(sighting)
-        self._release(sighting.tracker)
+        if self._held:
+            self._release(sighting.tracker)
 
     def adopt(self, outer: Sighting, inside: list[Sighting]) -> None:
         """Note that *outer*, which begins and ends now, is a call, and went around *inside*."""
@@ -392,7 +391,8 @@ class Sightings:
         """Count one call less that is not recorded and not filed."""
         with lock:
             tracker.calls_unfiled -= 1
-        self._release(tracker)
+        if self._held:
+            self._release(tracker)
 
     def _recorded(self, root: Sighting) -> Call | None:
         """Return the call recorded lately that *root* saw too."""
@@ -581,8 +581,6 @@ class Sightings:
         )
 
     def _release(self, tracker: Any) -> None:
-        if not self._held:
-            return
         with lock:
             due = [held for held in list(self._held.values()) if held.tracker is tracker]
             if not due or self._has_open(tracker):

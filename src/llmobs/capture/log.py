@@ -329,10 +329,9 @@ class Unopened(Log):
         run_id: The run's id, a text.
     """
 
-    standalone = True
-
     def __init__(self, client: Recorder, run_id: str) -> None:
         # Not the run's own: one is made for each event, and this is never a block.
+        self.standalone = True
         self.client = client
         self._run_id = run_id
 

@@ -62,11 +62,12 @@ class RecordedRun(Run):
         run_id: The run's id; a new one by default.
     """
 
-    calls_unfiled = 0  # not recorded, and not where doors find each other's: `llmobs.capture.joining` counts them
+    calls_unfiled: int  # not recorded, and not where doors find each other's: `llmobs.capture.joining` counts them
 
     def __init__(self, client: Recorder, run_id: str | None = None) -> None:
         super().__init__(run_id)
         self.client = client
+        self.calls_unfiled = 0
 
     def record(
         self,

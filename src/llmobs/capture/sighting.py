@@ -40,7 +40,6 @@ class Sighting:
         self,
         door: str,
         tracker: Any,
-        *,
         event_id: str,
         is_home: bool = True,
         started: float | None = None,
@@ -103,6 +102,11 @@ class Sighting:
     def is_done(self) -> bool:
         """Whether this and all inside have ended."""
         return all(part.ended is not None for part in self.parts)
+
+    def note_end(self, event: PromptCallEvent, size: int, failed: bool) -> None:
+        """Note that it is over, and what it becomes; see `llmobs.capture.joining.Sightings.end`."""
+        self.ended = perf_counter()
+        self.event, self.size, self.failed = event, size, failed
 
     # What doors may fill in.
 

@@ -8,7 +8,7 @@ are given; they return the id of the event.
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Never, Self
+from typing import Any, Final, Never, Self
 
 from llmobs.capture.building import as_given, build
 from llmobs.capture.joining import sightings
@@ -30,6 +30,10 @@ from llmobs.runtime.context import Entry
 __all__ = ["NO_RECORDER", "ErrorLike", "Recorder", "Tracker", "has_any"]
 
 
+_HERE: Final = "entries"
+"""Where it is entered: by several tasks or threads at once, perhaps."""
+
+
 def has_any(run: RecordedRun) -> bool:
     """Whether anything was recorded in *run*, or is about to be."""
     # Asked twice: another thread may have recorded the last of its calls meanwhile.
@@ -46,16 +50,20 @@ class Tracker(Log):
         run_id: The run's id; a new one by default.
     """
 
-    _entries: Sequence[Entry] = ()
-    """Where it is entered: by several tasks or threads at once, perhaps."""
     _raised: BaseException | None = None
     """The first error that left one of several blocks."""
+
+    def __init__(self, client: Recorder, run_id: str | None = None) -> None:
+        super().__init__(client, run_id)
+        # In a dict: its steps are whole ones, and threads share it. Not in the run's own: once that has
+        # been asked for, each look at an attribute takes five times as long.
+        self._entered: dict[str, list[Entry]] = {}
 
     def __enter__(self) -> Self:
         self.standalone = False
         self.left = False
         entry = Entry(self)
-        self.__dict__.setdefault("_entries", []).append(entry)  # one step: threads share it
+        self._entered.setdefault(_HERE, []).append(entry)
         return self
 
     def __exit__(
@@ -64,7 +72,7 @@ class Tracker(Log):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        entries = self.__dict__.get("_entries")
+        entries = self._entered.get(_HERE)
         if not entries:
             return
         is_here, entry = False, entries[-1]
@@ -74,7 +82,7 @@ class Tracker(Log):
                 break
         entries.remove(entry)
         # Who takes the empty list away was the last one inside.
-        is_last = not entries and self.__dict__.pop("_entries", None) is not None
+        is_last = not entries and self._entered.pop(_HERE, None) is not None
         if is_last and not is_here:
             self.left = True
         entry.leave(is_here)

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from llmobs.client.async_client import Recording
-from llmobs.contrib._wire.beginning import Options, begin, under_way
+from llmobs.contrib._wire.beginning import Options, begin, headers_of, under_way
 from llmobs.contrib._wire.body import decoder
 from llmobs.contrib._wire.call import Call, CaptureContent, checked_mode, report
 from llmobs.contrib._wire.ending import Ending
@@ -54,11 +54,12 @@ class Recorder:
             headers = request.headers
             call = begin(
                 target,
-                headers.raw,
+                # Where both libraries keep them: they have no public list of names in lower case.
+                getattr(headers, "_list", None) or headers_of(headers.raw),
                 body,
                 self.options,
-                remove=lambda name: headers.pop(name.decode("ascii")),
-                started=started,
+                lambda name: headers.pop(name.decode("ascii")),
+                started,
             )
             if call is not None:
                 if body is None:

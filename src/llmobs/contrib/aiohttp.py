@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from llmobs.client.async_client import Recording
 from llmobs.contrib._patching import Patches
-from llmobs.contrib._wire.beginning import Options, begin, under_way
+from llmobs.contrib._wire.beginning import Options, begin, headers_of, under_way
 from llmobs.contrib._wire.body import Copy
 from llmobs.contrib._wire.call import Call, CaptureContent, checked_mode, report
 from llmobs.contrib._wire.ending import Ending
@@ -127,7 +127,7 @@ class _Middleware:
             body = getattr(body, "_value", None)
         return begin(
             target,
-            request.headers.items(),
+            headers_of(request.headers.items()),
             body if isinstance(body, bytes) else None,
             self._options,
             remove=request.headers.popall,

@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 
 from llmobs.client.async_client import Recording
 from llmobs.contrib._patching import Patches
-from llmobs.contrib._wire.beginning import Options, begin, under_way
+from llmobs.contrib._wire.beginning import Options, begin, headers_of, under_way
 from llmobs.contrib._wire.body import Copy
 from llmobs.contrib._wire.call import Call, CaptureContent, checked_mode, report
 from llmobs.contrib._wire.ending import Ending
@@ -221,7 +221,7 @@ class _Hooks:
         body = request.body
         call = begin(
             target,
-            request.headers.items(),
+            headers_of(request.headers.items()),
             bytes(body) if isinstance(body, bytes | bytearray) else None,
             self._options,
             remove=request.headers.__delitem__,

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from llmobs.client.async_client import Recording
 from llmobs.contrib._patching import Patches
-from llmobs.contrib._wire.beginning import Options, begin, under_way
+from llmobs.contrib._wire.beginning import Options, begin, headers_of, under_way
 from llmobs.contrib._wire.body import Copy
 from llmobs.contrib._wire.call import Call, CaptureContent, checked_mode, report
 from llmobs.contrib._wire.ending import Ending
@@ -155,7 +155,8 @@ def _begin(
     try:
         call = begin(
             target,
-            [*sent.items(), ("host", f"{pool.host}:{pool.port}")],  # which is added on its way
+            # The host is added on its way.
+            headers_of([*sent.items(), ("host", f"{pool.host}:{pool.port}")]),
             body if isinstance(body, bytes) else None,
             options,
             remove=remove,

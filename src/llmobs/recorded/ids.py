@@ -60,16 +60,17 @@ def new_id(now: float | None = None) -> str:
         now: The clock's reading, if it was just read: ``time.time()``.
     """
     global _prefix
-    ticks = int((time.time() if now is None else now) * 4_096_000)  # exact in a float until 2039
+    # 4,096ths of a millisecond; exact in a float until 2039.
+    ticks = int((time.time() if now is None else now) * 4_096_000)
     known, prefix = _prefix
-    if known != ticks >> 12:  # 4,096ths of a millisecond
-        digits = f"{ticks >> 12:012x}"
-        prefix = f"{digits[:8]}-{digits[8:]}-7"
-        _prefix = (ticks >> 12, prefix)  # one assignment: threads see either pair, never half
+    if known != ticks >> 24:  # every four seconds
+        digits = f"{ticks >> 24:09x}"
+        prefix = f"{digits[:8]}-{digits[8:]}"
+        _prefix = (ticks >> 24, prefix)  # one assignment: threads see either pair, never half
     number = next(_count) & 4095
     if not number:
         _draw()
-    return f"{prefix}{_HEX3[ticks & 4095]}-{_head}{_HEX3[number]}"
+    return f"{prefix}{_HEX3[ticks >> 12 & 4095]}-7{_HEX3[ticks & 4095]}-{_head}{_HEX3[number]}"
 
 
 def derived_id(*parts: str) -> str:

@@ -15,10 +15,10 @@ not exist there, and the bookkeeping of libraries about locks which, in the chil
 import os
 import threading
 import weakref
+from _thread import RLock
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 __all__ = ["ForkLock"]
 
@@ -29,7 +29,7 @@ _locks: "weakref.WeakSet[ForkLock]" = weakref.WeakSet()
 _registry = threading.RLock()
 
 
-class ForkLock:
+class ForkLock(RLock):  # type: ignore[misc]  # CPython lets it have subclasses
     """
     A re-entrant lock that ``os.fork()`` takes too: the child never inherits another thread's work
     half done. (Its own thread's work goes on in the child.)
@@ -39,27 +39,14 @@ class ForkLock:
     """
 
     def __init__(self, before_fork: Callable[[], None] = lambda: None) -> None:
-        self._lock = threading.RLock()
         self._before_fork = before_fork
         self._forking = False
         with _registry:
             _locks.add(self)
 
-    def __enter__(self) -> Self:
-        self._lock.acquire()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lock.release()
-
     def pause(self) -> None:
         """Before a fork: wait for the work in progress, and hold off more."""
-        self._forking = self._lock.acquire(timeout=FORK_WAIT_SECONDS)
+        self._forking = self.acquire(timeout=FORK_WAIT_SECONDS)
         if self._forking:
             self._before_fork()
 
@@ -67,14 +54,14 @@ class ForkLock:
         """After a fork, in the parent."""
         if self._forking:
             self._forking = False
-            self._lock.release()
+            self.release()
 
     def renew(self) -> None:
         """After a fork, in the child: another thread that held the lock does not exist here."""
         if self._forking:
             self.resume()
         else:
-            self._lock = threading.RLock()
+            self._at_fork_reinit()  # type: ignore[attr-defined]  # typeshed leaves it out
 
 
 def _before() -> None:

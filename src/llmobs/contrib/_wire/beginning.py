@@ -7,11 +7,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 from llmobs.capture.tracker import Tracker
-from llmobs.capture.where import place_of
+from llmobs.capture.where import place_of, watchers
 from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client
 from llmobs.contrib._wire.call import MODES, Call, CaptureContent
@@ -21,29 +22,33 @@ from llmobs.contrib._wire.recognise import Target
 from llmobs.recorded.ids import derived_id
 from llmobs.runtime.context import current_frame
 
-__all__ = ["CAPTURE_HEADER", "Options", "begin", "under_way"]
+__all__ = ["CAPTURE_HEADER", "Headers", "Options", "begin", "headers_of", "under_way"]
 
 CAPTURE_HEADER: Final = "x-llmobs-capture-content"
 """Request header that sets ``capture_content`` for one call; taken out before the request leaves."""
 
 _RETRY_HEADER: Final = "x-stainless-retry-count"
+_NONE_YET: Final = frozenset({"0", b"0"})
 _AWS_HEADER: Final = "amz-sdk-request"
 """Of AWS's SDKs: ``attempt=2; max=3``."""
 _AZURE_HEADER: Final = "x-ms-client-request-id"
 """Of azure-core's clients: each attempt of a request bears the same, and no number."""
+_USER_AGENT: Final = "user-agent"
 _HEADERS: Final = {
     given: name
-    for name in (_RETRY_HEADER, _AWS_HEADER, _AZURE_HEADER, "user-agent", CAPTURE_HEADER)
+    for name in (_RETRY_HEADER, _AWS_HEADER, _AZURE_HEADER, _USER_AGENT, CAPTURE_HEADER)
     for given in (name, name.encode())
 }
 _SDKS: Final = ("ollama-python/", "cohere/", "speakeasy-sdk/python")
 """How the user agents of SDKs begin that know a model server from others; the last is Mistral's."""
+_OURS: Final = frozenset({"llmobs/", b"llmobs/"})
+"""How our own begin."""
 _AWS_ATTEMPT: Final = re.compile(r"attempt=(\d{1,6})")
 _attempts: Final = Latest[str, int]()
 """How often something was asked under one id."""
 
 
-class Options(NamedTuple):
+class Options(Struct, frozen=True):
     """How calls of one client are recorded."""
 
     client: Recording | None = None
@@ -52,11 +57,20 @@ class Options(NamedTuple):
     include_usage: bool = False
 
 
-@lru_cache(maxsize=256)
-def _telling(names: tuple[Any, ...]) -> list[tuple[int, str]]:
-    """Return where among headers of these *names* those stand that are looked at, and which they are."""
-    kinds = ((at, _HEADERS.get(name.lower())) for at, name in enumerate(names))
-    return [(at, kind) for at, kind in kinds if kind is not None]
+Headers = Iterable[tuple[Any, Any, Any]]
+"""
+Of each header its name as given, its name in lower case, and its value; all text or all bytes. So httpx2
+and httpx keep them.
+"""
+
+
+def headers_of(pairs: Iterable[tuple[Any, Any]]) -> Headers:
+    """Return headers that come as *pairs* of name and value."""
+    return [(name, name.lower(), value) for name, value in pairs]
+
+
+def _text(value: Any) -> Any:
+    return value if type(value) is str else str(value, "latin-1")
 
 
 under_way: Final[ContextVar[Target | None]] = ContextVar("llmobs_call_under_way", default=None)
@@ -65,10 +79,9 @@ under_way: Final[ContextVar[Target | None]] = ContextVar("llmobs_call_under_way"
 
 def begin(
     target: Target,
-    headers: Iterable[tuple[Any, Any]],
+    headers: Headers,
     body: bytes | None,
     options: Options,
-    *,
     remove: Callable[[Any], object],
     started: float | None = None,
 ) -> Call | None:
@@ -77,7 +90,7 @@ def begin(
 
     Args:
         target: What `recognise` says of its method, host and path.
-        headers: Names and values as they are sent, both text or both bytes.
+        headers: As they are sent; see `headers_of`.
         body: As sent; None if it is not in memory (uploads).
         options: How the door was told to record.
         remove: Takes a header, by its name as given, out of the request: `CAPTURE_HEADER` is ours. Not
@@ -89,36 +102,46 @@ def begin(
     attempt = 1
     mode: str = options.capture_content
     is_sdk = False
+    agent: Any = ""
     asked: Any = None
-    sent = list(headers)
-    for at, kind in _telling(next(zip(*sent, strict=True), ())):
-        name, value = sent[at]
-        text = value if type(value) is str else str(value, "latin-1")
-        if kind == _RETRY_HEADER:
-            attempt = int(text) + 1 if text.isdecimal() else 1
+    for name, lower, value in headers:
+        if lower not in _HEADERS:
+            continue
+        kind = _HEADERS[lower]
+        if kind is _USER_AGENT:
+            if value[:7] in _OURS:
+                return None
+            agent = value
+            continue
+        if kind is _RETRY_HEADER:
             is_sdk = True
-        elif kind == _AWS_HEADER:
+            if value not in _NONE_YET:
+                text = _text(value)
+                attempt = int(text) + 1 if text.isdecimal() else 1
+            continue
+        text = _text(value)
+        if kind is _AWS_HEADER:
             told = _AWS_ATTEMPT.search(text)
             attempt = int(told[1]) if told else 1
-        elif kind == _AZURE_HEADER:
+        elif kind is _AZURE_HEADER:
             attempt = _attempts.get(text, 0) + 1
             _attempts.put(text, attempt)
-        elif kind == CAPTURE_HEADER:
+        else:
             # A typing error must not reveal what was to be hidden.
             mode, asked = text if text in MODES else "metadata", name
-        elif text.startswith("llmobs/"):
-            return None
-        else:
-            is_sdk = is_sdk or text.startswith(_SDKS)
     if asked is not None and not _is_signed(headers):
         remove(asked)
-    shape = None if is_sdk else target.shape
+    shape = target.shape
+    if shape is not None and (is_sdk or _text(agent).startswith(_SDKS)):
+        shape = None
     mark = target.wire.mark
     if mark and (body is None or body.find(mark) < 0):  # "in" takes twice the time for short bodies
         return None
     if shape is not None and (body is None or not all(name in body for name in shape.asks)):
         return None
-    frame = place_of(current_frame())
+    frame = current_frame()
+    if watchers:
+        frame = place_of(frame)
     run = None if frame is None else frame.run
     if not isinstance(run, Tracker):
         # Results of one batch are one run, whoever reads them.
@@ -133,21 +156,21 @@ def begin(
     call = made(target, run, frame, mode, body, attempt, started)
     call.shape = shape
     if shape is not None and shape.port:
-        call.port = _port_of(sent)
+        call.port = _port_of(headers)
     return call
 
 
-def _port_of(headers: Iterable[tuple[Any, Any]]) -> str:
+def _port_of(headers: Headers) -> str:
     """Return the port that the request names as its host's; empty if it is the scheme's own."""
-    told = [value for name, value in headers if name.lower() in ("host", b"host")]
-    text: Any = told[0] if told else ""
-    _, _, port = (text if type(text) is str else str(text, "latin-1")).rpartition(":")
+    told = [value for _, name, value in headers if name in ("host", b"host")]
+    _, _, port = _text(told[0] if told else "").rpartition(":")
     return port if port.isdecimal() else ""
 
 
-def _is_signed(headers: Iterable[tuple[Any, Any]]) -> bool:
+def _is_signed(headers: Headers) -> bool:
     """Whether the request's signature covers `CAPTURE_HEADER` (AWS, "Signature Version 4", SignedHeaders)."""
-    told = (value for name, value in headers if name.lower() in ("authorization", b"authorization"))
     return any(
-        CAPTURE_HEADER in (text if type(text) is str else str(text, "latin-1")) for text in told
+        CAPTURE_HEADER in _text(value)
+        for _, name, value in headers
+        if name in ("authorization", b"authorization")
     )

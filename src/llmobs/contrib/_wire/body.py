@@ -44,62 +44,42 @@ class Copy:
     """
 
     __slots__ = (
-        "_mentions", "_ring", "_ring_size", "_tail_room", "chunks", "kept", "limit", "missed",
-        "rest", "room", "tail", "times",
+        "_first", "_ring", "chunks", "kept", "limit", "rest", "room", "tail", "times", "weight",
     )  # fmt: skip
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._tail_room = limit // 8 if limit < 8 * MAX_TAIL else MAX_TAIL
-        self._ring: deque[bytes] | None = None
-        self._ring_size = 0
-        self._mentions: tuple[Mention, ...] = ()
+        self._first = limit - (limit // 8 if limit < 8 * MAX_TAIL else MAX_TAIL)
+        self.room = self._first
+        """Bytes that may still be kept of the beginning."""
+        self._ring: _Ring | None = None
         self.chunks: list[bytes] = []
         self.times: list[float] = []
         self.rest = bytearray()
         self.tail: bytes | None = None
         """Once closed: the end of a body that was too long."""
-        self.room = limit - self._tail_room
-        """Bytes that may still be kept of the beginning."""
-        self.missed = 0
-        """Bytes that came after the beginning was full."""
         self.kept = 0
         """Bytes kept, once closed."""
+        self.weight = 0
+        """Estimated memory of that."""
 
     @property
-    def weight(self) -> int:
-        """Estimated memory of what is kept; once closed."""
-        weight = self.kept + _CHUNK * len(self.chunks)
-        for mention in self._mentions:
-            weight += len(mention.found)
-        return weight
+    def missed(self) -> int:
+        """Bytes that came after the beginning was full."""
+        return 0 if self._ring is None else self._ring.total
 
     def overflow(self, chunk: bytes, room: int) -> int:
         """Keep what fits of a *chunk* longer than *room*, the rest in a ring; returns the room left."""
-        if self._ring is None:
-            self._ring = deque()
-            self._mentions = (
-                Mention(USAGE, b'"usage"', min(8192, self._tail_room)),
-                Mention(LAST_EVENT, b'"response.', min(2048, self._tail_room)),
-            )
+        ring = self._ring
+        if ring is None:
             if self.rest:
                 self.rest += chunk[:room]
             else:
                 self.chunks.append(chunk[:room])
                 self.times.append(perf_counter())
-            for mention in self._mentions:  # it may begin in what is kept
-                mention.feed(self.last_bytes[-32:])
+            ring = self._ring = _Ring(self.limit - self._first, self.last_bytes[-32:])
             chunk = chunk[room:]
-        self.missed += len(chunk)
-        for mention in self._mentions:
-            mention.feed(chunk)
-        ring = self._ring
-        ring.append(
-            chunk[len(chunk) - self._tail_room :] if len(chunk) > self._tail_room else chunk
-        )
-        self._ring_size += len(ring[-1])
-        while ring and self._ring_size - len(ring[0]) >= self._tail_room:
-            self._ring_size -= len(ring.popleft())
+        ring.add(chunk)
         return 0
 
     def add(self, chunk: bytes) -> None:
@@ -126,13 +106,13 @@ class Copy:
     def close(self) -> None:
         """Count, and let go of what the ring holds beyond its size: the body has ended."""
         # Counted, not remembered: a stream closed from outside has yet to say what room it left.
-        self.kept = sum(map(len, self.chunks)) + len(self.rest)
-        self.room = self.limit - self._tail_room - self.kept
+        self.kept = kept = sum(map(len, self.chunks)) + len(self.rest)
+        self.room = self._first - kept
+        self.weight = kept + _CHUNK * len(self.chunks)
         if self._ring is not None:
-            ring = b"".join(self._ring)
-            self.tail = ring[max(len(ring) - self._tail_room, 0) :]
+            self.tail = self._ring.close()
             self.kept += len(self.tail)
-            self._ring = None
+            self.weight += len(self.tail) + self._ring.weight
 
     @property
     def beginning(self) -> bytes:
@@ -159,17 +139,17 @@ class Copy:
     @property
     def usage(self) -> bytes:
         """The last object called ``usage`` after the beginning that is kept, and more, or cut."""
-        return self._mentions[0].found if self._mentions else b""
+        return b"" if self._ring is None else self._ring.usage.found
 
     @property
     def last_event(self) -> bytes:
         """The event that ends a stream of responses, from its type on, cut."""
-        return self._mentions[1].found if self._mentions else b""
+        return b"" if self._ring is None else self._ring.last_event.found
 
     @property
     def total(self) -> int:
         """Bytes that passed."""
-        return self.limit - self._tail_room - self.room + self.missed
+        return self._first - self.room + self.missed
 
     @property
     def last_bytes(self) -> bytes:
@@ -190,6 +170,50 @@ class Copy:
                 break
         ends.reverse()
         return b"".join(ends)[-_LAST:]
+
+
+class _Ring:
+    """
+    The end of a body that is too long, and what was said meanwhile that must not be missed.
+
+    Args:
+        room: Bytes of the end, at most.
+        before: The last bytes before: what must not be missed may begin there.
+    """
+
+    def __init__(self, room: int, before: bytes) -> None:
+        self._room = room
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self.total = 0
+        """Bytes that came."""
+        self.usage = Mention(USAGE, b'"usage"', min(8192, room))
+        self.last_event = Mention(LAST_EVENT, b'"response.', min(2048, room))
+        self.usage.feed(before)
+        self.last_event.feed(before)
+
+    def add(self, chunk: bytes) -> None:
+        self.total += len(chunk)
+        self.usage.feed(chunk)
+        self.last_event.feed(chunk)
+        pieces, room = self._pieces, self._room
+        pieces.append(chunk[len(chunk) - room :] if len(chunk) > room else chunk)
+        self._size += len(pieces[-1])
+        while pieces and self._size - len(pieces[0]) >= room:
+            self._size -= len(pieces.popleft())
+
+    def close(self) -> bytes:
+        """Return the end, and hold on to nothing before it."""
+        whole = b"".join(self._pieces)
+        last = whole[max(len(whole) - self._room, 0) :]
+        self._pieces = deque((last,))
+        self._size = len(last)
+        return last
+
+    @property
+    def weight(self) -> int:
+        """Estimated memory of what was said."""
+        return len(self.usage.found) + len(self.last_event.found)
 
 
 class Piece(NamedTuple):

@@ -101,9 +101,7 @@ class Call(Sighting):
         started: float | None,
     ) -> None:
         now = time()
-        super().__init__(
-            "wire", tracker, event_id=new_id(now), is_home=frame is not None, started=started
-        )
+        super().__init__("wire", tracker, new_id(now), frame is not None, started)
         settings = getattr(tracker.client, "settings", None)
         self._limit: int = _DEFAULT_BYTES if settings is None else settings.capture_bytes
         self._target = target
@@ -211,20 +209,13 @@ class Call(Sighting):
         if self._request is not None:
             beginning, rest = self._request
             size += len(beginning) if rest is None else len(beginning) + len(rest)
-        target = self._target
         event = PromptCallEvent(
             event_id=self.event_id,
             run_id=self.tracker.run_id,
             parent_id=self.parent_id,
             timestamp=self._timestamp,
-            model=target.model,
-            operation=target.operation,
-            provider=target.provider,
-            server_address=target.host,
             latency_ms=self.latency_ms,
             status=self._status,
-            attempt=self.attempt,
-            http_status=self._http_status,
             error=self._error,
             warnings=self._warnings,
         )
@@ -310,8 +301,13 @@ class Call(Sighting):
 
     def read(self, event: PromptCallEvent) -> Steps[None]:
         """Read what passed; in the pipeline."""
+        target = self._target
+        event.model = event.model or target.model
+        event.operation, event.provider = target.operation, target.provider
+        event.server_address = target.host
+        event.http_status, event.attempt = self._http_status, self.attempt
         exchange = Exchange(
-            target=self._target,
+            target=target,
             request=self._request,
             form_model=self.form_model,
             started=self.started,

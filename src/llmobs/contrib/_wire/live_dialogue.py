@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from llmobs.codec import encode
 from llmobs.contrib._wire.beginning import Options
 from llmobs.contrib._wire.dialogue import Dialogue, Response, add, object_of
@@ -54,7 +56,7 @@ class LiveDialogue(Dialogue):
         if setup := camel(as_object(told.get("setup"))):
             self._setup = setup
             model = (as_text(setup.get("model")) or "").rpartition("/")[2]
-            self._target = self._target._replace(model=model)
+            self._target = msgspec.structs.replace(self._target, model=model)
         elif content := camel(as_object(told.get("clientContent"))):
             for each in as_list(content.get("turns")):
                 self._remember(as_object(each))

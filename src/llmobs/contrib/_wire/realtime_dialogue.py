@@ -187,8 +187,8 @@ class RealtimeDialogue(Dialogue):
         given = given or as_object(session.get("input_audio_transcription"))
         if not given or item_id is None:
             return
-        target = self._target._replace(
-            wire=realtime.TRANSCRIPTION, operation="generate_content", model=""
+        target = msgspec.structs.replace(
+            self._target, wire=realtime.TRANSCRIPTION, operation="generate_content", model=""
         )
         call = self._start(target, encode({"model": given.get("model")}))
         if call is not None:

@@ -7,8 +7,10 @@ What is sent to a provider and nobody here reads is said once, so that nobody be
 import math
 import re
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import parse_qsl, unquote
+
+from msgspec import Struct
 
 from llmobs.contrib._wire import (
     anthropic_messages,
@@ -40,7 +42,7 @@ from llmobs.runtime.troubles import Troubles
 __all__ = ["Target", "recognise", "recognise_socket"]
 
 
-class Target(NamedTuple):
+class Target(Struct, frozen=True):
     """A kind of model call at one address."""
 
     wire: Wire
