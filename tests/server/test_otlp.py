@@ -24,7 +24,15 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from starlette.testclient import TestClient
 
 from llmobs import Settings
-from llmobs.events import AgentStepEvent, EvaluationEvent, PromptCallEvent, RunEvent, ToolCallEvent
+from llmobs.events import (
+    AgentStepEvent,
+    ErrorEvent,
+    EvaluationEvent,
+    PromptCallEvent,
+    RunEvent,
+    ToolCallEvent,
+)
+from llmobs.recorded import semconv
 from llmobs.server.app import create_app
 from llmobs.server.collector import Collector
 from llmobs.server.otlp import json_, protobuf
@@ -559,6 +567,38 @@ def test_a_field_of_the_wrong_type_is_named(served: Served) -> None:
     body = {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
     answer = served.post("traces", body)
     assert (answer.status_code, "traceId" in answer.json()["message"]) == (400, True)
+
+
+OURS = [name for name in vars(semconv).values() if str(name).startswith("llmobs.")]
+MOMENTS = ("gen_ai.evaluation.result", "exception", "llmobs.performance_alert")
+
+
+@pytest.mark.parametrize("value", ["", "{", 7, -1.5, True, b"x", ["x", 7], {"a": {"b": 1}}])
+def test_odd_values_under_our_own_names_cost_no_event(served: Served, value: Any) -> None:
+    """Who writes them may be anybody: what a field does not hold is mended, as in all that comes."""
+    trace = served.new_trace()
+    said = {name + "x" * name.endswith("."): value for name in OURS}
+    kinds = ({}, CHAT, TOOL, AGENT)
+    served.send(*(span(trace, n, n - 1, attributes=kind | said) for n, kind in enumerate(kinds, 1)))
+    said |= {"exception.message": "boom", "gen_ai.evaluation.name": "good"}
+    judged = said | {"llmobs.assertion.type": value}
+    plain = {key: item for key, item in said.items() if "assertion" not in key}
+    for about in (judged, plain):
+        served.tell(
+            *({"trace": trace, "number": 2, "name": n, "attributes": about} for n in MOMENTS)
+        )
+    found = [type(event) for event in served.run(trace).events]
+    assert len(found) == 4 + 2 * len(MOMENTS)
+    assert {RunEvent, PromptCallEvent, ToolCallEvent, AgentStepEvent, ErrorEvent} < {*found}
+
+
+def test_exceptions_that_others_log_are_no_events(served: Served) -> None:
+    trace = served.new_trace()
+    served.send(span(trace, 1, attributes=CHAT))
+    served.tell(
+        {"trace": trace, "number": 1, "name": "exception", "attributes": {"exception.message": "x"}}
+    )
+    assert {type(event) for event in served.run(trace).events} == {RunEvent, PromptCallEvent}
 
 
 def test_any_path_before_the_signal_and_gzip(served: Served) -> None:

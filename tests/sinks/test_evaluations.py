@@ -146,18 +146,6 @@ def test_the_collector_reads_them_from_every_wire(tmp_path: Path) -> None:
             assert found == [said._replace(run_id=kept) for said in SAID], wire
 
 
-def test_checks_that_failed_are_verdicts_on_their_run_too(tmp_path: Path) -> None:
-    store = tmp_path / "x.db"
-    with Serving(store) as server, llmobs.Client(sink=f"otlp+{server.url}") as client:
-        client.log_assertion_failed(RUN, "is_json", expected={"a": 1}, actual=None)
-        client.log_hallucination_detected(RUN, "judge", 0.9, "The moon is cheese")
-        report = client.flush()
-        assert (report.delivered, report.dropped) == (2, {})
-        assert [(said.name, said.label) for said in of_store(store)] == [
-            ("is_json", "fail"), ("hallucination", "detected"),
-        ]  # fmt: skip
-
-
 @pytest.mark.kafka
 @pytest.mark.parametrize("wire", ["native", "sentinel"])
 def test_kafka_carries_them(kafka: Kafka, wire: str) -> None:

@@ -65,8 +65,8 @@ def span_ids(event: Event) -> SpanIds:
 
     The trace is the event's ``trace_id``; without one, the run's id if that is a UUID (the same 32
     digits), else a digest of it. The parent is the step or call it happened inside; else its
-    run's span, which is that of a verdict on it wherever it was recorded; for the run itself, and for
-    events outside any run, the ``span_id`` they carry, which is the caller's. The attempts of one
+    run's span, which is that of a moment wherever it was recorded; for the run itself, and for calls,
+    tools and steps outside any run, the ``span_id`` they carry, which is the caller's. The attempts of one
     task share their run: the first one's span is the run's, later ones are children of it.
     """
     trace_id = _hexadecimal(event.trace_id, 16)
@@ -80,7 +80,7 @@ def span_ids(event: Event) -> SpanIds:
     span_id = span_id_of(event.event_id)
     if event.parent_id is not None:
         return SpanIds(trace_id, span_id, span_id_of(event.parent_id), False)
-    if event.standalone and (remote or type(event) not in _VERDICTS):
+    if event.standalone and (remote or not is_log(event)):
         return SpanIds(trace_id, span_id, remote, bool(remote))
     return SpanIds(trace_id, span_id, _run_span(event.run_id), False)
 
@@ -161,6 +161,9 @@ def to_record(event: Event) -> Record:
         failed=event.failed,
         error=getattr(event, "error", None),
     )
+    if record.error is not None:
+        record.attributes[names.ERROR_CODE] = record.error.code
+        _flatten(record.attributes, names.ERROR_CONTEXT_PREFIX, record.error.context)
     if event.failed and not is_log(event):
         kind = record.error and (record.error.type or record.error.code)
         record.attributes[names.ERROR_TYPE] = kind or str(getattr(event, "status", "error"))
@@ -274,7 +277,6 @@ def _error(event: ErrorEvent, record: Record) -> None:
         names.EXCEPTION_STACKTRACE: event.error.stack,
     }
     _flatten(record.attributes, names.CONTEXT_PREFIX, event.context)
-    _flatten(record.attributes, names.ERROR_CONTEXT_PREFIX, event.error.context)
 
 
 def _assertion_failed(event: AssertionFailedEvent, record: Record) -> None:
@@ -450,15 +452,11 @@ def _tool_definitions(tools: list[Any]) -> str:
     return encode(definitions).decode()
 
 
-_VERDICTS: dict[type[Event], Callable[[Any, Record], None]] = {
+_MOMENTS: dict[type[Event], Callable[[Any, Record], None]] = {
+    ErrorEvent: _error,
     AssertionFailedEvent: _assertion_failed,
     HallucinationDetectedEvent: _hallucination_detected,
     EvaluationEvent: _evaluation,
-}
-"""What is said of a run, or of something in it."""
-_MOMENTS: dict[type[Event], Callable[[Any, Record], None]] = {
-    ErrorEvent: _error,
-    **_VERDICTS,
     PerformanceAlertEvent: _performance_alert,
 }
 _FILLERS: dict[type[Event], Callable[[Any, Record], None]] = {

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from llmobs.codec import weigh
 from llmobs.contrib._spans.kinds import Kind
 from llmobs.contrib._spans.outcome import outcome_of
+from llmobs.contrib._spans.own import set_own
 from llmobs.contrib._spans.reading import read
 from llmobs.contrib._spans.span import SpanLike
 from llmobs.events import AgentStepEvent, Event, PromptCallEvent, Status, ToolCallEvent
@@ -97,6 +98,7 @@ def event_of(
             elif name in ("tags", "warnings"):
                 value = tuple(dict.fromkeys((*getattr(event, name), *value)))
             setattr(event, name, value if type(value) in _PLAIN else without_media(value))
+        set_own(event, attributes)
 
     return event, status is not Status.SUCCESS, complete
 

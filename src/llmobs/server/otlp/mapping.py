@@ -15,11 +15,10 @@ from llmobs.contrib._spans.events import Origin, event_of
 from llmobs.contrib._spans.kinds import Kind
 from llmobs.contrib._spans.limits import Whole, losses, salvaged_kind
 from llmobs.contrib._spans.outcome import outcome_of
+from llmobs.contrib._spans.own import set_own
 from llmobs.events import (
     ClientInfo,
     ErrorInfo,
-    EvaluationEvent,
-    EvaluationSource,
     Event,
     PromptCallEvent,
     RunEvent,
@@ -31,6 +30,7 @@ from llmobs.recorded.jsontext import as_text
 from llmobs.recorded.media import without_media
 from llmobs.runtime.troubles import internal_errors
 from llmobs.server.otlp.bounds import bounded
+from llmobs.server.otlp.moments import MOMENTS, fill_moment, is_moment
 from llmobs.server.otlp.span import Event as SpanEvent
 from llmobs.server.otlp.span import Kind as SpanKind
 from llmobs.server.otlp.span import Log, Resource, Span
@@ -253,6 +253,7 @@ def _run_event(span: Span) -> RunEvent:
             event.name = run_name(span.attributes) or span.name or None
         for field, value in about(span.attributes).items():
             setattr(event, field, value)
+        set_own(event, span.attributes)
 
     _complete(event, complete)
     return event
@@ -282,7 +283,7 @@ def take_logs(logs: Iterable[Log]) -> Taken:
     for log in bounded(logs):
         name = log.name or as_text(log.attributes.get(semconv.EVENT_NAME)) or ""
         take = _TAKEN.get(name)
-        if take is None:
+        if take is None or not is_moment(name, log.attributes):
             others += 1
             continue
         has_span = bool(log.trace_id.strip("0") and log.span_id.strip("0"))
@@ -349,29 +350,25 @@ def _call(log: Log, name: str, digest: str, has_span: bool) -> tuple[Event, Link
     )
 
 
-def _evaluation(log: Log, name: str, digest: str, has_span: bool) -> tuple[Event, Link]:
-    """Return a judgement: it hangs together with its span as if it were a span inside."""
-    get = log.attributes.get
-    score = get(semconv.EVALUATION_SCORE_VALUE)
+def _moment_of(log: Log, name: str, digest: str, has_span: bool) -> tuple[Event, Link]:
+    """Return a moment: it hangs together with its span as if it were a span inside."""
     span_id = digest[:16]
-    event = EvaluationEvent(
-        event_id=event_id_of(log.trace_id, span_id),
-        run_id=log.trace_id,
-        timestamp=_moment(log.time),
-        trace_id=log.trace_id,
-        span_id=log.span_id,
-        name=as_text(get(semconv.EVALUATION_NAME)) or "",
-        score=score if isinstance(score, (int, float)) else None,
-        label=as_text(get(semconv.EVALUATION_SCORE_LABEL)),
-        explanation=as_text(get(semconv.EVALUATION_EXPLANATION)),
-        source=as_text(get(semconv.EVALUATION_SOURCE)) or EvaluationSource.CODE,
-    )
+    common = {
+        "event_id": event_id_of(log.trace_id, span_id),
+        "run_id": log.trace_id,
+        "timestamp": _moment(log.time),
+        "trace_id": log.trace_id,
+        "span_id": log.span_id,
+    }
+    event = MOMENTS[name](log.attributes, common)
+    _complete(event, lambda event: fill_moment(event, log.attributes))
     return event, Link(
         run_id=log.trace_id,
         span_id=span_id,
         what=What.PLACE,
         parent_id=log.span_id,
         event_id=event.event_id,
+        failed=event.failed,
         started=min(log.time, _MOST),
     )
 
@@ -387,6 +384,6 @@ _TAKEN: Final = {
         ),
         _call,
     ),
-    semconv.EVALUATION_RESULT: _evaluation,
+    **dict.fromkeys(MOMENTS, _moment_of),
 }
 """What is made of records, by the name of the event that they are."""
