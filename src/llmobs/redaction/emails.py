@@ -75,9 +75,9 @@ def has_at_sign(text: str, *, escaped: bool) -> bool:
 
 
 def find_at_signs(
-    text: str, low: int, high: int, kinds: Set[str], spans: list[Span]
+    text: str, low: int, high: int, kinds: Set[str], spans: list[Span], *, escaped: bool
 ) -> Steps[None]:
-    """Append to ``spans`` the addresses and passwords whose at signs are in ``text[low:high]``."""
+    """Append to ``spans`` the addresses and passwords whose at signs are in ``text[low:high]``; see `has_at_sign`."""
     anchors = 0
     at = text.find("@", low, high)
     while at >= 0:
@@ -100,6 +100,8 @@ def find_at_signs(
             yield
         _append_spelt(text, at, spans)
         at = text.find(_IN_BRACKETS, at + 1, high + 3)
+    if not escaped and text.isascii():
+        return
     for sign, written in _WRITTEN:
         if text.find(sign, low, high) < 0:
             continue

@@ -75,8 +75,9 @@ def finding(
         return spans
     if seen is not None and kinds == DEFAULT_KINDS:
         found = yield from find_spans(plain(text), seen, Reach(), kinds)
-        if found:
-            yield from _insert(spans, found)
+        if len(found) < 2:
+            return found
+        yield from _insert(spans, found)
         return spans
     text = plain(text) if length <= chunk else (yield from in_plain_characters(text))
     reach = None
@@ -87,16 +88,15 @@ def finding(
         if sight is not None:
             reach = reach or Reach()
             found = yield from find_spans(text, sight, reach, kinds)
-            if found:
+            if len(found) == 1 and (not spans or found[0].start >= spans[-1].end):
+                spans += found
+            elif found:
                 yield from _insert(spans, found)
     return spans
 
 
 def _insert(spans: list[Span], found: list[Span]) -> Steps[None]:
     """Add what was *found* in one window to what windows before had, in order."""
-    if len(found) == 1 and not spans:
-        spans += found
-        return
     # Sorting all of them at the end would be one long step. Few of a window begin before its start.
     if len(found) >= _MANY:
         yield
@@ -148,6 +148,8 @@ class Sight(NamedTuple):
     number: Anchor
     """The first anchor of a number."""
     at_sign: bool
+    escaped: bool
+    """Whether any character is written in another way, an at sign perhaps."""
     spoken: bool
 
 
@@ -183,7 +185,8 @@ def _look(text: str, low: int, high: int, kinds: Set[str]) -> Sight | None:
     seen = joint or capital or sign or name or number or at_sign or spoken
     if not seen and (usual or kinds <= DEFAULT_KINDS):
         return None
-    return Sight(low, high, first, symbols, (joint, capital, sign, name), number, at_sign, spoken)
+    secrets = (joint, capital, sign, name)
+    return Sight(low, high, first, symbols, secrets, number, at_sign, escaped, spoken)
 
 
 def find_spans(text: str, sight: Sight, reach: Reach, kinds: Set[str]) -> Steps[list[Span]]:
@@ -207,5 +210,5 @@ def find_spans(text: str, sight: Sight, reach: Reach, kinds: Set[str]) -> Steps[
 
         yield from find_optional(text, low, high, kinds, spans)
     if sight.at_sign:
-        yield from find_at_signs(text, low, high, kinds, spans)
+        yield from find_at_signs(text, low, high, kinds, spans, escaped=sight.escaped)
     return spans
