@@ -384,9 +384,9 @@ def test_strings_found_clean_are_not_searched_again_unless_the_user_has_a_rule(
 ) -> None:
     asked: list[str] = []
 
-    def ask(text: str, kinds: Set[str]) -> Steps[list[Span]]:
+    def ask(text: str, kinds: Set[str], **more: Any) -> Steps[list[Span]]:
         asked.append(text)
-        return finding(text, kinds)
+        return finding(text, kinds, **more)
 
     monkeypatch.setattr(redactor_module, "finding", ask)
     event = {"feature": "chat", "owner": "ann@example.com", "nested": ["chat", {"feature": 1}]}

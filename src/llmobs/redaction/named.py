@@ -7,7 +7,7 @@ from typing import Final
 
 from llmobs.redaction.names import LAST_WORDS, PASSWORDS_ABROAD, SecretNames
 from llmobs.redaction.pieces import CERTAIN
-from llmobs.redaction.plain import has_escape, unescaped
+from llmobs.redaction.plain import unescaped
 from llmobs.redaction.spans import ANCHORS_A_STEP, Reach, Span
 from llmobs.runtime.time_slices import Steps
 
@@ -35,6 +35,9 @@ _LEAD: Final = _LONGEST_NAME + 2
 """Characters looked at before a sign."""
 _MOST_SPELT: Final = 240
 """The same where characters of it are escaped."""
+_LONGEST_END: Final = 48
+"""Characters that its last two letters take."""
+_LAST_LETTERS: Final = frozenset(word[-2:] for word in LAST_WORDS)
 _BEGINS_A_FIELD: Final = frozenset("?&")
 _VALUE_BACKWARDS = re.compile(r"eulav (?=[\"'])", re.IGNORECASE)
 # Text of an element, and of a scalar of YAML that begins on the next line.
@@ -188,7 +191,10 @@ def find_named(
         elif text[here - 1 : here] in (" ", "\t"):
             return  # a comparison, a type
     lead = text[max(0, behind_name - _LEAD) : behind_name]
-    if has_escape(lead):
+    if "\\u" in lead or "%" in lead or "&#" in lead:
+        end = unescaped(lead[-_LONGEST_END:]).rstrip(_BETWEEN)[-2:].lower()
+        if names is _NAMES and end not in _LAST_LETTERS:
+            return
         lead = unescaped(text[max(0, behind_name - _MOST_SPELT) : behind_name])
     if names is _NAMES and not lead[-20:].rstrip(_BETWEEN).lower().endswith(LAST_WORDS):
         return

@@ -52,7 +52,7 @@ def has_escape(text: str) -> bool:
 
 def unescaped(text: str) -> str:
     """Return *text*, which is to be short, with such characters as they are."""
-    return _ESCAPE.sub(_character, text) if has_escape(text) else text
+    return _ESCAPE.sub(_character, text)
 
 
 def spelt(char: str) -> str:
