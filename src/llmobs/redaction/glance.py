@@ -9,7 +9,7 @@ from llmobs.redaction.kinds import DEFAULT_KINDS
 from llmobs.redaction.numbers import is_card
 from llmobs.redaction.pieces import header_weight, pieces_of
 from llmobs.redaction.rules_of_users import UserRules
-from llmobs.redaction.scan import CHUNK, Sight, glance_at
+from llmobs.redaction.scan import GLANCE, Sight, glance_at
 
 __all__ = ["BASE64", "Glance"]
 
@@ -60,7 +60,7 @@ class Glance:
 
     def passes(self, value: Any) -> bool:
         """Whether nothing in *value* has to go."""
-        self._left = CHUNK
+        self._left = GLANCE
         kind = type(value)
         if kind is str:
             return self._text(value)
@@ -72,7 +72,7 @@ class Glance:
         """Whether nothing in *text* has to go."""
         if self._seen is not None and self._seen[0] is text:
             return False
-        self._left = CHUNK
+        self._left = GLANCE
         return self._text(text)
 
     def seen_in(self, text: str) -> Sight | None:

@@ -27,9 +27,20 @@ from llmobs.redaction.spans import CAPITAL, DIGIT, JOINT, SIGN, SYMBOLS, Reach, 
 from llmobs.redaction.tokens import find_secrets
 from llmobs.runtime.time_slices import Steps, finish
 
-__all__ = ["CHUNK", "Sight", "Span", "find", "find_spans", "finding", "glance_at", "merged"]
+__all__ = [
+    "CHUNK",
+    "GLANCE",
+    "Sight",
+    "Span",
+    "find",
+    "find_spans",
+    "finding",
+    "glance_at",
+    "merged",
+]
 
-CHUNK = 8_192  # characters searched without a pause, even where a search has much to look at
+CHUNK = 4_096  # characters searched between two pauses, even where a search has much to look at
+GLANCE = 8_192  # characters of the longest text that is glanced at, without a pause
 _SHORTEST = 6  # characters of the shortest match, an address such as a@b.io
 _MANY = 128  # spans handled without a pause
 _BEHIND = 48  # characters before a window that its patterns look back at
@@ -127,7 +138,7 @@ def merged(spans: list[Span]) -> list[Span]:
 
 def glance_at(text: str) -> Sight | None:
     """
-    Return what a closer look is to be taken at in *text*, of no more than `CHUNK` characters.
+    Return what a closer look is to be taken at in *text*, of no more than `GLANCE` characters.
 
     If it is nothing, `finding` finds nothing of the kinds that are on by default. That is so of most
     texts; for others it may be given what was seen.
