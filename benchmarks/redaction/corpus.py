@@ -580,13 +580,14 @@ def _talk(rng: random.Random) -> str:
     return " ".join(rng.sample(_TALK, 3))
 
 
-_PLAIN_MAIL = re.compile(
+_LABELLED_BY_NOBODY = re.compile(
     r"[\w.+-]+@[\w-]+\.\w|://[^\s/]*@|BEGIN [A-Z ]*PRIVATE|(?i:basic|bearer) [\w=]{8}"
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}\b"
 )
 
 
 def _sources(rng: random.Random, count: int) -> Iterator[str]:
-    """Pieces of installed packages and the standard library, those without anything like mail in them."""
+    """Pieces of installed packages and the standard library, those without what may be there to be found."""
     paths = sysconfig.get_paths()
     files = sorted(Path(paths["stdlib"]).glob("*.py"))
     for package in (
@@ -607,7 +608,7 @@ def _sources(rng: random.Random, count: int) -> Iterator[str]:
         lines = rng.choice(files).read_text("utf-8", "replace").split("\n")
         begin = rng.randrange(max(1, len(lines) - 25))
         piece = "\n".join(lines[begin : begin + 25])
-        if len(piece) > 100 and not _PLAIN_MAIL.search(piece):
+        if len(piece) > 100 and not _LABELLED_BY_NOBODY.search(piece):
             count -= 1
             yield piece
 

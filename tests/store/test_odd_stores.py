@@ -3,7 +3,7 @@
 import random
 import shutil
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -103,17 +103,16 @@ def test_any_value_in_any_column_is_survived(whole: Path, data: st.DataObject) -
     # Each time another: a connection to the one before that is closed late removes the log by its name.
     path = whole.with_name(f"odd-{next(NUMBERS)}.db")
     shutil.copyfile(whole, path)
-    connection = sqlite3.connect(path, isolation_level=None)
-    for table in ("events", "runs", "bodies", "rollups", "store"):
-        names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-        for name in data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=6)):
-            with suppress(sqlite3.IntegrityError):  # what SQLite itself refuses
-                which = {"events": "id = 1", "bodies": "id = 1", "runs": "run_id = 'r1'"}
-                connection.execute(
-                    f"UPDATE {table} SET {name} = ? WHERE {which.get(table, 'true')}",
-                    [data.draw(values)],
-                )
-    connection.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for table in ("events", "runs", "bodies", "rollups", "store"):
+            names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            for name in data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=6)):
+                with suppress(sqlite3.IntegrityError):  # what SQLite itself refuses
+                    which = {"events": "id = 1", "bodies": "id = 1", "runs": "run_id = 'r1'"}
+                    connection.execute(
+                        f"UPDATE {table} SET {name} = ? WHERE {which.get(table, 'true')}",
+                        [data.draw(values)],
+                    )
     runs = read_everything(path)
     assert "r2" in {one.run_id for one in runs}
 

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from inspect import isfunction
-from threading import Lock
 from typing import Any, Final
 
 from llmobs.capture.operations import AgentStep, Operation, PromptCall, ToolCall
@@ -30,6 +29,7 @@ from llmobs.contrib._wire.call import CaptureContent
 from llmobs.contrib._wire.openai_chat import WIRE as CHAT
 from llmobs.events import StepType
 from llmobs.runtime.context import bind_run
+from llmobs.runtime.forks import ForkLock
 from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["instrument", "uninstrument"]
@@ -160,7 +160,7 @@ class _Models:
     def __init__(self, work: OpenWork) -> None:
         self._work = work
         self._known: set[tuple[type, str]] = set()
-        self._lock = Lock()
+        self._lock = ForkLock()
 
     def record(self, kind: type) -> None:
         """Record what models of *kind* are asked."""
