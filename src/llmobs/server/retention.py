@@ -90,11 +90,11 @@ class Retention:
             return False
         # Others have had the thread while this waited for its turn.
         until = begun + min(begun - self._asked_at, MOST_SECONDS)
-        more = True
-        while more:
+        while True:
             since = None if self._retain is None else datetime.now(UTC) - self._retain
             more = writer.prune(Keep(since=since, bytes=self._max_bytes), wait=False)
-            if (now := time.monotonic()) > until:
+            now = time.monotonic()
+            if not more or now > until:
                 break
         if more:
             self._rest = max(0.0, now - until)
