@@ -33,6 +33,7 @@ FEW: Final = 1_000
 FEW_EVENTS: Final = 5_000
 """Of the runs that fit, up to which these are looked at one after another."""
 
+_MOMENT: Final = "iif(typeof(e.timestamp) = 'integer', e.timestamp, 0)"
 Rows = Callable[[str, Sequence[Any]], list[Any]]
 
 
@@ -120,8 +121,8 @@ class _Search:
             if numbers is None:
                 width = max(width // 8, 1)
                 continue
-            found += self._fitting(numbers)
-            found.sort(reverse=True)
+            last = found[-1][0] if len(found) > self._limit else None
+            found = sorted([*found, *self._fitting(numbers, last)], reverse=True)[: self._limit + 1]
             at += len(some)
             next = blocks[at].newest if at < len(blocks) else None
             if len(found) > self._limit and (
@@ -129,11 +130,11 @@ class _Search:
             ):
                 break
             if next is not None and time.monotonic() > deadline and self._is_further(next):
-                told = [hit for hit in found if hit[0].moment > next][: self._limit]
-                return Searched(told, next)
+                told = [hit for hit in found if hit[0].moment > next]
+                return Searched(told[: self._limit], next)
             if len(numbers) < MANY // 8:
                 width = min(width * 4, WIDEST)
-        return Searched(found[: self._limit + 1], None)
+        return Searched(found, None)
 
     def _of_few_runs(self) -> list[tuple[Place, str]] | None:
         """
@@ -244,17 +245,20 @@ class _Search:
             }
         return self._shared[part]
 
-    def _fitting(self, numbers: Sequence[int]) -> list[tuple[Place, str]]:
-        """Return those that are in the store, in runs that are asked for, and not told before."""
+    def _fitting(self, numbers: Sequence[int], last: Place | None) -> list[tuple[Place, str]]:
+        """Return those of runs that are asked for, and not told before: the latest, if after *last*."""
         if not numbers:
             return []
         parts, values = self._conditions()
+        if last is not None:
+            parts.append("(e.timestamp, e.id) > (?, ?)")
+            values += last
         join = " CROSS JOIN runs r ON r.run_id = e.run_id" if self._parts else ""
         more = "".join(f" AND {part}" for part in parts)
         found = self._rows(
             "SELECT e.timestamp, e.id, e.run_id FROM json_each(?) n CROSS JOIN events e"  # noqa: S608
-            f" ON e.id = n.value{join} WHERE 1{more}",
-            [msgspec.json.encode(numbers).decode(), *values],
+            f" ON e.id = n.value{join} WHERE 1{more} ORDER BY {_MOMENT} DESC, e.id DESC LIMIT ?",
+            [msgspec.json.encode(numbers).decode(), *values, self._limit + 1],
         )
         return list(map(_place, found))
 
