@@ -178,6 +178,8 @@ CREATE INDEX parts_by_span ON parts (run_id, span_id);
 
 CREATE INDEX run_pieces_by_hash ON run_pieces (hash);
 
+CREATE INDEX runs_begun ON runs (started, project_id);
+
 CREATE INDEX runs_by_client_run_id ON runs (client_run_id) WHERE client_run_id IS NOT NULL;
 
 CREATE INDEX runs_by_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL;

@@ -401,6 +401,7 @@ _NARROW: Final = """
     CREATE INDEX runs_by_time ON runs (
         started, run_id, errors, http_status, status, latency_ms, cost_usd, project_id, name, tags
     );
+    CREATE INDEX IF NOT EXISTS runs_begun ON runs (started, project_id);  -- to count them
     CREATE INDEX IF NOT EXISTS runs_failed ON runs (started, run_id, errors, http_status, status)
         WHERE (errors > 0 OR http_status >= 500 OR status IN ('error', 'timeout', 'assertion_failed'));
     DROP INDEX evaluations_by_run;
