@@ -6,6 +6,7 @@ The stores are made once (`benchmarks.million`) and kept under the directory for
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -256,8 +257,9 @@ def ingest(source: Path, *, indexing: bool, seconds: float) -> dict[str, float]:
 def run(quick: bool) -> Result:
     """Every page and search at each size; then ingest with and without an index."""
     sizes = SIZES[:2] if quick else SIZES
-    rounds = 5 if quick else 20
+    rounds = 5 if quick else 40
     figures: dict[str, list[float | None]] = {}
+    gc.freeze()  # as `llmobs serve` does
     for place, size in enumerate(sizes):
         path = store_of(size)
         for name, ask in _asks(path, size):

@@ -82,6 +82,7 @@ class Collector:
         max_bytes: Bytes of what they came in, likewise.
         workers: How many processes may read and prepare beside this one, while there is work for them.
             Their settings are those of the environment: 0 where *settings* are others.
+        when_loaded: Called in a thread once all is loaded that the first event would wait for.
 
     Raises:
         ConfigurationError: The rules of redaction cannot be used.
@@ -95,8 +96,10 @@ class Collector:
         max_events: int = MAX_EVENTS,
         max_bytes: int = MAX_BYTES,
         workers: int = 0,
+        when_loaded: Callable[[], None] = lambda: None,
     ) -> None:
         self._open_store = open_store
+        self._when_loaded = when_loaded
         self.room = Room(max_events=max_events, max_bytes=max_bytes)
         """What is under way takes it up."""
         self._preparation = Preparation(settings)
@@ -129,6 +132,7 @@ class Collector:
         self._writing = threading.Thread(target=self._write_all, name="llmobs-write", daemon=True)
         self._writing.start()
         self._preparing.then(self._preparation.warm_up)
+        self._preparing.then(self._when_loaded)
         self._caring = asyncio.create_task(self._workers.look_after())
 
     async def aclose(self) -> None:

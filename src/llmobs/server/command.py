@@ -1,6 +1,7 @@
 """What ``llmobs serve`` does, once its options are read: listens, serves, and ends in order."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -106,7 +107,8 @@ def serve(options: Options) -> None:
     proxies = networks_of(options.trust_proxies)
     workers = min(processors() - 1, MOST_WORKERS) if options.workers is None else options.workers
     open_store = writer_of(path, durable=True, patience=PATIENCE_SECONDS)
-    collector = Collector(open_store, settings, workers=workers)
+    # What is loaded stays: nobody waits for a collection of garbage that goes through it.
+    collector = Collector(open_store, settings, workers=workers, when_loaded=gc.freeze)
     disable_created_metrics()  # type: ignore[no-untyped-call] # else each counter has another series, of when it began
     intakes = _intakes(options, collector)
     indexing = Indexing(path, is_busy=lambda: collector.is_busy)

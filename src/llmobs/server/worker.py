@@ -9,6 +9,7 @@ its length in eight bytes, and MessagePack.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import struct
@@ -151,6 +152,7 @@ def main() -> None:
         for module in _READERS:
             with suppress(ImportError):  # what is not installed sends no jobs
                 import_module(module)
+        gc.freeze()  # as in `llmobs.server.command`
         target.write(frame(Done()))
         target.flush()
         while True:

@@ -11,6 +11,7 @@ in the first block, what is in one of a million in some leaps over the whole.
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -208,33 +209,35 @@ class _Search:
                 " AND rowid >= ? AND rowid < ? ORDER BY rowid DESC LIMIT ?"
             )
             values = (self._query.expression, first, end, most)
-            found.update(number for (number,) in self._index.execute(query, values))
+            found.update(chain.from_iterable(self._index.execute(query, values)))
             if 0 <= limit < len(found):
                 return None
-            for number in self._users_of(self._shared_in(part), first, end):
+            users = self._users_of(self._shared_in(part), first, end)
+            if limit < 0:
+                found.update(users)
+                continue
+            for number in users:
                 found.add(number)
-                if 0 <= limit < len(found):
+                if limit < len(found):
                     return None
         return list(found)
 
     def _users_of(self, shared: set[int], first: int, end: int) -> Iterator[int]:
-        """Yield the events from *first* on and before *end* that have one of these messages."""
+        """Return the events from *first* on and before *end* that have one of these messages."""
         if not shared:
-            return
+            return iter(())
         if len(shared) <= FEW:
             query = (
                 "SELECT event FROM uses WHERE hash IN (SELECT value FROM json_each(?))"
                 " AND event >= ? AND event < ?"
             )
             hashes = msgspec.json.encode(list(shared)).decode()
-            yield from (event for (event,) in self._index.execute(query, (hashes, first, end)))
-            return
+            return chain.from_iterable(self._index.execute(query, (hashes, first, end)))
         query = (
             "SELECT hash, event FROM uses INDEXED BY uses_by_event WHERE event >= ? AND event < ?"
         )
-        for hash, event in self._index.execute(query, (first, end)):
-            if hash in shared:
-                yield event
+        uses = self._index.execute(query, (first, end))
+        return (event for hash, event in uses if hash in shared)
 
     def _shared_in(self, part: int) -> set[int]:
         """Return the messages with these words that several runs have."""
