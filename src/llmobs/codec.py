@@ -63,11 +63,11 @@ __all__ = [
     "readable",
     "shorten",
     "snapshot",
-    "weighed",
-    "weighed_event",
     "text_of",
     "texts",
     "weigh",
+    "weighed",
+    "weighed_event",
 ]
 
 AnyEvent = (

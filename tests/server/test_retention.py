@@ -104,13 +104,12 @@ def test_it_removes_for_as_long_as_it_waited_while_others_stored(
     monkeypatch.setattr(module, "MOST_SECONDS", 30.0)
     writer = writer_of(store)()
     retention = Retention(lambda step: None, max_bytes=1_000_000)  # type: ignore[arg-type, return-value]
-    retention._asked_at = time.monotonic() + 30  # it had not to wait
-    assert retention._turn(writer)
-    assert retention._rest > 0
+    rest = retention._turn(time.monotonic() + 30, writer)  # it had not to wait
+    assert rest != module.REST_SECONDS  # there is more
+    assert rest > 0
     before = len(runs(store))
     assert before >= 120
-    retention._asked_at = time.monotonic() - 30
-    assert not retention._turn(writer)
+    assert retention._turn(time.monotonic() - 30, writer) == module.REST_SECONDS  # that is all
     assert 0 < len(runs(store)) < before - 10
     writer.close()
 

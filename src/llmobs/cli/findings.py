@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 import msgspec
@@ -25,9 +25,17 @@ if TYPE_CHECKING:
 
     from llmobs.redaction.presidio import PresidioOptions
 
-__all__ = ["Inspector", "finder_beside", "redactor_beside", "rules_of", "rules_options", "table"]
+__all__ = ["Beside", "Inspector", "beside", "rules_of", "rules_options", "table"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Beside(NamedTuple):
+    """What looks through texts after our own finders."""
+
+    find: Callable[[str], list[Span]]
+    redactor: Redactor
+    """Redacts what that finds."""
 
 
 def rules_options(command: F) -> F:
@@ -59,7 +67,7 @@ def rules_of(redaction: str | None, kinds: Sequence[str]) -> UserRules:
     return rules.only(kinds) if kinds else rules
 
 
-def finder_beside(rules: UserRules) -> Callable[[str], list[Span]] | None:
+def beside(rules: UserRules) -> Beside | None:
     """
     Return what finds beside our finders, where *rules* say so: Presidio.
 
@@ -68,27 +76,23 @@ def finder_beside(rules: UserRules) -> Callable[[str], list[Span]] | None:
     """
     if rules.presidio is None:
         return None
+    from llmobs.redaction.presidio import presidio_redactor
+
     try:
-        return _presidio(rules.presidio)
+        find = _finder(rules.presidio)
     except ValueError as error:
         raise ConfigurationError(f"redaction: {error}") from None
+    extra = presidio_redactor(find, rules.replace, rules.allowed)
+    return Beside(find, Redactor(kinds=(), extra=extra))
 
 
 @cache
-def _presidio(options: "PresidioOptions") -> Callable[[str], list[Span]]:
+def _finder(options: "PresidioOptions") -> Callable[[str], list[Span]]:
     from llmobs.redaction.presidio import presidio_finder
 
-    return presidio_finder(options)  # it takes a second to make
-
-
-def redactor_beside(rules: UserRules) -> Redactor | None:
-    """Return what redacts by `finder_beside`, after ours."""
-    find = finder_beside(rules)
-    if find is None:
-        return None
-    from llmobs.redaction.presidio import presidio_redactor
-
-    return Redactor(kinds=(), extra=presidio_redactor(find, rules.replace, rules.allowed))
+    return presidio_finder(
+        options
+    )  # it takes a second to make, and several places are looked through
 
 
 class Inspector:
@@ -105,11 +109,12 @@ class Inspector:
     def __init__(self, rules: UserRules) -> None:
         self._replace = rules.replace
         rules.replace = self._counted
-        ours, beside = Redactor(rules=rules), redactor_beside(rules)
-        self._texts = [ours] if beside is None else [ours, beside]
+        ours = Redactor(rules=rules)
+        self._texts = [ours]
         self._redactors = [EventRedactor(ours, ours, pseudonyms=Pseudonyms(rules.key))]
-        if beside is not None:
-            self._redactors.append(EventRedactor(beside, None))
+        if (more := beside(rules)) is not None:
+            self._texts.append(more.redactor)
+            self._redactors.append(EventRedactor(more.redactor, None))
         self._went: Counter[str] = Counter()
         self.found: Counter[tuple[str, str]] = Counter()
         """How often, by kind and field."""

@@ -7,13 +7,7 @@ from typing import Any, Final
 
 import click
 
-from llmobs.cli.findings import (
-    finder_beside,
-    redactor_beside,
-    rules_of,
-    rules_options,
-    table,
-)
+from llmobs.cli.findings import beside, rules_of, rules_options, table
 from llmobs.cli.output import notes, write_json
 from llmobs.describe.words import count
 from llmobs.redaction.redactor import Redactor
@@ -39,13 +33,13 @@ def redact(file: Path | None, kinds: tuple[str, ...], redaction: str | None, jso
     data = sys.stdin.buffer.read() if file is None else file.read_bytes()
     text = data.decode("utf-8", "surrogateescape")
     rules = rules_of(redaction, kinds)
-    redactor, beside = Redactor(rules=rules), redactor_beside(rules)
+    redactor, more = Redactor(rules=rules), beside(rules)
     spans = redactor.find(text)
     clean = redactor.value(text)
-    if beside is not None and (find := finder_beside(rules)) is not None:
-        more = (s for s in find(text) if not rules.allowed(text[s.start : s.end], s.kind))
-        spans = merged([*spans, *more])
-        clean = beside.value(clean)
+    if more is not None:
+        theirs = (s for s in more.find(text) if not rules.allowed(text[s.start : s.end], s.kind))
+        spans = merged([*spans, *theirs])
+        clean = more.redactor.value(clean)
     starts = [0, *(at + 1 for at, char in enumerate(text) if char == "\n")]
     if json:
         found = [

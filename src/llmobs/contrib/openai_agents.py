@@ -148,15 +148,15 @@ def _tell_call(call: PromptCall, data: Any) -> None:
     if data.type == "response":
         call.prompt = RESPONSES.request({"input": data.input}).get("prompt", "")
         if data.response is not None:
-            fields = {**RESPONSES.response(data.response.model_dump(mode="json"))}
+            fields = RESPONSES.response(data.response.model_dump(mode="json"))
     else:
         call.prompt = CHAT.request({"messages": data.input}).get("prompt", "")
         said = list(data.output or ())
         if len(said) == 1 and said[0].get("object") == "response":  # how it puts a stream together
             # Its id is made up there.
-            fields = {**RESPONSES.response({"output": said[0].get("output")})}
+            fields = RESPONSES.response({"output": said[0].get("output")})
         elif said:
-            fields = {**CHAT.response({"choices": [{"message": each} for each in said]})}
+            fields = CHAT.response({"choices": [{"message": each} for each in said]})
     # A stream that was not asked for its usage has zeros here: nothing is known of it.
     if usage.get("input_tokens") and not fields.get("tokens_input"):
         fields["tokens_input"] = usage["input_tokens"]

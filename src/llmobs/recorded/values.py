@@ -31,10 +31,10 @@ __all__ = [
     "readable",
     "shorten",
     "snapshot",
-    "weighed",
     "text_of",
     "texts",
     "weigh",
+    "weighed",
 ]
 
 REPEATED_NODES: Final = 64

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 
 import anyio
@@ -27,7 +28,7 @@ LEAST_BYTES: Final = 1_000_000
 class Upkeep(Protocol):
     """Runs a step in the thread that writes, between two transactions."""
 
-    def __call__(self, step: Callable[[WritesStore], bool], /) -> Awaitable[bool]:
+    def __call__(self, step: Callable[[WritesStore], float], /) -> Awaitable[float]:
         """Return what the step returned."""
         ...
 
@@ -61,41 +62,32 @@ class Retention:
         self._retain = retain
         self._max_bytes = max_bytes
         self._troubles = Troubles()
-        self._asked_at = 0.0
-        """When it was last asked for a turn."""
-        self._rest = REST_SECONDS
-        """Seconds until the next one."""
 
     async def run(self) -> None:
         """Go on until cancelled."""
         while True:
-            self._asked_at = time.monotonic()
-            self._rest = REST_SECONDS
+            rest = REST_SECONDS
             try:
-                await self._upkeep(self._turn)
+                rest = await self._upkeep(partial(self._turn, time.monotonic()))
             except LLMObsError:
                 pass  # what is written next meets it, too, and says so
             except Exception as error:  # noqa: BLE001 - the collector is there for the events
                 self._troubles.log("tidy", "llmobs: cannot look after the store: %r", error)
-            await anyio.sleep(self._rest)
+            await anyio.sleep(rest)
 
-    def _turn(self, writer: WritesStore) -> bool:
-        """Do some of it; return whether there is more."""
+    def _turn(self, asked_at: float, writer: WritesStore) -> float:
+        """Do some of it, having asked for the turn at *asked_at*; return the seconds until the next one."""
         begun = time.monotonic()
         if writer.adopt(wait=False):
-            self._rest = REST * (time.monotonic() - begun)
-            return True
+            return REST * (time.monotonic() - begun)
         writer.look_after_spans()
         if self._retain is None and self._max_bytes is None:
-            return False
+            return REST_SECONDS
         # Others have had the thread while this waited for its turn.
-        until = begun + min(begun - self._asked_at, MOST_SECONDS)
+        until = begun + min(begun - asked_at, MOST_SECONDS)
         while True:
             since = None if self._retain is None else datetime.now(UTC) - self._retain
-            more = writer.prune(Keep(since=since, bytes=self._max_bytes), wait=False)
-            now = time.monotonic()
-            if not more or now > until:
-                break
-        if more:
-            self._rest = max(0.0, now - until)
-        return more
+            if not writer.prune(Keep(since=since, bytes=self._max_bytes), wait=False):
+                return REST_SECONDS
+            if (now := time.monotonic()) > until:
+                return now - until

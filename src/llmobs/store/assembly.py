@@ -29,7 +29,7 @@ from llmobs.store.spans import Link, Node, Tree, What, event_id_of, run_event_id
 from llmobs.store.statements import chunks, places
 from llmobs.store.values import as_text
 
-__all__ = ["forget_parts", "forget_spans", "owners_of", "assemble"]
+__all__ = ["assemble", "forget_parts", "forget_spans", "owners_of"]
 
 LATE_SECONDS: Final = 3600
 """How long spans wait for others that are about models, before nothing is known of them any more."""

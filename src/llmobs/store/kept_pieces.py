@@ -9,7 +9,7 @@ from llmobs.codec import clean_text, text_of
 from llmobs.store.pieces import Piece, pack, unpack
 from llmobs.store.statements import chunks, places
 
-__all__ = ["store_new", "store_pieces", "note_runs", "piece_in", "run_of"]
+__all__ = ["note_runs", "piece_in", "run_of", "store_new", "store_pieces"]
 
 _RECENT_BYTES: Final = 2_000_000
 """Of pieces remembered."""

@@ -16,7 +16,7 @@ from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
 from llmobs.recorded.messages import blob, message, text_part, tool_call, tool_calls_of
 from llmobs.runtime.time_slices import Steps, now_and_then
 
-__all__ = ["COUNT", "EMBEDDINGS", "STREAM", "WIRE", "camel", "modality"]
+__all__ = ["COUNT", "EMBEDDINGS", "STREAM", "WIRE", "camel", "file_part", "joined", "modality"]
 
 _CONTENT: Final = frozenset({"contents", "systemInstruction"})
 _OF_CANDIDATES: Final = (
@@ -74,9 +74,7 @@ def _part(item: Json) -> Json | None:
         kind = as_text(found.get("mimeType"))
         return blob(modality(kind), kind, found.get("data"))
     if found := camel(as_object(item.get("fileData"))):
-        kind = as_text(found.get("mimeType"))
-        part = {"type": "uri", "modality": modality(kind), "uri": found.get("fileUri") or ""}
-        return {**part, "mime_type": kind} if kind else part
+        return file_part(found.get("fileUri") or "", as_text(found.get("mimeType")))
     if found := as_object(item.get("executableCode")):
         return {"type": "executable_code", **found}
     if found := as_object(item.get("codeExecutionResult")):
@@ -88,6 +86,12 @@ def _part(item: Json) -> Json | None:
 def modality(mime_type: str | None) -> str:
     kind = (mime_type or "").partition("/")[0]
     return kind if kind in ("image", "audio", "video") else "document"
+
+
+def file_part(uri: str, mime_type: str | None, kind: str = "") -> Json:
+    """Return what stands for a file that is elsewhere, of a *kind* if its type is not told."""
+    part = {"type": "uri", "modality": modality(mime_type or kind), "uri": uri}
+    return {**part, "mime_type": mime_type} if mime_type else part
 
 
 def _response(body: Json) -> Fields:
@@ -142,9 +146,7 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
             for part in as_list(as_object(piece.get("content")).get("parts")):
                 _add(parts, as_object(part))
     for candidate in candidates.values():
-        for part in candidate["content"]["parts"]:
-            if type(part.get("text")) is list:
-                part["text"] = "".join(part["text"])
+        _join(candidate["content"]["parts"])
     body["candidates"] = [candidates[index] for index in sorted(candidates)]
     blocked = as_object(body.get("promptFeedback")).get("blockReason")
     finished = all(each.get("finishReason") for each in candidates.values())
@@ -154,6 +156,21 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
         ours = {k: v for k, v in usage.items() if k.startswith(("prompt", "cache", "toolUse"))}
         body["usageMetadata"] = ours
     return body, ended
+
+
+def joined(pieces: list[Json]) -> list[Json]:
+    """Return the parts that *pieces* of a stream are."""
+    parts: list[Json] = []
+    for piece in pieces:
+        _add(parts, piece)
+    _join(parts)
+    return parts
+
+
+def _join(parts: list[Json]) -> None:
+    for part in parts:
+        if type(part.get("text")) is list:
+            part["text"] = "".join(part["text"])
 
 
 def _add(parts: list[Json], part: Json) -> None:

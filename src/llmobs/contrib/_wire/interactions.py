@@ -7,7 +7,7 @@ the first previews called ``outputs`` is read as contents). Names may be written
 
 from typing import Any, Final
 
-from llmobs.contrib._wire.gemini import camel, modality
+from llmobs.contrib._wire.gemini import camel, file_part, modality
 from llmobs.contrib._wire.params import request_params
 from llmobs.contrib._wire.usage import gemini_usage
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
@@ -101,8 +101,7 @@ def _parts(item: Json) -> list[Json]:
     if kind in _MEDIA:
         mime = as_text(item.get("mimeType"))
         if uri := as_text(item.get("uri")):
-            part = {"type": "uri", "modality": modality(mime or kind), "uri": uri}
-            return [{**part, "mime_type": mime} if mime else part]
+            return [file_part(uri, mime, kind)]
         return [blob(modality(mime or kind), mime, item.get("data"))]
     name = kind.removesuffix("_call").removesuffix("_result")
     word = "server_tool_call" if kind.endswith("_call") else "server_tool_call_response"

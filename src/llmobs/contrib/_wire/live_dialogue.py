@@ -11,7 +11,7 @@ host's members may be written with underscores.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -19,7 +19,7 @@ from llmobs.codec import encode
 from llmobs.contrib._wire.beginning import Options
 from llmobs.contrib._wire.dialogue import Dialogue, Response, add, object_of
 from llmobs.contrib._wire.ending import Ending
-from llmobs.contrib._wire.gemini import camel
+from llmobs.contrib._wire.gemini import camel, joined
 from llmobs.contrib._wire.recognise import Target
 from llmobs.recorded.jsontext import Json, as_list, as_object, as_text
 
@@ -138,7 +138,7 @@ class LiveDialogue(Dialogue):
                 self._remember_heard()
                 response.call.ask(encode(self._question()))
             if response.items:
-                self._remember({"role": "model", "parts": _joined(response.items)})
+                self._remember({"role": "model", "parts": joined(response.items)})
         finally:
             super()._end(response, ending, error)
 
@@ -158,16 +158,3 @@ def _read(message: bytes) -> Json | None:
     if any(name in message[:_HEAD] for name in _SOUND_COMES) and b'"text"' not in message[:_HEAD]:
         return None
     return camel(object_of(message))
-
-
-def _joined(parts: list[Json]) -> list[Json]:
-    """Return parts with neighbouring texts of one kind as one."""
-    found: list[Any] = []
-    for part in parts:
-        last = found[-1] if found else {}
-        text = part.get("text")
-        if type(text) is str and "text" in last and last.get("thought") == part.get("thought"):
-            found[-1] = {**last, "text": last["text"] + text}
-        else:
-            found.append(part)
-    return found

@@ -235,7 +235,7 @@ def _run_event(span: Span) -> RunEvent:
     event = RunEvent(
         event_id=run_event_id_of(span.trace_id, span.span_id),
         run_id=span.trace_id,
-        timestamp=_moment(span.start_time),
+        timestamp=_time_of(span.start_time),
         trace_id=span.trace_id,
         span_id=span.span_id,
         kind="http" if is_request else "job",
@@ -259,7 +259,7 @@ def _run_event(span: Span) -> RunEvent:
     return event
 
 
-def _moment(nanoseconds: int) -> datetime:
+def _time_of(nanoseconds: int) -> datetime:
     return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
 
 
@@ -321,7 +321,7 @@ def _call(log: Log, name: str, digest: str, has_span: bool) -> tuple[Event, Link
     event = PromptCallEvent(
         event_id=event_id,
         run_id=log.trace_id if has_span else event_id,
-        timestamp=_moment(log.time),
+        timestamp=_time_of(log.time),
         trace_id=log.trace_id if has_span else None,
         span_id=log.span_id if has_span else None,
         standalone=True,  # unless its span comes
@@ -356,7 +356,7 @@ def _moment_of(log: Log, name: str, digest: str, has_span: bool) -> tuple[Event,
     common = {
         "event_id": event_id_of(log.trace_id, span_id),
         "run_id": log.trace_id,
-        "timestamp": _moment(log.time),
+        "timestamp": _time_of(log.time),
         "trace_id": log.trace_id,
         "span_id": log.span_id,
     }
