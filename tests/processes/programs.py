@@ -279,6 +279,46 @@ def sigterm_in_a_busy_loop() -> None:
             time.sleep(0.001)
 
 
+class HeldSink(SQLiteSink):
+    """Writes once it may."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.reached = threading.Event()
+        self.go_on = threading.Event()
+
+    async def send(self, batch: Batch) -> None:
+        self.reached.set()
+        while not self.go_on.is_set():
+            await asyncio.sleep(0.005)
+        await super().send(batch)
+
+
+@program
+def fork_while_a_signal_waits_for_delivery() -> None:
+    """The child hears the next signal: what its parent was about is not its own."""
+    heard = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: heard.set())
+    llmobs.flush_on_signals()
+    path = os.environ["LLMOBS_SINK"].removeprefix("sqlite:///")
+    sink = HeldSink(path)
+    client = llmobs.Client(sink=sink)
+    log(900, client)
+    signal.raise_signal(signal.SIGTERM)
+    assert sink.reached.wait(30)
+
+    def child() -> None:
+        sink.go_on.set()
+        log(100, client)
+        signal.raise_signal(signal.SIGTERM)
+        assert heard.wait(30)
+
+    pid = fork(child)
+    assert os.waitpid(pid, 0)[1] == 0
+    sink.go_on.set()
+    assert heard.wait(30)
+
+
 # Host names at exit.
 
 

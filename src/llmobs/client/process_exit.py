@@ -8,9 +8,10 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from llmobs.runtime.troubles import internal_errors
 
@@ -78,11 +79,24 @@ exit_hook = ExitHook()
 # something run before this one, and one that is registered during the exit would not run at all.
 atexit.register(exit_hook.close_all)
 
+REPEAT_SECONDS: Final = 0.1
+"""Until a signal that the main thread has not heard is sent to it again."""
+
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
 _previous: dict[int, Handler] = {}
 _delivering: set[int] = set()
 _delivered: set[int] = set()
+
+
+def _after_fork() -> None:
+    # The thread that delivers for its parent does not exist in the child, which hears anew.
+    _delivering.clear()
+    _delivered.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def flush_on_signals(*signals: int) -> None:
@@ -130,10 +144,13 @@ def _deliver_then_repeat(number: int) -> None:
     _delivered.add(number)
     # To the main thread by name: the one thread whose sleep it must interrupt.
     main = threading.main_thread().ident
-    if main is not None and hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(main, number)
-    else:
+    if main is None or not hasattr(signal, "pthread_kill"):
         signal.raise_signal(number)
+        return
+    # Until it is heard: what comes just before the main thread begins to wait does not end the wait.
+    while number in _delivered:
+        signal.pthread_kill(main, number)
+        time.sleep(REPEAT_SECONDS)
 
 
 def _chain(number: int, frame: FrameType | None) -> None:
