@@ -115,8 +115,13 @@ def family(name: str, request: Any, said: Any, expect: Any, *chunks: Any) -> lis
     return cases
 
 
+PNG = "iVBORw0KGgo="
 HELLO = [answer(text("Hello"), finish="stop")]
 CHAT = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9}
+
+
+def blob(modality: str, **more: Any) -> Any:
+    return {"type": "blob", "modality": modality, "content": "", "size": 8, **more}
 
 
 def chunk(delta: Any, **more: Any) -> Any:
@@ -371,6 +376,21 @@ CASES = [
         {"outputText": "lo", "index": 0, "completionReason": "FINISH"},
     ),
     *family(
+        "Titan's texts, without settings",
+        {"inputText": "Hi"},
+        {
+            "inputTextTokenCount": 7,
+            "results": [{"tokenCount": 3, "outputText": "Hello", "completionReason": "FINISHED"}],
+        },
+        {
+            "prompt": "Hi",
+            "operation": "text_completion",
+            "response": [answer(text("Hello"), finish="FINISHED")],
+        },
+        {"outputText": "Hel", "index": 0, "completionReason": None, "inputTextTokenCount": 7},
+        {"outputText": "lo", "index": 0, "completionReason": "FINISHED"},
+    ),
+    *family(
         "Titan's embeddings",
         {"inputText": "Hi", "dimensions": 256},
         {"embedding": [0.1, 0.2], "inputTextTokenCount": 7},
@@ -379,6 +399,135 @@ CASES = [
             "prompt": "Hi",
             "tokens_output": 3,
             "response_metadata": {"vectors": 1, "dimensions": 2},
+        },
+    ),
+    *family(
+        "Titan's embeddings of pictures",
+        {"inputText": "Hi", "inputImage": PNG, "embeddingConfig": {"outputEmbeddingLength": 256}},
+        {"embedding": [0.1, 0.2], "inputTextTokenCount": 7, "message": None},
+        {
+            "operation": "embeddings",
+            "prompt": [{"role": "user", "parts": [text("Hi"), blob("image")]}],
+            "request_params": {"embeddingConfig": {"outputEmbeddingLength": 256}},
+            "response_metadata": {"vectors": 1, "dimensions": 2},
+        },
+    ),
+    *family(
+        "Titan's embeddings by type",
+        {"inputText": "Hi", "embeddingTypes": ["binary"]},
+        {"embeddingsByType": {"binary": [1, 0, 1]}, "inputTextTokenCount": 7},
+        {"operation": "embeddings", "response_metadata": {"vectors": 1, "dimensions": 3}},
+    ),
+    *family(
+        "Nova's embeddings",
+        {
+            "schemaVersion": "nova-multimodal-embed-v1",
+            "taskType": "SINGLE_EMBEDDING",
+            "singleEmbeddingParams": {
+                "embeddingPurpose": "GENERIC_INDEX",
+                "text": {"truncationMode": "END", "value": "Hi"},
+                "image": {"format": "png", "source": {"bytes": PNG}},
+            },
+        },
+        {"embeddings": [{"embeddingType": "TEXT", "embedding": [0.1, 0.2]}]},
+        {
+            "operation": "embeddings",
+            "prompt": [
+                {"role": "user", "parts": [text("Hi"), blob("image", mime_type="image/png")]}
+            ],
+            "response_metadata": {"vectors": 1, "dimensions": 2},
+        },
+    ),
+    *family(
+        "Marengo's embeddings",
+        {"inputType": "text", "text": {"inputText": "Hi"}},
+        {"data": [{"embedding": [0.1, 0.2]}]},
+        {
+            "operation": "embeddings",
+            "prompt": "Hi",
+            "response_metadata": {"vectors": 1, "dimensions": 2},
+        },
+    ),
+    *family(
+        "Pegasus",
+        {
+            "inputPrompt": "Hi",
+            "mediaSource": {"s3Location": {"uri": "s3://films/a.mp4"}},
+            "maxOutputTokens": 9,
+        },
+        {"message": "Hello", "finishReason": "stop"},
+        {
+            "operation": "text_completion",
+            "prompt": [
+                {
+                    "role": "user",
+                    "parts": [
+                        text("Hi"),
+                        {"type": "uri", "modality": "video", "uri": "s3://films/a.mp4"},
+                    ],
+                }
+            ],
+            "request_params": {"max_tokens": 9},
+            "response": HELLO,
+        },
+    ),
+    *family(
+        "Titan's and Nova's pictures",
+        {
+            "taskType": "IMAGE_VARIATION",
+            "imageVariationParams": {"text": "Hi", "images": [PNG]},
+            "imageGenerationConfig": {"numberOfImages": 2},
+        },
+        {"images": [PNG, PNG], "error": None},
+        {
+            "operation": "generate_content",
+            "prompt": [{"role": "user", "parts": [text("Hi"), blob("image")]}],
+            "request_params": {
+                "taskType": "IMAGE_VARIATION",
+                "imageGenerationConfig": {"numberOfImages": 2},
+            },
+            "response_metadata": {"images": 2},
+        },
+    ),
+    *family(
+        "Stability's pictures",
+        {"prompt": "Hi", "mode": "text-to-image", "aspect_ratio": "1:1"},
+        {"seeds": [1], "finish_reasons": ["Filter reason: prompt"], "images": [None]},
+        {
+            "operation": "generate_content",
+            "prompt": "Hi",
+            "finish_reason": "Filter reason: prompt",
+            "response_metadata": {"images": 1},
+        },
+    ),
+    *family(
+        "Stability's first pictures",
+        {"text_prompts": [{"text": "Hi", "weight": 1}], "cfg_scale": 10},
+        {
+            "result": "success",
+            "artifacts": [{"seed": 1, "base64": PNG, "finishReason": "SUCCESS"}],
+        },
+        {
+            "operation": "generate_content",
+            "prompt": "Hi",
+            "request_params": {"cfg_scale": 10},
+            "finish_reason": "SUCCESS",
+            "response_metadata": {"images": 1},
+        },
+    ),
+    *family(
+        "Llama, shown pictures",
+        {"prompt": "Hi", "images": [PNG], "max_gen_len": 9},
+        {
+            "generation": "Hello",
+            "prompt_token_count": 7,
+            "generation_token_count": 3,
+            "stop_reason": "stop",
+        },
+        {
+            "prompt": [{"role": "user", "parts": [text("Hi"), blob("image")]}],
+            "request_params": {"max_tokens": 9},
+            "response": HELLO,
         },
     ),
     *family(
@@ -415,6 +564,8 @@ CASES = [
             ]
         },
         {"prompt": HI, "response": HELLO, "operation": "chat"},
+        {"choices": [{"index": 0, "message": {"content": "Hel"}, "stop_reason": None}]},
+        {"choices": [{"index": 0, "message": {"content": "lo"}, "stop_reason": "stop"}]},
     ),
     *family(
         "DeepSeek's and Qwen's chat",

@@ -13,7 +13,7 @@ from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
 from llmobs.recorded.messages import blob, message, text_part, tool_call, tool_calls_of
 from llmobs.runtime.time_slices import Steps, now_and_then
 
-__all__ = ["COUNT", "EVENTS", "WIRE", "usage_of"]
+__all__ = ["COUNT", "EVENTS", "WIRE", "medium", "usage_of"]
 
 _MEDIA = {"image": "image", "video": "video", "audio": "audio", "document": "document"}
 _TYPES = {"document": "application", "image": "image", "video": "video", "audio": "audio"}
@@ -64,11 +64,12 @@ def _part(block: Json) -> list[Json]:
     if kind == "cachePoint":
         return []
     if kind in _MEDIA:
-        return [_medium(kind, inside)]
+        return [medium(kind, inside)]
     return [{"type": kind or "unknown", **inside}]
 
 
-def _medium(kind: str, value: Json) -> Json:
+def medium(kind: str, value: Json) -> Json:
+    """Return the part for a picture, a sound, a film or a document, as blocks of contents hold one."""
     source = as_object(value.get("source"))
     place = as_text(as_object(source.get("s3Location")).get("uri"))
     if place is not None:

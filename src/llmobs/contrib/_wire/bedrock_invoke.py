@@ -16,7 +16,7 @@ from llmobs.contrib._wire import (
     openai_chat,
     rerank,
 )
-from llmobs.contrib._wire.params import request_params
+from llmobs.contrib._wire.bedrock_asked import asked
 from llmobs.contrib._wire.wire import Fields, StreamEvent, Wire
 from llmobs.recorded.jsontext import Json, as_count, as_list, as_object, as_text
 from llmobs.recorded.messages import message, text_part
@@ -61,14 +61,7 @@ def _request(body: Json) -> Fields:
     for members, wire, operation in _OTHERS:
         if body.keys() >= members:
             return wire.request(body) | {"model": None, "operation": operation}
-    name = "inputText" if "inputText" in body else "prompt"
-    params = {key: value for key, value in body.items() if key != name}
-    is_vector = name == "inputText" and "textGenerationConfig" not in body
-    return {
-        "request_params": request_params(params),
-        "prompt": body.get(name),
-        "operation": "embeddings" if is_vector else "text_completion",
-    }
+    return asked(body)
 
 
 def _said(value: Any) -> list[Json]:
@@ -91,31 +84,62 @@ def _response(body: Json) -> Fields:
     elif body.get("type") == "message" or type(body.get("content")) is list:
         fields = anthropic_messages.WIRE.response(body)
     elif any("message" in as_object(each) for each in as_list(body.get("choices"))):
-        choices = [
-            {**each, "finish_reason": each.get("finish_reason") or each.get("stop_reason")}
-            for each in map(as_object, as_list(body["choices"]))
-        ]
-        fields = openai_chat.WIRE.response({**body, "choices": choices})
+        fields = openai_chat.WIRE.response(_as_openai(body))
     elif "generation_id" in body:
         fields = cohere_v1.CHAT.response(body)
     elif any("relevance_score" in as_object(each) for each in as_list(body.get("results"))):
         fields = rerank.WIRE.response(body)
-    elif not body.keys().isdisjoint(("embedding", "embeddings")):
+    elif not body.keys().isdisjoint(_VECTORS) or "embedding" in _first(body.get("data")):
         fields = _vectors(body)
+    elif not body.keys().isdisjoint(("images", "artifacts")):
+        fields = _pictures(body)
     else:
         fields = _completed(body)
     return _counted(fields, body)
 
 
+_VECTORS: Final = ("embedding", "embeddings", "embeddingsByType")
+
+
+def _first(items: Any) -> Json:
+    return as_object(next(iter(as_list(items)), None))
+
+
+def _as_openai(body: Json) -> Json:
+    """Return an answer or a piece of one with OpenAI's names: Mistral's pieces are messages, and have a stop_reason."""
+    choices = [
+        {
+            **each,
+            "delta": each.get("delta") or each.get("message"),
+            "finish_reason": each.get("finish_reason") or each.get("stop_reason"),
+        }
+        for each in map(as_object, as_list(body.get("choices")))
+    ]
+    return {**body, "choices": choices}
+
+
 def _vectors(body: Json) -> Fields:
-    """Read vectors: Titan's one, Cohere's by type, Nova's each with its kind."""
-    given = as_list(body.get("embeddings"))
-    if not given and "embedding" in body:
-        given = [{"embedding": body["embedding"]}]
+    """Read vectors: Titan's one, perhaps by type, Cohere's by type, Nova's and Marengo's each with its kind."""
+    given = as_list(body.get("embeddings")) or as_list(body.get("data"))
+    if not given and body.get("embedding"):
+        given = [body]
     vectors = [as_object(each).get("embedding") for each in given]
+    if typed := as_object(body.get("embeddingsByType")):
+        vectors = vectors or [next(iter(typed.values()))]
     fields = cohere.EMBED.response({**body, "embeddings": vectors} if any(vectors) else body)
     taken = bedrock.usage_of({"inputTokens": body.get("inputTextTokenCount")})
     return {**fields, **{name: value for name, value in taken.items() if value is not None}}
+
+
+def _pictures(body: Json) -> Fields:
+    """Read pictures, which are not kept: Titan's and Nova's ``images``, Stability's, its first ones' ``artifacts``."""
+    made = as_list(body.get("images")) or as_list(body.get("artifacts"))
+    reasons = [*as_list(body.get("finish_reasons")), _first(made).get("finishReason")]
+    return {
+        "operation": "generate_content",
+        "response_metadata": {"images": len(made)},
+        "finish_reason": next(filter(None, map(as_text, reasons)), None),
+    }
 
 
 def _counted(fields: Fields, body: Json) -> Fields:
@@ -137,7 +161,8 @@ def _counted(fields: Fields, body: Json) -> Fields:
 def _completed(body: Json) -> Fields:
     """
     Read a completion: Claude's first ``completion``, Titan's ``results``, Llama's ``generation``, Mistral's
-    ``outputs``, Cohere's ``generations`` and ``text``, DeepSeek's ``choices``, AI21's ``completions``.
+    ``outputs``, Cohere's ``generations`` and ``text``, DeepSeek's ``choices``, AI21's ``completions``,
+    Pegasus' ``message``.
     """
     lists = ("results", "outputs", "generations", "choices", "completions")
     found = [as_object(item) for name in lists for item in as_list(body.get(name))]
@@ -150,7 +175,10 @@ def _completed(body: Json) -> Fields:
         known = [count for count in counts if count is not None]
         given = sum(known) if known else None
     usage = {"inputTokens": taken, "outputTokens": given}
+    # A text alone may be asked for Titan's vector, too.
+    is_titan = "inputTextTokenCount" in body
     return {
+        **({"operation": "text_completion"} if is_titan else {}),
         "response_id": as_text(body.get("id")) or as_text(body.get("generation_id")),
         "response": answers,
         "finish_reason": answers[0]["finish_reason"] or None if answers else None,
@@ -160,10 +188,10 @@ def _completed(body: Json) -> Fields:
 
 def _answer(item: Json) -> Json:
     inner = as_object(item.get("data"))
-    names = ("outputText", "generation", "text", "completion")
+    names = ("outputText", "generation", "text", "completion", "message")
     text = next((t for name in names if (t := as_text(item.get(name)))), None)
     text = text or as_text(inner.get("text"))
-    reasons = ("completionReason", "stop_reason", "finish_reason")
+    reasons = ("completionReason", "stop_reason", "finish_reason", "finishReason")
     finish = next((r for name in reasons if (r := as_text(item.get(name)))), None)
     finish = finish or as_text(as_object(item.get("finishReason")).get("reason"))
     return message("assistant", _said(text), finish_reason=finish or "")
@@ -176,7 +204,7 @@ def _is_content(data: Json) -> bool:
         return anthropic_messages.WIRE.is_content(data)
     if not data.keys().isdisjoint(bedrock.EVENTS):
         return bedrock.WIRE.is_content(data)
-    if openai_chat.WIRE.is_content(data):
+    if openai_chat.WIRE.is_content(_as_openai(data)):
         return True
     return any(each["parts"] for each in _completed(data)["response"])
 
@@ -195,8 +223,12 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
     elif str(first.get("type")).startswith(("message_", "content_", "ping")):
         body, ended = yield from anthropic_messages.WIRE.assemble(events)
         body.setdefault("type", "message")
-    elif any(type(as_object(c).get("delta")) is dict for c in as_list(first.get("choices"))):
-        body, ended = yield from openai_chat.WIRE.assemble(events)
+    elif not _first(first.get("choices")).keys().isdisjoint(("delta", "message")):
+        named = []
+        for number, event in enumerate(events):
+            yield from now_and_then(number)
+            named.append(event._replace(data=_as_openai(event.data)))
+        body, ended = yield from openai_chat.WIRE.assemble(named)
     else:
         body, ended = yield from _pieces(events)
     return {**body, METRICS: metrics} if metrics else body, ended or bool(metrics)
