@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from math import nan
 from typing import Any, Final, Literal
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 import msgspec
 
@@ -173,10 +174,16 @@ class Asked(msgspec.Struct, frozen=True):
         """Return *path* with what is asked for, but for what is *changed*; None leaves out."""
         values = {**self.given, **changed}
         # An id of megabytes would be one in each row; no address of that length is answered.
-        query = urlencode(
-            {k: str(v)[:MAX_LENGTH] for k, v in values.items() if v not in (None, "")}
+        query = "&".join(
+            f"{_quoted(name)}={_quoted(str(value)[:MAX_LENGTH])}"
+            for name, value in values.items()
+            if value is not None and value != ""
         )
         return f"{path}?{query}" if query else path
+
+
+_quoted = lru_cache(1_000)(quote_plus)
+"""A page has hundreds of links, which have nearly all in common."""
 
 
 def braced(path: str) -> list[str]:

@@ -5,7 +5,7 @@ The sums know nothing of persons, tags and single runs, and nothing of parts of 
 themselves answer for those, and for the hours in which a time asked for begins and ends.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
@@ -22,12 +22,12 @@ from llmobs.store.query import (
 )
 from llmobs.store.records import CostGroup, GroupBy, RunFilter, to_microseconds
 from llmobs.store.rollups import COUNTS, FIRST_TOKEN, Sums, added_up, bucket_of, in_buckets
-from llmobs.store.values import as_number, as_text
+from llmobs.store.values import as_integer, as_moment, as_number, as_text
 
 __all__ = ["Histograms", "add_up_calls", "cost_groups"]
 
-Rows = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
-"""Runs a query and returns all its rows."""
+Rows = Callable[[str, Sequence[Any]], Iterable[Sequence[Any]]]
+"""Runs a query and yields its rows: sums are large, and there are thousands."""
 
 _BY_CALL: Final[dict[GroupBy, str]] = {
     "model": "nullif(e.name, '')",
@@ -44,17 +44,12 @@ _BY_CALL: Final[dict[GroupBy, str]] = {
     "prompt": "nullif(e.prompt_template_id, '')",
     "all": "'all'",
 }
-_BY_HOUR: Final[dict[GroupBy, str]] = {
-    "model": "nullif(model, '')",
-    "provider": "nullif(provider, '')",
-    "day": "date(hour * 3600, 'unixepoch')",
-    "hour": "strftime('%Y-%m-%dT%H', hour * 3600, 'unixepoch')",
-    "route": "nullif(route, '')",
-    "release": "nullif(release, '')",
-    "project": "nullif(project, '')",
-    "all": "'all'",
-}
-_BY_DAY: Final[dict[GroupBy, str]] = {**_BY_HOUR, "day": "date(day * 86400, 'unixepoch')"}
+_BY_HOUR: Final[frozenset[GroupBy]] = frozenset(
+    {"model", "provider", "day", "hour", "route", "release", "project", "all"}
+)
+"""What the sums know."""
+_NAMES: Final[dict[GroupBy, int]] = {"day": 10, "hour": 13}
+"""How much of a time in ISO 8601 is the name of a group."""
 
 _NANO: Final = f"round({number('e.cost_usd')} * 1e9)"
 _TIMED: Final = f"iif(e.failed, NULL, {number('e.latency_ms')})"
@@ -153,7 +148,7 @@ def _by_sums(
     if (
         not sums_know
         or (begin is not None and end is not None and begin >= end)
-        or rows("SELECT 1 FROM store WHERE name = 'rows_before'", ())
+        or any(rows("SELECT 1 FROM store WHERE name = 'rows_before'", ()))
     ):
         _from_calls(rows, bys, where, span, groups)
         return
@@ -188,8 +183,8 @@ def _from_sums(
     span: _Span,
     groups: Groups,
 ) -> None:
-    table, keys = ("rollups_by_day", _BY_DAY) if is_day else ("rollups", _BY_HOUR)
-    parts, values = span.test("day" if is_day else "hour")
+    unit, table = ("day", "rollups_by_day") if is_day else ("hour", "rollups")
+    parts, values = span.test(unit)
     if where.model is not None:
         parts.append("model GLOB ?")
         values.append(glob(where.model))
@@ -203,9 +198,11 @@ def _from_sums(
     if where.project_id is not None:
         parts.append("project = ?")
         values.append(where.project_id)
-    # As bytes: of a thousand rows that say the same, only one is made a text of.
-    columns = "".join(f"CAST({keys[by]} AS BLOB), " for by in bys if by != "all")
-    _add(rows(f"SELECT {columns}sums FROM {table}{where_clause(parts)}", values), bys, groups)  # noqa: S608
+    # As bytes, and times as numbers: of a thousand rows that say the same, only one is made a text of.
+    columns = {by: f"CAST({by} AS BLOB)" for by in bys if by != "all"}
+    columns |= {by: unit for by in _NAMES if by in columns}
+    query = f"SELECT {', '.join([*columns.values(), 'sums'])} FROM {table}{where_clause(parts)}"  # noqa: S608
+    _add(rows(query, values), bys, 86_400 if is_day else 3_600, groups)
 
 
 def _from_calls(
@@ -247,23 +244,31 @@ def _from_calls(
             _merge(groups[by], key, Sums.of(row[len(bys) : -1], times))
 
 
-def _add(some: Sequence[Sequence[Any]], bys: Sequence[GroupBy], groups: Groups) -> None:
-    """Add rows of keys, one for each of *bys* but ``all``, and stored sums."""
+def _add(
+    some: Iterable[Sequence[Any]], bys: Sequence[GroupBy], seconds: int, groups: Groups
+) -> None:
+    """Add rows of keys, one for each of *bys* but ``all``, and stored sums; times are counted in so many *seconds*."""
     told_apart: list[GroupBy] = [by for by in bys if by != "all"]
     if not told_apart:
-        some = [("all", *row) for row in some]
+        some = (("all", *row) for row in some)
         told_apart = ["all"]
     found = added_up(some, len(told_apart))
     for by, its in zip(told_apart, found, strict=True):
         for key, sums in its.items():
-            _merge(groups[by], key, sums)
+            _merge(groups[by], _named(key, by, seconds) if by in _NAMES else key, sums)
     if "all" in bys and "all" not in told_apart:
         for sums in found[0].values():
             _merge(groups["all"], "all", sums)
 
 
+def _named(number: Any, by: GroupBy, seconds: int) -> str | None:
+    if (whole := as_integer(number)) is None:
+        return None
+    return as_moment(whole * seconds * 1_000_000).isoformat()[: _NAMES[by]]
+
+
 def _merge(group: dict[str | None, Sums], key: Any, sums: Sums) -> None:
-    group.setdefault(None if key is None else as_text(key), Sums()).merge(sums)
+    group.setdefault(None if key is None else as_text(key) or None, Sums()).merge(sums)
 
 
 class Histograms:

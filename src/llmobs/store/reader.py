@@ -530,7 +530,7 @@ class Reader(Reading):
         self, bys: Sequence[GroupBy], where: RunFilter = _EVERYTHING
     ) -> dict[GroupBy, list[CostGroup]]:
         """Do what :meth:`cost` does, for several kinds of group at once."""
-        return cost_groups(self._all, bys, where)
+        return cost_groups(self._few_at_once, bys, where)
 
     def size(self) -> tuple[int, int]:
         """Return the size of the file without its write-ahead log, and how much of that is free; bytes."""
@@ -542,7 +542,7 @@ class Reader(Reading):
 
     def sums_by_model(self) -> dict[str | None, Sums]:
         """Return what all calls that the store knows of add up to, by model."""
-        return add_up_calls(self._all, ["model"], _EVERYTHING)["model"]
+        return add_up_calls(self._few_at_once, ["model"], _EVERYTHING)["model"]
 
     # The store itself.
 

@@ -115,6 +115,16 @@ class Reading:
         with self._reading():
             return cursor.fetchall()
 
+    def _few_at_once(self, query: str, values: Sequence[Any]) -> Iterator[sqlite3.Row]:
+        """Yield what `_all` returns: no more of it is held than a few rows."""
+        cursor = self._execute(query, values)
+        more = True
+        while more:
+            with self._reading():
+                rows = cursor.fetchmany(PAGE_ROWS)
+            yield from rows
+            more = bool(rows)
+
     def _each(self, cursor: sqlite3.Cursor) -> Iterator[sqlite3.Row]:
         while True:
             with self._reading():

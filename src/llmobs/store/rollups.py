@@ -5,7 +5,9 @@ All sums are whole numbers, so that what is taken off again leaves nothing behin
 histograms with buckets that grow by four percent: any percentile is right to two percent.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from math import ceil, isfinite, log
 from struct import unpack
 from typing import Any, Final, NamedTuple, Self
@@ -80,44 +82,39 @@ class Histogram:
         """Count a time."""
         self.counts += times << (_BITS * bucket_of(milliseconds))
 
-    def _filled(self) -> list[tuple[int, int]]:
+    def _passed(self) -> tuple[int, list[int]]:
+        """Return the first bucket in which there is something, and how many are in each from there on, or below."""
         if self.counts <= 0:
-            return []
+            return 0, []
         first = _first(self.counts)
         rest = self.counts >> (_BITS * first)
         buckets = -(-rest.bit_length() // _BITS)
         every = unpack(f"<{2 * buckets}I", rest.to_bytes(8 * buckets, "little"))[::2]
-        return [(bucket, count) for bucket, count in enumerate(every, first) if count]
+        return first, [*accumulate(every)]
 
     def __len__(self) -> int:
-        return sum(count for _, count in self._filled())
+        _, passed = self._passed()
+        return passed[-1] if passed else 0
 
     def up_to(self, bounds: Sequence[float]) -> list[int]:
         """Return how many took no longer than each of *bounds*, milliseconds that grow; right to two percent."""
-        filled = self._filled()
-        return [sum(count for at, count in filled if at <= bucket_of(bound)) for bound in bounds]
+        first, passed = self._passed()
+        within = [min(bucket_of(bound) - first, len(passed) - 1) for bound in bounds]
+        return [passed[at] if at >= 0 else 0 for at in within]
 
     def percentile(self, share: float) -> float | None:
         """Return the time, in milliseconds, that *share* (0 to 1) of them did not pass; None if empty."""
         return self.percentiles(share)[0]
 
     def percentiles(self, *shares: float) -> list[float | None]:
-        """Return the times that *shares* of them, which grow, did not pass."""
-        filled = self._filled()
-        total = sum(count for _, count in filled)
+        """Return the times that *shares* of them did not pass."""
+        first, passed = self._passed()
+        total = passed[-1] if passed else 0
         if total == 0:
             return [None] * len(shares)
-        found: list[float | None] = []
-        passed = bucket = 0
-        each = iter(filled)
-        for share in shares:
-            wanted = max(1, ceil(share * total))
-            while passed < wanted:
-                bucket, count = next(each)
-                passed += count
-            # Off by the same share from both bounds of the bucket.
-            found.append(SMALLEST_MS * GROWTH**bucket * 2 / (1 + GROWTH))
-        return found
+        buckets = [first + bisect_left(passed, max(1, ceil(share * total))) for share in shares]
+        # Off by the same share from both bounds of the bucket.
+        return [SMALLEST_MS * GROWTH**bucket * 2 / (1 + GROWTH) for bucket in buckets]
 
 
 def in_buckets(times: Mapping[int, int]) -> int:
@@ -139,7 +136,7 @@ _MASK_OF_COUNTS: Final = (1 << _COUNT_BITS) - 1
 _STEP: Final = 16
 """Stored histograms begin at a multiple of so many buckets, most of them at the same one."""
 _MOST: Final = (_COUNT_BITS + BUCKETS * _BITS) // 8 + 1
-"""Bytes of stored sums, at most."""
+"""Bytes of a number, at most."""
 
 
 class Sums:
@@ -282,7 +279,7 @@ class Sums:
         return cls(_aligned(number, data[:2]))
 
 
-def added_up(rows: Sequence[Sequence[Any]], keys: int) -> list[dict[Any, Sums]]:
+def added_up(rows: Iterable[Sequence[Any]], keys: int) -> list[dict[Any, Sums]]:
     """
     Add up stored sums, each row by each of its keys.
 
@@ -293,35 +290,36 @@ def added_up(rows: Sequence[Sequence[Any]], keys: int) -> list[dict[Any, Sums]]:
     Returns:
         What each key adds up to, by its place.
     """
-    # By where their histograms begin, what begins at one bucket is added as it is; and by the first key, and
-    # all others together: of these there are few, which are then told apart.
-    numbers: dict[bytes, tuple[dict[Any, int], dict[Any, int]]] = {}
+    # By where their histograms begin: what begins at one bucket is added as it is. And by the first key, and
+    # by all others together: of these there are few, which are then told apart.
+    starts: dict[bytes, tuple[dict[Any, int], dict[Any, int]]] = {}
     for row in rows:
         data = row[keys]
         if not _is_stored(data):
             continue
         number = int.from_bytes(data[2:], "little", signed=True)
-        if (both := numbers.get(data[:2])) is None:
-            both = numbers[data[:2]] = ({}, {})
+        if (both := starts.get(data[:2])) is None:
+            both = starts[data[:2]] = ({}, {})
         by_first, by_others = both
         key, others = row[0], row[1:keys]
         by_first[key] = by_first.get(key, 0) + number
         by_others[others] = by_others.get(others, 0) + number
-    found: list[dict[Any, Sums]] = [{} for _ in range(keys)]
-    for first, (by_first, by_others) in numbers.items():
-        for key, number in by_first.items():
-            found[0].setdefault(key, Sums()).number += _aligned(number, first)
+    found: list[dict[Any, int]] = [{} for _ in range(keys)]
+    for bucket, (by_first, by_others) in starts.items():
+        added: list[dict[Any, int]] = [by_first, *({} for _ in range(keys - 1))]
         for others, number in by_others.items():
-            aligned = _aligned(number, first)
-            for sums, key in zip(found[1:], others, strict=True):
-                sums.setdefault(key, Sums()).number += aligned
-    return found
+            for numbers, key in zip(added[1:], others, strict=True):
+                numbers[key] = numbers.get(key, 0) + number
+        for numbers, its in zip(found, added, strict=True):
+            for key, number in its.items():
+                numbers[key] = numbers.get(key, 0) + _aligned(number, bucket)
+    return [{key: Sums(number) for key, number in numbers.items()} for numbers in found]
 
 
 def _is_stored(data: Any) -> bool:
     return (
         type(data) is bytes
-        and 2 < len(data) <= _MOST
+        and len(data) > 2
         and (data[0] | data[1] << 8) * _BITS // 8 + len(data) <= _MOST + 2
     )
 

@@ -33,8 +33,13 @@ def whose(
     place = None if before is None else (to_microseconds(before[0]), before[1])
     latest = _latest(rows, column, parts, values, limit, place)
     if latest is not None:
-        parts.append(f"{column} IN (SELECT value FROM json_each(?))")  # noqa: S608
-        values.append(msgspec.json.encode(latest).decode())
+        # Their runs in the order in which these are stored: no page of the file is read twice.
+        begun, moments = _begun(where)
+        theirs = " AND ".join([f"t.{kind}_id = w.value", *begun])
+        parts.append(
+            f"r.run_id IN (SELECT t.run_id FROM json_each(?) w CROSS JOIN runs t ON {theirs})"  # noqa: S608
+        )
+        values += [msgspec.json.encode(latest).decode(), *moments]
     having = ""
     if place is not None:
         having = f" HAVING (max(r.started), {column}) < (?, ?)"
@@ -55,6 +60,17 @@ def whose(
         )
         for id, first, latest, runs, failed, calls, tokens, cost_usd, unpriced in found
     ]  # fmt: skip
+
+
+def _begun(where: RunFilter) -> tuple[list[str], list[int]]:
+    """Return what *where* says of when a run ``t`` began: found in the index of persons and sessions."""
+    if where.error is not None:
+        return [], []
+    tests = [("t.started >= ?", where.since), ("t.started < ?", where.until)]
+    return (
+        [test for test, moment in tests if moment is not None],
+        [to_microseconds(moment) for _, moment in tests if moment is not None],
+    )
 
 
 def _latest(
