@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from llmobs import AgentStepEvent, ErrorEvent, ErrorInfo, Event, ToolCallEvent
+from llmobs import AgentStepEvent, ErrorEvent, ErrorInfo, EvaluationEvent, Event, ToolCallEvent
 from llmobs.store import search as searching
 from llmobs.store import text_index
 from llmobs.store.reader import Reader
-from llmobs.store.records import Found, Hit, Keep, QueryError, RunFilter
+from llmobs.store.records import Found, Hit, Keep, QueryError, RunFilter, to_microseconds
 from llmobs.store.text_index import TextIndex, index_beside
 from llmobs.store.writer import Writer
 from tests.support.stores import START, at, call, index_texts, run, write_store
@@ -182,6 +182,22 @@ def test_a_message_of_many_runs_is_indexed_once_and_found_in_all(tmp_path: Path)
     assert found == sorted(set(found), key=lambda name: [-int(n) for n in name.split("-")])
     assert {name.partition("-")[0] for name in found} == {str(n) for n in range(30)}
     assert ids(path, "question1", 7) == [f"{number}-1" for number in reversed(range(30))]
+
+
+def test_what_has_no_text_says_not_when_there_are_some(tmp_path: Path) -> None:
+    """Ratings come days later: with their times, what was said in between would be looked at for nothing."""
+    rating = EvaluationEvent(
+        run_id="run",
+        event_id="rating",
+        name="thumbs",
+        score=1.0,
+        timestamp=START + timedelta(days=3),
+    )
+    path = store_of(tmp_path, [call("said", 5, event_id="said"), run("said", 90), rating])
+    with sqlite3.connect(index_beside(path)) as index:
+        blocks = index.execute("SELECT oldest, newest FROM blocks").fetchall()
+    moment = to_microseconds(at(5))
+    assert blocks == [(moment, moment)]
 
 
 def test_no_phrase_reaches_from_one_text_into_the_next(tmp_path: Path) -> None:
