@@ -268,20 +268,45 @@ OPENAI_REPLIES: dict[str, Any] = {
 }
 
 
-def test_a_file_that_cannot_be_read_twice_is_left_to_its_reader() -> None:
-    class Pipe(io.BytesIO):
-        def seekable(self) -> bool:
-            return False
+def test_a_file_is_read_by_who_sends_it_alone() -> None:
+    class Pipe(io.RawIOBase):
+        """What comes once, and counts who asks."""
 
-        def seek(self, *args: Any) -> int:
-            raise io.UnsupportedOperation
+        def __init__(self) -> None:
+            self.left = FILE_OF_TWO
+            self.reads = 0
 
+        def readable(self) -> bool:
+            return True
+
+        def read(self, size: int = -1) -> bytes:
+            self.reads += 1
+            taken, self.left = self.left[:100], self.left[100:]
+            return taken
+
+    pipe = Pipe()
     sent: list[httpx2.Request] = []
-    with served(OPENAI_REPLIES, sent) as http:
-        form: Any = {"files": {"file": Pipe(FILE_OF_TWO)}, "data": {"purpose": "batch"}}
+    with capture_events() as events, served(OPENAI_REPLIES, sent) as http:
+        form: Any = {"files": {"file": pipe}, "data": {"purpose": "batch"}}
         http.post(f"https://{OPENAI}/v1/files", **form)
+        http.get(f"https://{OPENAI}/v1/batches/batch_1")
+        http.get(f"https://{OPENAI}/v1/files/file-out/content")
     assert FILE_OF_TWO in sent[0].content
-    assert batch_requests.requests_of(OPENAI, "file-in") is None
+    assert pipe.reads == len(FILE_OF_TWO) // 100 + 2
+    assert prompts(events) == [["Two?"], ["One?"]]
+
+
+def test_a_file_that_is_sent_again_is_kept_once() -> None:
+    sent: list[httpx2.Request] = []
+    form: Any = {"files": {"file": io.BytesIO(FILE_OF_TWO)}, "data": {"purpose": "batch"}}
+    with capture_events() as events, served(OPENAI_REPLIES, sent) as http:
+        asked = http.build_request("POST", f"https://{OPENAI}/v1/files", **form)
+        for _ in range(2):
+            http.send(asked)
+            del asked._content  # what a client reads that follows a redirect comes from the file
+        http.get(f"https://{OPENAI}/v1/batches/batch_1")
+        http.get(f"https://{OPENAI}/v1/files/file-out/content")
+    assert prompts(events) == [["Two?"], ["One?"]]
 
 
 @pytest.mark.parametrize("kind", ["bytes", "file", "path"])

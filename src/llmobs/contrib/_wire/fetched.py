@@ -56,35 +56,63 @@ class Fetch(Call):
 class Asking(Call):
     """A request that makes a batch, or a file of requests for one: what it asks is kept for the results."""
 
-    __slots__ = ()
+    __slots__ = ("_file",)
 
     def _begin(self, frame: Frame | None) -> None:
-        pass
+        self._file: _Passing | None = None
 
     def take_form(self, fields: Iterable[Any]) -> None:
-        """Keep the beginning of the file, if it is one for a batch."""
+        """Keep the beginning of the file as it passes, if it is one for a batch."""
         named = {field.name: field for field in fields}
         purpose = getattr(named.get("purpose"), "value", None)
-        if purpose not in ("batch", b"batch") or "file" not in named:
+        if purpose not in ("batch", b"batch") or "file" not in named or self._mode == "metadata":
             return
-        file = named["file"].file
-        if hasattr(file, "seekable") and file.seekable():
-            at = file.tell()
-            file.seek(0)  # as it does who sends it
-            beginning = file.read(self._limit)
-            file.seek(at)
-            file = beginning
-        if isinstance(file, bytes):
-            self.ask(file)
+        field = named["file"]
+        if isinstance(field.file, bytes):
+            self.ask(field.file)
+        else:
+            field.file = self._file = _Passing(field.file, self._limit)
 
     def _finish(self, ending: Ending, error: BaseException | None) -> None:
         copy, asked = self.copy, self._request
+        if self._file is not None:
+            asked = self._file.beginning(), None
         if copy is not None and ending is Ending.WHOLE and self._http_status in _MADE:
             copy.close()
             encoding = "" if self.decoded else self._headers.get("content-encoding", "")
             if asked is not None and self._mode != "metadata":
                 remember(self._target.host, asked[0], self._mode, copy.start(encoding))
         self.release()
+
+
+class _Passing:
+    """
+    A file that is being sent. Whoever sends it reads it, once: it may be a pipe, or far away.
+
+    Args:
+        file: The file.
+        limit: Bytes of its beginning that are kept.
+    """
+
+    def __init__(self, file: Any, limit: int) -> None:
+        self.inner: Any = file.inner if isinstance(file, _Passing) else file  # sent again
+        self._room = limit
+        self._kept: list[bytes] = []
+
+    def read(self, *args: Any) -> Any:
+        """Read on, as the file does."""
+        data = self.inner.read(*args)
+        if self._room > 0 and isinstance(data, bytes):
+            self._kept.append(data[: self._room])
+            self._room -= len(data)
+        return data
+
+    def beginning(self) -> bytes:
+        """Return what was kept."""
+        return b"".join(self._kept)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
 
 class Batch(Call):
