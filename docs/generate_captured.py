@@ -51,7 +51,8 @@ def captured_page() -> str:
 def _section(sdk: Sdk) -> list[str]:
     kept = held(sdk.package)
     versions = ", ".join(kept)
-    lines = [f"## {sdk.package}", "", f"Versions {versions}; enabled by `{sdk.door}()`.", ""]
+    told = f"Versions {versions}; enabled by `{sdk.door}()`. {sdk.only}".rstrip()
+    lines = [f"## {sdk.package}", "", told, ""]
     lines += ["| client | captured | not captured |", "|---|---|---|"]
     for row in sdk.rows:
         found = [version[row.name]["scenarios"] for version in kept.values()]

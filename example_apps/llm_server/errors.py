@@ -24,6 +24,7 @@ class Dialect(Enum):
     MISTRAL = "mistral"
     BEDROCK = "bedrock"
     HUGGINGFACE = "huggingface"
+    JINA = "jina"
     VOYAGE = "voyage"
 
 
@@ -178,6 +179,7 @@ _BODIES: dict[Dialect, Callable[[WireError, _Known, str], Json]] = {
         "error": error.message,
         "error_type": "generation",
     },
+    Dialect.JINA: lambda error, known, request_id: {"detail": error.message},
     Dialect.VOYAGE: lambda error, known, request_id: {"detail": error.message},
 }
 """By dialect; the others speak as OpenAI does."""

@@ -12,6 +12,7 @@ _REQUEST_ID = {
     Dialect.COHERE: "x-request-id",
     Dialect.MISTRAL: "mistral-correlation-id",
     Dialect.HUGGINGFACE: "x-request-id",
+    Dialect.JINA: "x-request-id",
     Dialect.VOYAGE: "x-request-id",
 }
 """Those who say no more than this, and in which header."""

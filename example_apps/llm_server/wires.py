@@ -10,6 +10,7 @@ from . import (
     gemini,
     huggingface,
     interactions,
+    jina,
     mistral,
     ollama,
     openai_chat,
@@ -83,6 +84,10 @@ _BY_DIALECT: dict[Dialect, tuple[tuple[str, Answering], ...]] = {
     Dialect.HUGGINGFACE: (
         ("/hf-inference/models/{model:path}/pipeline/feature-extraction", huggingface.features),
         ("/hf-inference/models/{model:path}", huggingface.generate),
+    ),
+    Dialect.JINA: (
+        ("/jina/v1/embeddings", jina.embeddings),
+        ("/v1/rerank", jina.rerank),  # LiteLLM knows no other path
     ),
     Dialect.VOYAGE: (
         ("/voyage/v1/embeddings", voyage.embeddings),

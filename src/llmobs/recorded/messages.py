@@ -12,6 +12,7 @@ words, which are recorded as given; `messages_of` reads both, and the items of O
 Binary content is named by kind and size, unless the ``whole`` of it is asked for.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -103,11 +104,17 @@ def blob(modality: str, mime_type: Any, base64_text: Any, *, whole: bool = False
     return part
 
 
+_BARE: Final = re.compile(r"[\w+/-]{64}", re.ASCII)
+"""How content begins that no URL is around: these have a scheme, and names of files are shorter."""
+
+
 def uri_or_blob(modality: str, url: Any, *, whole: bool = False) -> Json:
-    """Return the part for a URL, which may hold the content itself (``data:``)."""
+    """Return the part for a URL, which may hold the content itself (``data:``), or be that: Jina takes bare base64."""
     if type(url) is str and url.startswith("data:"):
         head, _, data = url.partition(",")
         return blob(modality, head[5:].partition(";")[0], data, whole=whole)
+    if type(url) is str and _BARE.match(url):
+        return blob(modality, None, url, whole=whole)
     return {"type": "uri", "modality": modality, "uri": as_text(url) or ""}
 
 

@@ -329,7 +329,10 @@ CASES = [
     generated(
         "jina: texts and pictures embedded",
         "/v1/embeddings",
-        {"model": "jina-clip-v2", "input": [{"text": "Hi"}, {"image": "https://x.test/a.png"}]},
+        {
+            "model": "jina-clip-v2",
+            "input": [{"text": "Hi"}, {"image": "https://x.test/a.png"}, {"image": "AAAA" * 30}],
+        },
         {
             "provider": "jina_ai",
             "prompt": [
@@ -337,6 +340,10 @@ CASES = [
                 {
                     "role": "user",
                     "parts": [{"type": "uri", "modality": "image", "uri": "https://x.test/a.png"}],
+                },
+                {
+                    "role": "user",
+                    "parts": [{"type": "blob", "modality": "image", "content": "", "size": 90}],
                 },
             ],
             "tokens_input": 8,

@@ -23,7 +23,7 @@ _ASKED = (
 """Where requests have what they say to a model, of all providers."""
 _NOT_SAID = frozenset(
     {
-        "bytes", "cache_control", "call_id", "cachePoint", "data", "id", "image_url", "images", "inlineData",
+        "bytes", "cache_control", "call_id", "cachePoint", "data", "id", "image", "image_url", "images", "inlineData",
         "media_type", "model", "modality", "mime_type", "name", "role", "source", "thoughtSignature",
         "type", "uri", "url",
     }

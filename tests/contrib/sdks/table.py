@@ -75,6 +75,8 @@ class Sdk:
     door: str
     """The function, called without arguments, that has it recorded."""
     rows: tuple[Row, ...]
+    only: str = ""
+    """Why there is no previous major version among them, a sentence for the page; empty if there is."""
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,11 @@ class Chat(shared.AsyncScript):
 
 SDK = Sdk(
     "azure-ai-inference",
-    versions=(("azure-ai-inference==1.0.0b9", "aiohttp"),),
+    versions=(
+        ("azure-ai-inference==1.0.0b9", "aiohttp"),
+        ("azure-ai-inference==1.0.0b8", "aiohttp"),
+    ),
+    only="There have been betas of 1.0 alone.",
     door="llmobs.instrument",
     rows=(
         Row(

@@ -135,7 +135,8 @@ _SYNC = {"cancel": "boto3 knows no asyncio", "gather": "boto3 knows no asyncio"}
 _HOST = "bedrock-runtime.eu-central-1.amazonaws.com"
 SDK = Sdk(
     "boto3",
-    versions=(("boto3==1.44.8",),),
+    versions=(("boto3==1.44.8",), ("boto3==1.38.0",)),
+    only="The major before, 0.x, ended in 2015: a release of April 2025 stands for it.",
     door="llmobs.instrument",
     rows=(
         Row(

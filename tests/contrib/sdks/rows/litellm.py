@@ -71,12 +71,65 @@ class Gemini(OpenAI):
     _path = "/v1beta"
 
 
+class Jina:
+    """``embedding``, ``aembedding`` and ``rerank``, at Jina."""
+
+    def __init__(self, url: str) -> None:
+        self._litellm = shared.sdk("litellm")
+        self._base = f"{url}/jina/v1"
+
+    def _asked(self, texts: Any, fault: str = "") -> dict[str, Any]:
+        model = f"jina_ai/jina-embeddings-v3{fault}"
+        at = {"api_base": self._base, "api_key": "any", "max_retries": 0}
+        return {"model": model, "input": texts, **at}
+
+    def _ask(self, texts: Any, fault: str = "") -> Any:
+        return self._litellm.embedding(**self._asked(texts, fault))
+
+    def plain(self) -> Any:
+        return self._ask([Q])
+
+    def embeddings(self) -> Any:
+        return self._ask(["tea", "coffee"])
+
+    def picture(self) -> Any:
+        return self._ask(["tea", f"data:image/png;base64,{shared.PNG}"])
+
+    def rerank(self) -> Any:
+        return self._litellm.rerank(**self._ranked())
+
+    async def rerank_async(self) -> Any:
+        return await self._litellm.arerank(**self._ranked())
+
+    def _ranked(self) -> dict[str, Any]:
+        model = "jina_ai/jina-reranker-v2-base-multilingual"
+        at = {"api_base": self._base, "api_key": "any"}
+        return {"model": model, "query": "tea", "documents": ["coffee", "tea"], "top_n": 1, **at}
+
+    def error_4xx(self) -> Any:
+        return self._ask([Q], "-fail-429")
+
+    def error_5xx(self) -> Any:
+        return self._ask([Q], "-fail-500")
+
+    async def gather(self, question: str) -> Any:
+        return await self._litellm.aembedding(**self._asked([question]))
+
+    def threads(self, question: str) -> Any:
+        return self._ask([question])
+
+
+_NO_CHATS = (
+    "stream", "tools", "parallel_tools", "reasoning", "cached_tokens", "error_in_stream", "early_close",
+    "cancel",
+)  # fmt: skip
 _RAW = {"raw_response": "LiteLLM has none"}
 _VECTORS = {"embeddings": "they are tried at OpenAI"}
 _OWN = r'"created":\d+|chatcmpl-[0-9a-f-]{36}'
 SDK = Sdk(
     "litellm",
     versions=(("litellm==1.110.2", "tenacity"),),
+    only="The major before, 0.x, ended in 2023.",
     door="llmobs.instrument",
     rows=(
         Row(
@@ -105,6 +158,18 @@ SDK = Sdk(
             untold=frozenset({"attempt"}),
             made_up=_OWN,
             endings={"stop": "STOP", "tools": "STOP", "length": "MAX_TOKENS"},
+        ),
+        Row(
+            "embedding, aembedding, rerank, arerank: jina_ai/…",
+            Jina,
+            provider="jina_ai",
+            host="api.jina.ai",
+            without={
+                **dict.fromkeys(_NO_CHATS, "Jina has no chats"),
+                **_RAW,
+                "retry": "LiteLLM asks for vectors once",
+            },
+            made_up=r'"id":"[0-9a-f-]{36}",',
         ),
     ),
 )
