@@ -109,6 +109,13 @@ def _whole(call: PromptCallEvent, answer: Answer, row: Row) -> None:
     _usage(call, answer["usage"], row)
 
 
+def _attempt(call: PromptCallEvent, answer: Answer, row: Row) -> None:
+    """One of a request that is made again."""
+    if answer["status"] >= 400 and "why" in row.untold:
+        answer = {**answer, "error": str(answer["status"])}
+    _whole(call, answer, row)
+
+
 def _usage(call: PromptCallEvent, usage: dict[str, int], row: Row) -> None:
     # Nothing told is None, and nothing said by the server's account.
     assert (call.tokens_input or 0) == usage["prompt"], (call.tokens_input, usage)
@@ -187,6 +194,7 @@ _CHECKS: dict[str, Callable[[PromptCallEvent, Answer, Row], None]] = {
     "error_in_stream": _failed,
     "early_close": _left,
     "cancel": _left,
+    "retry": _attempt,
     "count_tokens": _counted,
     "uncounted_stream": _uncounted,
     "uncounted_stream_async": _uncounted,

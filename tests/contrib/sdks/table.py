@@ -35,6 +35,7 @@ UNTOLD: Mapping[str, str] = {
     "cache_read": "which tokens the provider knew",
     "cache_write": "which tokens it keeps",
     "http_status": "the status of an answer (101, which made a WebSocket of the request)",
+    "why": "why an attempt failed that is made again (the package throws its answer away unread)",
     "attempt": "that a request is a second attempt (each counts as a first)",
 }
 """What a row may leave out because nobody says it, and how the page calls that."""
