@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from llmobs.recorded.ids import is_valid_run_id, new_id, parse_traceparent
+from llmobs.recorded.ids import derived_id, is_valid_run_id, new_id, parse_traceparent
 
 
 def test_ids_are_uuid_version_7_of_the_rfc_variant() -> None:
@@ -22,6 +22,18 @@ def test_ids_carry_the_time_and_sort_by_it() -> None:
     while uuid.UUID(new_id()).int >> 80 == before:
         pass
     assert new_id() > first
+
+
+def test_derived_ids_depend_on_their_parts_alone_and_lie_beside_those_of_the_same_first_one() -> (
+    None
+):
+    ids = [derived_id(run, str(n)) for run in ("a", "b", "\udc80") for n in range(1_000)]
+    assert ids == [derived_id(run, str(n)) for run in ("a", "b", "\udc80") for n in range(1_000)]
+    assert len({one[9:] for one in ids}) == len(ids)  # the rest tells them apart by itself
+    assert [len({one[:8] for one in ids[at : at + 1_000]}) for at in (0, 1_000, 2_000)] == [1, 1, 1]
+    assert len({one[:8] for one in ids}) == 3
+    parsed = uuid.UUID(ids[0])
+    assert (parsed.version, parsed.variant, str(parsed)) == (8, uuid.RFC_4122, ids[0])
 
 
 def test_ids_are_unique_across_threads() -> None:

@@ -78,7 +78,7 @@ CREATE TABLE parts (
         UNIQUE (run_id, event_id)
     );
 
-CREATE TABLE pieces (hash INTEGER PRIMARY KEY, data NOT NULL);
+CREATE TABLE pieces (hash INTEGER NOT NULL UNIQUE, data NOT NULL);
 
 CREATE TABLE rollups (
         hour INTEGER NOT NULL,           -- since 1970
@@ -104,7 +104,7 @@ CREATE TABLE rollups_by_day (
 
 CREATE TABLE run_pieces (
         run_id TEXT NOT NULL, hash INTEGER NOT NULL, PRIMARY KEY (run_id, hash)
-    ) WITHOUT ROWID;
+    );
 
 CREATE TABLE runs (
         run_id TEXT PRIMARY KEY,

@@ -53,7 +53,7 @@ class Piece(NamedTuple):
     """A member of a list."""
 
     hash: int
-    """Of its content, 64 bits, signed: SQLite's row number."""
+    """Of its content, 64 bits, signed, as SQLite's numbers are."""
     data: bytes
     """JSON."""
 

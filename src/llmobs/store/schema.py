@@ -162,11 +162,12 @@ _MIGRATIONS: Final = (
 
     -- Native JSON; lists and sums never read it. events.body is empty once it is here.
     CREATE TABLE bodies (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
-    -- Members of message lists by their hash; see pieces.py.
-    CREATE TABLE pieces (hash INTEGER PRIMARY KEY, data NOT NULL);
+    -- Members of message lists by their hash; see pieces.py. Both tables are in the order in which rows
+    -- came: in that of hashes, each new one would be on a page of its own, which is written whole.
+    CREATE TABLE pieces (hash INTEGER NOT NULL UNIQUE, data NOT NULL);
     CREATE TABLE run_pieces (
         run_id TEXT NOT NULL, hash INTEGER NOT NULL, PRIMARY KEY (run_id, hash)
-    ) WITHOUT ROWID;
+    );
     CREATE INDEX run_pieces_by_hash ON run_pieces (hash);
 
     -- Checks and ratings: what people, code and models think; failed assertions, hallucinations.
