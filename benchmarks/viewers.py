@@ -2,16 +2,18 @@
 How long what pages show takes over HTTP: ours, and the two viewers that pip can install.
 
 Theirs are applications in the browser, which draw what they ask for; ours is asked for the page. What
-theirs ask for is noted once, in a real browser, and asked again here. Stores are made once and kept.
+theirs ask for is noted once, in a real browser, and asked again here. Stores are made once and kept:
+the first full run takes a quarter of an hour, of which five minutes are theirs storing what is looked at.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,26 +22,40 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from benchmarks.harness import NotMeasuredError, Result, Samples, console
-from benchmarks.million import events_of, long_run
+from benchmarks.harness import Budget, NotMeasuredError, Result, Samples, console
+from benchmarks.million import EVENTS_OF_A_RUN, events_of, long_run
 from benchmarks.serve.load import Sent
 from benchmarks.serve.measure import OURS, post, until_stored
 from benchmarks.serve.targets import TARGETS, Running, Target, running
-from benchmarks.viewer import FOLDER, waiting
+from benchmarks.viewer import FOLDER, store_of, waiting
 from llmobs.events import Event, PromptCallEvent
 from llmobs.sinks._otlp_protobuf import TraceRequest
 from llmobs.sinks._otlp_records import span_ids
 from tests.support.browser import chromium
 
 TITLE = "What a page shows, over HTTP, ms"
-RUNS = 200
-"""Beside the long one: the others store about a hundred spans a second at best, so more would take hours."""
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+"""Events, beside the long run's."""
+MOST_SENT = 10_000
+"""Events of the largest store that is sent to ours, too: it can be made directly."""
+LOADED = {"phoenix": 50.0, "mlflow": 110.0}
+"""Spans that they stored in a second, here."""
+PATIENCE = 300.0
+"""Seconds: they are left out where bringing a store from one size to the next would take longer."""
 SPANS = 100
 """In a request."""
 FOUND = 77
 """Number of the run that is looked at, and found by its word."""
 WORD = f"marker{FOUND}"
-ROUNDS = {True: 3, False: 10}
+ROUNDS = {True: 3, False: 7}
+ENOUGH = 20.0
+"""Seconds that a page of a viewer is asked for: no other round then."""
+PAINTS = 9
+PAINT = """new Promise(resolve => new PerformanceObserver((list, it) => {
+    for (const one of list.getEntries()) if (one.name === "first-contentful-paint") {
+        it.disconnect(); resolve(one.startTime);
+    }
+}).observe({type: "paint", buffered: true}))"""
 BROWSER_MS = 120_000
 """Until an application in the browser has asked for all that is waited for."""
 NOTES = (
@@ -47,10 +63,10 @@ NOTES = (
     "theirs for what their own pages ask for in a browser (noted there, all else they ask for left out), one after "
     "the other, not drawn. Medians; CPU is that of the server's processes, on average. KB is what comes, not "
     "compressed. Of a run of 10,000 events our page has the first 100 and leads to the others, Phoenix's the first "
-    "1,000, and no more; MLflow's has all, beside which ours is asked for all over the JSON API, 500 at a time. The "
-    "store: 1,000 events in "
-    "200 runs and one run of 10,000, sent to each as the same OTLP; Phoenix stored 50 spans a second on this machine, "
-    "MLflow 110, so that a million would take hours: of ours at up to 1,000,000 see the section viewer. "
+    "1,000, and no more; MLflow's has all, beside which ours is asked for all over the JSON API, 500 at a time. Beside "
+    "the events each store has one run of 10,000. Up to 10,000 events all were sent to each as the same OTLP; larger "
+    "stores are ours alone, made by benchmarks.million of the same events. First paint: of the page of the run of "
+    "10,000 events out of our largest store, in a new tab of a Chromium that runs, median. "
     f"Versions: {', '.join(target.pins[0] for name, target in TARGETS.items() if name != OURS)}."
 )
 
@@ -115,29 +131,46 @@ PAGES: Mapping[str, Mapping[str, Page]] = {
 }
 
 
-def events() -> Iterator[Event]:
-    """Yield the last hours' events: 1,000 in runs of five, and a run of 10,000."""
-    began = datetime.now(UTC) - timedelta(hours=6)
-    for number in range(RUNS):
-        yield from events_of(number, began + timedelta(hours=5) / RUNS * number)
-    yield from long_run(began + timedelta(hours=5))
+def events(before: int, size: int) -> Iterator[Event]:
+    """Yield what a store of *before* events lacks to *size*: runs of five, the latest first; at first the long one."""
+    ended = datetime.now(UTC) - timedelta(hours=1)
+    if not before:
+        yield from long_run(ended)
+    for number in range(before // EVENTS_OF_A_RUN, size // EVENTS_OF_A_RUN):
+        yield from events_of(number, ended - timedelta(seconds=90) * number)
 
 
-def fill(target: Target) -> Path:
-    """Return a directory of *target* with these events in its store: made once."""
-    home = FOLDER / target.name
+def too_long(name: str, size: int) -> float:
+    """Return how many seconds one of theirs would take to this size from the one before; 0 where that is bearable."""
+    seconds = (size - _before(size)) / LOADED[name] if name in LOADED else 0.0
+    return seconds if seconds > PATIENCE else 0.0
+
+
+def _before(size: int) -> int:
+    """Return the size that a store had before it came to *size*."""
+    return max((each for each in SIZES if each < size), default=0)
+
+
+def fill(target: Target, size: int) -> Path:
+    """Return a directory of *target* with so many events in its store: made once."""
+    home = FOLDER / f"{target.name}-{size}"
     if (home / "filled").exists():
         return home
+    shutil.rmtree(home, ignore_errors=True)
+    if before := _before(size):
+        shutil.copytree(fill(target, before), home)
+        (home / "filled").unlink()
     bodies, spans, calls = [], 0, 0
     request = TraceRequest()
-    for event in events():
+    for event in events(before, size):
         request.add(event)
         spans += 1
         calls += isinstance(event, PromptCallEvent)
         if spans % SPANS == 0:
             bodies.append(request.to_bytes())
             request = TraceRequest()
-    sent, wanted = Sent(), calls if target.name == OURS else spans
+    there = target.stored(home) if before else 0
+    sent, wanted = Sent(), there + (calls if target.name == OURS else spans)
     with running(target, home) as one, console().status(f"{target.name}: {spans:,} spans"):
         post(one, bodies, sent)
         stored, _ = until_stored(one, wanted)
@@ -203,47 +236,97 @@ async def _theirs(
     return found
 
 
+async def _first_paint(address: str) -> float:
+    """Return the milliseconds until something of a page is seen, in a browser that runs."""
+    async with chromium() as browser:
+        took = []
+        for _ in range(PAINTS + 1):  # the first one starts what the others find started
+            tab = await browser.new_page()
+            await tab.goto(address)
+            took.append(await tab.evaluate(PAINT))
+            await tab.close()
+    return median(took[1:])
+
+
 def _one_after_other(connection: HTTPConnection, asks: Sequence[Ask]) -> bytes:
     return b"".join(ask(connection) for ask in asks)
 
 
 def run(quick: bool) -> Result:
-    """Ask all of them for each page, in turns."""
-    names = {
-        name: span_ids(event).trace_id.hex()
-        for name, event in (
-            ("few", next(events_of(FOUND, datetime.now(UTC)))),
-            ("many", next(long_run(datetime.now(UTC)))),
-        )
+    """Ask all of them for each page, in turns, at one size after the other."""
+    rows: list[list[float | str | None]] = []
+    sizes = SIZES[:1] if quick else SIZES
+    paint = 0.0
+    for size in sizes:
+        with ExitStack() as stack:
+            started = {name: stack.enter_context(one) for name, one in _viewers(size).items()}
+            rows += _rows(size, started, quick)
+            if size == sizes[-1]:
+                address = f"http://127.0.0.1:{started[OURS].port}/runs/{_names(size)['many']}"
+                paint = asyncio.run(_first_paint(address))
+    columns = [f"{name} {what}" for name in VIEWERS for what in ("ms", "CPU ms", "KB")]
+    budgets = [Budget("first paint of a run of 10,000 events", paint, 300, "ms")]
+    return Result(TITLE, ["page", "events", *columns], rows, budgets, NOTES)
+
+
+def _viewers(size: int) -> Mapping[str, AbstractContextManager[Running]]:
+    """Return those that have a store of this size, or fill one in bearable time."""
+    found = {}
+    for name, target in VIEWERS.items():
+        if name == OURS and size > MOST_SENT:
+            ours = replace(target, command=partial(_serve, store_of(size)))
+            found[name] = running(ours, FOLDER / "served")
+        elif seconds := too_long(name, size):
+            words = f"it would take {seconds / 60:,.0f} min to store what is missing"
+            console().print(f"without {name} at {size:,} events: {words}")
+        else:
+            found[name] = running(target, fill(target, size))
+    return found
+
+
+def _serve(store: Path, bin: Path, home: Path, port: int) -> list[str]:
+    return [
+        str(bin / "llmobs"), "serve", "--store", str(store), "--port", str(port), "--access-log", "off",
+    ]  # fmt: skip
+
+
+def _names(size: int) -> dict[str, str]:
+    """Return the ids of the runs that are looked at: over OTLP, those of traces."""
+    now = datetime.now(UTC)
+    firsts = {"few": next(events_of(FOUND, now)), "many": next(long_run(now))}
+    return {
+        name: span_ids(event).trace_id.hex() if size <= MOST_SENT else event.run_id
+        for name, event in firsts.items()
     }
-    homes = {name: fill(target) for name, target in VIEWERS.items()}
-    samples = Samples()
-    with ExitStack() as stack:
-        started = {
-            name: stack.enter_context(running(VIEWERS[name], home)) for name, home in homes.items()
-        }
-        asks = {OURS: _ours(names)}
-        for name, pages in PAGES.items():
+
+
+def _rows(
+    size: int, started: Mapping[str, Running], quick: bool
+) -> Iterator[list[float | str | None]]:
+    names = _names(size)
+    asks = {OURS: _ours(names)}
+    for name in started:
+        if name != OURS:
             with console().status(f"viewers: what pages of {name} ask for"):
                 origin = f"http://127.0.0.1:{started[name].port}"
-                asks[name] = asyncio.run(_theirs(origin, pages, names))
-        for number in range(ROUNDS[quick]):
-            for page in (LIST, FEW, MANY, ALL, SEARCH):
-                for name, one in started.items():
-                    if (ask := asks[name].get(page)) is not None:
-                        _measure(samples, page, one, ask, names, is_first=not number)
-    columns = [f"{name} {what}" for name in VIEWERS for what in ("ms", "CPU ms", "KB")]
-    rows = []
+                asks[name] = asyncio.run(_theirs(origin, PAGES[name], names))
+    samples = Samples()
+    for number in range(ROUNDS[quick]):
+        console().print(f"viewers: {size:,} events, round {number + 1} of {ROUNDS[quick]}")
+        for page in (LIST, FEW, MANY, ALL, SEARCH):
+            for name, one in started.items():
+                taken = samples.values.get(page, {}).get(f"{name} ms", [])
+                if (ask := asks[name].get(page)) is not None and sum(taken) < ENOUGH * 1000:
+                    _measure(samples, page, one, ask, names, is_first=not number)
     for page in (LIST, FEW, MANY, ALL, SEARCH):
-        row: list[float | str | None] = [page]
+        row: list[float | str | None] = [page, f"{size:,}"]
         for name in VIEWERS:
-            taken = samples.values.get(page, {})
-            if ms := taken.get(f"{name} ms"):
-                row += [median(ms), mean(taken[f"{name} CPU"]), taken[f"{name} KB"][0]]
+            figures = samples.values.get(page, {})
+            if ms := figures.get(f"{name} ms"):
+                row += [median(ms), mean(figures[f"{name} CPU"]), figures[f"{name} KB"][0]]
             else:
                 row += [None, None, None]
-        rows.append(row)
-    return Result(TITLE, ["page", *columns], rows, (), NOTES)
+        yield row
 
 
 def _measure(
