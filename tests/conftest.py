@@ -1,11 +1,13 @@
 """Fixtures for the whole suite: three event loops, and internal errors that surface."""
 
+import functools
 import gc
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpcore2
 import hypothesis  # before anything is frozen: it looks for who refers to whom
 import pytest
 from blockbuster import blockbuster_ctx
@@ -121,6 +123,21 @@ def _freeze() -> None:
     gc.collect()
     gc.freeze()
     _frozen_at = time.monotonic()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def what_is_the_same_each_time_is_done_once() -> Iterator[None]:
+    """
+    Every client of httpx2 reads the certificates of all authorities, 25 ms of processor: `httpx2.get` is one.
+
+    Every `instrument()` counts what is frozen, a million objects, which is this file's doing and no
+    application's: tests of what it says put a number there.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        once = functools.cache(httpcore2.default_ssl_context)
+        patch.setattr(httpcore2, "default_ssl_context", once)
+        patch.setattr(gc, "get_freeze_count", lambda: 0)
+        yield
 
 
 def pytest_configure() -> None:

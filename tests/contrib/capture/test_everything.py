@@ -32,9 +32,8 @@ KINDS = [httpx2.Client, httpx2.AsyncClient, httpx.Client, httpx.AsyncClient]
 
 
 @pytest.fixture(autouse=True)
-def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def untouched() -> Iterator[None]:
     """After `uninstrument` nothing is left."""
-    monkeypatch.setattr(gc, "get_freeze_count", lambda: 0)  # the suite freezes what it begins with
     before = [kind.__dict__["__init__"] for kind in KINDS]
     finders = list(sys.meta_path)
     yield
