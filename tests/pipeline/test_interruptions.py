@@ -30,6 +30,7 @@ KNOWN = {
     "llmobs.watchllm.instrumentation._lock",
     "llmobs.runtime.forks._registry",
 }
+NOT_RE_ENTRANT = {"Lock", "Semaphore", "BoundedSemaphore", "allocate_lock"}
 A_TIME = 8
 """Events that the program records each time in its client, with the run's own."""
 
@@ -81,11 +82,10 @@ def test_every_lock_is_re_entrant() -> None:
         for node in ast.walk(
             ast.parse(re.sub(r"type\(threading\.\w+\(\)\)", "type", path.read_text()))
         ):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).removeprefix("threading.") in {
-                "Lock",
-                "Semaphore",
-                "BoundedSemaphore",
-                "allocate_lock",
-            }:
-                offenders.append(f"{path.relative_to(package)}:{node.lineno}")
+            match node:
+                case ast.Call(
+                    func=ast.Name(name)
+                    | ast.Attribute(value=ast.Name("threading" | "_thread"), attr=name)
+                ) if name in NOT_RE_ENTRANT:
+                    offenders.append(f"{path.relative_to(package)}:{node.lineno}")
     assert offenders == []

@@ -23,11 +23,9 @@ from llmobs.pipeline.sink import Batch
 from llmobs.pipeline.thread import BlockingThread
 from llmobs.runtime import forks
 from llmobs.sinks.sqlite import SQLiteSink
-from tests.support.ledger import Ledger
+from tests.support.ledger import COST, Ledger
 
 ledger = Ledger(os.environ["TEST_LEDGER"])
-# Looking for a price takes each process half a second.
-known: Any = {"cost_usd": 0.01} if "TEST_PRICED" in os.environ else {}
 PROGRAMS: dict[str, Callable[[], None]] = {}
 
 
@@ -40,7 +38,7 @@ def log(count: int, client: llmobs.Client | None = None) -> None:
     client = client or llmobs.default_client()
     for number in range(count):
         question = f"question {number}"
-        ledger.note(client.log_prompt_call("run", question, "gpt-4o", "yes", 3, 4, **known))
+        ledger.note(client.log_prompt_call("run", question, "gpt-4o", "yes", 3, 4, **COST))
 
 
 @program

@@ -15,11 +15,11 @@ from typing import Any
 
 import llmobs
 from llmobs.contrib.asgi import LLMObsMiddleware
+from tests.support.ledger import COST
 
 OPEN, GOOD, BAD = 20, 30, 10
 EACH = 2
 """Calls per run; those that are over have an event of the run itself, too."""
-COST: Any = {"cost_usd": 0.01}  # looking for a price takes half a second
 
 
 def record(client: llmobs.Client | llmobs.AsyncClient) -> None:

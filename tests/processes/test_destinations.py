@@ -48,7 +48,7 @@ def test_everything_recorded_arrives_once(
     sinks: str, name: str, targets: list[Destination], tmp_path: Path, note_row: Note
 ) -> None:
     urls = " ".join(target.url for target in targets)
-    env = {"LLMOBS_SINK": urls, "LLMOBS_FLUSH_INTERVAL_SECONDS": "60", "TEST_PRICED": "1"}
+    env = {"LLMOBS_SINK": urls, "LLMOBS_FLUSH_INTERVAL_SECONDS": "60"}
     with running(name, tmp_path, **env) as process:
         ended = end(name, process)
     errors = (tmp_path / "stderr").read_text()

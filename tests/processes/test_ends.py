@@ -34,6 +34,7 @@ ENDS = {
     "two_writers": 0,
     "host_name_at_exit": 0,
 }
+LOOK_FOR_PRICES = {"normal_exit", "fork_after_use", "process_pool", "first_event_at_exit"}
 
 
 def arrivals(folder: Path) -> Arrivals:
@@ -42,7 +43,9 @@ def arrivals(folder: Path) -> Arrivals:
 
 @pytest.mark.parametrize(("name", "code"), ENDS.items())
 def test_everything_recorded_arrives(name: str, code: int, tmp_path: Path, note_row: Note) -> None:
-    with running(name, tmp_path) as process:
+    # Some end while a thread of theirs looks for a price.
+    priced = {"TEST_LOOKS_FOR_PRICES": "1"} if name in LOOK_FOR_PRICES else {}
+    with running(name, tmp_path, **priced) as process:
         ended = wait_for_family(process)
     got = arrivals(tmp_path)
     note_row(name, ended, got)

@@ -36,7 +36,6 @@ def environment(folder: Path, sink: str) -> dict[str, str]:
         "LLMOBS_SINK": sink,
         "LLMOBS_SPOOL_DIR": str(folder / "spool"),
         "LLMOBS_FLUSH_INTERVAL_SECONDS": "60",
-        "TEST_PRICED": "1",
         "LLMOBS_SHUTDOWN_TIMEOUT": "1",
     }
 

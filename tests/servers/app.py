@@ -14,13 +14,13 @@ from fastapi.responses import StreamingResponse
 from llmobs.capture.tracker import Tracker
 from llmobs.contrib.fastapi import TrackerDep
 from tests.servers.variants import VARIANTS
-from tests.support.ledger import Ledger
+from tests.support.ledger import COST, Ledger
 
 ledger = Ledger(os.environ["TEST_LEDGER"])
 
 
 def log(tracker: Tracker, prompt: str) -> None:
-    ledger.note(tracker.log_prompt_call(prompt, "gpt-4o", "yes", 3, 4, 12.5))
+    ledger.note(tracker.log_prompt_call(prompt, "gpt-4o", "yes", 3, 4, 12.5, **COST))
 
 
 @asynccontextmanager

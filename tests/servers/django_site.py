@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
-from tests.support.ledger import Ledger
+from tests.support.ledger import COST, Ledger
 
 # The settings, and the URLs: one module is enough of a project.
 SECRET_KEY = "only for tests"
@@ -27,7 +27,7 @@ ledger = Ledger(os.environ["TEST_LEDGER"]) if "TEST_LEDGER" in os.environ else N
 
 def log(request: HttpRequest, prompt: str) -> None:
     assert ledger is not None
-    ledger.note(request.llmobs.log_prompt_call(prompt, "gpt-4o", "yes", 3, 4, 12.5))
+    ledger.note(request.llmobs.log_prompt_call(prompt, "gpt-4o", "yes", 3, 4, 12.5, **COST))
 
 
 def in_a_thread(request: HttpRequest) -> HttpResponse:

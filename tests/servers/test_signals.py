@@ -45,7 +45,9 @@ def test_everything_recorded_arrives(
     name: str, signal_name: str, tmp_path: Path, note_row: Note
 ) -> None:
     websockets = "trio" not in name  # hypercorn's trio worker loses its own, without us too
-    with serving(name, tmp_path) as server:
+    # One ends after it has looked for prices.
+    priced = {"TEST_LOOKS_FOR_PRICES": "1"} if name == "uvicorn" else {}
+    with serving(name, tmp_path, **priced) as server:
         server.take_200_requests(websockets)
         with server.streams_in_flight():
             server.signal(getattr(signal, signal_name))

@@ -6,6 +6,10 @@ start without pytest.
 """
 
 import os
+from typing import Any
+
+COST: Any = {} if "TEST_LOOKS_FOR_PRICES" in os.environ else {"cost_usd": 0.01}
+"""Said with calls of a model: looking for a price takes each process half a second."""
 
 
 class Ledger:

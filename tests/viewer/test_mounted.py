@@ -1,16 +1,19 @@
 """The viewer in applications of others: every page through every door, to whom the host lets see them."""
 
+import os
 import re
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from functools import partial
+from contextlib import AbstractContextManager, closing
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -27,7 +30,8 @@ from llmobs.store.records import RunFilter
 from llmobs.store.schema import VERSION
 from llmobs.viewer.page import HEADERS, Page
 from llmobs.viewer.pages import PAGES
-from tests.servers.serving import Server, serving
+from tests.servers.serving import ROOT, Server
+from tests.servers.serving import serving as serving_anything
 from tests.support.kafka_runtime import Unavailable
 from tests.support.polling import eventually
 from tests.support.small_disk import small_disk
@@ -72,6 +76,24 @@ def logged_in(server: Server, name: str) -> httpx2.Client:
     known = httpx2.Client(base_url=server.url, timeout=30, cookies=client.cookies)
     client.close()
     return known
+
+
+def serving(server: str, folder: Path, app: str, **env: str) -> AbstractContextManager[Server]:
+    """Run a host; the tables of Django's own are there, since making them takes a second."""
+    if "django" in app:
+        (folder / "site.db").write_bytes(_site())
+    return serving_anything(server, folder, app=app, **env)
+
+
+@cache
+def _site() -> bytes:
+    with TemporaryDirectory() as folder:
+        making = "from tests.viewer.hosting import django_wsgi"
+        subprocess.run(
+            [sys.executable, "-c", making], cwd=folder, check=True, timeout=120,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "LLMOBS_ENABLED": "false"},
+        )  # fmt: skip
+        return (Path(folder) / "site.db").read_bytes()
 
 
 SERVERS = {

@@ -35,7 +35,6 @@ def worker(folder: Path, redis: str, *options: str, **env: str) -> Iterator[subp
     env = {
         "LLMOBS_FLUSH_INTERVAL_SECONDS": "60",
         "TEST_REDIS": redis,
-        "TEST_PRICED": "1",
         **env,
     }
     with started(command, folder, **env) as process:

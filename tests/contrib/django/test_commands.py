@@ -29,13 +29,14 @@ from django.core.management.base import BaseCommand
 
 import llmobs
 from tests.servers.django_site import ledger
+from tests.support.ledger import COST
 
 
 class Command(BaseCommand):
     def handle(self, *args, **options):
         with llmobs.run(name="nightly") as run:
             for _ in range(3):
-                ledger.note(run.log_prompt_call("q", "gpt-4o", "a", 1, 2))
+                ledger.note(run.log_prompt_call("q", "gpt-4o", "a", 1, 2, **COST))
         ledger.note(llmobs.current_tracker().log_error("outside any run"))
 """
 
