@@ -115,9 +115,10 @@ class Reading:
         with self._reading():
             return cursor.fetchall()
 
-    def _few_at_once(self, query: str, values: Sequence[Any]) -> Iterator[sqlite3.Row]:
-        """Yield what `_all` returns: no more of it is held than a few rows."""
+    def _few_at_once(self, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        """Yield what `_all` returns, without names: no more of it is held than a few rows."""
         cursor = self._execute(query, values)
+        cursor.row_factory = None
         more = True
         while more:
             with self._reading():
