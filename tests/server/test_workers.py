@@ -18,6 +18,7 @@ from llmobs.codec import encode
 from llmobs.recorded.ids import new_id
 from llmobs.redaction.events import PROCESS_KEY
 from llmobs.server.bodies import RefusedError
+from llmobs.server.collector import Collector
 from llmobs.server.kafka.records import ReadRecords, packed, read_records
 from llmobs.server.native import ReadBatch, read_batch
 from llmobs.server.otlp import json_
@@ -28,6 +29,7 @@ from llmobs.server.watchllm.reading import read_batch as read_wires
 from llmobs.server.workers import Workers
 from llmobs.settings import Settings
 from llmobs.store.filed import file, unfile
+from llmobs.store.writer import Writer
 from tests.helpers import make_event
 from tests.server.collecting import body_of, post, stored
 from tests.sinks.examples import every_kind, prompt_call
@@ -219,6 +221,61 @@ async def test_a_large_body_may_take_longer_and_nobody_is_cut_off_while_it_waits
         path.touch()
         assert await large == ReadBatch([], [], [])
         assert await small == ReadBatch([], [], [])
+
+
+@pytest.mark.anyio
+async def test_a_body_that_does_not_end_holds_up_nobody_though_no_worker_was_there(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "end"
+    collector = Collector(lambda: Writer(tmp_path / "llmobs.db"), Settings(), workers=1)
+    await collector.open()
+    endless = asyncio.create_task(
+        collector.read(patient, ReadBatch, str(path).encode(), project=None)
+    )
+    await asyncio.sleep(0.1)  # it is in the collector's own thread
+    with anyio.fail_after(20):
+        found = await collector.read(read_batch, ReadBatch, body_of([make_event()]), project=None)
+    assert len(found.events) == 1
+    assert not endless.done()
+    path.touch()
+    assert await endless == ReadBatch([], [], [])
+    await collector.aclose()
+
+
+@pytest.mark.anyio
+async def test_what_is_read_at_once_is_written_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmobs.server.collector.COMPANY_SECONDS", 30.0)
+    written: list[int] = []
+
+    class Noting(Writer):
+        def write(self, events: Any, *, links: Any = None) -> None:
+            written.append(len(events))
+            super().write(events, links=links)
+
+    path = tmp_path / "end"
+    collector = Collector(lambda: Noting(tmp_path / "llmobs.db"), Settings())
+    await collector.open()
+
+    async def take() -> None:
+        await collector.take([make_event(event_id=new_id())], is_prepared=True)
+
+    async def read_and_take() -> None:
+        await collector.read(patient, ReadBatch, str(path).encode(), project=None)
+        await take()
+
+    others = [asyncio.create_task(read_and_take()) for _ in range(2)]
+    await asyncio.sleep(0)
+    first = asyncio.create_task(take())
+    while not collector.room.events or not collector._waiting.empty():
+        await asyncio.sleep(0.01)
+    path.touch()
+    await asyncio.gather(first, *others)
+    await take()  # alone, it waits for nobody
+    await collector.aclose()
+    assert written in ([0, 2, 1, 1], [0, 3, 1])
 
 
 @pytest.mark.anyio

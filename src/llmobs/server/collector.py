@@ -33,6 +33,13 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 """Of bodies and records under way at once."""
 COMMIT_EVENTS: Final = 4_000
 """Of requests that share a commit, beyond which the next one begins."""
+COMPANY_SECONDS: Final = 0.05
+"""
+That a request waits for others, as long as more are being read than wait: what a transaction writes is
+found all over the indexes, so that two cost little more than one.
+"""
+TURN_SECONDS: Final = 0.25
+"""That a body waits for the thread that prepares, before it is asked again whether a worker can do it."""
 REOPEN_SECONDS: Final = 1.0
 """Between two attempts to open a store that cannot be opened."""
 
@@ -105,8 +112,11 @@ class Collector:
         self._preparation = Preparation(settings)
         self._workers = Workers(workers if self._preparation.may_be_divided else 0, PROCESS_KEY)
         self._failures_elsewhere = 0
+        self._coming = 0
+        """Bodies that are being read, wherever."""
         self._reading = 0
         """Bodies that wait for the thread that prepares, or are in it."""
+        self._in_turn = asyncio.Lock()
         self._troubles = Troubles()
         self.stored = 0
         """Events acknowledged since the start."""
@@ -167,26 +177,45 @@ class Collector:
         Raises:
             RefusedError: As *read* does.
         """
-        # What is to be stored is this process's work, too.
-        others = self._reading + len(self._under_way)
-        found, failures = await self._workers.read(
-            read, kind, body, project, salt=self._salt, others=others
-        )
-        self._failures_elsewhere += failures
-        if found is not None:
-            return found
-        self._reading += 1
+        self._coming += 1
         try:
-            return await self.work(self._read, read, body, project)
+            return await self._read_anywhere(read, kind, body, project)
         finally:
-            self._reading -= 1
+            self._coming -= 1
+
+    async def _read_anywhere(
+        self, read: ReadsBody[R], kind: type[R], body: bytes, project: str | None
+    ) -> R:
+        while True:
+            # What is to be stored is this process's work, too.
+            others = self._reading + len(self._under_way)
+            found, failures = await self._workers.read(
+                read, kind, body, project, salt=self._salt, others=others
+            )
+            self._failures_elsewhere += failures
+            if found is not None:
+                return found
+            self._reading += 1
+            try:
+                if not await self._its_turn():
+                    continue  # what is in the thread takes long; a worker may have come meanwhile
+                try:
+                    return await self.work(self._read, read, body, project)
+                finally:
+                    self._in_turn.release()
+            finally:
+                self._reading -= 1
+
+    async def _its_turn(self) -> bool:
+        """Wait for the turn to use the thread that prepares; return whether it came."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TURN_SECONDS):
+                return await self._in_turn.acquire()
+        return False
 
     def _read(self, read: ReadsBody[R], body: bytes, project: str | None) -> R:
-        began = time.monotonic()
-        try:
+        with self._workers.noting():
             return self._preparation.read(read, body, project)
-        finally:
-            self._workers.note(time.monotonic() - began)
 
     @property
     def is_busy(self) -> bool:
@@ -305,9 +334,12 @@ class Collector:
         step = None
         count = len(first.events)
         ended = False
+        until = time.monotonic() + COMPANY_SECONDS
         while count < COMMIT_EVENTS:
+            # No longer than for half of those who send at once: the others are read meanwhile.
+            patience = until - time.monotonic() if self._coming > len(requests) else 0
             try:
-                another = self._waiting.get_nowait()
+                another = self._waiting.get(patience > 0, max(patience, 0))
             except Empty:
                 break
             if another is None:

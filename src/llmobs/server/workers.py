@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import IO, Any, Final, TypeVar, cast
 
 import msgspec
@@ -163,6 +164,7 @@ class Workers:
         self._workers: list[_Worker] = []
         self._troubles = Troubles()
         self._worked = 0.0
+        self._works_since: float | None = None
         self._not_before = 0.0
 
     def __len__(self) -> int:
@@ -174,9 +176,15 @@ class Workers:
         """Of those that are ready."""
         return [w.process.pid for w in self._workers if w.process is not None]
 
-    def note(self, seconds: float) -> None:
-        """Take note that the collector's own thread has worked so long."""
-        self._worked += seconds
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Take note that the collector's own thread works for as long as the block takes."""
+        began = self._works_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._works_since = None
+            self._worked += time.monotonic() - began
 
     async def look_after(self) -> None:
         """Start a worker when the last second called for one, and end those that have nothing to do."""
@@ -187,7 +195,9 @@ class Workers:
             began = time.monotonic()
             await asyncio.sleep(WINDOW_SECONDS)
             now = time.monotonic()
-            share = self._worked / (now - began)
+            since = self._works_since
+            # Also what is not done yet: one body may take longer than all seconds so far.
+            share = (self._worked + (now - since if since is not None else 0)) / (now - began)
             for worker in [one for one in self._workers if not one.waiting]:
                 if now - worker.used_at > IDLE_SECONDS:
                     self._end(worker)
