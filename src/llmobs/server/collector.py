@@ -39,7 +39,7 @@ That a request waits for others, as long as more are being read than wait: what 
 found all over the indexes, so that two cost little more than one.
 """
 TURN_SECONDS: Final = 0.25
-"""That a body waits for the thread that prepares, before it is asked again whether a worker can do it."""
+"""How often a body that waits for the thread that prepares asks whether a worker can do it."""
 REOPEN_SECONDS: Final = 1.0
 """Between two attempts to open a store that cannot be opened."""
 
@@ -198,7 +198,7 @@ class Collector:
             self._reading += 1
             try:
                 if not await self._its_turn():
-                    continue  # what is in the thread takes long; a worker may have come meanwhile
+                    continue
                 try:
                     return await self.work(self._read, read, body, project)
                 finally:
@@ -207,11 +207,19 @@ class Collector:
                 self._reading -= 1
 
     async def _its_turn(self) -> bool:
-        """Wait for the turn to use the thread that prepares; return whether it came."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(TURN_SECONDS):
-                return await self._in_turn.acquire()
-        return False
+        """Wait for the turn to use the thread that prepares; return False if a worker has time before."""
+        turn = asyncio.ensure_future(self._in_turn.acquire())
+        try:
+            while not (await asyncio.wait({turn}, timeout=TURN_SECONDS))[0]:
+                if self._workers.have_time(self._reading - 1 + len(self._under_way)):
+                    return False
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self._in_turn.release()
+            raise
+        finally:
+            turn.cancel()
+        return True
 
     def _read(self, read: ReadsBody[R], body: bytes, project: str | None) -> R:
         with self._workers.noting():

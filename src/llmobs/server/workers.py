@@ -247,11 +247,8 @@ class Workers:
         Raises:
             RefusedError: As *read* does.
         """
-        free = [one for one in self._workers if not one.is_held_up()]
-        if not free:
-            return None, 0
-        worker = min(free, key=lambda one: one.waiting)
-        if others + 1 < worker.waiting:
+        worker = self._free(others)
+        if worker is None:
             return None, 0
         if not worker.waiting:
             worker.used_at = time.monotonic()
@@ -270,6 +267,15 @@ class Workers:
         if (why := done.refusal) is not None:
             raise RefusedError(why.status, why.message, why.field, why.retry_after)
         return found, done.failures
+
+    def have_time(self, others: int) -> bool:
+        """Whether `read` would have something read by a worker now."""
+        return self._free(others) is not None
+
+    def _free(self, others: int) -> _Worker | None:
+        free = [one for one in self._workers if not one.is_held_up()]
+        worker = min(free, key=lambda one: one.waiting, default=None)
+        return None if worker is None or others + 1 < worker.waiting else worker
 
     def _end(self, worker: _Worker) -> None:
         self._workers.remove(worker)

@@ -20,7 +20,7 @@ from llmobs.codec import decode, encode
 from llmobs.events import Event, PromptCallEvent
 from llmobs.pipeline.combine import combine
 from llmobs.store.changes import remove_events
-from llmobs.store.filed import Filed, unfile
+from llmobs.store.filed import Filed, unfile, whole
 from llmobs.store.insert import move
 from llmobs.store.kept_pieces import piece_in
 from llmobs.store.pieces import pack, put_together, unpack
@@ -176,6 +176,8 @@ class _Arrival:
         self._has_parts = not self._is_new
         self._out: list[Event | Filed] = []
         self._gone: list[int] = []
+        self._ids: dict[str, str] = {}
+        """Of the events of spans, by the span."""
         self._fresh: set[str] = set()
         """Spans that have come just now."""
 
@@ -183,6 +185,7 @@ class _Arrival:
         """Return the events to insert."""
         logs = [link for link in links if link.what not in _SPANS]
         spans = [link for link in links if link.what in _SPANS] if logs else links
+        self._ids = {link.span_id: link.event_id for link in spans if link.event_id}
         # Nobody reads again now what is noted of a trace of spans alone that is new.
         nodes = self._note(spans, at_once=bool(logs) or not self._is_new)
         self._fresh = set(nodes)
@@ -265,13 +268,19 @@ class _Arrival:
         rows = {} if self._is_new else self._rows_of(tree.nodes)
         for span_id, node in tree.nodes.items():
             enclosing = tree.enclosing(span_id)
-            parent_id = None if enclosing is None else event_id_of(self._run_id, enclosing)
+            parent_id = None if enclosing is None else self._id_of(enclosing)
             if node.what == What.PLACE:
                 self._show(span_id, parent_id, rows)
             elif tree.heads[span_id] != span_id or span_id in tree.split:
                 self._set_aside(span_id, rows)
             else:
                 self._show_call(tree.told_by(span_id), parent_id, rows)
+
+    def _id_of(self, span_id: str) -> str:
+        found = self._ids.get(span_id)
+        if found is None:
+            found = self._ids[span_id] = event_id_of(self._run_id, span_id)
+        return found
 
     def _find(self, span_id: str) -> Node | None:
         query = f"SELECT {_NODE} FROM spans WHERE run_id = ? AND span_id = ?"  # noqa: S608
@@ -286,7 +295,7 @@ class _Arrival:
 
     def _rows_of(self, span_ids: Iterable[str]) -> dict[str, tuple[int, str | None]]:
         """Return the number and the parent of those events of spans that are stored."""
-        ids = {event_id_of(self._run_id, span_id): span_id for span_id in span_ids}
+        ids = {self._id_of(span_id): span_id for span_id in span_ids}
         found = {}
         for some in chunks(list(ids)):
             query = f"SELECT event_id, id, parent_id FROM events WHERE event_id IN {places(some)}"  # noqa: S608
@@ -342,7 +351,7 @@ class _Arrival:
         event, standalone = told[0], all(each.standalone for each in told)
         combine(event, told)
         event.standalone = standalone
-        event.event_id, event.parent_id = event_id_of(self._run_id, head), parent_id
+        event.event_id, event.parent_id = self._id_of(head), parent_id
         event.span_id = head
         self._out.append(event)
 
@@ -357,7 +366,7 @@ class _Arrival:
 
     def _own(self, span_id: str, row: tuple[int, str | None] | None) -> Event | Filed | None:
         """Return what a span tells by itself; None if only log records tell of it."""
-        event_id = event_id_of(self._run_id, span_id)
+        event_id = self._id_of(span_id)
         event = self._events.get(event_id)
         if self._is_new:
             return event
@@ -385,10 +394,12 @@ class _Arrival:
                     (whole if what == What.WHOLE else more).append(event)
         return whole, more
 
-    def _keep(self, event: Event | None, span_id: str, what: int, at: int) -> bool:
+    def _keep(self, event: Event | Filed | None, span_id: str, what: int, at: int) -> bool:
         """Keep what is told, or that nothing is; return whether it was not there."""
-        event_id = event_id_of(self._run_id, span_id) if event is None else event.event_id
-        body = "" if event is None else pack(encode(event))
+        event_id = self._id_of(span_id) if event is None else event.event_id
+        body: str | bytes = ""
+        if event is not None:
+            body = pack(whole(event).encode() if isinstance(event, Filed) else encode(event))
         done = self._connection.execute(
             "INSERT INTO parts (event_id, run_id, span_id, what, at, body) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (run_id, event_id) DO UPDATE SET body = excluded.body WHERE body = ''",
@@ -419,7 +430,7 @@ class _Arrival:
         if event is not None and closed:
             self._out.append(event)
         elif event is not None:
-            self._keep(_as_event(event), trace.span_id, What.NOTHING, 0)
+            self._keep(event, trace.span_id, What.NOTHING, 0)
         self._trace = trace._replace(shown=int(shown), closed=int(closed))
 
 

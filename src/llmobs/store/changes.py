@@ -71,19 +71,22 @@ def disagreeing(
     connection: sqlite3.Connection, new: Sequence[Filed], links: Sequence[Link]
 ) -> list[str]:
     """Return the runs of *links* whose events, with *new* that is to be added up, do not agree on whose they are."""
-    told: dict[str, list[set[Any]]] = {link.run_id: [{None} for _ in _SHARED] for link in links}
+    told: dict[str, set[tuple[Any, ...]]] = {link.run_id: set() for link in links}
     for one in new:
         row = one.row
         if (its := told.get(row.run_id)) is not None:
             said = (row.user_id, row.session_id, row.service_name, row.environment, row.release)
-            for found, value in zip(its, said, strict=True):
-                found.add(value)
+            its.add(said)
     for some in chunks(list(told)):
         query = f"SELECT run_id, {', '.join(_SHARED)} FROM runs WHERE run_id IN {places(some)}"  # noqa: S608
         for run_id, *values in connection.execute(query, some):
-            for found, value in zip(told[run_id], values, strict=True):
-                found.add(value)
-    return [run_id for run_id, its in told.items() if any(len(found) > 2 for found in its)]
+            told[run_id].add(tuple(values))
+    return [run_id for run_id, its in told.items() if len(its) > 1 and _differ(its)]
+
+
+def _differ(told: Iterable[tuple[Any, ...]]) -> bool:
+    """Whether one thing has two values, other than None, in what is *told*."""
+    return any(len({*values} - {None}) > 1 for values in zip(*told, strict=True))
 
 
 def agree(connection: sqlite3.Connection, run_ids: Iterable[str]) -> None:
