@@ -309,7 +309,11 @@ def _rows(
         if name != OURS:
             with console().status(f"viewers: what pages of {name} ask for"):
                 origin = f"http://127.0.0.1:{started[name].port}"
-                asks[name] = asyncio.run(_theirs(origin, PAGES[name], names))
+                try:
+                    asks[name] = asyncio.run(_theirs(origin, PAGES[name], names))
+                except NotMeasuredError as error:
+                    console().print(f"without {name} at {size:,} events: {error}")
+                    asks[name] = {}
     samples = Samples()
     for number in range(ROUNDS[quick]):
         console().print(f"viewers: {size:,} events, round {number + 1} of {ROUNDS[quick]}")
