@@ -68,6 +68,7 @@ BEYOND_THE_CORE = (
     "server/test_kafka.py::test_collectors_share_partitions",  # rebalances, which take their time
     "contrib/django/test_runners.py",
     "cli/test_scan.py::test_it_may_be_killed_before",  # some forty times
+    "privacy/test_frameworks.py",  # environments of their own
     "privacy/test_mounted.py",
     "contrib/django/test_versions.py",  # an environment of its own
     "dialects/test_sentinel_config.py::test_both_libraries",

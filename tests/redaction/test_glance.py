@@ -34,14 +34,14 @@ def texts(cases: list[Case]) -> list[str]:
 def test_in_a_text_without_an_anchor_nothing_is_found_in_windows_either(
     texts: list[str], chunk: int
 ) -> None:
-    passing = [text for text in texts if glance_at(text) is None]
+    passing = [text for text in texts if not glance_at(text)]
     assert [text for text in passing if finish(finding(text, chunk=chunk))] == []
     assert len(passing) > len(texts) / 10
 
 
 def test_most_innocent_texts_pass_at_a_glance(cases: list[Case]) -> None:
     innocent = [case.text for case in cases if case.kind is None]
-    assert sum(glance_at(text) is None for text in innocent) > len(innocent) / 5
+    assert sum(not glance_at(text) for text in innocent) > len(innocent) / 5
 
 
 def _value(rng: random.Random, texts: list[str], depth: int = 0) -> Any:

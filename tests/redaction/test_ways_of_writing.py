@@ -8,8 +8,9 @@ import time
 
 import pytest
 
+from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
 from llmobs.redaction.redactor import Redactor, redact_text
-from llmobs.redaction.scan import glance_at
+from llmobs.redaction.scan import find, glance_at
 
 KEY, CARD, MAIL = "[REDACTED_KEY]", "[REDACTED_CC]", "[REDACTED_EMAIL]"
 
@@ -216,3 +217,32 @@ def test_time_grows_with_length_only(unit: str) -> None:
 
     text = unit * (6_000 // len(unit))
     assert seconds(text * 4) < max(12 * seconds(text), 0.05)
+
+
+def _wide(text: str, every: int) -> str:
+    """Return *text* with characters in full width, as East Asian keyboards write them."""
+    wide = (
+        chr(ord(c) + 0xFEE0) if "!" <= c <= "~" and n % every == 0 else c
+        for n, c in enumerate(text)
+    )
+    return "".join(wide)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+@pytest.mark.parametrize("before", ["", "請" * 300])
+@pytest.mark.parametrize("kind", sorted(DEFAULT_KINDS))
+def test_full_width_characters_are_read_as_others(kind: str, before: str, every: int) -> None:
+    for number in range(20):
+        text = f"{before} {_wide(KINDS[kind].example(number), every)} 。"
+        (span,) = find(text)
+        assert (span.kind, text[span.start : span.end].strip()) == (
+            kind,
+            text[len(before) + 1 : -2],
+        )
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_so_are_those_of_names(every: int) -> None:
+    assert redact_text(_wide("password: ", every) + "hunter2x").endswith("[REDACTED_KEY]")
+    name = _wide("password", every)
+    assert Redactor().value({name: "x"}) == {name: "[REDACTED_KEY]"}

@@ -15,7 +15,7 @@ from llmobs.redaction.domains import TOP_LEVEL_DOMAINS
 from llmobs.redaction.spans import ANCHORS_A_STEP, Span, run_start
 from llmobs.runtime.time_slices import Steps
 
-__all__ = ["find_at_signs", "has_at_sign"]
+__all__ = ["find_at_signs", "has_at_sign", "has_written_at_sign"]
 
 _HIDDEN: Final = "\u00ad\u200b-\u200d\u2060\ufeff"  # characters without a width
 _LOCAL_BACKWARDS = re.compile(rf"[0-9A-Za-z_.%+'\u00c0-\u024f{_HIDDEN}-]*")
@@ -29,8 +29,10 @@ _DOMAIN = re.compile(
     rf"(?:[0-9A-Za-z-]{{1,63}}+(?=\.)|(?:[\w{_HIDDEN}-]|{_ESCAPED}){{1,63}}+)"
     rf"(?:\.(?:[\w{_HIDDEN}-]{{1,63}}+(?=\.[0-9A-Za-z])|[0-9A-Za-z-]{{1,63}}+|[^\W\d_]{{2,63}}+)){{1,126}}+"
 )
+_PLAIN_LOCAL = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.%+-]+")
 _TOP_LEVEL = re.compile(r"\.[^\W\d_]{2}")
 _ASCII_TOP_LEVEL = re.compile(r"\.([A-Za-z]{2,63}|[Xx][Nn]--[0-9A-Za-z-]{1,59})$")
+_LONG_LOCAL: Final = 64
 _BACKSLASHES: Final = 8  # JSON text in JSON text in JSON text
 # Most addresses: nothing goes on behind them, and what stands there is no code and no path.
 _PLAIN_DOMAIN = re.compile(
@@ -51,6 +53,7 @@ _WRITTEN: Final = (
     ("\uff20", re.compile("\uff20")),
     ("\ufe6b", re.compile("\ufe6b")),
 )
+_WIDE: Final = "\uff20\ufe6b"
 # As people write it for people. In round brackets that is dearer to look for than it is worth.
 _IN_BRACKETS: Final = "[at]"
 _SPELT_DOMAIN = re.compile(
@@ -58,26 +61,30 @@ _SPELT_DOMAIN = re.compile(
 )
 
 
-def has_at_sign(text: str, *, escaped: bool) -> bool:
+def has_at_sign(text: str, low: int, high: int) -> bool:
+    """Whether an at sign is in ``text[low:high]``, perhaps a wide or a small one."""
+    if text.find("@", low, high) >= 0:
+        return True
+    return not text.isascii() and any(text.find(sign, low, high) >= 0 for sign in _WIDE)
+
+
+def has_written_at_sign(text: str, *, escaped: bool) -> bool:
     """
-    Whether *text*, which is to be short, has what may be an at sign, however it is written.
+    Whether *text*, which is to be short, has what may be an at sign that is written in another way.
 
     Args:
         text: What is searched.
         escaped: Whether any character in it is (`llmobs.redaction.plain.has_escape`).
     """
-    return (
-        "@" in text
-        or ("[" in text and _IN_BRACKETS in text)
-        or (escaped and any(written.search(text) for _, written in _WRITTEN))
-        or (not text.isascii() and ("\uff20" in text or "\ufe6b" in text))
+    return ("[" in text and _IN_BRACKETS in text) or (
+        escaped and any(written.search(text) for _, written in _WRITTEN)
     )
 
 
 def find_at_signs(
     text: str, low: int, high: int, kinds: Set[str], spans: list[Span], *, escaped: bool
 ) -> Steps[None]:
-    """Append to ``spans`` the addresses and passwords whose at signs are in ``text[low:high]``; see `has_at_sign`."""
+    """Append to ``spans`` the addresses and passwords whose at signs are in ``text[low:high]``; of what kind ever."""
     anchors = 0
     at = text.find("@", low, high)
     while at >= 0:
@@ -120,6 +127,10 @@ def find_at_signs(
 def _append_email(text: str, at: int, behind: int, spans: list[Span]) -> None:
     plain = _PLAIN_DOMAIN.match(text, behind)
     if plain is not None and plain[1].lower() in TOP_LEVEL_DOMAINS:
+        word = text[max(0, at - _LONG_LOCAL) : at].rpartition(" ")[2]
+        if len(word) < _LONG_LOCAL and _PLAIN_LOCAL.fullmatch(word):
+            spans.append(Span(at - len(word), plain.end(), "email", "email"))
+            return
         start = _local_start(text, at, _LOCAL_BACKWARDS)
         if at - start > 1:
             spans.append(Span(start, plain.end(), "email", "email"))
@@ -179,8 +190,8 @@ def _path(text: str, colon: int) -> str:
 
 
 def _local_start(text: str, at: int, run: re.Pattern[str]) -> int:
-    start = run_start(text, at, run, 64)
-    if at - start == 64:  # few are longer than this
+    start = run_start(text, at, run, _LONG_LOCAL)
+    if at - start == _LONG_LOCAL:  # few are longer than this
         start = run_start(text, at, run, 254)
     return at - len(text[start:at].lstrip("'.-"))
 

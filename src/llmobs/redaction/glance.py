@@ -48,7 +48,7 @@ class Glance:
         """Short texts in which nothing was found."""
         self._names: set[str] = set()
         """Those of them that, as names, say of no value that it is secret."""
-        self._seen: tuple[str, Sight] | None = None  # the last text that did not pass
+        self._seen: tuple[str, list[Sight]] | None = None  # the last text that did not pass
         self._left = 0
 
     def remember(self, text: str) -> None:
@@ -75,7 +75,7 @@ class Glance:
         self._left = GLANCE
         return self._text(text)
 
-    def seen_in(self, text: str) -> Sight | None:
+    def seen_in(self, text: str) -> list[Sight] | None:
         """Return what was seen in *text*, if it was the last to be glanced at and did not pass."""
         seen, self._seen = self._seen, None
         return seen[1] if seen is not None and seen[0] is text else None
@@ -86,9 +86,9 @@ class Glance:
         self._left -= len(text)
         if not self._knows_texts or self._left < 0:
             return False
-        sight = glance_at(text)
-        if sight is not None:
-            self._seen = (text, sight)
+        sights = glance_at(text)
+        if sights:
+            self._seen = (text, sights)
             return False
         if BASE64.fullmatch(text):
             return False

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["LAST_WORDS", "PASSWORDS_ABROAD", "SECRET_NAMES", "SecretNames", "Weight"]
+from llmobs.redaction.plain import plain
+
+__all__ = ["LAST_WORDS", "PASSWORDS_ABROAD", "SECRET_NAMES", "WHOLE_WORDS", "SecretNames", "Weight"]
 
 PASSWORDS_ABROAD: Final = (
     "motdepasse", "contraseña", "senha", "parola", "wachtwoord", "lösenord", "losenord", "passord",
@@ -30,7 +32,7 @@ SECRET_NAMES: Final = frozenset(
     }
 )  # fmt: skip
 """A name is secret if it ends with one of these; case and what joins its words do not matter."""
-_WHOLE_WORDS: Final = frozenset({"pwd", "pass", "pw", "jwt", "dsn", "sig", "passwords", "secrets"})
+WHOLE_WORDS: Final = frozenset({"pwd", "pass", "pw", "jwt", "dsn", "sig", "passwords", "secrets"})
 """These are only if they are its last word: a compass is no secret."""
 _LOOSE: Final = frozenset({"token", "auth"})
 """So are these, where the value looks like one: models, too, count tokens and speak them."""
@@ -42,7 +44,7 @@ LAST_WORDS: Final = (
     "passe", "contraseña", "senha", "parola", "oord", "nord", "sord", "kode", "salasana", "sło", "slo",
     "lszó", "lszo", "ifre", "lozinka", "пароль", "密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호",
     "סיסמה", "المرور",
-    *_WHOLE_WORDS,
+    *WHOLE_WORDS,
 )  # fmt: skip
 """How all of these names end: a quick look tells most names apart."""
 
@@ -72,6 +74,7 @@ class SecretNames:
         """Return how secret *name* is."""
         if len(name) > _LONGEST:
             return 0
+        name = plain(name)
         whole = _JOINTS.sub("", name).lower()
         if whole in _NOT:
             return 0
@@ -79,6 +82,6 @@ class SecretNames:
             return 2
         words = _WORDS.findall(name)
         last = words[-1].lower() if words else ""
-        if last in _WHOLE_WORDS and (last != "sig" or whole == last):
+        if last in WHOLE_WORDS and (last != "sig" or whole == last):
             return 2
         return 1 if last in _LOOSE else 0

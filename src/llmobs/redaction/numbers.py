@@ -16,7 +16,14 @@ from llmobs.redaction.spans import (
 )
 from llmobs.runtime.time_slices import Steps
 
-__all__ = ["NUMBERS", "NUMBER_ANCHORS", "card_checksum_holds", "find_numbers", "is_card"]
+__all__ = [
+    "IBAN_COUNTRIES",
+    "NUMBERS",
+    "NUMBER_ANCHORS",
+    "card_checksum_holds",
+    "find_numbers",
+    "is_card",
+]
 
 NUMBERS: Final = frozenset({"card", "ssn", "iban"})
 
@@ -73,9 +80,12 @@ def find_numbers(
             yield
         if start < reach.card or _is_fraction(text, start):
             continue
-        if says_ssn is None:
-            says_ssn = b"ssn" in symbols or b"soci" in symbols
-        span = _number(text, start, kinds, says_ssn)
+        span = _number(text, start, kinds)
+        if span is None and "ssn" in kinds:
+            if says_ssn is None:
+                says_ssn = b"ssn" in symbols or b"soci" in symbols
+            if says_ssn or text[start - 1 : start] == "-":
+                span = _ssn(text, start)
         if span is not None:
             spans.append(span)
             reach.card = span.end
@@ -85,15 +95,13 @@ def _is_fraction(text: str, start: int) -> bool:
     return text[start - 1 : start] == "." and text[start - 2 : start - 1].isdigit()
 
 
-def _number(text: str, start: int, kinds: Set[str], says_ssn: bool) -> Span | None:
+def _number(text: str, start: int, kinds: Set[str]) -> Span | None:
     span = None
     # First, since some are a card number behind four characters.
     if "iban" in kinds and _MAY_BE_IBAN.search(text, max(0, start - 10), start + 3):
         span = _iban(text, start)
     if span is None and "card" in kinds:
         span = _card(text, start)
-    if span is None and "ssn" in kinds and (says_ssn or text[start - 1 : start] == "-"):
-        span = _ssn(text, start)
     return span
 
 
@@ -275,7 +283,7 @@ def _joined(text: str, start: int) -> bool:
 
 # --- IBAN ---------------------------------------------------------------------------------------
 
-_LENGTHS: Final = {
+IBAN_COUNTRIES: Final = {
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22,
     "BI": 27, "BR": 29, "BY": 28, "CH": 21, "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DJ": 27,
     "DK": 18, "DO": 28, "EE": 20, "EG": 29, "ES": 24, "FI": 18, "FK": 18, "FO": 18, "FR": 27,
@@ -299,12 +307,12 @@ _MAY_BE_IBAN = re.compile(r"[A-Za-z]{2}[0-9]{2}")
 def _iban(text: str, anchor: int) -> Span | None:
     for back in (2, 4, 5, 8, 9, 10, 3):
         start = anchor - back
-        if start < 0 or text[start : start + 2].upper() not in _LENGTHS:
+        if start < 0 or text[start : start + 2].upper() not in IBAN_COUNTRIES:
             continue
         found = _IBAN.match(text, start)
         if found is None or _joined(text, start):
             continue
-        length = _LENGTHS[text[start : start + 2].upper()]
+        length = IBAN_COUNTRIES[text[start : start + 2].upper()]
         end = _end_of(text, start, found.end(), length)
         if end and _iban_checksum_holds(text[start:end]):
             return Span(start, end, "iban", "iban")

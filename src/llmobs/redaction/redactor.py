@@ -19,7 +19,7 @@ from llmobs.redaction.numbers import is_card
 from llmobs.redaction.pieces import CERTAIN, header_weight, pieces_of
 from llmobs.redaction.replacing import FAILED, Replace, replacer
 from llmobs.redaction.rules_of_users import UserRules
-from llmobs.redaction.scan import CHUNK, Span, finding, merged
+from llmobs.redaction.scan import CHUNK, GLANCE, Span, finding, glance_at, merged
 from llmobs.runtime.time_slices import Steps, finish
 from llmobs.runtime.troubles import comes_from_outside
 
@@ -50,7 +50,13 @@ def redact_text(text: str, kinds: Iterable[str] | None = None) -> str:
     The same object comes back if there was nothing to replace. Any string is accepted, lone
     surrogates included, and the time grows with its length only.
     """
-    return finish(redacting(text, chosen(kinds)))
+    wanted, seen = chosen(kinds), None
+    if kinds is None and len(text) <= GLANCE:
+        seen = glance_at(text)
+        if not seen:
+            return text
+    spans = finish(finding(text, wanted, seen=seen))
+    return finish(_replace(text, spans, _PLAIN)) if spans else text
 
 
 def redacting(text: str, kinds: Set[str] = DEFAULT_KINDS, chunk: int = CHUNK) -> Steps[str]:

@@ -4,7 +4,7 @@ The formats are those their issuers document. A line of the table is a rule:
 
 - its name;
 - the beginnings;
-- which characters follow (`_CLASSES`);
+- which characters follow (`CLASSES`);
 - how many of them there are, at least;
 - what must occur among them, where ordinary words begin like this too (`_PROOFS`).
 """
@@ -14,12 +14,12 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-__all__ = ["RARE_CHARACTERS", "TOKEN_RULES", "TokenRule"]
+__all__ = ["CLASSES", "RARE_CHARACTERS", "TOKEN_RULES", "TokenRule"]
 
 RARE_CHARACTERS: Final = "-_.:=>AJKB"
 """Rare in prose, and one of them in every beginning: what a scan looks for."""
 
-_CLASSES: Final = {
+CLASSES: Final = {
     "w": "[0-9A-Za-z]",
     "u": "[0-9A-Za-z_-]",
     "d": "[0-9A-Za-z_.-]",
@@ -34,7 +34,7 @@ _LONGEST: Final = 16_384  # characters matched by one call, which holds the inte
 _RUNS: Final = {
     # Of few characters only, a token ends where the word does; else it was another word.
     name: re.compile(f"{chars}{{0,{_LONGEST}}}+" + ("(?![0-9A-Za-z])" if name in "hl" else ""))
-    for name, chars in _CLASSES.items()
+    for name, chars in CLASSES.items()
 }
 _PROOFS: Final = {
     # Matched from where the prefix ends; none of them can go back, whatever the text.
@@ -188,6 +188,8 @@ class TokenRule(NamedTuple):
 
     name: str
     prefix: str
+    chars: str
+    """Which characters follow, by name (`CLASSES`)."""
     anchor: int
     """Where in the prefix the character is that a scan looks for."""
     run: re.Pattern[str]
@@ -217,6 +219,7 @@ def _rules() -> tuple[TokenRule, ...]:
                 TokenRule(
                     name,
                     prefix,
+                    chars,
                     anchor,
                     _RUNS[chars],
                     int(least),

@@ -1,9 +1,9 @@
 """Where sensitive text is: finders for e-mail addresses, payment cards, keys and tokens.
 
-A scan is two steps. First a cheap look for *anchors*, things no match can do without: an ``@``,
+A scan is three steps. First a look for *hints*, which tells that there is nothing in most of a text
+(`llmobs.redaction.hints`). In what is left, a search for *anchors*, things no match can do without:
 four digits in a row, a pair of characters from the middle of a key's prefix. Then an anchored,
-bounded look around each anchor. Ordinary text has few anchors, so nearly all of the work is
-``memchr``-like searches in C; and since every look is bounded, or resumes behind what it read, the
+bounded look around each anchor. Since every look is bounded, or resumes behind what it read, the
 time is proportional to the length of the text whatever the text is.
 
 Backslash escapes are respected: tool arguments are often JSON *text*, where a line break before an
@@ -14,11 +14,12 @@ a quote or half an escape, so JSON text stays JSON text.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import NamedTuple
 
 from llmobs.redaction.anchors import CAPITALS, ESCAPED, JOINTS, SIGNS, Anchor
-from llmobs.redaction.emails import find_at_signs, has_at_sign
+from llmobs.redaction.emails import find_at_signs, has_at_sign, has_written_at_sign
+from llmobs.redaction.hints import AHEAD, BEHIND, Hint, hint_in, may_have_hint
 from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
 from llmobs.redaction.named import SPOKEN, find_spoken
 from llmobs.redaction.numbers import NUMBER_ANCHORS, NUMBERS, find_numbers
@@ -39,8 +40,10 @@ __all__ = [
     "merged",
 ]
 
-CHUNK = 4_096  # characters searched between two pauses, even where a search has much to look at
+CHUNK = 8_192  # characters looked at between two pauses
 GLANCE = 8_192  # characters of the longest text that is glanced at, without a pause
+_PIECE = 2_048  # characters searched, or looked at closely
+_BRIEF = 256  # characters that are searched as fast as looked at
 _SHORTEST = 6  # characters of the shortest match, an address such as a@b.io
 _MANY = 128  # spans handled without a pause
 _BEHIND = 48  # characters before a window that its patterns look back at
@@ -72,7 +75,7 @@ def finding(
     text: str,
     kinds: Set[str] = DEFAULT_KINDS,
     chunk: int = CHUNK,
-    seen: Sight | None = None,
+    seen: Sequence[Sight] | None = None,
 ) -> Steps[list[Span]]:
     """
     Do the work of `find` in steps of some 0.1 ms, whatever the text.
@@ -84,19 +87,20 @@ def finding(
     spans: list[Span] = []
     if length < _SHORTEST:
         return spans
-    if seen is not None and kinds == DEFAULT_KINDS:
-        found = yield from find_spans(plain(text), seen, Reach(), kinds)
-        if len(found) < 2:
-            return found
-        yield from _insert(spans, found)
-        return spans
+    if kinds != DEFAULT_KINDS:
+        seen = None
+    if seen is not None:
+        chunk = length
     text = plain(text) if length <= chunk else (yield from in_plain_characters(text))
     reach = None
     for low in range(0, length, chunk):
         if low:
             yield
-        sight = _look(text, low, min(low + chunk, length), kinds)
-        if sight is not None:
+        high = min(low + chunk, length)
+        for sight in _look(text, low, high, kinds) if seen is None else seen:
+            if sight is None:
+                yield
+                continue
             reach = reach or Reach()
             found = yield from find_spans(text, sight, reach, kinds)
             if len(found) == 1 and (not spans or found[0].start >= spans[-1].end):
@@ -136,14 +140,21 @@ def merged(spans: list[Span]) -> list[Span]:
     return result
 
 
-def glance_at(text: str) -> Sight | None:
+def glance_at(text: str) -> list[Sight]:
     """
     Return what a closer look is to be taken at in *text*, of no more than `GLANCE` characters.
 
     If it is nothing, `finding` finds nothing of the kinds that are on by default. That is so of most
     texts; for others it may be given what was seen.
     """
-    return _look(plain(text), 0, len(text), DEFAULT_KINDS)
+    text = plain(text)
+    if len(text) <= _BRIEF:
+        sight = _sight(text, 0, len(text), DEFAULT_KINDS)
+        return [sight] if sight.is_worth_it else []
+    if not may_have_hint(text):
+        return [_address(0, len(text))] if has_at_sign(text, 0, len(text)) else []
+    sights = _look_closely(text, 0, len(text))
+    return [sight for sight in sights if sight is not None and sight.is_worth_it]
 
 
 class Sight(NamedTuple):
@@ -163,9 +174,46 @@ class Sight(NamedTuple):
     """Whether any character is written in another way, an at sign perhaps."""
     spoken: bool
 
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether anything was seen."""
+        return any(self.secrets) or self.number is not None or self.at_sign or self.spoken
 
-def _look(text: str, low: int, high: int, kinds: Set[str]) -> Sight | None:
-    """Return what a closer look at ``text[low:high]`` is to be taken at, if anything."""
+
+def _look(text: str, low: int, high: int, kinds: Set[str]) -> Iterator[Sight | None]:
+    """Yield what a closer look is to be taken at in ``text[low:high]``; None: it is time for a pause."""
+    if not kinds <= DEFAULT_KINDS:
+        for start in range(low, high, _PIECE):
+            yield _sight(text, start, min(start + _PIECE, high), kinds)
+    elif high - low <= _BRIEF:
+        yield _sight(text, low, high, kinds)
+    elif may_have_hint(text[max(0, low - BEHIND) : high + AHEAD]):
+        yield from _look_closely(text, low, high, kinds)
+    elif has_at_sign(text, low, high):
+        yield _address(low, high)
+
+
+def _look_closely(
+    text: str, low: int, high: int, kinds: Set[str] = DEFAULT_KINDS
+) -> Iterator[Sight | None]:
+    for start in range(low, high, _PIECE):
+        end = min(start + _PIECE, high)
+        hint = hint_in(text[max(0, start - BEHIND) : end + AHEAD])
+        if hint is not None:
+            yield None
+            yield _sight(text, start, end, kinds, hint)
+        elif has_at_sign(text, start, end):
+            yield _address(start, end)
+        yield None
+
+
+def _address(low: int, high: int) -> Sight:
+    """Return what is seen where nothing is but an at sign."""
+    return Sight(low, high, low, b"", (), None, True, False, False)
+
+
+def _sight(text: str, low: int, high: int, kinds: Set[str], hint: Hint = Hint.ANYTHING) -> Sight:
+    """Return what is seen of *kinds* in ``text[low:high]``, where there may be what *hint* says."""
     first = low - _BEHIND
     # A few more characters let an anchor that begins in this window end in the next.
     window = text[max(0, first) : high + _AHEAD] if low or high < len(text) else text
@@ -174,11 +222,14 @@ def _look(text: str, low: int, high: int, kinds: Set[str]) -> Sight | None:
     symbols = encoded.translate(SYMBOLS)
     if first < 0:
         symbols = _NOTHING[first:] + symbols
-    usual = kinds is DEFAULT_KINDS
     joint = capital = sign = name = number = None
-    escaped = has_escape(window)
-    spoken = False
-    if usual or "secret" in kinds:
+    if DIGIT in symbols and not NUMBERS.isdisjoint(kinds):
+        number = _search_number(symbols, _BEHIND)
+    secrets = hint is not Hint.CARD and "secret" in kinds
+    escaped = spoken = False
+    if hint is not Hint.CARD:
+        escaped = has_escape(window)
+    if secrets:
         if JOINT in symbols:
             joint = _search_joint(symbols, _BEHIND)
         if CAPITAL in symbols:
@@ -188,16 +239,12 @@ def _look(text: str, low: int, high: int, kinds: Set[str]) -> Sight | None:
             if escaped:
                 name = _search_escaped(symbols, _BEHIND)
         spoken = SPOKEN in window
-    if DIGIT in symbols and (usual or not NUMBERS.isdisjoint(kinds)):
-        number = _search_number(symbols, _BEHIND)
-    at_sign = has_at_sign(window, escaped=escaped) and (
-        usual or "email" in kinds or "secret" in kinds
+    at_sign = ("email" in kinds or "secret" in kinds) and (
+        has_at_sign(text, low, high) or has_written_at_sign(window, escaped=escaped)
     )
-    seen = joint or capital or sign or name or number or at_sign or spoken
-    if not seen and (usual or kinds <= DEFAULT_KINDS):
-        return None
-    secrets = (joint, capital, sign, name)
-    return Sight(low, high, first, symbols, secrets, number, at_sign, escaped, spoken)
+    return Sight(
+        low, high, first, symbols, (joint, capital, sign, name), number, at_sign, escaped, spoken
+    )
 
 
 def find_spans(text: str, sight: Sight, reach: Reach, kinds: Set[str]) -> Steps[list[Span]]:
@@ -209,6 +256,9 @@ def find_spans(text: str, sight: Sight, reach: Reach, kinds: Set[str]) -> Steps[
     """
     spans: list[Span] = []
     low, high, first, symbols = sight[:4]
+    if not symbols:  # nothing but at signs
+        yield from find_at_signs(text, low, high, kinds, spans, escaped=False)
+        return spans
     for number, anchor in enumerate(sight.secrets):
         if anchor is not None:
             yield from find_secrets(text, symbols, first, high, number, anchor, reach, spans)
