@@ -72,6 +72,7 @@ class LLMServer:
             for prefix in ("/v1", "/openai/v1", "/openai")
             for path in ("/realtime", "/responses")
         ]
+        routes.append(WebSocketRoute("/ws/{service}", self._converse))
         routes += [Route(path, self._models) for path in ("/v1/models", "/openai/v1/models")]
         routes += [Route("/answered", self._take_answered, methods=["DELETE"])]
         return routes

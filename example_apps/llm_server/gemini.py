@@ -73,10 +73,10 @@ def to_question(body: Json) -> Question:
         raise WireError(400, "contents is not specified")
     asked = [at for at, item in enumerate(contents) if item.get("role") != "model" and _text(item)]
     last = asked[-1] if asked else 0
-    config = _camel(body.get("generationConfig"))
-    calling = _camel(_camel(body.get("toolConfig")).get("functionCallingConfig"))
+    config = camel(body.get("generationConfig"))
+    calling = camel(camel(body.get("toolConfig")).get("functionCallingConfig"))
     named = calling.get("allowedFunctionNames") or ["*"]
-    thoughts = _camel(config.get("thinkingConfig"))
+    thoughts = camel(config.get("thinkingConfig"))
     later = [part for item in contents[last:] for part in item.get("parts") or ()]
     return Question(
         text=_text(contents[last]),
@@ -97,12 +97,12 @@ def to_question(body: Json) -> Question:
 
 def _tools(body: Json) -> Iterator[Tool]:
     for tool in body.get("tools") or ():
-        for item in map(_camel, _camel(tool).get("functionDeclarations") or ()):
+        for item in map(camel, camel(tool).get("functionDeclarations") or ()):
             schema = item.get("parametersJsonSchema") or _lower(item.get("parameters")) or {}
             yield Tool(item["name"], item.get("description") or "", schema)
 
 
-def _camel(item: Json | None) -> Json:
+def camel(item: Json | None) -> Json:
     """An object whose names are written in camel case, as Google takes them in both ways."""
     return {re.sub("_([a-z])", lambda at: at[1].upper(), k): v for k, v in (item or {}).items()}
 
@@ -126,9 +126,9 @@ def _text(content: Json | str) -> str:
 
 
 def answers(body: Json) -> tuple[list[Answer], Usage]:
-    body = _camel(body)
+    body = camel(body)
     question = to_question(body)
-    several = _camel(body.get("generationConfig")).get("candidateCount") or 1
+    several = camel(body.get("generationConfig")).get("candidateCount") or 1
     said = [answer(replace(question, variant=variant)) for variant in range(several)]
     if said[0].ending == "refusal":
         return [], _usage(body, [])
@@ -168,7 +168,8 @@ def _wire_usage(usage: Usage) -> Json:
     return counts
 
 
-def _parts(said: Answer, seed: str) -> Iterator[Json]:
+def parts(said: Answer, seed: str) -> Iterator[Json]:
+    """Yield the parts of an answer."""
     if said.thinking:
         yield {"text": said.thinking, "thought": True}
     if said.text:
@@ -193,7 +194,7 @@ def _whole(body: Json, said: list[Answer], usage: Usage, seed: str) -> Json:
         return {**_blocked(usage), **_head(body, seed)}
     candidates = [
         {
-            "content": {"parts": list(_parts(each, f"{seed}{index}")), "role": "model"},
+            "content": {"parts": list(parts(each, f"{seed}{index}")), "role": "model"},
             "finishReason": _FINISH.get(each.ending, "STOP"),
             "index": index,
         }
@@ -208,7 +209,7 @@ def _events(body: Json, said: list[Answer], usage: Usage, seed: str) -> Iterator
         return
     before = {"promptTokenCount": usage.prompt, "totalTokenCount": usage.prompt}
     for index, each in enumerate(said):
-        for part in _parts(each, f"{seed}{index}"):
+        for part in parts(each, f"{seed}{index}"):
             texts = tokens.pieces(part["text"]) if "text" in part else (None,)
             for text in texts:
                 piece = part if text is None else {**part, "text": text}

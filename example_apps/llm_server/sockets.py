@@ -1,4 +1,4 @@
-"""The WebSocket side: realtime sessions, and responses in lanes, one connection each."""
+"""The WebSocket side: realtime and live sessions, and responses in lanes, one connection each."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -8,7 +8,7 @@ import anyio
 from anyio.abc import TaskGroup
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from . import faults, openai_responses
+from . import faults, live, openai_responses
 from .answered import Answered
 from .body import Pace
 from .conversation import Event, Json, Reply
@@ -189,6 +189,20 @@ class _Realtime(_Connection):
         return [self._error(message, WireError(400, "No active response"), "response_id")]
 
 
+class _Live(_Connection):
+    async def talk(self) -> None:
+        session = live.Session(self._seed)
+        async for message in self.messages():
+            reply = session.take(message)
+            if "setup" in message:
+                await self.send({"setupComplete": {}})
+            if reply is not None:
+                self._answered.note(self._path, session.asked, reply)
+                assert isinstance(reply.content, list)
+                asked = faults.requested("", session.asked["model"])
+                await self.tell(faults.in_stream(reply.content, asked, Event({})), asked, {})
+
+
 async def serve(
     socket: WebSocket, answered: Answered, pace: Pace, memory: openai_responses.Memory, seed: str
 ) -> None:
@@ -202,6 +216,8 @@ async def serve(
                     "deployment", ""
                 )
                 await _Realtime(socket, answered, pace, seed).talk(tasks, model)
+            elif socket.url.path.startswith("/ws/"):
+                await _Live(socket, answered, pace, seed).talk()
             else:
                 await _Responses(socket, answered, pace, seed).talk(tasks, memory)
             tasks.cancel_scope.cancel()

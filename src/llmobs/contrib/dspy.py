@@ -103,7 +103,7 @@ def _tell_call(call: PromptCall, outputs: Any, figures: Mapping[str, Any]) -> No
 
 def _figures(model: Any, outputs: Any) -> Mapping[str, Any]:
     """Return what the history of a model has of a call: no callback is given it."""
-    for entry in reversed(getattr(model, "history", ())):
+    for entry in reversed(getattr(model, "history", None) or ()):
         if entry.get("outputs") is outputs:
             found: Mapping[str, Any] = entry
             return found

@@ -9,12 +9,14 @@ Record what agents of Google's Agent Development Kit do: agents, the agents they
 
 Stands on the kit's public plugins: one is put before those of each ``Runner`` that runs. No plugin is told of the end
 of a run that is cancelled, nor which code between two events is the consumer's; so ``run_async`` and ``run_live`` of
-``Runner`` are wrapped, too.
+``Runner`` are wrapped, too. Of live sessions the agents and their tools are told; turns are calls of
+`llmobs.contrib.websockets`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any, Final
 from weakref import WeakSet
@@ -32,7 +34,7 @@ from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["instrument", "uninstrument"]
 
-_RUN: Final = "run"
+_NOTES: Final = {"run_async": "run", "run_live": "live"}
 _CONTENT: Final[Json] = {"__all__": {"inline_data": {"data"}, "thought_signature": True}}
 """Of the parts of a message: what is not kept, and would only be encoded."""
 
@@ -67,14 +69,14 @@ def instrument(
             runner.plugin_manager.plugins.insert(0, plugin)  # others may answer in its stead
         _runners.add(runner)
 
-    def running(original: Any, is_on: Callable[[], bool]) -> Any:
+    def running(note: str, original: Any, is_on: Callable[[], bool]) -> Any:
         # Of agents that hand over, or that a callback answers for, no end is told.
         return work.around(
-            original, begin, is_on=is_on, note=_RUN, enters=True, whole=True, gives_up=False
+            original, begin, is_on=is_on, note=note, enters=True, whole=True, gives_up=False
         )
 
-    for name in ("run_async", "run_live"):
-        _patches.around(runner, name, running)
+    for name, note in _NOTES.items():
+        _patches.around(runner, name, partial(running, note))
 
 
 def uninstrument() -> None:
@@ -94,7 +96,7 @@ class _Plugin:
     async def before_run_callback(self, *, invocation_context: Any) -> None:
         """Note whose the run is."""
         with internal_errors("begin a run of the Agent Development Kit"):
-            piece = self.work.innermost(type(None), note=_RUN)
+            piece = self.work.innermost(type(None))
             if piece is not None and piece.is_own:
                 run, session = piece.tracker, invocation_context.session
                 run.name, run.session_id = invocation_context.app_name, session.id
@@ -130,7 +132,9 @@ class _Plugin:
         """Begin a call."""
         with internal_errors("begin a call of the Agent Development Kit"):
             self._settle()
-            self.work.begin(object(), lambda tracker: _call(tracker, llm_request))
+            run = self.work.innermost(type(None))
+            if run is None or run.note != "live":  # which tells of a connection, not of its turns
+                self.work.begin(object(), lambda tracker: _call(tracker, llm_request))
 
     async def after_model_callback(self, *, callback_context: Any, llm_response: Any) -> None:
         """Note the first piece of an answer, or record the call."""

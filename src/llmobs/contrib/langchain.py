@@ -84,34 +84,21 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
     # Chains, prompts, parsers, nodes of graphs.
 
     @_guarded
-    def on_chain_start(
-        self,
-        serialized: dict[str, Any] | None,
-        inputs: Any,
-        *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_chain_start(self, serialized: Any, inputs: Any, **told: Any) -> None:
         """Begin a step."""
-        hidden = _HIDDEN in (tags or ())
-        place = self._place(
-            run_id, parent_run_id, serialized, metadata, kwargs, None if hidden else AgentStepEvent
-        )
+        hidden = _HIDDEN in (told.get("tags") or ())
+        place = self._place(serialized, told, None if hidden else AgentStepEvent)
         if place is None:
             return
-        if hidden:
-            self._runs.begin(run_id, place, None)
-            return
-        step = place.tracker.agent_step(
-            _name(serialized, kwargs, "chain"),
-            _STEP_TYPES.get(kwargs.get("run_type") or "", StepType.REASONING),
-            input_data=reading.plain(inputs),
-            **_common(place, tags, metadata),
-        )
-        self._runs.begin(run_id, place, step)
+        step = None
+        if not hidden:
+            step = place.tracker.agent_step(
+                _name(serialized, told, "chain"),
+                _STEP_TYPES.get(told.get("run_type") or "", StepType.REASONING),
+                input_data=reading.plain(inputs),
+                **_common(place, told),
+            )
+        self._runs.begin(told["run_id"], place, step)
 
     @_guarded
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -144,65 +131,25 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
     # Calls of models.
 
     @_guarded
-    def on_chat_model_start(
-        self,
-        serialized: dict[str, Any] | None,
-        messages: list[list[Any]],
-        *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_chat_model_start(self, serialized: Any, messages: list[list[Any]], **told: Any) -> None:
         """Begin a call of a chat model."""
         prompt = [each for some in messages for each in some]
-        self._call(
-            "chat",
-            reading.messages(prompt),
-            serialized,
-            run_id,
-            parent_run_id,
-            tags,
-            metadata,
-            kwargs,
-        )
+        self._call("chat", reading.messages(prompt), serialized, told)
 
     @_guarded
-    def on_llm_start(
-        self,
-        serialized: dict[str, Any] | None,
-        prompts: list[str],
-        *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_llm_start(self, serialized: Any, prompts: list[str], **told: Any) -> None:
         """Begin a call of a completion model."""
         prompt = prompts[0] if len(prompts) == 1 else list(prompts)
-        self._call(
-            "text_completion", prompt, serialized, run_id, parent_run_id, tags, metadata, kwargs
-        )
+        self._call("text_completion", prompt, serialized, told)
 
-    def _call(
-        self,
-        operation: str,
-        prompt: Any,
-        serialized: Any,
-        run_id: UUID,
-        parent_run_id: UUID | None,
-        tags: list[str] | None,
-        metadata: dict[str, Any] | None,
-        kwargs: dict[str, Any],
-    ) -> None:
-        place = self._place(run_id, parent_run_id, serialized, metadata, kwargs, PromptCallEvent)
+    def _call(self, operation: str, prompt: Any, serialized: Any, told: Mapping[str, Any]) -> None:
+        place = self._place(serialized, told, PromptCallEvent)
         if place is None:
             return
-        fields = calls.request(serialized, metadata, kwargs)
-        fields.update(_common(place, tags, metadata), operation=operation)
-        for tag in tags or ():
+        run_id = told["run_id"]
+        fields = calls.request(serialized, told)
+        fields.update(_common(place, told), operation=operation)
+        for tag in told.get("tags") or ():
             if tag.startswith(_ATTEMPT) and tag.removeprefix(_ATTEMPT).isdigit():
                 fields["attempt"] = int(tag.removeprefix(_ATTEMPT))
         call = place.tracker.prompt_call(prompt=prompt, **fields)
@@ -213,7 +160,7 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
             # The application has a block of its own around this call.
             call.outer = frame
             run = OpenRun(place, call, frame)
-        elif (kwargs.get("batch_size") or 1) > 1:
+        elif (told.get("batch_size") or 1) > 1:
             several = frame if type(frame) is SeveralCalls else None
             if several is None:
                 parent_id = None if frame is None else frame.event_id
@@ -283,29 +230,19 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
     # Tools and retrievers.
 
     @_guarded
-    def on_tool_start(
-        self,
-        serialized: dict[str, Any] | None,
-        input_str: str,
-        *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        inputs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_tool_start(self, serialized: Any, input_str: str, **told: Any) -> None:
         """Begin the use of a tool."""
-        place = self._place(run_id, parent_run_id, serialized, metadata, kwargs, ToolCallEvent)
+        place = self._place(serialized, told, ToolCallEvent)
         if place is None:
             return
+        given = told.get("inputs")
         tool = place.tracker.tool_call(
-            _name(serialized, kwargs, "tool"),
-            input=input_str if inputs is None else reading.plain(inputs),
-            tool_id=kwargs.get("tool_call_id"),
-            **_common(place, tags, metadata),
+            _name(serialized, told, "tool"),
+            input=input_str if given is None else reading.plain(given),
+            tool_id=told.get("tool_call_id"),
+            **_common(place, told),
         )
-        self._runs.begin(run_id, place, tool)
+        self._runs.begin(told["run_id"], place, tool)
 
     @_guarded
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -328,27 +265,15 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
         self.on_chain_error(error, run_id=run_id)
 
     @_guarded
-    def on_retriever_start(
-        self,
-        serialized: dict[str, Any] | None,
-        query: str,
-        *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_retriever_start(self, serialized: Any, query: str, **told: Any) -> None:
         """Begin a search: a tool call, with the documents found as its output."""
-        place = self._place(run_id, parent_run_id, serialized, metadata, kwargs, ToolCallEvent)
+        place = self._place(serialized, told, ToolCallEvent)
         if place is None:
             return
         search = place.tracker.tool_call(
-            _name(serialized, kwargs, "retriever"),
-            input={"query": query},
-            **_common(place, tags, metadata),
+            _name(serialized, told, "retriever"), input={"query": query}, **_common(place, told)
         )
-        self._runs.add(run_id, OpenRun(place, search, search.start()))
+        self._runs.add(told["run_id"], OpenRun(place, search, search.start()))
 
     @_guarded
     def on_retriever_end(self, documents: Sequence[Any], *, run_id: UUID, **kwargs: Any) -> None:
@@ -377,24 +302,19 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
         return self._runs.place(parent_run_id)
 
     def _place(
-        self,
-        run_id: UUID,
-        parent_run_id: UUID | None,
-        serialized: Any,
-        metadata: Any,
-        told: Mapping[str, Any],
-        kind: type[Event] | None,
+        self, serialized: Any, told: Mapping[str, Any], kind: type[Event] | None
     ) -> Place | None:
         """Return where a run belongs; None if it is recorded already, which is counted if it becomes a *kind*."""
-        place = self._where(parent_run_id)
-        if self._runs.is_known(run_id, place):
+        place = self._where(told.get("parent_run_id"))
+        if self._runs.is_known(told["run_id"], place):
             if kind is not None:
                 count_duplicate(place.tracker, kind)
             return None
         if place.is_own:
             place.tracker.name = _name(serialized, told, "langchain")
             # LangGraph's name for a conversation.
-            thread = (metadata or {}).get("session_id") or (metadata or {}).get("thread_id")
+            metadata = told.get("metadata") or {}
+            thread = metadata.get("session_id") or metadata.get("thread_id")
             if thread is not None:
                 place.tracker.session_id = str(thread)
         return place
@@ -406,13 +326,14 @@ def _name(serialized: Any, told: Mapping[str, Any], default: str) -> str:
     return str(told.get("name") or described.get("name") or last or default)
 
 
-def _common(place: Place, tags: Sequence[str] | None, metadata: Any) -> dict[str, Any]:
+def _common(place: Place, told: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that every kind of event has."""
     parent_id = None if place.frame is None else place.frame.event_id
     # Without one it is at the root, whatever is current here.
     fields: dict[str, Any] = {"parent_id": parent_id or ""}
-    if own := [tag for tag in tags or () if not tag.startswith(_OWN_TAGS)]:
+    if own := [tag for tag in told.get("tags") or () if not tag.startswith(_OWN_TAGS)]:
         fields["tags"] = own
+    metadata = told.get("metadata")
     if place.parent is None and metadata:
         kept = {k: v for k, v in metadata.items() if not str(k).startswith(_OWN_METADATA)}
         if kept:

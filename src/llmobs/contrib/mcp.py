@@ -33,6 +33,7 @@ from llmobs.contrib._wire.call import CaptureContent
 from llmobs.contrib.asgi import run_of, tracker_of
 from llmobs.events import Status
 from llmobs.recorded.ids import parse_traceparent
+from llmobs.recorded.jsontext import as_object
 from llmobs.recorded.media import without_media
 from llmobs.runtime.context import current_frame, current_run
 from llmobs.runtime.troubles import internal_errors
@@ -106,9 +107,9 @@ def _tell(tool: Any, result: Any) -> None:
     said = result.get("structuredContent")
     if said is None:
         said = result.get("content") or {k: v for k, v in result.items() if k != "_meta"}
-        if type(said) is list and len(said) == 1 and said[0].get("type") == "text":
+        if type(said) is list and len(said) == 1 and as_object(said[0]).get("type") == "text":
             said = said[0].get("text")
-    elif said.keys() == {"result"}:  # what is no object is wrapped in one
+    elif as_object(said).keys() == {"result"}:  # what is no object is wrapped in one
         said = said["result"]
     tool.output = without_media(said)
 

@@ -20,11 +20,12 @@ from typing import Any, Final
 from llmobs.capture.operations import AgentStep, Operation, PromptCall, ToolCall
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
-from llmobs.contrib._agents import OpenWork, tell_call
+from llmobs.contrib._agents import OpenWork, plain, tell_call
 from llmobs.contrib._wire.call import CaptureContent
 from llmobs.contrib._wire.openai_chat import WIRE as CHAT
 from llmobs.contrib._wire.openai_responses import WIRE as RESPONSES
 from llmobs.events import ErrorInfo, Status, StepType
+from llmobs.recorded.jsontext import as_list, as_object
 from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["LLMObsTracingProcessor", "instrument", "uninstrument"]
@@ -119,8 +120,8 @@ def _operation(tracker: Tracker, data: Any) -> Operation | None:
 def _tell(operation: Operation, span: Any, error: BaseException | None) -> None:
     data = span.span_data
     if error is None and span.error:
-        words = str((span.error.get("data") or {}).get("error") or "")
-        message = ": ".join(filter(None, (span.error.get("message"), words)))
+        told = (span.error.get("message"), as_object(span.error.get("data")).get("error"))
+        message = ": ".join(str(each) for each in told if each)
         operation.status = Status.ERROR
         operation.add(error=ErrorInfo(type="SpanError", message=message))
     if isinstance(operation, PromptCall):
@@ -151,7 +152,7 @@ def _tell_call(call: PromptCall, data: Any) -> None:
             fields = RESPONSES.response(data.response.model_dump(mode="json"))
     else:
         call.prompt = CHAT.request({"messages": data.input}).get("prompt", "")
-        said = list(data.output or ())
+        said = [as_object(each) for each in as_list(plain(data.output))]
         if len(said) == 1 and said[0].get("object") == "response":  # how it puts a stream together
             # Its id is made up there.
             fields = RESPONSES.response({"output": said[0].get("output")})

@@ -8,7 +8,7 @@ from typing import Any
 
 os.environ |= {"GOOGLE_API_KEY": "any", "GOOGLE_GENAI_USE_VERTEXAI": "false"}
 
-from google.adk.agents import LlmAgent, ParallelAgent, SequentialAgent
+from google.adk.agents import LiveRequestQueue, LlmAgent, ParallelAgent, SequentialAgent
 from google.adk.agents.run_config import RunConfig, StreamingMode
 from google.adk.models.google_llm import Gemini
 from google.adk.models.llm_response import LlmResponse
@@ -16,7 +16,7 @@ from google.adk.runners import Runner
 from google.adk.sessions import InMemorySessionService
 from google.adk.tools import ToolContext
 from google.adk.tools.agent_tool import AgentTool
-from google.genai import types
+from google.genai import Client, types
 
 import llmobs
 from llmobs.contrib import google_adk as door
@@ -52,13 +52,22 @@ def said(text: str, role: str = "user") -> Any:
     return types.Content(role=role, parts=[types.Part(text=text)])
 
 
+def spoken_to(url: str) -> Any:
+    """Return a model that is spoken to; with a key its client knows TLS alone, whatever the address says."""
+    client = Client(api_key="any", http_options={"base_url": url})
+    inner = client._api_client
+    inner._websocket_base_url = lambda *_: url.replace("http:", "ws:")
+    inner._websocket_ssl_ctx = {}
+    return Gemini(model="gemini-3.1-flash-live-preview", client=client)
+
+
 async def drive(player: Player) -> None:
     player.open(door)
 
     def agent(
-        *tools: Any, name: str = "assistant", model: str = "gemini-2.5-flash", **more: Any
+        *tools: Any, name: str = "assistant", model: Any = "gemini-2.5-flash", **more: Any
     ) -> Any:
-        asked = Gemini(model=model, base_url=player.url)
+        asked = Gemini(model=model, base_url=player.url) if isinstance(model, str) else model
         return LlmAgent(name=name, model=asked, instruction="Be brief.", tools=list(tools), **more)
 
     def runner(root: Any) -> Any:
@@ -77,6 +86,23 @@ async def drive(player: Player) -> None:
                 llmobs.current_tracker().agent_step("between").start().end()
                 if leave:
                     break
+
+    async def live(root: Any, leave: bool = False) -> None:
+        asked = LiveRequestQueue()
+        asked.send_content(said(ASKED))
+        events = runner(root).run_live(
+            user_id="u",
+            session_id="s",
+            live_request_queue=asked,
+            run_config=RunConfig(response_modalities=["TEXT"]),
+        )
+        async with aclosing(events):
+            async for event in events:
+                llmobs.current_tracker().agent_step("between").start().end()
+                if leave:
+                    break
+                if event.turn_complete:
+                    asked.close()
 
     async def cancelled() -> None:
         async with asyncio.timeout(0.5):
@@ -119,6 +145,9 @@ async def drive(player: Player) -> None:
     await player.once("at once", lambda: run(ParallelAgent(name="both", sub_agents=steps)))
     await player.once("instead", lambda: run(agent(**instead)))
     await player.once("skipped", lambda: run(agent(**skipped)), runs=0)
+    model = spoken_to(player.url)
+    await player.once("live", lambda: live(agent(get_weather, model=model)))
+    await player.once("live left", lambda: live(agent(get_weather, model=model), leave=True))
     await player.many(lambda i: now(agent(get_weather)))
 
     async def many(i: int) -> None:

@@ -127,11 +127,12 @@ FRAMEWORKS: Mapping[str, Framework] = {
         door="llmobs.instrument()",
         recorded=(
             "agents, those they hand over to, use as tools or run in sequence and at once, as steps; tools, parallel "
-            "ones, too; calls of models, streamed and failed ones; runs left or cancelled; threads, 20 runs at once"
+            "ones, too; calls of models, streamed and failed ones; turns of live sessions; runs left or cancelled; "
+            "threads, 20 runs at once"
         ),
         not_recorded=(
-            "nodes of workflows that are no agents: what happens inside them is; sound of live sessions: their agents "
-            "and tools alone."
+            "nodes of workflows that are no agents: what happens inside them is; sound of live sessions, whose turns "
+            "come from `contrib.websockets` alone."
         ),
     ),
 }

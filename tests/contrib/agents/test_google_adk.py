@@ -72,6 +72,14 @@ def test_what_agents_do(llm_server: str, wire: str) -> None:
     assert [e["status"] for e in found["call fails"]] == ["error"] * 3
 
     several_agents(found)
+    told = found["live"]
+    turns = {CALL: 2} if wire == "wire" else {}  # over a WebSocket, which a plugin tells nothing of
+    assert kinds(told) == turns | {TOOL: 1, STEP: 2, RUN: 1}
+    assert not [e for e in told if e.get("status")]
+    _, agent = of(told, STEP)
+    assert {e["parent_id"] for e in (*of(told, CALL), *of(told, TOOL))} == {agent["event_id"]}
+    agent, run = found["live left"][-2:]
+    assert (agent["status"], run["status"]) == ("cancelled", "cancelled")
     [call] = of(found["instead"], CALL)
     assert (call["cost_usd"], call["cost_source"]) == (0, "google_adk")
     assert [e.get("status") for e in found["instead"]] == [None] * 3

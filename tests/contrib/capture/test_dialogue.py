@@ -103,14 +103,14 @@ def test_any_messages(path: str, said: list[tuple[bool, bytes]], llmobs_client: 
         dialogue = dialogue_for(target, Options(llmobs_client))
         dialogue.opened({"x-request-id": "r"})
         for is_sent, message in said:
-            if is_sent:
-                asked += b'"type": "response.create"' in message
-                dialogue.sent(message)
-            else:
-                dialogue.received(message)
+            asked += is_sent and b'"type": "response.create"' in message
+            (dialogue.sent if is_sent else dialogue.received)(message)
         dialogue.closed(Ending.CLOSED)
-        dialogue.closed(Ending.FAILED, RuntimeError("twice"))
         calls: list[Any] = events.of(PromptCallEvent)
+        for is_sent, message in said:  # what still comes while it is closed
+            (dialogue.sent if is_sent else dialogue.received)(message)
+        dialogue.closed(Ending.FAILED, RuntimeError("twice"))
+        assert events.of(PromptCallEvent) == calls
     assert len([call for call in calls if call.operation == "chat"]) >= asked
     assert all(call.request_id == "r" for call in calls if call.http_status)
 

@@ -113,6 +113,21 @@ def test_a_turn_is_a_call(llmobs_client: Client, events: CapturedEvents) -> None
     assert call.warnings == ()
 
 
+def test_what_comes_after_the_host_has_closed_is_no_turn(
+    llmobs_client: Client, events: CapturedEvents
+) -> None:
+    target = recognise_socket(HOST, PATH)
+    assert target is not None
+    dialogue = dialogue_for(target, Options(llmobs_client))
+    dialogue.sent(json.dumps(SETUP).encode())
+    dialogue.sent(json.dumps(asks("Hi")).encode())
+    dialogue.received(json.dumps(says({"text": "Hel"})).encode())
+    dialogue.closed(Ending.CLOSED)
+    dialogue.received(json.dumps(says({"text": "lo"})).encode())
+    dialogue.closed(Ending.FAILED, ConnectionError())
+    assert [call.status for call in events.of(PromptCallEvent)] == ["cancelled"]
+
+
 def test_the_next_turn_has_what_was_said_before(
     llmobs_client: Client, events: CapturedEvents
 ) -> None:

@@ -1,5 +1,6 @@
 """What LangChain tells of a call of a model: before it (the request) and after (the answer)."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -25,16 +26,15 @@ _NOT_PARAMS: Final = frozenset(
 )  # fmt: skip
 
 
-def request(serialized: Any, metadata: Any, told: dict[str, Any]) -> Fields:
+def request(serialized: Any, told: Mapping[str, Any]) -> Fields:
     """
     Read what a model was asked: ``model``, ``provider``, ``request_params``.
 
     Args:
         serialized: The model, as LangChain describes it.
-        metadata: LangChain's ``ls_*`` names among others.
-        told: Further arguments of the callback: ``invocation_params``.
+        told: Further arguments of the callback: ``invocation_params``, ``metadata`` with LangChain's ``ls_*`` names.
     """
-    about = as_object(metadata)
+    about = as_object(told.get("metadata"))
     params = as_object(told.get("invocation_params"))
     described = as_object(as_object(serialized).get("kwargs"))
     model = ""

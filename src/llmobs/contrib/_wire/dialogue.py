@@ -120,6 +120,7 @@ class Dialogue:
         self._headers: Mapping[str, str] = {}
         self._waiting: deque[tuple[str, Response]] = deque()
         self._active: dict[str, Response] = {}
+        self._is_over = False
 
     # What a door tells.
 
@@ -136,8 +137,9 @@ class Dialogue:
         self._note(message, _head_of, self._received)
 
     def closed(self, ending: Ending, error: BaseException | None = None) -> None:
-        """End what has not ended: the connection has."""
+        """End what has not ended: the connection has, whatever still comes while it is closed."""
         with self._lock:
+            self._is_over = True
             left = [*self._active.values(), *(each for _, each in self._waiting)]
             self._active.clear()
             self._waiting.clear()
@@ -154,7 +156,8 @@ class Dialogue:
             told = read(message)
             if told is not None:
                 with self._lock:  # one thread may send and another receive
-                    note(told, message)
+                    if not self._is_over:
+                        note(told, message)
         except Exception as error:  # noqa: BLE001 - reported; the host must not notice
             report(error)
 

@@ -1,5 +1,6 @@
 """The `google-genai` package: the Gemini API, and Vertex."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -180,6 +181,78 @@ class Interactions(shared.AsyncScript):
         return self._ask(Q, generation_config={"max_output_tokens": 5})
 
 
+class Live:
+    """``Client.aio.live``: a session for each scenario, all of its messages."""
+
+    def __init__(self, url: str) -> None:
+        genai = shared.sdk("google.genai")
+        self._client: Any = genai.Client(api_key="any", http_options={"base_url": url})
+        # With a key it speaks TLS alone, whatever the address says.
+        inner = self._client._api_client
+        inner._websocket_base_url = lambda *_: url.replace("http:", "ws:")
+        inner._websocket_ssl_ctx = {}
+
+    async def _events(
+        self, *content: str, fault: str = "", results: Any = None, **config: Any
+    ) -> AsyncIterator[Any]:
+        asked = {"response_modalities": ["TEXT"], **config}
+        model = f"gemini-live-2.5-flash{fault}"
+        async with self._client.aio.live.connect(model=model, config=asked) as session:
+            for text in content:
+                await session.send_client_content(turns=_says(text)[0])
+                async for message in session.receive():
+                    yield message
+                    if message.tool_call is None:
+                        continue
+                    if results is None:
+                        return
+                    told = [{"id": c.id, **results} for c in message.tool_call.function_calls]
+                    await session.send_tool_response(function_responses=told)
+
+    def plain(self) -> Any:
+        return self._events(Q, system_instruction="Be kind")
+
+    stream = plain
+
+    def turns(self) -> Any:
+        return self._events(Q, "More, please")
+
+    def tools(self) -> Any:
+        return self._events(shared.ONE_CITY, tools=TOOLS["tools"])
+
+    def parallel_tools(self) -> Any:
+        return self._events(shared.TWO_CITIES, tools=TOOLS["tools"])
+
+    def tool_results(self) -> Any:
+        given = {"name": "get_weather", "response": {"result": "rain"}}
+        return self._events(shared.ONE_CITY, results=given, tools=TOOLS["tools"])
+
+    def reasoning(self) -> Any:
+        return self._events(Q, thinking_config={"include_thoughts": True})
+
+    def error_in_stream(self) -> Any:
+        """The connection breaks."""
+        return self._events(Q, fault="-fail-cut")
+
+    async def early_close(self) -> Any:
+        events: Any = self._events(Q, fault="-fail-endless")
+        first = await anext(events)
+        await events.aclose()
+        return first
+
+    async def cancel(self) -> Any:
+        return self._events(Q, fault="-fail-endless")
+
+    async def gather(self, question: str) -> Any:
+        return [each async for each in self._events(question)]
+
+    def threads(self, question: str) -> Any:
+        async def ask() -> Any:
+            return [each async for each in self._events(question)]
+
+        return asyncio.run(ask())
+
+
 def _says(text: str) -> list[Any]:
     return [{"role": "user", "parts": [{"text": text}]}]
 
@@ -201,7 +274,7 @@ class Vertex(Models):
 
 
 ENDINGS = {"stop": "STOP", "tools": "STOP", "length": "MAX_TOKENS"}
-_GAP = "Sound of live sessions, whose turns are recorded but not tried here; generated pictures and films."
+_GAP = "Generated pictures and films."
 SDK = Sdk(
     "google-genai",
     versions=(("google-genai==3.6.1", "aiohttp"), ("google-genai==2.34.0",)),
@@ -228,6 +301,24 @@ SDK = Sdk(
             untold=frozenset({"attempt"}),
             endings={"stop": "completed", "tools": "requires_action", "length": "incomplete"},
             not_captured="Work in the background that another process fetches; interactions over WebSocket.",
+        ),
+        Row(
+            "Client.aio.live",
+            Live,
+            provider="gcp.gemini",
+            host="generativelanguage.googleapis.com",
+            without={
+                **dict.fromkeys(
+                    ("error_4xx", "error_5xx"), "a session that is refused has no turns"
+                ),
+                "cached_tokens": "sessions tell none",
+                "embeddings": "they are not of sessions",
+                "retry": "nothing is sent again over a connection",
+                "raw_response": "there is no HTTP response",
+            },
+            untold=frozenset({"http_status"}),
+            endings={"stop": "STOP", "tools": "STOP"},
+            not_captured="Sound, whose tokens are counted.",
         ),
         Row(
             "Client(vertexai=True)",
