@@ -246,3 +246,17 @@ def test_so_are_those_of_names(every: int) -> None:
     assert redact_text(_wide("password: ", every) + "hunter2x").endswith("[REDACTED_KEY]")
     name = _wide("password", every)
     assert Redactor().value({name: "x"}) == {name: "[REDACTED_KEY]"}
+
+
+@pytest.mark.parametrize(
+    "coloured",
+    ["\x1b[31m{}\x1b[0m", "\\u001b[1;31m{}\\u001b[0m", "\\033[32m{}\\033[0m", "_{}_", "**{}**"],
+)
+@pytest.mark.parametrize("before", ["", "plain words, " * 30, "x" * 4_090 + " ", "x" * 8_185 + " "])
+@pytest.mark.parametrize("kind", sorted(DEFAULT_KINDS))
+def test_terminals_and_markdown_emphasise_it(kind: str, before: str, coloured: str) -> None:
+    value = KINDS[kind].example(7)
+    text = before + coloured.format(value)
+    (span,) = find(text)
+    assert text[span.start : span.end].strip("_") == value
+    assert redact_text(text).startswith(before + coloured.partition("{")[0].strip("_"))

@@ -251,9 +251,11 @@ def _is_hexadecimal(text: str, start: int, end: int) -> bool:
 # --- social security numbers --------------------------------------------------------------------
 
 _SSN = re.compile(
-    r"(?!000|666|9)[0-9]{3}([- ])(?!00)[0-9]{2}\1(?!0000)[0-9]{4}(?![0-9A-Za-z_]|[-.][0-9])"
+    r"(?!000|666|9)[0-9]{3}([- ])(?!00)[0-9]{2}\1(?!0000)[0-9]{4}(?!_?[0-9A-Za-z]|[-.][0-9])"
 )
-_NINE = re.compile(r"(?!000|666|9)[0-9]{3}(?!00)[0-9]{2}(?!0000)[0-9]{4}(?![0-9A-Za-z_]|[-.][0-9])")
+_NINE = re.compile(
+    r"(?!000|666|9)[0-9]{3}(?!00)[0-9]{2}(?!0000)[0-9]{4}(?!_?[0-9A-Za-z]|[-.][0-9])"
+)
 _SAYS_SSN = re.compile(r"\bssn\b|social.{0,3}security|_ssn|ssn_", re.IGNORECASE)
 _NO_WORD_BEFORE = re.compile(r"[0-9A-Za-z_]|[0-9][-.,]")
 
@@ -278,7 +280,9 @@ def _joined(text: str, start: int) -> bool:
         return False
     if before[-1] in "-.,":
         return before[:1].isdigit() and len(before) == 2
-    return run_start(text, start, WORD_BACKWARDS) < start or before[-1] == "_"
+    if before[-1] == "_":  # or is it Markdown's emphasis?
+        return before[:1].isalnum() and len(before) == 2
+    return run_start(text, start, WORD_BACKWARDS) < start
 
 
 # --- IBAN ---------------------------------------------------------------------------------------

@@ -30,6 +30,10 @@ _FULLWIDTH: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _has_fullwidth: Final = automaton(r"[\x{ff10}-\x{ff19}\x{ff21}-\x{ff3a}\x{ff41}-\x{ff5a}]")
 """Whether there are digits or letters of full width: commas are in all Chinese text."""
 _STRETCH: Final = 4_096
+# Colours of a terminal, whose last letter would be taken for the first of a word.
+_COLOUR = re.compile(r"(?:\x1b|\\(?:u001|x1)[bB]|\\033|\\e)\[[0-9;?]{0,16}[A-Za-z]")
+_IN_COLOURS: Final = ("\x1b[", "1b[", "1B[", "\\033[", "\\e[")
+_LONGEST_COLOUR: Final = 24
 _PERCENT = re.compile(r"%[2-7][0-9A-Fa-f]")
 _BACKSLASH = re.compile(r"\\u[0-9A-Fa-f]{4}")
 _ENTITY = re.compile(r"&(?:#[0-9xX]|commat;)")
@@ -69,7 +73,9 @@ def _character(match: re.Match[str]) -> str:
 
 
 def plain(text: str) -> str:
-    """Return *text*, which is to be short, with what looks like ASCII as ASCII."""
+    """Return *text*, which is to be short, with what looks like ASCII as ASCII, and blanks for colours."""
+    if "[" in text and any(map(text.__contains__, _IN_COLOURS)):
+        text = _COLOUR.sub(lambda found: " " * len(found[0]), text)
     if text.isascii():
         return text
     for char, ascii_char in _ALIKE:
@@ -80,11 +86,17 @@ def plain(text: str) -> str:
 
 def in_plain_characters(text: str) -> Steps[str]:
     """Do the work of `plain` in steps, whatever the length of *text*."""
-    if text.isascii():
+    if text.isascii() and "\x1b[" not in text and not ("\\" in text and "[" in text):
         return text
     parts = []
-    for low in range(0, len(text), _STRETCH):
+    low = 0
+    while low < len(text):
         if low:
             yield
-        parts.append(plain(text[low : low + _STRETCH]))
+        high = low + _STRETCH
+        for colour in _COLOUR.finditer(text, high - _LONGEST_COLOUR, high + _LONGEST_COLOUR):
+            if colour.start() < high:  # not cut in two
+                high = max(high, colour.end())
+        parts.append(plain(text[low:high]))
+        low = high
     return "".join(parts)
