@@ -1,6 +1,7 @@
 """What doors of frameworks share, without a framework: places, bounds, what is left open, what may be kept."""
 
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
@@ -12,12 +13,13 @@ from llmobs import (
     Event,
     PromptCallEvent,
     RunEvent,
+    Status,
     ToolCallEvent,
     current_run,
     current_tracker,
 )
 from llmobs.capture.operations import AgentStep
-from llmobs.contrib import _agents
+from llmobs.contrib import _agents, mcp, openai_agents
 from llmobs.contrib._agents import OpenWork
 from llmobs.runtime import troubles
 from llmobs.testing import CapturedEvents
@@ -259,3 +261,29 @@ def test_what_goes_through_a_piece_is_not_what_was_handled_around_it(work: OpenW
             raised = piece.raised()
         assert type(raised) is LookupError
     work.end("agent")
+
+
+@pytest.mark.parametrize(
+    ("result", "output"),
+    [
+        ({"structuredContent": [1]}, [1]),
+        ({"structuredContent": {"result": None}}, None),
+        ({"content": ["odd"]}, ["odd"]),
+        ({"content": [{"type": "text", "text": "one"}]}, "one"),
+    ],
+)
+def test_results_of_mcp_need_not_be_objects(result: Any, output: Any, client: Client) -> None:
+    call = client.run("shop").tool_call("tool")
+    mcp._tell(call, result)
+    assert call.output == output
+    call.end()
+
+
+def test_errors_and_answers_of_spans_may_be_anything(client: Client) -> None:
+    run = client.run("shop")
+    generation: Any = SimpleNamespace(type="generation", input=[], output=["odd"], usage=None)
+    span = SimpleNamespace(span_data=generation, error={"message": "no", "data": "odd"})
+    call = run.prompt_call(model="m")
+    openai_agents._tell(call, span, None)
+    assert call.status == Status.ERROR
+    call.end()
