@@ -188,7 +188,7 @@ def _runs(left: Run, right: Run) -> TwoRuns:
         Figure("cost", one.cost_usd, other.cost_usd, "usd"),
         *_scores(left, right),
     ]
-    steps = list(_steps(_told(left), _told(right)))
+    steps = list(_steps(_without_run_events(left), _without_run_events(right)))
     more = left.next_cursor is not None or right.next_cursor is not None
     return TwoRuns(one, other, figures, steps, more)
 
@@ -197,7 +197,7 @@ def _both(one: RunSummary, other: RunSummary, name: str) -> tuple[str | None, st
     return getattr(one, name), getattr(other, name)
 
 
-def _told(found: Run) -> list[Event]:
+def _without_run_events(found: Run) -> list[Event]:
     return [event for event in found.events if not isinstance(event, RunEvent)]
 
 

@@ -51,8 +51,8 @@ def _by_word(left: str, right: str) -> Iterator[Change]:
 
 
 def _replaced(left: str, right: str) -> Iterator[Change]:
-    yield from _told("removed", left)
-    yield from _told("added", right)
+    yield from _unless_empty("removed", left)
+    yield from _unless_empty("added", right)
 
 
 def _by_part(
@@ -63,17 +63,17 @@ def _by_part(
 ) -> Iterator[Change]:
     """Compare part by part, if there are no more than *most*, and what is in parts that differ by *within*."""
     head, tail = _alike(left, right)
-    yield from _told("same", "".join(left[:head]))
+    yield from _unless_empty("same", "".join(left[:head]))
     mine, theirs = left[head : len(left) - tail], right[head : len(right) - tail]
     if max(len(mine), len(theirs)) > most:
         yield from _replaced("".join(mine), "".join(theirs))
     else:
         for how, a, b, c, d in SequenceMatcher(None, mine, theirs).get_opcodes():
             if how == "equal":
-                yield from _told("same", "".join(mine[a:b]))
+                yield from _unless_empty("same", "".join(mine[a:b]))
             else:
                 yield from within("".join(mine[a:b]), "".join(theirs[c:d]))
-    yield from _told("same", "".join(left[len(left) - tail :]))
+    yield from _unless_empty("same", "".join(left[len(left) - tail :]))
 
 
 def _alike(left: Sequence[str], right: Sequence[str]) -> tuple[int, int]:
@@ -88,7 +88,7 @@ def _alike(left: Sequence[str], right: Sequence[str]) -> tuple[int, int]:
     return head, tail
 
 
-def _told(kind: Kind, text: str) -> Iterator[Change]:
+def _unless_empty(kind: Kind, text: str) -> Iterator[Change]:
     if text:
         yield Change(kind, text)
 

@@ -12,7 +12,7 @@ from llmobs.describe.events import contents, error_of, figures, kind_of
 from llmobs.describe.words import duration, moment, one_line, visible
 from llmobs.events import Event
 
-__all__ = ["MAX_CHARACTERS", "told"]
+__all__ = ["MAX_CHARACTERS", "as_text"]
 
 MAX_CHARACTERS: Final = 32_000
 """Of one answer, some 10,000 tokens."""
@@ -36,7 +36,7 @@ CUT: Final = (
 )
 
 
-def told(answer: Any) -> str:
+def as_text(answer: Any) -> str:
     """
     Return an answer as text of `MAX_CHARACTERS` at most, and a few lines of our own.
 

@@ -8,7 +8,7 @@ from llmobs.answers.asking import NoAnswer, ask
 from llmobs.answers.errors import AddressError
 from llmobs.answers.questions import QUESTIONS, Question
 from llmobs.answers.schemas import schema_of
-from llmobs.mcp.telling import told
+from llmobs.mcp.telling import as_text
 from llmobs.store.engine import ReadsStore
 
 __all__ = ["INSTRUCTIONS", "Tools"]
@@ -63,7 +63,7 @@ class Tools:
             return str(error), False
 
         def answered(store: ReadsStore, asked: Asked) -> str:
-            return told(question.ask(store, asked, **names))
+            return as_text(question.ask(store, asked, **names))
 
         found = ask(
             self._open_store, query, answered, period=question.period, project=self._project
@@ -71,7 +71,7 @@ class Tools:
         if not isinstance(found, NoAnswer):
             return found, True
         if found.candidates:
-            return told({"why": found.words, "candidates": found.candidates}), False
+            return as_text({"why": found.words, "candidates": found.candidates}), False
         return found.words, False
 
 

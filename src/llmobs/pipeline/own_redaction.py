@@ -45,13 +45,13 @@ class OwnRedaction:
         """Redact *entries*, a few; their events are replaced by others."""
         clean: list[Event] = []
         in_time = await self._code.call(self._work(entries, before, clean))
-        self._settle(entries, list(clean), in_time)
+        self._replace(entries, list(clean), in_time)
 
     def redact_in_time(self, entries: Sequence[Entry]) -> None:
         """Do the same, holding up the caller."""
         clean: list[Event] = []
         in_time = self._code.call_now(self._work(entries, None, clean))
-        self._settle(entries, list(clean), in_time)
+        self._replace(entries, list(clean), in_time)
 
     def _work(
         self, entries: Sequence[Entry], before: Event | None, clean: list[Event]
@@ -64,7 +64,7 @@ class OwnRedaction:
 
         return work
 
-    def _settle(self, entries: Sequence[Entry], done: list[Event], in_time: bool) -> None:
+    def _replace(self, entries: Sequence[Entry], done: list[Event], in_time: bool) -> None:
         for entry, event in zip(entries, done, strict=False):
             entry.size += weigh(event) - weigh(entry.event)
             entry.event = event

@@ -47,7 +47,7 @@ class Receipt:
         self.words: str | None = None
         self._notify = notify
 
-    def settle(self, reason: DropReason | None, words: str | None) -> None:
+    def acknowledge(self, reason: DropReason | None, words: str | None) -> None:
         """Take note: delivered, or dropped for *reason* in the sink's *words*."""
         self.reason, self.words, self.is_settled = reason, words, True
         self._notify()
@@ -128,12 +128,12 @@ class Delivery:
             raise SendError(CLOSED)
         receipt = Receipt(notify)
         if not self._client.enabled:
-            receipt.settle(None, None)  # LLMOBS_ENABLED=false: nothing leaves this process
+            receipt.acknowledge(None, None)  # LLMOBS_ENABLED=false: nothing leaves this process
             return receipt
         held = (call.prompt, call.response, call.metadata, call.errors,
                 call.prompt_embedding, call.response_embedding)  # fmt: skip
         size = OVERHEAD_BYTES + sum(map(weigh, held))
-        self._client.record(call, None, size, False, done=receipt.settle)
+        self._client.record(call, None, size, False, done=receipt.acknowledge)
         return receipt
 
     def _limit(self, timeout: float | None) -> float:

@@ -368,10 +368,10 @@ class Collector:
     def _do(self, step: _Step) -> None:
         assert self._loop is not None
         try:
-            settle, outcome = step.answer.set_result, step.function(self._store())
+            resolve, outcome = step.answer.set_result, step.function(self._store())
         except Exception as error:  # noqa: BLE001 - told to who asked
-            settle, outcome = step.answer.set_exception, error
-        self._loop.call_soon_threadsafe(_settle, step.answer, settle, outcome)
+            resolve, outcome = step.answer.set_exception, error
+        self._loop.call_soon_threadsafe(_resolve, step.answer, resolve, outcome)
 
     def _write(self, requests: Sequence[_Request]) -> None:
         try:
@@ -422,9 +422,9 @@ class Collector:
         return self._writer
 
 
-def _settle(answer: asyncio.Future[Any], settle: Callable[[Any], None], outcome: Any) -> None:
+def _resolve(answer: asyncio.Future[Any], resolve: Callable[[Any], None], outcome: Any) -> None:
     if not answer.done():  # who asked may be gone
-        settle(outcome)
+        resolve(outcome)
 
 
 def _tell(requests: Sequence[_Request]) -> None:

@@ -247,7 +247,7 @@ class Keys:
         self._troubles = Troubles()
         self._lock = anyio.Lock()
         self._looked_at = time.monotonic()
-        self._seen = _seen(file.path)
+        self._file_state = _state_of(file.path)
         self._known = _by_id(file.read())
         self._failed = False
         say_if_open(file.path, "file of keys")
@@ -296,12 +296,14 @@ class Keys:
                 self._looked_at = begun
 
     def _look(self) -> None:
-        seen = _seen(self._file.path)
-        if seen == self._seen and not self._failed:
+        state = _state_of(self._file.path)
+        if state == self._file_state and not self._failed:
             return
         try:
             self._known = _by_id(self._file.read())
-            self._seen = seen  # from before it was read: what came meanwhile is read next time
+            self._file_state = (
+                state  # from before it was read: what came meanwhile is read next time
+            )
             self._failed = False
         except StoreError as error:
             # A key that was revoked must not go on because the file is damaged.
@@ -317,7 +319,7 @@ def _by_id(keys: Sequence[Key]) -> Mapping[str, Key]:
     }
 
 
-def _seen(path: Path) -> tuple[int, ...] | None:
+def _state_of(path: Path) -> tuple[int, ...] | None:
     try:
         found = os.stat(path)
     except OSError:

@@ -60,7 +60,7 @@ class Origins:
     def let_read(self, origin: str, send: Send) -> Send:
         """Return a *send* that tells the browser that pages of *origin* may read the answer."""
 
-        async def told(message: Message) -> None:
+        async def send_with_origin(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["access-control-allow-origin"] = origin
@@ -68,7 +68,7 @@ class Origins:
                 headers.add_vary_header("Origin")
             await send(message)
 
-        return told
+        return send_with_origin
 
 
 def _origin(text: str) -> str:

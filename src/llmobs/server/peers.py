@@ -85,7 +85,7 @@ def routes(collector: Collector) -> list[Route]:
         found = _decode(await read_body(request), msgspec.Raw)
         listed = bytes(found).lstrip()[:1] == b"["
         raws = _decode(found, list[msgspec.Raw]) if listed else [found]
-        refused = await _keep(request, raws)
+        refused = await _store_scores(request, raws)
         if not listed and refused:
             raise RefusedError(400, refused[0], None)
         if not listed:
@@ -99,7 +99,7 @@ def routes(collector: Collector) -> list[Route]:
     async def ingestion(request: Request) -> Response:
         entries = _decode(await read_body(request), _Ingestion).batch
         told = [entry for entry in entries if entry.type == "score-create"]
-        refused = await _keep(request, [entry.body for entry in told])
+        refused = await _store_scores(request, [entry.body for entry in told])
         words = {told[place].id: why for place, why in refused.items()}
         other = (
             "spans come to /api/public/otel/v1/traces: use an SDK of Langfuse of version 3 or later"
@@ -121,7 +121,7 @@ def routes(collector: Collector) -> list[Route]:
         media_id = digest.translate(str.maketrans("+/", "-_"))[:22]
         return JSONResponse({"mediaId": media_id, "uploadUrl": None}, 201)
 
-    async def _keep(request: Request, raws: list[msgspec.Raw]) -> dict[int, str]:
+    async def _store_scores(request: Request, raws: list[msgspec.Raw]) -> dict[int, str]:
         """Store scores; return why those that are none are not, by their places."""
         if len(raws) > MAX_SCORES:
             raise RefusedError(413, f"more than {MAX_SCORES} scores", None)

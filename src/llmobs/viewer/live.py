@@ -12,7 +12,7 @@ from llmobs.store.records import SILENCE, RunSummary, to_microseconds
 from llmobs.viewer.page import Page, Site, render
 from llmobs.viewer.runs import STATUSES
 
-__all__ = ["live_news", "live_page", "told"]
+__all__ = ["live_news", "live_page", "news_as_json"]
 
 RELOAD_SECONDS: Final = 5
 """After which the page comes again by itself where there is no JavaScript."""
@@ -59,10 +59,10 @@ def live_news(store: ReadsStore, asked: Asked, site: Site) -> bytes:
     """Return what is new since the cursor that is asked with, as JSON: for servers that cannot stream."""
     until = now(store)
     since = None if asked.cursor is None else opened(store, asked.cursor)
-    return told(news(store, asked, since, until), asked, site, sealed(store, until))
+    return news_as_json(news(store, asked, since, until), asked, site, sealed(store, until))
 
 
-def told(found: News, asked: Asked, site: Site, cursor: str | None = None) -> bytes:
+def news_as_json(found: News, asked: Asked, site: Site, cursor: str | None = None) -> bytes:
     """Return *found* for the page's script, as JSON on one line."""
     rows = [
         _Row(

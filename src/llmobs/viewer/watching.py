@@ -16,7 +16,7 @@ from llmobs.answers.live import News, Now, news, now, opened, sealed
 from llmobs.errors import SinkUnavailableError, StoreError
 from llmobs.runtime.troubles import Troubles
 from llmobs.store.engine import ReadsStore
-from llmobs.viewer.live import told
+from llmobs.viewer.live import news_as_json
 from llmobs.viewer.page import Site
 
 __all__ = ["FULL", "RETRY_SECONDS", "SLOW_SECONDS", "WATCHERS", "Watching", "say_late"]
@@ -206,7 +206,7 @@ class Watching:
 def _message(found: News, word: str, watcher: _Watcher) -> bytes:
     if not (found.runs or found.gone or found.whole):
         return b""
-    data = told(found, watcher.asked, watcher.site)
+    data = news_as_json(found, watcher.asked, watcher.site)
     return b"id: %b\nevent: runs\ndata: %b\n\n" % (word.encode(), data)
 
 

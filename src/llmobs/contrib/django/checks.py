@@ -6,7 +6,14 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
-from llmobs.contrib.django.project import APP, NAME, Options, settings_of, told, unknown_keys
+from llmobs.contrib.django.project import (
+    APP,
+    NAME,
+    Options,
+    project_values,
+    settings_of,
+    unknown_keys,
+)
 from llmobs.errors import ConfigurationError
 from llmobs.sinks import resolve
 from llmobs.sinks.memory import MemorySink
@@ -24,7 +31,7 @@ def register_checks() -> None:
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> Sequence[CheckMessage]:
     """Look at ``LLMOBS``, and at the environment that fills it."""
-    values = told()
+    values = project_values()
     try:
         unknown = list(unknown_keys(values))
     except ConfigurationError as error:

@@ -52,7 +52,7 @@ UserId = str | Callable[[Any], Any] | None
 _troubles = Troubles()
 
 
-def told() -> Any:
+def project_values() -> Any:
     """Return the project's ``LLMOBS`` as it is now; an empty one if there is none."""
     return getattr(settings, NAME, None)
 
@@ -189,7 +189,7 @@ _building = ForkLock()
 def current_project() -> Project:
     """Return the project's settings and client; made when first needed, and when the setting has changed."""
     global _project
-    values = told()
+    values = project_values()
     project = _project
     if project is not None and project.told is values:
         return project

@@ -28,7 +28,7 @@ from llmobs.capture.tracker import Tracker
 from llmobs.contrib._web.behind import index_behind, not_taken
 from llmobs.contrib._web.behind import rate as store_rating
 from llmobs.contrib._web.viewing import leave_out, server_is_ending, store_of
-from llmobs.contrib.django.project import NAME, permission_of, settings_of, told
+from llmobs.contrib.django.project import NAME, permission_of, project_values, settings_of
 from llmobs.errors import ConfigurationError, LLMObsError, SinkUnavailableError, StoreError
 from llmobs.store.engine import ReadsStore, open_reader
 from llmobs.viewer.feedback import FORM, MAX_BYTES, FormError, fields_of, local_path
@@ -73,7 +73,7 @@ def _rate(request: Any) -> HttpResponseBase:
                 status, f"this takes forms, as {FORM}, of up to {MAX_BYTES:,} bytes", "body"
             )
         form = fields_of(request.body)
-        store_rating(_path(), form, None, settings_of(told()))
+        store_rating(_path(), form, None, settings_of(project_values()))
     except RequestDataTooBig as error:
         return _response(not_taken(site, FormError(413, str(error), "body")))
     except (FormError, LLMObsError) as error:
@@ -129,7 +129,7 @@ def _static(request: Any, name: str) -> HttpResponseBase:
 
 def _permission() -> str | None:
     try:
-        return permission_of(told())
+        return permission_of(project_values())
     except ConfigurationError as error:
         raise ImproperlyConfigured(f"{NAME}: {error}") from None
 
@@ -167,7 +167,7 @@ static: Final[Callable[..., Any]] = require_safe(_static)
 
 
 def _path() -> Path:
-    return store_of(None, settings_of(told()).sink)
+    return store_of(None, settings_of(project_values()).sink)
 
 
 def _opener() -> Callable[[], ReadsStore]:

@@ -211,7 +211,7 @@ class KafkaIntake:
                 record.partition,
                 why,
             )
-        await runner.call(reader.settle, taken.offsets)
+        await runner.call(reader.commit, taken.offsets)
 
     async def _read(self, records: Sequence[Any]) -> tuple[list[Part], list[Dead]]:
         """Return what *records* hold, prepared; and those that hold nothing, with the reason."""

@@ -104,8 +104,8 @@ class KafkaReader:
         self._consumer: Any = None
         self._producer: Any = None
         self._keeper: asyncio.Task[None] | None = None
-        self._settled = asyncio.Event()
-        self._settled.set()
+        self._committed = asyncio.Event()
+        self._committed.set()
         self._uncommitted: dict[Any, int] = {}
         self._lost: set[Any] = set()
         """Partitions that went while what is in hand was not settled: it comes again, to whoever has them."""
@@ -144,7 +144,7 @@ class KafkaReader:
 
     async def stop(self) -> None:
         """Leave the group and close the connections; what is in hand is let go."""
-        self._settled.set()
+        self._committed.set()
         await self._wake()
         consumer, self._consumer = self._consumer, None
         producer, self._producer = self._producer, None
@@ -156,7 +156,7 @@ class KafkaReader:
 
     async def read(self) -> Taken | None:
         """
-        Return what comes next, which is then in hand until `settle`; None if nothing came for a while.
+        Return what comes next, which is then in hand until `commit`; None if nothing came for a while.
 
         Raises:
             LLMObsError: The cluster cannot be read from now; begin anew.
@@ -172,10 +172,10 @@ class KafkaReader:
         self._trouble_since = self.trouble = None
         taken = Taken.of(found)
         self._measure(taken.offsets)
-        self._settled.clear()
+        self._committed.clear()
         self._lost.clear()
         self._buried.clear()
-        self._keeper = asyncio.create_task(self._keep())
+        self._keeper = asyncio.create_task(self._stay_a_member())
         return taken
 
     async def lost(self) -> set[tuple[str, int]]:
@@ -215,9 +215,9 @@ class KafkaReader:
                 f"nothing is read on until the dead-letter topic {topic!r} can be written: {words}"
             ) from None
 
-    async def settle(self, offsets: Mapping[Any, int]) -> None:
+    async def commit(self, offsets: Mapping[Any, int]) -> None:
         """
-        Commit: what is in hand is where it belongs.
+        Tell the broker that what is in hand is where it belongs.
 
         A commit that fails is no loss: the records come again, as the events that they are already.
         """
@@ -228,14 +228,14 @@ class KafkaReader:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._consumer.commit(dict(self._uncommitted))
             self._uncommitted.clear()
-        self._settled.set()
+        self._committed.set()
 
     async def give_up(self, partitions: Iterable[Any]) -> None:
         """Wait a moment for what is in hand to be settled, before *partitions* go to others."""
         with suppress(TimeoutError):
             seconds = self._source.session_timeout_ms / 2000
-            await asyncio.wait_for(self._settled.wait(), seconds)
-        if not self._settled.is_set():
+            await asyncio.wait_for(self._committed.wait(), seconds)
+        if not self._committed.is_set():
             self._lost.update(partitions)
         self._uncommitted.clear()  # the next owner may be further already
 
@@ -281,11 +281,11 @@ class KafkaReader:
                 )
         return {partition: records for partition, records in found.items() if records}
 
-    async def _keep(self) -> None:
+    async def _stay_a_member(self) -> None:
         """While something is in hand for long: pause, and ask for nothing often enough to stay a member."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._settled.wait(), PATIENCE_SECONDS)
+                await asyncio.wait_for(self._committed.wait(), PATIENCE_SECONDS)
                 break
             with suppress(KafkaError, OSError, IllegalStateError):
                 self._consumer.pause(*self._consumer.assignment())

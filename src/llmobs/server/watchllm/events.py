@@ -126,17 +126,17 @@ def _agent_step(wire: Wire) -> Event:
             input=_unwrapped(wire["input_data"]),
             output=_unwrapped(wire["output_data"]),
         )
-        _keep(tool, _take_back(tool, ("tool_id",), context))
+        _add_metadata(tool, _take_back(tool, ("tool_id",), context))
         return tool
     if kind == "run" and wire["step_type"] == "output":
         del context["event_type"]
         run = RunEvent(**_common(wire), **_outcome(wire), name=wire["step_name"])
-        _keep(run, _take_back(run, RUN_EXTRAS, context))
+        _add_metadata(run, _take_back(run, RUN_EXTRAS, context))
         return run
     if kind == "evaluation" and wire["step_type"] == "output":
         del context["event_type"]
         evaluation = EvaluationEvent(**_common(wire), name=wire["step_name"])
-        _keep(evaluation, _take_back(evaluation, EVALUATION_EXTRAS, context))
+        _add_metadata(evaluation, _take_back(evaluation, EVALUATION_EXTRAS, context))
         return evaluation
     event = AgentStepEvent(
         **_common(wire),
@@ -152,7 +152,7 @@ def _agent_step(wire: Wire) -> Event:
     return event
 
 
-def _keep(event: Event, rest: dict[str, Any] | None) -> None:
+def _add_metadata(event: Event, rest: dict[str, Any] | None) -> None:
     if rest:
         event.metadata = {**(event.metadata or {}), **rest}
 

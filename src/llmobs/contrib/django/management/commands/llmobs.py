@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from llmobs.contrib.django.project import NAME, OWN, settings_of, told, unknown_keys
+from llmobs.contrib.django.project import NAME, OWN, project_values, settings_of, unknown_keys
 from llmobs.errors import ConfigurationError
 
 __all__ = ["Command"]
@@ -65,7 +65,7 @@ def export_settings() -> None:
     Raises:
         ConfigurationError: It is wrong.
     """
-    values = told()
+    values = project_values()
     for key, hint in unknown_keys(values):
         raise ConfigurationError(f"{NAME}[{key!r}]: no such setting. {hint}")
     settings_of(values)
