@@ -27,6 +27,8 @@ EXCLUDED: Mapping[str, str] = {
     "flush": _WAITS,
     "drain": _WAITS,
     "record": _DOORS,
+    "record_later": _DOORS,
+    "shared": _DOORS,
     "refuse": _DOORS,
     "enclose": _DOORS,
     "from_env": _SETTINGS,

@@ -84,9 +84,8 @@ class Sightings:
         self._doors: set[str] = set()
         self._only_door = ""
         """The door in use, if there is one alone, and others could ask for none of its sightings."""
-        self._alone: dict[int, Sighting] = {}
+        self._alone: dict[Sighting, Sighting] = {}
         """Open sightings of that door that nothing surrounds: counted in their runs, filed nowhere."""
-        self._order = 0
         self._open: OrderedDict[int, Sighting] = OrderedDict()
         self._blocks: dict[int, weakref.ref[Any]] = {}
         self._places = Places()
@@ -100,15 +99,15 @@ class Sightings:
 
     def begin(self, sighting: Sighting, outer: Sighting | None = None) -> None:
         """Note a call that begins, inside *outer*: a block, or the span of a call."""
-        if outer is None and sighting.door == self._only_door:
+        if outer is None and sighting.door == self._only_door and len(self._alone) < MAX_WAITING:
             if not sighting.is_home:
                 sighting.places = places_here(sighting)
-            with lock:
-                if sighting.door == self._only_door and len(self._alone) < MAX_WAITING:
-                    self._order = sighting.order = self._order + 1
-                    self._alone[id(sighting)] = sighting
-                    sighting.tracker.calls_unfiled += 1
-                    return
+            sighting.tracker.calls_unfiled.append(None)
+            self._alone[sighting] = sighting
+            if sighting.door != self._only_door:  # another one came into use just now
+                with lock:
+                    self._show(sighting)
+            return
         apart = None
         if not sighting.model and not self._doors <= {sighting.door}:
             with internal_errors("look at a call that begins"):
@@ -117,7 +116,7 @@ class Sightings:
             if sighting.door != "block":  # those are around others, and never looked for
                 self._meet(sighting.door)
                 sighting.places = places_here(sighting)
-            self._order = sighting.order = self._order + 1
+            sighting.order = perf_counter()
             if outer is not None and outer.tracker.client is sighting.tracker.client:
                 apart = self._nest(sighting, outer)
             if sighting.ended is None:
@@ -134,11 +133,12 @@ class Sightings:
     def _show(self, *sightings: Sighting) -> None:
         """Let others find *sightings* from now on; with the lock held."""
         for sighting in sightings:
-            if self._alone.pop(id(sighting), None) is not None:
+            if self._alone.pop(sighting, None) is not None:
                 sighting.places = sighting.places or places_here(sighting)
+                sighting.order = sighting.started
                 self._open[id(sighting)] = sighting
                 self._places.file(sighting)
-                sighting.tracker.calls_unfiled -= 1  # last: `has_calls` looks without the lock
+                sighting.tracker.calls_unfiled.pop()  # last: `has_calls` looks without the lock
 
     def _meet(self, door: str) -> None:
         """Note that *door* is in use; with the lock held."""
@@ -158,6 +158,10 @@ class Sightings:
         if apart is not None:
             self._advance(apart)
 
+    def take(self, sighting: Sighting) -> bool:
+        """Give out a sighting that nobody else has seen, to be recorded, and then to `count_off`."""
+        return self._alone.pop(sighting, None) is not None  # in one step
+
     def end(self, sighting: Sighting, event: PromptCallEvent, size: int, failed: bool) -> None:
         """
         Note a call that has ended; it is recorded once everybody is done with it.
@@ -168,12 +172,12 @@ class Sightings:
             size: Estimated bytes of what it holds on to.
             failed: Whether it failed.
         """
-        if self._alone.pop(id(sighting), None) is not None:  # in one step: it is nobody else's now
+        if self.take(sighting):
             sighting.note_end(event, size, failed)
             try:
                 _record(Call([sighting]))
             finally:
-                self._count_off(sighting.tracker)
+                self.count_off(sighting.tracker)
             return
         with lock:
             if sighting.ended is not None:
@@ -195,8 +199,8 @@ class Sightings:
         """Forget what turned out to be no call: a redirect, a span about something else."""
         with lock:
             outer, inner = sighting.outer, sighting.inner
-            if self._alone.pop(id(sighting), None) is not None:
-                sighting.tracker.calls_unfiled -= 1
+            if self._alone.pop(sighting, None) is not None:
+                sighting.tracker.calls_unfiled.pop()
             if outer is not None:
                 outer.inner = inner
             if inner is not None:
@@ -263,10 +267,11 @@ class Sightings:
     def _await(self, root: Sighting, span: Sighting | None) -> None:
         """Let *root* be looked at again when *span* says what it is about, and no longer another."""
         if root.waits_for is not None:
-            root.waits_for.waiters.pop(id(root), None)
+            (root.waits_for.waiters or {}).pop(id(root), None)
         root.waits_for = span
         if span is not None:
-            span.waiters[id(root)] = root
+            waiters = span.waiters = span.waiters or {}
+            waiters[id(root)] = root
 
     # Blocks, for when their client closes.
 
@@ -348,8 +353,8 @@ class Sightings:
     def _wake(self, sighting: Sighting) -> None:
         """Look again at what waited for *sighting* to say what it is about."""
         with lock:
-            waiters, sighting.waiters = sighting.waiters, {}
-        for root in waiters.values():
+            waiters, sighting.waiters = sighting.waiters, None
+        for root in (waiters or {}).values():
             if root.called is None and root.outer is None and root.is_done:
                 self._decide(root)
 
@@ -378,19 +383,17 @@ class Sightings:
     def _recording(self, *roots: Sighting) -> Iterator[None]:
         """Keep the runs of *roots* from being recorded before what is recorded meanwhile counts in them."""
         trackers = {id(root.tracker): root.tracker for root in roots}.values()
-        with lock:
-            for tracker in trackers:
-                tracker.calls_unfiled += 1
+        for tracker in trackers:
+            tracker.calls_unfiled.append(None)
         try:
             yield
         finally:
             for tracker in trackers:
-                self._count_off(tracker)
+                self.count_off(tracker)
 
-    def _count_off(self, tracker: Any) -> None:
+    def count_off(self, tracker: Any) -> None:
         """Count one call less that is not recorded and not filed."""
-        with lock:
-            tracker.calls_unfiled -= 1
+        tracker.calls_unfiled.pop()
         if self._held:
             self._release(tracker)
 
@@ -482,13 +485,10 @@ class Sightings:
         with lock:
             blocks = [each for ref in list(self._blocks.values()) if (each := ref()) is not None]
             blocks = [each for each in blocks if each.run.client is client]
-            streams = [
+            streams = [  # from the inside: then what is around it
                 part
                 for part in [*self._open.values(), *self._alone.values()]
-                if part.tracker.client is client
-                and (
-                    part.inner is None or part.inner.is_done
-                )  # from the inside: then what is around it
+                if part.tracker.client is client and (part.inner is None or part.inner.is_done)
             ]
         for block in blocks:
             with internal_errors("end a block"):
@@ -555,6 +555,7 @@ class Sightings:
         if held is None:
             write(None)
             return
+        self._release(tracker)  # its last call may have been counted off before this was held
         with internal_errors("wait for the end of a call"):
             tracker.client.expect()
 

@@ -290,7 +290,6 @@ class PromptCall(Operation):
 class _OfBlock(Sighting):
     """What a block sees of a call."""
 
-    __slots__ = ("completes",)
     completes: Complete | None
 
     def limit(self, event: PromptCallEvent) -> None:

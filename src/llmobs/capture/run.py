@@ -5,11 +5,11 @@ from typing import Any, Final, Protocol
 from llmobs.capture.building import OVERHEAD_BYTES, weigh_common, weigh_texts
 from llmobs.codec import texts, weighed
 from llmobs.events import Event
-from llmobs.pipeline.intake import Complete
+from llmobs.pipeline.intake import Complete, Make
 from llmobs.pipeline.statistics import DropReason
 from llmobs.runtime.context import Run, current_frame, innermost_frame, inside
 
-__all__ = ["NO_RECORDER", "RecordedRun", "Recorder"]
+__all__ = ["NO_RECORDER", "RecordedRun", "Recorder", "Shared"]
 
 _NO_TAGS: tuple[str, ...] = ()
 
@@ -18,6 +18,8 @@ class Recorder(Protocol):
     """The client, as a run sees it."""
 
     enabled: bool
+    capture_bytes: int
+    """Bytes that are kept of a body, at most."""
 
     def record(
         self,
@@ -29,6 +31,11 @@ class Recorder(Protocol):
     ) -> None:
         """Take in *event*, of *size* bytes; never raises."""
 
+    def record_later(
+        self, make: Make, run: Run, size: int, failed: bool, complete: Complete
+    ) -> None:
+        """Take in an event that is made in the pipeline; never raises."""
+
     def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:
         """Count *event* as dropped."""
 
@@ -38,8 +45,12 @@ class Recorder(Protocol):
 
 class _NoRecorder:
     enabled = False
+    capture_bytes = 0
 
     def record(self, *args: Any, **kwargs: Any) -> None:
+        """Drop it."""
+
+    def record_later(self, *args: Any, **kwargs: Any) -> None:
         """Drop it."""
 
     def refuse(self, *args: Any, **kwargs: Any) -> None:
@@ -53,6 +64,10 @@ NO_RECORDER: Final[Recorder] = _NoRecorder()
 """Records nothing: what trackers hold where no client is at hand."""
 
 
+Shared = tuple[Any, Any, Any, Any, Any, Any, bool, tuple[str, ...]]
+"""``trace_id, span_id, user_id, session_id, release, service_name, standalone, tags`` of an event."""
+
+
 class RecordedRun(Run):
     """
     A run whose events go to a client.
@@ -62,12 +77,16 @@ class RecordedRun(Run):
         run_id: The run's id; a new one by default.
     """
 
-    calls_unfiled: int  # not recorded, and not where doors find each other's: `llmobs.capture.joining` counts them
+    calls_unfiled: list[None]
+    """
+    As long as there are calls that are neither recorded nor where doors find each other's: `llmobs.capture.joining`
+    counts them. A list, since its steps are whole ones: a number would take a lock.
+    """
 
     def __init__(self, client: Recorder, run_id: str | None = None) -> None:
         super().__init__(run_id)
         self.client = client
-        self.calls_unfiled = 0
+        self.calls_unfiled = []
 
     def record(
         self,
@@ -121,13 +140,37 @@ class RecordedRun(Run):
             event.standalone = True
         if (tags := self.tags) is not _NO_TAGS:  # set to anything, perhaps
             event.tags = (*(tags if type(tags) is tuple else texts(tags)), *event.tags)
+        self.client.record(event, self, self._count(size, failed), failed, complete)
+        return event.event_id
+
+    def record_later(self, make: Make, size: int, failed: bool, complete: Complete) -> None:
+        """
+        Record an event that is made in the pipeline, off the caller's path.
+
+        Args:
+            make: Makes it; what its run `shared` when this was called is for it to fill in.
+            size: Estimated bytes of what it is made of.
+            failed: Whether it reports a failure.
+            complete: As in `record`.
+        """
+        self.client.record_later(make, self, self._count(size, failed), failed, complete)
+
+    def _count(self, size: int, failed: bool) -> int:
+        """Count an event that is recorded now; return what it weighs with all that comes with it."""
         if not self.recorded:
             size += self._weigh_shared()
         self.recorded += 1
         if failed:
             self.failures += 1
-        self.client.record(event, self, size + OVERHEAD_BYTES, failed, complete)
-        return event.event_id
+        return size + OVERHEAD_BYTES
+
+    def shared(self) -> Shared:
+        """Return what its events share, as it is now: for events that are made later."""
+        tags, trace_id = self.tags, self.trace_id  # set to anything, perhaps
+        return (
+            trace_id, None if trace_id is None else self.span_id, self.user_id, self.session_id, self.release,
+            self.service_name, self.standalone, tags if type(tags) is tuple else texts(tags),
+        )  # fmt: skip
 
     def _weigh_shared(self) -> int:
         """Estimate the memory of what the events of this run share: the first one counts it."""

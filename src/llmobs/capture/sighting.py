@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from llmobs.events import PromptCallEvent
+from llmobs.recorded.ids import new_id
 from llmobs.runtime.forks import ForkLock
 
 __all__ = ["GRACE_SECONDS", "Sighting", "lock"]
@@ -30,11 +31,40 @@ class Sighting:
         started: When it began (``time.perf_counter``); by default now.
     """
 
-    __slots__ = (
-        "answered", "called", "door", "ended", "event", "event_id", "failed", "filed", "has_usage", "inner",
-        "is_container", "is_home", "is_read", "model", "on_cancelled", "order", "outer",
-        "parent_id", "places", "response_id", "size", "started", "tracker", "waiters", "waits_for",
-    )  # fmt: skip
+    # Class attributes are the defaults of what most calls, which one door sees, never need. Not of the rest:
+    # what the class has, too, is looked up and set the slow way.
+    ended: float | None = None
+    model: str = ""
+    """Asked for, as far as known."""
+    response_id: str | None = None
+    answered = True
+    """Whether it tells of an answer; if not, whoever saw that one may have begun later."""
+    has_usage = False
+    """Whether it tells of tokens, as far as can be said before it is read."""
+    event: PromptCallEvent | None = None
+    """What it becomes if nobody else saw the call; known at its end."""
+    size: int
+    failed: bool
+    outer: Sighting | None = None
+    """The block or span around it, which is the same call."""
+    inner: Sighting | None = None
+    is_container = False
+    """Whether several calls happened inside: then it is none itself."""
+    called: Any = None
+    """The `llmobs.capture.calls.Call` it is part of, once that is decided."""
+    on_cancelled: Callable[[], object] | None = None
+    """Called when what is inside was cancelled, for doors that may never be told of their end."""
+    is_read = False
+    order: float = 0.0
+    """When it could first be found by others: of like calls, the first belongs to the first."""
+    places: tuple[Hashable, ...] = ()
+    """Where it happens: its run, or the task it began in."""
+    filed: tuple[set[Hashable], tuple[str, str, bool]] | None = None
+    """Where the table has it, as the root of a call: places, door, model, whether it is done."""
+    waits_for: Sighting | None = None
+    """The span without a model that it may turn out to be."""
+    waiters: dict[int, Sighting] | None = None
+    """What waits for this one."""
 
     def __init__(
         self,
@@ -46,41 +76,21 @@ class Sighting:
     ) -> None:
         self.door = door
         self.tracker = tracker
-        self.event_id = event_id
-        self.parent_id: str | None = None
+        self._event_id: str | None = event_id
         self.is_home = is_home
         self.started = perf_counter() if started is None else started
-        self.ended: float | None = None
-        self.model = ""
-        """Asked for, as far as known."""
-        self.response_id: str | None = None
-        self.answered = True
-        """Whether it tells of an answer; if not, whoever saw that one may have begun later."""
-        self.has_usage = False
-        """Whether it tells of tokens, as far as can be said before it is read."""
-        self.event: PromptCallEvent | None = None
-        """What it becomes if nobody else saw the call; known at its end."""
-        self.size = 0
-        self.failed = False
-        self.outer: Sighting | None = None
-        """The block or span around it, which is the same call."""
-        self.inner: Sighting | None = None
-        self.is_container = False
-        """Whether several calls happened inside: then it is none itself."""
-        self.called: Any = None
-        """The `llmobs.capture.calls.Call` it is part of, once that is decided."""
-        self.on_cancelled: Callable[[], object] | None = None
-        """Called when what is inside was cancelled, for doors that may never be told of their end."""
-        self.is_read = False
-        self.order = 0
-        self.places: tuple[Hashable, ...] = ()
-        """Where it happens: its run, or the task it began in."""
-        self.filed: tuple[set[Hashable], tuple[str, str, bool]] | None = None
-        """Where the table has it, as the root of a call: places, door, model, whether it is done."""
-        self.waits_for: Sighting | None = None
-        """The span without a model that it may turn out to be."""
-        self.waiters: dict[int, Sighting] = {}
-        """What waits for this one."""
+        self.parent_id: str | None = None
+        self.clock: float | None = None
+        """When it began (``time.time``), if that was read."""
+        self.size, self.failed = 0, False
+
+    @property
+    def event_id(self) -> str:
+        """The id of the event it becomes, should no other door go around it."""
+        if self._event_id is None:
+            with lock:
+                self._event_id = self._event_id or new_id(self.clock)
+        return self._event_id
 
     @property
     def root(self) -> Sighting:

@@ -28,7 +28,7 @@ from llmobs.client.build import build
 from llmobs.codec import as_dict, texts, weighed_event
 from llmobs.errors import DeliveryError, DeliveryTimeoutError
 from llmobs.events import Event
-from llmobs.pipeline.intake import Complete, Entry
+from llmobs.pipeline.intake import UNMADE, Complete, Entry, Make
 from llmobs.pipeline.life import Life, Stopping
 from llmobs.pipeline.outbox import Done
 from llmobs.pipeline.pipeline import Pipeline
@@ -85,6 +85,8 @@ class Recording(LogByRun):
         self.enabled = settings.enabled
         """False: nothing is recorded; no thread, no task, no file."""
         self._sample_rate = settings.sample_rate
+        self.capture_bytes = settings.capture_bytes
+        """Bytes that are kept of a body, at most."""
         self._large = settings.capture_bytes + OVERHEAD_BYTES
         self._troubles = Troubles(loggers=self.trouble_loggers)
         # Re-entrant, because a finalizer or a signal handler may record while it is held.
@@ -145,15 +147,34 @@ class Recording(LogByRun):
             complete: Fills in the rest of the event later, in the pipeline, off the caller's path.
             done: Called once per sink when the event was delivered or given up.
         """
+        if size > self._large:
+            complete = partial(cut_long, complete, self.settings.capture_bytes)
+        self._offer(Entry(event, size, run, complete, done, failed))
+
+    def record_later(
+        self, make: Make, run: Run, size: int, failed: bool, complete: Complete
+    ) -> None:
+        """
+        Take in an event that *make* makes in the pipeline, off the caller's path. Never raises.
+
+        Args:
+            make: Makes it.
+            run: The run it belongs to.
+            size: Estimated bytes of memory of what it is made of.
+            failed: Whether it reports a failure.
+            complete: Fills in the rest of the event.
+        """
+        if size > self._large:
+            complete = partial(cut_long, complete, self.settings.capture_bytes)
+        self._offer(Entry(UNMADE, size, run, complete, None, failed, make))
+
+    def _offer(self, entry: Entry) -> None:
         pipeline = self._pipeline
         if pipeline is None:
             return
-        if size > self._large:
-            complete = partial(cut_long, complete, self.settings.capture_bytes)
-        entry = Entry(event, size, run, complete, done, failed)
         if self._collector is not None:
             self._collect(pipeline, entry)
-        elif self._sample_rate == 1.0 or self._keeps(event, run):
+        elif self._sample_rate == 1.0 or self._keeps(entry.event, entry.run):
             pipeline.intake.offer(entry)
         else:
             pipeline.intake.refuse(entry, DropReason.SAMPLED)

@@ -27,7 +27,7 @@ from llmobs.client.process_exit import exit_hook, flush_on_signals
 from llmobs.errors import DeliveryError
 from llmobs.events import Event
 from llmobs.pipeline.delivery import CLOSE_SECONDS
-from llmobs.pipeline.intake import Complete
+from llmobs.pipeline.intake import Complete, Make
 from llmobs.pipeline.loop_thread import LoopThread, OwnLoop
 from llmobs.pipeline.outbox import Done
 from llmobs.pipeline.pipeline import LAST_STAGES_SECONDS, Pipeline
@@ -268,6 +268,12 @@ class _Unbuilt(Client):
     ) -> None:
         """Keep it for the client, or give it on."""
         self._later(lambda client: client.record(event, run, size, failed, complete, done))
+
+    def record_later(
+        self, make: Make, run: Run, size: int, failed: bool, complete: Complete
+    ) -> None:
+        """Keep it for the client, or give it on."""
+        self._later(lambda client: client.record_later(make, run, size, failed, complete))
 
     def refuse(self, event: Event, run: Run | None, reason: DropReason) -> None:
         """Keep it for the client, or give it on."""

@@ -17,7 +17,6 @@ from llmobs.contrib._wire.recognise import Target, recognise
 from llmobs.contrib._wire.streams import (
     REFUSED,
     Decoded,
-    UsageFilter,
     stream_class,
     with_usage_asked,
 )
@@ -79,16 +78,15 @@ class Recorder:
                 copy.take(response.content)
                 call.end(Ending.WHOLE)
                 return
-            stream = response.stream
-            usage = None
+            stream = given = response.stream
+            hides_usage = False
             if sent is not request and _is_stream(response):
-                stream = _without_encoding(response)
-                usage = None if stream is None else UsageFilter()
-                call.decoded = stream is not response.stream
-            kind: Any = type(response.stream)
-            response.stream = stream_class(kind, self._is_async)(
-                stream or response.stream, call, copy, usage
-            )
+                decoded = _without_encoding(response)
+                if decoded is not None:
+                    hides_usage, stream = True, decoded
+                    call.decoded = decoded is not given
+            kind: Any = type(given)
+            response.stream = stream_class(kind, self._is_async, hides_usage)(stream, call, copy)
         except Exception as error:  # noqa: BLE001 - reported; the host must not notice
             report(error)
 

@@ -60,7 +60,7 @@ class Pricer(Protocol):
 
 class Complete(Steadily):
     """
-    Fill in what was captured off the request path, mend what is not of its type, and say who records.
+    Make what was captured off the request path, mend what is not of its type, and say who records.
 
     Args:
         identity: Fills what events leave open.
@@ -73,6 +73,8 @@ class Complete(Steadily):
 
     def steps(self, entry: Entry) -> Steps[None]:
         """See `Steadily`."""
+        if entry.make is not None:
+            entry.event, entry.make = entry.make(), None
         event = entry.event
         complete, entry.complete = entry.complete, None
         if complete is not None:

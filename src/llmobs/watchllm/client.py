@@ -24,7 +24,7 @@ from llmobs.events import (
     Status,
     StepType,
 )
-from llmobs.pipeline.intake import Complete
+from llmobs.pipeline.intake import Complete, Make
 from llmobs.pipeline.outbox import Done
 from llmobs.pipeline.statistics import FlushReport
 from llmobs.runtime.context import Run
@@ -271,6 +271,12 @@ class WatchLLMClient(Client):
                 event.event_id,
                 event.run_id,
             )
+
+    def record_later(
+        self, make: Make, run: Run, size: int, failed: bool, complete: Complete
+    ) -> None:
+        """Take in an event, and say so at DEBUG, where its id is told: it is made at once."""
+        self.record(make(), run, size, failed, complete)
 
     def _of(self, run_id: object) -> Log:
         return super()._of(_run_id(run_id))

@@ -11,7 +11,7 @@ from llmobs.client.async_client import Recording
 from llmobs.contrib._langchain.runs import Place
 from llmobs.contrib.langchain import LLMObsCallbackHandler
 from llmobs.events import Event
-from llmobs.pipeline.intake import Complete
+from llmobs.pipeline.intake import Complete, Make
 from llmobs.pipeline.statistics import DropReason
 from llmobs.recorded.ids import new_id
 from llmobs.runtime.context import Run
@@ -99,6 +99,7 @@ class _Recorder:
         self, client: Recording, metadata: Mapping[str, Any], hidden: Mapping[str, Any]
     ) -> None:
         self.enabled = client.enabled
+        self.capture_bytes = client.capture_bytes
         self._client = client
         self._metadata = metadata
         self._hidden = hidden
@@ -115,6 +116,12 @@ class _Recorder:
         if self._metadata or self._hidden:
             complete = self._change if complete is None else self._change_after(complete)
         self._client.record(event, run, size, failed, complete)
+
+    def record_later(
+        self, make: Make, run: Run, size: int, failed: bool, complete: Complete
+    ) -> None:
+        """As `record`, at once."""
+        self.record(make(), run, size, failed, complete)
 
     def _change_after(self, complete: Complete) -> Complete:
         def then(event: Event) -> Iterator[None]:

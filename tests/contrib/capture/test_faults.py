@@ -215,9 +215,9 @@ def test_a_body_of_50_megabytes(events: CapturedEvents) -> None:
                 yield body[at : at + 65_536]
 
     class Weighing(Client):
-        def record(self, event: Any, run: Any, size: int, *more: Any, **named: Any) -> None:
+        def record_later(self, make: Any, run: Any, size: int, *more: Any) -> None:
             sizes.append(size)
-            super().record(event, run, size, *more, **named)
+            super().record_later(make, run, size, *more)
 
     inner = httpx2.MockTransport(lambda request: httpx2.Response(200, stream=Body()))
     transport = RecordingTransport(inner, llmobs_client=Weighing(sink="memory:"))

@@ -140,12 +140,11 @@ def test_a_copy_is_bounded_and_holds_both_ends(data: bytes, limit: int, size: in
         chunk = data[at : at + size]
         if len(chunk) <= room:
             room -= len(chunk)
-            copy.rest += chunk
+            copy.more(chunk)
         else:
             room = copy.overflow(chunk, room)
-    copy.room = room
     copy.close()
-    head = b"".join(copy.chunks) + copy.rest
+    head = copy.beginning
     assert copy.kept == len(head) + len(copy.tail or b"") <= limit
     assert copy.total == len(data)
     assert data.startswith(head)
@@ -171,7 +170,7 @@ def test_encodings_in_a_row_and_zstd() -> None:
     from backports import zstd
 
     copy = Copy(10_000)
-    copy.rest += zlib.compress(zstd.compress(b"hello"))
+    copy.more(zlib.compress(zstd.compress(b"hello")))
     found, trouble = pieces(copy, ["zstd", "deflate"])
     assert (b"".join(piece.data for piece in found), trouble) == (b"hello", None)
 
@@ -256,13 +255,9 @@ def test_a_copy_finds_usage_wherever_it_stands(size: int, limit: int) -> None:
         copy = Copy(limit)
         for start in range(0, len(body), size):
             chunk = body[start : start + size]
-            if len(chunk) <= copy.room:
-                copy.rest += chunk
-                copy.room -= len(chunk)
-            else:
-                copy.room = copy.overflow(chunk, copy.room)
+            copy.take(chunk)
         copy.close()
-        known = bytes(copy.rest) + b"".join(copy.chunks) + copy.usage + (copy.tail or b"")
+        known = copy.beginning + copy.usage + (copy.tail or b"")
         assert b'{"input_tokens":12}' in known or limit == 100
 
 

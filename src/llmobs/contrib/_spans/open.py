@@ -142,8 +142,6 @@ class OpenSpan:
 class SpanSighting(Sighting):
     """What a span sees of a call."""
 
-    __slots__ = ("_span", "complete")
-
     def __init__(self, span: OpenSpan) -> None:
         super().__init__(
             "span",

@@ -28,6 +28,8 @@ class Result(NamedTuple):
     """What the request was called, and the line's own id; its place if it has no name."""
     body: Copy
     """What is kept of it, closed."""
+    size: int
+    """Estimated memory of that."""
     failed: bool
     model: str
     """The model, where the document names one for all."""
@@ -68,8 +70,6 @@ class Results(Copy):
         decode: Takes the content encoding off; see `body.decoder`.
         take: Called with each result.
     """
-
-    __slots__ = ("_count", "_decode", "_is_over", "_item", "_items", "_take")
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Results(Copy):
 
     def _hand_on(self) -> None:
         item, self._item = self._item, Copy(self.limit)
-        item.close()
+        size = item.close()
         text = item.beginning
         if not text.strip():
             return
@@ -141,6 +141,7 @@ class Results(Copy):
             Result(
                 name=self._name(named, around.id),
                 body=item,
+                size=size,
                 failed=bool(around.error) or _FAILED.match(given) is not None,
                 model=model[1].decode("utf-8", "replace") if model else "",
                 asked=named,
@@ -156,7 +157,7 @@ class Results(Copy):
 
 
 def _may_be_object(item: Copy) -> bool:
-    first = bytes(item.rest[:64]) or b"".join(item.chunks[:1])[:64]
+    first = bytes((item.rest or b"")[:64]) or b"".join(item.chunks[:1])[:64]
     return first.lstrip()[:1] in (b"{", b"")
 
 

@@ -154,9 +154,10 @@ def begin(
     if target.makes_batch:
         made = Asking
     call = made(target, run, frame, mode, body, attempt, started)
-    call.shape = shape
-    if shape is not None and shape.port:
-        call.port = _port_of(headers)
+    if shape is not None:
+        call.shape = shape
+        if shape.port:
+            call.port = _port_of(headers)
     return call
 
 

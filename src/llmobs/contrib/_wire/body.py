@@ -1,5 +1,7 @@
 """A bounded copy of a body as it passed: its beginning, its end, and when each piece came."""
 
+from __future__ import annotations
+
 import importlib
 import zlib
 from collections import deque
@@ -19,6 +21,7 @@ MAX_TAIL: Final = 64 * 1024
 MAX_EXPANSION: Final = 8
 """A compressed body is read until it is this many times as long as what may be kept."""
 
+_LONG: Final = 8 * MAX_TAIL
 _CHUNK: Final = 90
 """Memory of a piece beside its bytes: two objects, and a place in each list."""
 _LAST: Final = 4096
@@ -37,31 +40,29 @@ class Copy:
     """
     What is kept of an answer. The stream itself fills it, for speed: the first `MAX_MARKS` pieces
     into :attr:`chunks` and :attr:`times`, what follows into :attr:`rest`, as long as there is
-    :attr:`room`; then :meth:`overflow` takes over. At the end it sets :attr:`room` and closes.
+    :attr:`room`; then :meth:`overflow` takes over. At the end it closes.
 
     Args:
         limit: Bytes kept, at most.
     """
 
-    __slots__ = (
-        "_first", "_ring", "chunks", "kept", "limit", "rest", "room", "tail", "times", "weight",
-    )  # fmt: skip
+    tail: bytes | None = None
+    """Once closed: the end of a body that was too long."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._first = limit - (limit // 8 if limit < 8 * MAX_TAIL else MAX_TAIL)
-        self.room = self._first
+        self.room = limit - (MAX_TAIL if limit >= _LONG else limit // 8)
         """Bytes that may still be kept of the beginning."""
         self._ring: _Ring | None = None
+        self.rest: bytearray | None = None
         self.chunks: list[bytes] = []
         self.times: list[float] = []
-        self.rest = bytearray()
-        self.tail: bytes | None = None
-        """Once closed: the end of a body that was too long."""
-        self.kept = 0
-        """Bytes kept, once closed."""
-        self.weight = 0
-        """Estimated memory of that."""
+
+    def more(self, chunk: bytes) -> None:
+        """Keep a *chunk* whose time is not noted."""
+        if self.rest is None:
+            self.rest = bytearray()
+        self.rest += chunk
 
     @property
     def missed(self) -> int:
@@ -77,7 +78,8 @@ class Copy:
             else:
                 self.chunks.append(chunk[:room])
                 self.times.append(perf_counter())
-            ring = self._ring = _Ring(self.limit - self._first, self.last_bytes[-32:])
+            tail = min(self.limit // 8, MAX_TAIL)
+            ring = self._ring = _Ring(tail, self.last_bytes[-32:])
             chunk = chunk[room:]
         ring.add(chunk)
         return 0
@@ -93,31 +95,41 @@ class Copy:
             self.chunks.append(chunk)
             self.times.append(perf_counter())
         else:
-            self.rest += chunk
+            self.more(chunk)
 
     def take(self, body: bytes) -> None:
         """Keep what fits of a *body* that is there already."""
         if len(body) <= self.room:
-            self.rest += body
+            self.more(body)
             self.room -= len(body)
         else:
             self.room = self.overflow(body, self.room)
 
-    def close(self) -> None:
-        """Count, and let go of what the ring holds beyond its size: the body has ended."""
-        # Counted, not remembered: a stream closed from outside has yet to say what room it left.
-        self.kept = kept = sum(map(len, self.chunks)) + len(self.rest)
-        self.room = self._first - kept
-        self.weight = kept + _CHUNK * len(self.chunks)
-        if self._ring is not None:
-            self.tail = self._ring.close()
-            self.kept += len(self.tail)
-            self.weight += len(self.tail) + self._ring.weight
+    def close(self) -> int:
+        """Let go of what the ring holds beyond its size: the body has ended. Returns what it weighs now."""
+        chunks, ring = self.chunks, self._ring
+        if len(chunks) == 1 and self.rest is None and ring is None:  # mostly
+            return len(chunks[0]) + _CHUNK
+        size = self._begun + _CHUNK * len(chunks)
+        if ring is not None:
+            self.tail = ring.close()
+            size += len(self.tail) + ring.weight
+        return size
+
+    @property
+    def _begun(self) -> int:
+        """Bytes kept of the beginning."""
+        return sum(map(len, self.chunks)) + len(self.rest or b"")
+
+    @property
+    def kept(self) -> int:
+        """Bytes kept, once closed."""
+        return self._begun + len(self.tail or b"")
 
     @property
     def beginning(self) -> bytes:
         """What is kept of the beginning, as it came."""
-        return b"".join(self.chunks) + bytes(self.rest)
+        return b"".join(self.chunks) + bytes(self.rest or b"")
 
     def ends(self, encoding: str) -> bytes:
         """Return some of the beginning and of the end, decoded as far as that is possible; once closed."""
@@ -149,16 +161,14 @@ class Copy:
     @property
     def total(self) -> int:
         """Bytes that passed."""
-        return self._first - self.room + self.missed
+        return self._begun + self.missed
 
     @property
     def last_bytes(self) -> bytes:
         """The end of the body, half a kilobyte to four, to see how it ended; once closed."""
         if self.tail is not None:
             return self.tail[-_LAST:]
-        if len(self.chunks) == 1 and not self.rest:  # mostly
-            return self.chunks[0][-_LAST:]
-        last = bytes(self.rest[-_LAST:])
+        last = bytes(self.rest[-_LAST:]) if self.rest is not None else b""
         size = len(last)
         if size >= _ENOUGH:
             return last
@@ -264,8 +274,9 @@ def _marked(copy: Copy) -> Iterator[Piece]:
         # In slices, so that a decompressor's output stays bounded too.
         for at in range(0, len(chunk), _SLICE):
             yield Piece(chunk[at : at + _SLICE], time)
-    for at in range(0, len(copy.rest), _SLICE):
-        yield Piece(bytes(copy.rest[at : at + _SLICE]), time)
+    rest = copy.rest or b""
+    for at in range(0, len(rest), _SLICE):
+        yield Piece(bytes(rest[at : at + _SLICE]), time)
 
 
 def decompressor(encoding: str) -> Callable[[bytes], bytes] | None:

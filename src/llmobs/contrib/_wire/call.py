@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from time import perf_counter, time
+from types import NoneType
 from typing import Any, Final, Literal
 
 from llmobs.capture.joining import sightings
@@ -26,10 +27,9 @@ from llmobs.contrib._wire.reading import Exchange, read_exchange
 from llmobs.contrib._wire.recognise import Target
 from llmobs.contrib._wire.shapes import Shape
 from llmobs.events import ErrorInfo, Event, PromptCallEvent, Status
-from llmobs.recorded.ids import new_id
 from llmobs.redaction.events import EventRedactor
 from llmobs.redaction.redactor import Redactor
-from llmobs.runtime.context import Frame
+from llmobs.runtime.context import Entry, Frame
 from llmobs.runtime.time_slices import Steps, finish
 from llmobs.runtime.troubles import internal_errors
 
@@ -47,7 +47,6 @@ __all__ = [
 
 CaptureContent = Literal["full", "redacted", "metadata"]
 
-_DEFAULT_BYTES: Final = 1024 * 1024
 OVERHEAD_BYTES: Final = 3 * 1024
 """Memory of a call beside its bodies: itself, the heads of request and answer."""
 _shown: Final = Latest[tuple[str, Shape], None]()
@@ -79,16 +78,35 @@ def report(error: Exception) -> None:
 _SUCCESS: Final = Status.SUCCESS
 _CANCELLED: Final = Status.CANCELLED
 _WHOLE: Final = Ending.WHOLE
+_NOTING_NOTHING: Final = frozenset({NoneType, Entry, Tracker})
+"""Frames that see nothing of what happens inside them; most are of these."""
 
 
 class Call(Sighting):
-    """A call under way; ends once, with :meth:`end`."""
+    """
+    A call under way; ends once, with :meth:`end`.
 
-    __slots__ = (
-        "_answer", "_error", "_headers", "_http_status", "_limit", "_mode",
-        "_request", "_status", "_target", "_timestamp", "_warnings", "attempt", "copy", "decoded", "done",
-        "ending", "form_model", "latency_ms", "port", "shape",
-    )  # fmt: skip
+    Args:
+        target: What is called.
+        tracker: The run it belongs to.
+        frame: Where in it; None if the run was made for this call.
+        mode: What may be kept of it, one of `MODES`.
+        body: What is sent; None if it is not in memory.
+        attempt: Which one of the same request this is, from 1.
+        started: When the request came to the door (``time.perf_counter``); by default now.
+    """
+
+    form_model: str | None = None
+    """The model of a form (uploads), whose body is not kept."""
+    decoded = False
+    """Whether the copy holds the body without its content encoding; for doors to set."""
+    shape: Shape | None = None
+    """What shows at the end whether this was a call of a model, if nothing else did."""
+    port = ""
+    """Where it went, if the shape asks."""
+    _error: ErrorInfo | None = None
+    _warnings: tuple[str, ...] = ()
+    _answer: PromptCallEvent | None = None
 
     def __init__(
         self,
@@ -100,42 +118,36 @@ class Call(Sighting):
         attempt: int,
         started: float | None,
     ) -> None:
-        now = time()
-        super().__init__("wire", tracker, new_id(now), frame is not None, started)
-        settings = getattr(tracker.client, "settings", None)
-        self._limit: int = _DEFAULT_BYTES if settings is None else settings.capture_bytes
+        # What `Sighting` would set, at once: this is on the path of every request.
+        self.clock = time()
+        self.started = perf_counter() if started is None else started
+        self.door = "wire"
+        self.tracker = tracker
+        self._event_id = None
+        self.is_home = frame is not None
+        self.parent_id = None if frame is None else frame.event_id
         self._target = target
+        if target.model:
+            self.model = target.model
         self._mode = mode
-        self._request = None if body is None else clip(body, self._limit)
-        self.form_model: str | None = None
-        """The model of a form (uploads), whose body is not kept."""
+        self._limit = limit = tracker.client.capture_bytes
+        if body is None:
+            self._request = None
+        else:
+            self._request = (body, None) if len(body) <= limit else clip(body, limit)
         self.attempt = attempt
         """Which one of the same request this is, from 1; for doors to set where a library retries."""
         self._http_status: int | None = None
         self._headers: Any = None
-        self._error: ErrorInfo | None = None
-        self._status = _SUCCESS
-        self._timestamp: Any = now
-        """The clock's reading, as in `llmobs.capture.building`: the pipeline makes a datetime of it."""
-        self._warnings: tuple[str, ...] = ()
-        self.model = target.model
         self.copy: Copy | None = None
-        self.decoded = False
-        """Whether the copy holds the body without its content encoding; for doors to set."""
-        self.done = False
-        self.shape: Shape | None = None
-        """What shows at the end whether this was a call of a model, if nothing else did."""
-        self.port = ""
-        """Where it went, if the shape asks."""
         self.latency_ms = 0.0
-        self.ending = _WHOLE
-        if frame is not None:
-            self.parent_id = frame.event_id
-        self._answer: PromptCallEvent | None = None
+        self.ending, self._status = _WHOLE, _SUCCESS
+        self.size, self.failed, self.done = 0, False, False
         self._begin(frame)
 
     def _begin(self, frame: Frame | None) -> None:
-        sightings.begin(self, sighting_around(frame, self))
+        self._is_noted = noted = type(frame) not in _NOTING_NOTHING
+        sightings.begin(self, sighting_around(frame, self) if noted else None)
 
     @property
     def target(self) -> Target:
@@ -185,8 +197,9 @@ class Call(Sighting):
         self.latency_ms = (perf_counter() - self.started) * 1000
         self.ending = ending
         copy = self.copy
+        size = OVERHEAD_BYTES
         if copy is not None:
-            copy.close()
+            size += copy.close()
         status = self._http_status
         if status is not None and 300 <= status < 400:
             sightings.drop(self)  # a redirect: the client asks again, elsewhere
@@ -204,25 +217,28 @@ class Call(Sighting):
         elif copy is not None:
             self._status = status_at_end(copy, ending)
         failed = self._status is not _SUCCESS and self._status is not _CANCELLED
-        self.has_usage = self._status is _SUCCESS
-        size = OVERHEAD_BYTES if copy is None else OVERHEAD_BYTES + copy.weight
         if self._request is not None:
             beginning, rest = self._request
             size += len(beginning) if rest is None else len(beginning) + len(rest)
-        event = PromptCallEvent(
+        self.size = size
+        self._end(failed)
+
+    def _event(self, run_id: str) -> PromptCallEvent:
+        """Make its event, which has yet to be read."""
+        # As in `llmobs.capture.building`: the pipeline makes a datetime of it.
+        clock: Any = self.clock
+        return PromptCallEvent(
             event_id=self.event_id,
-            run_id=self.tracker.run_id,
+            run_id=run_id,
             parent_id=self.parent_id,
-            timestamp=self._timestamp,
+            timestamp=clock,
             latency_ms=self.latency_ms,
             status=self._status,
             error=self._error,
             warnings=self._warnings,
         )
-        self.size = size
-        self._end(event, failed)
 
-    def _end(self, event: PromptCallEvent, failed: bool) -> None:
+    def _end(self, failed: bool) -> None:
         if (
             self._target.wire.in_background
             and self._request is not None
@@ -230,15 +246,46 @@ class Call(Sighting):
             and b'"background"' in self._request[0]
             and _BACKGROUND.search(self._request[0])
         ):
+            event = self._event(self.tracker.run_id)
             finish(self.read(event))
+            self.is_read = True
             if event.response_id and not is_final(event):
                 # The provider works on: the call ends when its answer is fetched.
-                self.is_read = True
                 self._answer = event
                 sightings.await_answer(self, event.response_id)
                 return
-            self.is_read = True
+            self._tell(event, failed)
+        elif self._is_noted or not sightings.take(self):
+            self._tell(self._event(self.tracker.run_id), failed)
+        else:
+            tracker = self.tracker
+            self.failed = failed
+            self._run_id, self._shared = tracker.run_id, tracker.shared()
+            try:
+                tracker.record_later(self._made, self.size, failed, self._complete)
+            finally:
+                sightings.count_off(tracker)
+
+    def _tell(self, event: PromptCallEvent, failed: bool) -> None:
+        """End it as one of those who may have seen the call."""
+        self.has_usage = self._status is _SUCCESS
         sightings.end(self, event, self.size, failed)
+
+    def _made(self) -> Event:
+        """Make its event, when nobody else has seen the call; in the pipeline."""
+        event = self._event(self._run_id)
+        (
+            event.trace_id, event.span_id, event.user_id, event.session_id, event.release,
+            event.service_name, event.standalone, event.tags,
+        ) = self._shared  # fmt: skip
+        return event
+
+    def _complete(self, event: Event) -> Steps[None]:
+        assert isinstance(event, PromptCallEvent)
+        yield from self.read(event)
+        if event.failed and not self.failed:
+            self.tracker.failures += 1
+        self.release()
 
     def answered_by(self, answer: PromptCallEvent, size: int) -> None:
         """End a call whose provider worked in the background: this is its answer."""
@@ -356,8 +403,8 @@ def _so_far(copy: Copy) -> Copy:
     kept = Copy(copy.limit)
     kept.times = list(copy.times)
     kept.chunks = copy.chunks[: len(kept.times)]
-    kept.rest += copy.rest
-    kept.room -= sum(map(len, kept.chunks)) + len(kept.rest)
+    kept.more(bytes(copy.rest or b""))
+    kept.room -= sum(map(len, kept.chunks)) + len(kept.rest or b"")
     return kept
 
 

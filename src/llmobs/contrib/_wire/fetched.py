@@ -29,14 +29,13 @@ _MADE: Final = (200, 201)
 class Fetch(Call):
     """A request for the answer of a call that was made before: it ends that call, and is none itself."""
 
-    __slots__ = ()
-
     def _begin(self, frame: Frame | None) -> None:
         pass
 
-    def _end(self, event: PromptCallEvent, failed: bool) -> None:
+    def _end(self, failed: bool) -> None:
         if failed and self._http_status != 200:
             return
+        event = self._event(self.tracker.run_id)
         finish(self.read(event))
         self.is_read = True
         if not is_final(event):
@@ -55,8 +54,6 @@ class Fetch(Call):
 
 class Asking(Call):
     """A request that makes a batch, or a file of requests for one: what it asks is kept for the results."""
-
-    __slots__ = ("_file",)
 
     def _begin(self, frame: Frame | None) -> None:
         self._file: _Passing | None = None
@@ -123,8 +120,6 @@ class Batch(Call):
     again, here or in another process, adds nothing.
     """
 
-    __slots__ = ("_asked", "_results")
-
     def _begin(self, frame: Frame | None) -> None:
         self._results: Results | None = None
         self._asked = requests_of(self._target.host, self._target.batch)
@@ -174,12 +169,12 @@ class Batch(Call):
         )
         self.tracker.record(
             event,
-            size=result.body.weight + OVERHEAD_BYTES,
+            size=result.size + OVERHEAD_BYTES,
             failed=result.failed,
-            complete=partial(self._complete, result),
+            complete=partial(self._read_result, result),
         )
 
-    def _complete(self, result: Result, event: Event) -> Steps[None]:
+    def _read_result(self, result: Result, event: Event) -> Steps[None]:
         assert isinstance(event, PromptCallEvent)
         asked = None
         if self._asked is not None:

@@ -115,16 +115,10 @@ _WHOLE: Final = Ending.WHOLE  # each look into an Enum takes as long as a call o
 class _Stream:
     """A body on its way to the host; copies what passes, and notes how it ends."""
 
-    _inner: Any
-    _call: Call
-    _copy: Copy
-    _usage: UsageFilter | None
-
-    def __init__(self, inner: Any, call: Call, copy: Copy, usage: UsageFilter | None) -> None:
+    def __init__(self, inner: Any, call: Call, copy: Copy) -> None:
         self._inner = inner
         self._call = call
         self._copy = copy
-        self._usage = usage
 
     def __del__(self) -> None:
         if not self._call.done:  # nobody has read or closed it
@@ -139,13 +133,8 @@ class _Stream:
 
 class _SyncStream(_Stream):
     def __iter__(self) -> Iterator[bytes]:
-        if self._usage is not None:
-            return self._without_usage(self._usage)
-        return self._copied()
-
-    def _copied(self) -> Iterator[bytes]:
         copy, clock, marks = self._copy, perf_counter, MAX_MARKS
-        keep, note, rest, room = copy.chunks.append, copy.times.append, copy.rest, copy.room
+        keep, note, room = copy.chunks.append, copy.times.append, copy.room
         try:
             for chunk in self._inner:
                 room -= len(chunk)
@@ -156,21 +145,12 @@ class _SyncStream(_Stream):
                     keep(chunk)
                     note(clock())
                 else:
-                    rest += chunk
+                    copy.more(chunk)
                 yield chunk
         except BaseException as error:
-            copy.room = room
             self._ended_by(error)
             raise
-        copy.room = room
         self._call.end(_WHOLE)
-
-    def _without_usage(self, usage: UsageFilter) -> Iterator[bytes]:
-        for chunk in self._copied():
-            if passed := usage.feed(chunk):
-                yield passed
-        if rest := usage.rest():
-            yield rest
 
     def close(self) -> None:
         try:
@@ -181,14 +161,9 @@ class _SyncStream(_Stream):
 
 
 class _AsyncStream(_Stream):
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        if self._usage is not None:
-            return self._without_usage(self._usage)
-        return self._copied()
-
-    async def _copied(self) -> AsyncGenerator[bytes, None]:
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         copy, clock, marks = self._copy, perf_counter, MAX_MARKS
-        keep, note, rest, room = copy.chunks.append, copy.times.append, copy.rest, copy.room
+        keep, note, room = copy.chunks.append, copy.times.append, copy.room
         inner = self._inner.__aiter__()
         try:
             async for chunk in inner:
@@ -200,28 +175,15 @@ class _AsyncStream(_Stream):
                     keep(chunk)
                     note(clock())
                 else:
-                    rest += chunk
+                    copy.more(chunk)
                 yield chunk
         except BaseException as error:
-            copy.room = room
             self._ended_by(error)
             raise
         finally:
             if hasattr(inner, "aclose"):
                 await inner.aclose()
-        copy.room = room
         self._call.end(_WHOLE)
-
-    async def _without_usage(self, usage: UsageFilter) -> AsyncIterator[bytes]:
-        inner = self._copied()
-        try:
-            async for chunk in inner:
-                if passed := usage.feed(chunk):
-                    yield passed
-            if rest := usage.rest():
-                yield rest
-        finally:
-            await inner.aclose()
 
     async def aclose(self) -> None:
         try:
@@ -231,11 +193,48 @@ class _AsyncStream(_Stream):
                 self._call.end(Ending.CLOSED)
 
 
+class _SyncWithoutUsage(_SyncStream):
+    """Keeps the chunk that only brings usage from the host."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        usage = UsageFilter()
+        for chunk in super().__iter__():
+            if passed := usage.feed(chunk):
+                yield passed
+        if rest := usage.rest():
+            yield rest
+
+
+class _AsyncWithoutUsage(_AsyncStream):
+    """The same, for async clients."""
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        usage = UsageFilter()
+        inner = super().__aiter__()
+        try:
+            async for chunk in inner:
+                if passed := usage.feed(chunk):
+                    yield passed
+            if rest := usage.rest():
+                yield rest
+        finally:
+            await inner.aclose()
+
+
+_STREAMS: Final = {
+    # async, without usage
+    (False, False): _SyncStream,
+    (False, True): _SyncWithoutUsage,
+    (True, False): _AsyncStream,
+    (True, True): _AsyncWithoutUsage,
+}
+
+
 @lru_cache(maxsize=64)
-def stream_class(kind: Any, is_async: bool) -> Any:
+def stream_class(kind: Any, is_async: bool, hides_usage: bool) -> Any:
     """Return our stream as a subclass of the byte stream that *kind*'s own client asks for."""
     name = "AsyncByteStream" if is_async else "SyncByteStream"
     for base in kind.__mro__:
         if base.__name__ == name:
-            return type("RecordedStream", (_AsyncStream if is_async else _SyncStream, base), {})
+            return type("RecordedStream", (_STREAMS[is_async, hides_usage], base), {})
     raise TypeError(f"{kind.__qualname__} is no byte stream of httpx or httpx2")
