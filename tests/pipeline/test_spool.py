@@ -22,12 +22,13 @@ from hypothesis import strategies as st
 
 from llmobs import AsyncClient, Client, DeliveryError, Event
 from llmobs.errors import SinkRejectedError, SinkTooLargeError, SinkUnavailableError
+from llmobs.pipeline import locked_batch
 from llmobs.pipeline.locked_batch import LockedBatch
 from llmobs.pipeline.prepare import Redact
 from llmobs.pipeline.pricing import PriceBook
 from llmobs.pipeline.rewrite import rewrite_spool
 from llmobs.pipeline.sink import Batch
-from llmobs.pipeline.spool import LOST, Spool
+from llmobs.pipeline.spool import LOST, Spool, rescue
 from llmobs.recorded.ids import new_id
 from llmobs.runtime.time_slices import TimeSlices
 from llmobs.settings import Settings
@@ -192,6 +193,35 @@ def test_writing_does_not_look_at_every_file(
         spool.write([make_event()])
     assert len(files()) == 200
     assert len(looks) < 20
+
+
+def test_a_file_that_is_not_locked_yet_may_be_swept_away_while_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept: list[int] = []
+    really_lock = locked_batch.lock
+
+    def sweep_first(file: int, *, wait: bool) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(locked_batch, "lock", really_lock)
+            if not swept and not os.fstat(file).st_size:
+                rescue(spool.directory)
+                swept.append(os.fstat(file).st_nlink)
+        really_lock(file, wait=wait)
+
+    spool = Spool(tmp_path, "sink", 10**6)
+    with monkeypatch.context() as patch:
+        patch.setattr(locked_batch, "lock", sweep_first)
+        spool.write([make_event(), make_event()])
+        assert swept == [0]
+        swept.clear()
+        done = rewrite_spool(tmp_path, lambda event: None)
+    assert swept == [0]
+    assert (done.removed, done.busy) == (2, 0)
+    batch = spool.lock_oldest()
+    assert batch is not None
+    assert (batch.read(), batch.erased) == ([], 2)
+    batch.release()
 
 
 def test_what_a_dead_writer_left_is_swept_and_damage_is_skipped(tmp_path: Path) -> None:

@@ -25,7 +25,16 @@ except ImportError:  # pragma: no cover - Windows
 else:
     fcntl = _fcntl
 
-__all__ = ["ERASED", "HAS_LOCKS", "LockedBatch", "NewerBatchError", "lock", "unlock"]
+__all__ = [
+    "ERASED",
+    "HAS_LOCKS",
+    "LockedBatch",
+    "NewerBatchError",
+    "create_locked",
+    "is_at",
+    "lock",
+    "unlock",
+]
 
 HAS_LOCKS: Final = fcntl is not None
 """Whether this platform has the locks."""
@@ -56,6 +65,34 @@ def unlock(file: int) -> None:
             fcntl.flock(file, fcntl.LOCK_UN)
     _locked.discard(file)
     os.close(file)
+
+
+def is_at(file: int, path: Path) -> bool:
+    """Whether the open *file* is the one that stands at *path* now."""
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def create_locked(path: Path) -> int:
+    """
+    Make a file at *path*; return it, open for reading and writing, and locked.
+
+    Raises:
+        OSError: The disk is full, read-only, away; or something is there already.
+    """
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            lock(file, wait=True)
+            # Before it was locked, it could be taken for what a dead process left, and be swept away.
+            if is_at(file, path):
+                return file
+        except BaseException:
+            unlock(file)
+            raise
+        unlock(file)
 
 
 def _leave_to_the_parent() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import Final
 
-from llmobs.pipeline.locked_batch import lock, unlock
+from llmobs.pipeline.locked_batch import create_locked, is_at, lock, unlock
 
 __all__ = ["Replacement", "locked_file"]
 
@@ -26,18 +26,11 @@ def locked_file(path: Path, flags: int = os.O_RDWR) -> Iterator[int]:
         file = os.open(path, flags | os.O_CLOEXEC)
         try:
             lock(file, wait=True)
-            if _is_at(file, path):
+            if is_at(file, path):
                 yield file
                 return
         finally:
             unlock(file)
-
-
-def _is_at(file: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file), os.stat(path))
-    except FileNotFoundError:
-        return False
 
 
 class Replacement:
@@ -56,8 +49,7 @@ class Replacement:
     def __init__(self, path: Path, old: int, new: Path) -> None:
         self._path, self._old, self._new = path, old, new
         new.unlink(missing_ok=True)
-        self._descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        lock(self._descriptor, wait=True)
+        self._descriptor = create_locked(new)
         self.file = open(self._descriptor, "wb", closefd=False)  # noqa: SIM115 - closed by both ends
         """Where to write."""
 

@@ -30,7 +30,13 @@ import msgspec
 from llmobs.codec import encode
 from llmobs.errors import ConfigurationError
 from llmobs.events import Event
-from llmobs.pipeline.locked_batch import HAS_LOCKS, LockedBatch, NewerBatchError, lock, unlock
+from llmobs.pipeline.locked_batch import (
+    HAS_LOCKS,
+    LockedBatch,
+    NewerBatchError,
+    create_locked,
+    unlock,
+)
 from llmobs.pipeline.sink import Sink
 from llmobs.recorded.ids import new_id
 from llmobs.runtime.paths import check_directory, say_if_open, say_if_shared
@@ -224,10 +230,8 @@ class Spool:
         for folder in (self.directory.parent, self.directory):
             say_if_shared(folder)
         hidden = self.directory / f".{new_id()}-{events}.jsonl"
-        file = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         # Locked while it is written, so that `_sweep` can tell it from a dead process's rest.
-        lock(file, wait=True)
-        return hidden, file
+        return hidden, create_locked(hidden)
 
     def files(self) -> list[SpoolFile]:
         """Return the waiting batches, oldest first; empty if there is no spool yet."""
