@@ -29,10 +29,12 @@ INTERNAL = {
     "place",
     "process_view",
     "record",
+    "record_later",
     "refuse",
 }
 """Methods that the parts of llmobs call of each other."""
 INTERNAL_ATTRIBUTES = {
+    "capture_bytes",
     "door",
     "ended",
     "is_run",

@@ -92,7 +92,7 @@ def test_the_reference_has_the_fixture_values_and_fields() -> None:
 
 
 def test_the_reference_hides_what_is_internal() -> None:
-    for name in ("after_fork", "enclose", "expect", "refuse", "drain", "_write"):
+    for name in ("after_fork", "enclose", "expect", "record_later", "refuse", "drain", "_write"):
         assert not re.search(rf"[.]{name}$|^{name}\(", API, re.MULTILINE), name
 
 

@@ -185,7 +185,9 @@ def test_the_live_page_follows(host: Host) -> None:
         first = host.client.get(f"{host.server.url}{table['data-news']}").json()
         assert {row["id"] for row in first["rows"]} >= {"a/b c", "child"} and first["whole"]
         again = host.client.get(f"{host.server.url}{table['data-news']}?cursor={first['cursor']}")
-        assert again.json()["rows"] == []
+        # The host records its own requests, so that these may be news.
+        assert not {"a/b c", "child"} & {row["id"] for row in again.json()["rows"]}
+        assert not again.json()["whole"]
         assert host.client.get(f"{host.url}/live/stream").status_code == 404
         return
     cookies = "; ".join(f"{name}={value}" for name, value in host.client.cookies.items())

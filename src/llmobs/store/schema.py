@@ -375,9 +375,9 @@ def migrate(connection: sqlite3.Connection) -> None:
             connection.execute("DROP TRIGGER events_add_up")
             narrow_indexes(connection)
         connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
+    finally:
+        if connection.in_transaction:  # SQLite has ended it itself where the disk was full
+            connection.execute("ROLLBACK")
 
 
 def narrow_indexes(connection: sqlite3.Connection) -> None:
