@@ -31,9 +31,11 @@ INTERNAL = {
     "record",
     "record_later",
     "refuse",
+    "shared",
 }
 """Methods that the parts of llmobs call of each other."""
 INTERNAL_ATTRIBUTES = {
+    "calls_unfiled",
     "capture_bytes",
     "door",
     "ended",

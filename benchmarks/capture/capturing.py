@@ -13,7 +13,7 @@ import httpx2
 from benchmarks import peers
 from benchmarks.capture.answers import Answers
 from benchmarks.capture.sdks import PACKAGES, SDKS
-from benchmarks.capture.timing import Around, Work
+from benchmarks.capture.timing import Around, Work, nothing
 
 __all__ = ["PINS", "Capture", "of_llmobs", "of_peer", "python"]
 
@@ -42,8 +42,11 @@ PINS: Final[dict[str, tuple[str, ...]]] = {
 }
 """What to install for each, beside the SDKs."""
 
-Capture = Callable[[str, bool], tuple[Work, Work, Around]]
-"""For an SDK, streamed or not: a call that nobody captures, and one that is, inside what is entered."""
+Capture = Callable[[str, bool], tuple[Work, Work, Around, Work]]
+"""
+For an SDK, streamed or not: a call that nobody captures, and one that is, inside what is entered; and what
+throws away what was recorded.
+"""
 
 
 def python(name: str) -> str:
@@ -80,10 +83,10 @@ def of_llmobs(client: Any, forget: Callable[[], object]) -> Capture:
             yield
         forget()
 
-    def capture(sdk: str, stream: bool) -> tuple[Work, Work, Around]:
+    def capture(sdk: str, stream: bool) -> tuple[Work, Work, Around, Work]:
         plain, ours = (httpx2.Client(transport=Answers(sdk)) for _ in range(2))
         door.instrument(ours, llmobs_client=client)
-        return _call(sdk, plain, stream), _call(sdk, ours, stream), run()
+        return _call(sdk, plain, stream), _call(sdk, ours, stream), run(), forget
 
     return capture
 
@@ -127,8 +130,8 @@ def of_peer() -> Capture:
             instrumentor.uninstrument()
         assert counting.spans > before, f"{instrumentor} saw nothing"
 
-    def capture(sdk: str, stream: bool) -> tuple[Work, Work, Around]:
+    def capture(sdk: str, stream: bool) -> tuple[Work, Work, Around, Work]:
         call = _call(sdk, httpx2.Client(transport=Answers(sdk)), stream)
-        return call, call, instrumented(sdk)
+        return call, call, instrumented(sdk), nothing
 
     return capture

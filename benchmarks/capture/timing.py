@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-__all__ = ["Around", "Work", "added", "by_turns", "timed"]
+__all__ = ["Around", "Work", "added", "by_turns", "nothing", "timed"]
 
 Work = Callable[[], object]
 Around = AbstractContextManager[object]
@@ -28,9 +28,26 @@ def timed(work: Callable[[], object], times: int) -> float:
         gc.enable()
 
 
-def by_turns(plain: Work, captured: Work, *, times: int, rounds: int) -> tuple[float, float]:
-    """Return the microseconds of *plain*, and what *captured* takes more in the same round: medians."""
-    pairs = [(timed(plain, times), timed(captured, times)) for _ in range(rounds + 1)]
+def nothing() -> None:
+    """Forget nothing: nothing was kept."""
+
+
+def by_turns(
+    plain: Work, captured: Work, forget: Work = nothing, *, times: int, rounds: int
+) -> tuple[float, float]:
+    """
+    Return the microseconds of *plain*, and what *captured* takes more in the same round: medians.
+
+    *forget* throws away what was recorded, after each round: a queue that only grows would have the first
+    touch of ever more memory measured, where one that is emptied has the same again.
+    """
+
+    def pair() -> tuple[float, float]:
+        before, after = timed(plain, times), timed(captured, times)
+        forget()
+        return before, after
+
+    pairs = [pair() for _ in range(rounds + 1)]
     del pairs[0]  # it warms up
     return (
         statistics.median(before for before, _ in pairs),
@@ -39,18 +56,23 @@ def by_turns(plain: Work, captured: Work, *, times: int, rounds: int) -> tuple[f
 
 
 def added(
-    plain: Work, captured: Work, around: Around, *, times: int, rounds: int
+    plain: Work, captured: Work, around: Around, forget: Work, *, times: int, rounds: int
 ) -> tuple[float, float]:
     """
     Return the microseconds of *plain*, and what *captured* takes more inside *around*: medians.
 
     First all rounds of the one, then all of the other: not every instrumentation leaves what it
-    entered as it was.
+    entered as it was. *forget* is called after each, as in `by_turns`.
     """
 
-    def median(work: Work) -> float:
-        return statistics.median([timed(work, times) for _ in range(rounds + 1)][1:])
+    def once(work: Work, forget: Work) -> float:
+        taken = timed(work, times)
+        forget()
+        return taken
 
-    before = median(plain)
+    def median(work: Work, forget: Work) -> float:
+        return statistics.median([once(work, forget) for _ in range(rounds + 1)][1:])
+
+    before = median(plain, nothing)
     with around:
-        return before, median(captured) - before
+        return before, median(captured, forget) - before

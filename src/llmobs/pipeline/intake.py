@@ -125,9 +125,8 @@ class Intake:
 
     def offer(self, entry: Entry) -> None:
         """Take *entry* in, or drop by the overflow rule; counts it either way. Never raises."""
-        line, lock = self._line, self._lock
-        lock.acquire()  # a with statement takes twice the time
-        try:
+        line = self._line
+        with self._lock:  # and not `acquire`, after which Ctrl-C could come before a `try` begins
             # Nothing to see: not the first, there is room, no batch becomes full.
             if self.last_seq < self._quiet_seq and line.bytes + entry.size < self._quiet_bytes:
                 # In one step: no interruption may draw the same number.
@@ -135,8 +134,6 @@ class Intake:
                 line.newer.append(entry)
                 line.bytes += entry.size
                 return
-        finally:
-            lock.release()
         self._offer_at_edge(entry)
 
     def _reckon(self) -> None:
