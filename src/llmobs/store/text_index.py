@@ -374,9 +374,8 @@ class _Filling:
 
     def add(self, number: int, run_id: str, moment: Any, body: str) -> None:
         self.count += 1
-        if (
-            not body
-        ):  # no time either: ratings come days later, and would have every block looked at
+        # No time either: ratings come days later, and would have every block looked at.
+        if not body:
             return
         moment = moment if type(moment) is int else 0
         oldest, newest = self._times.get(number >> BLOCK_BITS, (moment, moment))
