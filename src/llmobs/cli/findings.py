@@ -90,9 +90,8 @@ def beside(rules: UserRules) -> Beside | None:
 def _finder(options: "PresidioOptions") -> Callable[[str], list[Span]]:
     from llmobs.redaction.presidio import presidio_finder
 
-    return presidio_finder(
-        options
-    )  # it takes a second to make, and several places are looked through
+    # It takes a second to make, and several places are looked through.
+    return presidio_finder(options)
 
 
 class Inspector:

@@ -147,8 +147,6 @@ class Recording(LogByRun):
             complete: Fills in the rest of the event later, in the pipeline, off the caller's path.
             done: Called once per sink when the event was delivered or given up.
         """
-        if size > self._large:
-            complete = partial(cut_long, complete, self.settings.capture_bytes)
         self._offer(Entry(event, size, run, complete, done, failed))
 
     def record_later(
@@ -164,14 +162,14 @@ class Recording(LogByRun):
             failed: Whether it reports a failure.
             complete: Fills in the rest of the event.
         """
-        if size > self._large:
-            complete = partial(cut_long, complete, self.settings.capture_bytes)
         self._offer(Entry(UNMADE, size, run, complete, None, failed, make))
 
     def _offer(self, entry: Entry) -> None:
         pipeline = self._pipeline
         if pipeline is None:
             return
+        if entry.size > self._large:
+            entry.complete = partial(cut_long, entry.complete, self.capture_bytes)
         if self._collector is not None:
             self._collect(pipeline, entry)
         elif self._sample_rate == 1.0 or self._keeps(entry.event, entry.run):

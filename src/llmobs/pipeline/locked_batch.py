@@ -28,11 +28,11 @@ else:
 __all__ = [
     "ERASED",
     "HAS_LOCKS",
+    "NEW",
     "LockedBatch",
     "NewerBatchError",
-    "create_locked",
-    "is_at",
     "lock",
+    "open_locked",
     "unlock",
 ]
 
@@ -67,7 +67,7 @@ def unlock(file: int) -> None:
     os.close(file)
 
 
-def is_at(file: int, path: Path) -> bool:
+def _is_at(file: int, path: Path) -> bool:
     """Whether the open *file* is the one that stands at *path* now."""
     try:
         return os.path.samestat(os.fstat(file), os.stat(path))
@@ -75,19 +75,25 @@ def is_at(file: int, path: Path) -> bool:
         return False
 
 
-def create_locked(path: Path) -> int:
+NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL
+"""Flags of a file that is made."""
+
+
+def open_locked(path: Path, flags: int) -> int:
     """
-    Make a file at *path*; return it, open for reading and writing, and locked.
+    Open the file at *path* and lock it: the one that stands there then, whoever replaced it meanwhile.
+
+    With `NEW` it is made; before it is locked, it may be taken for what a dead process
+    left, and be swept away: then it is made anew.
 
     Raises:
-        OSError: The disk is full, read-only, away; or something is there already.
+        OSError: It is not there, or there already, or not ours to open; the disk is full or away.
     """
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        file = os.open(path, flags | os.O_CLOEXEC, 0o600)
         try:
             lock(file, wait=True)
-            # Before it was locked, it could be taken for what a dead process left, and be swept away.
-            if is_at(file, path):
+            if _is_at(file, path):
                 return file
         except BaseException:
             unlock(file)
@@ -139,7 +145,7 @@ class LockedBatch:
         try:
             lock(file, wait=False)
             # Its last owner may have removed it between our opening and our locking.
-            if os.fstat(file).st_nlink and path.exists():
+            if _is_at(file, path):
                 return cls(path, file, events)
         except BlockingIOError:
             pass

@@ -7,7 +7,7 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import Final
 
-from llmobs.pipeline.locked_batch import create_locked, is_at, lock, unlock
+from llmobs.pipeline.locked_batch import NEW, open_locked, unlock
 
 __all__ = ["Replacement", "locked_file"]
 
@@ -22,15 +22,11 @@ def locked_file(path: Path, flags: int = os.O_RDWR) -> Iterator[int]:
     Raises:
         OSError: It is not there, or not ours to open.
     """
-    while True:
-        file = os.open(path, flags | os.O_CLOEXEC)
-        try:
-            lock(file, wait=True)
-            if is_at(file, path):
-                yield file
-                return
-        finally:
-            unlock(file)
+    file = open_locked(path, flags)
+    try:
+        yield file
+    finally:
+        unlock(file)
 
 
 class Replacement:
@@ -49,7 +45,7 @@ class Replacement:
     def __init__(self, path: Path, old: int, new: Path) -> None:
         self._path, self._old, self._new = path, old, new
         new.unlink(missing_ok=True)
-        self._descriptor = create_locked(new)
+        self._descriptor = open_locked(new, NEW)
         self.file = open(self._descriptor, "wb", closefd=False)  # noqa: SIM115 - closed by both ends
         """Where to write."""
 

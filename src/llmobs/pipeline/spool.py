@@ -32,9 +32,10 @@ from llmobs.errors import ConfigurationError
 from llmobs.events import Event
 from llmobs.pipeline.locked_batch import (
     HAS_LOCKS,
+    NEW,
     LockedBatch,
     NewerBatchError,
-    create_locked,
+    open_locked,
     unlock,
 )
 from llmobs.pipeline.sink import Sink
@@ -231,7 +232,7 @@ class Spool:
             say_if_shared(folder)
         hidden = self.directory / f".{new_id()}-{events}.jsonl"
         # Locked while it is written, so that `_sweep` can tell it from a dead process's rest.
-        return hidden, create_locked(hidden)
+        return hidden, open_locked(hidden, NEW)
 
     def files(self) -> list[SpoolFile]:
         """Return the waiting batches, oldest first; empty if there is no spool yet."""

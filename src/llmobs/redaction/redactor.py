@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
 from bisect import bisect
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from itertools import accumulate
 from typing import Any
 
@@ -19,7 +19,7 @@ from llmobs.redaction.numbers import is_card
 from llmobs.redaction.pieces import CERTAIN, header_weight, pieces_of
 from llmobs.redaction.replacing import FAILED, Replace, replacer
 from llmobs.redaction.rules_of_users import UserRules
-from llmobs.redaction.scan import CHUNK, GLANCE, Span, finding, glance_at, merged
+from llmobs.redaction.scan import CHUNK, GLANCE, Sight, Span, finding, glance_at, merged
 from llmobs.runtime.time_slices import Steps, finish
 from llmobs.runtime.troubles import comes_from_outside
 
@@ -55,16 +55,21 @@ def redact_text(text: str, kinds: Iterable[str] | None = None) -> str:
         seen = glance_at(text)
         if not seen:
             return text
-    spans = finish(finding(text, wanted, seen=seen))
-    return finish(_replace(text, spans, _PLAIN)) if spans else text
+    return finish(redacting(text, wanted, seen=seen))
 
 
-def redacting(text: str, kinds: Set[str] = DEFAULT_KINDS, chunk: int = CHUNK) -> Steps[str]:
+def redacting(
+    text: str,
+    kinds: Set[str] = DEFAULT_KINDS,
+    chunk: int = CHUNK,
+    seen: Sequence[Sight] | None = None,
+) -> Steps[str]:
     """Do the work of :func:`redact_text` in steps of some 0.1 ms, whatever the text.
 
-    ``chunk`` characters are searched at a stretch; the result does not depend on it.
+    ``chunk`` characters are searched at a stretch; the result does not depend on it. ``seen`` is
+    what `llmobs.redaction.scan.glance_at` returned, if that was asked.
     """
-    spans = yield from finding(text, kinds, chunk)
+    spans = yield from finding(text, kinds, chunk, seen)
     return (yield from _replace(text, spans, _PLAIN)) if spans else text
 
 

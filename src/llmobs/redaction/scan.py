@@ -148,12 +148,10 @@ def glance_at(text: str) -> list[Sight]:
     texts; for others it may be given what was seen.
     """
     text = plain(text)
-    if len(text) <= _BRIEF:
+    if len(text) <= _BRIEF:  # what `_look` would do, without its generator: most texts are
         sight = _sight(text, 0, len(text), DEFAULT_KINDS)
         return [sight] if sight.is_worth_it else []
-    if not may_have_hint(text):
-        return [_address(0, len(text))] if has_at_sign(text, 0, len(text)) else []
-    sights = _look_closely(text, 0, len(text))
+    sights = _look(text, 0, len(text), DEFAULT_KINDS)
     return [sight for sight in sights if sight is not None and sight.is_worth_it]
 
 
@@ -193,9 +191,7 @@ def _look(text: str, low: int, high: int, kinds: Set[str]) -> Iterator[Sight | N
         yield _address(low, high)
 
 
-def _look_closely(
-    text: str, low: int, high: int, kinds: Set[str] = DEFAULT_KINDS
-) -> Iterator[Sight | None]:
+def _look_closely(text: str, low: int, high: int, kinds: Set[str]) -> Iterator[Sight | None]:
     for start in range(low, high, _PIECE):
         end = min(start + _PIECE, high)
         hint = hint_in(text[max(0, start - BEHIND) : end + AHEAD])

@@ -301,9 +301,8 @@ class Keys:
             return
         try:
             self._known = _by_id(self._file.read())
-            self._file_state = (
-                state  # from before it was read: what came meanwhile is read next time
-            )
+            # From before it was read: what came meanwhile is read next time.
+            self._file_state = state
             self._failed = False
         except StoreError as error:
             # A key that was revoked must not go on because the file is damaged.

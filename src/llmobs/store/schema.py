@@ -9,6 +9,7 @@ import sqlite3
 from typing import Final
 
 from llmobs.errors import StoreVersionError
+from llmobs.store.statements import transaction
 
 __all__ = ["VERSION", "check_version", "migrate", "narrow_indexes", "show_as_current"]
 
@@ -363,8 +364,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     """
     if check_version(connection) == VERSION:
         return
-    connection.execute("BEGIN EXCLUSIVE")
-    try:
+    with transaction(connection, "BEGIN EXCLUSIVE"):
         version = check_version(connection)
         is_new = version == 0
         for number in range(version, VERSION):
@@ -374,10 +374,6 @@ def migrate(connection: sqlite3.Connection) -> None:
         if is_new:  # nobody writes as older versions do
             connection.execute("DROP TRIGGER events_add_up")
             narrow_indexes(connection)
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:  # SQLite has ended it itself where the disk was full
-            connection.execute("ROLLBACK")
 
 
 def narrow_indexes(connection: sqlite3.Connection) -> None:

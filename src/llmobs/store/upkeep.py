@@ -24,6 +24,7 @@ from llmobs.store.records import Keep, to_microseconds
 from llmobs.store.rewrite import drop_marks, mark
 from llmobs.store.rows import COLUMNS, Row
 from llmobs.store.schema import narrow_indexes
+from llmobs.store.statements import transaction
 
 __all__ = [
     "adopt",
@@ -295,11 +296,5 @@ def compact(connection: sqlite3.Connection) -> None:
 
 
 def _alone(connection: sqlite3.Connection, step: Callable[[sqlite3.Connection], T]) -> T:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        result = step(connection)
-        connection.execute("COMMIT")
-        return result
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+    with transaction(connection):
+        return step(connection)

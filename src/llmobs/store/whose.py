@@ -34,10 +34,15 @@ def whose(
     latest = _latest(rows, column, parts, values, limit, place)
     if latest is not None:
         # Their runs in the order in which these are stored: no page of the file is read twice.
-        begun, moments = _begun(where)
-        theirs = " AND ".join([f"t.{kind}_id = w.value", *begun])
+        when = (
+            RunFilter()
+            if where.error is not None
+            else RunFilter(since=where.since, until=where.until)
+        )
+        begun, moments = conditions(when)  # found in the index of persons and sessions
+        theirs = " AND ".join([f"{column} = w.value", *begun])
         parts.append(
-            f"r.run_id IN (SELECT t.run_id FROM json_each(?) w CROSS JOIN runs t ON {theirs})"  # noqa: S608
+            f"r.run_id IN (SELECT r.run_id FROM json_each(?) w CROSS JOIN runs r ON {theirs})"  # noqa: S608
         )
         values += [msgspec.json.encode(latest).decode(), *moments]
     having = ""
@@ -60,17 +65,6 @@ def whose(
         )
         for id, first, latest, runs, failed, calls, tokens, cost_usd, unpriced in found
     ]  # fmt: skip
-
-
-def _begun(where: RunFilter) -> tuple[list[str], list[int]]:
-    """Return what *where* says of when a run ``t`` began: found in the index of persons and sessions."""
-    if where.error is not None:
-        return [], []
-    tests = [("t.started >= ?", where.since), ("t.started < ?", where.until)]
-    return (
-        [test for test, moment in tests if moment is not None],
-        [to_microseconds(moment) for _, moment in tests if moment is not None],
-    )
 
 
 def _latest(

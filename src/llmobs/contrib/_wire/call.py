@@ -404,7 +404,7 @@ def _so_far(copy: Copy) -> Copy:
     kept.times = list(copy.times)
     kept.chunks = copy.chunks[: len(kept.times)]
     kept.more(bytes(copy.rest or b""))
-    kept.room -= sum(map(len, kept.chunks)) + len(kept.rest or b"")
+    kept.room -= kept.kept
     return kept
 
 
