@@ -24,6 +24,7 @@ from llmobs.pipeline.thread import BlockingThread
 from llmobs.runtime import forks
 from llmobs.sinks.sqlite import SQLiteSink
 from tests.support.ledger import COST, Ledger
+from tests.support.signalled import say_ready, wait_for_the_signal
 
 ledger = Ledger(os.environ["TEST_LEDGER"])
 PROGRAMS: dict[str, Callable[[], None]] = {}
@@ -218,12 +219,13 @@ def process_pool() -> None:
 
 
 @program
-def multiprocessing_pool_that_terminates() -> None:
-    """Leaving the block sends SIGTERM to the workers."""
+def multiprocessing_pool() -> None:
+    """Leaving the block sends SIGTERM to the workers that have not ended."""
     log(400)
-    context = multiprocessing.get_context("fork")
-    with context.Pool(2, initializer=llmobs.flush_on_signals) as pool:
+    with multiprocessing.get_context("fork").Pool(2) as pool:
         pool.map(log, [100] * 6)
+        pool.close()
+        pool.join()
 
 
 @program
@@ -243,24 +245,19 @@ def two_writers() -> None:
 # Signals: the test waits for the line, then sends SIGTERM.
 
 
-def say_ready() -> None:
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-
-
 @program
 def sigterm() -> None:
     llmobs.flush_on_signals()
     log(1000)
     say_ready()
-    time.sleep(60)
+    wait_for_the_signal()
 
 
 @program
 def sigterm_without_the_helper() -> None:
     log(1000)
     say_ready()
-    time.sleep(60)
+    wait_for_the_signal()
 
 
 @program

@@ -9,13 +9,13 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import llmobs
 from llmobs.contrib.asgi import LLMObsMiddleware
 from tests.support.ledger import COST
+from tests.support.signalled import say_ready, wait_for_the_signal
 
 OPEN, GOOD, BAD = 20, 30, 10
 EACH = 2
@@ -54,9 +54,8 @@ def script() -> None:
     atexit.register(note, client)
     llmobs.flush_on_signals()
     record(client)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    time.sleep(60)
+    say_ready()
+    wait_for_the_signal()
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:

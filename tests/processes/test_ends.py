@@ -29,7 +29,7 @@ ENDS = {
     "multiprocessing_fork": 0,
     "multiprocessing_spawn": 0,
     "process_pool": 0,
-    "multiprocessing_pool_that_terminates": 0,
+    "multiprocessing_pool": 0,
     "fork_while_a_signal_waits_for_delivery": 0,
     "two_writers": 0,
     "host_name_at_exit": 0,

@@ -108,6 +108,10 @@ def flush_on_signals(*signals: int) -> None:
     action) runs after the delivery, which takes at most ``shutdown_timeout`` per client; meanwhile
     the program goes on. Web servers handle their signals themselves: there the middleware delivers.
 
+    Python runs a handler when the main thread next executes Python code, and a signal that comes
+    just before that thread begins to wait does not end the wait: wait in steps of a second or so,
+    and let the workers of a ``multiprocessing.Pool`` end by ``close()`` and ``join()``.
+
     Args:
         signals: Which ones; SIGTERM by default.
 
