@@ -13,12 +13,13 @@ import json
 import pkgutil
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 
 from benchmarks import __path__ as here
 from benchmarks.harness import NotMeasuredError, console
+from benchmarks.pace import pace, told
 from benchmarks.report import to_markdown, to_terminal, update
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -53,7 +54,7 @@ def main() -> int:
     figures = {}
     broken = False
     for name in arguments.names or rows:
-        began = time.monotonic()
+        began, before = time.monotonic(), pace()
         try:
             result = rows[name].run(arguments.quick)
         except NotMeasuredError as error:
@@ -64,6 +65,7 @@ def main() -> int:
             console().print_exception(max_frames=3)
             broken = True
             continue
+        result = replace(result, notes=f"{result.notes} {told(before, pace())}".strip())
         figures[name] = asdict(result) | {"met": [budget.met for budget in result.budgets]}
         to_terminal(result)
         console().print(f"[dim]{name} took {time.monotonic() - began:.0f} s")
