@@ -19,7 +19,7 @@ import httpx2
 from benchmarks.capture import capturing
 from benchmarks.capture.answers import ANSWERS, CHUNKS, Answers, ask_openai, play
 from benchmarks.capture.sdks import PACKAGES
-from benchmarks.capture.timing import added, by_turns
+from benchmarks.capture.timing import Pair, added
 from benchmarks.harness import Budget, Result, Samples, interleave
 
 TITLE = (
@@ -52,16 +52,11 @@ def at_the_transport(rounds: int) -> dict[str, float]:
     plain = Answers("openai")
     recording = RecordingTransport(plain, llmobs_client=client)
     figures: dict[str, float] = {}
-    for kind, times, size in (("call", 400, 1), ("chunk", 20, len(ANSWERS["openai"][1]))):
+    for kind, times, size in (("call", 100, 1), ("chunk", 20, len(ANSWERS["openai"][1]))):
         asked = ask_openai(stream=kind == "chunk")
         with client.run():
-            before, more = by_turns(
-                partial(play, plain, asked),
-                partial(play, recording, asked),
-                forget,
-                times=times,
-                rounds=rounds,
-            )
+            pair = Pair(partial(play, plain, asked), partial(play, recording, asked), forget=forget)
+            before, more = added(pair, times=times, rounds=rounds)
         if kind == "chunk":
             more -= figures["transport/call"]
         figures[f"transport/plain/{kind}"], figures[f"transport/{kind}"] = (
@@ -69,32 +64,39 @@ def at_the_transport(rounds: int) -> dict[str, float]:
             more / size,
         )
     asked = httpx2.Request("POST", "https://shop.example/orders/17", json={"item": "tea"})
-    _, figures["elsewhere/call"] = by_turns(
-        partial(play, plain, asked), partial(play, recording, asked), times=1000, rounds=rounds
-    )
+    pair = Pair(partial(play, plain, asked), partial(play, recording, asked))
+    _, figures["elsewhere/call"] = added(pair, times=200, rounds=rounds)
     return figures
 
 
 def through_the_sdks(capture: capturing.Capture, rounds: int) -> dict[str, float]:
-    """What is added to a call of each SDK."""
+    """
+    What is added to a call of each SDK, in µs and as a share of the plain call beside it.
+
+    Of two processes, one after the other, the shares can be compared: both sides of one are of one moment.
+    """
     figures: dict[str, float] = {}
     for sdk, (_, chunks) in ANSWERS.items():
-        before, more = added(*capture(sdk, False), times=20, rounds=4 * rounds)
-        figures[f"{sdk}/plain/call"], figures[f"{sdk}/call"] = before, more
-        before, all_of_it = added(*capture(sdk, True), times=1, rounds=4 * rounds)
-        figures[f"{sdk}/plain/chunk"] = before / len(chunks)
+        with capture(sdk, False) as pair:
+            call, more = added(pair, times=1, rounds=150 * rounds)
+        with capture(sdk, True) as pair:
+            stream, all_of_it = added(pair, times=1, rounds=20 * rounds)
+        figures[f"{sdk}/plain/call"], figures[f"{sdk}/call"] = call, more
+        figures[f"{sdk}/share/call"] = more / call
+        figures[f"{sdk}/plain/chunk"] = stream / len(chunks)
         figures[f"{sdk}/chunk"] = (all_of_it - more) / len(chunks)
+        figures[f"{sdk}/share/chunk"] = (all_of_it - more) / stream
     return figures
 
 
 def sample(variant: str, quick: bool) -> dict[str, float]:
-    """One who captures: all SDKs, with and without by turns; medians of the rounds."""
-    rounds = 2 if quick else 4
+    """One who captures: all SDKs, with and without by turns."""
+    rounds = 2 if quick else 3
     load = {"load": os.getloadavg()[0]}
     if variant != "llmobs":
         return load | through_the_sdks(capturing.of_peer(), rounds)
     logging.getLogger("llmobs").disabled = True  # that the client never runs is on purpose
-    transport = at_the_transport(3 * rounds)
+    transport = at_the_transport(25 * rounds)
     return load | transport | through_the_sdks(capturing.of_llmobs(*recorder()), rounds)
 
 
@@ -111,8 +113,9 @@ def _budgets(found: Samples) -> list[Budget]:
     peers = [name for name in PEERS if name in found.values]
     for sdk in ANSWERS if peers else ():
         for kind in ("call", "chunk"):
-            best = min(peers, key=lambda name: of(name, f"{sdk}/{kind}"))
-            share = of("llmobs", f"{sdk}/{kind}") / max(of(best, f"{sdk}/{kind}"), 0.001)
+            metric = f"{sdk}/share/{kind}"
+            best = min(peers, key=lambda name: of(name, metric))
+            share = of("llmobs", metric) / of(best, metric)
             budgets.append(Budget(f"{sdk}, per {kind}, of what {best} adds", share, SHARE))
     return budgets
 
@@ -121,7 +124,7 @@ def run(quick: bool) -> Result:
     """CPU time of the calling thread."""
     names = ("llmobs", *PEERS)
     found = interleave(
-        "capture", names, rounds=1 if quick else 3, quick=quick, python=capturing.python
+        "capture", names, rounds=1 if quick else 4, quick=quick, python=capturing.python
     )
 
     def row(told: str, name: str, where: str) -> tuple[str, float | None, float | None]:
@@ -143,7 +146,7 @@ def run(quick: bool) -> Result:
         ("who captures", "per unstreamed call", f"per chunk of {CHUNKS}"),
         rows,
         _budgets(found),
-        "CPU time of the calling thread over a transport without a network, each beside the plain package in "
+        "CPU time of the calling thread over a transport without a network, by turns with the plain package in "
         "the same process; what is recorded is thrown away, and peers, who capture contents as we do, get a "
         f"span processor that only counts. Load of the machine meanwhile: {min(loads):.1f} to "
         f"{max(loads):.1f}. Versions: {versions}.",

@@ -10,7 +10,7 @@ import httpx2
 
 __all__ = ["ANSWERS", "CHUNKS", "PROMPT", "Answers", "ask_openai", "play"]
 
-CHUNKS: Final = 500
+CHUNKS: Final = 200
 """Pieces of a streamed answer."""
 PROMPT: Final = "Explain queues to me, please. " * 70
 _ANSWER: Final = "A queue keeps what cannot be done yet. " * 26

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Final
 
@@ -13,7 +15,7 @@ import httpx2
 from benchmarks import peers
 from benchmarks.capture.answers import Answers
 from benchmarks.capture.sdks import PACKAGES, SDKS
-from benchmarks.capture.timing import Around, Work, nothing
+from benchmarks.capture.timing import Pair, Work
 
 __all__ = ["PINS", "Capture", "of_llmobs", "of_peer", "python"]
 
@@ -42,11 +44,8 @@ PINS: Final[dict[str, tuple[str, ...]]] = {
 }
 """What to install for each, beside the SDKs."""
 
-Capture = Callable[[str, bool], tuple[Work, Work, Around, Work]]
-"""
-For an SDK, streamed or not: a call that nobody captures, and one that is, inside what is entered; and what
-throws away what was recorded.
-"""
+Capture = Callable[[str, bool], AbstractContextManager[Pair]]
+"""For an SDK, streamed or not: a call, plain and captured."""
 
 
 def python(name: str) -> str:
@@ -78,15 +77,18 @@ def of_llmobs(client: Any, forget: Callable[[], object]) -> Capture:
     from llmobs.contrib import httpx as door
 
     @contextmanager
-    def run() -> Iterator[None]:
-        with client.run():
-            yield
-        forget()
+    def capture(sdk: str, stream: bool) -> Iterator[Pair]:
+        http = httpx2.Client(transport=Answers(sdk))
+        call = _call(sdk, http, stream)
 
-    def capture(sdk: str, stream: bool) -> tuple[Work, Work, Around, Work]:
-        plain, ours = (httpx2.Client(transport=Answers(sdk)) for _ in range(2))
-        door.instrument(ours, llmobs_client=client)
-        return _call(sdk, plain, stream), _call(sdk, ours, stream), run(), forget
+        def switch(captures: bool) -> None:
+            if captures:
+                door.instrument(http, llmobs_client=client)
+            else:
+                door.uninstrument(http)
+
+        with client.run():
+            yield Pair(call, call, switch, forget)
 
     return capture
 
@@ -96,6 +98,31 @@ _NAMES: Final = {
     "anthropic": ("anthropic",),
     "gemini": ("google-genai", "google_genai", "google_generativeai"),
 }
+_MODULES: Final = {"openai": "openai", "anthropic": "anthropic", "gemini": "google.genai"}
+
+
+def _switch(module: str) -> Callable[[bool], None]:
+    """
+    Return what takes out what is wrapped in *module* and its classes, and what is below it, or puts it back.
+
+    In place of ``uninstrument``: not each of them takes out all that it put in.
+    """
+    import wrapt  # all of them wrap with it
+
+    modules = [each for name, each in sys.modules.items() if f"{name}.".startswith(f"{module}.")]
+    classes = {each for some in modules for each in vars(some).values() if isinstance(each, type)}
+    wrapped = [
+        (owner, name, value)
+        for owner in (*modules, *classes)
+        for name, value in vars(owner).items()
+        if isinstance(value, wrapt.FunctionWrapper)
+    ]
+
+    def switch(captures: bool) -> None:
+        for owner, name, value in wrapped:
+            setattr(owner, name, value if captures else value.__wrapped__)
+
+    return switch
 
 
 def of_peer() -> Capture:
@@ -119,19 +146,22 @@ def of_peer() -> Capture:
     provider.add_span_processor(counting)
     found = {each.name: each for each in entry_points(group="opentelemetry_instrumentor")}
 
-    @contextmanager
-    def instrumented(sdk: str) -> Iterator[None]:
+    @cache
+    def instrumented(sdk: str) -> Callable[[bool], None]:
         instrumentor = next(found[name] for name in _NAMES[sdk] if name in found).load()()
         instrumentor.instrument(tracer_provider=provider)
-        before = counting.spans
-        try:
-            yield
-        finally:
-            instrumentor.uninstrument()
-        assert counting.spans > before, f"{instrumentor} saw nothing"
+        return _switch(_MODULES[sdk])
 
-    def capture(sdk: str, stream: bool) -> tuple[Work, Work, Around, Work]:
+    @contextmanager
+    def capture(sdk: str, stream: bool) -> Iterator[Pair]:
         call = _call(sdk, httpx2.Client(transport=Answers(sdk)), stream)
-        return call, call, instrumented(sdk), nothing
+        call()  # imports what it needs
+        switch = instrumented(sdk)
+        for captures in (True, False):
+            switch(captures)
+            before = counting.spans
+            call()
+            assert counting.spans - before == captures, f"{sdk}: what is captured is not switched"
+        yield Pair(call, call, switch)
 
     return capture

@@ -1,4 +1,4 @@
-"""CPU time of one call, without capture and with it."""
+"""CPU time of one call, without capture and with it, by turns."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import gc
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
-__all__ = ["Around", "Work", "added", "by_turns", "nothing", "timed"]
+__all__ = ["Pair", "Work", "added", "nothing", "timed"]
 
 Work = Callable[[], object]
-Around = AbstractContextManager[object]
-"""What is entered meanwhile."""
 
 
 def timed(work: Callable[[], object], times: int) -> float:
@@ -28,51 +26,45 @@ def timed(work: Callable[[], object], times: int) -> float:
         gc.enable()
 
 
-def nothing() -> None:
-    """Forget nothing: nothing was kept."""
+def nothing(*args: object) -> None:
+    """Do nothing."""
 
 
-def by_turns(
-    plain: Work, captured: Work, forget: Work = nothing, *, times: int, rounds: int
-) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Pair:
+    """The same call, not captured and captured, in one process."""
+
+    plain: Work
+    captured: Work
+    switch: Callable[[bool], object] = nothing
+    """Called before each block of calls: whether they are captured."""
+    forget: Work = nothing
     """
-    Return the microseconds of *plain*, and what *captured* takes more in the same round: medians.
-
-    *forget* throws away what was recorded, after each round: a queue that only grows would have the first
-    touch of ever more memory measured, where one that is emptied has the same again.
-    """
-
-    def pair() -> tuple[float, float]:
-        before, after = timed(plain, times), timed(captured, times)
-        forget()
-        return before, after
-
-    pairs = [pair() for _ in range(rounds + 1)]
-    del pairs[0]  # it warms up
-    return (
-        statistics.median(before for before, _ in pairs),
-        statistics.median(after - before for before, after in pairs),
-    )
-
-
-def added(
-    plain: Work, captured: Work, around: Around, forget: Work, *, times: int, rounds: int
-) -> tuple[float, float]:
-    """
-    Return the microseconds of *plain*, and what *captured* takes more inside *around*: medians.
-
-    First all rounds of the one, then all of the other: not every instrumentation leaves what it
-    entered as it was. *forget* is called after each, as in `by_turns`.
+    Throws away what was recorded, after each block that is captured: a queue that only grows would have the
+    first touch of ever more memory measured, where one that is emptied has the same again.
     """
 
-    def once(work: Work, forget: Work) -> float:
-        taken = timed(work, times)
-        forget()
-        return taken
 
-    def median(work: Work, forget: Work) -> float:
-        return statistics.median([once(work, forget) for _ in range(rounds + 1)][1:])
+def added(pair: Pair, *, times: int, rounds: int) -> tuple[float, float]:
+    """
+    Return the microseconds of the plain call, and how many more the captured one takes.
 
-    before = median(plain, nothing)
-    with around:
-        return before, median(captured, forget) - before
+    Of either the quickest tenth of *rounds* blocks of *times* calls, one kind after the other: within minutes
+    the machine's speed changes by a factor, within milliseconds hardly; and what others do on it only ever
+    makes a block slower, by so much that medians scatter three times as far. Blocks should be short.
+    """
+    before, after = [], []
+    for number in range(rounds + 1):
+        pair.switch(False)
+        plain = timed(pair.plain, times)
+        pair.switch(True)
+        captured = timed(pair.captured, times)
+        pair.forget()
+        if number == 0:  # it warmed up
+            gc.collect()
+            gc.freeze()  # what is loaded by now need not be looked through before each block
+            continue
+        before.append(plain)
+        after.append(captured)
+    quick, quick_captured = (statistics.quantiles(each, n=10)[0] for each in (before, after))
+    return quick, quick_captured - quick
