@@ -39,7 +39,6 @@ FLOORS = (
 # Doors that may use another door.
 DOORS = {
     ("contrib.starlette", "contrib.asgi"),
-    ("contrib.mcp", "contrib.asgi"),
     ("contrib.fastapi", "contrib.asgi"),
     ("contrib.fastapi", "contrib.starlette"),
     ("contrib.django", "contrib.asgi"),
