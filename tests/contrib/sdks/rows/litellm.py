@@ -129,7 +129,10 @@ _OWN = r'"created":\d+|chatcmpl-[0-9a-f-]{36}'
 SDK = Sdk(
     "litellm",
     versions=(("litellm==1.110.2", "tenacity"),),
-    only="The major before, 0.x, ended in 2023 and downloads a tokenizer when it is imported: it cannot be tried offline.",
+    only=(
+        "The major before, 0.x, ended in 2023 and downloads a tokenizer when it is imported: "
+        "it cannot be tried offline."
+    ),
     door="llmobs.instrument",
     rows=(
         Row(
