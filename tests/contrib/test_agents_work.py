@@ -18,9 +18,10 @@ from llmobs import (
     current_run,
     current_tracker,
 )
-from llmobs.capture.operations import AgentStep
-from llmobs.contrib import _agents, mcp, openai_agents
+from llmobs.capture.operations import AgentStep, ToolCall
+from llmobs.contrib import _agents, openai_agents
 from llmobs.contrib._agents import OpenWork
+from llmobs.contrib._mcp import requests
 from llmobs.runtime import troubles
 from llmobs.testing import CapturedEvents
 
@@ -273,10 +274,10 @@ def test_what_goes_through_a_piece_is_not_what_was_handled_around_it(work: OpenW
     ],
 )
 def test_results_of_mcp_need_not_be_objects(result: Any, output: Any, client: Client) -> None:
-    call = client.run("shop").tool_call("tool")
-    mcp._tell(call, result)
-    assert call.output == output
-    call.end()
+    with OpenWork("mcp", client).piece(requests.call_of("tools/call", {"name": "tool"})) as piece:
+        requests.tell(piece, result)
+    assert piece is not None and isinstance(piece.operation, ToolCall)
+    assert piece.operation.output == output
 
 
 def test_errors_and_answers_of_spans_may_be_anything(client: Client) -> None:
