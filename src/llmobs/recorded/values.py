@@ -97,8 +97,6 @@ def weighed(value: Any) -> tuple[Any, int]:
     if kind is str:
         return value, 49 + len(value) if value.isascii() else getsizeof(value)
     try:
-        if kind in _SCALARS:
-            return value if kind is not int else unfold(value), 32
         if kind is dict and len(value) <= _FLAT:
             copy = value.copy()  # at once: another thread may be changing the original
             size = 64 + 96 * len(copy)
@@ -117,6 +115,8 @@ def weighed(value: Any) -> tuple[Any, int]:
                     size += getsizeof(key)
             else:
                 return copy, size
+        elif kind in _SCALARS:
+            return value if kind is not int else unfold(value), 32
         walk = _Walk()
         return walk.value(value, 0, None), walk.size
     except Exception:  # noqa: BLE001 - hostile metaclasses, another thread at work, no stack left
