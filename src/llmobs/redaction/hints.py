@@ -117,12 +117,16 @@ def _signs_of_names() -> Iterable[str]:
     yield r"%[2-7]|\\u|&#|&commat|\[at\]"
 
 
-def _ends_of_names() -> Iterable[str]:
-    """Yield what is in all the others, in small letters: in any case they are too many to look for."""
-    words = [_literally(word) for word in _shortest(LAST_WORDS) if word[-1].isascii()]
-    words.remove("pw")  # a search for longer words is faster
-    yield rf"(?:{'|'.join(words)}){_BETWEEN}[:=>]"
-    yield rf"pw{_BETWEEN}[:=>]"
+def _signs_behind_names() -> Iterable[str]:
+    """
+    Yield names up to each of the signs behind them.
+
+    As nothing that these patterns begin with is rare, an automaton looks for what they end with, a sign,
+    and reads back from there; the sign has to be one character for that, and in no set.
+    """
+    names = f"(?i-u:{_ends_of((*SECRET_NAMES, *WHOLE_WORDS))})|{_LOOSE}"
+    for sign in ":=>":
+        yield rf"(?:{names}){_BETWEEN}{sign}"
 
 
 # --- numbers ------------------------------------------------------------------------------------
@@ -150,8 +154,9 @@ _DIGITS: Final = (
 # --- all of them --------------------------------------------------------------------------------
 
 
-_FIRST: Final = tuple(map(automaton, (*_signs_of_keys(), *_signs_of_names(), _DIGITS)))
-_OF_SMALL_LETTERS: Final = tuple(map(automaton, _ends_of_names()))
+_FIRST: Final = tuple(
+    map(automaton, (*_signs_of_keys(), *_signs_of_names(), *_signs_behind_names(), _DIGITS))
+)
 _of_others: Final = automaton(rf"{_UNKNOWN}{_BETWEEN}[:=>]")
 _of_cards: Final = automaton(_CARDS)
 _of_all_else: Final = automaton(*_keys(), *_names(), *_numbers())
@@ -169,10 +174,6 @@ def may_have_hint(text: str) -> bool:
     readable = _readable(text)
     for is_in in _FIRST:
         if is_in(readable):
-            return True
-    small = readable.lower()
-    for is_in in _OF_SMALL_LETTERS:
-        if is_in(small):
             return True
     if isinstance(readable, str) or not any(map(readable.__contains__, b":=>")):
         return False
