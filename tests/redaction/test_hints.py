@@ -12,7 +12,7 @@ from benchmarks.redaction.corpus import Case, corpus
 from benchmarks.redaction.throughput import adversarial, prose
 from llmobs.redaction import scan
 from llmobs.redaction.hints import BEHIND, hint_in, may_have_hint
-from llmobs.redaction.kinds import DEFAULT_KINDS
+from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
 from llmobs.redaction.names import SECRET_NAMES
 from llmobs.redaction.plain import plain
 from llmobs.redaction.spans import Reach, Span
@@ -55,9 +55,10 @@ def among(innocent: str, text: str, rng: random.Random) -> str:
 
 
 def differing(innocent: str, texts: list[str]) -> list[str]:
+    """Return those of *texts*, by themselves and among others, in which not the same is found."""
     rng = random.Random(5)
-    long = [among(innocent, text, rng) for text in texts]
-    return [text for text in long if scan.find(text) != searched(text)]
+    all_texts = [*texts, *(among(innocent, text, rng) for text in texts)]
+    return [text for text in all_texts if scan.find(text) != searched(text)]
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,23 @@ def test_names_are_known_however_they_are_written(innocent: str) -> None:
     assert differing(innocent, texts) == []
     found = [text for text in texts if searched(text)]
     assert len(found) > len(texts) / 3
+
+
+def test_numbers_are_known_beside_what_is_no_secret(innocent: str) -> None:
+    """Where digits are all that hints at anything, only numbers and at signs are looked for."""
+    rng = random.Random(9)
+    numbers = [KINDS[kind].example(n) for kind in ("card", "ssn", "iban") for n in range(40)]
+    grouped = [" ".join(number[at : at + 4] for at in range(0, 99, 4)) for number in numbers]
+    texts = [
+        rng.choice(("", "my SSN is ", "ann@example.com ", "é"))
+        + number
+        + rng.choice(("", ".", "\n"))
+        for number in (*numbers, *grouped)
+    ]
+    assert differing(innocent, texts) == []
+    hints = {may_have_hint(among(innocent, text, rng)) for text in numbers}
+    assert hints == {"a number"}
+    assert sum(bool(searched(text)) for text in texts) > len(texts) / 2
 
 
 def test_most_of_what_is_recorded_has_no_hint(innocent: str) -> None:

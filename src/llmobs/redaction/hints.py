@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from enum import Enum
-from typing import Final
+from typing import Final, Literal
 
 from llmobs.redaction.automata import automaton
 from llmobs.redaction.names import LAST_WORDS, SECRET_NAMES, WHOLE_WORDS
@@ -98,10 +97,12 @@ def _ends_of(names: Iterable[str]) -> str:
     )
 
 
+_SECRET: Final = f"(?i-u:{_ends_of((*SECRET_NAMES, *WHOLE_WORDS))})"
+
+
 def _names() -> Iterable[str]:
     """Yield names with what stands between them and their values."""
-    secret = f"(?i-u:{_ends_of((*SECRET_NAMES, *WHOLE_WORDS))})"
-    yield rf"{secret}{_BETWEEN}[:=>]|--[0-9A-Za-z_-]*{secret} "
+    yield rf"{_SECRET}{_BETWEEN}[:=>]|--[0-9A-Za-z_-]*{_SECRET} "
     yield rf"{_LOOSE}{_BETWEEN}(?:[:=>]{{1,2}}[ \t]*[bruf]*\\*[\"'`]?{_OF_KEYS}{{16}}|:[ \t]+[|>])"
     yield rf"[?&]{_LOOSE}="
     # Any letter of a name may be escaped.
@@ -117,16 +118,15 @@ def _signs_of_names() -> Iterable[str]:
     yield r"%[2-7]|\\u|&#|&commat|\[at\]"
 
 
-def _signs_behind_names() -> Iterable[str]:
+def _up_to_signs(names: str) -> Iterable[str]:
     """
-    Yield names up to each of the signs behind them.
+    Yield *names* with what follows, up to each of the signs.
 
-    As nothing that these patterns begin with is rare, an automaton looks for what they end with, a sign,
-    and reads back from there; the sign has to be one character for that, and in no set.
+    As nothing rare begins these patterns, an automaton looks for what ends them and reads back from
+    there: for that it has to be one character, and no set of them.
     """
-    names = f"(?i-u:{_ends_of((*SECRET_NAMES, *WHOLE_WORDS))})|{_LOOSE}"
     for sign in ":=>":
-        yield rf"(?:{names}){_BETWEEN}{sign}"
+        yield rf"[a-z]?(?:{names}){_BETWEEN}{sign}"
 
 
 # --- numbers ------------------------------------------------------------------------------------
@@ -149,35 +149,32 @@ _CARDS: Final = (
 _DIGITS: Final = (
     r"[0-9]{2}(?:[0-9A-Za-z]{7}|(?:[ -][0-9A-Za-z]{4}){2}|[0-9]{0,2}[ .-][0-9]{2,6}[ .-][0-9])"
 )
+"""What is in all numbers, and little else."""
 
 
 # --- all of them --------------------------------------------------------------------------------
 
 
 _FIRST: Final = tuple(
-    map(automaton, (*_signs_of_keys(), *_signs_of_names(), *_signs_behind_names(), _DIGITS))
+    map(automaton, (*_signs_of_keys(), *_signs_of_names(), *_up_to_signs(f"{_SECRET}|{_LOOSE}")))
 )
-_of_others: Final = automaton(rf"{_UNKNOWN}{_BETWEEN}[:=>]")
+_OF_OTHERS: Final = tuple(map(automaton, _up_to_signs(_UNKNOWN)))
+_of_digits: Final = automaton(_DIGITS)
 _of_cards: Final = automaton(_CARDS)
 _of_all_else: Final = automaton(*_keys(), *_names(), *_numbers())
 
 
-class Hint(Enum):
-    """What there may be, but for what an "@" hints at."""
-
-    CARD = 1
-    ANYTHING = 2
+Hint = Literal["a number", "anything"]
+"""What there may be, but for what an "@" hints at; a number is a card's, an account's or a person's."""
 
 
-def may_have_hint(text: str) -> bool:
-    """Whether `hint_in` may tell of anything in *text*: in prose, this is quickly said."""
+def may_have_hint(text: str) -> Hint | None:
+    """Return the most that `hint_in` may tell of *text*: in prose, this is quickly said."""
     readable = _readable(text)
-    for is_in in _FIRST:
+    for is_in in _FIRST if isinstance(readable, str) else (*_FIRST, *_OF_OTHERS):
         if is_in(readable):
-            return True
-    if isinstance(readable, str) or not any(map(readable.__contains__, b":=>")):
-        return False
-    return _of_others(readable)
+            return "anything"
+    return "a number" if _of_digits(readable) else None
 
 
 def hint_in(text: str) -> Hint | None:
@@ -188,8 +185,8 @@ def hint_in(text: str) -> Hint | None:
     """
     readable = _readable(text)
     if _of_all_else(readable):
-        return Hint.ANYTHING
-    return Hint.CARD if _of_cards(readable) else None
+        return "anything"
+    return "a number" if _of_cards(readable) else None
 
 
 def _readable(text: str) -> str | bytes:

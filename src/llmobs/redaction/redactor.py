@@ -32,6 +32,7 @@ _PIECES = 4_096  # of a text that are looked at as one
 _LOOSE_RULES = frozenset({"named", "authorization", "cookie", "bearer", "basic", "url"})
 """Rules that go by what stands before a value, which may be the end of another text."""
 _FEW = 128  # matches replaced without a pause
+_MANY_PIECES = 2_048  # joined at a stretch: texts of few matches are copied once
 
 
 def redact_text(text: str, kinds: Iterable[str] | None = None) -> str:
@@ -85,8 +86,9 @@ def _replace(text: str, spans: list[Span], replace: Replace) -> Steps[str]:
     while spans:
         start, end, kind, rule = spans.pop()  # all at once: letting go of them is a long step
         if len(spans) % _FEW == _FEW - 1:
-            parts.append("".join(pieces))
-            pieces.clear()
+            if len(pieces) >= _MANY_PIECES:
+                parts.append("".join(pieces))
+                pieces.clear()
             yield
         new = replace(kind, rule, text[start:end])
         if rule == UNQUOTED:  # JSON stays JSON
@@ -94,8 +96,8 @@ def _replace(text: str, spans: list[Span], replace: Replace) -> Steps[str]:
             new = f"{quote}{new}{quote}"
         pieces += text[done:start], new
         done = end
-    parts += "".join(pieces), text[done:]
-    return "".join(parts)
+    pieces.append(text[done:])
+    return "".join(parts + pieces)
 
 
 class Redactor:

@@ -43,7 +43,7 @@ __all__ = [
 CHUNK = 8_192  # characters looked at between two pauses
 GLANCE = 8_192  # characters of the longest text that is glanced at, without a pause
 _PIECE = 2_048  # characters searched, or looked at closely
-_BRIEF = 256  # characters that are searched as fast as looked at
+_BRIEF = 256  # characters of which the closer look for hints is the faster one
 _SHORTEST = 6  # characters of the shortest match, an address such as a@b.io
 _MANY = 128  # spans handled without a pause
 _BEHIND = 48  # characters before a window that its patterns look back at
@@ -101,8 +101,12 @@ def finding(
             if sight is None:
                 yield
                 continue
-            reach = reach or Reach()
-            found = yield from find_spans(text, sight, reach, kinds)
+            if sight.symbols:
+                reach = reach or Reach()
+                found = yield from find_spans(text, sight, reach, kinds)
+            else:
+                found = []
+                yield from find_at_signs(text, sight.low, sight.high, kinds, found, escaped=False)
             if len(found) == 1 and (not spans or found[0].start >= spans[-1].end):
                 spans += found
             elif found:
@@ -148,10 +152,16 @@ def glance_at(text: str) -> list[Sight]:
     texts; for others it may be given what was seen.
     """
     text = plain(text)
-    if len(text) <= _BRIEF:  # what `_look` would do, without its generator: most texts are
-        sight = _sight(text, 0, len(text), DEFAULT_KINDS)
-        return [sight] if sight.is_worth_it else []
-    sights = _look(text, 0, len(text), DEFAULT_KINDS)
+    length = len(text)
+    # What `_look` would do, without its generator.
+    hint = hint_in(text) if length <= _BRIEF else may_have_hint(text)
+    if hint is None:
+        return [_address(0, length)] if has_at_sign(text, 0, length) else []
+    sights: Iterable[Sight | None]
+    if length > _BRIEF and hint == "anything":
+        sights = _look_closely(text, 0, length, DEFAULT_KINDS)
+    else:
+        sights = (_sight(text, 0, length, DEFAULT_KINDS, hint),)
     return [sight for sight in sights if sight is not None and sight.is_worth_it]
 
 
@@ -183,12 +193,17 @@ def _look(text: str, low: int, high: int, kinds: Set[str]) -> Iterator[Sight | N
     if not kinds <= DEFAULT_KINDS:
         for start in range(low, high, _PIECE):
             yield _sight(text, start, min(start + _PIECE, high), kinds)
-    elif high - low <= _BRIEF:
-        yield _sight(text, low, high, kinds)
-    elif may_have_hint(text[max(0, low - BEHIND) : high + AHEAD]):
+        return
+    is_brief = high - low <= _BRIEF
+    window = text[max(0, low - BEHIND) : high + AHEAD]
+    hint = hint_in(window) if is_brief else may_have_hint(window)
+    if hint is None:
+        if has_at_sign(text, low, high):
+            yield _address(low, high)
+    elif is_brief or hint == "a number":
+        yield _sight(text, low, high, kinds, hint)
+    else:
         yield from _look_closely(text, low, high, kinds)
-    elif has_at_sign(text, low, high):
-        yield _address(low, high)
 
 
 def _look_closely(text: str, low: int, high: int, kinds: Set[str]) -> Iterator[Sight | None]:
@@ -204,11 +219,11 @@ def _look_closely(text: str, low: int, high: int, kinds: Set[str]) -> Iterator[S
 
 
 def _address(low: int, high: int) -> Sight:
-    """Return what is seen where nothing is but an at sign."""
+    """Return what is seen where nothing is but an at sign: its symbols are not needed."""
     return Sight(low, high, low, b"", (), None, True, False, False)
 
 
-def _sight(text: str, low: int, high: int, kinds: Set[str], hint: Hint = Hint.ANYTHING) -> Sight:
+def _sight(text: str, low: int, high: int, kinds: Set[str], hint: Hint = "anything") -> Sight:
     """Return what is seen of *kinds* in ``text[low:high]``, where there may be what *hint* says."""
     first = low - _BEHIND
     # A few more characters let an anchor that begins in this window end in the next.
@@ -218,13 +233,17 @@ def _sight(text: str, low: int, high: int, kinds: Set[str], hint: Hint = Hint.AN
     symbols = encoded.translate(SYMBOLS)
     if first < 0:
         symbols = _NOTHING[first:] + symbols
-    joint = capital = sign = name = number = None
+    number = None
     if DIGIT in symbols and not NUMBERS.isdisjoint(kinds):
         number = _search_number(symbols, _BEHIND)
-    secrets = hint is not Hint.CARD and "secret" in kinds
-    escaped = spoken = False
-    if hint is not Hint.CARD:
-        escaped = has_escape(window)
+    secrets = "secret" in kinds
+    addresses = secrets or "email" in kinds
+    at_sign = addresses and has_at_sign(text, low, high)
+    if hint == "a number":
+        return Sight(low, high, first, symbols, (), number, at_sign, False, False)
+    escaped = has_escape(window)
+    at_sign = at_sign or (addresses and has_written_at_sign(window, escaped=escaped))
+    joint = capital = sign = name = None
     if secrets:
         if JOINT in symbols:
             joint = _search_joint(symbols, _BEHIND)
@@ -234,10 +253,7 @@ def _sight(text: str, low: int, high: int, kinds: Set[str], hint: Hint = Hint.AN
             sign = _search_sign(symbols, _BEHIND)
             if escaped:
                 name = _search_escaped(symbols, _BEHIND)
-        spoken = SPOKEN in window
-    at_sign = ("email" in kinds or "secret" in kinds) and (
-        has_at_sign(text, low, high) or has_written_at_sign(window, escaped=escaped)
-    )
+    spoken = secrets and SPOKEN in window
     return Sight(
         low, high, first, symbols, (joint, capital, sign, name), number, at_sign, escaped, spoken
     )
@@ -252,9 +268,6 @@ def find_spans(text: str, sight: Sight, reach: Reach, kinds: Set[str]) -> Steps[
     """
     spans: list[Span] = []
     low, high, first, symbols = sight[:4]
-    if not symbols:  # nothing but at signs
-        yield from find_at_signs(text, low, high, kinds, spans, escaped=False)
-        return spans
     for number, anchor in enumerate(sight.secrets):
         if anchor is not None:
             yield from find_secrets(text, symbols, first, high, number, anchor, reach, spans)
