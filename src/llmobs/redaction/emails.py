@@ -33,6 +33,8 @@ _PLAIN_LOCAL = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.%+-]+")
 _TOP_LEVEL = re.compile(r"\.[^\W\d_]{2}")
 _ASCII_TOP_LEVEL = re.compile(r"\.([A-Za-z]{2,63}|[Xx][Nn]--[0-9A-Za-z-]{1,59})$")
 _LONG_LOCAL: Final = 64
+_LONGEST_USER: Final = 259
+"""Characters of the longest ``://name:password`` before the "@" of a URL."""
 _BACKSLASHES: Final = 8  # JSON text in JSON text in JSON text
 # Most addresses: nothing goes on behind them, and what stands there is no code and no path.
 _PLAIN_DOMAIN = re.compile(
@@ -87,11 +89,12 @@ def find_at_signs(
     """Append to ``spans`` the addresses and passwords whose at signs are in ``text[low:high]``; of what kind ever."""
     anchors = 0
     at = text.find("@", low, high)
+    has_url = text.find("://", max(0, at - _LONGEST_USER), high) >= 0
     while at >= 0:
         anchors += 1
         if anchors % ANCHORS_A_STEP == 0:
             yield
-        password = _password(text, at)
+        password = _password(text, at) if has_url else None
         if password is not None:
             if "secret" in kinds and password.end > password.start:
                 spans.append(password)
@@ -216,9 +219,9 @@ _PLACEHOLDERS: Final = frozenset(
 
 def _password(text: str, at: int) -> Span | None:
     """Return the password of a URL before ``at``; an empty span if it has a user and no password."""
-    if text.rfind("://", max(0, at - 259), at) < 0:
+    if text.rfind("://", max(0, at - _LONGEST_USER), at) < 0:
         return None
-    found = _SCHEME_BACKWARDS.match(text[max(0, at - 259) : at][::-1])
+    found = _SCHEME_BACKWARDS.match(text[max(0, at - _LONGEST_USER) : at][::-1])
     if found is None:
         return None
     user = found[0][-4::-1]

@@ -76,10 +76,11 @@ def presidio_redactor(
     def redact(text: str) -> str:
         parts: list[str] = []
         done = 0
-        for start, end, kind, rule in merged(find(text)):
-            if not allowed(text[start:end], kind) and not text[start:end].startswith("[REDACTED_"):
-                parts += text[done:start], replace(kind, rule, text[start:end])
-                done = end
+        for span in merged(find(text)):
+            value = text[span.start : span.end]
+            if not allowed(value, span.kind) and not value.startswith("[REDACTED_"):
+                parts += text[done : span.start], replace(span.kind, span.rule, value)
+                done = span.end
         return "".join(parts) + text[done:] if parts else text
 
     return redact

@@ -84,18 +84,18 @@ def _replace(text: str, spans: list[Span], replace: Replace) -> Steps[str]:
     done = 0
     spans.reverse()
     while spans:
-        start, end, kind, rule = spans.pop()  # all at once: letting go of them is a long step
+        span = spans.pop()  # all at once: letting go of them is a long step
         if len(spans) % _FEW == _FEW - 1:
             if len(pieces) >= _MANY_PIECES:
                 parts.append("".join(pieces))
                 pieces.clear()
             yield
-        new = replace(kind, rule, text[start:end])
-        if rule == UNQUOTED:  # JSON stays JSON
-            quote = quote_of_name(text, start)
+        new = replace(span.kind, span.rule, text[span.start : span.end])
+        if span.rule == UNQUOTED:  # JSON stays JSON
+            quote = quote_of_name(text, span.start)
             new = f"{quote}{new}{quote}"
-        pieces += text[done:start], new
-        done = end
+        pieces += text[done : span.start], new
+        done = span.end
     pieces.append(text[done:])
     return "".join(parts + pieces)
 
@@ -233,7 +233,8 @@ class Redactor:
         rules = self._rules
         try:
             spans = yield from finding(text, rules.kinds)
-            for start, end, kind, rule in reversed(spans):
+            for span in reversed(spans):
+                start, end, kind, rule = span.start, span.end, span.kind, span.rule
                 first, last = bisect(ends, start), bisect(ends, end - 1)
                 if first == last or rules.allowed(text[start:end], kind):
                     continue

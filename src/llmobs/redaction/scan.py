@@ -15,7 +15,9 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence, Set
-from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from llmobs.redaction.anchors import CAPITALS, ESCAPED, JOINTS, SIGNS, Anchor
 from llmobs.redaction.emails import find_at_signs, has_at_sign, has_written_at_sign
@@ -133,7 +135,7 @@ def _insert(spans: list[Span], found: list[Span]) -> Steps[None]:
             spans.append(span)
         else:  # overlaps the one before: both go, by the name that says more
             says = span if last.rule == "named" and span.start == last.start else last
-            spans[-1] = says._replace(end=max(last.end, span.end))
+            spans[-1] = replace(says, end=max(last.end, span.end))
 
 
 def merged(spans: list[Span]) -> list[Span]:
@@ -165,7 +167,7 @@ def glance_at(text: str) -> list[Sight]:
     return [sight for sight in sights if sight is not None and sight.is_worth_it]
 
 
-class Sight(NamedTuple):
+class Sight(Struct, frozen=True, gc=False):
     """A window of a text in which some finder has to have a closer look, and which ones."""
 
     low: int
@@ -267,7 +269,7 @@ def find_spans(text: str, sight: Sight, reach: Reach, kinds: Set[str]) -> Steps[
     anchors are many.
     """
     spans: list[Span] = []
-    low, high, first, symbols = sight[:4]
+    low, high, first, symbols = sight.low, sight.high, sight.first, sight.symbols
     for number, anchor in enumerate(sight.secrets):
         if anchor is not None:
             yield from find_secrets(text, symbols, first, high, number, anchor, reach, spans)

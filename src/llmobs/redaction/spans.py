@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from llmobs.runtime.time_slices import Steps
 
@@ -70,7 +71,8 @@ class Reach:
         """Where the last card number ended."""
 
 
-class Span(NamedTuple):
+# Not tracked by the collector of garbage, which would hold the interpreter for long where they are many.
+class Span(Struct, frozen=True, order=True, gc=False):
     """Characters ``start`` to ``end`` (exclusive) are of ``kind``, as ``rule`` found."""
 
     start: int
