@@ -10,11 +10,11 @@ from functools import partial
 
 from benchmarks.redaction.corpus import Case, corpus, is_held_out, number_rich
 from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
-from llmobs.redaction.scan import find
+from llmobs.redaction.scan import Span, find
 
 __all__ = ["Figures", "measure", "measure_all"]
 
-Find = Callable[[str], Iterable[tuple[int, int, str, str]]]
+Find = Callable[[str], Iterable[Span]]
 
 
 @dataclass
@@ -43,13 +43,13 @@ def measure(cases: Iterable[Case], find: Find) -> Figures:
         begin = case.text.find(case.value) if case.kind else -1
         end = begin + len(case.value)
         covered: set[int] = set()
-        for start, stop, kind, rule in find(case.text):
-            figures.spans[kind] += 1
-            if case.kind and start < end and stop > begin:
-                figures.right[kind] += 1
-                covered.update(range(max(start, begin), min(stop, end)))
+        for span in find(case.text):
+            figures.spans[span.kind] += 1
+            if case.kind and span.start < end and span.end > begin:
+                figures.right[span.kind] += 1
+                covered.update(range(max(span.start, begin), min(span.end, end)))
             else:
-                figures.wrong.append((case, rule, case.text[start:stop]))
+                figures.wrong.append((case, span.rule, case.text[span.start : span.end]))
         if case.kind:
             figures.labelled[case.kind] += 1
             if len(covered) == end - begin:
