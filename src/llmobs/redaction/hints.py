@@ -4,9 +4,10 @@ Tells whether a text may hold anything sensitive, in a small part of the time th
 That is the work of automata (`llmobs.redaction.automata`) for all kinds at once. They say whether, and
 not where; so where something may be, `llmobs.redaction.scan` searches.
 
-There are two tiers. Of prose nearly all is told by the first: patterns that begin with a few characters
-or words, which are found as fast as memory is read. The second is one automaton that knows how each key
-begins and each name is written; it reads code, JSON and logs, which are full of what looks like them.
+There are two tiers. Of prose nearly all is told by the first: patterns that begin or end with a few
+characters or words, which are found as fast as memory is read. The second is one automaton that knows
+how each key begins and each name is written; it reads code, JSON and logs, which are full of what looks
+like them.
 
 The patterns are made of the finders' own tables, and match wherever one of them finds anything.
 """
@@ -113,7 +114,7 @@ def _names() -> Iterable[str]:
 
 
 def _signs_of_names() -> Iterable[str]:
-    """Yield what is in all of these, and little else."""
+    """Yield what is in those of them that are more than a name and a sign, and little else."""
     yield rf"assword is|{_ARGUMENTS}|--[A-Za-z]"
     yield r"%[2-7]|\\u|&#|&commat|\[at\]"
 
