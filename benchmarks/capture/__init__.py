@@ -124,7 +124,7 @@ def run(quick: bool) -> Result:
     """CPU time of the calling thread."""
     names = ("llmobs", *PEERS)
     found = interleave(
-        "capture", names, rounds=1 if quick else 4, quick=quick, python=capturing.python
+        "capture", names, rounds=1 if quick else 3, quick=quick, python=capturing.python
     )
 
     def row(told: str, name: str, where: str) -> tuple[str, float | None, float | None]:
