@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 import types
 from collections.abc import Container, Iterator
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -98,39 +99,48 @@ def floor(module: str) -> tuple[int, int]:
     raise AssertionError(f"llmobs.{module} stands on no floor; put it on one")
 
 
+@dataclass
+class Found:
+    """What one walk over a file finds."""
+
+    imports: list[str] = field(default_factory=list)
+    """Modules of ours, without the package's name; none that are for types alone."""
+    prints: bool = False
+    gen_ai: list[str] = field(default_factory=list)
+
+
 @cache
-def nodes(path: Path) -> tuple[ast.AST, ...]:
-    return tuple(ast.walk(ast.parse(path.read_text())))
-
-
-def imports(path: Path) -> Iterator[str]:
-    only_for_types = {
-        id(inner)
-        for node in nodes(path)
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
-        for inner in node.body
-    }
-    for node in nodes(path):
-        if id(node) in only_for_types:
-            continue
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            if node.module == "llmobs":
-                yield from (alias.name for alias in node.names if alias.name != "__version__")
-            elif (node.module or "").startswith("llmobs."):
-                yield (node.module or "").removeprefix("llmobs.")
-        elif isinstance(node, ast.Import):
-            yield from (
-                alias.name.removeprefix("llmobs.")
-                for alias in node.names
-                if alias.name.startswith("llmobs.")
-            )
+def found(path: Path) -> Found:
+    answer = Found()
+    for_types: set[ast.AST] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                for_types.update(node.body)
+            case ast.ImportFrom() if node not in for_types:
+                assert node.level == 0, f"{path}: relative import"
+                if node.module == "llmobs":
+                    names = (alias.name for alias in node.names)
+                    answer.imports.extend(name for name in names if name != "__version__")
+                elif (node.module or "").startswith("llmobs."):
+                    answer.imports.append((node.module or "").removeprefix("llmobs."))
+            case ast.Import() if node not in for_types:
+                answer.imports.extend(
+                    alias.name.removeprefix("llmobs.")
+                    for alias in node.names
+                    if alias.name.startswith("llmobs.")
+                )
+            case ast.Call(func=ast.Name(id="print")):
+                answer.prints = True
+            case ast.Constant(value=str(text)) if text.startswith("gen_ai."):
+                answer.gen_ai.append(text)
+    return answer
 
 
 @pytest.mark.parametrize(("module", "path"), [pair for pair in modules() if pair[0]])
 def test_imports_point_down(module: str, path: Path) -> None:
     mine, place = floor(module)
-    for name in imports(path):
+    for name in found(path).imports:
         theirs, their_place = floor(name)
         if room(name) == room(module) or (mine == LOWEST_DOOR and room(name) == "contrib"):
             continue
@@ -143,14 +153,14 @@ def test_imports_point_down(module: str, path: Path) -> None:
 @pytest.mark.parametrize("root", [ROOT, ROOT.parent.parent / "benchmarks"], ids=lambda r: r.name)
 def test_no_modules_import_each_other(root: Path) -> None:
     """Nor for types alone; but for the roof, which everything may ask for the version."""
-    found = {
+    paths = {
         ".".join((root.name, *path.relative_to(root).with_suffix("").parts)): path
         for path in root.rglob("*.py")
     }
-    found = {name.removesuffix(".__init__"): path for name, path in found.items()}
+    paths = {name.removesuffix(".__init__"): path for name, path in paths.items()}
     left = {
-        name: {*_imported(path, found)} & {*found} - {name, "llmobs"}
-        for name, path in found.items()
+        name: {*_imported(path, paths)} & {*paths} - {name, "llmobs"}
+        for name, path in paths.items()
     }
     while free := {name for name, imported in left.items() if not imported}:
         left = {name: of - free for name, of in left.items() if name not in free}
@@ -168,7 +178,7 @@ def _imported(path: Path, modules: Container[str]) -> Iterator[str]:
 
 def test_the_roof_shows_floors_zero_one_and_four() -> None:
     assert not any(
-        name.split(".")[0] in FLOORS[LOWEST_DOOR] for name in imports(ROOT / "__init__.py")
+        name.split(".")[0] in FLOORS[LOWEST_DOOR] for name in found(ROOT / "__init__.py").imports
     )
 
 
@@ -201,19 +211,11 @@ def test_the_top_level_list_is_sorted_complete_and_real() -> None:
 
 def test_nothing_prints_and_files_stay_small() -> None:
     for module, path in modules():
-        source = path.read_text()
-        if not module.startswith("cli"):
-            assert not any(
-                isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
-                for node in nodes(path)
-            ), f"{module} prints"
-        assert source.count("\n") <= 650, f"{module} is too long to have one reason to change"
+        assert module.startswith("cli") or not found(path).prints, f"{module} prints"
+        lines = path.read_text().count("\n")
+        assert lines <= 650, f"{module} is too long to have one reason to change"
 
 
 def test_gen_ai_names_live_in_semconv_only() -> None:
     for module, path in modules():
-        if module == "recorded.semconv":
-            continue
-        for node in nodes(path):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                assert not node.value.startswith("gen_ai."), f"{module}: {node.value}"
+        assert module == "recorded.semconv" or found(path).gen_ai == [], module
