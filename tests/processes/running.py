@@ -21,6 +21,8 @@ def started(command: Sequence[str], folder: Path, **env: str) -> Iterator[subpro
         "PYTHONWARNINGS": "ignore::DeprecationWarning",  # forking with threads, Python 3.12
         "LLMOBS_SINK": f"sqlite:///{folder / 'llmobs.db'}",
         "TEST_LEDGER": str(folder / "ledger"),
+        # Seven processes that end at once share a file.
+        "LLMOBS_SHUTDOWN_TIMEOUT": str(SECONDS / 2),
         **env,
     }
     with (folder / "stderr").open("wb") as errors:
