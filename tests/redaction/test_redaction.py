@@ -152,6 +152,48 @@ def test_json_text_stays_json(secret: str, token: str, before: str, ensure_ascii
     assert secret not in value
 
 
+CARD = 4111111111111111
+NUMBERS = st.sampled_from([CARD, -CARD, 5555555555554444, 536904399, 17, -2.5, 1e300, 0])
+LEAVES = st.one_of(
+    NUMBERS,
+    st.none() | st.booleans(),
+    st.sampled_from(
+        [f"see [{CARD}, 2]", f"[{CARD}]", f"{CARD}, {CARD}", "it's, ", "[", '"', "x\\", ""]
+    ),
+    st.lists(NUMBERS, max_size=3).map(json.dumps),
+)
+NAMES = st.sampled_from(["n", "ssn", "password", "it's", "a[", 'a"', "a\\", "see: ", ""])
+DOCUMENTS = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def without_numbers(document: Any) -> Any:
+    """What is the same before and after: everything but strings, and what one may stand for."""
+    if isinstance(document, dict):
+        return [without_numbers(value) for value in document.values()]
+    if isinstance(document, list):
+        return [without_numbers(value) for value in document]
+    return None if isinstance(document, str | int | float) else document
+
+
+@given(DOCUMENTS, st.sampled_from([None, 1]))
+def test_json_stays_json_where_numbers_go(document: Any, indent: int | None) -> None:
+    text = json.dumps(document, indent=indent)
+    if not isinstance(document, list | dict):
+        return
+    assert str(CARD) not in redact_text(text)
+    shape = without_numbers(document)
+    assert without_numbers(json.loads(redact_text(text))) == shape
+    # And in the text of a field, twice.
+    once = json.loads(redact_text(json.dumps({"arguments": text})))["arguments"]
+    assert without_numbers(json.loads(once)) == shape
+    twice = json.loads(redact_text(json.dumps([json.dumps({"arguments": text})])))[0]
+    assert without_numbers(json.loads(json.loads(twice)["arguments"])) == shape
+
+
 PIECES = st.one_of(
     st.sampled_from([secret for secret, _ in SECRETS]),
     st.sampled_from(EDGES),

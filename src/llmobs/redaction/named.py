@@ -13,13 +13,11 @@ from llmobs.runtime.time_slices import Steps
 
 __all__ = [
     "SPOKEN",
-    "UNQUOTED",
     "closing_quote",
     "find_named",
     "find_spoken",
     "is_placeholder",
     "looks_secret",
-    "quote_of_name",
 ]
 
 _NAMES: Final = SecretNames()
@@ -79,12 +77,9 @@ _NO_VALUES: Final = frozenset(
         "yes",
     }
 )  # fmt: skip
-UNQUOTED: Final = "named-number"
-"""The rule of numbers: what stands in their place has to be quoted."""
 _NUMBER = re.compile(r"[ \t]{0,4}(-?[0-9][0-9.eE+-]{0,63})(?=(?:\s|\\{1,8}[nrt]){0,32}[,}\]])")
 _ITEM = re.compile(r"(?:\s|\\{1,8}[nrt]){0,32}(\\{0,8}[\"'])?")
 _BLANK = re.compile(r"(?:\s|\\{1,8}[nrt]){0,32}")
-_QUOTE_BACKWARDS = re.compile(r"[\"']\\{0,8}")
 _LETTERS = re.compile(r"[^\W\d_]+(?:[-_./ :][^\W\d_]*)*$")
 _IDENTIFIER = re.compile(r"[A-Za-z_][0-9A-Za-z_]*(?:(?:\.|->|::)[A-Za-z_][0-9A-Za-z_]*)*$")
 _MIXED = re.compile(r"(?=.{0,64}[0-9])(?=.{0,64}[A-Za-z])")
@@ -307,7 +302,7 @@ def _append_numbers(text: str, at: int, name: str, weight: int, spans: list[Span
     item = _NUMBER.match(text, at)
     if item is not None:
         if len(item[1]) >= 3:
-            spans.append(Span(item.start(1), item.end(1), "secret", UNQUOTED))
+            spans.append(Span(item.start(1), item.end(1), "secret", "named"))
         return
     limit = at + _LONGEST
     if text[at : at + 1] != "[":
@@ -330,16 +325,10 @@ def _append_numbers(text: str, at: int, name: str, weight: int, spans: list[Span
             if item is None:
                 return
             if len(item[1]) >= 3:
-                found.append(Span(item.start(1), item.end(1), "secret", UNQUOTED))
+                found.append(Span(item.start(1), item.end(1), "secret", "named"))
             start = item.end()
         at = _BLANK.match(text, start).end()  # type: ignore[union-attr]  # it matches nothing, too
     spans += found
-
-
-def quote_of_name(text: str, at: int) -> str:
-    """Return the quote, with its backslashes, nearest before ``at``: that of a name in JSON."""
-    found = _QUOTE_BACKWARDS.search(text[max(0, at - 128) : at][::-1])
-    return "" if found is None else found[0][::-1]
 
 
 def closing_quote(text: str, start: int, quote: str) -> int:

@@ -13,8 +13,9 @@ from itertools import accumulate
 from typing import Any
 
 from llmobs.redaction.glance import BASE64, Glance
+from llmobs.redaction.json_numbers import quote_for
 from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
-from llmobs.redaction.named import UNQUOTED, looks_secret, quote_of_name
+from llmobs.redaction.named import looks_secret
 from llmobs.redaction.numbers import is_card
 from llmobs.redaction.pieces import CERTAIN, header_weight, pieces_of
 from llmobs.redaction.replacing import FAILED, Replace, replacer
@@ -91,10 +92,11 @@ def _replace(text: str, spans: list[Span], replace: Replace) -> Steps[str]:
                 pieces.clear()
             yield
         new = replace(span.kind, span.rule, text[span.start : span.end])
-        if span.rule == UNQUOTED:  # JSON stays JSON
-            quote = quote_of_name(text, span.start)
+        start = span.start
+        if quote := quote_for(text, start, span.end):  # JSON stays JSON
             new = f"{quote}{new}{quote}"
-        pieces += text[done : span.start], new
+            start -= text.startswith("-", start - 1)
+        pieces += text[done:start], new
         done = span.end
     pieces.append(text[done:])
     return "".join(parts + pieces)
