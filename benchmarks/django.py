@@ -19,6 +19,7 @@ CHUNKS = 200
 REQUESTS = 200
 STREAMS = 6
 METRICS = ("sync", "async", "sync stream", "async stream")
+OTHERS = ("otel", "sentry")
 
 _OTEL = "opentelemetry.instrumentation.django.middleware.otel_middleware._DjangoMiddleware"
 _STRUCTLOG = "django_structlog.middlewares.RequestMiddleware"
@@ -218,7 +219,7 @@ async def _send(message: Any) -> None:
 def run(quick: bool) -> Result:
     """Differences to no middleware at all; the best of the rounds of several processes."""
     samples = interleave(
-        "django", ["ours", "otel", "sentry"], rounds=2 if quick else 4, quick=quick
+        "django", ["ours", *OTHERS], rounds=2 if quick else 4, quick=quick, others=OTHERS
     )
     best = {
         metric: min(values)

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -137,15 +137,20 @@ def interleave(
     rounds: int,
     quick: bool,
     python: Callable[[str], str] | None = None,
+    others: Collection[str] = peers.PINS,
 ) -> Samples:
     """
     Sample every variant once per round, each in a process of its own; rounds start one further on.
 
     A variant named as a peer runs with the interpreter of that peer's environment, in the first
-    rounds. One that cannot run here (a package is missing) is left out, and said on the terminal.
+    rounds. One of the others that cannot run here (a package is missing) is left out, and said on the terminal.
 
     Args:
         python: Returns the interpreter of a variant, where all have environments of their own.
+        others: Those that are measured beside ours.
+
+    Raises:
+        NotMeasuredError: One of ours cannot run: what is not measured meets no budget.
     """
     samples = Samples()
     missing: set[str] = set()
@@ -160,6 +165,8 @@ def interleave(
                     find = python or (peers.python if is_peer else _ours)
                     metrics = _run(find(variant), module, variant, quick)
                 except (peers.NotInstalledError, NotMeasuredError) as error:
+                    if variant not in others:
+                        raise NotMeasuredError(f"{variant}: {error}") from None
                     missing.add(variant)
                     console().print(f"[yellow]{module}: without {variant}: {error}")
                     continue

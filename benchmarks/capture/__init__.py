@@ -103,7 +103,8 @@ def sample(variant: str, quick: bool) -> dict[str, float]:
 def _budgets(found: Samples) -> list[Budget]:
     def of(name: str, metric: str) -> float:
         figure = found.median(name, metric)
-        return 0.0 if figure is None else figure
+        assert figure is not None, (name, metric)
+        return figure
 
     budgets = [
         Budget("at the transport, per call", of("llmobs", "transport/call"), 15, "µs"),
@@ -124,7 +125,12 @@ def run(quick: bool) -> Result:
     """CPU time of the calling thread."""
     names = ("llmobs", *PEERS)
     found = interleave(
-        "capture", names, rounds=1 if quick else 3, quick=quick, python=capturing.python
+        "capture",
+        names,
+        rounds=1 if quick else 3,
+        quick=quick,
+        python=capturing.python,
+        others=PEERS,
     )
 
     def row(told: str, name: str, where: str) -> tuple[str, float | None, float | None]:
