@@ -14,7 +14,7 @@ _BEFORE = re.compile(
     r"-?(?:\s|[nrt]\\{1,8}){0,32}(?:[\[,]|:(?:\s|[nrt]\\{1,8}){0,32}([\"'])(\\{0,64}))"
 )
 _SHORT: Final = 128
-"""Characters of blanks looked at before a number."""
+"""Characters of blanks looked at before a number, and before a text."""
 _LONG: Final = 16_384
 """Characters before a number in which the nearest quote is looked for."""
 
@@ -40,7 +40,7 @@ def quote_for(text: str, start: int, end: int) -> str:
     limit = max(0, start - _LONG)
     at = max(text.rfind('"', limit, start), text.rfind("'", limit, start))
     if at < 0:  # the text itself is the list
-        return '"' if limit == 0 and text.lstrip()[:1] == "[" else ""
+        return '"' if limit == 0 and text[:_SHORT].lstrip()[:1] == "[" else ""
     lead = text[max(0, at - 64) : at]
     quote = _escaped(text[at], len(lead) - len(lead.rstrip("\\")))
     after = _BEHIND.match(text, at + 1)
