@@ -24,6 +24,7 @@ from llmobs import (
     current_run,
     observe,
 )
+from llmobs.capture.building import TAG_BYTES, kept_tags
 from llmobs.client.async_client import Recording
 from llmobs.testing import CapturedEvents
 
@@ -563,6 +564,16 @@ async def test_observe_passes_values_and_errors_through_an_async_generator(
     await generator.aclose()
     assert closed == [True, True]
     assert [step.status for step in llmobs_events.of(AgentStepEvent)] == ["error", "success"]
+
+
+def test_tags_are_kept_as_plain_texts() -> None:
+    class Subclass(str):
+        def __len__(self) -> int:
+            raise ValueError("on purpose")
+
+    words, size = kept_tags(["a", Subclass("bc"), 7], 100)
+    assert (words, size) == (("a", "bc", "7"), 100 + 4 + 3 * TAG_BYTES)
+    assert {type(word) for word in words} == {str}
 
 
 def test_metadata_and_tags_of_any_kind_arrive_as_json_types(
