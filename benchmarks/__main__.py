@@ -19,7 +19,7 @@ from types import ModuleType
 
 from benchmarks import __path__ as here
 from benchmarks.harness import NotMeasuredError, console
-from benchmarks.pace import pace, told
+from benchmarks.pace import in_words, pace
 from benchmarks.report import to_markdown, to_terminal, update
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -65,7 +65,7 @@ def main() -> int:
             console().print_exception(max_frames=3)
             broken = True
             continue
-        result = replace(result, notes=f"{result.notes} {told(before, pace())}".strip())
+        result = replace(result, notes=f"{result.notes} {in_words(before, pace())}".strip())
         figures[name] = asdict(result) | {"met": [budget.met for budget in result.budgets]}
         to_terminal(result)
         console().print(f"[dim]{name} took {time.monotonic() - began:.0f} s")

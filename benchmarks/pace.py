@@ -87,7 +87,7 @@ def _per_10_000(job: Callable[[], None]) -> float:
     return median(took) * 10_000 / EVENTS
 
 
-def told(before: Pace, after: Pace) -> str:
+def in_words(before: Pace, after: Pace) -> str:
     """Say what two measures mean for budgets in seconds or per second."""
     words = ", ".join(
         f"{first:.1f} to {last:.1f} times as long for {name}"

@@ -179,11 +179,12 @@ def without_numbers(document: Any) -> Any:
     return None if isinstance(document, str | int | float) else document
 
 
-@given(DOCUMENTS, st.sampled_from([None, 1]))
+@given(
+    st.lists(DOCUMENTS, max_size=4) | st.dictionaries(NAMES, DOCUMENTS, max_size=4),
+    st.sampled_from([None, 1]),
+)
 def test_json_stays_json_where_numbers_go(document: Any, indent: int | None) -> None:
     text = json.dumps(document, indent=indent)
-    if not isinstance(document, list | dict):
-        return
     assert str(CARD) not in redact_text(text)
     shape = without_numbers(document)
     assert without_numbers(json.loads(redact_text(text))) == shape

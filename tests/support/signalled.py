@@ -10,8 +10,8 @@ def say_ready() -> None:
     sys.stdout.flush()
 
 
-def wait_for_the_signal(seconds: float = 60) -> None:
+def wait_for_the_signal() -> None:
     """Wait in steps: what comes just before a wait begins, Python hears when that wait is over."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         time.sleep(0.05)

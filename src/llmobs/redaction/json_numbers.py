@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from llmobs.redaction.spans import BLANKS
+
 __all__ = ["quote_for"]
 
 _NUMBER = re.compile(r"[0-9+-][0-9.eE+-]*")
-_BEHIND = re.compile(r"(?:\s|\\{1,8}[nrt]){0,32}([\[:,\]}])")
+_BEHIND = re.compile(BLANKS + r"([\[:,\]}])")
 # Read backwards: the sign before a value, behind a name its quote.
 _BEFORE = re.compile(
     r"-?(?:\s|[nrt]\\{1,8}){0,32}(?:[\[,]|:(?:\s|[nrt]\\{1,8}){0,32}([\"'])(\\{0,64}))"

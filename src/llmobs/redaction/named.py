@@ -8,7 +8,7 @@ from typing import Final
 from llmobs.redaction.names import LAST_WORDS, PASSWORDS_ABROAD, SecretNames
 from llmobs.redaction.pieces import CERTAIN
 from llmobs.redaction.plain import unescaped
-from llmobs.redaction.spans import ANCHORS_A_STEP, Reach, Span
+from llmobs.redaction.spans import ANCHORS_A_STEP, BLANKS, Reach, Span
 from llmobs.runtime.time_slices import Steps
 
 __all__ = [
@@ -77,9 +77,9 @@ _NO_VALUES: Final = frozenset(
         "yes",
     }
 )  # fmt: skip
-_NUMBER = re.compile(r"[ \t]{0,4}(-?[0-9][0-9.eE+-]{0,63})(?=(?:\s|\\{1,8}[nrt]){0,32}[,}\]])")
-_ITEM = re.compile(r"(?:\s|\\{1,8}[nrt]){0,32}(\\{0,8}[\"'])?")
-_BLANK = re.compile(r"(?:\s|\\{1,8}[nrt]){0,32}")
+_NUMBER = re.compile(r"[ \t]{0,4}(-?[0-9][0-9.eE+-]{0,63})(?=" + BLANKS + r"[,}\]])")
+_ITEM = re.compile(BLANKS + r"(\\{0,8}[\"'])?")
+_BLANK = re.compile(BLANKS)
 _LETTERS = re.compile(r"[^\W\d_]+(?:[-_./ :][^\W\d_]*)*$")
 _IDENTIFIER = re.compile(r"[A-Za-z_][0-9A-Za-z_]*(?:(?:\.|->|::)[A-Za-z_][0-9A-Za-z_]*)*$")
 _MIXED = re.compile(r"(?=.{0,64}[0-9])(?=.{0,64}[A-Za-z])")

@@ -10,6 +10,7 @@ from llmobs.runtime.time_slices import Steps
 
 __all__ = [
     "ANCHORS_A_STEP",
+    "BLANKS",
     "CAPITAL",
     "DIGIT",
     "JOINT",
@@ -28,6 +29,7 @@ __all__ = [
 ANCHORS_A_STEP = 32  # looked at without a pause: some 2 µs each, at worst
 LONGEST_RUN = 16_384  # characters matched by one call, which holds the interpreter
 _REST = re.compile(rf"[0-9A-Za-z._~+/=-]{{1,{LONGEST_RUN}}}+")
+BLANKS = r"(?:\s|\\{1,8}[nrt]){0,32}"  # in JSON text those of a string are escaped, once a level
 _ESCAPE = re.compile(r"u[0-9A-Fa-f]{4}|[bfnrt]")
 WORD_BACKWARDS = re.compile(r"[0-9A-Za-z]*")
 WORD = re.compile(r"[0-9A-Za-z]*")
