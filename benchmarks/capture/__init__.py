@@ -31,15 +31,22 @@ SHARE = 1 / 3
 
 
 def recorder() -> tuple[Any, Any]:
-    """Return a client that queues and never delivers, and what throws away what it has queued."""
+    """
+    Return a client that queues and never delivers, and what throws away what it has queued.
+
+    One event stays: the first in an empty queue wakes who delivers, once per batch in an application, and
+    would after each call here, where nobody is there to be woken.
+    """
     from llmobs import AsyncClient
 
     client = AsyncClient(sink="memory:", max_queue_bytes=2**33, max_queue_events=10**7)
+    client.log_error("first", "in the queue")
 
     def forget() -> None:
         pipeline = client._pipeline
-        assert pipeline is not None and pipeline.intake.last_seq, "nothing was recorded"
+        assert pipeline is not None and pipeline.intake.last_seq > 1, "nothing was recorded"
         pipeline.intake.reset()
+        client.log_error("first", "in the queue")
 
     return client, forget
 
