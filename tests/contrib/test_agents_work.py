@@ -19,8 +19,10 @@ from llmobs import (
     current_tracker,
 )
 from llmobs.capture.operations import AgentStep, ToolCall
-from llmobs.contrib import _agents, openai_agents
-from llmobs.contrib._agents import OpenWork
+from llmobs.contrib import openai_agents
+from llmobs.contrib._agents import work as of_work
+from llmobs.contrib._agents.blocks import Block, around_calls
+from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._mcp import requests
 from llmobs.runtime import troubles
 from llmobs.testing import CapturedEvents
@@ -115,7 +117,7 @@ def test_what_never_ends_is_bounded(client: Client, events: CapturedEvents) -> N
     assert len(work) == 0
     cut = events.of(AgentStepEvent)
     assert [e.step_name for e in cut] == ["0", "1", "2"]
-    assert all(_agents._NEVER_ENDED in e.warnings for e in cut)
+    assert all(of_work._NEVER_ENDED in e.warnings for e in cut)
     work.end(1)
     assert len(events.of(AgentStepEvent)) == 3
 
@@ -189,7 +191,7 @@ async def test_functions_of_every_kind_are_pieces(work: OpenWork, events: Captur
             yield each
 
     def around(target: Any) -> Any:
-        return work.around(target, make, told, is_on=lambda: True)
+        return around_calls(work, target, make, told, is_on=lambda: True)
 
     assert around(plain)("ab") == "AB"
     assert await around(later)("ab") == "AB"
@@ -212,7 +214,7 @@ def test_a_generator_that_is_left_was_cancelled(work: OpenWork, events: Captured
         finally:
             yield "more"
 
-    kept = work.around(stubborn, make, is_on=lambda: True)("ab")
+    kept = around_calls(work, stubborn, make, is_on=lambda: True)("ab")
     assert next(kept) == "ab"
     with pytest.raises(RuntimeError, match="GeneratorExit"):  # as without us
         kept.close()
@@ -220,15 +222,15 @@ def test_a_generator_that_is_left_was_cancelled(work: OpenWork, events: Captured
 
 
 def test_what_is_off_or_goes_wrong_changes_nothing(work: OpenWork, events: CapturedEvents) -> None:
-    assert work.around(str.upper, make, is_on=lambda: False)("ab") == "AB"
+    assert around_calls(work, str.upper, make, is_on=lambda: False)("ab") == "AB"
 
     def wrong(*args: Any) -> Any:
         raise LookupError
 
     troubles.raise_internal_errors(False)
     try:
-        assert work.around(str.upper, wrong, is_on=lambda: True)("ab") == "AB"
-        assert work.around(str.upper, make, wrong, is_on=lambda: True)("ab") == "AB"
+        assert around_calls(work, str.upper, wrong, is_on=lambda: True)("ab") == "AB"
+        assert around_calls(work, str.upper, make, wrong, is_on=lambda: True)("ab") == "AB"
     finally:
         troubles.raise_internal_errors(True)
     assert [type(e) for e in events] == [ToolCallEvent, RunEvent]
@@ -274,7 +276,7 @@ def test_what_goes_through_a_piece_is_not_what_was_handled_around_it(work: OpenW
     ],
 )
 def test_results_of_mcp_need_not_be_objects(result: Any, output: Any, client: Client) -> None:
-    with OpenWork("mcp", client).piece(requests.call_of("tools/call", {"name": "tool"})) as piece:
+    with Block(OpenWork("mcp", client), requests.call_of("tools/call", {"name": "tool"})) as piece:
         requests.tell(piece, result)
     assert piece is not None and isinstance(piece.operation, ToolCall)
     assert piece.operation.output == output

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from llmobs.capture.operations import AgentStep, Operation, PromptCall, ToolCall
 from llmobs.capture.tracker import Tracker
-from llmobs.contrib._agents import plain, tell_answer, tell_call
+from llmobs.contrib._agents.telling import plain, tell_answer, tell_call
 from llmobs.contrib._wire.openai_chat import WIRE as CHAT
 from llmobs.events import Status, StepType
 from llmobs.recorded.jsontext import Json, as_object

@@ -20,11 +20,12 @@ from typing import Any, Final
 from llmobs.capture.operations import AgentStep, Operation, PromptCall, ToolCall
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
-from llmobs.contrib._agents import OpenWork, plain, tell_call
+from llmobs.contrib._agents.telling import plain, tell_call, tell_failure
+from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._patching import Patches
 from llmobs.contrib._wire.call import CaptureContent
 from llmobs.contrib._wire.openai_chat import WIRE as CHAT
-from llmobs.events import ErrorInfo, Status, StepType
+from llmobs.events import StepType
 from llmobs.recorded.jsontext import as_object
 from llmobs.runtime.troubles import internal_errors
 
@@ -116,8 +117,7 @@ def _operation(tracker: Tracker, kind: str, event: Any) -> Operation:
 
 def _tell(operation: Operation, event: Any) -> None:
     if event.type.endswith(_FAILS):
-        operation.status = Status.ERROR
-        operation.add(error=ErrorInfo(type="crewai", message=str(event.error)))
+        tell_failure(operation, "crewai", str(event.error))
     elif isinstance(operation, PromptCall):
         said = plain(event.response)
         content = said if isinstance(said, str) else None

@@ -19,7 +19,9 @@ from typing import Any
 from llmobs.capture.operations import AgentStep, Operation, PromptCall, ToolCall
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
-from llmobs.contrib._agents import OpenWork, plain, tell_call
+from llmobs.contrib._agents.hooks import Hook, hook
+from llmobs.contrib._agents.telling import plain, tell_call
+from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._wire.call import CaptureContent
 from llmobs.contrib._wire.openai_chat import WIRE as CHAT
 from llmobs.events import StepType
@@ -28,10 +30,9 @@ from llmobs.runtime.troubles import internal_errors
 __all__ = ["instrument", "uninstrument"]
 
 
-class _Callback:
+class _Callback(Hook):
     """What becomes a ``BaseCallback``."""
 
-    work: OpenWork
     is_on = True
 
     def _begin(self, call_id: str, make: Any, run_name: str, note: Any = None) -> None:
@@ -130,8 +131,7 @@ def instrument(
     work = OpenWork("dspy", llmobs_client, capture_content)
     theirs: Any = import_module("dspy")
     uninstrument()
-    callback: Any = type("LLMObsCallback", (_Callback, theirs.utils.BaseCallback), {})()
-    callback.work = work
+    callback = hook(_Callback, theirs.utils.BaseCallback, work)
     theirs.settings.callbacks.append(callback)
     _added.append(callback)
 

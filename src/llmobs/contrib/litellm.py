@@ -15,7 +15,7 @@ really passed.
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from importlib import import_module
 from typing import Any, Final
@@ -23,13 +23,14 @@ from typing import Any, Final
 from llmobs.capture.operations import PromptCall
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
-from llmobs.contrib._agents import OpenWork, tell_call
+from llmobs.contrib._agents.hooks import Hook, hook
+from llmobs.contrib._agents.telling import tell_call, tell_failure
+from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._wire.call import CaptureContent
 from llmobs.contrib._wire.openai_chat import WIRE as CHAT
 from llmobs.contrib._wire.openai_other import COMPLETIONS, EMBEDDINGS
 from llmobs.contrib._wire.openai_responses import WIRE as RESPONSES
 from llmobs.contrib._wire.wire import Wire
-from llmobs.events import ErrorInfo, Status
 from llmobs.recorded.jsontext import as_object
 from llmobs.recorded.providers import provider_name
 from llmobs.runtime.troubles import internal_errors
@@ -45,10 +46,9 @@ _WIRES: Final[Mapping[str, tuple[Wire, str, str]]] = {
 """By what LiteLLM calls its functions: in whose words it answers, which operation it is, where what is asked stands."""
 
 
-class _Logger:
-    """What becomes a ``CustomLogger``; that class is LiteLLM's, which nobody has to have."""
+class _Logger(Hook):
+    """What becomes a ``CustomLogger``."""
 
-    work: OpenWork
     is_on = True
 
     async def async_pre_call_deployment_hook(self, kwargs: Any, call_type: Any) -> None:
@@ -111,9 +111,7 @@ def _tell(call: PromptCall, payload: Mapping[str, Any]) -> None:
     params = as_object(payload.get("model_parameters"))
     tell_call(call, wire.request({**params, asked: payload.get("messages")}))
     if payload.get("status") == "failure":
-        call.status = Status.ERROR
-        message = str(payload.get("error_str") or "")
-        call.add(error=ErrorInfo(type="litellm", message=message))
+        tell_failure(call, "litellm", str(payload.get("error_str") or ""))
     elif (answer := as_object(payload.get("response"))) != {}:
         tell_call(call, wire.response(answer))
     is_cached = payload.get("cache_hit") is True
@@ -151,10 +149,8 @@ def instrument(
     """
     work = OpenWork("litellm", llmobs_client, capture_content)
     theirs: Any = import_module("litellm.integrations.custom_logger").CustomLogger
-    make: Callable[[], Any] = type("LLMObsLogger", (_Logger, theirs), {})
     uninstrument()
-    logger = make()
-    logger.work = work
+    logger = hook(_Logger, theirs, work)
     import_module("litellm").callbacks.append(logger)
     _added.append(logger)
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 from llmobs.capture.operations import PromptCall
 from llmobs.client.async_client import Recording
 from llmobs.contrib import _llama_index as reading
-from llmobs.contrib._agents import OpenWork
+from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._wire.call import CaptureContent
 from llmobs.runtime.troubles import internal_errors
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from llmobs.client.async_client import Recording
-from llmobs.contrib._agents import OpenWork
+from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._importing import Imports
 from llmobs.contrib._mcp.client import sending
 from llmobs.contrib._mcp.server import Serving

@@ -20,11 +20,12 @@ from typing import Any, Final
 from llmobs.capture.operations import AgentStep, Operation, PromptCall, ToolCall
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
-from llmobs.contrib._agents import OpenWork, plain, tell_call
+from llmobs.contrib._agents.telling import plain, tell_call, tell_failure
+from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._wire.call import CaptureContent
 from llmobs.contrib._wire.openai_chat import WIRE as CHAT
 from llmobs.contrib._wire.openai_responses import WIRE as RESPONSES
-from llmobs.events import ErrorInfo, Status, StepType
+from llmobs.events import StepType
 from llmobs.recorded.jsontext import as_list, as_object
 from llmobs.runtime.troubles import internal_errors
 
@@ -121,9 +122,7 @@ def _tell(operation: Operation, span: Any, error: BaseException | None) -> None:
     data = span.span_data
     if error is None and span.error:
         told = (span.error.get("message"), as_object(span.error.get("data")).get("error"))
-        message = ": ".join(str(each) for each in told if each)
-        operation.status = Status.ERROR
-        operation.add(error=ErrorInfo(type="SpanError", message=message))
+        tell_failure(operation, "SpanError", ": ".join(str(each) for each in told if each))
     if isinstance(operation, PromptCall):
         _tell_call(operation, data)
     elif isinstance(operation, ToolCall):

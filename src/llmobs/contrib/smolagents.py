@@ -23,7 +23,9 @@ from typing import Any, Final
 from llmobs.capture.operations import AgentStep, Operation, PromptCall, ToolCall
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
-from llmobs.contrib._agents import OpenWork, plain, tell_answer, tell_call
+from llmobs.contrib._agents.blocks import around_calls
+from llmobs.contrib._agents.telling import plain, tell_answer, tell_call
+from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._patching import Patches
 from llmobs.contrib._wire.call import CaptureContent
 from llmobs.contrib._wire.openai_chat import WIRE as CHAT
@@ -88,8 +90,8 @@ def _running(work: OpenWork, models: _Models, original: Any, is_on: IsOn) -> Any
         return (yield from steps)
 
     options: dict[str, Any] = {"is_on": is_on, "note": _AGENT, "whole": True}
-    at_once = work.around(original, make, **options)
-    in_turns = work.around(pass_on, make, **options)
+    at_once = around_calls(work, original, make, **options)
+    in_turns = around_calls(work, pass_on, make, **options)
 
     def run(agent: Any, task: Any, stream: bool = False, *args: Any, **kwargs: Any) -> Any:
         with internal_errors("find the model of an agent of smolagents"):
@@ -141,7 +143,7 @@ def _using(work: OpenWork, original: Any, is_on: IsOn) -> Any:
     def tell(tool: Any, result: Any) -> None:
         tool.output = plain(result)
 
-    return work.around(original, make, tell, is_on=is_on, run_name="tool")
+    return around_calls(work, original, make, tell, is_on=is_on, run_name="tool")
 
 
 def _timing(original: Any, is_on: IsOn) -> Any:
@@ -172,7 +174,7 @@ class _Models:
                     _patches.around(owner, name, self._asking)
 
     def _asking(self, original: Any, is_on: IsOn) -> Any:
-        asked = self._work.around(original, _call, _tell_call, is_on=is_on, run_name="call")
+        asked = around_calls(self._work, original, _call, _tell_call, is_on=is_on, run_name="call")
 
         def ask(*args: Any, **kwargs: Any) -> Any:
             inner = self._work.innermost(AgentStep, PromptCall)

@@ -21,7 +21,8 @@ from typing import Any, Final
 from llmobs.capture.operations import ToolCall
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
-from llmobs.contrib._agents import OpenWork
+from llmobs.contrib._agents.blocks import around_calls
+from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._importing import Imports
 from llmobs.contrib._patching import Patches
 from llmobs.contrib._wire.call import CaptureContent
@@ -59,7 +60,7 @@ def uninstrument() -> None:
 
 def _anthropic(module: ModuleType, work: OpenWork) -> None:
     def calling(call: Any, is_on: Callable[[], bool]) -> Any:
-        return work.around(call, _tool_of_anthropic, _tell, is_on=is_on, run_name="tool")
+        return around_calls(work, call, _tool_of_anthropic, _tell, is_on=is_on, run_name="tool")
 
     for name in ("BetaFunctionTool", "BetaAsyncFunctionTool"):
         if (kind := getattr(module, name, None)) is not None:  # older releases have not both
@@ -75,8 +76,8 @@ def _openai(module: ModuleType, work: OpenWork) -> None:
         def make(tracker: Tracker, given: Any, **more: Any) -> ToolCall:
             return tracker.tool_call(str(function.tool.get("name")), input=given)
 
-        execute = work.around(
-            function.execute, make, _tell, is_on=_patches.__bool__, run_name="tool"
+        execute = around_calls(
+            work, function.execute, make, _tell, is_on=_patches.__bool__, run_name="tool"
         )
         object.__setattr__(function, "execute", execute)  # it is frozen
 

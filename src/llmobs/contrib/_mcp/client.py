@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from llmobs.capture.tracker import Tracker
-from llmobs.contrib._agents import OpenWork
+from llmobs.contrib._agents.blocks import Block
+from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._mcp.requests import METHODS, PARAMS, call_of, tell
 from llmobs.runtime.troubles import internal_errors
 
@@ -21,7 +22,7 @@ def sending(work: OpenWork, original: Any, is_on: Callable[[], bool]) -> Any:
         if not is_on() or getattr(call, "method", None) not in METHODS:
             return await original(session, request, *args, **kwargs)
         params = {name: getattr(call.params, name, None) for name in PARAMS}
-        with work.piece(call_of(call.method, params), run_name=call.method) as piece:
+        with Block(work, call_of(call.method, params), run_name=call.method) as piece:
             if piece is not None:
                 with internal_errors("hand on a trace to a server of MCP"):
                     request = _in_trace(request, call, piece.tracker)

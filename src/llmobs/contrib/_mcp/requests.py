@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from llmobs.capture.operations import ToolCall
 from llmobs.capture.tracker import Tracker
-from llmobs.contrib._agents import Piece
+from llmobs.contrib._agents.work import Piece
 from llmobs.events import Status
 from llmobs.recorded.jsontext import as_object
 from llmobs.recorded.media import without_media
@@ -31,7 +31,7 @@ def tool_name(method: str, params: Mapping[str, Any]) -> str:
 
 
 def call_of(method: str, params: Mapping[str, Any]) -> Callable[[Tracker], ToolCall]:
-    """Return what makes the call of a request, as `OpenWork.piece` takes it."""
+    """Return what makes the call of a request, as a `Block` takes it."""
 
     def make(tracker: Tracker) -> ToolCall:
         said = {name: params[name] for name in PARAMS if params.get(name)}

@@ -10,7 +10,8 @@ from llmobs.capture.operations import ToolCall
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client
-from llmobs.contrib._agents import OpenWork
+from llmobs.contrib._agents.blocks import Block
+from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._mcp.requests import METHODS, call_of, tell, tool_name
 from llmobs.contrib.asgi import run_of, tracker_of
 from llmobs.recorded.ids import parse_traceparent
@@ -41,7 +42,7 @@ class Serving:
         frame = current_frame()
         if isinstance(frame, ToolCall) and frame.tool_name == tool_name(method, params):
             return await call_next(context)  # its client is in this process, and records it
-        with self._run(context), self._work.piece(call_of(method, params)) as piece:
+        with self._run(context), Block(self._work, call_of(method, params)) as piece:
             result = await call_next(context)
             tell(piece, result)
         return result

@@ -1,25 +1,20 @@
-"""What doors of frameworks share: what a framework tells of its work, by ids of its own, becomes blocks of a run."""
+"""What a framework tells of its work, by ids of its own, becomes blocks of a run."""
 
 from __future__ import annotations
 
 import sys
 from asyncio import CancelledError
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from llmobs.capture.operations import Operation, PromptCall
-from llmobs.capture.sighting import Sighting
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client
-from llmobs.codec import snapshot
+from llmobs.contrib._agents.frames import Expecting, Group
 from llmobs.contrib._wire.call import checked_mode, policy
-from llmobs.contrib._wire.openai_chat import WIRE as CHAT
-from llmobs.recorded.jsontext import as_object
-from llmobs.recorded.media import without_media
-from llmobs.runtime.around import around
 from llmobs.runtime.context import (
     Frame,
     current_frame,
@@ -28,19 +23,12 @@ from llmobs.runtime.context import (
     set_frame,
 )
 from llmobs.runtime.forks import ForkLock
-from llmobs.runtime.troubles import internal_errors
 
-__all__ = ["MAX_OPEN", "OpenWork", "Piece", "plain", "tell_answer", "tell_call"]
+__all__ = ["MAX_OPEN", "Make", "OpenWork", "Piece"]
 
 MAX_OPEN: Final = 10_000
 """Pieces of work held open at most; beyond, the oldest are recorded as they are."""
-MAX_YIELDED: Final = 10_000
-"""Values of a generator that its door is told of."""
 _NEVER_ENDED: Final = "the framework never told its end"
-_NOT_TOLD: Final = ("model", "status", "error", "warnings")
-"""Of what the wires' functions read: told by the framework."""
-_ATTRIBUTES: Final = ("prompt", "response", "tokens_input", "tokens_output")
-"""Of `PromptCall`; all others are fields of its event."""
 
 Make = Callable[[Tracker], Operation | None]
 Tell = Callable[[Any], object]
@@ -157,9 +145,9 @@ class OpenWork:
             if ends_late and isinstance(operation, PromptCall):
                 sighting = operation.enclose()
                 assert sighting is not None
-                set_frame(_Expecting(operation, sighting))
+                set_frame(Expecting(operation, sighting))
         elif enters:
-            piece.frame = _Group(tracker, frame)
+            piece.frame = Group(tracker, frame)
             set_frame(piece.frame)
         self._hold(piece)
         return piece
@@ -189,7 +177,7 @@ class OpenWork:
         oldest = None
         with self._lock:
             self._pieces[piece.key] = piece
-            if piece.frame is not None and (piece.operation or type(piece.frame) is _Group):
+            if piece.frame is not None and (piece.operation or type(piece.frame) is Group):
                 self._frames[piece.frame] = piece
             if piece.parent is not None:
                 piece.parent.inside[piece.key] = piece
@@ -269,45 +257,6 @@ class OpenWork:
             if piece.is_own:
                 piece.tracker.finish(error=error)
 
-    def piece(self, make: Make, *, run_name: str = "") -> Block:
-        """Return a block that is a piece of work, for frameworks that let a door wrap theirs."""
-        return Block(self, make, run_name=run_name)
-
-    def around(
-        self,
-        target: Callable[..., Any],
-        make: Callable[..., Operation | None],
-        tell: Callable[[Any, Any], object] | None = None,
-        *,
-        is_on: Callable[[], bool],
-        run_name: str = "",
-        **more: Any,
-    ) -> Callable[..., Any]:
-        """
-        Return *target*, any kind of function of the framework's, with a piece of work around each call.
-
-        Args:
-            target: A function, a coroutine function, a generator function or an asynchronous one.
-            make: Makes the block that records a call, if any; given the tracker and the arguments.
-            tell: Fills it in; given it and what was returned, or of a generator a list of its values.
-            is_on: Whether a call is to be recorded.
-            run_name: What the run is called if it gets one.
-            more: As of `begin` and `end`.
-        """
-
-        def opened(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Block:
-            if not is_on():
-                return Block(self, None)
-            return Block(
-                self,
-                lambda tracker: make(tracker, *args, **kwargs),
-                tell,
-                run_name=run_name,
-                **more,
-            )
-
-        return around(target, opened)
-
     def give_up(self) -> None:
         """Record all that is open as it is: nobody will tell its end any more."""
         while self._pieces:
@@ -326,142 +275,5 @@ def _give_up(piece: Piece) -> None:
 
 
 def _leave_group(piece: Piece) -> None:
-    if type(piece.frame) is _Group and piece.operation is None:
+    if type(piece.frame) is Group and piece.operation is None:
         piece.frame.left = True
-
-
-def plain(value: Any) -> Any:
-    """Return any value as it is now, with kind and size in place of pictures."""
-    return without_media(snapshot(value))
-
-
-def tell_call(call: PromptCall, fields: dict[str, Any]) -> None:
-    """Fill in *call* with what a wire's functions have read of a request or an answer."""
-    call.model = call.model or str(fields.get("model") or fields.get("model_version") or "")
-    for name, value in fields.items():
-        if value is None or name in _NOT_TOLD:
-            continue
-        if name in _ATTRIBUTES:
-            setattr(call, name, without_media(value))
-        else:
-            call.add(**{name: without_media(value)})
-
-
-def tell_answer(call: PromptCall, message: Mapping[str, Any], raw: Any) -> None:
-    """
-    Fill in *call* with an answer.
-
-    Args:
-        call: What was answered.
-        message: The answer, as OpenAI's chat completions have one.
-        raw: What the provider's SDK gave the framework, with figures if it is in OpenAI's words, too.
-    """
-    raw = raw.model_dump(mode="json") if hasattr(raw, "model_dump") else as_object(raw)
-    ending = next((as_object(each) for each in raw.get("choices") or ()), {}).get("finish_reason")
-    choice = {"message": message, "finish_reason": ending}
-    tell_call(call, CHAT.response({**raw, "choices": [choice]}))
-
-
-class Block:
-    """
-    A piece of work around a block of a framework's code; see `llmobs.runtime.around`.
-
-    What goes wrong in llmobs is reported, and the block runs all the same: then it is given None.
-
-    Args:
-        work: What it belongs to.
-        make: As of `OpenWork.begin`; None records nothing.
-        tell: As of `OpenWork.around`.
-        whole: As of `OpenWork.end`, and so *gives_up*.
-        more: As of `OpenWork.begin`.
-    """
-
-    def __init__(
-        self,
-        work: OpenWork,
-        make: Make | None,
-        tell: Callable[[Any, Any], object] | None = None,
-        *,
-        whole: bool = False,
-        gives_up: bool = True,
-        **more: Any,
-    ) -> None:
-        self._how = {"whole": whole, "gives_up": gives_up}
-        self._work = work
-        self._make = make
-        self._tell = tell
-        self._more = more
-        self._result: Any = None
-        self._piece: Piece | None = None
-
-    def __enter__(self) -> Piece | None:
-        if self._make is not None:
-            with internal_errors(f"record what {self._work.door} does"):
-                self._piece = self._work.begin(self, self._make, **self._more)
-        return self._piece
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if type(error) is RuntimeError and type(error.__context__) is GeneratorExit:
-            error = error.__context__  # the generator was left, and went on
-        with internal_errors(f"record what {self._work.door} did"):
-            tell = None if self._tell is None else self._told
-            self._work.end(self, error, tell=tell, **self._how)
-
-    def _told(self, operation: Any) -> None:
-        assert self._tell is not None
-        self._tell(operation, self._result)
-
-    def keep(self, result: Any) -> None:
-        """Note what a function has returned."""
-        self._result = result
-
-    def note(self, value: Any) -> None:
-        """Note one value of a generator."""
-        if self._result is None:
-            self._result = []
-            if self._piece is not None and isinstance(self._piece.operation, PromptCall):
-                self._piece.operation.first_token()
-        if self._tell is not None and len(self._result) < MAX_YIELDED:
-            self._result.append(value)
-
-
-class _Group:
-    """A frame that is recorded by nothing, and holds together what is inside."""
-
-    is_run = False
-    left = False
-
-    def __init__(self, run: Tracker, outer: Frame | None) -> None:
-        self.run = run
-        self.outer = outer
-        self.event_id = outer.event_id if outer is not None and outer.run is run else None
-
-
-class _Expecting:
-    """
-    A frame that the next call at the wire is inside of, and nothing else.
-
-    For frameworks that tell of the end of a call long after: what the application does meanwhile is outside.
-    """
-
-    is_run = False
-
-    def __init__(self, call: PromptCall, sighting: Sighting) -> None:
-        self.run = call.run
-        self.outer = call.outer
-        is_inside = self.outer is not None and self.outer.run is call.run
-        self.event_id = self.outer.event_id if self.outer is not None and is_inside else None
-        self._call = call
-        self._sighting = sighting
-
-    @property
-    def left(self) -> bool:
-        """Whether the call has had its answer; until then its client may try again."""
-        inner = self._sighting.inner
-        return self._call.ended or (
-            inner is not None and inner.ended is not None and not inner.failed
-        )
-
-    def enclose(self, sighting: Sighting | None = None) -> Sighting | None:
-        """Return what the call knows, for what another door sees of it."""
-        return self._call.enclose(sighting)
