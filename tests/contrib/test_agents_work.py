@@ -21,7 +21,7 @@ from llmobs import (
 from llmobs.capture.operations import AgentStep, ToolCall
 from llmobs.contrib import openai_agents
 from llmobs.contrib._agents import work as of_work
-from llmobs.contrib._agents.blocks import Block, around_calls
+from llmobs.contrib._agents.blocks import Block, piece_per_call
 from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._mcp import requests
 from llmobs.runtime import troubles
@@ -191,7 +191,7 @@ async def test_functions_of_every_kind_are_pieces(work: OpenWork, events: Captur
             yield each
 
     def around(target: Any) -> Any:
-        return around_calls(work, target, make, told, is_on=lambda: True)
+        return piece_per_call(work, make, told)(target, lambda: True)
 
     assert around(plain)("ab") == "AB"
     assert await around(later)("ab") == "AB"
@@ -214,7 +214,7 @@ def test_a_generator_that_is_left_was_cancelled(work: OpenWork, events: Captured
         finally:
             yield "more"
 
-    kept = around_calls(work, stubborn, make, is_on=lambda: True)("ab")
+    kept = piece_per_call(work, make)(stubborn, lambda: True)("ab")
     assert next(kept) == "ab"
     with pytest.raises(RuntimeError, match="GeneratorExit"):  # as without us
         kept.close()
@@ -222,15 +222,15 @@ def test_a_generator_that_is_left_was_cancelled(work: OpenWork, events: Captured
 
 
 def test_what_is_off_or_goes_wrong_changes_nothing(work: OpenWork, events: CapturedEvents) -> None:
-    assert around_calls(work, str.upper, make, is_on=lambda: False)("ab") == "AB"
+    assert piece_per_call(work, make)(str.upper, lambda: False)("ab") == "AB"
 
     def wrong(*args: Any) -> Any:
         raise LookupError
 
     troubles.raise_internal_errors(False)
     try:
-        assert around_calls(work, str.upper, wrong, is_on=lambda: True)("ab") == "AB"
-        assert around_calls(work, str.upper, make, wrong, is_on=lambda: True)("ab") == "AB"
+        assert piece_per_call(work, wrong)(str.upper, lambda: True)("ab") == "AB"
+        assert piece_per_call(work, make, wrong)(str.upper, lambda: True)("ab") == "AB"
     finally:
         troubles.raise_internal_errors(True)
     assert [type(e) for e in events] == [ToolCallEvent, RunEvent]

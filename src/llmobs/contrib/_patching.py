@@ -15,9 +15,12 @@ from typing import Any, NamedTuple
 
 from llmobs.runtime.troubles import Troubles, internal_errors
 
-__all__ = ["Patches", "one_look"]
+__all__ = ["IsOn", "Patches", "Wrapper", "one_look"]
 
-Wrapper = Callable[[Any, Callable[[], bool]], Any]
+IsOn = Callable[[], bool]
+"""Says whether a function is still to be wrapped."""
+Wrapper = Callable[[Any, IsOn], Any]
+"""Makes what takes the place of a function; given that."""
 _troubles = Troubles()
 
 
@@ -58,7 +61,7 @@ class Patches:
             what: What is done, in words, for that report.
         """
 
-        def wrapper(original: Any, is_on: Callable[[], bool]) -> Any:
+        def wrapper(original: Any, is_on: IsOn) -> Any:
             def method(this: Any, /, *args: Any, **kwargs: Any) -> None:
                 original(this, *args, **kwargs)
                 if is_on():

@@ -23,7 +23,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from llmobs.client.async_client import Recording
-from llmobs.contrib._patching import Patches
+from llmobs.contrib._patching import IsOn, Patches
 from llmobs.contrib._wire.beginning import Options, begin, headers_of, under_way
 from llmobs.contrib._wire.body import Copy
 from llmobs.contrib._wire.call import Call, CaptureContent, checked_mode, report
@@ -77,7 +77,7 @@ def instrument(
         session._middlewares = (*_foreign(session._middlewares), ours)  # noqa: SLF001
         _sessions.add(session)
 
-    def with_ours(original: Any, is_on: Callable[[], bool]) -> Any:
+    def with_ours(original: Any, is_on: IsOn) -> Any:
         def build(handler: Any, middlewares: Any) -> Any:
             if is_on() and ours not in middlewares:
                 middlewares = (*middlewares, ours)

@@ -13,7 +13,6 @@ which runs where the work does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
 from llmobs.contrib._agents.telling import plain, tell_call, tell_failure
 from llmobs.contrib._agents.work import OpenWork
-from llmobs.contrib._patching import Patches
+from llmobs.contrib._patching import IsOn, Patches
 from llmobs.contrib._wire.call import CaptureContent
 from llmobs.contrib._wire.openai_chat import WIRE as CHAT
 from llmobs.events import StepType
@@ -73,7 +72,7 @@ def uninstrument() -> None:
     _patches.undo()
 
 
-def _emitting(work: OpenWork, original: Any, is_on: Callable[[], bool]) -> Any:
+def _emitting(work: OpenWork, original: Any, is_on: IsOn) -> Any:
     def emit(bus: Any, source: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
         future = original(bus, source, event, *args, **kwargs)  # gives the event its place
         if is_on():

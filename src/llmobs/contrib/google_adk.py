@@ -15,15 +15,13 @@ of a run that is cancelled, nor which code between two events is the consumer's;
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from typing import Any, Final
 from weakref import WeakSet
 
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
-from llmobs.contrib._agents.blocks import around_calls
+from llmobs.contrib._agents.blocks import piece_per_call
 from llmobs.contrib._agents.hooks import hook
 from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._google_adk.plugin import LIVE, Plugin
@@ -63,13 +61,10 @@ def instrument(
             runner.plugin_manager.plugins.insert(0, plugin)  # others may answer in its stead
         _runners.add(runner)
 
-    def running(note: str, original: Any, is_on: Callable[[], bool]) -> Any:
-        # Of agents that hand over, or that a callback answers for, no end is told.
-        how: dict[str, Any] = {"enters": True, "whole": True, "gives_up": False}
-        return around_calls(work, original, begin, is_on=is_on, note=note, **how)
-
+    # Of agents that hand over, or that a callback answers for, no end is told.
+    how: dict[str, Any] = {"enters": True, "whole": True, "gives_up": False}
     for name, note in _NOTES.items():
-        _patches.around(runner, name, partial(running, note))
+        _patches.around(runner, name, piece_per_call(work, begin, note=note, **how))
 
 
 def uninstrument() -> None:

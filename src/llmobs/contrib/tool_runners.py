@@ -14,14 +14,13 @@ calls of models between them are recorded at the wire.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
 from llmobs.capture.operations import ToolCall
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
-from llmobs.contrib._agents.blocks import around_calls
+from llmobs.contrib._agents.blocks import piece_per_call
 from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._importing import Imports
 from llmobs.contrib._patching import Patches
@@ -59,9 +58,7 @@ def uninstrument() -> None:
 
 
 def _anthropic(module: ModuleType, work: OpenWork) -> None:
-    def calling(call: Any, is_on: Callable[[], bool]) -> Any:
-        return around_calls(work, call, _tool_of_anthropic, _tell, is_on=is_on, run_name="tool")
-
+    calling = piece_per_call(work, _tool_of_anthropic, _tell, run_name="tool")
     for name in ("BetaFunctionTool", "BetaAsyncFunctionTool"):
         if (kind := getattr(module, name, None)) is not None:  # older releases have not both
             _patches.around(kind, "call", calling)
@@ -76,9 +73,8 @@ def _openai(module: ModuleType, work: OpenWork) -> None:
         def make(tracker: Tracker, given: Any, **more: Any) -> ToolCall:
             return tracker.tool_call(str(function.tool.get("name")), input=given)
 
-        execute = around_calls(
-            work, function.execute, make, _tell, is_on=_patches.__bool__, run_name="tool"
-        )
+        calling = piece_per_call(work, make, _tell, run_name="tool")
+        execute = calling(function.execute, _patches.__bool__)
         object.__setattr__(function, "execute", execute)  # it is frozen
 
     for name in ("RegisteredFunction", "AsyncRegisteredFunction"):

@@ -23,7 +23,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from llmobs.client.async_client import Recording
-from llmobs.contrib._patching import Patches
+from llmobs.contrib._patching import IsOn, Patches
 from llmobs.contrib._wire.beginning import Options, begin, headers_of, under_way
 from llmobs.contrib._wire.body import Copy
 from llmobs.contrib._wire.call import Call, CaptureContent, checked_mode, report
@@ -78,7 +78,7 @@ class _Sending:
 _sending: ContextVar[_Sending | None] = ContextVar("llmobs_urllib3_sending", default=None)
 
 
-def _recording(original: Any, is_on: Callable[[], bool], options: Options) -> Any:
+def _recording(original: Any, is_on: IsOn, options: Options) -> Any:
     def urlopen(
         pool: Any,
         method: Any,

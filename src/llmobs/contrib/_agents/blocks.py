@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from llmobs.capture.operations import Operation, PromptCall
 from llmobs.contrib._agents.work import Make, OpenWork, Piece
+from llmobs.contrib._patching import IsOn, Wrapper
 from llmobs.runtime.around import around
 from llmobs.runtime.troubles import internal_errors
 
-__all__ = ["Block", "around_calls"]
+__all__ = ["Block", "piece_per_call"]
 
 MAX_YIELDED: Final = 10_000
 """Values of a generator that its door is told of."""
@@ -25,7 +26,7 @@ class Block:
     Args:
         work: What it belongs to.
         make: As of `OpenWork.begin`; None records nothing.
-        tell: As of `around_calls`.
+        tell: As of `piece_per_call`.
         whole: As of `OpenWork.end`, and so *gives_up*.
         more: As of `OpenWork.begin`.
     """
@@ -79,30 +80,30 @@ class Block:
             self._result.append(value)
 
 
-def around_calls(
+def piece_per_call(
     work: OpenWork,
-    target: Callable[..., Any],
     make: Callable[..., Operation | None],
     tell: Callable[[Any, Any], object] | None = None,
-    *,
-    is_on: Callable[[], bool],
     **more: Any,
-) -> Callable[..., Any]:
+) -> Wrapper:
     """
-    Return *target*, any kind of function of the framework's, with a piece of work around each call.
+    Return what puts a piece of work around each call of a function; see `llmobs.contrib._patching.Patches.around`.
+
+    The function may be of any kind: a plain or a coroutine function, a generator function or an asynchronous one.
 
     Args:
         work: What the calls belong to.
-        target: A function, a coroutine function, a generator function or an asynchronous one.
         make: Makes the block that records a call, if any; given the tracker and the arguments.
         tell: Fills it in; given it and what was returned, or of a generator a list of its values.
-        is_on: Whether a call is to be recorded.
         more: As of `Block`.
     """
 
-    def opened(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Block:
-        if not is_on():
-            return Block(work, None)
-        return Block(work, lambda tracker: make(tracker, *args, **kwargs), tell, **more)
+    def wrapper(original: Callable[..., Any], is_on: IsOn) -> Callable[..., Any]:
+        def opened(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Block:
+            if not is_on():
+                return Block(work, None)
+            return Block(work, lambda tracker: make(tracker, *args, **kwargs), tell, **more)
 
-    return around(target, opened)
+        return around(original, opened)
+
+    return wrapper

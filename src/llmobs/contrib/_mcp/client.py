@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from llmobs.capture.tracker import Tracker
 from llmobs.contrib._agents.blocks import Block
 from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._mcp.requests import METHODS, PARAMS, call_of, tell
+from llmobs.contrib._patching import IsOn
 from llmobs.runtime.troubles import internal_errors
 
 __all__ = ["sending"]
 
 
-def sending(work: OpenWork, original: Any, is_on: Callable[[], bool]) -> Any:
+def sending(work: OpenWork, original: Any, is_on: IsOn) -> Any:
     """Return ``send_request`` of a client's session, *original*, with a tool call around what is recorded."""
 
     async def send_request(session: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
