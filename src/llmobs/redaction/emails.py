@@ -29,7 +29,8 @@ _DOMAIN = re.compile(
     rf"(?:[0-9A-Za-z-]{{1,63}}+(?=\.)|(?:[\w{_HIDDEN}-]|{_ESCAPED}){{1,63}}+)"
     rf"(?:\.(?:[\w{_HIDDEN}-]{{1,63}}+(?=\.[0-9A-Za-z])|[0-9A-Za-z-]{{1,63}}+|[^\W\d_]{{2,63}}+)){{1,126}}+"
 )
-_PLAIN_LOCAL = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.%+-]+")
+# Most names: before them stands what is in no name, and in no URL.
+_PLAIN_LOCAL_BACKWARDS = re.compile(r"[0-9A-Za-z_.%+-]{2,63}+(?<=[0-9A-Za-z])(?=[\s\"<>(\[,;|`]|$)")
 _TOP_LEVEL = re.compile(r"\.[^\W\d_]{2}")
 _ASCII_TOP_LEVEL = re.compile(r"\.([A-Za-z]{2,63}|[Xx][Nn]--[0-9A-Za-z-]{1,59})$")
 _LONG_LOCAL: Final = 64
@@ -88,18 +89,24 @@ def find_at_signs(
 ) -> Steps[None]:
     """Append to ``spans`` the addresses and passwords whose at signs are in ``text[low:high]``; of what kind ever."""
     anchors = 0
+    has_url: bool | None = None
     at = text.find("@", low, high)
-    has_url = text.find("://", max(0, at - _LONGEST_USER), high) >= 0
     while at >= 0:
         anchors += 1
         if anchors % ANCHORS_A_STEP == 0:
             yield
-        password = _password(text, at) if has_url else None
-        if password is not None:
-            if "secret" in kinds and password.end > password.start:
-                spans.append(password)
-        elif "email" in kinds:
-            _append_email(text, at, at + 1, spans)
+        if (address := _plain_address(text, at)) is not None:
+            if "email" in kinds:
+                spans.append(address)
+        else:
+            if has_url is None:
+                has_url = text.find("://", max(0, at - _LONGEST_USER), high) >= 0
+            password = _password(text, at) if has_url else None
+            if password is not None:
+                if "secret" in kinds and password.end > password.start:
+                    spans.append(password)
+            elif "email" in kinds:
+                _append_email(text, at, at + 1, spans)
         at = text.find("@", at + 1, high)
     if "email" not in kinds:
         return
@@ -127,13 +134,19 @@ def find_at_signs(
             _append_email(text, start, found.end(), spans)
 
 
+def _plain_address(text: str, at: int) -> Span | None:
+    """Return the address around ``at`` if it is as most are, which is quickly seen."""
+    domain = _PLAIN_DOMAIN.match(text, at + 1)
+    if domain is not None and domain[1].lower() in TOP_LEVEL_DOMAINS:
+        local = _PLAIN_LOCAL_BACKWARDS.match(text[max(0, at - _LONG_LOCAL) : at][::-1])
+        if local is not None:
+            return Span(at - local.end(), domain.end(), "email", "email")
+    return None
+
+
 def _append_email(text: str, at: int, behind: int, spans: list[Span]) -> None:
     plain = _PLAIN_DOMAIN.match(text, behind)
     if plain is not None and plain[1].lower() in TOP_LEVEL_DOMAINS:
-        word = text[max(0, at - _LONG_LOCAL) : at].rpartition(" ")[2]
-        if len(word) < _LONG_LOCAL and _PLAIN_LOCAL.fullmatch(word):
-            spans.append(Span(at - len(word), plain.end(), "email", "email"))
-            return
         start = _local_start(text, at, _LOCAL_BACKWARDS)
         if at - start > 1:
             spans.append(Span(start, plain.end(), "email", "email"))
