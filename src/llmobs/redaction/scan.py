@@ -24,9 +24,9 @@ from llmobs.redaction.emails import find_at_signs, has_at_sign, has_written_at_s
 from llmobs.redaction.hints import AHEAD, BEHIND, Hint, hint_in, may_have_hint
 from llmobs.redaction.kinds import DEFAULT_KINDS, chosen
 from llmobs.redaction.named import SPOKEN, find_spoken
-from llmobs.redaction.numbers import NUMBER_ANCHORS, NUMBERS, find_numbers
+from llmobs.redaction.numbers import NUMBERS, find_numbers, next_number
 from llmobs.redaction.plain import has_escape, in_plain_characters, plain
-from llmobs.redaction.spans import CAPITAL, DIGIT, JOINT, SIGN, SYMBOLS, Reach, Span
+from llmobs.redaction.spans import CAPITAL, JOINT, SIGN, SYMBOLS, Reach, Span
 from llmobs.redaction.tokens import find_secrets
 from llmobs.runtime.time_slices import Steps, finish
 
@@ -55,7 +55,6 @@ _search_joint = JOINTS.search
 _search_capital = CAPITALS.search
 _search_sign = SIGNS.search
 _search_escaped = ESCAPED.search
-_search_number = NUMBER_ANCHORS.search
 
 
 def find(text: str, kinds: Iterable[str] | None = None) -> list[Span]:
@@ -235,9 +234,7 @@ def _sight(text: str, low: int, high: int, kinds: Set[str], hint: Hint = "anythi
     symbols = encoded.translate(SYMBOLS)
     if first < 0:
         symbols = _NOTHING[first:] + symbols
-    number = None
-    if DIGIT in symbols and not NUMBERS.isdisjoint(kinds):
-        number = _search_number(symbols, _BEHIND)
+    number = None if NUMBERS.isdisjoint(kinds) else next_number(symbols, _BEHIND)
     secrets = "secret" in kinds
     addresses = secrets or "email" in kinds
     at_sign = addresses and has_at_sign(text, low, high)

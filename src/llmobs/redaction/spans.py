@@ -12,7 +12,6 @@ __all__ = [
     "ANCHORS_A_STEP",
     "BLANKS",
     "CAPITAL",
-    "DIGIT",
     "JOINT",
     "LONGEST_RUN",
     "SIGN",
@@ -52,7 +51,6 @@ that are rare in prose but begin keys to a fourth. Each of them is found as fast
 JOINT = 2  # a number is looked for six times as fast as a byte
 SIGN = 1
 CAPITAL = 3
-DIGIT = 48
 
 
 class Reach:
