@@ -121,20 +121,22 @@ def _insert(spans: list[Span], found: list[Span]) -> Steps[None]:
     if len(found) >= _MANY:
         yield
     found.sort()
-    first = bisect(spans, found[0])
-    while first and spans[first - 1].end > found[0].start:
-        first -= 1
-    found = sorted([*spans[first:], *found]) if first < len(spans) else found
-    del spans[first:]
+    if spans and found[0].start < spans[-1].end:
+        first = bisect(spans, found[0])
+        while first and spans[first - 1].end > found[0].start:
+            first -= 1
+        found = sorted([*spans[first:], *found])
+        del spans[first:]
+    last = spans[-1] if spans else None
     for number, span in enumerate(found):
         if number % _MANY == _MANY - 1:
             yield
-        last = spans[-1] if spans else None
         if last is None or span.start >= last.end:
-            spans.append(span)
+            last = span
+            spans.append(last)
         else:  # overlaps the one before: both go, by the name that says more
             says = span if last.rule == "named" and span.start == last.start else last
-            spans[-1] = replace(says, end=max(last.end, span.end))
+            last = spans[-1] = replace(says, end=max(last.end, span.end))
 
 
 def merged(spans: list[Span]) -> list[Span]:
