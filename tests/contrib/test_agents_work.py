@@ -19,7 +19,7 @@ from llmobs import (
     current_tracker,
 )
 from llmobs.capture.operations import AgentStep, ToolCall
-from llmobs.contrib import openai_agents
+from llmobs.contrib import _openai_agents
 from llmobs.contrib._agents import work as of_work
 from llmobs.contrib._agents.blocks import Block, piece_per_call
 from llmobs.contrib._agents.work import OpenWork
@@ -96,6 +96,18 @@ def test_what_is_left_open_inside_was_given_up(work: OpenWork, events: CapturedE
         (ToolCallEvent, "cancelled"),
         (AgentStepEvent, "cancelled"),
     ]
+
+
+def test_once_closed_only_parts_of_what_is_open_begin(
+    work: OpenWork, events: CapturedEvents
+) -> None:
+    work.begin("agent", step("agent"))
+    work.close()
+    assert work.begin("other", step("other")) is None
+    assert work.begin("tool", tool("find"), parent="agent") is not None
+    for key in ("tool", "agent", "other"):
+        work.end(key)
+    assert [type(e) for e in events] == [ToolCallEvent, AgentStepEvent, RunEvent]
 
 
 def test_an_error_of_ours_loses_nothing(work: OpenWork, events: CapturedEvents) -> None:
@@ -287,6 +299,6 @@ def test_errors_and_answers_of_spans_may_be_anything(client: Client) -> None:
     generation: Any = SimpleNamespace(type="generation", input=[], output=["odd"], usage=None)
     span = SimpleNamespace(span_data=generation, error={"message": "no", "data": "odd"})
     call = run.prompt_call(model="m")
-    openai_agents._tell(call, span, None)
+    _openai_agents.tell(call, span, None)
     assert call.status == Status.ERROR
     call.end()

@@ -13,8 +13,9 @@ Stands on DSPy's public callbacks: one is added to ``dspy.settings.callbacks``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 from llmobs.capture.operations import AgentStep, Operation, PromptCall, ToolCall
 from llmobs.capture.tracker import Tracker
@@ -33,12 +34,9 @@ __all__ = ["instrument", "uninstrument"]
 class _Callback(Hook):
     """What becomes a ``BaseCallback``."""
 
-    is_on = True
-
     def _begin(self, call_id: str, make: Any, run_name: str, note: Any = None) -> None:
         with internal_errors("begin what DSPy does"):
-            if self.is_on:
-                self.work.begin(call_id, make, run_name=run_name, note=note)
+            self.work.begin(call_id, make, run_name=run_name, note=note)
 
     def _end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
         with internal_errors("record what DSPy did"):
@@ -111,7 +109,7 @@ def _figures(model: Any, outputs: Any) -> Mapping[str, Any]:
     return {}
 
 
-_added: list[Any] = []
+_undo: Final = ExitStack()
 
 
 def instrument(
@@ -133,14 +131,16 @@ def instrument(
     uninstrument()
     callback = hook(_Callback, theirs.utils.BaseCallback, work)
     theirs.settings.callbacks.append(callback)
-    _added.append(callback)
+    _undo.callback(_take_out, callback)
+    _undo.callback(work.close)
+
+
+def _take_out(callback: Any) -> None:
+    callbacks: list[Any] = import_module("dspy").settings.callbacks
+    if callback in callbacks:
+        callbacks.remove(callback)
 
 
 def uninstrument() -> None:
     """Undo :func:`instrument`."""
-    for callback in _added:
-        callback.is_on = False
-        callbacks: list[Any] = import_module("dspy").settings.callbacks
-        if callback in callbacks:
-            callbacks.remove(callback)
-    _added.clear()
+    _undo.close()

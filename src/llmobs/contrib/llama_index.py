@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack
 from importlib import import_module
 from typing import Any, Final
 
 from llmobs.capture.operations import PromptCall
 from llmobs.client.async_client import Recording
 from llmobs.contrib import _llama_index as reading
+from llmobs.contrib._agents.hooks import Hook, hook
 from llmobs.contrib._agents.work import OpenWork
 from llmobs.contrib._wire.call import CaptureContent
 from llmobs.runtime.troubles import internal_errors
@@ -29,7 +31,7 @@ __all__ = ["instrument", "uninstrument"]
 _STREAMS: Final = (Generator, AsyncGenerator)
 
 
-class _Spans:
+class _Spans(Hook):
     """What becomes a ``BaseSpanHandler``."""
 
     def span_enter(
@@ -37,42 +39,37 @@ class _Spans:
     ) -> None:
         """Begin a call, a tool or a step."""
         with internal_errors("begin a span of LlamaIndex"):
-            if (work := _work()) is not None:
-                name = id_.rsplit("-", 5)[0]  # before its UUID
-                work.begin(
-                    id_,
-                    lambda tracker: reading.operation(
-                        tracker, name, instance, dict(bound_args.arguments)
-                    ),
-                    parent=parent_id,
-                    run_name=name,
-                    ends_late="stream_" in id_,
-                )
+            name = id_.rsplit("-", 5)[0]  # before its UUID
+            self.work.begin(
+                id_,
+                lambda tracker: reading.operation(
+                    tracker, name, instance, dict(bound_args.arguments)
+                ),
+                parent=parent_id,
+                run_name=name,
+                ends_late="stream_" in id_,
+            )
 
     def span_exit(
         self, id_: str, bound_args: Any, instance: Any = None, result: Any = None, **kwargs: Any
     ) -> None:
         """Record it; a stream goes on until its events tell of its end."""
         with internal_errors("record a span of LlamaIndex"):
-            work = _work()
-            piece = None if work is None else work.get(id_)
-            if work is None or piece is None:
-                return
-            call = piece.operation
-            if isinstance(call, PromptCall) and isinstance(result, _STREAMS):
+            piece = self.work.get(id_)
+            call = None if piece is None else piece.operation
+            if piece is not None and isinstance(call, PromptCall) and isinstance(result, _STREAMS):
                 piece.note = "streams"
-                call.on_cancelled = lambda: work.end(id_, CancelledError())
+                call.on_cancelled = lambda: self.work.end(id_, CancelledError())
                 call.add(stream=True)
             else:
-                work.end(id_, tell=lambda operation: reading.tell(operation, result))
+                self.work.end(id_, tell=lambda operation: reading.tell(operation, result))
 
     def span_drop(
         self, id_: str, bound_args: Any, instance: Any = None, err: Any = None, **kwargs: Any
     ) -> None:
         """Record what failed."""
         with internal_errors("record a span of LlamaIndex"):
-            if (work := _work()) is not None:
-                work.end(id_, err)
+            self.work.end(id_, err)
 
     def new_span(self, *args: Any, **kwargs: Any) -> None:
         """Keep no span."""
@@ -80,28 +77,22 @@ class _Spans:
     prepare_to_exit_span = prepare_to_drop_span = new_span
 
 
-class _Events:
+class _Events(Hook):
     """What becomes a ``BaseEventHandler``: tells when a streamed answer has ended."""
 
     def handle(self, event: Any, **kwargs: Any) -> None:
         """Record the call of a stream that was read to its end, or note its first piece."""
         with internal_errors("record an event of LlamaIndex"):
-            work, name = _work(), event.class_name()
-            piece = None if work is None else work.get(event.span_id)
-            if work is None or piece is None or not isinstance(piece.operation, PromptCall):
+            piece, name = self.work.get(event.span_id), event.class_name()
+            if piece is None or not isinstance(piece.operation, PromptCall):
                 return
             if name.endswith("InProgressEvent"):
                 piece.operation.first_token()
             elif name in ("LLMChatEndEvent", "LLMCompletionEndEvent") and piece.note:
-                work.end(event.span_id, tell=lambda call: reading.tell(call, event.response))
+                self.work.end(event.span_id, tell=lambda call: reading.tell(call, event.response))
 
 
-_used: list[OpenWork] = []
-_handlers: list[tuple[Any, Any]] = []
-
-
-def _work() -> OpenWork | None:
-    return _used[0] if _used else None
+_undo: Final = ExitStack()
 
 
 def instrument(
@@ -123,22 +114,17 @@ def instrument(
     spans = import_module("llama_index_instrumentation.span_handlers").BaseSpanHandler
     events = import_module("llama_index_instrumentation.event_handlers").BaseEventHandler
     uninstrument()
-    _used.append(work)
     root: Any = theirs.get_dispatcher()
-    ours: Any = (
-        type("LLMObsSpanHandler", (_Spans, spans), {})(),
-        type("LLMObsEventHandler", (_Events, events), {})(),
-    )
-    root.add_span_handler(ours[0])
-    root.add_event_handler(ours[1])
-    _handlers.append(ours)
+    root.add_span_handler(hook(_Spans, spans, work))
+    root.add_event_handler(hook(_Events, events, work))
+    _undo.callback(_take_out, root)
+
+
+def _take_out(root: Any) -> None:
+    root.span_handlers = [each for each in root.span_handlers if not isinstance(each, _Spans)]
+    root.event_handlers = [each for each in root.event_handlers if not isinstance(each, _Events)]
 
 
 def uninstrument() -> None:
     """Undo :func:`instrument`."""
-    _used.clear()
-    for spans, events in _handlers:
-        root: Any = import_module("llama_index_instrumentation").get_dispatcher()
-        root.span_handlers = [each for each in root.span_handlers if each is not spans]
-        root.event_handlers = [each for each in root.event_handlers if each is not events]
-    _handlers.clear()
+    _undo.close()

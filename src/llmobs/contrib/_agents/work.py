@@ -93,6 +93,7 @@ class OpenWork:
         self._pieces: OrderedDict[Hashable, Piece] = OrderedDict()
         self._frames: dict[Frame, Piece] = {}
         """Of what is recorded itself."""
+        self._is_closed = False
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -108,9 +109,9 @@ class OpenWork:
         ends_late: bool = False,
         enters: bool = False,
         note: Any = None,
-    ) -> Piece:
+    ) -> Piece | None:
         """
-        Begin a piece of work.
+        Begin a piece of work; None if this is closed.
 
         Args:
             key: What `end` names it by.
@@ -124,6 +125,8 @@ class OpenWork:
             note: What its door remembers.
         """
         outer = None if parent is None else self._pieces.get(parent)
+        if outer is None and self._is_closed:
+            return None
         frame = innermost_frame() if outer is None or is_current else None
         is_own = False
         if outer is not None:
@@ -256,6 +259,10 @@ class OpenWork:
             _leave_group(piece)
             if piece.is_own:
                 piece.tracker.finish(error=error)
+
+    def close(self) -> None:
+        """Begin nothing more but parts of what is open, which may still end."""
+        self._is_closed = True
 
     def give_up(self) -> None:
         """Record all that is open as it is: nobody will tell its end any more."""
