@@ -48,15 +48,16 @@ _ATTRIBUTES: Final = frozenset(
 )
 _SCHEME_BACKWARDS = re.compile(r"[^\s\"'<>`\\,;|()\[\]/]{0,256}//:")
 _PATH = re.compile(r":(?![0-9]{1,5}(?![0-9A-Za-z]))[0-9A-Za-z_.~/-]{1,200}")
+_FULLWIDTH_AT: Final = "\uff20"
+_SMALL_AT: Final = "\ufe6b"
 # An at sign that is written in another way.
 _WRITTEN: Final = (
     ("%", re.compile(r"%(?:25){0,3}40")),
     ("\\", re.compile(r"\\u(?:0040|[fF][fF]20|[fF][eE]6[bB])")),
     ("&", re.compile(r"&(?:#0{0,4}64|#[xX]0{0,4}40|commat);")),
-    ("\uff20", re.compile("\uff20")),
-    ("\ufe6b", re.compile("\ufe6b")),
+    (_FULLWIDTH_AT, re.compile(_FULLWIDTH_AT)),
+    (_SMALL_AT, re.compile(_SMALL_AT)),
 )
-_WIDE: Final = "\uff20\ufe6b"
 # As people write it for people. In round brackets that is dearer to look for than it is worth.
 _IN_BRACKETS: Final = "[at]"
 _SPELT_DOMAIN = re.compile(
@@ -68,7 +69,9 @@ def has_at_sign(text: str, low: int, high: int) -> bool:
     """Whether an at sign is in ``text[low:high]``, perhaps a wide or a small one."""
     if text.find("@", low, high) >= 0:
         return True
-    return not text.isascii() and any(text.find(sign, low, high) >= 0 for sign in _WIDE)
+    if text.isascii():
+        return False
+    return text.find(_FULLWIDTH_AT, low, high) >= 0 or text.find(_SMALL_AT, low, high) >= 0
 
 
 def has_written_at_sign(text: str, *, escaped: bool) -> bool:

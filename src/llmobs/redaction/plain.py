@@ -28,6 +28,7 @@ _ALIKE: Final = tuple(
 _FULLWIDTH: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _HAS_FULLWIDTH: Final = re.compile(rb"\xff[\x10-\x19\x21-\x3a\x41-\x5a]")
 """Matches digits and letters of full width, in UTF-16, where it is fast; commas are in all Chinese text."""
+_FULLWIDTH_BYTE: Final = 0xFF
 _STRETCH: Final = 4_096
 # Colours of a terminal, whose last letter would be taken for the first of a word; and as they are spelt.
 _COLOURS: Final = (
@@ -82,8 +83,10 @@ def plain(text: str) -> str:
         return text
     for char, ascii_char in _ALIKE:
         text = text.replace(char, ascii_char)
-    is_wide = _HAS_FULLWIDTH.search(text.encode("utf-16-be", "surrogatepass"))
-    return text.translate(_FULLWIDTH) if is_wide else text
+    encoded = text.encode("utf-16-be", "surrogatepass")
+    if _FULLWIDTH_BYTE in encoded and _HAS_FULLWIDTH.search(encoded):
+        text = text.translate(_FULLWIDTH)
+    return text
 
 
 def in_plain_characters(text: str) -> Steps[str]:
