@@ -9,8 +9,10 @@ import time
 import pytest
 
 from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
+from llmobs.redaction.plain import in_plain_characters
 from llmobs.redaction.redactor import Redactor, redact_text
 from llmobs.redaction.scan import find, glance_at
+from llmobs.runtime.time_slices import finish
 
 KEY, CARD, MAIL = "[REDACTED_KEY]", "[REDACTED_CC]", "[REDACTED_EMAIL]"
 
@@ -260,3 +262,16 @@ def test_terminals_and_markdown_emphasise_it(kind: str, before: str, coloured: s
     (span,) = find(text)
     assert text[span.start : span.end].strip("_") == value
     assert redact_text(text).startswith(before + coloured.partition("{")[0].strip("_"))
+
+
+@pytest.mark.parametrize("text", ["plain words, ", "客服，谢谢。", "\\n is no colour "])
+def test_a_long_text_without_such_characters_is_not_copied(text: str) -> None:
+    text *= 100_000
+    assert finish(in_plain_characters(text)) is text
+
+
+@pytest.mark.parametrize("sign", ["\x1b[31m", "\\x1b[31m"])
+def test_no_step_looks_for_colours_in_all_of_a_long_text(sign: str) -> None:
+    text = "a" * 5_000_000
+    assert sum(1 for _ in in_plain_characters(text)) == 4
+    assert finish(in_plain_characters(text + sign)) == text + " " * len(sign)
