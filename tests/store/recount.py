@@ -1,4 +1,4 @@
-"""The hourly sums of a store, as stored and as its events say."""
+"""The sums of a store and its messages stored once, as stored and as its events say."""
 
 import sqlite3
 from collections import defaultdict
@@ -28,6 +28,7 @@ def recounted(path: Path) -> dict[tuple[Any, ...], bytes]:
     """Return what should be stored: counted from the bodies, one event after the other."""
     connection = sqlite3.connect(path)
     pieces = dict(connection.execute("SELECT hash, data FROM pieces"))
+    check_pieces(connection)
     stored = connection.execute(
         "SELECT coalesce(b.body, e.body) FROM events e LEFT JOIN bodies b ON b.id = e.id ORDER BY e.id"
     ).fetchall()
@@ -47,3 +48,11 @@ def recounted(path: Path) -> dict[tuple[Any, ...], bytes]:
             )
             sums[key].add([event])
     return {key: one.to_bytes() for key, one in sums.items()}
+
+
+def check_pieces(connection: sqlite3.Connection) -> None:
+    """See that messages are there as long as a run has them, and that those of several runs are known."""
+    runs = dict(connection.execute("SELECT hash, count(*) FROM run_pieces GROUP BY hash"))
+    assert runs.keys() == {hash for (hash,) in connection.execute("SELECT hash FROM pieces")}
+    shared = dict(connection.execute("SELECT hash, others FROM shared_pieces"))
+    assert shared == {hash: count - 1 for hash, count in runs.items() if count > 1}

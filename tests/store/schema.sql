@@ -70,12 +70,12 @@ CREATE TABLE events (
 CREATE TABLE parts (
         id INTEGER PRIMARY KEY,
         event_id TEXT NOT NULL,
-        run_id TEXT NOT NULL,
+        trace INTEGER NOT NULL,
         span_id TEXT NOT NULL,
         what INTEGER NOT NULL,
         at INTEGER NOT NULL,             -- nanoseconds since 1970
         body NOT NULL,                   -- native JSON, as pieces are stored
-        UNIQUE (run_id, event_id)
+        UNIQUE (trace, event_id)
     );
 
 CREATE TABLE pieces (hash INTEGER NOT NULL UNIQUE, data NOT NULL);
@@ -104,7 +104,7 @@ CREATE TABLE rollups_by_day (
 
 CREATE TABLE run_pieces (
         run_id TEXT NOT NULL, hash INTEGER NOT NULL, PRIMARY KEY (run_id, hash)
-    );
+    ) WITHOUT ROWID;
 
 CREATE TABLE runs (
         run_id TEXT PRIMARY KEY,
@@ -128,30 +128,32 @@ CREATE TABLE runs (
         cost_usd REAL                    -- of the calls whose price is known
     , client_run_id TEXT, parent_run_id TEXT, trace_id TEXT, release TEXT, tags TEXT, weight REAL NOT NULL DEFAULT 1, standalone INTEGER, booked_as TEXT) WITHOUT ROWID;
 
+CREATE TABLE shared_pieces (hash INTEGER PRIMARY KEY, others INTEGER NOT NULL);
+
 CREATE TABLE spans (
-        run_id TEXT NOT NULL,
+        trace INTEGER NOT NULL,
         span_id TEXT NOT NULL,
         parent_id TEXT NOT NULL,
         what INTEGER NOT NULL,
         failed INTEGER NOT NULL,
         started INTEGER NOT NULL,        -- nanoseconds since 1970
         guessed INTEGER NOT NULL,        -- 1: a log record told of it, it has not come itself
-        PRIMARY KEY (run_id, span_id)
+        PRIMARY KEY (trace, span_id)
     ) WITHOUT ROWID
     ;
 
 CREATE TABLE store (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 CREATE TABLE traces (
-        run_id TEXT PRIMARY KEY,
+        id INTEGER PRIMARY KEY,
+        run_id TEXT NOT NULL UNIQUE,
         seen INTEGER NOT NULL,           -- seconds since 1970: when a span came last
         shown INTEGER NOT NULL,          -- 1: there are events of it
         closed INTEGER NOT NULL,         -- 1: the run's own event is among them
         rank INTEGER NOT NULL,           -- of the span that the run's own event was made from
         started INTEGER NOT NULL,        -- of it, nanoseconds since 1970
         span_id TEXT NOT NULL
-    ) WITHOUT ROWID
-    ;
+    );
 
 CREATE TABLE unfinished (run_id TEXT PRIMARY KEY) WITHOUT ROWID;
 
@@ -174,9 +176,7 @@ CREATE INDEX events_called ON events (run_id, name) WHERE event_type = 'prompt_c
 CREATE INDEX events_failed
         ON events (fingerprint, timestamp, run_id, project_id, failed) WHERE failed;
 
-CREATE INDEX parts_by_span ON parts (run_id, span_id);
-
-CREATE INDEX run_pieces_by_hash ON run_pieces (hash);
+CREATE INDEX parts_by_span ON parts (trace, span_id) WHERE what >= 3;
 
 CREATE INDEX runs_begun ON runs (started, project_id);
 
@@ -191,7 +191,7 @@ CREATE INDEX runs_by_time ON runs (
         started, run_id, errors, http_status, status, latency_ms, cost_usd, project_id, name, tags
     );
 
-CREATE INDEX runs_by_trace ON runs (trace_id) WHERE trace_id IS NOT NULL;
+CREATE INDEX runs_by_trace ON runs (trace_id) WHERE trace_id <> run_id;
 
 CREATE INDEX runs_by_user ON runs (user_id, started) WHERE user_id IS NOT NULL;
 
@@ -200,7 +200,7 @@ CREATE INDEX runs_failed ON runs (started, run_id, errors, http_status, status)
 
 CREATE INDEX runs_open ON runs (ended) WHERE status IS NULL AND standalone = 0;
 
-CREATE INDEX spans_by_parent ON spans (run_id, parent_id);
+CREATE INDEX spans_by_parent ON spans (trace, parent_id);
 
 CREATE INDEX traces_open ON traces (seen) WHERE shown = 0 OR closed = 0;
 

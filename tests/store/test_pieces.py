@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from llmobs.store import pieces
 from llmobs.store.reader import Reader
 from llmobs.store.records import Keep
 from llmobs.store.writer import Writer
+from tests.store.recount import check_pieces
 from tests.support.stores import at, call, run, write_store
 
 WORDS = ("order", "parcel", "refund", "stock", "price", "answer", "search", "customer", "street")
@@ -137,6 +139,39 @@ def count(path: Path) -> int:
     found = int(connection.execute("SELECT count(*) FROM pieces").fetchone()[0])
     connection.close()
     return found
+
+
+# Runs with some of five messages each, in one batch; or a run to erase.
+_BATCHES = st.lists(
+    st.one_of(
+        st.lists(st.tuples(st.integers(0, 3), st.sets(st.integers(0, 4))), min_size=1, max_size=6),
+        st.integers(0, 3),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=60)
+@given(_BATCHES)
+def test_messages_are_there_as_long_as_a_run_has_them(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[int, set[int]]] | int]
+) -> None:
+    path = tmp_path_factory.mktemp("pieces") / "x.db"
+    wanted: dict[str, set[int]] = {}
+    with closing(Writer(path)) as writer, closing(sqlite3.connect(path)) as connection:
+        for batch in batches:
+            if isinstance(batch, int):
+                wanted.pop(f"r{batch}", None)
+                writer.erase([f"r{batch}"])
+            else:
+                for number, said in batch:
+                    wanted.setdefault(f"r{number}", set()).update(said)
+                new = [call(f"r{n}", prompt=[f"{m}" * 500 for m in said]) for n, said in batch]
+                writer.write(new)
+                writer.write(new)  # once more
+            check_pieces(connection)
+            there = connection.execute("SELECT run_id, count(*) FROM run_pieces GROUP BY 1")
+            assert dict(there) == {run_id: len(said) for run_id, said in wanted.items() if said}
 
 
 def test_another_content_under_the_same_hash_is_not_mixed_up(

@@ -152,6 +152,15 @@ class TestOneRun:
             assert {summary.run_id for summary in found} == {"r1", "r2"}
             assert reader.count_runs(RunFilter(client_run_id="their")) == 0
 
+    def test_a_trace_finds_its_runs_whatever_they_are_called(self, tmp_path: Path) -> None:
+        of_spans = run("t1", trace_id="t1")
+        inside = [run(name, trace_id="t1") for name in ("r1", "r2")]
+        others = run("r3", trace_id="t2"), run("t2"), run("r4")  # one that is called like a trace
+        with store(tmp_path, of_spans, *inside, *others) as reader:
+            for trace, wanted in (("t1", {"t1", "r1", "r2"}), ("t2", {"r3"}), ("r4", set())):
+                found = reader.runs(where=RunFilter(trace_id=trace))
+                assert {summary.run_id for summary in found} == wanted
+
     def test_a_store_of_the_first_version_is_read_as_it_is_and_written_on(
         self, tmp_path: Path
     ) -> None:

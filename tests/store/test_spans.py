@@ -213,12 +213,16 @@ def summary(store: Store, run: str) -> RunSummary | None:
 
 def rows(store: Store, run: str) -> int:
     with closing(sqlite3.connect(store.path)) as connection:
-        return sum(
-            connection.execute(f"SELECT count(*) FROM {table} WHERE run_id = ?", (run,)).fetchone()[
-                0
-            ]
-            for table in ("traces", "spans", "parts", "events", "runs")
-        )
+        for table in ("spans", "parts"):
+            query = f"SELECT count(*) FROM {table} WHERE trace NOT IN (SELECT id FROM traces)"
+            assert connection.execute(query).fetchone() == (0,)
+        counted = 0
+        for source in (
+            "traces", "spans JOIN traces ON id = trace", "parts JOIN traces t ON t.id = trace", "events", "runs"
+        ):  # fmt: skip
+            query = f"SELECT count(*) FROM {source} WHERE run_id = ?"
+            counted += connection.execute(query, (run,)).fetchone()[0]
+        return counted
 
 
 def pass_by(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from functools import partial
-from itertools import chain
+from itertools import chain, count
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -40,51 +40,56 @@ ROWS_AT_ONCE: Final = 64
 TRACES_AT_ONCE: Final = 100
 """Looked after in one transaction."""
 
-# Made when the first span comes: stores that no collector writes to never have them.
+# Made when the first span comes: stores that no collector writes to never have them. What is kept of a
+# trace is filed by its number: in the order of ids, which are random, each trace would be on pages of its own
+# in every table and index, each of which is written whole.
 _TABLES: Final = (
     """
     CREATE TABLE IF NOT EXISTS traces (
-        run_id TEXT PRIMARY KEY,
+        id INTEGER PRIMARY KEY,
+        run_id TEXT NOT NULL UNIQUE,
         seen INTEGER NOT NULL,           -- seconds since 1970: when a span came last
         shown INTEGER NOT NULL,          -- 1: there are events of it
         closed INTEGER NOT NULL,         -- 1: the run's own event is among them
         rank INTEGER NOT NULL,           -- of the span that the run's own event was made from
         started INTEGER NOT NULL,        -- of it, nanoseconds since 1970
         span_id TEXT NOT NULL
-    ) WITHOUT ROWID
+    )
     """,
     "CREATE INDEX IF NOT EXISTS traces_open ON traces (seen) WHERE shown = 0 OR closed = 0",
     """
     CREATE TABLE IF NOT EXISTS spans (
-        run_id TEXT NOT NULL,
+        trace INTEGER NOT NULL,
         span_id TEXT NOT NULL,
         parent_id TEXT NOT NULL,
         what INTEGER NOT NULL,
         failed INTEGER NOT NULL,
         started INTEGER NOT NULL,        -- nanoseconds since 1970
         guessed INTEGER NOT NULL,        -- 1: a log record told of it, it has not come itself
-        PRIMARY KEY (run_id, span_id)
+        PRIMARY KEY (trace, span_id)
     ) WITHOUT ROWID
     """,
-    "CREATE INDEX IF NOT EXISTS spans_by_parent ON spans (run_id, parent_id)",
+    "CREATE INDEX IF NOT EXISTS spans_by_parent ON spans (trace, parent_id)",
     """
     CREATE TABLE IF NOT EXISTS parts (
         id INTEGER PRIMARY KEY,
         event_id TEXT NOT NULL,
-        run_id TEXT NOT NULL,
+        trace INTEGER NOT NULL,
         span_id TEXT NOT NULL,
         what INTEGER NOT NULL,
         at INTEGER NOT NULL,             -- nanoseconds since 1970
         body NOT NULL,                   -- native JSON, as pieces are stored
-        UNIQUE (run_id, event_id)
+        UNIQUE (trace, event_id)
     )
     """,
-    "CREATE INDEX IF NOT EXISTS parts_by_span ON parts (run_id, span_id)",
+    f"CREATE INDEX IF NOT EXISTS parts_by_span ON parts (trace, span_id) WHERE what >= {What.MORE:d}",
 )
 _NODE: Final = "span_id, parent_id, what, failed, started"
+_TRACE: Final = "id, shown, closed, rank, started, span_id"
 
 
 class _Trace(NamedTuple):
+    id: int
     shown: int = 0
     closed: int = 0
     rank: int = 0
@@ -127,13 +132,17 @@ def assemble(
         by_run.setdefault(link.run_id, []).append(link)
     known: dict[str, _Trace] = {}
     for some in chunks(list(by_run)):
-        query = f"SELECT run_id, shown, closed, rank, started, span_id FROM traces WHERE run_id IN {places(some)}"  # noqa: S608
+        query = f"SELECT run_id, {_TRACE} FROM traces WHERE run_id IN {places(some)}"  # noqa: S608
         for run_id, *values in connection.execute(query, some):
             known[run_id] = _Trace(*values)
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM traces").fetchone()
+    numbers = count(last + 1)
     now = int(time.time())
     noted = _Noted()
     for run_id, its in by_run.items():
-        mine += _Arrival(connection, run_id, known.get(run_id), by_id, noted).assemble(its, now)
+        is_new = run_id not in known
+        trace = _Trace(next(numbers)) if is_new else known[run_id]
+        mine += _Arrival(connection, run_id, trace, is_new, by_id, noted).assemble(its, now)
     noted.save(connection)
     closing, forgotten = _look_after(connection, now)
     return [*mine, *closing], forgotten
@@ -163,15 +172,16 @@ class _Arrival:
         self,
         connection: sqlite3.Connection,
         run_id: str,
-        trace: _Trace | None,
+        trace: _Trace,
+        is_new: bool,
         events: dict[str, Event | Filed],
         noted: _Noted,
     ) -> None:
         self._noted = noted
         self._connection = connection
         self._run_id = run_id
-        self._trace = trace or _Trace()
-        self._is_new = trace is None
+        self._trace = trace
+        self._is_new = is_new
         self._events = events
         self._has_parts = not self._is_new
         self._out: list[Event | Filed] = []
@@ -194,7 +204,8 @@ class _Arrival:
             self._place(nodes)
         self._find_own([link for link in links if link.rank and link.span_id in nodes])
         remove_events(self._connection, self._run_id, self._gone)
-        self._noted.traces.append((self._run_id, now, *self._trace))
+        id, *known = self._trace
+        self._noted.traces.append((id, self._run_id, now, *known))
         return self._out
 
     def _note(self, links: Sequence[Link], *, at_once: bool) -> dict[str, Node]:
@@ -205,8 +216,8 @@ class _Arrival:
             new.setdefault(link.span_id, node)
         if not self._is_new:
             for some in chunks(list(new)):
-                query = f"SELECT span_id FROM spans WHERE run_id = ? AND guessed = 0 AND span_id IN {places(some)}"  # noqa: S608
-                for (span_id,) in self._connection.execute(query, (self._run_id, *some)):
+                query = f"SELECT span_id FROM spans WHERE trace = ? AND guessed = 0 AND span_id IN {places(some)}"  # noqa: S608
+                for (span_id,) in self._connection.execute(query, (self._trace.id, *some)):
                     del new[span_id]
             vague = [node.span_id for node in new.values() if node.what == What.NOTHING]
             for span_id in self._called(vague):
@@ -220,8 +231,8 @@ class _Arrival:
     def _called(self, span_ids: Sequence[str]) -> Iterator[str]:
         """Yield those of which a log record told all of a call."""
         for some in chunks(span_ids):
-            query = f"SELECT DISTINCT span_id FROM parts WHERE run_id = ? AND what = ? AND span_id IN {places(some)}"  # noqa: S608
-            for (span_id,) in self._connection.execute(query, (self._run_id, What.WHOLE, *some)):
+            query = f"SELECT DISTINCT span_id FROM parts WHERE {_TOLD} AND what = ? AND span_id IN {places(some)}"  # noqa: S608
+            for (span_id,) in self._connection.execute(query, (self._trace.id, What.WHOLE, *some)):
                 yield span_id
 
     def _keep_more(self, links: Sequence[Link], known: dict[str, Node]) -> dict[str, Node]:
@@ -238,8 +249,8 @@ class _Arrival:
                 self._insert_nodes([node], guessed=1)
             elif link.what == What.WHOLE and node is not None and node.what == What.NOTHING:
                 node = node._replace(what=What.CALL)
-                query = "UPDATE spans SET what = ? WHERE run_id = ? AND span_id = ?"
-                self._connection.execute(query, (What.CALL, self._run_id, link.span_id))
+                query = "UPDATE spans SET what = ? WHERE trace = ? AND span_id = ?"
+                self._connection.execute(query, (What.CALL, self._trace.id, link.span_id))
             if node is not None:
                 changed[link.span_id] = node
         return changed
@@ -253,7 +264,7 @@ class _Arrival:
     def _row(self, node: Node, guessed: int) -> tuple[Any, ...]:
         # Plain numbers: SQLite's module takes many times as long to look at an enum or a truth.
         span_id, parent_id, what, failed, started = node
-        return (self._run_id, span_id, parent_id, int(what), int(failed), started, guessed)
+        return (self._trace.id, span_id, parent_id, int(what), int(failed), started, guessed)
 
     def _place(self, new: dict[str, Node]) -> None:
         """Find where everything belongs that *new* changes."""
@@ -283,15 +294,16 @@ class _Arrival:
         return found
 
     def _find(self, span_id: str) -> Node | None:
-        query = f"SELECT {_NODE} FROM spans WHERE run_id = ? AND span_id = ?"  # noqa: S608
-        found = self._connection.execute(query, (self._run_id, span_id)).fetchone()
+        query = f"SELECT {_NODE} FROM spans WHERE trace = ? AND span_id = ?"  # noqa: S608
+        found = self._connection.execute(query, (self._trace.id, span_id)).fetchone()
         return None if found is None else Node(*found)
 
     def _inside(self, span_id: str) -> Iterator[Node]:
         # Left to itself, SQLite reads all spans of the run.
-        where = "INDEXED BY spans_by_parent WHERE run_id = ? AND parent_id = ?"
+        where = "INDEXED BY spans_by_parent WHERE trace = ? AND parent_id = ?"
         query = f"SELECT {_NODE} FROM spans {where}"  # noqa: S608
-        return map(Node._make, self._connection.execute(query, (self._run_id, span_id)).fetchall())
+        found = self._connection.execute(query, (self._trace.id, span_id)).fetchall()
+        return map(Node._make, found)
 
     def _rows_of(self, span_ids: Iterable[str]) -> dict[str, tuple[int, str | None]]:
         """Return the number and the parent of those events of spans that are stored."""
@@ -370,15 +382,15 @@ class _Arrival:
         event = self._events.get(event_id)
         if self._is_new:
             return event
-        query = "SELECT body FROM parts WHERE run_id = ? AND event_id = ?"
-        found = self._connection.execute(query, (self._run_id, event_id)).fetchone()
+        query = "SELECT body FROM parts WHERE trace = ? AND event_id = ?"
+        found = self._connection.execute(query, (self._trace.id, event_id)).fetchone()
         if found is None:
             return event if row is None else _read(self._connection, row[0])
         if found[0]:
             return _unpacked(found[0])
         if event is not None:  # it has come: what is shown for it is no longer what others told
-            query = "DELETE FROM parts WHERE run_id = ? AND event_id = ?"
-            self._connection.execute(query, (self._run_id, event_id))
+            query = "DELETE FROM parts WHERE trace = ? AND event_id = ?"
+            self._connection.execute(query, (self._trace.id, event_id))
         return event
 
     def _more(self, span_ids: Sequence[str]) -> tuple[list[PromptCallEvent], list[PromptCallEvent]]:
@@ -386,9 +398,9 @@ class _Arrival:
         whole: list[PromptCallEvent] = []
         more: list[PromptCallEvent] = []
         for some in chunks(list(span_ids)):
-            its = f"run_id = ? AND what >= ? AND span_id IN {places(some)}"
+            its = f"{_TOLD} AND span_id IN {places(some)}"
             query = f"SELECT what, body FROM parts WHERE {its} ORDER BY at, id"  # noqa: S608
-            for what, body in self._connection.execute(query, (self._run_id, What.MORE, *some)):
+            for what, body in self._connection.execute(query, (self._trace.id, *some)):
                 event = _unpacked(body)
                 if isinstance(event, PromptCallEvent):
                     (whole if what == What.WHOLE else more).append(event)
@@ -401,9 +413,9 @@ class _Arrival:
         if event is not None:
             body = pack(whole(event).encode() if isinstance(event, Filed) else encode(event))
         done = self._connection.execute(
-            "INSERT INTO parts (event_id, run_id, span_id, what, at, body) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (run_id, event_id) DO UPDATE SET body = excluded.body WHERE body = ''",
-            (event_id, self._run_id, span_id, what, at, body),
+            "INSERT INTO parts (event_id, trace, span_id, what, at, body) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (trace, event_id) DO UPDATE SET body = excluded.body WHERE body = ''",
+            (event_id, self._trace.id, span_id, what, at, body),
         )
         return done.rowcount > 0
 
@@ -425,7 +437,7 @@ class _Arrival:
             old = (run_event_id_of(self._run_id, before.span_id),)
             self._gone += [number for (number,) in self._connection.execute(query, old)]
         elif event is not None or (closed and not before.closed):
-            kept = _remove_own(self._connection, self._run_id) if not self._is_new else None
+            kept = _remove_own(self._connection, before.id) if not self._is_new else None
             event = event or kept
         if event is not None and closed:
             self._out.append(event)
@@ -438,10 +450,10 @@ def _as_event(event: Event | Filed | None) -> Event | None:
     return unfile(event) if isinstance(event, Filed) else event
 
 
-def _remove_own(connection: sqlite3.Connection, run_id: str) -> Event | None:
+def _remove_own(connection: sqlite3.Connection, trace: int) -> Event | None:
     """Take out the run's own event that is kept until it is shown."""
-    query = "DELETE FROM parts WHERE run_id = ? AND what = ? RETURNING body"
-    found = connection.execute(query, (run_id, What.NOTHING)).fetchall()
+    query = "DELETE FROM parts WHERE trace = ? AND what = ? RETURNING body"
+    found = connection.execute(query, (trace, What.NOTHING)).fetchall()
     return _unpacked(found[0][0]) if found else None
 
 
@@ -477,44 +489,48 @@ def _look_after(connection: sqlite3.Connection, now: int) -> tuple[list[Event], 
     Return the own events of runs that have long been quiet, and forget spans that nothing came of; how
     many log records are among these.
     """
-    open_ = "SELECT run_id FROM traces WHERE (shown = 0 OR closed = 0) AND seen < ?"
+    open_ = "SELECT id FROM traces WHERE (shown = 0 OR closed = 0) AND seen < ?"
     quiet = connection.execute(
         f"{open_} AND shown = 1 AND rank > 0 LIMIT ?", (now - QUIET_SECONDS, TRACES_AT_ONCE)
     ).fetchall()
     closing = []
-    for (run_id,) in quiet:
-        connection.execute("UPDATE traces SET closed = 1 WHERE run_id = ?", (run_id,))
-        if (event := _remove_own(connection, run_id)) is not None:
+    for (trace,) in quiet:
+        connection.execute("UPDATE traces SET closed = 1 WHERE id = ?", (trace,))
+        if (event := _remove_own(connection, trace)) is not None:
             closing.append(event)
     late = connection.execute(
         f"{open_} AND shown = 0 LIMIT ?", (now - LATE_SECONDS, TRACES_AT_ONCE)
     ).fetchall()
     forgotten = 0
-    for (run_id,) in late:
-        query = "SELECT count(*) FROM parts WHERE run_id = ? AND what = ?"
-        forgotten += connection.execute(query, (run_id, What.MORE)).fetchone()[0]
-        forget_spans(connection, run_id)
+    for (trace,) in late:
+        query = "SELECT count(*) FROM parts WHERE trace = ? AND what = ?"
+        forgotten += connection.execute(query, (trace, What.MORE)).fetchone()[0]
+        _forget(connection, trace)
     return closing, forgotten
 
 
 def forget_spans(connection: sqlite3.Connection, run_id: str) -> None:
     """Remove all that is known of the spans of a run."""
-    if _is_there(connection):
-        for table in ("parts", "spans", "traces"):
-            connection.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))  # noqa: S608
+    if (trace := _number_of(connection, run_id)) is not None:
+        _forget(connection, trace)
+
+
+def _forget(connection: sqlite3.Connection, trace: int) -> None:
+    connection.execute("DELETE FROM parts WHERE trace = ?", (trace,))
+    connection.execute("DELETE FROM spans WHERE trace = ?", (trace,))
+    connection.execute("DELETE FROM traces WHERE id = ?", (trace,))
 
 
 def knows(connection: sqlite3.Connection, run_id: str) -> bool:
     """Whether anything is known of the spans of a run."""
-    query = "SELECT 1 FROM traces WHERE run_id = ?"
-    return _is_there(connection) and connection.execute(query, (run_id,)).fetchone() is not None
+    return _number_of(connection, run_id) is not None
 
 
 def parts_of(connection: sqlite3.Connection, run_id: str) -> list[Event]:
     """Return what spans of a run told each by itself, as far as it can be read."""
-    if not _is_there(connection):
+    if (trace := _number_of(connection, run_id)) is None:
         return []
-    found = connection.execute("SELECT body FROM parts WHERE run_id = ?", (run_id,)).fetchall()
+    found = connection.execute("SELECT body FROM parts WHERE trace = ?", (trace,)).fetchall()
     return [event for (body,) in found if (event := _unpacked(body)) is not None]
 
 
@@ -524,7 +540,8 @@ def owners_of(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[st
     if not run_ids or not _is_there(connection):
         return found
     for some in chunks(run_ids):
-        query = f"SELECT run_id, body FROM parts WHERE run_id IN {places(some)} AND what = ?"  # noqa: S608
+        source = f"traces t JOIN parts p ON p.trace = t.id WHERE t.run_id IN {places(some)}"
+        query = f"SELECT t.run_id, p.body FROM {source} AND p.what = ?"  # noqa: S608
         for run_id, body in connection.execute(query, (*some, What.NOTHING)):
             if (event := _unpacked(body)) is not None:
                 found[run_id] = event.project_id
@@ -533,8 +550,16 @@ def owners_of(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[st
 
 def forget_parts(connection: sqlite3.Connection, run_id: str) -> None:
     """Remove what spans of a run told each by itself; what hangs together how is still known."""
-    if _is_there(connection):
-        connection.execute("DELETE FROM parts WHERE run_id = ?", (run_id,))
+    if (trace := _number_of(connection, run_id)) is not None:
+        connection.execute("DELETE FROM parts WHERE trace = ?", (trace,))
+
+
+def _number_of(connection: sqlite3.Connection, run_id: str) -> int | None:
+    """Return the number under which spans of a run are filed; None if nothing is known of any."""
+    if not _is_there(connection):
+        return None
+    found = connection.execute("SELECT id FROM traces WHERE run_id = ?", (run_id,)).fetchone()
+    return None if found is None else int(found[0])
 
 
 def _is_there(connection: sqlite3.Connection) -> bool:
@@ -543,3 +568,5 @@ def _is_there(connection: sqlite3.Connection) -> bool:
 
 
 _SPANS: Final = (What.NOTHING, What.CALL, What.PLACE)
+_TOLD: Final = f"trace = ? AND what >= {What.MORE:d}"
+"""What log records tell of a trace, as the index of it says it."""

@@ -36,7 +36,8 @@ def parts(ask: Ask) -> Iterator[tuple[str, Event]]:
     if not ask("SELECT 1 FROM sqlite_master WHERE name = 'parts'", ()):
         return
     last = -1
-    query = "SELECT id, run_id, body FROM parts WHERE id > ? ORDER BY id LIMIT ?"
+    source = "parts p JOIN traces t ON t.id = p.trace WHERE p.id > ?"
+    query = f"SELECT p.id, t.run_id, p.body FROM {source} ORDER BY p.id LIMIT ?"  # noqa: S608
     while rows := ask(query, [last, AT_ONCE]):
         last = rows[-1][0]
         for _, run_id, body in rows:

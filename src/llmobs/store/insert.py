@@ -11,7 +11,7 @@ from msgspec.structs import astuple
 from llmobs.codec import encode, text_of
 from llmobs.store.booking import MICROSECONDS_PER_HOUR, Booking, word_of
 from llmobs.store.filed import Filed, whole
-from llmobs.store.kept_pieces import note_runs, run_of, store_new
+from llmobs.store.kept_pieces import add_pieces, compare, run_of
 from llmobs.store.rows import COLUMNS, WIDTH, Row, clean_values
 from llmobs.store.statements import chunks, places
 
@@ -106,7 +106,7 @@ def insert(connection: sqlite3.Connection, some: list[Filed]) -> list[Filed]:
 
 def _bodies(connection: sqlite3.Connection, some: Sequence[Filed]) -> list[str]:
     pieces = {piece.hash: piece.data for one in some for piece in one.pieces}
-    others = store_new(connection, pieces)
+    new, others = compare(connection, pieces)
     bodies = []
     theirs: set[tuple[str, int]] = set()
     for one in some:
@@ -119,7 +119,7 @@ def _bodies(connection: sqlite3.Connection, some: Sequence[Filed]) -> list[str]:
         if its:
             run_id = run_of(one.row.run_id)
             theirs.update((run_id, piece.hash) for piece in its)
-    note_runs(connection, theirs)
+    add_pieces(connection, pieces, new, theirs)
     return bodies
 
 

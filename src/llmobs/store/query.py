@@ -81,6 +81,10 @@ _CALLED: Final = {
     "streamed": f"{_CALL} AND NOT m.failed AND m.time_to_first_token_ms IS NOT NULL",
 }
 """Which calls of a run, by `RunFilter.calls`."""
+_OF_TRACE: Final = (
+    "(r.run_id = ? AND r.trace_id = r.run_id OR r.trace_id = ? AND r.trace_id <> r.run_id)"
+)
+"""Runs that came as spans are named after their trace, and are in no index of traces."""
 # Reading JSON takes long; a tag is not in it where neither it nor anything escaped is.
 _TAGGED: Final = (
     "iif(instr(r.tags, ?) OR instr(r.tags, '\\'), iif(json_valid(r.tags),"
@@ -114,7 +118,6 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
         ("r.run_id = ?", where.run_id),
         ("r.client_run_id = ?", where.client_run_id),
         ("r.parent_run_id = ?", where.parent_run_id),
-        ("r.trace_id = ?", where.trace_id),
         ("r.project_id = ?", where.project_id),
         ("r.user_id = ?", where.user_id),
         ("r.session_id = ?", where.session_id),
@@ -132,6 +135,9 @@ def conditions(where: RunFilter) -> tuple[list[str], list[Any]]:
     ]
     parts = [condition for condition, value in tests if value is not None]
     values = [value for _, value in tests if value is not None]
+    if where.trace_id is not None:
+        parts.append(_OF_TRACE)
+        values += [where.trace_id] * 2
     if where.tag is not None:
         parts.append(_TAGGED)
         values += [where.tag] * 2

@@ -23,13 +23,12 @@ from llmobs.store.booking import BookedCalls, Booking
 from llmobs.store.changes import agree
 from llmobs.store.filed import Filed, file, note, number
 from llmobs.store.insert import Routes, RunRow, evaluate, insert, route_of, save_runs
-from llmobs.store.kept_pieces import piece_in
+from llmobs.store.kept_pieces import piece_in, remove_pieces
 from llmobs.store.pieces import put_together, references
 from llmobs.store.query import WITH_BODIES
 from llmobs.store.records import Change, Rewritten
 from llmobs.store.rollups import Key
 from llmobs.store.rows import COLUMNS, Row
-from llmobs.store.statements import chunks, places
 from llmobs.store.values import as_text
 
 __all__ = ["Steps", "drop_marks", "finish_all", "mark", "rewrite", "words_of_sums"]
@@ -380,7 +379,7 @@ class _Remade:
             known = connection.execute(query, (self._run_id,))
             self._unused = [hash for (hash,) in known if hash not in self._used]
         some, self._unused = self._unused[:EVENTS], self._unused[EVENTS:]
-        _let_go(connection, self._run_id, [hash for hash in some if hash not in self._used])
+        remove_pieces(connection, self._run_id, [hash for hash in some if hash not in self._used])
         if self._unused:
             return True
         self._save(connection)
@@ -414,19 +413,6 @@ class _Remade:
             agree(connection, [run_id])
         if route != before:
             self._calls.move(connection, before, route)
-
-
-def _let_go(connection: sqlite3.Connection, run_id: Any, hashes: Sequence[int]) -> None:
-    for some in chunks(hashes):
-        connection.execute(
-            f"DELETE FROM run_pieces WHERE run_id = ? AND hash IN {places(some)}",  # noqa: S608
-            (run_id, *some),
-        )
-        connection.execute(
-            f"DELETE FROM pieces WHERE hash IN {places(some)}"  # noqa: S608
-            " AND NOT EXISTS (SELECT 1 FROM run_pieces o WHERE o.hash = pieces.hash)",
-            some,
-        )
 
 
 def _rewrites(connection: sqlite3.Connection) -> int:

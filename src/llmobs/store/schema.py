@@ -163,13 +163,14 @@ _MIGRATIONS: Final = (
 
     -- Native JSON; lists and sums never read it. events.body is empty once it is here.
     CREATE TABLE bodies (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
-    -- Members of message lists by their hash; see pieces.py. Both tables are in the order in which rows
-    -- came: in that of hashes, each new one would be on a page of its own, which is written whole.
+    -- Members of message lists by their hash, in the order in which they came; see pieces.py.
     CREATE TABLE pieces (hash INTEGER NOT NULL UNIQUE, data NOT NULL);
     CREATE TABLE run_pieces (
         run_id TEXT NOT NULL, hash INTEGER NOT NULL, PRIMARY KEY (run_id, hash)
-    );
-    CREATE INDEX run_pieces_by_hash ON run_pieces (hash);
+    ) WITHOUT ROWID;
+    -- How many runs have a member beside one, where any has. An index of all members of runs by their hash
+    -- would say so, too: each new one would be on a page of its own in it, which is written whole.
+    CREATE TABLE shared_pieces (hash INTEGER PRIMARY KEY, others INTEGER NOT NULL);
 
     -- Checks and ratings: what people, code and models think; failed assertions, hallucinations.
     CREATE TABLE evaluations (
@@ -204,7 +205,7 @@ _MIGRATIONS: Final = (
     ALTER TABLE runs ADD COLUMN standalone INTEGER;            -- 1: no event of its own will come
     ALTER TABLE runs ADD COLUMN booked_as TEXT;                -- route under which its calls are in rollups
     CREATE INDEX runs_by_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL;
-    CREATE INDEX runs_by_trace ON runs (trace_id) WHERE trace_id IS NOT NULL;
+    CREATE INDEX runs_by_trace ON runs (trace_id) WHERE trace_id <> run_id;
     CREATE INDEX runs_open ON runs (ended) WHERE status IS NULL AND standalone = 0;
 
     -- Calls of models by the hour; see rollups.py for what `sums` counts.

@@ -19,7 +19,7 @@ from llmobs.store.booking import Booking, add_up_day, clear_hour
 from llmobs.store.connect import BUSY_SECONDS, PAGE_BYTES
 from llmobs.store.filed import Filed, file, number, whole
 from llmobs.store.insert import add_up
-from llmobs.store.kept_pieces import store_pieces
+from llmobs.store.kept_pieces import remove_all_pieces, store_pieces
 from llmobs.store.records import Keep, to_microseconds
 from llmobs.store.rewrite import drop_marks, mark
 from llmobs.store.rows import COLUMNS, Row
@@ -154,12 +154,7 @@ def _remove(connection: sqlite3.Connection, run_id: Any, limit: int) -> tuple[in
     for table in ("bodies", "evaluations", "events"):
         connection.executemany(f"DELETE FROM {table} WHERE id = ?", ids)  # noqa: S608
     if len(rows) < limit:
-        connection.execute(
-            "DELETE FROM pieces WHERE hash IN (SELECT hash FROM run_pieces WHERE run_id = ?1)"
-            " AND NOT EXISTS (SELECT 1 FROM run_pieces o WHERE o.hash = pieces.hash AND o.run_id <> ?1)",
-            (run_id,),
-        )
-        connection.execute("DELETE FROM run_pieces WHERE run_id = ?", (run_id,))
+        remove_all_pieces(connection, run_id)
         connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
         forget_spans(connection, run_id)
         drop_marks(connection, run_id)
