@@ -42,7 +42,7 @@ __all__ = [
     "merged",
 ]
 
-CHUNK = 8_192  # characters looked at between two pauses
+CHUNK = 16_384  # characters looked at between two pauses
 GLANCE = 8_192  # characters of the longest text that is glanced at, without a pause
 _PIECE = 2_048  # characters searched, or looked at closely
 _BRIEF = 256  # characters of which the closer look for hints is the faster one
