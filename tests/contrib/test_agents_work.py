@@ -20,9 +20,8 @@ from llmobs import (
 )
 from llmobs.capture.operations import AgentStep, ToolCall
 from llmobs.contrib import _openai_agents
-from llmobs.contrib._agents import work as of_work
 from llmobs.contrib._agents.blocks import Block, piece_per_call
-from llmobs.contrib._agents.work import OpenWork
+from llmobs.contrib._agents.work import NEVER_ENDED, OpenWork
 from llmobs.contrib._mcp import requests
 from llmobs.runtime import troubles
 from llmobs.testing import CapturedEvents
@@ -129,7 +128,7 @@ def test_what_never_ends_is_bounded(client: Client, events: CapturedEvents) -> N
     assert len(work) == 0
     cut = events.of(AgentStepEvent)
     assert [e.step_name for e in cut] == ["0", "1", "2"]
-    assert all(of_work._NEVER_ENDED in e.warnings for e in cut)
+    assert all(NEVER_ENDED in e.warnings for e in cut)
     work.end(1)
     assert len(events.of(AgentStepEvent)) == 3
 

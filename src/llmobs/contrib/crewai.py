@@ -13,6 +13,7 @@ which runs where the work does.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from importlib import import_module
 from typing import Any, Final
 
@@ -45,6 +46,7 @@ _ENDS: Final = ("_completed", "_finished")
 _FAILS: Final = ("_failed", "_error")
 
 _patches: Final = Patches()
+_undo: Final = ExitStack()
 
 
 def instrument(
@@ -65,11 +67,13 @@ def instrument(
     bus = import_module("crewai.events.event_bus").CrewAIEventsBus
     uninstrument()
     _patches.around(bus, "emit", lambda original, is_on: _emitting(work, original, is_on))
+    _undo.callback(work.give_up)
+    _undo.callback(_patches.undo)
 
 
 def uninstrument() -> None:
     """Undo :func:`instrument`."""
-    _patches.undo()
+    _undo.close()
 
 
 def _emitting(work: OpenWork, original: Any, is_on: IsOn) -> Any:

@@ -117,6 +117,7 @@ def instrument(
     root: Any = theirs.get_dispatcher()
     root.add_span_handler(hook(_Spans, spans, work))
     root.add_event_handler(hook(_Events, events, work))
+    _undo.callback(work.give_up)
     _undo.callback(_take_out, root)
 
 

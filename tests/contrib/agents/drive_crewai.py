@@ -22,17 +22,24 @@ def get_weather(city: str) -> str:
     return f"sunny in {city}"
 
 
+@tool("get_weather")
+def get_late_weather(city: str) -> str:
+    """Tell the weather, when nobody listens any more."""
+    door.uninstrument()
+    return f"sunny in {city}"
+
+
 async def drive(player: Player) -> None:
     player.open(door)
 
-    def crew(asked: str, model: str = "gpt-4o") -> Any:
+    def crew(asked: str, model: str = "gpt-4o", used: Any = get_weather) -> Any:
         llm = LLM(model=f"openai/{model}", base_url=f"{player.url}/v1", api_key="any")
         agent = Agent(
             role="forecaster",
             goal="tell the weather",
             backstory="none",
             llm=llm,
-            tools=[get_weather],
+            tools=[used],
             max_iter=3,
             max_retry_limit=0,
         )
@@ -47,8 +54,9 @@ async def drive(player: Player) -> None:
     await player.once("call fails", lambda: kickoff("Explain", "gpt-4o-fail-400"))
     await player.once("later", lambda: crew("What is the weather in Paris?").kickoff_async())
     await player.many(lambda i: crew(f"Explain queue {i}").kickoff())
+    undone = crew("What is the weather in Paris?", used=get_late_weather)
+    await player.once("undone meanwhile", undone.kickoff_async)
     llmobs.uninstrument()
-    door.uninstrument()
     await player.once("off", lambda: kickoff("Explain queues"), runs=0)
 
 

@@ -74,7 +74,13 @@ async def drive(player: Player) -> None:
 
     await player.many(many)
     await player.many(lambda i: model().chat(asked))
-    door.uninstrument()
+
+    async def get_late_weather(city: str) -> str:
+        """Tell the weather, when nobody listens any more."""
+        door.uninstrument()
+        return f"sunny in {city}"
+
+    await player.once("undone meanwhile", lambda: run(get_late_weather))
     await player.once("off", lambda: model().chat(asked), runs=0)
     door.instrument(llmobs_client=player.client, capture_content="metadata")
     await player.once("metadata", lambda: run(get_weather))

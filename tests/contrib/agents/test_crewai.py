@@ -2,6 +2,7 @@
 
 import pytest
 
+from llmobs.contrib._agents.work import NEVER_ENDED
 from tests.contrib.agents.playing import CALL, RUN, STEP, TOOL, by_run, kinds, of, play
 from tests.support.llm_server import llm_server
 
@@ -35,4 +36,7 @@ def test_what_crews_do(llm_server: str, wire: str) -> None:
     assert found["call fails raised"]
     runs = by_run(found["threads"])
     assert [kinds(each) for each in runs] == [{CALL: 1, STEP: 4, RUN: 1}] * 20
+    [tool] = of(found["undone meanwhile"], TOOL)
+    assert (tool["status"], tool["warnings"]) == ("cancelled", [NEVER_ENDED])
+    assert len(of(found["undone meanwhile"], RUN)) == 1
     assert found["off"] == []

@@ -2,6 +2,7 @@
 
 import pytest
 
+from llmobs.contrib._agents.work import NEVER_ENDED
 from tests.contrib.agents.playing import CALL, RUN, STEP, TOOL, by_run, kinds, of, play
 from tests.support.llm_server import llm_server
 
@@ -40,6 +41,9 @@ def test_what_it_does(llm_server: str, wire: str) -> None:
     assert [e.get("operation") for e in of(found["query"], CALL)] == ["embeddings", None]
     for name in ("many", "threads"):
         assert [kinds(each) for each in by_run(found[name])] == [{CALL: 1, RUN: 1}] * 20
+    [tool] = of(found["undone meanwhile"], TOOL)
+    assert (tool["status"], tool["warnings"]) == ("cancelled", [NEVER_ENDED])
+    assert len(of(found["undone meanwhile"], RUN)) == 1
     assert kinds(found["off"]) == ({CALL: 1} if wire == "wire" else {})
     if wire == "alone":
         assert "sunny" not in str(found["metadata"])

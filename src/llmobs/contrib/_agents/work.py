@@ -24,11 +24,12 @@ from llmobs.runtime.context import (
 )
 from llmobs.runtime.forks import ForkLock
 
-__all__ = ["MAX_OPEN", "Make", "OpenWork", "Piece"]
+__all__ = ["MAX_OPEN", "NEVER_ENDED", "Make", "OpenWork", "Piece"]
 
 MAX_OPEN: Final = 10_000
 """Pieces of work held open at most; beyond, the oldest are recorded as they are."""
-_NEVER_ENDED: Final = "the framework never told its end"
+NEVER_ENDED: Final = "the framework never told its end"
+"""Warns of what was recorded as far as it was known."""
 
 Make = Callable[[Tracker], Operation | None]
 Tell = Callable[[Any], object]
@@ -275,7 +276,7 @@ class OpenWork:
 
 def _give_up(piece: Piece) -> None:
     if piece.operation is not None:
-        piece.operation._cut(_NEVER_ENDED)  # noqa: SLF001 - of the same kind as `end`
+        piece.operation._cut(NEVER_ENDED)  # noqa: SLF001 - of the same kind as `end`
     _leave_group(piece)
     if piece.is_own:
         piece.tracker.finish()
