@@ -76,16 +76,6 @@ def test_parents_are_the_frameworks_and_blocks_of_the_application_stand_between(
     assert ids["agent"].parent_id == ids["mine"].event_id
 
 
-def test_what_is_told_elsewhere_is_current_nowhere(
-    work: OpenWork, events: CapturedEvents, client: Client
-) -> None:
-    with client.run() as run:
-        work.begin("agent", step("agent"), is_current=False)
-        run.agent_step("beside").start().end()
-        work.end("agent")
-    assert [e.parent_id for e in events] == [None, None, None]
-
-
 def test_what_is_left_open_inside_was_given_up(work: OpenWork, events: CapturedEvents) -> None:
     work.begin("run")
     work.begin("agent", step("agent"), parent="run")

@@ -18,7 +18,6 @@ from llmobs.contrib._wire.call import checked_mode, policy
 from llmobs.runtime.context import (
     Frame,
     current_frame,
-    frame_as_it_is,
     innermost_frame,
     set_frame,
 )
@@ -106,7 +105,6 @@ class OpenWork:
         *,
         parent: Hashable = None,
         run_name: str = "",
-        is_current: bool = True,
         ends_late: bool = False,
         enters: bool = False,
         note: Any = None,
@@ -119,8 +117,6 @@ class OpenWork:
             make: Makes the block that records it; None if it only groups what is inside.
             parent: The key of what it is part of, if the framework tells; else what is current here is asked.
             run_name: What the run is called if it gets one.
-            is_current: Whether what happens here from now on happens inside; False for frameworks that tell
-                of their work in another thread or task.
             ends_late: Whether a call's end is told long after it: then only the request at the wire is inside.
             enters: Whether it is current although nothing records it.
             note: What its door remembers.
@@ -128,8 +124,7 @@ class OpenWork:
         outer = None if parent is None else self._pieces.get(parent)
         if outer is None and self._is_closed:
             return None
-        frame = innermost_frame() if outer is None or is_current else None
-        is_own = False
+        frame, is_own = innermost_frame(), False
         if outer is not None:
             tracker = outer.tracker
             if not self._is_application(frame, outer.frame):
@@ -145,7 +140,7 @@ class OpenWork:
         operation = None if make is None else make(tracker)
         if operation is not None:
             piece.operation, piece.frame = operation, operation
-            self._start(operation, frame, is_current)
+            self._start(operation, frame)
             if ends_late and isinstance(operation, PromptCall):
                 sighting = operation.enclose()
                 assert sighting is not None
@@ -156,18 +151,13 @@ class OpenWork:
         self._hold(piece)
         return piece
 
-    def _start(self, operation: Operation, frame: Frame | None, is_current: bool) -> None:
+    def _start(self, operation: Operation, frame: Frame | None) -> None:
         operation.add(parent_id=(frame.event_id if frame is not None else None) or "")
         operation.complete = self._complete
-        before = frame_as_it_is()
         operation.start()
         if isinstance(operation, PromptCall):
             operation.door = self.door
-            if not is_current:
-                operation.outer = frame  # a block of the application's around it is the same call
             operation.enclose()
-        if not is_current:
-            set_frame(before)
 
     def _is_application(self, frame: Frame | None, outer: Frame | None) -> bool:
         """Whether *frame* is the application's own, opened inside *outer*, and no other piece of work."""
