@@ -65,9 +65,9 @@ async def until(condition: Any) -> None:
 async def test_what_waits_together_is_one_commit(tmp_path: Path) -> None:
     store = tmp_path / "llmobs.db"
     async with collecting(store) as (collector, writer):
-        first = asyncio.create_task(collector.take(some(1)))
+        first = asyncio.create_task(collector.store(some(1)))
         await until(lambda: writer.batches)
-        others = [asyncio.create_task(collector.take(some(2))) for _ in range(50)]
+        others = [asyncio.create_task(collector.store(some(2))) for _ in range(50)]
         await until(lambda: collector.room.events == 101)
         await collector.work(lambda: None)  # all are prepared
         await asyncio.sleep(0)
@@ -83,7 +83,7 @@ async def test_one_event_twice_in_a_commit_is_stored_once(tmp_path: Path) -> Non
     store, event_id = tmp_path / "llmobs.db", new_id()
     async with collecting(store) as (collector, writer):
         writer.gate.set()
-        takes = [collector.take([prompt_call(event_id=event_id)]) for _ in range(5)]
+        takes = [collector.store([prompt_call(event_id=event_id)]) for _ in range(5)]
         assert await asyncio.gather(*takes) == [{}] * 5
     assert ids(stored(store)) == [event_id]
 
@@ -91,7 +91,7 @@ async def test_one_event_twice_in_a_commit_is_stored_once(tmp_path: Path) -> Non
 async def test_who_goes_away_leaves_his_events_here(tmp_path: Path) -> None:
     store = tmp_path / "llmobs.db"
     async with collecting(store) as (collector, writer):
-        taking = asyncio.create_task(collector.take(some(3)))
+        taking = asyncio.create_task(collector.store(some(3)))
         await until(lambda: writer.batches)
         taking.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -106,30 +106,30 @@ async def test_a_store_that_is_away_fails_all_who_wait_and_is_tried_again(tmp_pa
     async with collecting(tmp_path / "llmobs.db") as (collector, writer):
         writer.away = True
         writer.gate.set()
-        takes = [asyncio.create_task(collector.take(some(1))) for _ in range(3)]
+        takes = [asyncio.create_task(collector.store(some(1))) for _ in range(3)]
         for outcome in await asyncio.gather(*takes, return_exceptions=True):
             assert isinstance(outcome, SinkUnavailableError)
         assert collector.trouble is not None and collector.room.events == 0
         writer.away = False
-        assert await collector.take(some(1)) == {}
+        assert await collector.store(some(1)) == {}
         assert collector.trouble is None
 
 
 async def test_room_is_bounded_in_events_and_one_batch_always_fits(tmp_path: Path) -> None:
     async with collecting(tmp_path / "llmobs.db", max_events=5) as (collector, writer):
-        taking = asyncio.create_task(collector.take(some(20)))
+        taking = asyncio.create_task(collector.store(some(20)))
         await until(lambda: writer.batches)
         with pytest.raises(BusyError):
-            await collector.take(some(1))
+            await collector.store(some(1))
         writer.gate.set()
         assert await taking == {}
-        assert await collector.take(some(1)) == {}
+        assert await collector.store(some(1)) == {}
 
 
 async def test_ending_waits_for_what_was_taken(tmp_path: Path) -> None:
     store = tmp_path / "llmobs.db"
     async with collecting(store) as (collector, writer):
-        taking = asyncio.create_task(collector.take(some(4)))
+        taking = asyncio.create_task(collector.store(some(4)))
         await until(lambda: writer.batches)
         asyncio.get_running_loop().call_later(0.05, writer.gate.set)
         await collector.aclose()

@@ -63,11 +63,11 @@ class Reluctant(Collector):
         self.refusal: Exception | None = None
         self.offered: list[list[str]] = []
 
-    async def take(self, events: Sequence[Event], **options: Any) -> Mapping[str, str]:
+    async def store(self, events: Sequence[Event], **options: Any) -> Mapping[str, str]:
         self.offered.append([event.event_id for event in events])
         if self.refusal is not None:
             raise self.refusal
-        return await super().take(events, **options)
+        return await super().store(events, **options)
 
 
 @asynccontextmanager
@@ -274,13 +274,15 @@ async def test_what_the_store_refuses_goes_there_too(
     good, bad, crash = (sentinel() for _ in range(3))
     refused, crashing = (json.loads(value)["event_id"] for value in (bad, crash))
 
-    async def take(self: Reluctant, offered: Sequence[Event], **options: Any) -> Mapping[str, str]:
+    async def refusing(
+        self: Reluctant, offered: Sequence[Event], **options: Any
+    ) -> Mapping[str, str]:
         if any(event.event_id == crashing for event in offered):
             raise ZeroDivisionError
-        await Collector.take(self, [e for e in offered if e.event_id != refused], **options)
+        await Collector.store(self, [e for e in offered if e.event_id != refused], **options)
         return {e.event_id: "too large" for e in offered if e.event_id == refused}
 
-    monkeypatch.setattr(Reluctant, "take", take)
+    monkeypatch.setattr(Reluctant, "store", refusing)
     await write(kafka, kafka_topic, [bad, good, crash])
     async with collecting(store, kafka.bootstrap, kafka_topic, group=f"g-{new_id()}") as (
         _,

@@ -99,7 +99,7 @@ async def test_neither_refusals_nor_commits_keep_what_was_read(tmp_path: Path) -
         await gone(Seen.all.pop())
         links = Links()
         there = ref(links)
-        assert await collector.take([], links=links) == {}
+        assert await collector.store([], links=links) == {}
         del links
         await collector.check()
         await gone(there)

@@ -49,9 +49,9 @@ async def test_one_that_hangs_costs_its_field_and_neither_ingest_nor_the_end(
     collector = Collector(lambda: open_writer(path), Settings(**asked[where]))
     await collector.open()
     with anyio.fail_after(30):
-        await collector.take([call("r", 0, prompt="quick"), call("r", 1, prompt="slow")])
+        await collector.store([call("r", 0, prompt="quick"), call("r", 1, prompt="slow")])
         for n in range(5):  # while it hangs nothing is asked of it, and nothing waits
-            await collector.take([call("r", 2 + n, prompt="later")])
+            await collector.store([call("r", 2 + n, prompt="later")])
         await collector.aclose()
     assert not released.is_set()
     assert prompts(path) == ["quick", *[FAILED] * 6]
@@ -71,12 +71,12 @@ async def test_one_that_answers_again_is_asked_again(
     collector = Collector(lambda: open_writer(path), Settings(redactor=hangs))
     await collector.open()
     with anyio.fail_after(30):
-        await collector.take([call("r", 0, prompt="slow")])
+        await collector.store([call("r", 0, prompt="slow")])
         released.set()
         number = 0
         while prompts(path)[-1] != "again":
             number += 1
-            await collector.take([call("r", number, prompt="again")])
+            await collector.store([call("r", number, prompt="again")])
         await collector.aclose()
     assert prompts(path)[0] == FAILED
 
@@ -85,7 +85,7 @@ async def test_one_that_raises_costs_its_field(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     collector = Collector(lambda: open_writer(path), Settings(redactor=_raising(ValueError("no"))))
     await collector.open()
-    await collector.take([call("r", 0, prompt="one"), call("r", 1, prompt="two")])
+    await collector.store([call("r", 0, prompt="one"), call("r", 1, prompt="two")])
     await collector.aclose()
     assert prompts(path) == [FAILED, FAILED]
     assert collector.redaction_failures >= 2

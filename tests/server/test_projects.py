@@ -33,7 +33,7 @@ def take(store: Path, *batches: tuple[str | None, Sequence[Event]], at_once: boo
                 async def one(
                     project: str | None = project, events: Sequence[Event] = events
                 ) -> None:
-                    assert await collector.take(events, project=project) == {}
+                    assert await collector.store(events, project=project) == {}
 
                 if at_once:
                     group.start_soon(one)

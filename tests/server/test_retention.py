@@ -61,7 +61,7 @@ async def _tend(collector: Collector, **limits: object) -> int:
             async with anyio.create_task_group() as group:
                 group.start_soon(Retention(collector.upkeep, **limits).run)  # type: ignore[arg-type]
                 while not resting.is_set():
-                    assert await collector.take([call(f"load-{taken}", seconds(minutes=1))]) == {}
+                    assert await collector.store([call(f"load-{taken}", seconds(minutes=1))]) == {}
                     taken += 1
                 group.cancel_scope.cancel()
     finally:

@@ -260,7 +260,7 @@ async def test_what_is_read_at_once_is_written_together(
     await collector.open()
 
     async def take() -> None:
-        await collector.take([make_event(event_id=new_id())], is_prepared=True)
+        await collector.store([make_event(event_id=new_id())], is_prepared=True)
 
     async def read_and_take() -> None:
         await collector.read(patient, ReadBatch, str(path).encode(), project=None)

@@ -67,7 +67,7 @@ def events_of(run: str, spec: Spec) -> list[Event]:
         "service_name": f"service {spec.number % 2}",
     }
     found: list[Event] = []
-    if spec.what == What.PLACE:
+    if spec.what == What.CONTAINER:
         found.append(AgentStepEvent(step_name=f"step {spec.number}", **common))
     elif spec.what != What.NOTHING:
         found.append(
@@ -128,7 +128,7 @@ def specs(draw: st.DrawFn) -> list[Spec]:
     found = []
     for number in range(1, count + 1):
         parent = draw(st.integers(0, number - 1)) if number > 1 else draw(st.sampled_from([0, 99]))
-        what = draw(st.sampled_from([What.NOTHING, What.CALL, What.CALL, What.PLACE]))
+        what = draw(st.sampled_from([What.NOTHING, What.CALL, What.CALL, What.CONTAINER]))
         rank = 3 if parent == 0 else draw(st.sampled_from([0, 0, 1, 2]))
         found.append(
             Spec(number, parent, what, draw(st.integers(0, 4)) == 0 and what == What.CALL, rank)
@@ -162,7 +162,7 @@ def in_turn(*requests: list[Spec]) -> tuple[list[Spec], list[list[Spec]]]:
 @example(  # a log record told of a call where there was to be a step
     arrival=in_turn(
         [Spec(1, rank=3), Spec(2, 1), Spec(22, what=What.WHOLE, about=3)],
-        [Spec(3, 2, What.PLACE)],
+        [Spec(3, 2, What.CONTAINER)],
         [Spec(20, what=What.WHOLE, about=1)],
     )
 )
@@ -283,7 +283,7 @@ def test_what_is_rewritten_keeps_its_place_and_not_its_parts(stores: tuple[Store
         return event
 
     assert store.writer.rewrite(run, change) == (1, 0, 0)
-    send(store, run, Spec(2, 1, What.PLACE), Spec(3, 2, What.CALL))
+    send(store, run, Spec(2, 1, What.CONTAINER), Spec(3, 2, What.CALL))
     with open_reader(store.path) as reader:
         events = reader.run(run).events
     (call,) = (event for event in events if isinstance(event, PromptCallEvent))

@@ -25,7 +25,7 @@ __all__ = [
     "Asked",
     "Part",
     "braced",
-    "place",
+    "cursor_after",
     "read_address",
 ]
 
@@ -151,7 +151,7 @@ class Asked(msgspec.Struct, frozen=True):
         """Where in a list to go on: what the answer before said; None at its beginning."""
         return self.given.get("cursor")
 
-    def place(self) -> tuple[datetime, str] | None:
+    def position(self) -> tuple[datetime, str] | None:
         """
         Return where to go on in a list that is ordered by time: the time and the id of the last one told.
 
@@ -160,7 +160,7 @@ class Asked(msgspec.Struct, frozen=True):
         """
         if self.cursor is None:
             return None
-        if not _is_place(self.cursor):
+        if not _is_cursor(self.cursor):
             words = "what an answer said to go on with, and nothing else"
             raise AddressError("cursor", words)
         moment, _, id = self.cursor.partition(" ")
@@ -191,8 +191,8 @@ def braced(path: str) -> list[str]:
     return [part.partition("}")[0] for part in path.split("{")[1:]]
 
 
-def place(moment: datetime, id: str) -> str:
-    """Return the cursor that goes on after what has this time and this id; `Asked.place` reads it."""
+def cursor_after(moment: datetime, id: str) -> str:
+    """Return the cursor that goes on after what has this time and this id; `Asked.position` reads it."""
     return f"{to_microseconds(moment)} {id}"
 
 
@@ -286,7 +286,7 @@ def _moment_of(microseconds: int) -> datetime:
 
 _FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-_is_place = re.compile(PAGING["cursor"].pattern).match
+_is_cursor = re.compile(PAGING["cursor"].pattern).match
 
 
 _READ: Final[Mapping[str, Callable[[str, str], Any]]] = {

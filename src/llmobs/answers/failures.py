@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from llmobs.answers.asked import Asked, place
+from llmobs.answers.asked import Asked, cursor_after
 from llmobs.store.engine import ReadsStore
 from llmobs.store.records import ErrorGroup
 
@@ -34,6 +34,8 @@ def errors(store: ReadsStore, asked: Asked) -> Errors:
     fingerprint as ``error`` beside what else was asked.
     """
     limit = asked.limit(CAUSES)
-    found = store.errors(limit + 1, before=asked.place(), where=asked.where)
+    found = store.errors(limit + 1, before=asked.position(), where=asked.where)
     shown, more = found[:limit], len(found) > limit
-    return Errors(shown, place(shown[-1].latest, shown[-1].fingerprint or "") if more else None)
+    return Errors(
+        shown, cursor_after(shown[-1].latest, shown[-1].fingerprint or "") if more else None
+    )

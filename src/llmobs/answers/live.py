@@ -64,8 +64,8 @@ def live(store: ReadsStore, asked: Asked) -> Live:
 def now(store: ReadsStore) -> Now:
     """Return how far *store* has come. It tells of all projects: only sealed it may be told."""
     # Whole seconds, by which the store itself tells who is silent.
-    at, place = datetime.now(UTC).replace(microsecond=0), store.place()
-    return Now(0, b"", at) if place is None else Now(place.id, _digest(place.event_id), at)
+    at, position = datetime.now(UTC).replace(microsecond=0), store.position()
+    return Now(0, b"", at) if position is None else Now(position.id, _digest(position.event_id), at)
 
 
 def news(store: ReadsStore, asked: Asked, since: Now | None, until: Now) -> News:
@@ -97,8 +97,8 @@ def opened(store: ReadsStore, word: str) -> Now | None:
 def _is_still(store: ReadsStore, moment: Now) -> bool:
     if moment.number == 0:
         return True
-    place = store.place(moment.number)
-    return place is not None and _digest(place.event_id) == moment.digest
+    position = store.position(moment.number)
+    return position is not None and _digest(position.event_id) == moment.digest
 
 
 def _digest(event_id: str) -> bytes:

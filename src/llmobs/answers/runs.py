@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from llmobs.answers.asked import Asked, place
+from llmobs.answers.asked import Asked, cursor_after
 from llmobs.answers.search import search
 from llmobs.store.engine import ReadsStore
 from llmobs.store.records import RunSummary
@@ -36,9 +36,9 @@ def runs(store: ReadsStore, asked: Asked) -> Runs:
         having = {hit.run.run_id: hit.run for hit in found_in.hits}
         return Runs(list(having.values()), None, found_in.next_cursor)
     limit = asked.limit(RUNS)
-    found = store.runs(limit + 1, before=asked.place(), where=asked.where)
+    found = store.runs(limit + 1, before=asked.position(), where=asked.where)
     shown, more = found[:limit], len(found) > limit
     total = len(shown)
     if more or asked.cursor is not None:
         total = store.count_runs(asked.where, up_to=COUNTED)
-    return Runs(shown, total, place(shown[-1].started, shown[-1].run_id) if more else None)
+    return Runs(shown, total, cursor_after(shown[-1].started, shown[-1].run_id) if more else None)

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from llmobs.answers.asked import Asked, place
+from llmobs.answers.asked import Asked, cursor_after
 from llmobs.answers.errors import AddressError
 from llmobs.store.engine import ReadsStore
 from llmobs.store.records import Hit, QueryError
@@ -39,12 +39,12 @@ def search(store: ReadsStore, asked: Asked) -> Hits:
     """
     text = asked.given.get("text", "")
     try:
-        found = store.search(text, asked.limit(HITS), before=asked.place(), where=asked.where)
+        found = store.search(text, asked.limit(HITS), before=asked.position(), where=asked.where)
     except QueryError as error:
         raise AddressError("text", str(error)) from None
     return Hits(
         found.hits,
-        place(*found.older) if found.older else None,
+        cursor_after(*found.older) if found.older else None,
         found.searched_to,
         found.waiting.share,
     )

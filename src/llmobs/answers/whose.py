@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from llmobs.answers.asked import Asked, place
+from llmobs.answers.asked import Asked, cursor_after
 from llmobs.store.engine import ReadsStore
 from llmobs.store.records import Whose
 
@@ -47,6 +47,6 @@ def _whose(
     store: ReadsStore, asked: Asked, kind: Literal["user", "session"]
 ) -> tuple[Sequence[Whose], str | None]:
     limit = asked.limit(WHOSE)
-    found = store.whose(kind, limit + 1, before=asked.place(), where=asked.where)
+    found = store.whose(kind, limit + 1, before=asked.position(), where=asked.where)
     shown, more = found[:limit], len(found) > limit
-    return shown, place(shown[-1].latest, shown[-1].id) if more else None
+    return shown, cursor_after(shown[-1].latest, shown[-1].id) if more else None

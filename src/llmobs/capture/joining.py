@@ -158,7 +158,7 @@ class Sightings:
         if apart is not None:
             self._advance(apart)
 
-    def take(self, sighting: Sighting) -> bool:
+    def pop_alone(self, sighting: Sighting) -> bool:
         """Give out a sighting that nobody else has seen, to be recorded, and then to `count_off`."""
         return self._alone.pop(sighting, None) is not None  # in one step
 
@@ -172,7 +172,7 @@ class Sightings:
             size: Estimated bytes of what it holds on to.
             failed: Whether it failed.
         """
-        if self.take(sighting):
+        if self.pop_alone(sighting):
             sighting.note_end(event, size, failed)
             try:
                 _record(Call([sighting]))

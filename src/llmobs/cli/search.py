@@ -32,7 +32,7 @@ INDEX_SECONDS: Final = 5.0
 @store_option
 @limit_option(20, "How many at most.")
 @filters("user", "session", "tag", "status", "failed", "model", "name", "since", "until")
-@click.option("--before", metavar="PLACE", help="Go on where the page before ended.")
+@click.option("--before", metavar="CURSOR", help="Go on where the page before ended.")
 @json_option
 def search(
     text: str, store: str | None, limit: int, before: str | None, json: bool, **which: Any
@@ -43,14 +43,14 @@ def search(
     All words of TEXT must stand in an event; words in double quotes must stand together.
     """
     where = run_filter(**which)
-    place = None if before is None else _place(before)
+    after = None if before is None else _cursor(before)
     with open_store(store) as reader:
         try:
             reader.index_texts(INDEX_SECONDS)
         except LLMObsError as error:
             notes().print(f"what came lately may be missing: {error}", style="yellow")
         try:
-            found = reader.search(text, limit, before=place, where=where)
+            found = reader.search(text, limit, before=after, where=where)
         except QueryError as error:
             raise click.UsageError(str(error)) from None
     if json:
@@ -63,12 +63,12 @@ def search(
     _say_what_is_left(found)
 
 
-def _place(text: str) -> tuple[datetime, str]:
+def _cursor(text: str) -> tuple[datetime, str]:
     moment, _, event_id = text.partition("/")
     try:
         return datetime.fromisoformat(moment).astimezone(UTC), event_id
     except (ValueError, OverflowError):
-        words = f"{text!r} is no place: write what the page before ended with"
+        words = f"{text!r} is no cursor: write what the page before ended with"
         raise click.BadParameter(words, param_hint="--before") from None
 
 
@@ -98,8 +98,8 @@ def _say_what_is_left(found: Found) -> None:
         so_far = "there are more"
         if found.searched_to is not None:
             so_far = f"searched back to {found.searched_to:%Y-%m-%d %H:%M:%S} UTC"
-        place = shlex.quote(visible(f"{moment.isoformat()}/{event_id}"))
-        notes().print(f"{so_far}; go on with --before {place}", style="dim")
+        cursor = shlex.quote(visible(f"{moment.isoformat()}/{event_id}"))
+        notes().print(f"{so_far}; go on with --before {cursor}", style="dim")
     if found.waiting.events:
         notes().print(
             f"{several(found.waiting.events, 'event')} of {found.waiting.of:,} are not indexed yet, and so not "

@@ -151,7 +151,7 @@ class Inflated:
         self.size = 0
         self.pieces: list[bytes] = []
 
-    def take(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> None:
         """Take in what came next; raises if it becomes too much, or is damaged."""
         try:
             while data:
@@ -242,7 +242,7 @@ async def read_body(request: Request, *, max_bytes: int = MAX_BODY_BYTES) -> byt
                     take_up(len(piece))
                     pieces.append(piece)
                 else:
-                    inflated.take(piece)
+                    inflated.feed(piece)
     except TimeoutError:
         raise RefusedError(
             408, f"the body was not here after {BODY_SECONDS:.0f} s", "body"

@@ -235,7 +235,7 @@ class Collector:
         """Values, or events, left out since a function of the operator's failed or took too long."""
         return self._preparation.failures + self._failures_elsewhere
 
-    async def take(
+    async def store(
         self,
         events: Sequence[Event | Filed],
         *,

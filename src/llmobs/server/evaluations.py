@@ -98,7 +98,7 @@ def routes(collector: Collector, open_store: Callable[[], ReadsStore]) -> list[R
             understood, limiter=limiter
         )
         request.state.events = total
-        unstored = await collector.take(list(events.values()), project=access.project)
+        unstored = await collector.store(list(events.values()), project=access.project)
         refused += [
             *unfound,
             *(

@@ -39,7 +39,7 @@ def routes(collector: Collector, open_store: Callable[[], ReadsStore]) -> list[R
                 return subject_of(store, form, access.project)
 
         event = evaluation_of(form, await anyio.to_thread.run_sync(found))
-        refused = await collector.take([event], project=access.project)
+        refused = await collector.store([event], project=access.project)
         if refused:
             raise RefusedError(400, "This cannot be stored.", "comment")
         request.state.events = 1

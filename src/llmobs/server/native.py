@@ -78,7 +78,9 @@ class Batches:
         check_events(access, read.events)
         refused = read.refused
         request.state.events = len(read.events) + len(refused)
-        unstored = await self._collector.take(read.events, project=access.project, is_prepared=True)
+        unstored = await self._collector.store(
+            read.events, project=access.project, is_prepared=True
+        )
         for index, event in zip(read.indexes, read.events, strict=True):
             if (why := unstored.get(event.event_id)) is not None:
                 refused.append(Verdict(index, why, event.event_id))

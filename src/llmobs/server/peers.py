@@ -135,7 +135,7 @@ def routes(collector: Collector) -> list[Route]:
         access = access_of(request)
         check_events(access, list(events.values()))
         if events:
-            why = await collector.take(list(events.values()), project=access.project)
+            why = await collector.store(list(events.values()), project=access.project)
             refused |= {p: why[e.event_id] for p, e in events.items() if e.event_id in why}
         return refused
 

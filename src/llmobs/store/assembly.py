@@ -26,7 +26,7 @@ from llmobs.store.kept_pieces import piece_in
 from llmobs.store.pieces import pack, put_together, unpack
 from llmobs.store.query import WITH_BODIES
 from llmobs.store.spans import Link, Node, Tree, What, event_id_of, run_event_id_of
-from llmobs.store.statements import chunks, places
+from llmobs.store.statements import chunks, placeholders
 from llmobs.store.values import as_text
 
 __all__ = ["assemble", "forget_parts", "forget_spans", "owners_of"]
@@ -132,7 +132,7 @@ def assemble(
         by_run.setdefault(link.run_id, []).append(link)
     known: dict[str, _Trace] = {}
     for some in chunks(list(by_run)):
-        query = f"SELECT run_id, {_TRACE} FROM traces WHERE run_id IN {places(some)}"  # noqa: S608
+        query = f"SELECT run_id, {_TRACE} FROM traces WHERE run_id IN {placeholders(some)}"  # noqa: S608
         for run_id, *values in connection.execute(query, some):
             known[run_id] = _Trace(*values)
     (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM traces").fetchone()
@@ -201,7 +201,7 @@ class _Arrival:
         self._fresh = set(nodes)
         nodes |= self._keep_more(logs, nodes)
         if nodes:
-            self._place(nodes)
+            self._arrange(nodes)
         self._find_own([link for link in links if link.rank and link.span_id in nodes])
         remove_events(self._connection, self._run_id, self._gone)
         id, *known = self._trace
@@ -216,7 +216,7 @@ class _Arrival:
             new.setdefault(link.span_id, node)
         if not self._is_new:
             for some in chunks(list(new)):
-                query = f"SELECT span_id FROM spans WHERE trace = ? AND guessed = 0 AND span_id IN {places(some)}"  # noqa: S608
+                query = f"SELECT span_id FROM spans WHERE trace = ? AND guessed = 0 AND span_id IN {placeholders(some)}"  # noqa: S608
                 for (span_id,) in self._connection.execute(query, (self._trace.id, *some)):
                     del new[span_id]
             vague = [node.span_id for node in new.values() if node.what == What.NOTHING]
@@ -231,7 +231,7 @@ class _Arrival:
     def _called(self, span_ids: Sequence[str]) -> Iterator[str]:
         """Yield those of which a log record told all of a call."""
         for some in chunks(span_ids):
-            query = f"SELECT DISTINCT span_id FROM parts WHERE {_TOLD} AND what = ? AND span_id IN {places(some)}"  # noqa: S608
+            query = f"SELECT DISTINCT span_id FROM parts WHERE {_TOLD} AND what = ? AND span_id IN {placeholders(some)}"  # noqa: S608
             for (span_id,) in self._connection.execute(query, (self._trace.id, What.WHOLE, *some)):
                 yield span_id
 
@@ -266,7 +266,7 @@ class _Arrival:
         span_id, parent_id, what, failed, started = node
         return (self._trace.id, span_id, parent_id, int(what), int(failed), started, guessed)
 
-    def _place(self, new: dict[str, Node]) -> None:
+    def _arrange(self, new: dict[str, Node]) -> None:
         """Find where everything belongs that *new* changes."""
         if self._is_new:
             inside: dict[str, list[Node]] = {}
@@ -280,7 +280,7 @@ class _Arrival:
         for span_id, node in tree.nodes.items():
             enclosing = tree.enclosing(span_id)
             parent_id = None if enclosing is None else self._id_of(enclosing)
-            if node.what == What.PLACE:
+            if node.what == What.CONTAINER:
                 self._show(span_id, parent_id, rows)
             elif tree.heads[span_id] != span_id or span_id in tree.split:
                 self._set_aside(span_id, rows)
@@ -310,7 +310,9 @@ class _Arrival:
         ids = {self._id_of(span_id): span_id for span_id in span_ids}
         found = {}
         for some in chunks(list(ids)):
-            query = f"SELECT event_id, id, parent_id FROM events WHERE event_id IN {places(some)}"  # noqa: S608
+            query = (
+                f"SELECT event_id, id, parent_id FROM events WHERE event_id IN {placeholders(some)}"  # noqa: S608
+            )
             for event_id, number, parent_id in self._connection.execute(query, some):
                 found[ids[event_id]] = (number, parent_id)
         return found
@@ -398,7 +400,7 @@ class _Arrival:
         whole: list[PromptCallEvent] = []
         more: list[PromptCallEvent] = []
         for some in chunks(list(span_ids)):
-            its = f"{_TOLD} AND span_id IN {places(some)}"
+            its = f"{_TOLD} AND span_id IN {placeholders(some)}"
             query = f"SELECT what, body FROM parts WHERE {its} ORDER BY at, id"  # noqa: S608
             for what, body in self._connection.execute(query, (self._trace.id, *some)):
                 event = _unpacked(body)
@@ -540,7 +542,7 @@ def owners_of(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[st
     if not run_ids or not _is_there(connection):
         return found
     for some in chunks(run_ids):
-        source = f"traces t JOIN parts p ON p.trace = t.id WHERE t.run_id IN {places(some)}"
+        source = f"traces t JOIN parts p ON p.trace = t.id WHERE t.run_id IN {placeholders(some)}"
         query = f"SELECT t.run_id, p.body FROM {source} AND p.what = ?"  # noqa: S608
         for run_id, body in connection.execute(query, (*some, What.NOTHING)):
             if (event := _unpacked(body)) is not None:
@@ -567,6 +569,6 @@ def _is_there(connection: sqlite3.Connection) -> bool:
     return connection.execute(query).fetchone() is not None
 
 
-_SPANS: Final = (What.NOTHING, What.CALL, What.PLACE)
+_SPANS: Final = (What.NOTHING, What.CALL, What.CONTAINER)
 _TOLD: Final = f"trace = ? AND what >= {What.MORE:d}"
 """What log records tell of a trace, as the index of it says it."""

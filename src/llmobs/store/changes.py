@@ -8,7 +8,7 @@ from llmobs.store.booking import Booking
 from llmobs.store.filed import Filed
 from llmobs.store.insert import calls_among, route_of
 from llmobs.store.spans import Link
-from llmobs.store.statements import chunks, places
+from llmobs.store.statements import chunks, placeholders
 
 __all__ = ["agree", "disagreeing", "remove_events"]
 
@@ -22,7 +22,7 @@ def remove_events(connection: sqlite3.Connection, run_id: str, numbers: Sequence
         for row in calls_among(connection, some):
             booking.subtract(row, route)
         for table in ("bodies", "evaluations", "events"):
-            connection.execute(f"DELETE FROM {table} WHERE id IN {places(some)}", some)  # noqa: S608
+            connection.execute(f"DELETE FROM {table} WHERE id IN {placeholders(some)}", some)  # noqa: S608
     booking.save(connection)
     recount_run(connection, run_id)
     agree(connection, [run_id])  # it may have been what only those said
@@ -78,7 +78,9 @@ def disagreeing(
             said = (row.user_id, row.session_id, row.service_name, row.environment, row.release)
             its.add(said)
     for some in chunks(list(told)):
-        query = f"SELECT run_id, {', '.join(_SHARED)} FROM runs WHERE run_id IN {places(some)}"  # noqa: S608
+        query = (
+            f"SELECT run_id, {', '.join(_SHARED)} FROM runs WHERE run_id IN {placeholders(some)}"  # noqa: S608
+        )
         for run_id, *values in connection.execute(query, some):
             told[run_id].add(tuple(values))
     return [run_id for run_id, its in told.items() if len(its) > 1 and _differ(its)]

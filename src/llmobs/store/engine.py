@@ -27,7 +27,7 @@ from llmobs.store.records import (
     Found,
     GroupBy,
     Keep,
-    Place,
+    Position,
     Rewritten,
     RunDetail,
     RunFilter,
@@ -258,8 +258,8 @@ class ReadsStore(Protocol):
         """Return what was stored after an event."""
         ...
 
-    def place(self, id: int | None = ...) -> Place | None:
-        """Return the place of the event stored last, or of the one with this number."""
+    def position(self, id: int | None = ...) -> Position | None:
+        """Return the position of the event stored last, or of the one with this number."""
         ...
 
     def seal(self, data: bytes) -> str:

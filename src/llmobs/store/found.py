@@ -20,7 +20,7 @@ from llmobs.store.records import (
     Waiting,
     to_microseconds,
 )
-from llmobs.store.search import Place, find
+from llmobs.store.search import PageEnd, find
 from llmobs.store.texts import Query, snippet, texts_of
 from llmobs.store.values import COERCE, as_moment, as_text
 
@@ -53,8 +53,8 @@ def search(
         with asks.open_index() as (index, waiting):
             if index is None or not query.expression:
                 return Found(hits=(), older=None, searched_to=None, waiting=waiting)
-            place = None if before is None else _place(asks, *before)
-            found = find(asks.rows, index, query, limit, place, where)
+            end = None if before is None else _page_end(asks, *before)
+            found = find(asks.rows, index, query, limit, end, where)
     except sqlite3.Error:  # damaged, or just made anew: whoever fills it sees to that
         nothing = Waiting(waiting.of, waiting.of)
         return Found(hits=(), older=None, searched_to=None, waiting=nothing)
@@ -73,18 +73,18 @@ def search(
     )
 
 
-def _place(asks: Asks, moment: datetime, event_id: str) -> Place:
+def _page_end(asks: Asks, moment: datetime, event_id: str) -> PageEnd:
     found = asks.rows("SELECT id FROM events WHERE event_id = ?", [event_id])
-    return Place(to_microseconds(moment), found[0][0] if found else MOST)
+    return PageEnd(to_microseconds(moment), found[0][0] if found else MOST)
 
 
-def _hits(asks: Asks, found: Sequence[tuple[Place, str]], query: Query) -> tuple[Hit, ...]:
+def _hits(asks: Asks, found: Sequence[tuple[PageEnd, str]], query: Query) -> tuple[Hit, ...]:
     runs = _runs(asks, {as_text(run_id) for _, run_id in found})
     until = time.monotonic() + SHOWN_SECONDS
     hits = []
-    for place, run_id in found:
+    for end, run_id in found:
         one = f"SELECT {STORED}, e.event_id FROM {WITH_BODIES} WHERE e.id = ?"  # noqa: S608
-        rows = asks.rows(one, [place.number])
+        rows = asks.rows(one, [end.number])
         if not rows or as_text(run_id) not in runs:  # removed meanwhile
             continue
         event = asks.stored(rows[0])
@@ -94,7 +94,7 @@ def _hits(asks: Asks, found: Sequence[tuple[Place, str]], query: Query) -> tuple
                 run=runs[as_text(run_id)],
                 event_id=as_text(rows[0]["event_id"]),
                 event_type=event.event_type,
-                timestamp=as_moment(place.moment),
+                timestamp=as_moment(end.moment),
                 snippet=snippet(texts, query),
             )
         )

@@ -13,7 +13,7 @@ from llmobs.store.booking import MICROSECONDS_PER_HOUR, Booking, word_of
 from llmobs.store.filed import Filed, whole
 from llmobs.store.kept_pieces import add_pieces, compare, run_of
 from llmobs.store.rows import COLUMNS, WIDTH, Row, clean_values
-from llmobs.store.statements import chunks, places
+from llmobs.store.statements import chunks, placeholders
 
 __all__ = [
     "MAX_ROUTES",
@@ -388,7 +388,7 @@ def _known(connection: sqlite3.Connection, ids: Sequence[Any]) -> dict[Any, tupl
     known = {}
     for some in chunks(ids):
         its = "booked_as, tags, ended, ended = started AND status IS NULL"
-        query = f"SELECT run_id, {its} FROM runs WHERE run_id IN {places(some)}"  # noqa: S608
+        query = f"SELECT run_id, {its} FROM runs WHERE run_id IN {placeholders(some)}"  # noqa: S608
         for run_id, *found in connection.execute(query, some):
             known[run_id] = tuple(found)
     return known
@@ -423,7 +423,7 @@ def route_of(connection: sqlite3.Connection, run_id: Any) -> str:
 def calls_among(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[Row]:
     """Return the booked calls among the events with these numbers."""
     query = (
-        f"SELECT {', '.join(COLUMNS)} FROM events WHERE id IN {places(numbers)}"  # noqa: S608
+        f"SELECT {', '.join(COLUMNS)} FROM events WHERE id IN {placeholders(numbers)}"  # noqa: S608
         " AND event_type = 'prompt_call' AND booked = 1"
     )
     return [Row(*values) for values in connection.execute(query, numbers)]

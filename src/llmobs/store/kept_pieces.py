@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from llmobs.codec import clean_text, text_of
 from llmobs.store.pieces import Piece, pack, unpack
-from llmobs.store.statements import chunks, places
+from llmobs.store.statements import chunks, placeholders
 
 __all__ = [
     "add_pieces",
@@ -44,13 +44,13 @@ def compare(
     others: set[int] = set()
     unsure: list[int] = []
     for some in chunks(list(pieces)):
-        query = f"SELECT hash FROM pieces WHERE hash IN {places(some)}"  # noqa: S608
+        query = f"SELECT hash FROM pieces WHERE hash IN {placeholders(some)}"  # noqa: S608
         for (hash,) in connection.execute(query, some):
             new.discard(hash)
             if _recent.get(hash) != pieces[hash]:
                 unsure.append(hash)
     for some in chunks(unsure):
-        query = f"SELECT hash, data FROM pieces WHERE hash IN {places(some)}"  # noqa: S608
+        query = f"SELECT hash, data FROM pieces WHERE hash IN {placeholders(some)}"  # noqa: S608
         for hash, data in connection.execute(query, some):
             if unpack(data) == pieces[hash]:
                 _recent.note(hash, pieces[hash])
@@ -99,7 +99,7 @@ def _rows(pairs: Sequence[tuple[Any, Any]]) -> str:
 def remove_pieces(connection: sqlite3.Connection, run_id: Any, hashes: Sequence[int]) -> None:
     """Let a run have these pieces no longer; those that no other run has are removed."""
     for some in chunks(hashes):
-        among = f"hash IN {places(some)}"
+        among = f"hash IN {placeholders(some)}"
         query = f"DELETE FROM run_pieces WHERE run_id = ? AND {among} RETURNING hash"  # noqa: S608
         alone = {hash for (hash,) in connection.execute(query, (run_id, *some))}
         query = f"SELECT hash FROM shared_pieces WHERE {among}"  # noqa: S608

@@ -40,7 +40,7 @@ from llmobs.store.records import (
     EvaluationGroup,
     Found,
     GroupBy,
-    Place,
+    Position,
     RunDetail,
     RunFilter,
     RunSummary,
@@ -54,7 +54,7 @@ from llmobs.store.records import (
 )
 from llmobs.store.rollups import Sums
 from llmobs.store.sealing import seal, unseal
-from llmobs.store.statements import places
+from llmobs.store.statements import placeholders
 from llmobs.store.text_index import TextIndex, open_index, waiting_events
 from llmobs.store.values import COERCE, as_text
 from llmobs.store.whose import whose
@@ -435,7 +435,7 @@ class Reader(Reading):
                 break
             known.update(ids)
             rows = self._all(
-                f"SELECT {_AROUND_COLUMNS} FROM events WHERE {which} AND event_id IN {places(ids)}",  # noqa: S608
+                f"SELECT {_AROUND_COLUMNS} FROM events WHERE {which} AND event_id IN {placeholders(ids)}",  # noqa: S608
                 [*values, *ids],
             )
             inside = [Around(**_typed(row, _AROUND)) for row in rows]
@@ -448,14 +448,14 @@ class Reader(Reading):
         query = f"SELECT {STORED} FROM {WITH_BODIES} WHERE e.id > ? ORDER BY e.id LIMIT ?"  # noqa: S608
         return [self._stored(row) for row in self._all(query, [after, limit])]
 
-    def place(self, id: int | None = None) -> Place | None:
-        """Return the place of the event stored last, or of the one with this number; None if there is none."""
+    def position(self, id: int | None = None) -> Position | None:
+        """Return the position of the event stored last, or of the one with this number; None if there is none."""
         which = "ORDER BY id DESC LIMIT 1" if id is None else "WHERE id = ?"
         rows = self._all(
             f"SELECT id, event_id FROM events {which}",  # noqa: S608
             () if id is None else (id,),
         )
-        return Place(rows[0][0], as_text(rows[0][1])) if rows else None
+        return Position(rows[0][0], as_text(rows[0][1])) if rows else None
 
     def seal(self, data: bytes) -> str:
         """Return *data* as a word that only this store opens, in whatever process; see `llmobs.store.sealing`."""

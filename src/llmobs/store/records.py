@@ -29,7 +29,7 @@ __all__ = [
     "GroupBy",
     "Hit",
     "Keep",
-    "Place",
+    "Position",
     "QueryError",
     "Rewritten",
     "RunDetail",
@@ -364,7 +364,7 @@ class RunSummary(Struct, frozen=True, kw_only=True):
         return is_failure(self.status) or (self.http_status or 0) >= 500
 
 
-class Place(Struct, frozen=True, gc=False):
+class Position(Struct, frozen=True, gc=False):
     """Where an event stands in the order of what was stored."""
 
     id: int
@@ -376,7 +376,7 @@ class StoredEvent(Struct, frozen=True, gc=False):
     """One event as it lies in the store."""
 
     id: int
-    """Its place: later ones have higher numbers."""
+    """Its position: later ones have higher numbers."""
     run_id: str
     event_type: str
     body: str

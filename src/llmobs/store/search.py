@@ -21,7 +21,7 @@ from llmobs.store.records import RunFilter, to_microseconds
 from llmobs.store.text_index import BLOCK_BITS, PART_BITS
 from llmobs.store.texts import Query
 
-__all__ = ["SECONDS", "Place", "Searched", "find"]
+__all__ = ["SECONDS", "PageEnd", "Searched", "find"]
 
 SECONDS: Final = 0.25
 """That one search takes, about: then it says how far it has come."""
@@ -38,7 +38,7 @@ _MOMENT: Final = "iif(typeof(e.timestamp) = 'integer', e.timestamp, 0)"
 Rows = Callable[[str, Sequence[Any]], list[Any]]
 
 
-class Place(NamedTuple):
+class PageEnd(NamedTuple):
     """Where a page ends: the time of an event, and its number."""
 
     moment: int
@@ -48,7 +48,7 @@ class Place(NamedTuple):
 class Searched(NamedTuple):
     """What was found."""
 
-    hits: list[tuple[Place, str]]
+    hits: list[tuple[PageEnd, str]]
     """Events and their runs, the latest first."""
     reached: int | None
     """The time down to which all is told, as it took long; None if it is through, or has as many as were wanted."""
@@ -64,7 +64,7 @@ def find(
     index: sqlite3.Connection,
     query: Query,
     limit: int,
-    before: Place | None,
+    before: PageEnd | None,
     where: RunFilter,
 ) -> Searched:
     """
@@ -91,7 +91,7 @@ class _Search:
         index: sqlite3.Connection,
         query: Query,
         limit: int,
-        before: Place | None,
+        before: PageEnd | None,
         where: RunFilter,
     ) -> None:
         self._rows = rows
@@ -114,7 +114,7 @@ class _Search:
         if (theirs := self._of_few_runs()) is not None:
             return self._among(theirs, deadline)
         blocks = self._blocks()
-        found: list[tuple[Place, str]] = []
+        found: list[tuple[PageEnd, str]] = []
         at, width = 0, 1
         while at < len(blocks):
             some = blocks[at : at + width]
@@ -137,7 +137,7 @@ class _Search:
                 width = min(width * 4, WIDEST)
         return Searched(found, None)
 
-    def _of_few_runs(self) -> list[tuple[Place, str]] | None:
+    def _of_few_runs(self) -> list[tuple[PageEnd, str]] | None:
         """
         Return the events of the runs that fit, the latest first; None where these may be many.
 
@@ -151,11 +151,11 @@ class _Search:
             f" ON e.run_id = r.run_id{where_clause(parts)} LIMIT ?",
             [*values, FEW_EVENTS + 1],
         )
-        return None if len(found) > FEW_EVENTS else sorted(map(_place, found), reverse=True)
+        return None if len(found) > FEW_EVENTS else sorted(map(_end_of, found), reverse=True)
 
-    def _among(self, events: Sequence[tuple[Place, str]], deadline: float) -> Searched:
+    def _among(self, events: Sequence[tuple[PageEnd, str]], deadline: float) -> Searched:
         """Return those of *events*, the latest first, in which the words stand."""
-        found: list[tuple[Place, str]] = []
+        found: list[tuple[PageEnd, str]] = []
         for at, event in enumerate(events):
             if self._has(event[0].number):
                 found.append(event)
@@ -248,7 +248,7 @@ class _Search:
             }
         return self._shared[part]
 
-    def _fitting(self, numbers: Sequence[int], last: Place | None) -> list[tuple[Place, str]]:
+    def _fitting(self, numbers: Sequence[int], last: PageEnd | None) -> list[tuple[PageEnd, str]]:
         """Return those of runs that are asked for, and not told before: the latest, if after *last*."""
         if not numbers:
             return []
@@ -263,7 +263,7 @@ class _Search:
             f" ON e.id = n.value{join} WHERE 1{more} ORDER BY {_MOMENT} DESC, e.id DESC LIMIT ?",
             [msgspec.json.encode(numbers).decode(), *values, self._limit + 1],
         )
-        return list(map(_place, found))
+        return list(map(_end_of, found))
 
     def _conditions(self) -> tuple[list[str], list[Any]]:
         """Return which events ``e`` of runs ``r`` fit, and were not told before."""
@@ -277,9 +277,9 @@ class _Search:
         return parts, values
 
 
-def _place(row: Sequence[Any]) -> tuple[Place, str]:
+def _end_of(row: Sequence[Any]) -> tuple[PageEnd, str]:
     moment, number, run_id = row
-    return Place(moment if type(moment) is int else 0, number), run_id
+    return PageEnd(moment if type(moment) is int else 0, number), run_id
 
 
 def _stretches(blocks: Sequence[_Block]) -> list[tuple[int, int, int]]:

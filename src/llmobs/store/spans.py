@@ -24,7 +24,7 @@ class What(IntEnum):
     """Nothing that becomes an event, but of what is around what."""
     CALL = 1
     """A call of a model."""
-    PLACE = 2
+    CONTAINER = 2
     """A tool or a step: other events may be inside."""
     MORE = 3
     """More of the call that a span is about: a log record."""
@@ -119,7 +119,7 @@ class Tree:
             self._calls[at.span_id] = None  # should it come back to itself
             way.append(at)
             at = self._find(at.parent_id)
-            if at is not None and at.what == What.PLACE:
+            if at is not None and at.what == What.CONTAINER:
                 at = None
         if at is not None:
             found = self._calls[at.span_id]
@@ -137,10 +137,10 @@ class Tree:
                 self.nodes[node.span_id] = node
             if around and node.what == What.CALL:
                 below.setdefault(around, []).append(node)
-            if node.span_id in descended or (node.what == What.PLACE and node is not root):
+            if node.span_id in descended or (node.what == What.CONTAINER and node is not root):
                 continue
             descended.add(node.span_id)
-            around = "" if node.what == What.PLACE else around
+            around = "" if node.what == What.CONTAINER else around
             if node.what == What.CALL:
                 below.setdefault(node.span_id, [])
                 around = node.span_id
@@ -207,7 +207,7 @@ class Tree:
             if not at.parent_id:
                 break
             outer = self._find(at.parent_id)
-            if outer is None or outer.what == What.PLACE:
+            if outer is None or outer.what == What.CONTAINER:
                 found = at.parent_id
                 break
             if outer.what == What.CALL and not is_call:

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-__all__ = ["chunks", "places", "transaction"]
+__all__ = ["chunks", "placeholders", "transaction"]
 
 _AT_ONCE: Final = 500
 """Values bound to one statement; SQLite takes some thousands."""
 
 
-def places(values: Sequence[Any]) -> str:
-    """Return SQL for the places of *values*, in brackets."""
+def placeholders(values: Sequence[Any]) -> str:
+    """Return SQL for the placeholders of *values*, in brackets."""
     return f"({', '.join('?' * len(values))})"
 
 

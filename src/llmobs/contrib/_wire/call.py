@@ -255,7 +255,7 @@ class Call(Sighting):
                 sightings.await_answer(self, event.response_id)
                 return
             self._tell(event, failed)
-        elif self._is_noted or not sightings.take(self):
+        elif self._is_noted or not sightings.pop_alone(self):
             self._tell(self._event(self.tracker.run_id), failed)
         else:
             tracker = self.tracker

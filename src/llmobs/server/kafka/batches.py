@@ -194,7 +194,7 @@ def _inflated(codec: str) -> Callable[[bytes, int], int]:
     def measure(packed: bytes, most: int) -> int:
         inflated = Inflated(codec, most, lambda size: None)
         try:
-            inflated.take(packed)
+            inflated.feed(packed)
             inflated.end()
         except RefusedError as error:
             if error.status == 413:

@@ -248,7 +248,7 @@ class KafkaIntake:
     async def _offer(self, parts: Sequence[Part]) -> list[Dead]:
         size = sum(map(_size, parts))
         try:
-            refused = await self._collector.take(
+            refused = await self._collector.store(
                 [part.event for part in parts], is_prepared=True, size=size
             )
         except (BusyError, StoreError, SinkUnavailableError):

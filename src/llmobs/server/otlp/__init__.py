@@ -72,7 +72,7 @@ def routes(collector: Collector) -> list[Route]:
         access = access_of(request)
         check_events(access, taken.events)
         request.state.events = len(taken.events)
-        refused = await collector.take(
+        refused = await collector.store(
             taken.events, project=access.project, is_prepared=True, links=taken.links
         )
         words = taken.words or next(iter(refused.values()), "")

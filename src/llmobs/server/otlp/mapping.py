@@ -41,8 +41,8 @@ __all__ = ["Taken", "take_logs", "take_spans"]
 _WHAT: Final = {
     None: What.NOTHING,
     Kind.CALL: What.CALL,
-    Kind.TOOL: What.PLACE,
-    Kind.STEP: What.PLACE,
+    Kind.TOOL: What.CONTAINER,
+    Kind.STEP: What.CONTAINER,
 }
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 _UNREAD: Final = "what was sent could not be read; left out"
@@ -365,7 +365,7 @@ def _moment_of(log: Log, name: str, digest: str, has_span: bool) -> tuple[Event,
     return event, Link(
         run_id=log.trace_id,
         span_id=span_id,
-        what=What.PLACE,
+        what=What.CONTAINER,
         parent_id=log.span_id,
         event_id=event.event_id,
         failed=event.failed,

@@ -89,7 +89,7 @@ class Batches:
         access = access_of(request)
         if events:
             check_events(access, events)
-        refused = await self._collector.take(events, project=access.project, is_prepared=True)
+        refused = await self._collector.store(events, project=access.project, is_prepared=True)
         return [refused.get(event.event_id) for event in events]
 
     async def _batch(self, request: Request) -> Response:
