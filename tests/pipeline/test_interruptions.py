@@ -24,7 +24,7 @@ KNOWN = {
     "llmobs.pipeline.intake.Intake._room",
     "llmobs.pipeline.outbox.Outbox._lock",
     "llmobs.client.sync_client.Client._lock",
-    "llmobs.contrib._langchain.runs.OpenRuns._lock",
+    "llmobs.contrib._agents.table.Table._lock",
     "llmobs.contrib._spans.open.OpenSpans._lock",
     "llmobs.pipeline.pricing.PriceBook._lock",
     "llmobs.watchllm.instrumentation._lock",

@@ -24,10 +24,11 @@ from langchain_core.callbacks import BaseCallbackHandler
 
 from llmobs.capture.operations import AgentStep, PromptCall, SeveralCalls, ToolCall
 from llmobs.client.async_client import Recording
+from llmobs.contrib._agents.table import MAX_OPEN
 from llmobs.contrib._duplicate import count_duplicate
 from llmobs.contrib._langchain import calls
 from llmobs.contrib._langchain import messages as reading
-from llmobs.contrib._langchain.runs import MAX_OPEN, OpenRun, OpenRuns, Place
+from llmobs.contrib._langchain.runs import OpenRun, OpenRuns, Place
 from llmobs.events import (
     AgentStepEvent,
     Event,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from asyncio import CancelledError
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,6 +13,7 @@ from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client
 from llmobs.contrib._agents.frames import Expecting, Group
+from llmobs.contrib._agents.table import MAX_OPEN, Table
 from llmobs.contrib._wire.call import checked_mode, policy
 from llmobs.runtime.context import (
     Frame,
@@ -21,12 +21,9 @@ from llmobs.runtime.context import (
     innermost_frame,
     set_frame,
 )
-from llmobs.runtime.forks import ForkLock
 
-__all__ = ["MAX_OPEN", "NEVER_ENDED", "Make", "OpenWork", "Piece"]
+__all__ = ["NEVER_ENDED", "Make", "OpenWork", "Piece"]
 
-MAX_OPEN: Final = 10_000
-"""Pieces of work held open at most; beyond, the oldest are recorded as they are."""
 NEVER_ENDED: Final = "the framework never told its end"
 """Warns of what was recorded as far as it was known."""
 
@@ -88,9 +85,7 @@ class OpenWork:
         self.door = door
         self._client = client
         self._complete = policy(checked_mode(capture_content))
-        self._limit = max_open
-        self._lock = ForkLock()
-        self._pieces: OrderedDict[Hashable, Piece] = OrderedDict()
+        self._pieces: Table[Piece] = Table(max_open)
         self._frames: dict[Frame, Piece] = {}
         """Of what is recorded itself."""
         self._is_closed = False
@@ -168,27 +163,15 @@ class OpenWork:
         return frame is not None
 
     def _hold(self, piece: Piece) -> None:
-        oldest = None
-        with self._lock:
-            self._pieces[piece.key] = piece
-            if piece.frame is not None and (piece.operation or type(piece.frame) is Group):
-                self._frames[piece.frame] = piece
-            if piece.parent is not None:
-                piece.parent.inside[piece.key] = piece
-            if len(self._pieces) > self._limit:
-                oldest = self._take(next(iter(self._pieces)))
+        if piece.frame is not None and (piece.operation or type(piece.frame) is Group):
+            self._frames[piece.frame] = piece
+        oldest = self._pieces.hold(piece.key, piece)
         if oldest is not None:
-            _give_up(oldest)
+            self._give_up(oldest[1])
 
-    def _take(self, key: Hashable) -> Piece | None:
-        piece = self._pieces.pop(key, None)
-        if piece is None:
-            return None
+    def _forget_frame(self, piece: Piece) -> None:
         if piece.frame is not None and self._frames.get(piece.frame) is piece:
             del self._frames[piece.frame]
-        if piece.parent is not None:
-            piece.parent.inside.pop(key, None)
-        return piece
 
     def get(self, key: Hashable) -> Piece | None:
         """Return what has begun under *key* and not ended."""
@@ -233,10 +216,10 @@ class OpenWork:
             whole: Whether what is open inside is over, too.
             gives_up: Whether that was given up, unless *error* has ended it; else it ends as this does.
         """
-        with self._lock:
-            piece = self._take(key)
+        piece = self._pieces.take(key)
         if piece is None:
             return
+        self._forget_frame(piece)
         if whole:
             how = CancelledError() if error is None and gives_up else error
             for inner in reversed(list(piece.inside)):
@@ -257,19 +240,16 @@ class OpenWork:
 
     def give_up(self) -> None:
         """Record all that is open as it is: nobody will tell its end any more."""
-        while self._pieces:
-            with self._lock:
-                piece = self._take(next(iter(self._pieces), None))
-            if piece is not None:
-                _give_up(piece)
+        while (oldest := self._pieces.take_oldest()) is not None:
+            self._give_up(oldest[1])
 
-
-def _give_up(piece: Piece) -> None:
-    if piece.operation is not None:
-        piece.operation._cut(NEVER_ENDED)  # noqa: SLF001 - of the same kind as `end`
-    _leave_group(piece)
-    if piece.is_own:
-        piece.tracker.finish()
+    def _give_up(self, piece: Piece) -> None:
+        self._forget_frame(piece)
+        if piece.operation is not None:
+            piece.operation._cut(NEVER_ENDED)  # noqa: SLF001 - of the same kind as `end`
+        _leave_group(piece)
+        if piece.is_own:
+            piece.tracker.finish()
 
 
 def _leave_group(piece: Piece) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -15,14 +14,11 @@ from llmobs.capture.operations import Operation, SeveralCalls
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
 from llmobs.client.sync_client import default_client
+from llmobs.contrib._agents.table import Table
 from llmobs.events import Status
 from llmobs.runtime.context import Frame, innermost_frame, leave_operation, set_frame
-from llmobs.runtime.forks import ForkLock
 
-__all__ = ["MAX_OPEN", "OpenRun", "OpenRuns", "Place"]
-
-MAX_OPEN: Final = 10_000
-"""Runs of LangChain held open at most; beyond, the oldest are recorded as they are."""
+__all__ = ["OpenRun", "OpenRuns", "Place"]
 
 
 @dataclass(slots=True)
@@ -46,9 +42,14 @@ class OpenRun:
     """None if it is not recorded itself (hidden nodes)."""
     frame: Frame | None
     """What its children belong to."""
-    children: dict[Any, OpenRun] = field(default_factory=dict)
-    """Those that have not ended."""
+    inside: dict[Any, OpenRun] = field(default_factory=dict)
+    """Its children that have not ended."""
     ended: bool = False
+
+    @property
+    def parent(self) -> OpenRun | None:
+        """The run it is a child of."""
+        return self.place.parent
 
     def end(self, error: BaseException | None = None) -> None:
         """Record it, and its llmobs run if that was made for it."""
@@ -140,9 +141,7 @@ class OpenRuns:
 
     def __init__(self, client: Recording | None, limit: int) -> None:
         self._client = client
-        self._limit = limit
-        self._lock = ForkLock()
-        self._runs: OrderedDict[Any, OpenRun] = OrderedDict()
+        self._runs: Table[OpenRun] = Table(limit)
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -165,7 +164,7 @@ class OpenRuns:
 
         Another one's is held here too: what this handler alone is told of may belong to it.
         """
-        if run_id in self._runs:
+        if self._runs.get(run_id) is not None:
             return True
         first = _recorded.get((place.tracker.client, run_id))
         if first is None:
@@ -190,32 +189,23 @@ class OpenRuns:
         self._hold(run_id, run)
 
     def _hold(self, run_id: Any, run: OpenRun) -> None:
-        forgotten = None
-        with self._lock:
-            self._runs[run_id] = run
-            if (
-                run.operation is not None
-                and run.frame is not None
-                and type(run.frame) is not SeveralCalls
-            ):
-                _frames.add(run.frame)
-            if run.place.parent is not None:
-                run.place.parent.children[run_id] = run
-            if len(self._runs) > self._limit:
-                oldest = next(iter(self._runs))
-                forgotten = self._forget(oldest)
-        if forgotten is not None:
-            _give_up(forgotten)
+        if (
+            run.operation is not None
+            and run.frame is not None
+            and type(run.frame) is not SeveralCalls
+        ):
+            _frames.add(run.frame)
+        oldest = self._runs.hold(run_id, run)
+        if oldest is not None:
+            self._forget(*oldest)
+            _give_up(oldest[1])
 
-    def _forget(self, run_id: Any) -> OpenRun | None:
-        run = self._runs.pop(run_id, None)
-        if run is not None:
-            if run.operation is not None and run.frame is not None:  # else it is another run's
-                _frames.discard(run.frame)
-            key = (run.place.tracker.client, run_id)
-            if _recorded.get(key) is run:
-                _recorded.pop(key, None)
-        return run
+    def _forget(self, run_id: Any, run: OpenRun) -> None:
+        if run.operation is not None and run.frame is not None:  # else it is another run's
+            _frames.discard(run.frame)
+        key = (run.place.tracker.client, run_id)
+        if _recorded.get(key) is run:
+            _recorded.pop(key, None)
 
     def get(self, run_id: Any) -> OpenRun | None:
         """Return a run that has not ended."""
@@ -223,21 +213,15 @@ class OpenRuns:
 
     def end(self, run_id: Any, error: BaseException | None = None) -> None:
         """Record a run that has ended; *error* is what ended it, if it failed."""
-        run = self._take(run_id)
+        run = self._runs.take(run_id)
         if run is None:
             return
+        self._forget(run_id, run)
         if error is not None and not isinstance(error, Exception):
             # LangChain tells nobody that a model's call was cancelled (`BaseChatModel.agenerate`).
-            for child in list(run.children):
+            for child in list(run.inside):
                 self.end(child, error)
         run.end(error)
-
-    def _take(self, run_id: Any) -> OpenRun | None:
-        with self._lock:
-            run = self._forget(run_id)
-            if run is not None and run.place.parent is not None:
-                run.place.parent.children.pop(run_id, None)
-        return run
 
     def _is_inside(self, frame: Frame | None, outer: Frame | None) -> bool:
         """
