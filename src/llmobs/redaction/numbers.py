@@ -27,6 +27,7 @@ __all__ = [
 
 NUMBERS: Final = frozenset({"card", "ssn", "iban"})
 
+_DIGITS: Final = frozenset("0123456789")
 _ANCHORS_A_STEP: Final = 8  # a number in a column has eight neighbours to look at
 
 # In symbols, where digits are one symbol and a dash or a full stop another: the first four digits
@@ -130,8 +131,8 @@ _ISSUERS: Final = re.compile(
     r"|(?=.{12,19}$)(?:50(?:18|19|20|38|6[01]|67)|5612|5893|6304|6390|670[69]|6759|676[1-3]|9792)"
 )
 """How the numbers of each issuer begin, and how long they are (ISO/IEC 7812-1)."""
-_NO_ISSUER: Final = "07"
-"""How none of them begins."""
+_ISSUED: Final = re.compile(r"[2-6]|8[12]|1800|9792")
+"""How any of them begins."""
 
 
 def card_checksum_holds(number: str) -> bool:
@@ -169,12 +170,13 @@ _COLUMN: Final = 4
 
 
 def _card(text: str, start: int) -> Span | None:
-    escape = text.rfind("\\u", max(0, start - 6), start)
-    if escape >= 0 and _ESCAPE.match(text, escape):
-        start = escape + 6  # the digits before may be those of an escape such as \\u2013
-    elif start and text[start - 1] in "0123456789":
-        return None
-    if text[start : start + 1] in _NO_ISSUER or _is_fraction(text, start):
+    if text[start - 1 : start].isalnum():
+        escape = text.rfind("\\u", max(0, start - 6), start)
+        if escape >= 0 and _ESCAPE.match(text, escape):
+            start = escape + 6  # the digits before may be those of an escape such as \\u2013
+        elif text[start - 1] in _DIGITS:
+            return None
+    if not _ISSUED.match(text, start):
         return None
     gap = text[start + 4 : start + 5]
     if gap == ".":  # versions and paths have dots, too: only as cards are grouped, and alone
@@ -259,15 +261,12 @@ _NINE = re.compile(
     r"(?!000|666|9)[0-9]{3}(?!00)[0-9]{2}(?!0000)[0-9]{4}(?!_?[0-9A-Za-z]|[-.][0-9])"
 )
 _SAYS_SSN = re.compile(r"\bssn\b|social.{0,3}security|_ssn|ssn_", re.IGNORECASE)
-_NO_WORD_BEFORE = re.compile(r"[0-9A-Za-z_]|[0-9][-.,]")
 
 
 def _ssn(text: str, anchor: int) -> Span | None:
-    start = anchor - 7
-    found = _SSN.match(text, start) if start >= 0 else None
-    if found is None:
-        start = anchor
-        found = _NINE.match(text, start)
+    goes_on = text[anchor + 4 : anchor + 5] in _DIGITS
+    start, shape = (anchor, _NINE) if goes_on else (anchor - 7, _SSN)
+    found = shape.match(text, start) if start >= 0 else None
     if found is None or _joined(text, start):
         return None
     if found[0].count("-") != 2 and not _SAYS_SSN.search(text[max(0, start - 32) : start]):
