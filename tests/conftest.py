@@ -12,6 +12,7 @@ import hypothesis  # before anything is frozen: it looks for who refers to whom
 import pytest
 from blockbuster import blockbuster_ctx
 
+from llmobs.capture import building
 from llmobs.runtime import troubles
 from llmobs.store.reader import Reader
 from llmobs.store.reading import Reading
@@ -105,9 +106,32 @@ FREEZE_SECONDS = 15.0
 _frozen_at = time.monotonic()
 
 
+def pytest_collection() -> None:
+    """What collecting makes stays: looking through it for garbage takes a sixth of the time."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Leave what was imported out of the garbage collector's rounds: of SDKs it is a million objects."""
-    _freeze()
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    """
+    What goes for every test, in hooks: fixtures would take seconds, as there are twelve thousand tests.
+
+    An error that the guard would log in an application fails the test. Tests may ask which threads they
+    started (`tests.helpers.llmobs_threads`). The names of fields that do not exist are said once in a
+    process: other tests have named some too.
+    """
+    troubles.raise_internal_errors(True)
+    note_threads()
+    building._said.clear()
+    result = yield
+    troubles.raise_internal_errors(False)
+    return result  # type: ignore[return-value]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -159,18 +183,6 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object
     return request.param  # type: ignore[no-any-return]
 
 
-@pytest.fixture(autouse=True)
-def threads_are_noted() -> None:
-    """Let tests ask which threads they started: `tests.helpers.llmobs_threads`."""
-    note_threads()
-
-
-@pytest.fixture(autouse=True)
-def unknown_names_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The names of fields that do not exist are said once in a process: other tests name some too."""
-    monkeypatch.setattr("llmobs.capture.building._said", {})
-
-
 MAY_BLOCK = (
     # A microsecond's sleep, so that threads have their turn: see there.
     ("llmobs/runtime/time_slices.py", {"give_way"}),
@@ -220,11 +232,3 @@ def blocking_calls_fail(request: pytest.FixtureRequest) -> Iterator[None]:
             for file, functions in MAY_BLOCK:
                 function.can_block_in(file, functions)
         yield
-
-
-@pytest.fixture(autouse=True)
-def internal_errors_surface() -> Iterator[None]:
-    """An error that the guard would log in an application fails the test."""
-    troubles.raise_internal_errors(True)
-    yield
-    troubles.raise_internal_errors(False)
