@@ -101,14 +101,14 @@ def functions(module: Any) -> dict[str, Callable[..., Any]]:
     return {n: f for n, f in found.items() if inspect.isfunction(f) and arguments_of(f)}
 
 
-def arguments_of(function: Callable[..., Any]) -> list[str]:
-    """Return the names of all that *function* takes, and of some that it does not."""
+def arguments_of(function: Callable[..., Any], unknown: slice = slice(None)) -> list[str]:
+    """Return the names of all that *function* takes, and of some that it does not: which of them."""
     names: list[str] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
-            names += inspect.signature(llmobs.Tracker.log_prompt_call).parameters
-            names.remove("self")
-            names += ODD_FIELDS
+            others = [*ODD_FIELDS, *inspect.signature(llmobs.Tracker.log_prompt_call).parameters]
+            others.remove("self")
+            names += others[unknown]
         elif name != "self":
             names.append(name)
     return list(dict.fromkeys(names))

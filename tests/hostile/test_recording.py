@@ -72,9 +72,10 @@ def in_time(call: Callable[..., Any], **arguments: Any) -> Any:
     return result
 
 
-def arguments(owner: type, name: str) -> list[str]:
+def arguments(owner: type, name: str, unknown: slice = slice(None)) -> list[str]:
     """Return the names of what `attempt` fills."""
-    return arguments_of(owner if issubclass(owner, llmobs.Event) else getattr(owner, name))
+    function = owner if issubclass(owner, llmobs.Event) else getattr(owner, name)
+    return arguments_of(function, unknown)
 
 
 def attempt(
@@ -140,9 +141,11 @@ def try_values(
 def test_large_values_cost_no_more_than_their_budget(
     owner: type, name: str, request: pytest.FixtureRequest
 ) -> None:
+    """Of the names that it does not know each method has another third: what they hold is dear."""
     client = request.getfixturevalue("watching" if owner is WatchLLMClient else "single")
-    names = arguments(owner, name)
-    given = row(names, large(), METHODS.index((owner, name)))
+    first = METHODS.index((owner, name))
+    names = arguments(owner, name, unknown=slice(first % 3, None, 3))
+    given = row(names, large(), first)
     profile = cProfile.Profile()
     with profile:
         attempt(owner, name, client, given)
