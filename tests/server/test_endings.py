@@ -83,7 +83,7 @@ def trial(store: Path, end: str, *, by_a_worker: bool = False) -> int:
         if by_a_worker:
             eventually(lambda: children_of(collector.process.pid), timeout=60, what="a worker")
             before = len(load.acknowledged)
-            eventually(lambda: len(load.acknowledged) >= before + 4_000, timeout=60, what="more")
+            eventually(lambda: len(load.acknowledged) >= before + 2_500, timeout=60, what="more")
         if end == "kill":
             collector.kill()
         else:
