@@ -10,6 +10,8 @@ from llmobs.events import Event
 from llmobs.store.reader import Reader
 
 HEADERS = {"content-type": NATIVE_TYPE}
+NUMBERS = "3456 7890 1234 5678 " * 50
+"""A prompt that takes far longer to prepare than to send or to store: a load that calls for a worker."""
 
 
 def body_of(events: Iterable[Event | bytes]) -> bytes:

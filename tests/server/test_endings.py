@@ -8,13 +8,15 @@ import pytest
 
 from llmobs.recorded.ids import new_id
 from llmobs.store.reader import Reader
-from tests.server.collecting import HEADERS, body_of, ids, stored
+from tests.server.collecting import HEADERS, NUMBERS, body_of, ids, stored
 from tests.sinks.examples import prompt_call
 from tests.support.polling import eventually
 from tests.support.serving import Serving, children_of
 
 SENDERS = 4
 TRIALS = 30
+EVENTS = 20
+"""In a request."""
 
 
 class Load:
@@ -23,12 +25,12 @@ class Load:
 
     Args:
         url: Of the collector.
-        events: In a request.
+        prompt: Of each event.
     """
 
-    def __init__(self, url: str, events: int = 20) -> None:
+    def __init__(self, url: str, prompt: str = "p") -> None:
         self.url = url
-        self._events = events
+        self._prompt = prompt
         self.acknowledged: list[str] = []
         self.refused: list[int] = []
         self._ended = threading.Event()
@@ -50,7 +52,8 @@ class Load:
             while not self._ended.is_set():
                 if not again:
                     events = [
-                        prompt_call(event_id=new_id(), run_id=new_id()) for _ in range(self._events)
+                        prompt_call(event_id=new_id(), run_id=new_id(), prompt=self._prompt)
+                        for _ in range(EVENTS)
                     ]
                 try:
                     answer = client.post(
@@ -77,13 +80,13 @@ def trial(store: Path, end: str, *, by_a_worker: bool = False) -> int:
         end: ``kill`` or ``term``.
         by_a_worker: Whether bodies are being read by a process of its own by then.
     """
-    events = 500 if by_a_worker else 20
-    with Serving(store, "--workers", "1") as collector, Load(collector.url, events) as load:
+    prompt = NUMBERS if by_a_worker else "p"
+    with Serving(store, "--workers", "1") as collector, Load(collector.url, prompt) as load:
         eventually(lambda: len(load.acknowledged) >= 200, timeout=60, what="load")
         if by_a_worker:
             eventually(lambda: children_of(collector.process.pid), timeout=60, what="a worker")
             before = len(load.acknowledged)
-            eventually(lambda: len(load.acknowledged) >= before + 2_500, timeout=60, what="more")
+            eventually(lambda: len(load.acknowledged) >= before + 400, timeout=60, what="more")
         if end == "kill":
             collector.kill()
         else:

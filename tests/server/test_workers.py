@@ -31,7 +31,7 @@ from llmobs.settings import Settings
 from llmobs.store.filed import file, unfile
 from llmobs.store.writer import Writer
 from tests.helpers import make_event
-from tests.server.collecting import body_of, post, stored
+from tests.server.collecting import NUMBERS, body_of, post, stored
 from tests.sinks.examples import every_kind, prompt_call
 from tests.support.polling import eventually
 from tests.support.serving import Serving, children_of
@@ -372,15 +372,14 @@ def test_under_load_a_worker_comes_and_ends_with_the_collector(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     store = tmp_path / "llmobs.db"
-    numbers = "3456 7890 1234 5678 " * 50  # to prepare these takes longer than to store them
     bodies = [
-        body_of(make_event(event_id=new_id(), prompt=numbers) for _ in range(500)) for _ in range(4)
+        body_of(make_event(event_id=new_id(), prompt=NUMBERS) for _ in range(200)) for _ in range(4)
     ]
     with Serving(store, "--workers", "1") as serving, ThreadPoolExecutor(4) as senders:
 
         def comes() -> list[int]:
             answers = list(senders.map(lambda body: post(serving.url, body), bodies))
-            assert [answer.json()["stored"] for answer in answers] == [500] * 4
+            assert [answer.json()["stored"] for answer in answers] == [200] * 4
             return children_of(serving.process.pid)
 
         (child,) = eventually(comes, timeout=60, what="a worker under load")
@@ -394,12 +393,12 @@ def test_under_load_a_worker_comes_and_ends_with_the_collector(
             serving.kill()
         eventually(lambda: not Path(f"/proc/{child}").exists(), what="the worker's end")
         assert "Traceback" not in serving.log
-    assert len(stored(store)) == 2_000
+    assert len(stored(store)) == 800
 
 
 def test_without_workers_there_are_none(tmp_path: Path) -> None:
     with Serving(tmp_path / "llmobs.db", "--workers", "0") as serving:
-        body = body_of(make_event(event_id=new_id()) for _ in range(1_000))
+        body = body_of(make_event(event_id=new_id(), prompt=NUMBERS) for _ in range(200))
         until = time.monotonic() + 2.5
         while time.monotonic() < until:
             assert post(serving.url, body).status_code == 200
