@@ -216,6 +216,18 @@ def test_nothing_prints_and_files_stay_small() -> None:
         assert lines <= 650, f"{module} is too long to have one reason to change"
 
 
+def test_doors_of_frameworks_stay_small() -> None:
+    doors = {
+        module: path.read_text().count("\n")
+        for module, path in modules()
+        if module.startswith("contrib.")
+        and "._" not in module
+        and "contrib._agents.work" in found(path).imports
+    }
+    assert len(doors) >= 9
+    assert {name: lines for name, lines in doors.items() if lines > 150} == {}
+
+
 def test_gen_ai_names_live_in_semconv_only() -> None:
     for module, path in modules():
         assert module == "recorded.semconv" or found(path).gen_ai == [], module
