@@ -6,7 +6,7 @@ import pytest
 
 import llmobs
 from llmobs import PromptCallEvent
-from llmobs.testing import CapturedEvents
+from llmobs.testing import CapturedEvents, capture_events
 from tests.helpers import llmobs_threads, make_event
 
 
@@ -44,3 +44,20 @@ async def test_send_of_an_async_client(llmobs_events: CapturedEvents) -> None:
     assert len(llmobs_events) == 1
     await llmobs.AsyncClient(sink="memory:", enabled=False).send(make_event())
     assert len(llmobs_events) == 1
+
+
+def test_what_began_inside_is_collected_there_and_nowhere_else() -> None:
+    with llmobs.Client(sink="memory:") as client, client.run("long") as long:
+        before = long.prompt_call(model="m", prompt="began before")
+        with before:
+            with capture_events() as events:
+                client.run("left open").prompt_call(model="m", prompt="began inside").__enter__()
+            with capture_events() as later:
+                pass
+            (call,) = events.of(PromptCallEvent)
+            assert call.prompt == "began inside"
+            assert call.warnings[-1].startswith(
+                "what is recorded was no longer collected at its end"
+            )
+            assert later == []
+        assert client.statistics().accepted == 1  # the one that began before

@@ -34,7 +34,8 @@ def capture_events() -> Iterator[CapturedEvents]:
     """
     Collect what every client of this process records inside the block, instead of delivering it.
 
-    Works whatever client the application made, middlewares' included; sampling does not apply.
+    Works whatever client the application made, middlewares' included; sampling does not apply. A call that
+    began inside and has not ended with the block ends there, and its event says so.
     """
     captured = CapturedEvents()
     with collecting(captured.append):

@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections import Counter, OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any, Final
@@ -41,7 +41,6 @@ __all__ = [
     "OPEN_SECONDS",
     "RUN_SECONDS",
     "WAIT_SECONDS",
-    "settle_in_time",
     "sightings",
 ]
 
@@ -479,9 +478,17 @@ class Sightings:
             if held.root is not None and held.root.parts[-1].ended is not None:
                 self._settle_now(held.root)
 
-    def close(self, client: Any) -> None:
-        """Settle everything of *client*, as far as known: it is being closed."""
-        why = "the client was closed before its end"
+    def close(
+        self, client: Any, why: str = "the client was closed before its end", since: float = 0.0
+    ) -> None:
+        """
+        Settle everything of *client*, as far as known.
+
+        Args:
+            client: It is being closed, or what it records goes elsewhere from now on.
+            why: Said of what has not ended.
+            since: Only what began later (``time.perf_counter``).
+        """
         with lock:
             blocks = [each for ref in list(self._blocks.values()) if (each := ref()) is not None]
             blocks = [each for each in blocks if each.run.client is client]
@@ -491,15 +498,17 @@ class Sightings:
                 if part.tracker.client is client and (part.inner is None or part.inner.is_done)
             ]
         for block in blocks:
-            with internal_errors("end a block"):
-                block._cut(why)  # noqa: SLF001 - not for applications, which end theirs
+            if block.start_time >= since:
+                with internal_errors("end a block"):
+                    block._cut(why)  # noqa: SLF001 - not for applications, which end theirs
         for part in streams:
-            with internal_errors("end a call"):
-                part.cut(why)
-        for held in self._held_by(client):
-            self._give_up(held, why)
-        for held in self._held_by(client):  # runs, of which calls were given up just now
-            self._give_up(held, why)
+            if part.started >= since:
+                with internal_errors("end a call"):
+                    part.cut(why)
+        for _ in range(2):  # then runs, of which calls were given up just now
+            for held in self._held_by(client):
+                if (held.root or held.tracker).started >= since:
+                    self._give_up(held, why)
 
     def _held_by(self, client: Any) -> list[_Held]:
         with lock:
@@ -628,20 +637,6 @@ def _record(call: Call) -> None:
     except Exception:  # the guard is entered for errors alone: it takes its time
         with internal_errors("record a call"):
             raise
-
-
-async def settle_in_time(client: Any, wait: Callable[[float | None], Awaitable[object]]) -> None:
-    """
-    Settle what waits for too long; runs beside the workers of *client*.
-
-    Args:
-        client: Whose.
-        wait: Waits until something new waits, at most so many seconds.
-    """
-    while True:
-        await wait(sightings.next_deadline(client))
-        with internal_errors("settle calls"):
-            sightings.expire(client)
 
 
 if hasattr(os, "register_at_fork"):

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, cast
 
@@ -22,7 +23,7 @@ import anyio
 
 from llmobs.capture.building import OVERHEAD_BYTES, cut_long
 from llmobs.capture.by_run import LogByRun
-from llmobs.capture.joining import settle_in_time, sightings
+from llmobs.capture.joining import sightings
 from llmobs.capture.tracker import Tracker
 from llmobs.client.build import build
 from llmobs.codec import as_dict, texts, weighed_event
@@ -37,7 +38,7 @@ from llmobs.pipeline.statistics import DropReason, FlushReport, Statistics, comb
 from llmobs.pipeline.wakeup import Wakeup, call_soon_threadsafe
 from llmobs.runtime.context import Run
 from llmobs.runtime.log import own_logger
-from llmobs.runtime.troubles import Troubles
+from llmobs.runtime.troubles import Troubles, internal_errors
 from llmobs.settings import Settings
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ class Recording(LogByRun):
         async with anyio.create_task_group() as group:
             pipeline.start(group)
             self._timer = Wakeup()
-            group.start_soon(settle_in_time, self, self._timer.wait)
+            group.start_soon(self._settle_in_time, self._timer)
             ready()
             try:
                 await stopping.wait()
@@ -265,6 +266,13 @@ class Recording(LogByRun):
                 raise
             await self._stop()
             group.cancel_scope.cancel()
+
+    async def _settle_in_time(self, timer: Wakeup) -> None:
+        """Settle calls that wait for too long, beside the workers."""
+        while True:
+            await timer.wait(sightings.next_deadline(self))
+            with internal_errors("settle calls"):
+                sightings.expire(self)
 
     async def _stop(self) -> None:
         sightings.close(self)
@@ -318,9 +326,13 @@ def collecting(collector: Callable[[Event], object]) -> Iterator[None]:
     before, _collector = _collector, collector
     for client in list(_clients):
         client.collect(collector)
+    since = perf_counter()
     try:
         yield
     finally:
+        for client in list(_clients):  # none of it is for who comes next
+            sightings.settle(client)
+            sightings.close(client, "what is recorded was no longer collected at its end", since)
         _collector = before
         for client in list(_clients):
             client.collect(before)
