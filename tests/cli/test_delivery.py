@@ -90,7 +90,9 @@ def test_check_does_not_call_ok_what_is_switched_off(monkeypatch: pytest.MonkeyP
 def test_check_says_what_a_refused_key_is(monkeypatch: pytest.MonkeyPatch) -> None:
     with ScriptedServer() as server:
         server.otherwise = Reply(401, b'{"error":"who are you, s3cret?"}')
-        code, out, _ = run("check", "--sink", f"http://s3cret@{server.address}/v1")
+        code, out, _ = run(
+            "check", "--sink", f"http://s3cret@{server.address}/v1", "--timeout", "3"
+        )
     assert code == 1
     assert "HTTP 401: who are you, ***?" in out
     assert "LLMOBS_API_KEY" in out

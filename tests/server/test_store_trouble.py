@@ -143,12 +143,14 @@ def test_it_answers_503_until_it_is_mended(tmp_path: Path, trouble: object) -> N
             assert int(answer.headers["retry-after"]) >= 1
             assert str(tmp_path) not in answer.text  # a file's name is nobody's business
             eventually(lambda: "llmobs: nothing can be stored" in collector.log, what="the line")
-            # WatchLLM's wire says it in its own form.
-            wire = post_watchllm(collector.url)
-            assert (wire.status_code, wire.json()["error"]["code"]) == (503, "internal_error")
-            for way in WAYS[1:]:
-                answer = send(collector.url, way, "x")
-                assert_may_come_again(answer, way, 503, 14)  # UNAVAILABLE
+            with ThreadPoolExecutor() as pool:  # a locked store is waited for
+                # WatchLLM's wire says it in its own form.
+                wire = pool.submit(post_watchllm, collector.url)
+                answers = pool.map(lambda way: send(collector.url, way, "x"), WAYS[1:])
+                for way, answer in zip(WAYS[1:], answers, strict=True):
+                    assert_may_come_again(answer, way, 503, 14)  # UNAVAILABLE
+                said = wire.result()
+            assert (said.status_code, said.json()["error"]["code"]) == (503, "internal_error")
         eventually(
             lambda: post(collector.url, body_of([second])).status_code == 200,
             timeout=20, interval=0.3, what="mended",
@@ -203,18 +205,22 @@ def test_a_client_spools_and_delivers_when_it_is_mended(tmp_path: Path) -> None:
         assert not any(client.statistics().dropped.values())
 
 
+@pytest.fixture(scope="module")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with Serving(tmp_path_factory.mktemp("full") / "llmobs.db") as collector:
+        yield collector
+
+
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way[0]}-{way[1]}")
-def test_a_full_collector_says_when_to_come_again(tmp_path: Path, way: Way) -> None:
+def test_a_full_collector_says_when_to_come_again(collector: Serving, way: Way) -> None:
     """A store that is locked holds everything up: what is beyond the room is refused, not kept."""
-    store = tmp_path / "llmobs.db"
-    with Serving(store) as collector:
-        assert post(collector.url, body_of([prompt_call()])).status_code == 200
-        text = "x" * 20_000_000
-        with locked(store), ThreadPoolExecutor(6) as pool:
-            answers = list(pool.map(lambda _: send(collector.url, way, text), range(6)))
-        statuses = sorted(answer.status_code for answer in answers)
-        assert set(statuses) <= {429, 503} and 429 in statuses and 503 in statuses
-        for answer in answers:
-            code = {429: 8, 503: 14}[answer.status_code]  # RESOURCE_EXHAUSTED
-            assert_may_come_again(answer, way, answer.status_code, code)
-        assert send(collector.url, way, "x").status_code == 200  # room again
+    assert post(collector.url, body_of([prompt_call(event_id=new_id())])).status_code == 200
+    text = "x" * 20_000_000
+    with locked(collector.store), ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: send(collector.url, way, text), range(6)))
+    statuses = sorted(answer.status_code for answer in answers)
+    assert set(statuses) <= {429, 503} and 429 in statuses and 503 in statuses
+    for answer in answers:
+        code = {429: 8, 503: 14}[answer.status_code]  # RESOURCE_EXHAUSTED
+        assert_may_come_again(answer, way, answer.status_code, code)
+    assert send(collector.url, way, "x").status_code == 200  # room again
