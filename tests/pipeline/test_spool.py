@@ -615,11 +615,11 @@ async def test_a_backlog_does_not_hold_up_what_is_recorded_meanwhile(tmp_path: P
     async with AsyncClient(
         sink=Slow(), spool_dir=tmp_path, max_queue_events=50, batch_size=10
     ) as client:
-        while (statistics := client.statistics()).accepted < 200:
-            log(client)
+        while (statistics := client.statistics()).delivered < 150:
+            log(client, 40 - statistics.queue_events)  # there is always a batch that is due
             await anyio.sleep(0.002)
         assert statistics.dropped == {}
-        assert 0 < statistics.replayed < 100 and statistics.delivered > 100
+        assert 0 < statistics.replayed < 100
         report = await client.flush(10)
         assert report.pending == 0 and client.statistics().replayed < 100
         with anyio.fail_after(20):
