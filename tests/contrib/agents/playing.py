@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from tests.support.environments import ROOT, python_packages
 
 CALL, STEP, TOOL, RUN = "PromptCallEvent", "AgentStepEvent", "ToolCallEvent", "RunEvent"
 Told = list[dict[str, Any]]
+SECONDS = 300
+"""Until a driver is taken to hang."""
 QUIET = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "CREWAI_DISABLE_TELEMETRY": "true",
@@ -36,14 +40,27 @@ def play(framework: str, *arguments: str) -> dict[str, Any]:
     except subprocess.CalledProcessError as error:
         pytest.skip(f"cannot be installed here: {error}")
     command = [home / "bin" / "python", "-m", f"tests.contrib.agents.drive_{driver}", *arguments]
-    env = os.environ | QUIET
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT, env=env
-    )
+    done = _finished(command, os.environ | QUIET | {"PYTHONFAULTHANDLER": "1"})
     assert done.returncode == 0, done.stderr
     assert "internal error" not in done.stderr, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def _finished(command: Sequence[Any], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Return how *command* ended; one that hangs says where."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env
+    ) as process:
+        try:
+            said, errors = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # for which Python shows the stack of each thread
+            said, errors = process.communicate(timeout=SECONDS)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, said, errors)
 
 
 def kinds(told: Told) -> dict[str, int]:
