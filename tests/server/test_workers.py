@@ -26,7 +26,7 @@ from llmobs.server.otlp.mapping import Taken
 from llmobs.server.preparing import Preparation, Read
 from llmobs.server.watchllm.reading import ReadWires
 from llmobs.server.watchllm.reading import read_batch as read_wires
-from llmobs.server.workers import Workers
+from llmobs.server.workers import Workers, is_worker_wanted
 from llmobs.settings import Settings
 from llmobs.store.filed import file, unfile
 from llmobs.store.writer import Writer
@@ -301,6 +301,19 @@ async def test_it_takes_what_the_collector_would_get_to_later() -> None:
             None,
             0,
         )
+
+
+@pytest.mark.parametrize(
+    ("worked", "used", "wanted"),
+    [
+        (0.9, 0.4, True),  # others take the processor
+        (0.4, 0.5, False),
+        (0.4, 1.0, True),  # what it stores takes the rest
+        (0.1, 1.3, False),  # nearly all is storing, which nobody else can do
+    ],
+)
+def test_one_is_started_when_it_would_be_of_use(worked: float, used: float, wanted: bool) -> None:
+    assert is_worker_wanted(worked, used) is wanted
 
 
 @pytest.mark.anyio

@@ -20,12 +20,16 @@ from llmobs.server.bodies import RefusedError
 from llmobs.server.preparing import Read, ReadsBody
 from llmobs.server.worker import Done, Job, Start, frame, name_of, receive
 
-__all__ = ["Workers", "processors"]
+__all__ = ["Workers", "is_worker_wanted", "processors"]
 
 R = TypeVar("R", bound=Read)
 
 BUSY_SHARE: Final = 0.5
 """Of the time that the collector's own thread has something to do, beyond which a worker is started."""
+WORTH_SHARE: Final = 0.2
+"""Of that time, from which on a worker is started where the process needs all that one processor gives."""
+ALL_OF_ONE: Final = 0.8
+"""Of a processor, which the threads of a process share: more is hardly to be had."""
 WINDOW_SECONDS: Final = 1.0
 """Over which that is measured."""
 IDLE_SECONDS: Final = 60.0
@@ -47,6 +51,17 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def is_worker_wanted(worked: float, used: float) -> bool:
+    """
+    Return whether a worker is to be started.
+
+    Args:
+        worked: The share of the time in which this process prepared.
+        used: What it used of a processor, by all that it did: of two, up to 2.
+    """
+    return worked > (WORTH_SHARE if used > ALL_OF_ONE else BUSY_SHARE)
 
 
 class _Worker:
@@ -192,16 +207,18 @@ class Workers:
             return
         while True:
             self._worked = 0.0
-            began = time.monotonic()
+            began, used = time.monotonic(), time.process_time()
             await asyncio.sleep(WINDOW_SECONDS)
             now = time.monotonic()
+            used_share = (time.process_time() - used) / (now - began)
             since = self._works_since
             # Also what is not done yet: one body may take longer than all seconds so far.
             share = (self._worked + (now - since if since is not None else 0)) / (now - began)
             for worker in [one for one in self._workers if not one.waiting]:
                 if now - worker.used_at > IDLE_SECONDS:
                     self._end(worker)
-            if share > BUSY_SHARE and len(self._workers) < self._most and now >= self._not_before:
+            wanted = is_worker_wanted(share, used_share)
+            if wanted and len(self._workers) < self._most and now >= self._not_before:
                 await self.start()
 
     async def start(self) -> None:
