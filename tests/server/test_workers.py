@@ -244,41 +244,6 @@ async def test_a_body_that_does_not_end_holds_up_nobody_though_no_worker_was_the
 
 
 @pytest.mark.anyio
-async def test_what_is_read_at_once_is_written_together(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("llmobs.server.collector.COMPANY_SECONDS", 30.0)
-    written: list[int] = []
-
-    class Noting(Writer):
-        def write(self, events: Any, *, links: Any = None) -> None:
-            written.append(len(events))
-            super().write(events, links=links)
-
-    path = tmp_path / "end"
-    collector = Collector(lambda: Noting(tmp_path / "llmobs.db"), Settings())
-    await collector.open()
-
-    async def take() -> None:
-        await collector.store([make_event(event_id=new_id())], is_prepared=True)
-
-    async def read_and_take() -> None:
-        await collector.read(patient, ReadBatch, str(path).encode(), project=None)
-        await take()
-
-    others = [asyncio.create_task(read_and_take()) for _ in range(2)]
-    await asyncio.sleep(0)
-    first = asyncio.create_task(take())
-    while not collector.room.events or not collector._waiting.empty():
-        await asyncio.sleep(0.01)
-    path.touch()
-    await asyncio.gather(first, *others)
-    await take()  # alone, it waits for nobody
-    await collector.aclose()
-    assert written in ([0, 2, 1, 1], [0, 3, 1])
-
-
-@pytest.mark.anyio
 async def test_it_takes_what_the_collector_would_get_to_later() -> None:
     async with working() as workers:
         assert await workers.read(read_batch, ReadBatch, batch(), None, salt=SALT, others=0) != (

@@ -33,11 +33,6 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 """Of bodies and records under way at once."""
 COMMIT_EVENTS: Final = 4_000
 """Of requests that share a commit, beyond which the next one begins."""
-COMPANY_SECONDS: Final = 0.05
-"""
-That a request waits for others, as long as more are being read than wait: what a transaction writes is
-found all over the indexes, so that two cost little more than one.
-"""
 TURN_SECONDS: Final = 0.25
 """How often a body that waits for the thread that prepares asks whether a worker can do it."""
 REOPEN_SECONDS: Final = 1.0
@@ -112,8 +107,6 @@ class Collector:
         self._preparation = Preparation(settings)
         self._workers = Workers(workers if self._preparation.may_be_divided else 0, PROCESS_KEY)
         self._failures_elsewhere = 0
-        self._coming = 0
-        """Bodies that are being read, wherever."""
         self._reading = 0
         """Bodies that wait for the thread that prepares, or are in it."""
         self._in_turn = asyncio.Lock()
@@ -177,15 +170,6 @@ class Collector:
         Raises:
             RefusedError: As *read* does.
         """
-        self._coming += 1
-        try:
-            return await self._read_anywhere(read, kind, body, project)
-        finally:
-            self._coming -= 1
-
-    async def _read_anywhere(
-        self, read: ReadsBody[R], kind: type[R], body: bytes, project: str | None
-    ) -> R:
         while True:
             # What is to be stored is this process's work, too.
             others = self._reading + len(self._under_way)
@@ -342,12 +326,9 @@ class Collector:
         step = None
         count = len(first.events)
         ended = False
-        until = time.monotonic() + COMPANY_SECONDS
         while count < COMMIT_EVENTS:
-            # No longer than for half of those who send at once: the others are read meanwhile.
-            patience = until - time.monotonic() if self._coming > len(requests) else 0
             try:
-                another = self._waiting.get(patience > 0, max(patience, 0))
+                another = self._waiting.get_nowait()
             except Empty:
                 break
             if another is None:
