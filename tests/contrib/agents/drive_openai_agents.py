@@ -1,6 +1,7 @@
 """Plays the OpenAI Agents SDK."""
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+import asyncio
 from typing import Any
 
 import agents
@@ -81,8 +82,11 @@ async def drive(player: Player) -> None:
         await run(agent(f"agent-{i}", **weather), "use get_weather")
 
     def threads(i: int) -> None:
-        # A client belongs to one loop, and each thread has its own.
-        agents.Runner.run_sync(agent(f"agent-{i}", sdk=new_sdk(), **weather), "use get_weather")
+        # A client belongs to one loop, and each thread has its own. It is closed there: left to the garbage
+        # collector it closes its connections in any thread, and another's may wait for ever.
+        sdk = new_sdk()
+        agents.Runner.run_sync(agent(f"agent-{i}", sdk=sdk, **weather), "use get_weather")
+        asyncio.get_event_loop().run_until_complete(sdk.close())
 
     await player.once("plain", lambda: run(agent("a"), "hello"))
     await player.once("handling", handling)
