@@ -212,8 +212,9 @@ class Redact(Stage):
 
     def _steps(self, event: Event, before: Event | None) -> Steps[None]:
         with failing_closed(event, "redact an event", self._redactor.withhold):
-            if not self._redactor.passes(event):
-                yield from self._redactor.steps(event, before)
+            if self._redactor.passes(event):
+                return  # nothing has failed, either
+            yield from self._redactor.steps(event, before)
         failures = self._redactor.failures
         if failures > self._counted and self._count_failures is not None:
             self._count_failures(failures - self._counted)
