@@ -21,6 +21,7 @@ from llmobs.pipeline.journal import Journal
 from llmobs.pipeline.locked_batch import LockedBatch
 from llmobs.pipeline.sampling import is_sampled
 from llmobs.pipeline.spool import Spool
+from llmobs.pipeline.worker import Worker
 from llmobs.policy import Rules
 from tests.helpers import ScriptedSink, make_event, poll
 
@@ -142,6 +143,23 @@ async def test_what_cannot_wait_is_kept(how: str, durability: str, tmp_path: Pat
     assert client.statistics().dropped == {}
     assert {event.weight for event in sink.events} == {1.0}
     assert not [*tmp_path.glob("spool/*/*")]
+
+
+async def test_what_reaches_the_disk_while_its_worker_looks_there_is_delivered_at_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Worker._replay
+
+    async def look_for_long(worker: Worker) -> None:
+        await look(worker)
+        await anyio.sleep(0.1)
+
+    monkeypatch.setattr(Worker, "_replay", look_for_long)
+    sink = ScriptedSink()
+    async with client_of(sink, **on_disk(tmp_path)) as client:
+        client.run("open").log_prompt_call("p", "m", "a")
+        await pass_by(client)
+    assert [event.run_id for event in sink.events] == ["open"]
 
 
 async def test_what_is_held_stays_within_its_bound() -> None:

@@ -167,15 +167,15 @@ class Worker:
                 if not self._down and self._should_replay():
                     await self._replay()
             else:
-                pending = self.outbox.pending
+                is_all_there = self._no_more and not self.outbox.pending
                 await self._replay()
                 if self._down or self._has_waiting:
                     continue
                 self._announce_flushes()
-                if self._no_more and not self.outbox.pending:
-                    if pending:  # it may have reached the disk after the look at it
-                        continue
+                if is_all_there:
                     return
+                if self._no_more and not self.outbox.pending:
+                    continue  # some of it may have reached the disk after the look at it
                 self.state = SinkState.IDLE
                 replay_seconds = FLUSH_SECONDS if self._flushes else REPLAY_SECONDS
                 await self._wakeup.wait(None if self.disk is None else replay_seconds)
