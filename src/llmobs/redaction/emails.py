@@ -139,20 +139,26 @@ def find_at_signs(
 
 def _plain_address(text: str, at: int) -> Span | None:
     """Return the address around ``at`` if it is as most are, which is quickly seen."""
-    domain = _PLAIN_DOMAIN.match(text, at + 1)
-    if domain is not None and domain[1].lower() in TOP_LEVEL_DOMAINS:
+    if end := _plain_domain_end(text, at + 1):
         local = _PLAIN_LOCAL_BACKWARDS.match(text[max(0, at - _LONG_LOCAL) : at][::-1])
         if local is not None:
-            return Span(at - local.end(), domain.end(), "email", "email")
+            return Span(at - local.end(), end, "email", "email")
     return None
 
 
+def _plain_domain_end(text: str, start: int) -> int:
+    """Return where the domain that begins at ``start`` ends, if it is as most are; else 0."""
+    domain = _PLAIN_DOMAIN.match(text, start)
+    if domain is None or domain[1].lower() not in TOP_LEVEL_DOMAINS:
+        return 0
+    return domain.end()
+
+
 def _append_email(text: str, at: int, behind: int, spans: list[Span]) -> None:
-    plain = _PLAIN_DOMAIN.match(text, behind)
-    if plain is not None and plain[1].lower() in TOP_LEVEL_DOMAINS:
+    if end := _plain_domain_end(text, behind):
         start = _local_start(text, at, _LOCAL_BACKWARDS)
         if at - start > 1:
-            spans.append(Span(start, plain.end(), "email", "email"))
+            spans.append(Span(start, end, "email", "email"))
             return
     domain = _DOMAIN.match(text, behind)
     if domain is None or not _TOP_LEVEL.search(text, behind, domain.end()):

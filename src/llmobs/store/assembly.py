@@ -26,7 +26,7 @@ from llmobs.store.kept_pieces import piece_in
 from llmobs.store.pieces import pack, put_together, unpack
 from llmobs.store.query import WITH_BODIES
 from llmobs.store.spans import Link, Node, Tree, What, event_id_of, run_event_id_of
-from llmobs.store.statements import chunks, placeholders
+from llmobs.store.statements import chunks, placeholder_rows, placeholders
 from llmobs.store.values import as_text
 
 __all__ = ["assemble", "forget_parts", "forget_spans", "owners_of"]
@@ -158,9 +158,8 @@ class _Noted:
     def save(self, connection: sqlite3.Connection) -> None:
         for table, rows in (("spans", self.spans), ("traces", self.traces)):
             for some in chunks(rows, ROWS_AT_ONCE):
-                row = f"({', '.join('?' * len(some[0]))})"
                 connection.execute(
-                    f"INSERT OR REPLACE INTO {table} VALUES {', '.join([row] * len(some))}",  # noqa: S608
+                    f"INSERT OR REPLACE INTO {table} VALUES {placeholder_rows(some)}",  # noqa: S608
                     [*chain.from_iterable(some)],
                 )
 

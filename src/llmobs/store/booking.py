@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from llmobs.store.rollups import Key, Sums
 from llmobs.store.rows import Row
+from llmobs.store.statements import placeholders
 
 __all__ = [
     "MICROSECONDS_PER_HOUR",
@@ -35,11 +36,10 @@ class _Table(NamedTuple):
     def of(cls, name: str, unit: str) -> Self:
         key = (unit, *_WORDS)
         same = " AND ".join(f"{column} = ?" for column in key)
-        places = ", ".join("?" * (len(key) + 1))
         return cls(
             f"SELECT sums FROM {name} WHERE {same}",  # noqa: S608
             f"DELETE FROM {name} WHERE {same}",  # noqa: S608
-            f"INSERT OR REPLACE INTO {name} ({', '.join(key)}, sums) VALUES ({places})",  # noqa: S608
+            f"INSERT OR REPLACE INTO {name} ({', '.join(key)}, sums) VALUES {placeholders((*key, 'sums'))}",  # noqa: S608
             f"SELECT {', '.join(key)}, sums FROM {name} WHERE {unit} >= ? AND {unit} < ?",  # noqa: S608
             f"DELETE FROM {name} WHERE {unit} = ?",  # noqa: S608
         )

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from llmobs.store.booking import MICROSECONDS_PER_HOUR, Booking, word_of
 from llmobs.store.filed import Filed, whole
 from llmobs.store.kept_pieces import add_pieces, compare, run_of
 from llmobs.store.rows import COLUMNS, WIDTH, Row, clean_values
-from llmobs.store.statements import chunks, placeholders
+from llmobs.store.statements import chunks, placeholder_rows, placeholders
 
 __all__ = [
     "MAX_ROUTES",
@@ -31,7 +32,7 @@ __all__ = [
     "save_runs",
 ]
 
-_PLACES: Final = f"({', '.join('?' * WIDTH)}, '')"
+_PLACEHOLDERS: Final = f"({', '.join('?' * WIDTH)}, '')"
 _INSERT: Final = f"INSERT INTO events ({', '.join(COLUMNS)}, body) VALUES"
 # Not "OR IGNORE": that would pass over a row that lacks something, as if it were stored.
 _UNLESS_THERE: Final = "ON CONFLICT (event_id) DO NOTHING"
@@ -58,7 +59,7 @@ def probe(connection: sqlite3.Connection) -> None:
     Raises:
         sqlite3.OperationalError: A table or a column is gone.
     """
-    connection.execute(f"EXPLAIN {_INSERT} {_PLACES}", [None] * WIDTH).close()
+    connection.execute(f"EXPLAIN {_INSERT} {_PLACEHOLDERS}", [None] * WIDTH).close()
     connection.execute("EXPLAIN INSERT INTO bodies VALUES (?, ?)", [None] * 2).close()
 
 
@@ -71,10 +72,9 @@ def insert(connection: sqlite3.Connection, some: list[Filed]) -> list[Filed]:
     """
     first, last = some[0].row.id, some[-1].row.id
     try:
-        bodies: list[Any] = []
-        for one, body in zip(some, _bodies(connection, some), strict=True):
-            bodies += (one.row.id, body)
-        statement = f"{_INSERT} {', '.join([_PLACES] * len(some))} {_UNLESS_THERE}"
+        texts = _bodies(connection, some)
+        bodies = [(one.row.id, body) for one, body in zip(some, texts, strict=True)]
+        statement = f"{_INSERT} {', '.join([_PLACEHOLDERS] * len(some))} {_UNLESS_THERE}"
         values = [NULL if v is None else v for one in some for v in astuple(one.row)]
         try:
             done = connection.execute(statement, values)
@@ -88,11 +88,10 @@ def insert(connection: sqlite3.Connection, some: list[Filed]) -> list[Filed]:
             )
             new = {number for (number,) in there}
             some = [one for one in some if one.row.id in new]
-            pairs = zip(bodies[::2], bodies[1::2], strict=True)
-            bodies = [value for pair in pairs if pair[0] in new for value in pair]
+            bodies = [pair for pair in bodies if pair[0] in new]
         if some:
-            places = ", ".join(["(?, ?)"] * len(some))
-            connection.execute(f"INSERT INTO bodies VALUES {places}", bodies)  # noqa: S608
+            query = f"INSERT INTO bodies VALUES {placeholder_rows(bodies)}"  # noqa: S608
+            connection.execute(query, [*chain.from_iterable(bodies)])
     except BaseException:
         if connection.in_transaction:
             for table in ("events", "bodies"):
@@ -160,7 +159,6 @@ _RUN: Final = (
     "parent_run_id", "trace_id", "release", "tags", "weight", "standalone", "booked_as", "events",
     "calls", "errors", "tokens_input", "tokens_output", "cost_usd",
 )  # fmt: skip
-_RUN_PLACES: Final = f"({', '.join('?' * len(_RUN))})"
 _LAST: Final = (
     "name", "kind", "status", "http_status", "latency_ms", "client_run_id", "parent_run_id", "tags",
     "booked_as",
@@ -404,12 +402,11 @@ def _is_only_rated(connection: sqlite3.Connection, run_id: Any, before: int) -> 
 
 def save_runs(connection: sqlite3.Connection, runs: Sequence[RunRow]) -> None:
     """Add *runs* to what is known of them."""
-    for at in range(0, len(runs), 32):
-        some = runs[at : at + 32]
+    for some in chunks([run.bound() for run in runs], 32):
         connection.execute(
-            f"INSERT INTO runs ({', '.join(_RUN)}) VALUES {', '.join([_RUN_PLACES] * len(some))}"  # noqa: S608
+            f"INSERT INTO runs ({', '.join(_RUN)}) VALUES {placeholder_rows(some)}"  # noqa: S608
             f" ON CONFLICT (run_id) DO UPDATE SET {_UPSERT}",
-            [NULL if v is None else v for run in some for v in run.bound()],
+            [NULL if v is None else v for values in some for v in values],
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from llmobs.codec import clean_text, text_of
 from llmobs.store.pieces import Piece, pack, unpack
-from llmobs.store.statements import chunks, placeholders
+from llmobs.store.statements import chunks, placeholder_rows, placeholders
 
 __all__ = [
     "add_pieces",
@@ -74,9 +74,12 @@ def add_pieces(
         new: Which of them are not stored yet; see `compare`.
         theirs: Runs and hashes. What belongs to none is not stored.
     """
+    if not theirs:
+        return
     runs: Counter[int] = Counter()
     for some in chunks(sorted(theirs), _ROWS_AT_ONCE):
-        query = f"INSERT INTO run_pieces VALUES {_rows(some)} ON CONFLICT DO NOTHING RETURNING hash"  # noqa: S608
+        rows = placeholder_rows(some)
+        query = f"INSERT INTO run_pieces VALUES {rows} ON CONFLICT DO NOTHING RETURNING hash"  # noqa: S608
         runs.update(hash for (hash,) in connection.execute(query, [*chain.from_iterable(some)]))
     wanted = {hash for _, hash in theirs}
     connection.executemany(
@@ -86,14 +89,10 @@ def add_pieces(
     shared = [(hash, count - (hash in new)) for hash, count in runs.items()]
     for some in chunks([one for one in shared if one[1]], _ROWS_AT_ONCE):
         connection.execute(
-            f"INSERT INTO shared_pieces VALUES {_rows(some)}"  # noqa: S608
+            f"INSERT INTO shared_pieces VALUES {placeholder_rows(some)}"  # noqa: S608
             " ON CONFLICT (hash) DO UPDATE SET others = others + excluded.others",
             [*chain.from_iterable(some)],
         )
-
-
-def _rows(pairs: Sequence[tuple[Any, Any]]) -> str:
-    return ", ".join(["(?, ?)"] * len(pairs))
 
 
 def remove_pieces(connection: sqlite3.Connection, run_id: Any, hashes: Sequence[int]) -> None:

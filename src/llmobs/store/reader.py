@@ -214,8 +214,8 @@ class Reader(Reading):
                 after it.
             where: In which runs; ``since`` and ``until`` say when it failed, ``error`` for which cause.
         """
-        place = None if before is None else (to_microseconds(before[0]), before[1])
-        return group_errors(self._all, limit, place, where)
+        position = None if before is None else (to_microseconds(before[0]), before[1])
+        return group_errors(self._all, limit, position, where)
 
     def run(
         self,
@@ -258,8 +258,8 @@ class Reader(Reading):
             later = [after, run_id]
         # Only what is told is read whole: a run may have many thousand events.
         found = self._execute(
-            f"SELECT {STORED}, e.event_id FROM (SELECT e.id AS place FROM events e WHERE {which}"  # noqa: S608
-            f" {_IN_ORDER} LIMIT ?) CROSS JOIN {WITH_BODIES} WHERE e.id = place {_IN_ORDER}",
+            f"SELECT {STORED}, e.event_id FROM (SELECT e.id AS number FROM events e WHERE {which}"  # noqa: S608
+            f" {_IN_ORDER} LIMIT ?) CROSS JOIN {WITH_BODIES} WHERE e.id = number {_IN_ORDER}",
             [*values, *later, -1 if limit is None else own + limit + 1],
         )
         decoded: list[AnyEvent | None] = []

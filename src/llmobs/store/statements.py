@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-__all__ = ["chunks", "placeholders", "transaction"]
+__all__ = ["chunks", "placeholder_rows", "placeholders", "transaction"]
 
 _AT_ONCE: Final = 500
 """Values bound to one statement; SQLite takes some thousands."""
@@ -13,7 +13,13 @@ _AT_ONCE: Final = 500
 
 def placeholders(values: Sequence[Any]) -> str:
     """Return SQL for the placeholders of *values*, in brackets."""
-    return f"({', '.join('?' * len(values))})"
+    return placeholder_rows([values])
+
+
+def placeholder_rows(rows: Sequence[Sequence[Any]]) -> str:
+    """Return SQL for the placeholders of *rows*, of one length, as they stand behind ``VALUES``."""
+    row = f"({', '.join('?' * len(rows[0]))})"
+    return ", ".join([row] * len(rows))
 
 
 def chunks(values: Sequence[Any], size: int = _AT_ONCE) -> Iterator[list[Any]]:

@@ -87,11 +87,11 @@ def adopt(connection: sqlite3.Connection) -> bool:
         connection.execute("INSERT OR REPLACE INTO bodies VALUES (?, ?)", (id, text))
         connection.execute("UPDATE events SET body = '' WHERE id = ?", (id,))
     add_up(connection, new, first=MOMENTS[1], counted=False)
-    places = ", ".join(
+    changes = ", ".join(
         f"{name} = max({name}, ?)" if name == "booked" else f"{name} = ?" for name in _LATER
     )
     connection.executemany(
-        f"UPDATE events SET {places} WHERE id = ?",  # noqa: S608
+        f"UPDATE events SET {changes} WHERE id = ?",  # noqa: S608
         [(*(getattr(one.row, name) for name in _LATER), one.row.id) for one in new],
     )
     if len(rows) == ROWS or size >= BYTES:

@@ -30,8 +30,8 @@ def whose(
     column = f"r.{kind}_id"
     parts, values = conditions(where)
     parts.append(f"{column} IS NOT NULL")
-    place = None if before is None else (to_microseconds(before[0]), before[1])
-    latest = _latest(rows, column, parts, values, limit, place)
+    position = None if before is None else (to_microseconds(before[0]), before[1])
+    latest = _latest(rows, column, parts, values, limit, position)
     if latest is not None:
         # Their runs in the order in which these are stored: no page of the file is read twice.
         when = (
@@ -46,9 +46,9 @@ def whose(
         )
         values += [msgspec.json.encode(latest).decode(), *moments]
     having = ""
-    if place is not None:
+    if position is not None:
         having = f" HAVING (max(r.started), {column}) < (?, ?)"
-        values += place
+        values += position
     cost = number("r.cost_usd")
     found = rows(
         f"SELECT {column}, min(r.started), max(r.started), count(*), sum(iif({FAILED}, 1, 0)),"  # noqa: S608
@@ -73,14 +73,14 @@ def _latest(
     parts: Sequence[str],
     values: Sequence[Any],
     limit: int,
-    place: tuple[int, str] | None,
+    position: tuple[int, str] | None,
 ) -> list[str] | None:
     """
     Return those who had the latest runs, *limit* of them and perhaps more, so that only their runs are
     to be added up; None if they are too few among the runs that are looked at.
     """
-    earlier = [*parts, *(["r.started <= ?"] if place else [])]
-    bounds = [*values, *([place[0]] if place else [])]
+    earlier = [*parts, *(["r.started <= ?"] if position else [])]
+    bounds = [*values, *([position[0]] if position else [])]
     newer = (
         f"SELECT 1 FROM runs r{where_clause([*parts, f'{column} = ?', 'r.started > ?'])} LIMIT 1"  # noqa: S608
     )
@@ -102,8 +102,8 @@ def _latest(
             if type(id) is not str:  # of a store that others wrote
                 return None
             # Whoever had one since was on a page before.
-            if place is None or (
-                (started, id) < place and not rows(newer, [*values, id, place[0]])
+            if position is None or (
+                (started, id) < position and not rows(newer, [*values, id, position[0]])
             ):
                 latest.append(id)
                 last = started
