@@ -64,6 +64,7 @@ def _rows(path: Path, count: int, by_hand: bool) -> dict[str, float]:
     from llmobs.pipeline.intake import Entry
     from llmobs.store import filed, insert, pieces
     from llmobs.store.rows import row_of
+    from llmobs.store.statements import placeholders
     from llmobs.store.writer import Writer
 
     client = AsyncClient(sink="memory:")
@@ -104,9 +105,9 @@ def _rows(path: Path, count: int, by_hand: bool) -> dict[str, float]:
                 ([astuple(one.row) for one in new], texts, [run.bound() for run in runs.values()])
             )
             first += len(batch)
-        rows = f"{insert._INSERT} {insert._PLACES} {insert._UNLESS_THERE}"
+        rows = f"{insert._INSERT} {insert._PLACEHOLDERS} {insert._UNLESS_THERE}"
         sums = (
-            f"INSERT INTO runs ({', '.join(insert._RUN)}) VALUES {insert._RUN_PLACES}"
+            f"INSERT INTO runs ({', '.join(insert._RUN)}) VALUES {placeholders(insert._RUN)}"
             f" ON CONFLICT (run_id) DO UPDATE SET {insert._UPSERT}"
         )
         connection = writer._connection

@@ -1,15 +1,19 @@
 """The benchmarks' machinery: rows are found, and the server they deliver to counts what arrives."""
 
+import ast
 import gzip
+import importlib
 import json
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 from backports import zstd
 
-from benchmarks import peers
+from benchmarks import ROOT, peers
 from benchmarks.__main__ import discover
 from benchmarks.collector import Collector, collector
 from benchmarks.harness import Budget
@@ -46,6 +50,31 @@ def test_every_budget_of_the_design_has_a_row() -> None:
         "imports", "store",
     ]  # fmt: skip
     assert all(row.TITLE for row in rows.values())
+
+
+def ours_in(source: str) -> Iterator[tuple[str, str]]:
+    """What of llmobs *source* names: modules, and what they hold."""
+    tree, modules = ast.parse(source), dict[str, str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("llmobs"):
+            for alias in node.names:
+                yield node.module or "", alias.name
+                modules[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    for node in ast.walk(tree):
+        of = node.value if isinstance(node, ast.Attribute) else None
+        if isinstance(of, ast.Name) and of.id in modules:
+            yield modules[of.id], node.attr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").rglob("*.py")), ids=lambda p: p.stem)
+def test_what_rows_use_of_ours_is_there(path: Path) -> None:
+    for module, name in ours_in(path.read_text()):
+        try:
+            found = importlib.import_module(module)
+        except ModuleNotFoundError:  # a class: its attributes are its own affair
+            continue
+        if not hasattr(found, name):
+            assert isinstance(importlib.import_module(f"{module}.{name}"), ModuleType)
 
 
 @pytest.mark.parametrize("row", ["caller", "delivery", "burst", "frozen", "flush", "shutdown"])

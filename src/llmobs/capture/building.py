@@ -72,13 +72,11 @@ def kept(value: Any, size: int) -> tuple[Any, int]:
 def kept_tags(tags: Any, size: int) -> tuple[tuple[str, ...], int]:
     """Return *tags* as they are now, and *size* with their memory added."""
     if type(tags) is list and len(tags) <= FEW_TAGS:
-        words, total = tuple(tags), size
-        for word in words:
-            if type(word) is not str:
-                break
-            total += TAG_BYTES + len(word)
-        else:
-            return words, total
+        words = tuple(tags)
+        try:
+            return words, size + len("".join(words)) + TAG_BYTES * len(words)
+        except TypeError:  # not all are texts
+            pass
     words = texts(tags)
     return words, size + sum(map(len, words)) + TAG_BYTES * len(words)
 

@@ -90,16 +90,25 @@ class LogByRun(Recorder):
         **unknown: Never,
     ) -> str:
         """Record one call of a model in run *run_id*; see `Tracker.log_prompt_call`."""
+        further = None if (
+            operation is None and provider is None and finish_reason is None and
+            tokens_cached is None and tokens_cache_write is None and tokens_reasoning is None and
+            usage is None and time_to_first_token_ms is None and stream is None and
+            response_id is None and request_id is None and http_status is None and
+            service_tier is None and server_address is None and request_params is None and
+            prompt_embedding is None and response_embedding is None and errors is None and
+            parent_id is None and trace_id is None and span_id is None and session_id is None and
+            service_name is None
+        ) else (
+            operation, provider, finish_reason, tokens_cached, tokens_cache_write, tokens_reasoning,
+            usage, time_to_first_token_ms, stream, response_id, request_id, http_status, service_tier,
+            server_address, request_params, prompt_embedding, response_embedding, errors, parent_id,
+            trace_id, span_id, session_id, service_name,
+        )  # fmt: skip
         return self._of(run_id)._log_prompt_call(  # noqa: SLF001 - the same, with fewer arguments
             prompt, model, response, tokens_input, tokens_output, latency_ms, status, error,
             prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id,
-            release,
-            (operation, provider, finish_reason, cost_usd, tokens_cached, tokens_cache_write,
-             tokens_reasoning, usage, time_to_first_token_ms, stream, response_id, request_id,
-             http_status, service_tier, server_address, request_params, prompt_embedding,
-             response_embedding, errors, event_id, timestamp, parent_id, trace_id, span_id,
-             session_id, service_name, metadata),
-            unknown,
+            release, cost_usd, metadata, event_id, timestamp, further, unknown,
         )  # fmt: skip
 
     def log_agent_step(

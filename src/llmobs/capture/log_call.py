@@ -27,6 +27,14 @@ ErrorLike = BaseException | Mapping[str, Any] | ErrorInfo | str
 SHORT: Final = 80
 """Texts up to this length are in `OVERHEAD_BYTES` where weighing each would cost more than it says."""
 _SUCCESS = Status.SUCCESS
+_FURTHER: Final = (
+    "operation", "provider", "finish_reason", "tokens_cached", "tokens_cache_write",
+    "tokens_reasoning", "usage", "time_to_first_token_ms", "stream", "response_id", "request_id",
+    "http_status", "service_tier", "server_address", "request_params", "prompt_embedding",
+    "response_embedding", "errors", "parent_id", "trace_id", "span_id", "session_id",
+    "service_name",
+)  # fmt: skip
+"""Fields that few calls tell: they go on together, or not at all."""
 
 
 class LogCalls(RecordedRun):
@@ -104,15 +112,25 @@ class LogCalls(RecordedRun):
             parent_id: Event it happened inside; by default the enclosing with-block.
             unknown: What is no field is kept in the event's warnings.
         """
+        further = None if (
+            operation is None and provider is None and finish_reason is None and
+            tokens_cached is None and tokens_cache_write is None and tokens_reasoning is None and
+            usage is None and time_to_first_token_ms is None and stream is None and
+            response_id is None and request_id is None and http_status is None and
+            service_tier is None and server_address is None and request_params is None and
+            prompt_embedding is None and response_embedding is None and errors is None and
+            parent_id is None and trace_id is None and span_id is None and session_id is None and
+            service_name is None
+        ) else (
+            operation, provider, finish_reason, tokens_cached, tokens_cache_write, tokens_reasoning,
+            usage, time_to_first_token_ms, stream, response_id, request_id, http_status, service_tier,
+            server_address, request_params, prompt_embedding, response_embedding, errors, parent_id,
+            trace_id, span_id, session_id, service_name,
+        )  # fmt: skip
         return self._log_prompt_call(
             prompt, model, response, tokens_input, tokens_output, latency_ms, status, error,
-            prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id, release,
-            (operation, provider, finish_reason, cost_usd, tokens_cached, tokens_cache_write,
-             tokens_reasoning, usage, time_to_first_token_ms, stream, response_id, request_id,
-             http_status, service_tier, server_address, request_params, prompt_embedding,
-             response_embedding, errors, event_id, timestamp, parent_id, trace_id, span_id,
-             session_id, service_name, metadata),
-            unknown,
+            prompt_template_id, model_version, response_metadata, tool_calls, tags, user_id,
+            release, cost_usd, metadata, event_id, timestamp, further, unknown,
         )  # fmt: skip
 
     def _log_prompt_call(
@@ -132,15 +150,14 @@ class LogCalls(RecordedRun):
         tags: Sequence[str] | None,
         user_id: str | None,
         release: str | None,
-        further: tuple[Any, ...],
+        cost_usd: float | None,
+        metadata: Any,
+        event_id: str | None,
+        timestamp: datetime | None,
+        further: tuple[Any, ...] | None,
         unknown: Mapping[str, Any],
     ) -> str:
         # What every application spends its time in: one look at each value, in one function.
-        (operation, provider, finish_reason, cost_usd, tokens_cached, tokens_cache_write,
-         tokens_reasoning, usage, time_to_first_token_ms, stream, response_id, request_id,
-         http_status, service_tier, server_address, request_params, prompt_embedding,
-         response_embedding, errors, event_id, timestamp, parent_id, trace_id, span_id, session_id,
-         service_name, metadata) = further  # fmt: skip
         now = time.time()
         if type(prompt) is str:
             size = len(prompt) if prompt.isascii() else getsizeof(prompt)
@@ -212,52 +229,11 @@ class LogCalls(RecordedRun):
             event.user_id, size = kept(user_id, size)
         if release is not None:
             event.release, size = kept(release, size)
-        if operation is not None:
-            event.operation, size = kept(operation, size)
-        if provider is not None:
-            event.provider, size = kept(provider, size)
-        if finish_reason is not None:
-            event.finish_reason, size = kept(finish_reason, size)
-        if tokens_cached is not None:
-            event.tokens_cached, size = kept(tokens_cached, size)
-        if tokens_cache_write is not None:
-            event.tokens_cache_write, size = kept(tokens_cache_write, size)
-        if tokens_reasoning is not None:
-            event.tokens_reasoning, size = kept(tokens_reasoning, size)
-        if usage is not None:
-            event.usage, size = kept(usage, size)
-        if time_to_first_token_ms is not None:
-            event.time_to_first_token_ms, size = kept(time_to_first_token_ms, size)
-        if stream is not None:
-            event.stream, size = kept(stream, size)
-        if response_id is not None:
-            event.response_id, size = kept(response_id, size)
-        if request_id is not None:
-            event.request_id, size = kept(request_id, size)
-        if http_status is not None:
-            event.http_status, size = kept(http_status, size)
-        if service_tier is not None:
-            event.service_tier, size = kept(service_tier, size)
-        if server_address is not None:
-            event.server_address, size = kept(server_address, size)
-        if request_params is not None:
-            event.request_params, size = kept(request_params, size)
-        if prompt_embedding is not None:
-            event.prompt_embedding, size = kept(prompt_embedding, size)
-        if response_embedding is not None:
-            event.response_embedding, size = kept(response_embedding, size)
-        if errors is not None:
-            event.errors, size = kept(errors, size)
-        if parent_id is not None:
-            event.parent_id, size = kept(parent_id, size)
-        if trace_id is not None:
-            event.trace_id, size = kept(trace_id, size)
-        if span_id is not None:
-            event.span_id, size = kept(span_id, size)
-        if session_id is not None:
-            event.session_id, size = kept(session_id, size)
-        if service_name is not None:
-            event.service_name, size = kept(service_name, size)
+        if further is not None:
+            for name, value in zip(_FURTHER, further, strict=True):
+                if value is not None:
+                    value, size = kept(value, size)
+                    setattr(event, name, value)
         if timestamp is not None:
             event.timestamp, size = kept(timestamp, size)
         if unknown:
