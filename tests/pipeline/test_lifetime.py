@@ -149,10 +149,13 @@ def test_a_client_that_nobody_leaves_does_not_hold_up_the_end(run: Any) -> None:
     anyio.run(still_works, client, sink)
 
 
-async def test_a_native_second_cancellation_while_leaving_loses_nothing() -> None:
-    if not _on_asyncio():
-        pytest.skip("asyncio's own cancellation")
+@pytest.mark.parametrize("use_uvloop", [False, True], ids=["asyncio", "uvloop"])
+def test_a_native_second_cancellation_while_leaving_loses_nothing(use_uvloop: bool) -> None:
+    options = {"use_uvloop": use_uvloop}
+    anyio.run(cancelled_again_and_again, backend="asyncio", backend_options=options)
 
+
+async def cancelled_again_and_again() -> None:
     class Slow(ScriptedSink):
         async def send(self, batch: Any) -> None:
             await anyio.sleep(0.05)
@@ -179,10 +182,3 @@ async def test_a_native_second_cancellation_while_leaving_loses_nothing() -> Non
             await asyncio.sleep(0.001)
     assert len(sink.events) == 1
     assert client.statistics().delivered == 1
-
-
-def _on_asyncio() -> bool:
-    try:
-        return asyncio.current_task() is not None
-    except RuntimeError:
-        return False
