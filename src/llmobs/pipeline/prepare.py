@@ -165,7 +165,7 @@ class Redact(Stage):
         """See `Stage`."""
         if self._first is not None:
             self._first.redact_now(entry)
-        finish(self._steps(entry.event, None))
+        self._at_once(entry.event)
         if self._last is not None:
             self._last.redact_now(entry)
 
@@ -177,7 +177,7 @@ class Redact(Stage):
         if self._first is not None:
             self._first.redact_in_time(entries)
         for entry in entries:
-            finish(self._steps(entry.event, None))
+            self._at_once(entry.event)
         if self._last is not None:
             self._last.redact_in_time(entries)
 
@@ -189,7 +189,7 @@ class Redact(Stage):
 
     def again_now(self, entry: Entry, before: Event) -> None:
         """Do the same, without a pause."""
-        finish(self._steps(entry.event, before))
+        self._at_once(entry.event, before)
         if self._last is not None:
             self._last.redact_now(entry, before)
 
@@ -199,21 +199,30 @@ class Redact(Stage):
             if own is not None:
                 own.close()
 
-    async def _in_slices(self, event: Event, before: Event | None, slices: TimeSlices) -> None:
-        steps = self._steps(event, before)
+    def _passes(self, event: Event) -> bool:
         try:
-            for _ in steps:
-                if slices.is_over():
-                    await slices.rest()
-        finally:
-            finish(steps)
+            return self._redactor.passes(event)
+        except Exception:  # noqa: BLE001 - a closer look fails as well, and closed
+            return False
+
+    def _at_once(self, event: Event, before: Event | None = None) -> None:
+        if not self._passes(event):
+            finish(self._steps(event, before))
+
+    async def _in_slices(self, event: Event, before: Event | None, slices: TimeSlices) -> None:
+        if not self._passes(event):
+            steps = self._steps(event, before)
+            try:
+                for _ in steps:
+                    if slices.is_over():
+                        await slices.rest()
+            finally:
+                finish(steps)
         if slices.is_over():
             await slices.rest()
 
     def _steps(self, event: Event, before: Event | None) -> Steps[None]:
         with failing_closed(event, "redact an event", self._redactor.withhold):
-            if self._redactor.passes(event):
-                return  # nothing has failed, either
             yield from self._redactor.steps(event, before)
         failures = self._redactor.failures
         if failures > self._counted and self._count_failures is not None:

@@ -182,12 +182,16 @@ class EventRedactor:
             return False
         passes = redactor.passes
         for value in plan.get_contents(event):
-            if value is not None and not passes(value):
+            if value and not passes(value):
                 return False
         for value in plan.get_containers(event):
-            if value is not None and not passes(value):
+            if value and not passes(value):
                 return False
-        return not self._identifiers or all(passes(value) for _, value in _doubtful(event, plan))
+        if self._identifiers:
+            for value in plan.get_identifiers(event):
+                if value and not (_ARE_SAFE.fullmatch(value) or passes(value)):
+                    return False
+        return True
 
     def steps(self, event: Event, before: Event | None = None) -> Steps[None]:
         """
