@@ -194,8 +194,9 @@ def test_what_has_no_text_says_not_when_there_are_some(tmp_path: Path) -> None:
         timestamp=START + timedelta(days=3),
     )
     path = store_of(tmp_path, [call("said", 5, event_id="said"), run("said", 90), rating])
-    with sqlite3.connect(index_beside(path)) as index:
-        blocks = index.execute("SELECT oldest, newest FROM blocks").fetchall()
+    index = sqlite3.connect(index_beside(path))
+    blocks = index.execute("SELECT oldest, newest FROM blocks").fetchall()
+    index.close()
     moment = to_microseconds(at(5))
     assert blocks == [(moment, moment)]
 
