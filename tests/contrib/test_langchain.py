@@ -500,7 +500,7 @@ def test_nothing_raises_into_the_chain(
     from llmobs.runtime import troubles
 
     troubles.raise_internal_errors(False)
-    monkeypatch.setattr(OpenRuns, "place", lambda *_: 1 / 0)
+    monkeypatch.setattr(OpenRuns, "context_for", lambda *_: 1 / 0)
     assert (PROMPT | chat("ok")).invoke({"question": "?"}, config=using(handler)).text == "ok"
     assert "internal error while trying to record what LangChain does" in caplog.text
 

@@ -45,9 +45,9 @@ __all__ = [
 ]
 
 MAX_WAITING: Final = 10_000
-"""Calls that may wait; beyond, the oldest is settled as it is."""
+"""Calls that may wait; beyond, the oldest is resolved as it is."""
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
-"""What these hold on to, estimated; beyond, the oldest is settled as it is."""
+"""What these hold on to, estimated; beyond, the oldest is resolved as it is."""
 WAIT_SECONDS: Final = 5.0
 """How long a call that has ended waits for another door that may still be looking at it."""
 OPEN_SECONDS: Final = 3600.0
@@ -55,7 +55,7 @@ OPEN_SECONDS: Final = 3600.0
 RUN_SECONDS: Final = 300.0
 """How long the event of a run that has ended waits for calls in it that have not."""
 MAX_RECENT: Final = 256
-"""Settled calls that may still be told of by another door."""
+"""Resolved calls that another door may still report."""
 
 
 class _Held:
@@ -73,13 +73,13 @@ class _Held:
 
 
 class Sightings:
-    """The table of calls that have begun and are not settled. There is one: `sightings`."""
+    """The table of calls that have begun and are not resolved. There is one: `sightings`."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Start from nothing: also in a forked child, as the parent settles what is open."""
+        """Start from nothing: also in a forked child, as the parent resolves what is open."""
         self._doors: set[str] = set()
         self._only_door = ""
         """The door in use, if there is one alone, and others could ask for none of its sightings."""
@@ -288,7 +288,7 @@ class Sightings:
     # From sightings to events.
 
     def _advance(self, root: Sighting) -> None:
-        """Settle *root* if everybody is done with it, or say that it waits."""
+        """Resolve *root* if everybody is done with it, or say that it waits."""
         if not root.is_done:
             # Whose block has ended was accepted; so was what a span goes on around.
             if root.ended is not None:
@@ -302,16 +302,16 @@ class Sightings:
                 self._tell_late(root, root.called)
             return
         if root.door == "block" or len(self._doors) == 1:
-            self._settle([root])
+            self._resolve([root])
             return
         self._decide(root)
 
     def _decide(self, root: Sighting) -> None:
-        """Settle *root*, which is done, unless somebody else may still tell of it."""
+        """Resolve *root*, which is done, unless somebody else may still tell of it."""
         self._look(root.parts)
         while True:
             with lock:
-                crowd, vague = self._told(root)
+                crowd, vague = self._candidates(root)
                 self._await(root, vague)
             if vague is None or not self._look(vague.parts):
                 break
@@ -320,9 +320,9 @@ class Sightings:
         elif len(crowd) == 1 and not root.answered and not root.inner and "wire" in self._doors:
             self._hold(root, GRACE_SECONDS)
         else:
-            self._settle(crowd)
+            self._resolve(crowd)
 
-    def _told(self, root: Sighting) -> tuple[list[Sighting], Sighting | None]:
+    def _candidates(self, root: Sighting) -> tuple[list[Sighting], Sighting | None]:
         """Return what may be the same call as *root*, and a span to wait for before that is known."""
         near = root if root.door != "span" else self._places.like(root)
         vague = None if near is None else self._places.vague_near(near)
@@ -357,7 +357,7 @@ class Sightings:
             if root.called is None and root.outer is None and root.is_done:
                 self._decide(root)
 
-    def _settle(self, roots: list[Sighting]) -> None:
+    def _resolve(self, roots: list[Sighting]) -> None:
         """Record *roots*: one call, or a crowd of like ones."""
         late: Call | None = None
         calls: list[Call] = []
@@ -415,7 +415,7 @@ class Sightings:
         return None
 
     def _tell_late(self, root: Sighting, call: Call | None) -> None:
-        """Settle a sighting whose call was recorded without it."""
+        """Resolve a sighting whose call was recorded without it."""
         event = root.event
         assert event is not None
         with self._recording(root):
@@ -466,23 +466,23 @@ class Sightings:
         return max(0.0, min(times) - perf_counter()) if times else None
 
     def expire(self, client: Any) -> None:
-        """Settle what of *client* has waited long enough."""
+        """Resolve what of *client* has waited long enough."""
         now = perf_counter()
         for held in self._held_by(client):
             if held.until <= now:
                 self._give_up(held, "its end was not seen in time")
 
-    def settle(self, client: Any) -> None:
-        """Settle the calls of *client* that are over, whoever may still look at them."""
+    def resolve(self, client: Any) -> None:
+        """Resolve the calls of *client* that are over, whoever may still look at them."""
         for held in self._held_by(client):
             if held.root is not None and held.root.parts[-1].ended is not None:
-                self._settle_now(held.root)
+                self._resolve_now(held.root)
 
     def close(
         self, client: Any, why: str = "the client was closed before its end", since: float = 0.0
     ) -> None:
         """
-        Settle everything of *client*, as far as known.
+        Resolve everything of *client*, as far as known.
 
         Args:
             client: It is being closed, or what it records goes elsewhere from now on.
@@ -523,9 +523,9 @@ class Sightings:
             if part.ended is None:
                 with internal_errors("end a call"):
                     part.cut(why)
-        self._settle_now(root)
+        self._resolve_now(root)
 
-    def _settle_now(self, root: Sighting) -> None:
+    def _resolve_now(self, root: Sighting) -> None:
         while root.ended is None and root.inner is not None and not root.is_certain():
             with lock:
                 self._let_go(id(root))
@@ -541,13 +541,13 @@ class Sightings:
             # several it is not: then they stay apart, and what ends later is told late.
             if len(crowd) != 2 or any(not each.is_done and each.door != "span" for each in crowd):
                 crowd = [each for each in crowd if each.is_done or each is root]
-            self._settle(crowd)
+            self._resolve(crowd)
         with lock:
             self._let_go(id(root))
 
     # Runs: their own event must not leave before their totals are right.
 
-    def when_settled(self, tracker: Any, write: Callable[[str | None], object]) -> None:
+    def when_resolved(self, tracker: Any, write: Callable[[str | None], object]) -> None:
         """
         Call *write* once the calls of a run that has ended are recorded.
 

@@ -300,7 +300,7 @@ class _OfBlock(Sighting):
 
 
 def call_fields(further: tuple[Any, ...], unknown: Mapping[str, Any]) -> dict[str, Any]:
-    """Return by name what of *further*, the optional parameters of a block in their order, was told."""
+    """Return by name what of *further*, the optional parameters of a block in their order, was given."""
     # Most are not: to ask each is a fifth of what a dict of all costs.
     (
         prompt_template_id, model_version, response_metadata, tool_calls, operation, provider,
@@ -309,72 +309,72 @@ def call_fields(further: tuple[Any, ...], unknown: Mapping[str, Any]) -> dict[st
         server_address, request_params, prompt_embedding, response_embedding, errors, tags,
         user_id, release, parent_id, trace_id, span_id, session_id, service_name, metadata,
     ) = further  # fmt: skip
-    told = dict(unknown)
+    given = dict(unknown)
     if prompt_template_id is not None:
-        told["prompt_template_id"] = prompt_template_id
+        given["prompt_template_id"] = prompt_template_id
     if model_version is not None:
-        told["model_version"] = model_version
+        given["model_version"] = model_version
     if response_metadata is not None:
-        told["response_metadata"] = response_metadata
+        given["response_metadata"] = response_metadata
     if tool_calls is not None:
-        told["tool_calls"] = tool_calls
+        given["tool_calls"] = tool_calls
     if operation is not None:
-        told["operation"] = operation
+        given["operation"] = operation
     if provider is not None:
-        told["provider"] = provider
+        given["provider"] = provider
     if finish_reason is not None:
-        told["finish_reason"] = finish_reason
+        given["finish_reason"] = finish_reason
     if cost_usd is not None:
-        told["cost_usd"] = cost_usd
+        given["cost_usd"] = cost_usd
     if tokens_cached is not None:
-        told["tokens_cached"] = tokens_cached
+        given["tokens_cached"] = tokens_cached
     if tokens_cache_write is not None:
-        told["tokens_cache_write"] = tokens_cache_write
+        given["tokens_cache_write"] = tokens_cache_write
     if tokens_reasoning is not None:
-        told["tokens_reasoning"] = tokens_reasoning
+        given["tokens_reasoning"] = tokens_reasoning
     if usage is not None:
-        told["usage"] = usage
+        given["usage"] = usage
     if time_to_first_token_ms is not None:
-        told["time_to_first_token_ms"] = time_to_first_token_ms
+        given["time_to_first_token_ms"] = time_to_first_token_ms
     if stream is not None:
-        told["stream"] = stream
+        given["stream"] = stream
     if response_id is not None:
-        told["response_id"] = response_id
+        given["response_id"] = response_id
     if request_id is not None:
-        told["request_id"] = request_id
+        given["request_id"] = request_id
     if http_status is not None:
-        told["http_status"] = http_status
+        given["http_status"] = http_status
     if service_tier is not None:
-        told["service_tier"] = service_tier
+        given["service_tier"] = service_tier
     if server_address is not None:
-        told["server_address"] = server_address
+        given["server_address"] = server_address
     if request_params is not None:
-        told["request_params"] = request_params
+        given["request_params"] = request_params
     if prompt_embedding is not None:
-        told["prompt_embedding"] = prompt_embedding
+        given["prompt_embedding"] = prompt_embedding
     if response_embedding is not None:
-        told["response_embedding"] = response_embedding
+        given["response_embedding"] = response_embedding
     if errors is not None:
-        told["errors"] = errors
+        given["errors"] = errors
     if tags is not None:
-        told["tags"] = tags
+        given["tags"] = tags
     if user_id is not None:
-        told["user_id"] = user_id
+        given["user_id"] = user_id
     if release is not None:
-        told["release"] = release
+        given["release"] = release
     if parent_id is not None:
-        told["parent_id"] = parent_id
+        given["parent_id"] = parent_id
     if trace_id is not None:
-        told["trace_id"] = trace_id
+        given["trace_id"] = trace_id
     if span_id is not None:
-        told["span_id"] = span_id
+        given["span_id"] = span_id
     if session_id is not None:
-        told["session_id"] = session_id
+        given["session_id"] = session_id
     if service_name is not None:
-        told["service_name"] = service_name
+        given["service_name"] = service_name
     if metadata is not None:
-        told["metadata"] = metadata
-    return told
+        given["metadata"] = metadata
+    return given
 
 
 def common_fields(further: tuple[Any, ...], unknown: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where calls happen that are not settled: the table in which doors find each other's."""
+"""Where calls happen that are not resolved: the table in which doors find each other's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Groups = dict[_Kind, dict[int, Sighting]]
 
 class Places:
     """
-    Calls that are not settled, by where they happen; of each the outermost sighting. With the lock held.
+    Calls that are not resolved, by where they happen; of each the outermost sighting. With the lock held.
 
     There may be hundreds of like calls at once: they lie in groups, so that looking for one of them
     does not look at all.
@@ -113,11 +113,11 @@ class Places:
         """Whether fewer spans than calls of *root*'s model have told of theirs, where it happens."""
         model = model_of(root)
         for place in places_of(root):
-            told = Counter[str]()
+            per_door = Counter[str]()
             for (door, its, _), group in list(self._groups.get(place, {}).items()):
                 if door != "block" and is_same_model(model, its):
-                    told[door] += len(group)
-            if told["span"] < max(told.values(), default=1):
+                    per_door[door] += len(group)
+            if per_door["span"] < max(per_door.values(), default=1):
                 return True
         return False
 

@@ -140,7 +140,7 @@ class Tracker(Log):
             self.record(event, size=size, failed=failed)
             self.recorded, self.failures = recorded, failures
 
-        sightings.when_settled(self, write)
+        sightings.when_resolved(self, write)
 
     # Operations that time themselves.
 

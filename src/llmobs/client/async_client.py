@@ -257,7 +257,7 @@ class Recording(LogByRun):
         async with anyio.create_task_group() as group:
             pipeline.start(group)
             self._timer = Wakeup()
-            group.start_soon(self._settle_in_time, self._timer)
+            group.start_soon(self._resolve_in_time, self._timer)
             ready()
             try:
                 await stopping.wait()
@@ -267,8 +267,8 @@ class Recording(LogByRun):
             await self._stop()
             group.cancel_scope.cancel()
 
-    async def _settle_in_time(self, timer: Wakeup) -> None:
-        """Settle calls that wait for too long, beside the workers."""
+    async def _resolve_in_time(self, timer: Wakeup) -> None:
+        """Resolve calls that wait for too long, beside the workers."""
         while True:
             await timer.wait(sightings.next_deadline(self))
             with internal_errors("settle calls"):
@@ -281,7 +281,7 @@ class Recording(LogByRun):
 
     async def _flush(self, timeout: float | None) -> FlushReport:
         before = self.statistics()
-        sightings.settle(self)
+        sightings.resolve(self)
         if self._pipeline is not None:
             await self._pipeline.flush(timeout)
         return FlushReport.between(before, self.statistics())
@@ -331,7 +331,7 @@ def collecting(collector: Callable[[Event], object]) -> Iterator[None]:
         yield
     finally:
         for client in list(_clients):  # none of it is for who comes next
-            sightings.settle(client)
+            sightings.resolve(client)
             sightings.close(client, "what is recorded was no longer collected at its end", since)
         _collector = before
         for client in list(_clients):

@@ -105,7 +105,7 @@ class _Observed:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if self._values is not None:
-            self.keep(self._values)
+            self.set_result(self._values)
         # Closing a generator early is how its consumer says it has enough.
         self._operation.end(None if isinstance(error, GeneratorExit) else error)
 
@@ -113,7 +113,7 @@ class _Observed:
         if self._capture and self._values is not None and len(self._values) < MAX_YIELDED:
             self._values.append(snapshot(value))
 
-    def keep(self, result: Any) -> None:
+    def set_result(self, result: Any) -> None:
         if not self._capture:
             return
         if isinstance(self._operation, ToolCall):

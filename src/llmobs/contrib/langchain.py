@@ -28,7 +28,7 @@ from llmobs.contrib._agents.table import MAX_OPEN
 from llmobs.contrib._duplicate import count_duplicate
 from llmobs.contrib._langchain import calls
 from llmobs.contrib._langchain import messages as reading
-from llmobs.contrib._langchain.runs import OpenRun, OpenRuns, Place
+from llmobs.contrib._langchain.runs import OpenRun, OpenRuns, RunContext
 from llmobs.events import (
     AgentStepEvent,
     Event,
@@ -85,21 +85,21 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
     # Chains, prompts, parsers, nodes of graphs.
 
     @_guarded
-    def on_chain_start(self, serialized: Any, inputs: Any, **told: Any) -> None:
+    def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
         """Begin a step."""
-        hidden = _HIDDEN in (told.get("tags") or ())
-        place = self._place(serialized, told, None if hidden else AgentStepEvent)
-        if place is None:
+        hidden = _HIDDEN in (kwargs.get("tags") or ())
+        context = self._context_of(serialized, kwargs, None if hidden else AgentStepEvent)
+        if context is None:
             return
         step = None
         if not hidden:
-            step = place.tracker.agent_step(
-                _name(serialized, told, "chain"),
-                _STEP_TYPES.get(told.get("run_type") or "", StepType.REASONING),
+            step = context.tracker.agent_step(
+                _name(serialized, kwargs, "chain"),
+                _STEP_TYPES.get(kwargs.get("run_type") or "", StepType.REASONING),
                 input_data=reading.plain(inputs),
-                **_common(place, told),
+                **_common(context, kwargs),
             )
-        self._runs.begin(told["run_id"], place, step)
+        self._runs.begin(kwargs["run_id"], context, step)
 
     @_guarded
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -132,46 +132,50 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
     # Calls of models.
 
     @_guarded
-    def on_chat_model_start(self, serialized: Any, messages: list[list[Any]], **told: Any) -> None:
+    def on_chat_model_start(
+        self, serialized: Any, messages: list[list[Any]], **kwargs: Any
+    ) -> None:
         """Begin a call of a chat model."""
         prompt = [each for some in messages for each in some]
-        self._call("chat", reading.messages(prompt), serialized, told)
+        self._call("chat", reading.messages(prompt), serialized, kwargs)
 
     @_guarded
-    def on_llm_start(self, serialized: Any, prompts: list[str], **told: Any) -> None:
+    def on_llm_start(self, serialized: Any, prompts: list[str], **kwargs: Any) -> None:
         """Begin a call of a completion model."""
         prompt = prompts[0] if len(prompts) == 1 else list(prompts)
-        self._call("text_completion", prompt, serialized, told)
+        self._call("text_completion", prompt, serialized, kwargs)
 
-    def _call(self, operation: str, prompt: Any, serialized: Any, told: Mapping[str, Any]) -> None:
-        place = self._place(serialized, told, PromptCallEvent)
-        if place is None:
+    def _call(
+        self, operation: str, prompt: Any, serialized: Any, kwargs: Mapping[str, Any]
+    ) -> None:
+        context = self._context_of(serialized, kwargs, PromptCallEvent)
+        if context is None:
             return
-        run_id = told["run_id"]
-        fields = calls.request(serialized, told)
-        fields.update(_common(place, told), operation=operation)
-        for tag in told.get("tags") or ():
+        run_id = kwargs["run_id"]
+        fields = calls.request(serialized, kwargs)
+        fields.update(_common(context, kwargs), operation=operation)
+        for tag in kwargs.get("tags") or ():
             if tag.startswith(_ATTEMPT) and tag.removeprefix(_ATTEMPT).isdigit():
                 fields["attempt"] = int(tag.removeprefix(_ATTEMPT))
-        call = place.tracker.prompt_call(prompt=prompt, **fields)
+        call = context.tracker.prompt_call(prompt=prompt, **fields)
         call.door = "langchain"
         call.on_cancelled = lambda: self._runs.end(run_id, CancelledError())
-        frame, parent = place.frame, place.parent
+        frame, parent = context.frame, context.parent
         if type(frame) is PromptCall and (parent is None or frame is not parent.frame):
             # The application has a block of its own around this call.
             call.outer = frame
-            run = OpenRun(place, call, frame)
-        elif (told.get("batch_size") or 1) > 1:
+            run = OpenRun(context, call, frame)
+        elif (kwargs.get("batch_size") or 1) > 1:
             several = frame if type(frame) is SeveralCalls else None
             if several is None:
                 parent_id = None if frame is None else frame.event_id
-                several = SeveralCalls(place.tracker, current_frame(), parent_id)
+                several = SeveralCalls(context.tracker, current_frame(), parent_id)
             call.start()
             call.outer = several.outer
             set_frame(several)
-            run = OpenRun(place, call, several)
+            run = OpenRun(context, call, several)
         else:
-            run = OpenRun(place, call, call.start())
+            run = OpenRun(context, call, call.start())
         call.enclose()
         self._runs.add(run_id, run)
 
@@ -231,19 +235,19 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
     # Tools and retrievers.
 
     @_guarded
-    def on_tool_start(self, serialized: Any, input_str: str, **told: Any) -> None:
+    def on_tool_start(self, serialized: Any, input_str: str, **kwargs: Any) -> None:
         """Begin the use of a tool."""
-        place = self._place(serialized, told, ToolCallEvent)
-        if place is None:
+        context = self._context_of(serialized, kwargs, ToolCallEvent)
+        if context is None:
             return
-        given = told.get("inputs")
-        tool = place.tracker.tool_call(
-            _name(serialized, told, "tool"),
+        given = kwargs.get("inputs")
+        tool = context.tracker.tool_call(
+            _name(serialized, kwargs, "tool"),
             input=input_str if given is None else reading.plain(given),
-            tool_id=told.get("tool_call_id"),
-            **_common(place, told),
+            tool_id=kwargs.get("tool_call_id"),
+            **_common(context, kwargs),
         )
-        self._runs.begin(told["run_id"], place, tool)
+        self._runs.begin(kwargs["run_id"], context, tool)
 
     @_guarded
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -266,15 +270,17 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
         self.on_chain_error(error, run_id=run_id)
 
     @_guarded
-    def on_retriever_start(self, serialized: Any, query: str, **told: Any) -> None:
+    def on_retriever_start(self, serialized: Any, query: str, **kwargs: Any) -> None:
         """Begin a search: a tool call, with the documents found as its output."""
-        place = self._place(serialized, told, ToolCallEvent)
-        if place is None:
+        context = self._context_of(serialized, kwargs, ToolCallEvent)
+        if context is None:
             return
-        search = place.tracker.tool_call(
-            _name(serialized, told, "retriever"), input={"query": query}, **_common(place, told)
+        search = context.tracker.tool_call(
+            _name(serialized, kwargs, "retriever"),
+            input={"query": query},
+            **_common(context, kwargs),
         )
-        self._runs.add(told["run_id"], OpenRun(place, search, search.start()))
+        self._runs.add(kwargs["run_id"], OpenRun(context, search, search.start()))
 
     @_guarded
     def on_retriever_end(self, documents: Sequence[Any], *, run_id: UUID, **kwargs: Any) -> None:
@@ -299,43 +305,43 @@ class LLMObsCallbackHandler(BaseCallbackHandler):
 
     # Where things belong.
 
-    def _where(self, parent_run_id: UUID | None) -> Place:
-        return self._runs.place(parent_run_id)
+    def _where(self, parent_run_id: UUID | None) -> RunContext:
+        return self._runs.context_for(parent_run_id)
 
-    def _place(
-        self, serialized: Any, told: Mapping[str, Any], kind: type[Event] | None
-    ) -> Place | None:
-        """Return where a run belongs; None if it is recorded already, which is counted if it becomes a *kind*."""
-        place = self._where(told.get("parent_run_id"))
-        if self._runs.is_known(told["run_id"], place):
+    def _context_of(
+        self, serialized: Any, kwargs: Mapping[str, Any], kind: type[Event] | None
+    ) -> RunContext | None:
+        """Return a run's context; None if it is recorded already, which is counted if it becomes a *kind*."""
+        context = self._where(kwargs.get("parent_run_id"))
+        if self._runs.is_known(kwargs["run_id"], context):
             if kind is not None:
-                count_duplicate(place.tracker, kind)
+                count_duplicate(context.tracker, kind)
             return None
-        if place.is_own:
-            place.tracker.name = _name(serialized, told, "langchain")
+        if context.is_own:
+            context.tracker.name = _name(serialized, kwargs, "langchain")
             # LangGraph's name for a conversation.
-            metadata = told.get("metadata") or {}
+            metadata = kwargs.get("metadata") or {}
             thread = metadata.get("session_id") or metadata.get("thread_id")
             if thread is not None:
-                place.tracker.session_id = str(thread)
-        return place
+                context.tracker.session_id = str(thread)
+        return context
 
 
-def _name(serialized: Any, told: Mapping[str, Any], default: str) -> str:
+def _name(serialized: Any, kwargs: Mapping[str, Any], default: str) -> str:
     described = serialized or {}
     last = (described.get("id") or [None])[-1]
-    return str(told.get("name") or described.get("name") or last or default)
+    return str(kwargs.get("name") or described.get("name") or last or default)
 
 
-def _common(place: Place, told: Mapping[str, Any]) -> dict[str, Any]:
+def _common(context: RunContext, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that every kind of event has."""
-    parent_id = None if place.frame is None else place.frame.event_id
+    parent_id = None if context.frame is None else context.frame.event_id
     # Without one it is at the root, whatever is current here.
     fields: dict[str, Any] = {"parent_id": parent_id or ""}
-    if own := [tag for tag in told.get("tags") or () if not tag.startswith(_OWN_TAGS)]:
+    if own := [tag for tag in kwargs.get("tags") or () if not tag.startswith(_OWN_TAGS)]:
         fields["tags"] = own
-    metadata = told.get("metadata")
-    if place.parent is None and metadata:
+    metadata = kwargs.get("metadata")
+    if context.parent is None and metadata:
         kept = {k: v for k, v in metadata.items() if not str(k).startswith(_OWN_METADATA)}
         if kept:
             fields["metadata"] = kept

@@ -75,8 +75,8 @@ _are_text = frozenset({str}).issuperset
 _FLAT = MAX_FLOATS
 """Flat collections up to this size need no budget: they are looked at without a Python loop."""
 
-Place = tuple[Any, Any]
-"""The place of the container, and the key in it."""
+KeyPath = tuple[Any, Any]
+"""The path of the container, and the key in it."""
 
 
 def snapshot(value: Any) -> Any:
@@ -125,18 +125,18 @@ def weighed(value: Any) -> tuple[Any, int]:
 
 
 class _Walk:
-    """One value's budget, and what was seen of it."""
+    """One value's budget, and the containers it has visited."""
 
-    __slots__ = ("chars", "numbers_a_node", "room", "seen", "size")
+    __slots__ = ("chars", "numbers_a_node", "room", "size", "visited")
 
     def __init__(self, room: int = MAX_NODES, numbers_a_node: int = NUMBERS_A_NODE) -> None:
         self.room = room
         self.numbers_a_node = numbers_a_node
         self.chars = 0
         self.size = 0
-        self.seen: dict[int, tuple[Any, Place | None]] = {}
+        self.visited: dict[int, tuple[Any, KeyPath | None]] = {}
 
-    def value(self, value: Any, depth: int, place: Place | None) -> Any:
+    def value(self, value: Any, depth: int, key_path: KeyPath | None) -> Any:
         kind = type(value)
         if kind is str:
             return self._text(value)
@@ -144,7 +144,7 @@ class _Walk:
             count = len(value)
             if count > self.room:
                 pairs = Pairs(list(islice(value.items(), self.room + 1)), count)
-                return self._container(value, pairs, depth, place)
+                return self._container(value, pairs, depth, key_path)
             copy = value.copy()  # at once: another thread may be changing the original
             size, chars = 64 + 96 * count, self.chars
             for key, item in copy.items():
@@ -161,10 +161,10 @@ class _Walk:
                     self.size += size + _beyond(copy.values()) + _keys(copy)
                     self.chars = chars
                     return copy
-            return self._container(value, Pairs(list(copy.items()), count), depth, place)
+            return self._container(value, Pairs(list(copy.items()), count), depth, key_path)
         if kind is list or kind is tuple:
             items = Items(list(value[:MAX_ITEMS]), len(value))
-            return self._container(value, items, depth, place)
+            return self._container(value, items, depth, key_path)
         try:
             self.room -= COST_OF_OTHERS
             unfolded = unfold(value)
@@ -176,25 +176,26 @@ class _Walk:
         if type(unfolded) in _NUMBERS:
             self.size += 32
             return unfolded
-        return self._container(value, unfolded, depth, place)
+        return self._container(value, unfolded, depth, key_path)
 
-    def _container(self, value: Any, unfolded: Any, depth: int, place: Place | None) -> Any:
+    def _container(self, value: Any, unfolded: Any, depth: int, key_path: KeyPath | None) -> Any:
         if self.room <= 0 or depth >= MAX_DEPTH:
             return self._left_out(value, unfolded, depth)
-        known = self.seen.get(id(value))
+        known = self.visited.get(id(value))
         if known is not None:
             return self._text(f"<{class_name(type(value))}, see {_path(known[1])}>")
-        self.seen[id(value)] = (value, place)  # with the value: its id is its own while it lives
+        # With the value: its id is its own while it lives.
+        self.visited[id(value)] = (value, key_path)
         room = self.room
         self.room -= 2
         if type(unfolded) is Items:
-            copy: Any = self._items(value, unfolded, depth, place)
+            copy: Any = self._items(value, unfolded, depth, key_path)
         elif type(unfolded) is Pairs:
-            copy = self._pairs(unfolded, depth, place)
+            copy = self._pairs(unfolded, depth, key_path)
         else:
-            copy = self.value(unfolded.value, depth, place)
+            copy = self.value(unfolded.value, depth, key_path)
         if room - self.room <= REPEATED_NODES:
-            self.seen.pop(id(value), None)
+            self.visited.pop(id(value), None)
         return copy
 
     def _left_out(self, value: Any, unfolded: Any, depth: int) -> str:
@@ -202,12 +203,12 @@ class _Walk:
         why = f"below {MAX_DEPTH} levels" if depth >= MAX_DEPTH else "left out"
         return self._text(f"<{class_name(type(value))}, {items}{why}>")
 
-    def _items(self, value: Any, items: Items, depth: int, place: Place | None) -> list[Any]:
+    def _items(self, value: Any, items: Items, depth: int, key_path: KeyPath | None) -> list[Any]:
         copy = items.values
         if not _are(_are_scalars, copy):
             copy = plain_numbers(copy[: MAX_FLOATS + 1]) or copy
         if _are(_are_numbers, copy):
-            self.seen.pop(id(value), None)  # cheap, whatever its length
+            self.visited.pop(id(value), None)  # cheap, whatever its length
             del copy[self.numbers_a_node * self.room + 1 :]
             self.room -= len(copy) // self.numbers_a_node
             self.size += _beyond(copy)
@@ -220,13 +221,13 @@ class _Walk:
                 if type(item) is str:
                     copy[index] = self._text(item)
                 elif item is not None and type(item) not in _PLAIN:
-                    copy[index] = self.value(item, depth + 1, (place, index))
+                    copy[index] = self.value(item, depth + 1, (key_path, index))
         self.size += 56 + 32 * len(copy)
         if (left := items.total - len(copy)) > 0:
             copy.append(self._text(f"... {left:,} items left out"))
         return copy
 
-    def _pairs(self, pairs: Pairs, depth: int, place: Place | None) -> dict[str, Any]:
+    def _pairs(self, pairs: Pairs, depth: int, key_path: KeyPath | None) -> dict[str, Any]:
         copy: dict[str, Any] = {}
         left = pairs.total
         for key, item in pairs.values:
@@ -238,7 +239,7 @@ class _Walk:
             if item is None or type(item) in _PLAIN:
                 copy[name] = item
             else:
-                copy[name] = self.value(item, depth + 1, (place, name))
+                copy[name] = self.value(item, depth + 1, (key_path, name))
         self.size += 64 + 96 * len(copy) + _keys(copy)
         if left > 0:
             copy["..."] = self._text(f"{left:,} items left out")
@@ -278,10 +279,10 @@ def _keys(copy: Mapping[str, Any]) -> int:
     return 0 if sum(map(len, copy)) <= KEY_CHARS * len(copy) else sum(map(getsizeof, copy))
 
 
-def _path(place: Place | None) -> str:
+def _path(key_path: KeyPath | None) -> str:
     keys = []
-    while place is not None:
-        place, key = place
+    while key_path is not None:
+        key_path, key = key_path
         keys.append(f"[{key}]" if type(key) is int else f".{key}" if len(key) <= MARK else ".…")
     return "$" + "".join(reversed(keys))
 

@@ -23,7 +23,7 @@ class Block(Protocol):
         """End it; ``GeneratorExit`` if a generator's consumer has enough."""
         ...
 
-    def keep(self, result: Any) -> None:
+    def set_result(self, result: Any) -> None:
         """Note what a function has returned."""
         ...
 
@@ -133,7 +133,7 @@ def around(target: Callable[..., Any], open_block: Open) -> Callable[..., Any]:
         async def coroutine(*args: Any, **kwargs: Any) -> Any:
             with (block := open_block(args, kwargs)):
                 result = await target(*args, **kwargs)
-                block.keep(result)
+                block.set_result(result)
                 return result
 
         return coroutine
@@ -142,7 +142,7 @@ def around(target: Callable[..., Any], open_block: Open) -> Callable[..., Any]:
     def plain(*args: Any, **kwargs: Any) -> Any:
         with (block := open_block(args, kwargs)):
             result = target(*args, **kwargs)
-            block.keep(result)
+            block.set_result(result)
             return result
 
     return plain

@@ -8,7 +8,7 @@ import msgspec
 
 from llmobs.capture.tracker import Tracker
 from llmobs.client.async_client import Recording
-from llmobs.contrib._langchain.runs import Place
+from llmobs.contrib._langchain.runs import RunContext
 from llmobs.contrib.langchain import LLMObsCallbackHandler
 from llmobs.events import Event
 from llmobs.pipeline.intake import Complete, Make
@@ -73,12 +73,12 @@ class WatchLLMCallbackHandler(LLMObsCallbackHandler):
         self._run.user_id = user_id
         self._run.tags = tuple(self.tags)
 
-    def _where(self, parent_run_id: UUID | None) -> Place:
-        place = super()._where(parent_run_id)
-        if place.parent is None:
+    def _where(self, parent_run_id: UUID | None) -> RunContext:
+        context = super()._where(parent_run_id)
+        if context.parent is None:
             # Ours instead of one of its own, which would send an event of the run at its end.
-            place.tracker, place.frame, place.is_own = self._run, None, False
-        return place
+            context.tracker, context.frame, context.is_own = self._run, None, False
+        return context
 
 
 def create_callback_handler(client: Recording, **kwargs: Any) -> WatchLLMCallbackHandler:

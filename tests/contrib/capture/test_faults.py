@@ -271,7 +271,7 @@ class Keeping:
 
     def see(self, call: tuple[str, dict[str, Any]], stop_after: int | None = None) -> list[Any]:
         see(self.claude if call[0].startswith("messages") else self.gpt, call, stop_after)
-        sightings.settle(self.client)
+        sightings.resolve(self.client)
         poll(lambda: self.client.statistics().pending == 0)  # a flush would keep everything
         return [event.status for event in self.events if isinstance(event, PromptCallEvent)]
 

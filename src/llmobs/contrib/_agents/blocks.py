@@ -59,14 +59,14 @@ class Block:
         if type(error) is RuntimeError and type(error.__context__) is GeneratorExit:
             error = error.__context__  # the generator was left, and went on
         with internal_errors(f"record what {self._work.door} did"):
-            tell = None if self._tell is None else self._told
+            tell = None if self._tell is None else self._tell_with_result
             self._work.end(self, error, tell=tell, **self._how)
 
-    def _told(self, operation: Any) -> None:
+    def _tell_with_result(self, operation: Any) -> None:
         assert self._tell is not None
         self._tell(operation, self._result)
 
-    def keep(self, result: Any) -> None:
+    def set_result(self, result: Any) -> None:
         """Note what a function has returned."""
         self._result = result
 

@@ -48,24 +48,24 @@ class Table(Generic[T]):
         return self._open.get(key)
 
     def hold(self, key: Hashable, begun: T) -> tuple[Hashable, T] | None:
-        """Hold what has begun until it is taken; return what has to make room for it, taken, and its key."""
+        """Hold what has begun until it is popped; return what has to make room for it, popped, and its key."""
         with self._lock:
             self._open[key] = begun
             if begun.parent is not None:
                 begun.parent.inside[key] = begun
-            return self.take_oldest() if len(self._open) > self._limit else None
+            return self.pop_oldest() if len(self._open) > self._limit else None
 
-    def take(self, key: Hashable) -> T | None:
+    def pop(self, key: Hashable) -> T | None:
         """Return what is open under *key*, and hold it no longer."""
         with self._lock:
-            taken = self._open.pop(key, None)
-            if taken is not None and taken.parent is not None:
-                taken.parent.inside.pop(key, None)
-            return taken
+            popped = self._open.pop(key, None)
+            if popped is not None and popped.parent is not None:
+                popped.parent.inside.pop(key, None)
+            return popped
 
-    def take_oldest(self) -> tuple[Hashable, T] | None:
-        """As `take`, of what has been open longest, with its key."""
+    def pop_oldest(self) -> tuple[Hashable, T] | None:
+        """As `pop`, of what has been open longest, with its key."""
         with self._lock:
             key = next(iter(self._open), None)
-            taken = self.take(key)
-            return None if taken is None else (key, taken)
+            popped = self.pop(key)
+            return None if popped is None else (key, popped)

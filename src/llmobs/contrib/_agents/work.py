@@ -216,7 +216,7 @@ class OpenWork:
             whole: Whether what is open inside is over, too.
             gives_up: Whether that was given up, unless *error* has ended it; else it ends as this does.
         """
-        piece = self._pieces.take(key)
+        piece = self._pieces.pop(key)
         if piece is None:
             return
         self._forget_frame(piece)
@@ -240,7 +240,7 @@ class OpenWork:
 
     def give_up(self) -> None:
         """Record all that is open as it is: nobody will tell its end any more."""
-        while (oldest := self._pieces.take_oldest()) is not None:
+        while (oldest := self._pieces.pop_oldest()) is not None:
             self._give_up(oldest[1])
 
     def _give_up(self, piece: Piece) -> None:

@@ -26,16 +26,16 @@ _NOT_PARAMS: Final = frozenset(
 )  # fmt: skip
 
 
-def request(serialized: Any, told: Mapping[str, Any]) -> Fields:
+def request(serialized: Any, kwargs: Mapping[str, Any]) -> Fields:
     """
     Read what a model was asked: ``model``, ``provider``, ``request_params``.
 
     Args:
         serialized: The model, as LangChain describes it.
-        told: Further arguments of the callback: ``invocation_params``, ``metadata`` with LangChain's ``ls_*`` names.
+        kwargs: Further arguments of the callback: ``invocation_params``, ``metadata`` with LangChain's ``ls_*`` names.
     """
-    about = as_object(told.get("metadata"))
-    params = as_object(told.get("invocation_params"))
+    about = as_object(kwargs.get("metadata"))
+    params = as_object(kwargs.get("invocation_params"))
     described = as_object(as_object(serialized).get("kwargs"))
     model = ""
     for source in (params, {"model": about.get("ls_model_name")}, described):
@@ -99,9 +99,9 @@ def answer(result: Any) -> Fields:
             said.append(genai_message("assistant", [text], finish_reason=reason or ""))
         else:
             said.append(message(found, finish_reason=reason or ""))
-        told = _raw_usage(about.get("token_usage") or about.get("usage"), about)
+        reported = _raw_usage(about.get("token_usage") or about.get("usage"), about)
         counted = getattr(found, "usage_metadata", None)
-        usage = usage or _merged(_usage(counted), told)
+        usage = usage or _merged(_usage(counted), reported)
         if as_object(counted).get("total_cost") == 0:
             # How LangChain marks what came from its cache (`BaseChatModel._convert_cached_generations`).
             cached = {"cost_usd": 0.0, "cost_source": CACHE}
@@ -115,14 +115,14 @@ def answer(result: Any) -> Fields:
             "service_tier": as_text(about.get("service_tier")),
             **{name: value for name, value in fields.items() if value is not None},
         }
-    told = _raw_usage(output.get("token_usage") or output.get("usage"), output)
-    usage = _merged(usage, told)
+    reported = _raw_usage(output.get("token_usage") or output.get("usage"), output)
+    usage = _merged(usage, reported)
     fields["model_version"] = fields.get("model_version") or as_text(output.get("model_name"))
     fields["response_id"] = fields.get("response_id") or as_text(output.get("id"))
     fields["response"] = said
     fields["tool_calls"] = tool_calls_of(said)
-    told = {**fields, **usage, **cached}
-    return {name: value for name, value in told.items() if value not in (None, [])}
+    found = {**fields, **usage, **cached}
+    return {name: value for name, value in found.items() if value not in (None, [])}
 
 
 def _finish(about: Fields) -> str | None:
@@ -177,14 +177,16 @@ def _raw_usage(value: Any, about: Fields) -> Fields:
     return openai_usage({"usage": usage, "model": model})
 
 
-def _merged(usage: Fields, told: Fields) -> Fields:
+def _merged(usage: Fields, reported: Fields) -> Fields:
     """
     Return *usage*, LangChain's figures, and of the provider's own what it leaves out.
 
     Not the other way round: of a stream LangChain adds up what every chunk told.
     """
     if not usage:
-        return told
-    more = {**(told.get("usage") or {}), **(usage.get("usage") or {})}
-    cost: Fields = {name: told[name] for name in ("cost_usd", "cost_source") if name in told}
+        return reported
+    more = {**(reported.get("usage") or {}), **(usage.get("usage") or {})}
+    cost: Fields = {
+        name: reported[name] for name in ("cost_usd", "cost_source") if name in reported
+    }
     return {**cost, **usage, "usage": more or None}

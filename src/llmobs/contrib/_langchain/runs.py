@@ -18,11 +18,11 @@ from llmobs.contrib._agents.table import Table
 from llmobs.events import Status
 from llmobs.runtime.context import Frame, innermost_frame, leave_operation, set_frame
 
-__all__ = ["OpenRun", "OpenRuns", "Place"]
+__all__ = ["OpenRun", "OpenRuns", "RunContext"]
 
 
 @dataclass(slots=True)
-class Place:
+class RunContext:
     """Where a run of LangChain belongs."""
 
     tracker: Tracker
@@ -37,7 +37,7 @@ class Place:
 class OpenRun:
     """One run of LangChain: a chain, a call of a model, a tool, a retriever."""
 
-    place: Place
+    context: RunContext
     operation: Operation | None
     """None if it is not recorded itself (hidden nodes)."""
     frame: Frame | None
@@ -49,7 +49,7 @@ class OpenRun:
     @property
     def parent(self) -> OpenRun | None:
         """The run it is a child of."""
-        return self.place.parent
+        return self.context.parent
 
     def end(self, error: BaseException | None = None) -> None:
         """Record it, and its llmobs run if that was made for it."""
@@ -62,8 +62,8 @@ class OpenRun:
                 operation.end(error)
         if isinstance(self.frame, Within):
             leave_operation(self.frame)
-        if self.place.is_own:
-            self.place.tracker.finish(error=error)
+        if self.context.is_own:
+            self.context.tracker.finish(error=error)
 
     def _end_one_of_several(
         self, several: SeveralCalls, operation: Operation, error: BaseException | None
@@ -120,7 +120,7 @@ class Within:
         if inner is None:  # this handler was not told of it
             return False
         while inner is not None and inner is not self._of:
-            inner = inner.place.parent
+            inner = inner.context.parent
         return inner is None
 
 
@@ -146,19 +146,19 @@ class OpenRuns:
     def __len__(self) -> int:
         return len(self._runs)
 
-    def place(self, parent_run_id: Any) -> Place:
-        """Return where a run that begins here and now belongs."""
+    def context_for(self, parent_run_id: Any) -> RunContext:
+        """Return the context of a run that begins here and now."""
         parent = self._runs.get(parent_run_id)
         frame = innermost_frame()
         if parent is not None:
             if not self._is_inside(frame, parent.frame):
                 frame = parent.frame
-            return Place(parent.place.tracker, frame, parent, False)
+            return RunContext(parent.context.tracker, frame, parent, False)
         if frame is not None and isinstance(frame.run, Tracker):
-            return Place(frame.run, frame, None, False)
-        return Place(Tracker(self._client or default_client()), None, None, True)
+            return RunContext(frame.run, frame, None, False)
+        return RunContext(Tracker(self._client or default_client()), None, None, True)
 
-    def is_known(self, run_id: Any, place: Place) -> bool:
+    def is_known(self, run_id: Any, context: RunContext) -> bool:
         """
         Whether the run is recorded already: this handler, or another, was told of it.
 
@@ -166,26 +166,28 @@ class OpenRuns:
         """
         if self._runs.get(run_id) is not None:
             return True
-        first = _recorded.get((place.tracker.client, run_id))
+        first = _recorded.get((context.tracker.client, run_id))
         if first is None:
             return False
-        place = replace(place, tracker=first.place.tracker, frame=first.place.frame, is_own=False)
-        self._hold(run_id, OpenRun(place, None, first.frame))
+        context = replace(
+            context, tracker=first.context.tracker, frame=first.context.frame, is_own=False
+        )
+        self._hold(run_id, OpenRun(context, None, first.frame))
         return True
 
-    def begin(self, run_id: Any, place: Place, operation: Operation | None) -> None:
+    def begin(self, run_id: Any, context: RunContext, operation: Operation | None) -> None:
         """Hold a chain or a tool; None as *operation* if it is not recorded itself."""
         if operation is None:
-            self.add(run_id, OpenRun(place, None, place.frame))
+            self.add(run_id, OpenRun(context, None, context.frame))
             return
-        run = OpenRun(place, operation, None)
+        run = OpenRun(context, operation, None)
         run.frame = Within(self, run, operation.start())
         set_frame(run.frame)
         self.add(run_id, run)
 
     def add(self, run_id: Any, run: OpenRun) -> None:
         """Hold *run* until it is taken out; make room if there is none."""
-        _recorded[run.place.tracker.client, run_id] = run
+        _recorded[run.context.tracker.client, run_id] = run
         self._hold(run_id, run)
 
     def _hold(self, run_id: Any, run: OpenRun) -> None:
@@ -203,7 +205,7 @@ class OpenRuns:
     def _forget(self, run_id: Any, run: OpenRun) -> None:
         if run.operation is not None and run.frame is not None:  # else it is another run's
             _frames.discard(run.frame)
-        key = (run.place.tracker.client, run_id)
+        key = (run.context.tracker.client, run_id)
         if _recorded.get(key) is run:
             _recorded.pop(key, None)
 
@@ -213,7 +215,7 @@ class OpenRuns:
 
     def end(self, run_id: Any, error: BaseException | None = None) -> None:
         """Record a run that has ended; *error* is what ended it, if it failed."""
-        run = self._runs.take(run_id)
+        run = self._runs.pop(run_id)
         if run is None:
             return
         self._forget(run_id, run)
