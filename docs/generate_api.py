@@ -26,7 +26,7 @@ INTERNAL = {
     "enclose",
     "expect",
     "innermost",
-    "place",
+    "frame_in_current_span",
     "process_view",
     "record",
     "record_later",

@@ -51,8 +51,8 @@ def tell(operation: Operation, span: Any, error: BaseException | None) -> None:
     """
     data = span.span_data
     if error is None and span.error:
-        told = (span.error.get("message"), as_object(span.error.get("data")).get("error"))
-        tell_failure(operation, "SpanError", ": ".join(str(each) for each in told if each))
+        reasons = (span.error.get("message"), as_object(span.error.get("data")).get("error"))
+        tell_failure(operation, "SpanError", ": ".join(str(each) for each in reasons if each))
     if isinstance(operation, PromptCall):
         _tell_call(operation, data)
     elif isinstance(operation, ToolCall):
@@ -64,12 +64,12 @@ def tell(operation: Operation, span: Any, error: BaseException | None) -> None:
 
 
 def _tell_step(step: AgentStep, data: Any) -> None:
-    told = {k: v for k, v in (data.export() or {}).items() if k not in ("type", "name")}
+    exported = {k: v for k, v in (data.export() or {}).items() if k not in ("type", "name")}
     if data.type == "handoff":
         step.step_name = f"handoff to {data.to_agent}"
     if data.type == "mcp_tools":
         step.step_name = f"tools of {data.server}"
-    step.output_data = told.get("data", told)
+    step.output_data = exported.get("data", exported)
 
 
 def _tell_call(call: PromptCall, data: Any) -> None:

@@ -33,31 +33,31 @@ class Patches:
     def __bool__(self) -> bool:
         return bool(self._patches)
 
-    def every(self, kinds: Sequence[type], take: Callable[[Any], object], what: str) -> None:
+    def every(self, kinds: Sequence[type], callback: Callable[[Any], object], what: str) -> None:
         """
-        Have *take* called with each object of *kinds*: those there are, and those made from now on.
+        Have *callback* called with each object of *kinds*: those there are, and those made from now on.
 
         Args:
             kinds: Classes with an ``__init__`` of their own.
-            take: What goes wrong in it is reported, never raised.
+            callback: What goes wrong in it is reported, never raised.
             what: What is done, in words, for that report.
         """
         for kind in kinds:
-            self.after(kind, "__init__", take, what)
-        wanted = _Wanted(tuple(kinds), take, what)
+            self.after(kind, "__init__", callback, what)
+        wanted = _Wanted(tuple(kinds), callback, what)
         if _later is None:
             _look([wanted])
         else:
             _later.append(wanted)
 
-    def after(self, owner: type, name: str, take: Callable[[Any], object], what: str) -> None:
+    def after(self, owner: type, name: str, callback: Callable[[Any], object], what: str) -> None:
         """
-        Have *take* called with the object whenever its method *name* has returned.
+        Have *callback* called with the object whenever its method *name* has returned.
 
         Args:
             owner: The class.
             name: A method of its own, such as ``__init__``.
-            take: What goes wrong in it is reported, never raised.
+            callback: What goes wrong in it is reported, never raised.
             what: What is done, in words, for that report.
         """
 
@@ -66,7 +66,7 @@ class Patches:
                 original(this, *args, **kwargs)
                 if is_on():
                     with internal_errors(what):
-                        take(this)
+                        callback(this)
 
             return method
 
@@ -110,7 +110,7 @@ class _Wanted(NamedTuple):
     """Objects that are looked for."""
 
     kinds: tuple[type, ...]
-    take: Callable[[Any], object]
+    callback: Callable[[Any], object]
     what: str
 
 
@@ -143,9 +143,9 @@ def _look(wanted: list[_Wanted]) -> None:
     for found in gc.get_objects():
         # By type(): isinstance asks proxies for their class, who then build what they stand for.
         kind = type(found)
-        takers = asked.get(kind)
-        if takers is None:
-            takers = asked[kind] = [each for each in wanted if issubclass(kind, each.kinds)]
-        for each in takers:
+        matching = asked.get(kind)
+        if matching is None:
+            matching = asked[kind] = [each for each in wanted if issubclass(kind, each.kinds)]
+        for each in matching:
             with internal_errors(each.what):
-                each.take(found)
+                each.callback(found)

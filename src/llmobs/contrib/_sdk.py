@@ -68,14 +68,14 @@ class Sdk:
         httpx.RecordingTransport(None, **options)  # says what is wrong with the options now
         self._uninstrument_later()
 
-        def take(client: Any) -> None:
+        def cover(client: Any) -> None:
             http_client = self._http_client(client)
             if not has_own_options(http_client):
                 httpx.instrument(http_client, **options)
                 self._later.add(http_client)
 
         for base in {b for c in classes for b in c.__mro__ if b.__name__ in _BASES}:
-            self._patches.after(base, "__init__", take, f"instrument a client of {self._name}")
+            self._patches.after(base, "__init__", cover, f"instrument a client of {self._name}")
 
     def _uninstrument_later(self) -> None:
         self._patches.undo()

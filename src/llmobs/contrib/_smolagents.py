@@ -81,10 +81,10 @@ def _call(
 
 
 def _message(said: Any) -> Any:
-    told = said if isinstance(said, dict) else vars(said)
-    role = str(getattr(told.get("role"), "value", told.get("role")))
-    calls = [{"id": c.id, "function": vars(c.function)} for c in told.get("tool_calls") or ()]
-    content = plain(told.get("content"))
+    fields = said if isinstance(said, dict) else vars(said)
+    role = str(getattr(fields.get("role"), "value", fields.get("role")))
+    calls = [{"id": c.id, "function": vars(c.function)} for c in fields.get("tool_calls") or ()]
+    content = plain(fields.get("content"))
     return {"role": _ROLES.get(role, role), "content": content, "tool_calls": calls or None}
 
 

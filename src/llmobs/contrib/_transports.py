@@ -75,7 +75,7 @@ class Recorder:
             copy = call.respond(response.status_code, response.headers)
             if response.is_closed:  # read already: transports made for tests
                 call.decoded = True
-                copy.take(response.content)
+                copy.add_untimed(response.content)
                 call.end(Ending.WHOLE)
                 return
             stream = given = response.stream

@@ -239,7 +239,7 @@ class _Hooks:
             copy = call.respond(response_dict["status_code"], response_dict["headers"])
             body = response_dict["body"]
             if isinstance(body, bytes):
-                copy.take(body)
+                copy.add_untimed(body)
                 call.end(Ending.WHOLE)
             elif hasattr(body, "_raw_stream"):  # botocore's StreamingBody
                 body._raw_stream = _Body(body._raw_stream, call, copy)  # noqa: SLF001

@@ -81,16 +81,16 @@ def _emitting(work: OpenWork, original: Any, is_on: IsOn) -> Any:
         future = original(bus, source, event, *args, **kwargs)  # gives the event its place
         if is_on():
             with internal_errors("record an event of CrewAI"):
-                _take(work, event)
+                _record_event(work, event)
         return future
 
     return emit
 
 
-def _take(work: OpenWork, event: Any) -> None:
-    told: str = event.type
-    if told.endswith(_BEGINS):
-        kind = told.removesuffix(_BEGINS)
+def _record_event(work: OpenWork, event: Any) -> None:
+    event_type: str = event.type
+    if event_type.endswith(_BEGINS):
+        kind = event_type.removesuffix(_BEGINS)
         if kind in ("llm_call", "tool_usage") or kind in _STEPS:
             work.begin(
                 event.event_id,
@@ -98,7 +98,7 @@ def _take(work: OpenWork, event: Any) -> None:
                 parent=event.parent_event_id,
                 run_name=kind,
             )
-    elif told.endswith((*_ENDS, *_FAILS)):
+    elif event_type.endswith((*_ENDS, *_FAILS)):
         work.end(event.started_event_id, tell=lambda operation: _tell(operation, event))
 
 

@@ -88,8 +88,8 @@ def _tell(operation: Operation, outputs: Any, model: Any) -> None:
 
 
 def _tell_call(call: PromptCall, outputs: Any, figures: Mapping[str, Any]) -> None:
-    told = plain(outputs) if isinstance(outputs, list) else ()
-    said = [each if isinstance(each, dict) else {"text": each} for each in told]
+    answers = plain(outputs) if isinstance(outputs, list) else ()
+    said = [each if isinstance(each, dict) else {"text": each} for each in answers]
     choices = [
         {"message": {**each, "role": "assistant", "content": each.get("text")}} for each in said
     ]

@@ -49,13 +49,13 @@ class _Logger(Hook):
         with internal_errors("begin a call of LiteLLM"):
             self._begin({"model": model, **kwargs}, kwargs.get("call_type"))
 
-    def _begin(self, told: Mapping[str, Any], call_type: Any) -> None:
-        key, function = told.get("litellm_call_id"), payloads.function_of(call_type)
+    def _begin(self, kwargs: Mapping[str, Any], call_type: Any) -> None:
+        key, function = kwargs.get("litellm_call_id"), payloads.function_of(call_type)
         if function not in payloads.OPERATIONS or key is None or self.work.get(key):
             return
 
         def make(tracker: Tracker) -> PromptCall:
-            model = str(told.get("model") or "")
+            model = str(kwargs.get("model") or "")
             call = tracker.prompt_call(model=model, operation=payloads.OPERATIONS[function])
             # Of a stream that is left LiteLLM tells nobody; the transport sees it.
             call.on_cancelled = lambda: self.work.end(key, CancelledError())

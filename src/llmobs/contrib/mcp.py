@@ -70,9 +70,9 @@ def uninstrument() -> None:
 
 
 def _serve(module: ModuleType, work: OpenWork, client: Recording | None) -> None:
-    def take(server: Any) -> None:
+    def add_middleware(server: Any) -> None:
         if hasattr(server, "middleware"):  # not in version 1
             server.middleware.insert(0, Serving(work, client))
             _served.add(server)
 
-    _patches.every((module.Server,), take, "record what a server of MCP does")
+    _patches.every((module.Server,), add_middleware, "record what a server of MCP does")

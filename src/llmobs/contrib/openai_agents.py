@@ -54,9 +54,9 @@ class LLMObsTracingProcessor:
         with internal_errors("begin a trace of the Agents SDK"):
             piece = self._work.begin(trace.trace_id, run_name=trace.name)
             if piece is not None and piece.is_own:
-                told = trace.export() or {}
-                piece.tracker.session_id = told.get("group_id")
-                piece.tracker.metadata = told.get("metadata") or None
+                exported = trace.export() or {}
+                piece.tracker.session_id = exported.get("group_id")
+                piece.tracker.metadata = exported.get("metadata") or None
 
     def on_trace_end(self, trace: Any) -> None:
         """Record the run, if the trace is one; what was left open in it was given up."""

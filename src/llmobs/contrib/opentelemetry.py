@@ -96,7 +96,7 @@ class LLMObsSpanProcessor(SpanProcessor):
         self._policy = policy(checked_mode(capture_content))
         self._spans = OpenSpans(self._new_run, max_open)
         self._attached = (
-            _attach(self, watchers, LLMObsSpanProcessor.place),
+            _attach(self, watchers, LLMObsSpanProcessor.frame_in_current_span),
             _attach(self, inside, LLMObsSpanProcessor.innermost),
         )
 
@@ -177,9 +177,9 @@ class LLMObsSpanProcessor(SpanProcessor):
             fields["status"] = "error"
         tracker.finish(**fields)
 
-    def place(self, frame: Frame | None) -> Frame | None:
-        """Return where a call belongs that a transport records here; what doors at the wire ask."""
-        return self._spans.place(trace.get_current_span().get_span_context().span_id, frame)
+    def frame_in_current_span(self, frame: Frame | None) -> Frame | None:
+        """Return the frame of a call that a transport records here; what doors at the wire ask."""
+        return self._spans.frame_in_span(trace.get_current_span().get_span_context().span_id, frame)
 
     def innermost(self, frame: Frame | None) -> Frame | None:
         """Return the span that is current inside *frame* as a frame, else *frame*."""

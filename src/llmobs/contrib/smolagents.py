@@ -109,25 +109,25 @@ def _stepping(work: OpenWork, original: Any, is_on: IsOn) -> Any:
     return callback
 
 
-def _end_step(work: OpenWork, told: Any) -> None:
+def _end_step(work: OpenWork, memory_step: Any) -> None:
     piece = work.innermost(AgentStep)
     if piece is None:
         return
     if piece.note == _STEP:
-        error = getattr(told, "error", None) or piece.raised()
-        work.end(piece.key, error, tell=lambda step: _tell_step(step, told))
-    elif hasattr(told, "output"):  # the answer of the agent
-        tell_result(piece.operation, told.output)
+        error = getattr(memory_step, "error", None) or piece.raised()
+        work.end(piece.key, error, tell=lambda step: _tell_step(step, memory_step))
+    elif hasattr(memory_step, "output"):  # the answer of the agent
+        tell_result(piece.operation, memory_step.output)
 
 
-def _tell_step(step: Any, told: Any) -> None:
-    plan = getattr(told, "plan", None)
+def _tell_step(step: Any, memory_step: Any) -> None:
+    plan = getattr(memory_step, "plan", None)
     if plan is not None:
         step.step_name, step.output_data = "plan", plain(plan)
         return
-    calls = [{call.name: call.arguments} for call in told.tool_calls or ()]
-    step.input_data = plain(told.code_action or calls or None)
-    step.output_data = plain(told.observations or told.action_output)
+    calls = [{call.name: call.arguments} for call in memory_step.tool_calls or ()]
+    step.input_data = plain(memory_step.code_action or calls or None)
+    step.output_data = plain(memory_step.observations or memory_step.action_output)
 
 
 def _tool(tracker: Tracker, tool: Any, *args: Any, **kwargs: Any) -> ToolCall:

@@ -69,7 +69,7 @@ def _tool_of_anthropic(tracker: Tracker, tool: Any, given: Any) -> ToolCall:
 
 
 def _openai(module: ModuleType, work: OpenWork) -> None:
-    def take(function: Any) -> None:
+    def wrap_execute(function: Any) -> None:
         def make(tracker: Tracker, given: Any, **more: Any) -> ToolCall:
             return tracker.tool_call(str(function.tool.get("name")), input=given)
 
@@ -79,7 +79,7 @@ def _openai(module: ModuleType, work: OpenWork) -> None:
 
     for name in ("RegisteredFunction", "AsyncRegisteredFunction"):
         if (kind := getattr(module, name, None)) is not None:
-            _patches.after(kind, "__init__", take, "record what a registered function does")
+            _patches.after(kind, "__init__", wrap_execute, "record what a registered function does")
 
 
 def _tell(tool: Any, output: Any) -> None:

@@ -196,7 +196,7 @@ def _respond(call: Call, response: Any, is_decoded: bool) -> None:
         response._fp = ours  # noqa: SLF001
         return
     call.decoded = is_decoded  # it has been read already
-    copy.take(response.data or b"")
+    copy.add_untimed(response.data or b"")
     call.end(Ending.WHOLE)
 
 

@@ -255,7 +255,7 @@ def test_a_copy_finds_usage_wherever_it_stands(size: int, limit: int) -> None:
         copy = Copy(limit)
         for start in range(0, len(body), size):
             chunk = body[start : start + size]
-            copy.take(chunk)
+            copy.add_untimed(chunk)
         copy.close()
         known = copy.beginning + copy.usage + (copy.tail or b"")
         assert b'{"input_tokens":12}' in known or limit == 100

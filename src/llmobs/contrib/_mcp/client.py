@@ -36,11 +36,11 @@ def sending(work: OpenWork, original: Any, is_on: IsOn) -> Any:
 def _in_trace(request: Any, call: Any, run: Tracker) -> Any:
     """Return *request* with the run's trace, if it is in one; the caller's own stays as it is."""
     meta: Any = call.params.meta
-    told = dict(meta or {}) if meta is None or isinstance(meta, dict) else meta.model_dump()
-    if run.trace_id is None or run.span_id is None or "traceparent" in told:
+    new_meta = dict(meta or {}) if meta is None or isinstance(meta, dict) else meta.model_dump()
+    if run.trace_id is None or run.span_id is None or "traceparent" in new_meta:
         return request
-    told["traceparent"] = f"00-{run.trace_id}-{run.span_id}-01"
+    new_meta["traceparent"] = f"00-{run.trace_id}-{run.span_id}-01"
     kind = getattr(type(call.params), "Meta", dict)
-    params = call.params.model_copy(update={"meta": kind(**told)})
+    params = call.params.model_copy(update={"meta": kind(**new_meta)})
     changed = call.model_copy(update={"params": params})
     return changed if call is request else type(request)(changed)

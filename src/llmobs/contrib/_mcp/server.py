@@ -60,7 +60,7 @@ class Serving:
     def _new_run(self, context: Any) -> Tracker:
         run = Tracker(self._client or default_client())
         run.name = f"{context.method} {(context.params or {}).get('name', '')}".rstrip()
-        told = (context.meta or {}).get("traceparent")
-        if isinstance(told, str) and (trace := parse_traceparent(told)) is not None:
+        traceparent = (context.meta or {}).get("traceparent")
+        if isinstance(traceparent, str) and (trace := parse_traceparent(traceparent)) is not None:
             run.trace_id, run.span_id = trace.trace_id, trace.span_id
         return run

@@ -74,17 +74,17 @@ def about(attributes: Attributes) -> Fields:
         if name in _silent:
             continue
         if (field := _FIELDS.get(name)) is not None:
-            _keep(found, field, value)
+            _add_field(found, field, value)
         elif name == "logfire.tags" and type(value) in (list, tuple):
             # Its own spans of models are marked so.
-            _keep(found, "tags", [each for each in value if each != "LLM"])
+            _add_field(found, "tags", [each for each in value if each != "LLM"])
         elif name.startswith(_METADATA):
             prefix = next(each for each in _METADATA if name.startswith(each))
-            _told(found, metadata, name[len(prefix) :], value)
+            _add_metadata(found, metadata, name[len(prefix) :], value)
         elif name in _METADATA_WHOLE:
             whole = read_json(value)
             for key, inner in (whole if type(whole) is dict else {"metadata": whole}).items():
-                _told(found, metadata, str(key), inner)
+                _add_metadata(found, metadata, str(key), inner)
         elif name != "logfire.tags" and len(_silent) < _REMEMBERED:
             _silent.add(name)
     if "logfire.json_schema" in attributes:
@@ -110,25 +110,25 @@ def _scrubbed(value: Any) -> bool:
     return type(value) is str and value.startswith("[Scrubbed due to ")
 
 
-def _keep(found: Fields, field: str, value: Any) -> None:
+def _add_field(found: Fields, field: str, value: Any) -> None:
     if field == "tags":
         words = value.split(",") if type(value) is str else value
         if type(words) not in (list, tuple):
             return
-        told = [word for each in words if (word := str(each).strip())]
-        if told:
-            found["tags"] = tuple(dict.fromkeys((*found.get("tags", ()), *told)))
+        tags = [word for each in words if (word := str(each).strip())]
+        if tags:
+            found["tags"] = tuple(dict.fromkeys((*found.get("tags", ()), *tags)))
     elif type(value) in (str, int) and value != "" and not _scrubbed(value):
         found.setdefault(field, str(value))
 
 
-def _told(found: Fields, metadata: Json, name: str, value: Any) -> None:
+def _add_metadata(found: Fields, metadata: Json, name: str, value: Any) -> None:
     if name in _USERS:
-        _keep(found, "user_id", value)
+        _add_field(found, "user_id", value)
     elif name in _SESSIONS:
-        _keep(found, "session_id", value)
+        _add_field(found, "session_id", value)
     elif name in _TAGS:
-        _keep(found, "tags", read_json(value))
+        _add_field(found, "tags", read_json(value))
     elif name not in _INSIDE and not name.startswith(_ENVIRONMENT):
         metadata[name] = bare(value)
 

@@ -105,8 +105,8 @@ def event_of(
 
 def size_of(span: SpanLike) -> int:
     """Return the memory, about, of what a span holds."""
-    told = (span.attributes, *(event.attributes for event in span.events))
-    return sum(weigh(dict(attributes or {})) for attributes in told)
+    holders = (span.attributes, *(event.attributes for event in span.events))
+    return sum(weigh(dict(attributes or {})) for attributes in holders)
 
 
 def _short(name: str) -> str:

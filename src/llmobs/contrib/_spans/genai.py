@@ -187,10 +187,12 @@ def _beside(attributes: Attributes) -> tuple[Any, Any]:
         given = {"args": get(OPENLIT_ARGUMENTS), "kwargs": get("function.kwargs")}
         given = {name: value for name, value in given.items() if value not in ("()", "{}")}
         return given, bare(get(semconv.OUTPUT_MESSAGES))
-    told = next((found for name in _ALL_MESSAGES if (found := _messages(get(name)))), [])
+    messages = next((found for name in _ALL_MESSAGES if (found := _messages(get(name)))), [])
     # Pydantic AI lists all that was said; what came of it stands apart.
-    before = next((i for i, each in enumerate(told) if each.get("role") == "assistant"), len(told))
-    return told[:before] or None, bare(get("final_result"))
+    before = next(
+        (i for i, each in enumerate(messages) if each.get("role") == "assistant"), len(messages)
+    )
+    return messages[:before] or None, bare(get("final_result"))
 
 
 def _langsmith(value: Any) -> Json:
@@ -270,8 +272,8 @@ def _openllmetry(found: Json) -> Json:
 
 def _event_body(body: Json) -> Json:
     known = ("role", "content", "tool_calls", "name")
-    told = {name: body[name] for name in known if body.get(name) is not None}
-    return {**told, "tool_call_id": body.get("tool_call_id") or body.get("id")}
+    message = {name: body[name] for name in known if body.get(name) is not None}
+    return {**message, "tool_call_id": body.get("tool_call_id") or body.get("id")}
 
 
 def _plain_messages(value: Any, role: str) -> list[Json]:

@@ -30,7 +30,7 @@ def call(attributes: Attributes, events: Sequence[Any], start: int, given: Attri
     """
     get = attributes.get
     params = as_object(read_json(get("llm.invocation_parameters")))
-    told = as_object(read_json(get("input.value")))
+    request = as_object(read_json(get("input.value")))
     answered = as_object(read_json(get("output.value")))
     embeds = str(get(INFERENCE_KIND)).upper() == "EMBEDDING"
     finish = first_reason(get("llm.finish_reason"))
@@ -47,7 +47,7 @@ def call(attributes: Attributes, events: Sequence[Any], start: int, given: Attri
             for each in unflatten(attributes, "embedding.embeddings")
         ]
         prompt = [t for each in texts if (t := as_text(as_object(each).get("text")))]
-        prompt = prompt or told.get("input") or get("input.value") or ""
+        prompt = prompt or request.get("input") or get("input.value") or ""
     if not response and not embeds:
         response = [] if answered else get("output.value") or []
     tools = [
@@ -58,7 +58,7 @@ def call(attributes: Attributes, events: Sequence[Any], start: int, given: Attri
     first = next((e.timestamp for e in events if e.name == _FIRST_TOKEN), None)
     asked_model = (
         as_text(params.get("model"))
-        or as_text(told.get("model"))
+        or as_text(request.get("model"))
         or as_text(given.get(INFERENCE_MODEL))
     )
     answered_model = as_text(get(INFERENCE_MODEL)) or as_text(get("embedding.model_name"))

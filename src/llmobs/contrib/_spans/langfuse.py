@@ -91,20 +91,20 @@ def _first_token(value: Any, start: int) -> float | None:
         return None
 
 
-def _usage(told: Json) -> Fields:
+def _usage(reported: Json) -> Fields:
     """
     Bring counts to the inclusive rule.
 
     The provider's own words may be handed over, which have rules of their own. In Langfuse's, what
     begins with ``input_`` is beside ``input``, and so for the output; unless the total says otherwise.
     """
-    if "prompt_tokens" in told:
-        return openai_usage({"usage": told})
-    if "input_tokens" in told:
-        beside = any(name.startswith("cache_") for name in told)
-        return anthropic_usage(told) if beside else openai_usage({"usage": told})
-    taken, given = as_count(told.get("input")), as_count(told.get("output"))
-    parts = {name: count for name, value in told.items() if (count := as_count(value))}
+    if "prompt_tokens" in reported:
+        return openai_usage({"usage": reported})
+    if "input_tokens" in reported:
+        beside = any(name.startswith("cache_") for name in reported)
+        return anthropic_usage(reported) if beside else openai_usage({"usage": reported})
+    taken, given = as_count(reported.get("input")), as_count(reported.get("output"))
+    parts = {name: count for name, value in reported.items() if (count := as_count(value))}
     cached = _first(parts, "input_cached_tokens", "input_cache_read", "cache_read_input_tokens")
     written = _first(
         parts, "input_cache_creation", "input_cache_write", "cache_creation_input_tokens"
@@ -128,11 +128,11 @@ def _first(counts: Json, *names: str) -> int | None:
     return next((counts[name] for name in names if name in counts), None)
 
 
-def _cost(told: Json) -> Fields:
+def _cost(reported: Json) -> Fields:
     """Return the cost that the application told; its own wrappers write zeros where they know none."""
-    total = told.get("total")
+    total = reported.get("total")
     if total is None:
-        total = sum(value for value in told.values() if type(value) in (int, float))
+        total = sum(value for value in reported.values() if type(value) in (int, float))
     return {"cost_usd": float(total), "cost_source": "caller"} if _is_amount(total) else {}
 
 

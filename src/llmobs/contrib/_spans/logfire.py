@@ -46,8 +46,8 @@ def call(attributes: Mapping[str, Any], start: int, genai: Fields) -> Fields:
         "stream": True if request.get("stream") is True else None,
     }
     # The provider's own counts tell more than the convention's.
-    told = read_json(attributes.get(semconv.USAGE_RAW)) or answer.get("usage")
-    usage = _usage(as_object(told))
+    reported = read_json(attributes.get(semconv.USAGE_RAW)) or answer.get("usage")
+    usage = _usage(as_object(reported))
     fields |= {name: value for name, value in usage.items() if value is not None}
     taken = attributes.get("duration")
     if (
@@ -63,10 +63,10 @@ def call(attributes: Mapping[str, Any], start: int, genai: Fields) -> Fields:
     return fields
 
 
-def _usage(told: Json) -> Fields:
-    if "prompt_tokens" in told or "input_tokens_details" in told:
-        return openai_usage({"usage": told})
-    return anthropic_usage(told) if "input_tokens" in told else {}
+def _usage(reported: Json) -> Fields:
+    if "prompt_tokens" in reported or "input_tokens_details" in reported:
+        return openai_usage({"usage": reported})
+    return anthropic_usage(reported) if "input_tokens" in reported else {}
 
 
 def _asked(request: Json) -> Any:

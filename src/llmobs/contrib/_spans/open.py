@@ -334,8 +334,8 @@ class OpenSpans:
             began = began.outer
         return Current(entry) if began is frame else frame
 
-    def place(self, span_id: int, frame: Frame | None) -> Frame | None:
-        """Return where a call belongs that a transport records inside a span."""
+    def frame_in_span(self, span_id: int, frame: Frame | None) -> Frame | None:
+        """Return the frame of a call that a transport records inside a span."""
         entry = self._open.get(span_id)
         if entry is None or entry.table is not self:
             return frame

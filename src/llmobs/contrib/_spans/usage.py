@@ -85,9 +85,9 @@ def genai_usage(attributes: Attributes, scope: str) -> Fields:
             "usage": {},
         }
     provider = get(semconv.PROVIDER_NAME) or get(semconv.SYSTEM)
-    told = as_object(read_json(get(_LANGSMITH)))
-    told_input = as_object(told.get("input_token_details"))
-    told_output = as_object(told.get("output_token_details"))
+    langsmith = as_object(read_json(get(_LANGSMITH)))
+    input_details = as_object(langsmith.get("input_token_details"))
+    output_details = as_object(langsmith.get("output_token_details"))
     cached, written, reasoning = first(*_CACHED), first(*_WRITTEN), first(*_REASONING)
     beside = provider_name(str(provider or "")) == "aws.bedrock" and scope.startswith(
         _BESIDE_SCOPES
@@ -95,12 +95,12 @@ def genai_usage(attributes: Attributes, scope: str) -> Fields:
     # Anthropic's client tells compactions apart; they are on the bill.
     compacted, summaries = first(_COMPACTED), first(_SUMMARIES)
     return {
-        **_settled(
+        **_inclusive(
             taken=None if taken is None else taken + (compacted or 0),
             given=None if given is None else given + (summaries or 0),
-            cached=as_count(told_input.get("cache_read")) if cached is None else cached,
-            written=as_count(told_input.get("cache_creation")) if written is None else written,
-            reasoning=as_count(told_output.get("reasoning")) if reasoning is None else reasoning,
+            cached=as_count(input_details.get("cache_read")) if cached is None else cached,
+            written=as_count(input_details.get("cache_creation")) if written is None else written,
+            reasoning=as_count(output_details.get("reasoning")) if reasoning is None else reasoning,
             total=first(*_TOTAL),
             beside=beside,
             model=attributes.get(semconv.RESPONSE_MODEL) or attributes.get(semconv.REQUEST_MODEL),
@@ -158,13 +158,17 @@ def inference_usage(attributes: Attributes, answered: Json) -> Fields:
 
     cached = read("prompt_details.cache_read")
     usage = as_object(answered.get("usage"))
-    told = anthropic_usage(usage) if "cache_read_input_tokens" in usage else openai_usage(answered)
+    reported = (
+        anthropic_usage(usage) if "cache_read_input_tokens" in usage else openai_usage(answered)
+    )
     more = {
         "input_audio_tokens": read("prompt_details.audio"),
         "output_audio_tokens": read("completion_details.audio"),
     }
-    cost: Fields = {name: told[name] for name in ("cost_usd", "cost_source") if name in told}
-    fields: Fields = _settled(
+    cost: Fields = {
+        name: reported[name] for name in ("cost_usd", "cost_source") if name in reported
+    }
+    fields: Fields = _inclusive(
         taken=read("prompt"),
         given=read("completion"),
         cached=read("prompt_details.cache_input") if cached is None else cached,
@@ -174,11 +178,11 @@ def inference_usage(attributes: Attributes, answered: Json) -> Fields:
         beside=False,
         model=attributes.get("llm.model_name"),
     )
-    found = {**(told.get("usage") or {}), **{name: n for name, n in more.items() if n}}
+    found = {**(reported.get("usage") or {}), **{name: n for name, n in more.items() if n}}
     return {**cost, **fields, "usage": found}
 
 
-def _settled(
+def _inclusive(
     *,
     taken: int | None,
     given: int | None,

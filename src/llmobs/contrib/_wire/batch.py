@@ -68,7 +68,7 @@ class Results(Copy):
         limit: Bytes kept of a result, at most.
         items: Cuts the body.
         decode: Takes the content encoding off; see `body.decoder`.
-        take: Called with each result.
+        on_result: Called with each result.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class Results(Copy):
         limit: int,
         items: Items,
         decode: Callable[[bytes], bytes],
-        take: Callable[[Result], object],
+        on_result: Callable[[Result], object],
     ) -> None:
         super().__init__(limit)
         self.room = 0  # all that comes goes to `overflow`
         self._items = items
         self._decode = decode
-        self._take = take
+        self._on_result = on_result
         self._item = Copy(limit)
         self._count = 0
         self._is_over = False
@@ -102,7 +102,7 @@ class Results(Copy):
 
     def _cut(self, data: bytes) -> None:
         for piece, is_end in self._items.feed(data):
-            self._item.take(piece)
+            self._item.add_untimed(piece)
             if not self._count and not _may_be_object(self._item):
                 self._is_over = True
             elif is_end:
@@ -137,7 +137,7 @@ class Results(Copy):
             return
         self._count += 1
         model = _MODEL.search(self._items.head)
-        self._take(
+        self._on_result(
             Result(
                 name=self._name(named, around.id),
                 body=item,

@@ -142,20 +142,20 @@ def made_of(answer: Json) -> str | None:
     return found.rpartition("/")[2] or None
 
 
-def remember_files(host: str, batch: str, told: bytes) -> None:
+def remember_files(host: str, batch: str, answer: bytes) -> None:
     """
     Note the files of a batch: what its results say.
 
     Args:
         host: Who was asked.
         batch: Its id.
-        told: What the host says of it.
+        answer: What the host says of it.
     """
     requests = requests_of(host, batch)
-    if requests is None and (found := _READ.search(told)):
+    if requests is None and (found := _READ.search(answer)):
         requests = requests_of(host, _id_in(found))
     if requests is not None:
-        for written in _WRITTEN.finditer(told):
+        for written in _WRITTEN.finditer(answer):
             _known[host, _id_in(written)] = requests
 
 

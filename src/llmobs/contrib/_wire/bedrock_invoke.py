@@ -146,13 +146,13 @@ def _counted(fields: Fields, body: Json) -> Fields:
     """Add Bedrock's own count where the model's answer does not bring both."""
     if fields.get("tokens_input") is not None and fields.get("tokens_output") is not None:
         return fields
-    told = as_object(body.get(METRICS))
+    metrics = as_object(body.get(METRICS))
     counts = bedrock.usage_of(
         {
-            "inputTokens": told.get("inputTokenCount"),
-            "outputTokens": told.get("outputTokenCount"),
-            "cacheReadInputTokens": told.get("cacheReadInputTokenCount"),
-            "cacheWriteInputTokens": told.get("cacheWriteInputTokenCount"),
+            "inputTokens": metrics.get("inputTokenCount"),
+            "outputTokens": metrics.get("outputTokenCount"),
+            "cacheReadInputTokens": metrics.get("cacheReadInputTokenCount"),
+            "cacheWriteInputTokens": metrics.get("cacheWriteInputTokenCount"),
         }
     )
     return fields | {name: value for name, value in counts.items() if value is not None}

@@ -121,8 +121,8 @@ def begin(
             continue
         text = _text(value)
         if kind is _AWS_HEADER:
-            told = _AWS_ATTEMPT.search(text)
-            attempt = int(told[1]) if told else 1
+            found = _AWS_ATTEMPT.search(text)
+            attempt = int(found[1]) if found else 1
         elif kind is _AZURE_HEADER:
             attempt = _attempts.get(text, 0) + 1
             _attempts.put(text, attempt)
@@ -163,8 +163,8 @@ def begin(
 
 def _port_of(headers: Headers) -> str:
     """Return the port that the request names as its host's; empty if it is the scheme's own."""
-    told = [value for _, name, value in headers if name in ("host", b"host")]
-    _, _, port = _text(told[0] if told else "").rpartition(":")
+    hosts = [value for _, name, value in headers if name in ("host", b"host")]
+    _, _, port = _text(hosts[0] if hosts else "").rpartition(":")
     return port if port.isdecimal() else ""
 
 

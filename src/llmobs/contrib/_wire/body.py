@@ -97,8 +97,8 @@ class Copy:
         else:
             self.more(chunk)
 
-    def take(self, body: bytes) -> None:
-        """Keep what fits of a *body* that is there already."""
+    def add_untimed(self, body: bytes) -> None:
+        """Keep what fits of a *body* that is there already, without noting when it came."""
         if len(body) <= self.room:
             self.more(body)
             self.room -= len(body)

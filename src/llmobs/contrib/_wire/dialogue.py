@@ -153,11 +153,11 @@ class Dialogue:
         self, message: bytes, read: Callable[[bytes], M | None], note: Callable[[M, bytes], None]
     ) -> None:
         try:
-            told = read(message)
-            if told is not None:
+            parsed = read(message)
+            if parsed is not None:
                 with self._lock:  # one thread may send and another receive
                     if not self._is_over:
-                        note(told, message)
+                        note(parsed, message)
         except Exception as error:  # noqa: BLE001 - reported; the host must not notice
             report(error)
 
@@ -175,7 +175,7 @@ class Dialogue:
             self._begin(lane, lane, object_of(head.response))
         if head.type == "error":
             response = self._active.pop(lane, None)
-            if response is None and (response := self._take(lane)) is not None:
+            if response is None and (response := self._pop_waiting(lane)) is not None:
                 self._answer(response.call, "application/json", head.status or _SWITCHED)
             if response is not None:
                 add(response.call, message)
@@ -199,7 +199,7 @@ class Dialogue:
             if len(self._waiting) > MAX_OPEN:
                 self._end(self._waiting.popleft()[1], Ending.CLOSED)
 
-    def _take(self, lane: str) -> Response | None:
+    def _pop_waiting(self, lane: str) -> Response | None:
         """Return the response of *lane* that has waited longest to begin, which it does now."""
         for each in self._waiting:
             if each[0] == lane:
@@ -207,10 +207,10 @@ class Dialogue:
                 return each[1]
         return None
 
-    def _begin(self, lane: str, key: str, told: Json) -> Response | None:
+    def _begin(self, lane: str, key: str, payload: Json) -> Response | None:
         """Note that a response begins, asked for or not, and is known by *key* from now on."""
-        known = {name: told[name] for name in ("model",) if told.get(name)}
-        response = self._take(lane) or self._call(known, None)
+        known = {name: payload[name] for name in ("model",) if payload.get(name)}
+        response = self._pop_waiting(lane) or self._call(known, None)
         if response is not None:
             over = self._active.pop(key, None)  # nobody has said that it ended
             self._active[key] = response

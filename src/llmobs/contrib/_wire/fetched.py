@@ -131,7 +131,7 @@ class Batch(Call):
             return super().respond(status, headers)
         encoding = headers.get("content-encoding") or "identity"
         self.copy = self._results = Results(
-            self._limit, items(), self._decoding(encoding.lower()), self._take
+            self._limit, items(), self._decoding(encoding.lower()), self._record_result
         )
         return self._results
 
@@ -153,7 +153,7 @@ class Batch(Call):
             remember_files(self._target.host, self._target.batch, self._results.head)
         self.release()
 
-    def _take(self, result: Result) -> None:
+    def _record_result(self, result: Result) -> None:
         target = self._target
         event_id = derived_id("batch", target.host, target.batch, result.name)
         if not sightings.is_news(event_id):

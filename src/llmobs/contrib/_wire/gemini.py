@@ -238,8 +238,8 @@ def _embedding_response(body: Json) -> Fields:
     found = [vector for vector in map(as_object, vectors) if vector]
     figures = vector_figures([as_list(vector.get("values")) for vector in found])
     fields: Fields = {"response_metadata": figures, **gemini_usage(body)}
-    told = [as_object(each.get("statistics")) for each in found]
-    counts = [as_count(each.get("token_count", each.get("tokenCount"))) for each in told]
+    statistics = [as_object(each.get("statistics")) for each in found]
+    counts = [as_count(each.get("token_count", each.get("tokenCount"))) for each in statistics]
     known = [count for count in counts if count is not None]
     if known and len(known) == len(found):
         fields["tokens_input"] = sum(known)

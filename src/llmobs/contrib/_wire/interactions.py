@@ -96,8 +96,8 @@ def _parts(item: Json) -> list[Json]:
         return [tool_call(item.get("id"), item.get("name"), item.get("arguments") or {})]
     if kind == "function_result":
         known = {"id": item.get("callId"), "name": item.get("name")}
-        told = {key: value for key, value in known.items() if value}
-        return [{"type": "tool_call_response", **told, "response": item.get("result")}]
+        named = {key: value for key, value in known.items() if value}
+        return [{"type": "tool_call_response", **named, "response": item.get("result")}]
     if kind in _MEDIA:
         mime = as_text(item.get("mimeType"))
         if uri := as_text(item.get("uri")):
@@ -142,13 +142,15 @@ def _response(body: Json) -> Fields:
 
 def _usage(usage: Json) -> Fields:
     """Its counts are those of Gemini's answers by other names: thoughts are beside what is said."""
-    told: Json = {name: usage[theirs] for name, theirs in _COUNTS if usage.get(theirs) is not None}
+    counts: Json = {
+        name: usage[theirs] for name, theirs in _COUNTS if usage.get(theirs) is not None
+    }
     for name, theirs in _BY_MODALITY:
-        told[name] = [
+        counts[name] = [
             {"modality": each.get("modality"), "tokenCount": each.get("tokens")}
             for each in map(as_object, as_list(usage.get(theirs)))
         ]
-    return gemini_usage({"usageMetadata": told})
+    return gemini_usage({"usageMetadata": counts})
 
 
 def _kind(data: Json) -> str:
@@ -167,9 +169,15 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
         yield from now_and_then(number)
         kind = _kind(data)
         index = as_count(data.get("index")) or 0
-        if told := as_object(data.get("interaction")):
-            body.update({key: told[key] for key in told if told[key] not in (None, [], "")})
-            ended |= told.get("status") not in (None, "in_progress", "queued")
+        if interaction := as_object(data.get("interaction")):
+            body.update(
+                {
+                    key: interaction[key]
+                    for key in interaction
+                    if interaction[key] not in (None, [], "")
+                }
+            )
+            ended |= interaction.get("status") not in (None, "in_progress", "queued")
         elif kind == "step.start":
             steps[index] = dict(as_object(data.get("step")))
         elif kind == "step.delta":

@@ -52,32 +52,32 @@ class LiveDialogue(Dialogue):
         """Note a message of the provider's."""
         self._note(message, _read, self._provider_says)
 
-    def _host_says(self, told: Json, message: bytes) -> None:
-        if setup := camel(as_object(told.get("setup"))):
+    def _host_says(self, payload: Json, message: bytes) -> None:
+        if setup := camel(as_object(payload.get("setup"))):
             self._setup = setup
             model = (as_text(setup.get("model")) or "").rpartition("/")[2]
             self._target = msgspec.structs.replace(self._target, model=model)
-        elif content := camel(as_object(told.get("clientContent"))):
+        elif content := camel(as_object(payload.get("clientContent"))):
             for each in as_list(content.get("turns")):
                 self._remember(as_object(each))
             if content.get("turnComplete") is True:
                 self._open()
         elif results := as_list(
-            camel(as_object(told.get("toolResponse"))).get("functionResponses")
+            camel(as_object(payload.get("toolResponse"))).get("functionResponses")
         ):
             self._remember({"role": "user", "parts": [{"functionResponse": r} for r in results]})
             self._open()
-        elif text := as_text(as_object(told.get("realtimeInput")).get("text")):
+        elif text := as_text(as_object(payload.get("realtimeInput")).get("text")):
             self._remember({"role": "user", "parts": [{"text": text}]})
             self._open()
 
-    def _provider_says(self, told: Json, message: bytes) -> None:
-        content = as_object(told.get("serverContent"))
+    def _provider_says(self, payload: Json, message: bytes) -> None:
+        content = as_object(payload.get("serverContent"))
         if text := as_text(as_object(content.get("inputTranscription")).get("text")):
             self._heard.append(text)
             if len(self._heard) > _MAX_HEARD:  # and nobody answers
                 self._remember_heard()
-        calls = as_list(as_object(told.get("toolCall")).get("functionCalls"))
+        calls = as_list(as_object(payload.get("toolCall")).get("functionCalls"))
         parts = [
             as_object(each) for each in as_list(as_object(content.get("modelTurn")).get("parts"))
         ]
@@ -91,7 +91,7 @@ class LiveDialogue(Dialogue):
         finish = as_text(content.get("turnCompleteReason")) or "STOP" if ends else ""
         if content.get("interrupted") is True:
             finish = "INTERRUPTED"
-        self._tell(turn, parts, finish, as_object(told.get("usageMetadata")))
+        self._tell(turn, parts, finish, as_object(payload.get("usageMetadata")))
         if ends:
             del self._active[""]
             self._end(turn, Ending.WHOLE)

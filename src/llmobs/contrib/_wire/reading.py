@@ -193,17 +193,17 @@ class _Reader:
         for piece in found:
             for raw in splitter.feed(piece.data):
                 yield from now_and_then(len(events))
-                done |= self._take(events, raw, piece.time, fields_of)
+                done |= self._read_event(events, raw, piece.time, fields_of)
         raws: list[bytes] = []
         if tail is not None:
             raws = splitter.resume(tail)
             if not any(b'"usage"' in raw for raw in raws):
                 events += self._missed()
             for raw in raws:
-                done |= self._take(events, raw, 0.0, fields_of)
+                done |= self._read_event(events, raw, 0.0, fields_of)
         last = splitter.rest()
         if last.strip() and (tail is None or raws):
-            done |= self._take(
+            done |= self._read_event(
                 events,
                 last,
                 found[-1].time if tail is None else 0.0,
@@ -240,7 +240,7 @@ class _Reader:
             fields |= _unreadable("the stream ended before the answer did", "incomplete_stream")
         return fields
 
-    def _take(
+    def _read_event(
         self,
         events: list[StreamEvent],
         raw: bytes,

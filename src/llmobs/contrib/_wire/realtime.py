@@ -91,8 +91,8 @@ def _assemble(events: list[StreamEvent]) -> Steps[tuple[Json, bool]]:
     is_cut = False
     if last is None or not last.get("output"):  # of one that failed, only the pieces may be there
         body, is_cut = yield from openai_responses.WIRE.assemble(pieces)
-    told = {name: value for name, value in (last or {}).items() if name != "output" or value}
-    return {**body, **told, SOUND: sound}, last is not None or is_cut
+    final = {name: value for name, value in (last or {}).items() if name != "output" or value}
+    return {**body, **final, SOUND: sound}, last is not None or is_cut
 
 
 WIRE = Wire(_request, _response, _assemble, _is_content)

@@ -102,10 +102,10 @@ class RealtimeDialogue(Dialogue):
         elif kind == "error":
             self._refused(object_of(head.error), message)
         elif (response := self._active.get(head.response_id or "")) is not None:
-            self._told(response, head, message)
+            self._add_to_answer(response, head, message)
 
-    def _begin_here(self, told: Json, message: bytes) -> None:
-        response = self._begin("", as_text(told.get("id")) or "", told)
+    def _begin_here(self, payload: Json, message: bytes) -> None:
+        response = self._begin("", as_text(payload.get("id")) or "", payload)
         if response is not None:
             add(response.call, message)
             given = response.asked.get("input")
@@ -114,7 +114,7 @@ class RealtimeDialogue(Dialogue):
             response.items = self._conversation.named_in(as_list(given)) if is_apart else items
             response.sent_bytes, self._sound_sent = self._sound_sent, 0
 
-    def _told(self, response: Response, head: Head, message: bytes) -> None:
+    def _add_to_answer(self, response: Response, head: Head, message: bytes) -> None:
         if head.type in _SOUND:
             response.came_bytes += size_of_base64(_text(head.delta))
             if not response.has_begun_to_say:
@@ -127,18 +127,18 @@ class RealtimeDialogue(Dialogue):
         elif head.type not in _NOT_KEPT:
             add(response.call, message)
 
-    def _done(self, told: Json, message: bytes) -> None:
-        response = self._active.pop(as_text(told.get("id")) or "", None)
-        for item in map(as_object, as_list(told.get("output"))):
+    def _done(self, payload: Json, message: bytes) -> None:
+        response = self._active.pop(as_text(payload.get("id")) or "", None)
+        for item in map(as_object, as_list(payload.get("output"))):
             self._conversation.renew(item)
         if response is not None:
-            self._tell_sound(response, told)
+            self._tell_sound(response, payload)
             add(response.call, message)
             self._end(response, Ending.WHOLE)
 
-    def _tell_sound(self, response: Response, told: Json) -> None:
+    def _tell_sound(self, response: Response, payload: Json) -> None:
         sent, came = (
-            _seconds(size, _format(told, self._session, side))
+            _seconds(size, _format(payload, self._session, side))
             for size, side in ((response.sent_bytes, "input"), (response.came_bytes, "output"))
         )
         if sent or came:
@@ -197,12 +197,12 @@ class RealtimeDialogue(Dialogue):
                 self._hearing.pop(next(iter(self._hearing))).end(Ending.FAILED, CancelledError())
 
     def _hear(self, head: Head, message: bytes) -> None:
-        told = object_of(message)
+        payload = object_of(message)
         self._conversation.transcribe(
-            head.item_id, head.content_index, as_text(told.get("transcript"))
+            head.item_id, head.content_index, as_text(payload.get("transcript"))
         )
         if (call := self._hearing.pop(head.item_id or "", None)) is not None:
-            self._answer(call, "application/json").take(message)
+            self._answer(call, "application/json").add_untimed(message)
             call.end(Ending.WHOLE)
 
     def closed(self, ending: Ending, error: BaseException | None = None) -> None:
@@ -223,8 +223,8 @@ def _text(raw: msgspec.Raw) -> str:
     return str(bytes(raw)[1:-1], "latin-1") if raw != NOTHING else ""
 
 
-def _format(told: Json, session: Json, side: str) -> Any:
-    for where in (told, session):
+def _format(payload: Json, session: Json, side: str) -> Any:
+    for where in (payload, session):
         sound = as_object(as_object(where.get("audio")).get(side))
         if found := sound.get("format") or where.get(f"{side}_audio_format"):
             return found

@@ -134,7 +134,7 @@ class _Stream:
 class _SyncStream(_Stream):
     def __iter__(self) -> Iterator[bytes]:
         copy, clock, marks = self._copy, perf_counter, MAX_MARKS
-        keep, note, room = copy.chunks.append, copy.times.append, copy.room
+        append_chunk, append_time, room = copy.chunks.append, copy.times.append, copy.room
         try:
             for chunk in self._inner:
                 room -= len(chunk)
@@ -142,8 +142,8 @@ class _SyncStream(_Stream):
                     room = copy.overflow(chunk, room + len(chunk))
                 elif marks:
                     marks -= 1
-                    keep(chunk)
-                    note(clock())
+                    append_chunk(chunk)
+                    append_time(clock())
                 else:
                     copy.more(chunk)
                 yield chunk
@@ -163,7 +163,7 @@ class _SyncStream(_Stream):
 class _AsyncStream(_Stream):
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         copy, clock, marks = self._copy, perf_counter, MAX_MARKS
-        keep, note, room = copy.chunks.append, copy.times.append, copy.room
+        append_chunk, append_time, room = copy.chunks.append, copy.times.append, copy.room
         inner = self._inner.__aiter__()
         try:
             async for chunk in inner:
@@ -172,8 +172,8 @@ class _AsyncStream(_Stream):
                     room = copy.overflow(chunk, room + len(chunk))
                 elif marks:
                     marks -= 1
-                    keep(chunk)
-                    note(clock())
+                    append_chunk(chunk)
+                    append_time(clock())
                 else:
                     copy.more(chunk)
                 yield chunk

@@ -60,16 +60,16 @@ class _Counts:
             return None
         return count
 
-    def keep(self, name: str, *values: Any, whole: int | None = MAX_COUNT) -> None:
+    def add(self, name: str, *values: Any, whole: int | None = MAX_COUNT) -> None:
         """Add the first of *values* to what has no field of its own, if it is more than nothing."""
         words = name.removesuffix("_tokens").replace("_", " ")
         if found := self.part(words, self.read(words, *values), whole):
             self.more[name] = self.more.get(name, 0) + found
 
-    def keep_kinds(self, name: str, details: Json, whole: int | None) -> None:
+    def add_kinds(self, name: str, details: Json, whole: int | None) -> None:
         """Add what *details* say of text, audio and pictures; *name* has a ``{}`` for the kind."""
         for kind in _MODALITIES:
-            self.keep(name.format(kind), details.get(f"{kind}_tokens"), whole=whole)
+            self.add(name.format(kind), details.get(f"{kind}_tokens"), whole=whole)
 
     def fields(self, fields: Fields) -> Fields:
         more = {"usage": self.more} if self.more else {}
@@ -121,8 +121,8 @@ def _openai_tokens(usage: Json, body: Json, counts: _Counts) -> Fields:
         citations = counts.read("citation", usage.get("citation_tokens"))
         if given is not None:  # it counts both beside the output, and not in the total
             given += (reasoning or 0) + (citations or 0)
-        counts.keep("output_citation_tokens", citations, whole=given)
-        counts.keep("web_searches", usage.get("num_search_queries"))
+        counts.add("output_citation_tokens", citations, whole=given)
+        counts.add("web_searches", usage.get("num_search_queries"))
     elif total is not None and taken is given is None and as_list(body.get("data")):
         taken = total  # Voyage and others tell of embeddings only the total
     elif total is not None and total != (taken or 0) + (given or 0):
@@ -134,11 +134,9 @@ def _openai_tokens(usage: Json, body: Json, counts: _Counts) -> Fields:
             given += reasoning
         else:
             counts.warnings.append("usage: the total is not the sum of its parts")
-    counts.keep_kinds("input_{}_tokens", inside, taken)
-    counts.keep_kinds("output_{}_tokens", outside, given)
-    counts.keep_kinds(
-        "cache_{}_read_tokens", as_object(inside.get("cached_tokens_details")), cached
-    )
+    counts.add_kinds("input_{}_tokens", inside, taken)
+    counts.add_kinds("output_{}_tokens", outside, given)
+    counts.add_kinds("cache_{}_read_tokens", as_object(inside.get("cached_tokens_details")), cached)
     _cache_lifetimes(as_object(inside.get("cache_creation_token_details")), written, counts)
     return {
         "tokens_input": taken,
@@ -160,18 +158,20 @@ def _is_gemini(body: Json) -> bool:
 def _cost(usage: Json) -> Fields:
     """Return what the provider says it charged, in US dollars."""
     cost = usage.get("cost")
-    told = amount(cost)
+    charged = amount(cost)
     if type(cost) is dict:  # Perplexity
-        told = amount(cost.get("total_cost"))
-    elif told is not None and usage.get("is_byok") is True:
+        charged = amount(cost.get("total_cost"))
+    elif charged is not None and usage.get("is_byok") is True:
         # OpenRouter with the caller's own key: its fee; the rest is on the other provider's bill.
         upstream = amount(as_object(usage.get("cost_details")).get("upstream_inference_cost"))
-        told = None if upstream is None else told + upstream
+        charged = None if upstream is None else charged + upstream
     elif cost is None:
         ticks = amount(usage.get("cost_in_usd_ticks"))
         # Last, DeepInfra's.
-        told = amount(usage.get("estimated_cost")) if ticks is None else ticks / _TICKS_PER_DOLLAR
-    return {} if told is None else {"cost_usd": told, "cost_source": PROVIDER}
+        charged = (
+            amount(usage.get("estimated_cost")) if ticks is None else ticks / _TICKS_PER_DOLLAR
+        )
+    return {} if charged is None else {"cost_usd": charged, "cost_source": PROVIDER}
 
 
 def amount(value: Any) -> float | None:
@@ -205,12 +205,12 @@ def _hosted_tools(usage: Json, body: Json, counts: _Counts) -> None:
     """Count what the provider did on the way and charges for by the piece."""
     if tools := as_object(usage.get("server_side_tool_usage_details")):  # xAI
         for name, ours in _XAI_TOOLS.items():
-            counts.keep(ours, tools.get(name))
+            counts.add(ours, tools.get(name))
         return
     asked = as_object(usage.get("server_tool_use"))  # OpenRouter, LiteLLM
-    counts.keep("web_searches", asked.get("web_search_requests"))
+    counts.add("web_searches", asked.get("web_search_requests"))
     billed = as_object(as_object(body.get("tool_usage")).get("web_search")).get("num_requests")
-    counts.keep("web_searches", billed)
+    counts.add("web_searches", billed)
     if "-search-preview" in str(body.get("model")) or "-search-api" in str(body.get("model")):
         counts.more.setdefault("web_searches", 1)  # OpenAI: these models search in each call
     for item in map(as_object, as_list(body.get("output"))):
@@ -218,7 +218,7 @@ def _hosted_tools(usage: Json, body: Json, counts: _Counts) -> None:
         if kind == "web_searches" and (billed is not None or not _searched(item)):
             continue
         if kind is not None:
-            counts.keep(kind, 1)
+            counts.add(kind, 1)
 
 
 def _searched(item: Json) -> bool:
@@ -228,14 +228,14 @@ def _searched(item: Json) -> bool:
 
 def _durations(usage: Json, body: Json, counts: _Counts) -> None:
     """Read how long the sound was: transcriptions are charged by the second."""
-    told = (usage.get("seconds"), usage.get("prompt_audio_seconds"), body.get("duration"))
-    for value in told:
+    reported = (usage.get("seconds"), usage.get("prompt_audio_seconds"), body.get("duration"))
+    for value in reported:
         try:
             seconds = math.nan if type(value) not in (int, float, str) else float(str(value))
         except ValueError:
             continue
         if 0 < seconds < MAX_COUNT:
-            counts.keep("audio_seconds", max(1, round(seconds)))
+            counts.add("audio_seconds", max(1, round(seconds)))
             return
 
 
@@ -276,11 +276,11 @@ def anthropic_usage(value: Any) -> Fields:
     for each in iterations:
         if each.get("type") == "advisor_message":
             for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"):
-                counts.keep("advisor_input_tokens", each.get(name))
-            counts.keep("advisor_output_tokens", each.get("output_tokens"))
+                counts.add("advisor_input_tokens", each.get(name))
+            counts.add("advisor_output_tokens", each.get("output_tokens"))
     tools = as_object(usage.get("server_tool_use"))
-    counts.keep("web_searches", tools.get("web_search_requests"))
-    counts.keep("code_executions", tools.get("code_execution_requests"))
+    counts.add("web_searches", tools.get("web_search_requests"))
+    counts.add("code_executions", tools.get("code_execution_requests"))
     return counts.fields(
         {
             "tokens_input": None if fresh is None else fresh + (cached or 0) + (written or 0),
@@ -315,7 +315,7 @@ def gemini_usage(body: Json) -> Fields:
             given = 0
         if total != (taken or 0) + (given or 0):
             counts.warnings.append("usage: the total is not the sum of its parts")
-    counts.keep("input_tool_tokens", tools, whole=taken)
+    counts.add("input_tool_tokens", tools, whole=taken)
     for name, kind, whole in (
         ("promptTokensDetails", "input_{}_tokens", taken),
         ("toolUsePromptTokensDetails", "input_{}_tokens", taken),
@@ -325,11 +325,11 @@ def gemini_usage(body: Json) -> Fields:
         for each in map(as_object, as_list(usage.get(name))):
             modality = str(each.get("modality")).lower()
             if modality in _MODALITIES:
-                counts.keep(kind.format(modality), each.get("tokenCount"), whole=whole)
+                counts.add(kind.format(modality), each.get("tokenCount"), whole=whole)
     for candidate in map(as_object, as_list(body.get("candidates"))):
         queries = as_list(as_object(candidate.get("groundingMetadata")).get("webSearchQueries"))
         by_prompt = str(body.get("modelVersion")).startswith(("gemini-1", "gemini-2"))
-        counts.keep("web_searches", min(len(queries), 1) if by_prompt else len(queries))
+        counts.add("web_searches", min(len(queries), 1) if by_prompt else len(queries))
     return counts.fields(
         {
             "tokens_input": taken,
@@ -351,10 +351,10 @@ def ollama_usage(body: Json) -> Fields:
 def llama_cpp_usage(answered: list[Json]) -> Fields:
     """Read the counts of llama.cpp's own answers, to one prompt or several."""
     counts = _Counts()
-    told = [(each, as_object(each.get("timings"))) for each in answered]
-    taken = [counts.read("input", each.get("tokens_evaluated")) for each, _ in told]
-    given = [counts.read("output", each.get("tokens_predicted")) for each, _ in told]
-    cached = [counts.read("cached", timings.get("cache_n")) for _, timings in told]
+    timed = [(each, as_object(each.get("timings"))) for each in answered]
+    taken = [counts.read("input", each.get("tokens_evaluated")) for each, _ in timed]
+    given = [counts.read("output", each.get("tokens_predicted")) for each, _ in timed]
+    cached = [counts.read("cached", timings.get("cache_n")) for _, timings in timed]
     return counts.fields(
         {
             "tokens_input": (whole := _added(taken)),
@@ -370,8 +370,8 @@ def cohere_usage(body: Json) -> Fields:
 
     Where a provider tells both what was used and what is billed, the conventions want the latter.
     """
-    told = as_object(body.get("usage")) or as_object(body.get("meta"))
-    billed, used = as_object(told.get("billed_units")), as_object(told.get("tokens"))
+    reported = as_object(body.get("usage")) or as_object(body.get("meta"))
+    billed, used = as_object(reported.get("billed_units")), as_object(reported.get("tokens"))
     if not (billed or used):
         return {}
     counts = _Counts()
@@ -379,15 +379,15 @@ def cohere_usage(body: Json) -> Fields:
     pictures = counts.read("image", billed.get("image_tokens"))
     if pictures:
         taken = (taken or 0) + pictures
-        counts.keep("input_image_tokens", pictures, whole=taken)
+        counts.add("input_image_tokens", pictures, whole=taken)
     given = counts.read("output", billed.get("output_tokens"), used.get("output_tokens"))
-    counts.keep("rerank_searches", billed.get("search_units"))
+    counts.add("rerank_searches", billed.get("search_units"))
     return counts.fields(
         {
             "tokens_input": taken,
             "tokens_output": given,
             "tokens_cached": counts.part(
-                "cached", counts.read("cached", told.get("cached_tokens")), taken
+                "cached", counts.read("cached", reported.get("cached_tokens")), taken
             ),
         }
     )
@@ -400,7 +400,7 @@ def mistral_usage(body: Json) -> Fields:
     """
     if pages := as_object(body.get("usage_info")):
         counts = _Counts()
-        counts.keep("input_document_pages", pages.get("pages_processed"))
+        counts.add("input_document_pages", pages.get("pages_processed"))
         return counts.fields({})
     usage = as_object(body.get("usage"))
     if not usage:
@@ -410,8 +410,8 @@ def mistral_usage(body: Json) -> Fields:
     tools = counts.read("connector", usage.get("connector_tokens"))
     if tools:
         taken = (taken or 0) + tools
-        counts.keep("input_tool_tokens", tools, whole=taken)
-    counts.keep("web_searches", as_object(usage.get("connectors")).get("web_search"))
+        counts.add("input_tool_tokens", tools, whole=taken)
+    counts.add("web_searches", as_object(usage.get("connectors")).get("web_search"))
     return counts.fields(
         {
             "tokens_input": taken,
@@ -427,5 +427,5 @@ def _added(values: Iterable[int | None]) -> int | None:
 
 def _cache_lifetimes(details: Mapping[str, Any], written: int | None, counts: _Counts) -> None:
     for lifetime in ("5m", "1h"):
-        told = details.get(f"ephemeral_{lifetime}_input_tokens")
-        counts.keep(f"cache_write_{lifetime}_tokens", told, whole=written)
+        tokens = details.get(f"ephemeral_{lifetime}_input_tokens")
+        counts.add(f"cache_write_{lifetime}_tokens", tokens, whole=written)

@@ -154,7 +154,7 @@ class Project:
     """
 
     def __init__(self, values: Any) -> None:
-        self.told = values
+        self.values = values
         self.problem: ConfigurationError | None = None
         """What is wrong with the settings; then nothing is recorded, and no request is stopped."""
         self.has_lifespan = False
@@ -191,11 +191,11 @@ def current_project() -> Project:
     global _project
     values = project_values()
     project = _project
-    if project is not None and project.told is values:
+    if project is not None and project.values is values:
         return project
     with _building:
         before = _project
-        if before is not None and before.told is values:
+        if before is not None and before.values is values:
             return before
         _project = project = Project(values)
     if before is not None:
