@@ -19,7 +19,7 @@ from llmobs.pipeline.spool import Spool
 from llmobs.redaction.events import Pseudonyms
 from llmobs.redaction.kinds import DEFAULT_KINDS, KINDS
 from llmobs.store.reader import Reader
-from llmobs.store.records import Keep
+from llmobs.store.records import RetentionPolicy
 from llmobs.store.spans import Link, What, run_event_id_of
 from llmobs.store.writer import Writer
 from tests.cli.conftest import CLI, parsed
@@ -114,7 +114,7 @@ def test_what_a_trace_told_that_waits_for_more_is_fixed(cli: CLI, tmp_path: Path
 
 def test_sums_of_runs_that_are_gone_are_redacted_too(cli: CLI, store: Path) -> None:
     writer = Writer(store)
-    while writer.prune(Keep(bytes=1)):
+    while writer.prune(RetentionPolicy(bytes=1)):
         pass
     writer.close()
     assert set(found_in(cli("scan", "--store", store, "--json", code=5))) == {
@@ -418,7 +418,7 @@ def test_a_secret_by_its_name_is_counted(cli: CLI, tmp_path: Path) -> None:
 def test_projects_in_sums_are_looked_at(cli: CLI, tmp_path: Path) -> None:
     path = write_store(tmp_path / "x.db", [call("r", project_id=f"of {EMAIL}")])
     writer = Writer(path)
-    while writer.prune(Keep(bytes=1)):
+    while writer.prune(RetentionPolicy(bytes=1)):
         pass
     writer.close()
     found = found_in(cli("scan", "--store", path, "--json", code=5))

@@ -16,31 +16,31 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_a_burst_and_then_the_rate(clock: list[float]) -> None:
     limit = Limit(2.0, 3.0)
-    assert [limit.take("a") for _ in range(3)] == [0, 0, 0]
-    assert limit.take("a") == pytest.approx(0.5)
-    assert limit.take("b") == 0, "others are not concerned"
+    assert [limit.acquire("a") for _ in range(3)] == [0, 0, 0]
+    assert limit.acquire("a") == pytest.approx(0.5)
+    assert limit.acquire("b") == 0, "others are not concerned"
     clock[0] += 0.25
-    assert limit.take("a") == pytest.approx(0.25), "asking in vain costs nothing"
+    assert limit.acquire("a") == pytest.approx(0.25), "asking in vain costs nothing"
     clock[0] += 0.25
-    assert limit.take("a") == 0
+    assert limit.acquire("a") == 0
     clock[0] += 3600
-    assert [limit.take("a") for _ in range(3)] == [0, 0, 0]
-    assert limit.take("a") > 0
+    assert [limit.acquire("a") for _ in range(3)] == [0, 0, 0]
+    assert limit.acquire("a") > 0
 
 
 def test_the_clock_on_the_wall_may_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     limit = Limit(1.0, 1.0)
-    assert limit.take("a") == 0
+    assert limit.acquire("a") == 0
     for moment in (0.0, 1e12, -1e9):
         monkeypatch.setattr(time, "time", lambda moment=moment: moment)
-        assert 0 < limit.take("a") <= 1
+        assert 0 < limit.acquire("a") <= 1
 
 
 def test_a_million_addresses_take_the_room_of_some(clock: list[float]) -> None:
     limit = Limit(1.0, 1.0, most=100)
     for number in range(5_000):
-        assert limit.take(f"10.0.{number}") == 0
-        assert limit.take("busy") == 0 or number
+        assert limit.acquire(f"10.0.{number}") == 0
+        assert limit.acquire("busy") == 0 or number
     assert len(limit) <= 100
 
 

@@ -12,7 +12,7 @@ from llmobs.errors import SinkUnavailableError, StoreVersionError
 from llmobs.store import schema
 from llmobs.store.connect import BUSY_SECONDS
 from llmobs.store.reader import Reader
-from llmobs.store.records import Keep, RunFilter
+from llmobs.store.records import RetentionPolicy, RunFilter
 from llmobs.store.writer import Writer
 from tests.store.recount import hourly_sums, recounted
 from tests.support.stores import call, run, write_store
@@ -213,7 +213,7 @@ def test_a_step_of_tidiness_does_not_wait_for_who_writes(old: Path) -> None:
     other = sqlite3.connect(old, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     begun = time.monotonic()
-    for step in (writer.adopt, partial(writer.prune, Keep(bytes=1))):
+    for step in (writer.adopt, partial(writer.prune, RetentionPolicy(bytes=1))):
         with pytest.raises(SinkUnavailableError, match="locked"):
             step(wait=False)
     assert time.monotonic() - begun < BUSY_SECONDS / 2

@@ -14,7 +14,7 @@ from llmobs import Event, PromptCallEvent, ToolCallEvent
 from llmobs.codec import encode
 from llmobs.store import pieces
 from llmobs.store.reader import Reader
-from llmobs.store.records import Keep
+from llmobs.store.records import RetentionPolicy
 from llmobs.store.writer import Writer
 from tests.store.recount import check_pieces
 from tests.support.stores import at, call, run, write_store
@@ -122,7 +122,7 @@ def test_a_message_goes_with_the_last_run_that_has_it(tmp_path: Path) -> None:
     assert count(path) == 4
     writer.erase(["r0"])
     assert count(path) == 3
-    while writer.prune(Keep(since=at(2 * 3600))):
+    while writer.prune(RetentionPolicy(since=at(2 * 3600))):
         pass
     assert count(path) == 2
     with Reader(path) as reader:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from llmobs import ErrorInfo, Event
 from llmobs.store.cost import Groups, _from_calls, _Span
 from llmobs.store.reader import Reader
-from llmobs.store.records import CostGroup, GroupBy, Keep, RunFilter
+from llmobs.store.records import CostGroup, GroupBy, RetentionPolicy, RunFilter
 from llmobs.store.rollups import Histogram, Sums, added_up, in_buckets
 from llmobs.store.writer import Writer
 from tests.store.recount import hourly_sums, recounted
@@ -196,7 +196,7 @@ def test_sums_outlive_runs_that_are_pruned_and_not_those_that_are_erased(tmp_pat
     writer = Writer(path)
     writer.write(events)
     assert writer.erase(["old0", "unknown"]) == 1
-    while writer.prune(Keep(since=START + timedelta(hours=1))):
+    while writer.prune(RetentionPolicy(since=START + timedelta(hours=1))):
         pass
     with Reader(path) as reader:
         assert [r.run_id for r in reader.runs()] == ["new"]

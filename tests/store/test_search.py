@@ -12,7 +12,7 @@ from llmobs import AgentStepEvent, ErrorEvent, ErrorInfo, EvaluationEvent, Event
 from llmobs.store import search as searching
 from llmobs.store import text_index
 from llmobs.store.reader import Reader
-from llmobs.store.records import Found, Hit, Keep, QueryError, RunFilter, to_microseconds
+from llmobs.store.records import Found, Hit, QueryError, RetentionPolicy, RunFilter, to_microseconds
 from llmobs.store.text_index import TextIndex, index_beside
 from llmobs.store.writer import Writer
 from tests.support.stores import START, at, call, index_texts, run, write_store
@@ -403,7 +403,7 @@ class TestIndex:
             tmp_path, [call("old", 0, prompt="wisteria"), call("new", 9, prompt="hello")]
         )
         writer = Writer(path)
-        while writer.prune(Keep(since=at(5))):
+        while writer.prune(RetentionPolicy(since=at(5))):
             pass
         assert ids(path, "wisteria") == [], "it is not in the store any more"
         index_texts(path)
@@ -462,7 +462,7 @@ class TestForgetting:
                 "gone", lambda event: None if event.event_id in ("gone", "again") else event
             )
         else:
-            while writer.prune(Keep(since=at(1))):
+            while writer.prune(RetentionPolicy(since=at(1))):
                 pass
             writer.erase(["gone"])
         if beside:

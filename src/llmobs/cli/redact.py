@@ -64,7 +64,7 @@ def _report(spans: list[Span], starts: list[int]) -> None:
         groups.setdefault((span.kind, span.rule), []).append(bisect(starts, span.start))
     rows: list[tuple[Any, ...]] = []
     for (kind, rule), lines in sorted(groups.items()):
-        told = list(dict.fromkeys(lines))
-        more = f" and {len(told) - LINES} more" if len(told) > LINES else ""
-        rows.append((kind, rule, count(len(lines)), ", ".join(map(str, told[:LINES])) + more))
+        unique = list(dict.fromkeys(lines))
+        more = f" and {len(unique) - LINES} more" if len(unique) > LINES else ""
+        rows.append((kind, rule, count(len(lines)), ", ".join(map(str, unique[:LINES])) + more))
     out.print(table(("kind", "rule", "#found", "in lines"), rows))

@@ -32,7 +32,7 @@ PASSES: Final = 3
 """How often what was stored meanwhile is looked at."""
 
 
-class Place(msgspec.Struct):
+class ScanReport(msgspec.Struct):
     """What was found in one place."""
 
     place: str
@@ -85,24 +85,24 @@ def scan(
         write_json({"places": places})
     else:
         _show(places, fix)
-    if any((place.found and not fix) or (fix and place.left) for place in places):
+    if any((report.found and not fix) or (fix and report.left) for report in places):
         raise click.exceptions.Exit(ExitCode.FOUND)
 
 
-def _store(path: Path, look: Inspector, fix: bool) -> Place:
+def _store(path: Path, look: Inspector, fix: bool) -> ScanReport:
     with open_reader(path) as reader:
-        seen = _Seen()
-        concerned = _in_events(reader, look, seen)
+        progress = _Progress()
+        concerned = _in_events(reader, look, progress)
         concerned |= _beside_events(reader, look, concerned)
         for name, word in reader.words_of_sums():
             look.text(f"hourly sums: {name}", word)
-        place = _place(path, look)
+        report = _report(path, look)
         if fix:
-            _fix(path, reader, look, concerned, seen, place)
-    if seen.unreadable:
-        what = several(seen.unreadable, "event")
-        place.left = (*place.left, f"{what} that this llmobs cannot read: left alone")
-    return place
+            _fix(path, reader, look, concerned, progress, report)
+    if progress.unreadable:
+        what = several(progress.unreadable, "event")
+        report.left = (*report.left, f"{what} that this llmobs cannot read: left alone")
+    return report
 
 
 def _fix(
@@ -110,8 +110,8 @@ def _fix(
     reader: ReadsStore,
     look: Inspector,
     concerned: set[str],
-    seen: "_Seen",
-    place: Place,
+    progress: "_Progress",
+    report: ScanReport,
 ) -> None:
     writer = open_writer(path)
     try:
@@ -120,19 +120,19 @@ def _fix(
         writer.finish_rewrites()
         for _ in range(PASSES):
             for run_id in concerned:
-                place.fixed += writer.rewrite(run_id, look.redacted).changed
-            concerned = _in_events(reader, look, seen)
+                report.fixed += writer.rewrite(run_id, look.redacted).changed
+            concerned = _in_events(reader, look, progress)
             if not concerned:
                 break
         writer.redact_sums(lambda word: look.text("", word))
         if not writer.leave_no_trace():  # what was fixed before may be in the log still
             what = "somebody reads the store, whose log holds what was there until they are done"
-            place.left = (*place.left, f"{what}: run this again")
+            report.left = (*report.left, f"{what}: run this again")
     finally:
         writer.close()
 
 
-class _Seen:
+class _Progress:
     """How far the events of a store were looked at."""
 
     last = 0
@@ -140,14 +140,14 @@ class _Seen:
     unreadable = 0
 
 
-def _in_events(reader: ReadsStore, look: Inspector, seen: _Seen) -> set[str]:
+def _in_events(reader: ReadsStore, look: Inspector, progress: _Progress) -> set[str]:
     """Return the runs in whose events something is found, of those that came since the last look."""
     concerned: set[str] = set()
-    for stored in reader.events(after=seen.last):
-        seen.last = stored.id
+    for stored in reader.events(after=progress.last):
+        progress.last = stored.id
         event = stored.decode()
         if event is None:
-            seen.unreadable += 1
+            progress.unreadable += 1
         elif look.redacted(event) is not event:
             concerned.add(stored.run_id)
     return concerned
@@ -163,25 +163,25 @@ def _beside_events(reader: ReadsStore, look: Inspector, known: set[str]) -> set[
     return concerned
 
 
-def _spool(directory: Path, look: Inspector, fix: bool) -> Place:
+def _spool(directory: Path, look: Inspector, fix: bool) -> ScanReport:
     done = rewrite_spool(directory, look.redacted, dry_run=not fix)
-    place = _place(directory, look)
-    _say_what_is_left(place, done, fix)
+    report = _report(directory, look)
+    _say_what_is_left(report, done, fix)
     if done.busy:
         what = f"{several(done.busy, 'file')} in use by a running process"
-        place.left = (*place.left, f"{what}: run this again")
+        report.left = (*report.left, f"{what}: run this again")
     if done.unreadable:
         what = f"{several(done.unreadable, 'line')} that this llmobs cannot read"
-        place.left = (*place.left, what)
-    return place
+        report.left = (*report.left, what)
+    return report
 
 
-def _say_what_is_left(place: Place, done: Rewritten, fix: bool) -> None:
+def _say_what_is_left(report: ScanReport, done: Rewritten, fix: bool) -> None:
     if not fix:
         return
-    place.fixed = done.changed
+    report.fixed = done.changed
     if not done.overwritten:
-        place.left = ("a file has another name, under which it is as it was",)
+        report.left = ("a file has another name, under which it is as it was",)
 
 
 def _is_store(path: Path) -> bool:
@@ -189,26 +189,26 @@ def _is_store(path: Path) -> bool:
         return file.read(16) == b"SQLite format 3\0"
 
 
-def _file(path: Path, look: Inspector, fix: bool) -> Place:
+def _file(path: Path, look: Inspector, fix: bool) -> ScanReport:
     if is_json_lines(path):
         done = rewrite_lines(
             path, look.redacted, lambda line: _redacted(line, look), dry_run=not fix
         )
-        place = _place(path, look)
-        _say_what_is_left(place, done, fix)
-        return place
+        report = _report(path, look)
+        _say_what_is_left(report, done, fix)
+        return report
     data = path.read_bytes()
     clean = _redacted(data, look)
-    place = _place(path, look)
-    if fix and place.found and b"\0" in data:
-        place.left = ("it is no text: it is left alone",)
-    elif fix and place.found:
+    report = _report(path, look)
+    if fix and report.found and b"\0" in data:
+        report.left = ("it is no text: it is left alone",)
+    elif fix and report.found:
         path = path.resolve()
         with locked_file(path) as old:
             new = Replacement(path, old, path.with_name(f".{path.name}.new"))
             new.file.write(clean)
-            _say_what_is_left(place, Rewritten(changed=1, overwritten=new.take_over()), fix)
-    return place
+            _say_what_is_left(report, Rewritten(changed=1, overwritten=new.take_over()), fix)
+    return report
 
 
 def _redacted(data: bytes, look: Inspector) -> bytes:
@@ -216,30 +216,30 @@ def _redacted(data: bytes, look: Inspector) -> bytes:
     return look.text("text", text).encode("utf-8", "surrogateescape")
 
 
-def _place(path: Path, look: Inspector) -> Place:
+def _report(path: Path, look: Inspector) -> ScanReport:
     found: list[dict[str, Any]] = [
         {"kind": kind, "field": field, "found": times}
         for (kind, field), times in sorted(look.found.items())
     ]
-    return Place(str(path), look.events, found)
+    return ScanReport(str(path), look.events, found)
 
 
-def _show(places: list[Place], fix: bool) -> None:
+def _show(places: list[ScanReport], fix: bool) -> None:
     out = console()
-    for number, place in enumerate(places):
+    for number, report in enumerate(places):
         if number:
             out.print()
-        events = several(place.events, "event") if place.events else ""
-        head = Text.assemble((one_line(place.place), "bold"), "  ", (events, "dim"))
+        events = several(report.events, "event") if report.events else ""
+        head = Text.assemble((one_line(report.place), "bold"), "  ", (events, "dim"))
         out.print(head, soft_wrap=True)
-        if not place.found:
+        if not report.found:
             out.print("nothing found", style="green")
         else:
-            rows = [(str(f["kind"]), str(f["field"]), f"{f['found']:,}") for f in place.found]
+            rows = [(str(f["kind"]), str(f["field"]), f"{f['found']:,}") for f in report.found]
             out.print(table(("kind", "field", "#found"), rows))
-        if place.fixed:
-            out.print(f"✓ redacted in place: {place.fixed:,}", style="green")
-        elif place.found and not fix:
+        if report.fixed:
+            out.print(f"✓ redacted in place: {report.fixed:,}", style="green")
+        elif report.found and not fix:
             out.print("→ llmobs scan --fix redacts it in place", style="dim")
-        for words in place.left:
+        for words in report.left:
             out.print(f"! {words}", style="yellow")

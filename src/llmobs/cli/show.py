@@ -118,8 +118,8 @@ def _outcomes(attempts: list[RunEvent], full: bool) -> Iterator[Text]:
     for number, event in enumerate(attempts, 1):
         is_last = number == len(attempts)
         if error := error_of(event):
-            told = (event.metadata or {}).get("attempt", number)
-            which = "" if is_last else f"attempt {one_line(str(told), 20)}: "
+            attempt = (event.metadata or {}).get("attempt", number)
+            which = "" if is_last else f"attempt {one_line(str(attempt), 20)}: "
             yield Text(f"✗ {which}{error_line(error)}", style="red" if is_last else "dim")
         for warning in warnings_of(event, full=full):
             yield Text(f"! {warning}", style="yellow")

@@ -22,7 +22,7 @@ from llmobs.errors import StoreError, StoreNotFoundError
 from llmobs.runtime.units import in_words
 from llmobs.store.backup import back_up
 from llmobs.store.engine import open_reader, open_writer
-from llmobs.store.records import Keep, RunFilter, StoreInfo
+from llmobs.store.records import RetentionPolicy, RunFilter, StoreInfo
 
 __all__ = ["store"]
 
@@ -121,7 +121,7 @@ def prune(
     """
     if older_than is None and larger_than is None:
         raise click.UsageError("say what goes: --older-than TIME, --larger-than SIZE, or both")
-    keep = Keep(
+    policy = RetentionPolicy(
         since=None if older_than is None else datetime.now(UTC) - older_than,
         bytes=larger_than,
     )
@@ -131,11 +131,13 @@ def prune(
         if dry_run:
             if larger_than is not None:
                 raise click.UsageError("--dry-run can tell by --older-than only")
-            _say({"runs": reader.count_runs(RunFilter(ended_before=keep.since))}, json, "would go")
+            _say(
+                {"runs": reader.count_runs(RunFilter(ended_before=policy.since))}, json, "would go"
+            )
             return
         writer = open_writer(path)
         try:
-            while writer.prune(keep):
+            while writer.prune(policy):
                 time.sleep(PAUSE_SECONDS)
         finally:
             writer.close()

@@ -126,7 +126,7 @@ def _of(message: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
 
 
 def _openai(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = [
+    results: list[dict[str, Any]] = [
         {"role": "tool", "tool_call_id": part.get("id"), "content": _result(part)}
         for part in _of(message, "tool_call_response")
     ]
@@ -140,8 +140,10 @@ def _openai(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
     said = _text(message)
     if calls:
-        return [*told, {"role": message["role"], "content": said, "tool_calls": calls}]
-    return [*told, {"role": message["role"], "content": said}] if said or not told else told
+        return [*results, {"role": message["role"], "content": said, "tool_calls": calls}]
+    return (
+        [*results, {"role": message["role"], "content": said}] if said or not results else results
+    )
 
 
 def _items(message: Mapping[str, Any]) -> list[dict[str, Any]]:

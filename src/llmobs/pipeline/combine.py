@@ -21,39 +21,39 @@ _WHOLES: Final = {
 _fields: Final = msgspec.structs.fields(PromptCallEvent)
 
 
-def combine(event: PromptCallEvent, told: Sequence[PromptCallEvent]) -> None:
+def combine(event: PromptCallEvent, reports: Sequence[PromptCallEvent]) -> None:
     """
-    Make *event* tell what any of *told* does.
+    Make *event* tell what any of *reports* does.
 
     Args:
-        event: One of *told*; it stays what and where it is.
-        told: The same call, as each who saw it would tell of it. The first one's word counts most.
+        event: One of *reports*; it stays what and where it is.
+        reports: The same call, as each who saw it would tell of it. The first one's word counts most.
     """
-    best = told[0]
-    for seen in told[1:]:
-        _add(best, seen)
+    best = reports[0]
+    for other in reports[1:]:
+        _add(best, other)
     if best is not event:
         for field in _fields:
             if field.name not in _IDENTITY:
                 setattr(event, field.name, getattr(best, field.name))
 
 
-def _add(told: PromptCallEvent, seen: PromptCallEvent) -> None:
-    warnings = (*told.warnings, *(each for each in seen.warnings if each not in told.warnings))
-    failed_unseen = told.status == Status.SUCCESS and told.error is None
+def _add(best: PromptCallEvent, other: PromptCallEvent) -> None:
+    warnings = (*best.warnings, *(each for each in other.warnings if each not in best.warnings))
+    failed_unseen = best.status == Status.SUCCESS and best.error is None
     for field in _fields:
         name = field.name
         if name in _IDENTITY or name in ("latency_ms", "status", "error", "warnings"):
             continue
-        if any(getattr(told, whole) != getattr(seen, whole) for whole in _WHOLES.get(name, ())):
+        if any(getattr(best, whole) != getattr(other, whole) for whole in _WHOLES.get(name, ())):
             continue
         default: Any = field.default
-        if getattr(told, name) in (default, None, "", (), []):
-            value = getattr(seen, name)
+        if getattr(best, name) in (default, None, "", (), []):
+            value = getattr(other, name)
             if value not in (default, None):
-                setattr(told, name, value)
-    if failed_unseen and seen.status != Status.SUCCESS:
-        told.status, told.error = seen.status, seen.error
+                setattr(best, name, value)
+    if failed_unseen and other.status != Status.SUCCESS:
+        best.status, best.error = other.status, other.error
     # A block that ended before its stream did not see the last byte.
-    told.latency_ms = max(told.latency_ms or 0.0, seen.latency_ms or 0.0)
-    told.warnings = warnings
+    best.latency_ms = max(best.latency_ms or 0.0, other.latency_ms or 0.0)
+    best.warnings = warnings

@@ -38,7 +38,7 @@ class _Run(Struct):
 
 
 class _Decision(Struct, frozen=True):
-    keep: bool
+    is_kept: bool
     weight: float = 1.0
 
 
@@ -196,8 +196,8 @@ class TailSampler:
         if rate >= 1:
             return _KEEP
         # The same share of the same hash that sampled the run when it was recorded.
-        keep = is_sampled(run_id, rate * self._sample_rate)
-        return _Decision(keep, 1 / rate if keep else 1.0)
+        is_kept = is_sampled(run_id, rate * self._sample_rate)
+        return _Decision(is_kept, 1 / rate if is_kept else 1.0)
 
     def _finish(self, run: _Run, decision: _Decision) -> list[Entry]:
         del self._runs[run.run_id]
@@ -210,7 +210,7 @@ class TailSampler:
         return run.entries
 
     def _apply(self, entry: Entry, decision: _Decision) -> None:
-        if not decision.keep:
+        if not decision.is_kept:
             entry.drop = entry.drop or DropReason.SAMPLED
         elif decision.weight != 1.0:
             entry.event.weight *= decision.weight

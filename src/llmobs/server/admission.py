@@ -105,7 +105,7 @@ class Admission:
             session, key = await self._in_session(scope)
         if key is None:
             key = await self._with_key(scope, texts, address)
-        if self._limit is not None and (wait := self._limit.take(key.id if key else address)):
+        if self._limit is not None and (wait := self._limit.acquire(key.id if key else address)):
             raise NotLetInError(
                 "rate", 429, "too many requests: send more at once, less often", retry_after=wait
             )
@@ -173,7 +173,7 @@ class Admission:
         # Who shows none has guessed nothing; browsers come so, to be sent to the login.
         if found or not (wants_page(scope) or is_for_all(scope)):
             self._count_failure(address)
-        elif self._limit is not None and (wait := self._limit.take(address)):
+        elif self._limit is not None and (wait := self._limit.acquire(address)):
             raise NotLetInError("rate", 429, "too many requests", retry_after=wait)
         if len(found) > 1:
             raise NotLetInError(
@@ -199,7 +199,7 @@ class Admission:
     def _count_failure(self, address: str) -> None:
         # Whoever shows the right key comes in all the same: nobody guesses one, and neighbours behind
         # one address are not to lock each other out.
-        if wait := self._failures.take(address):
+        if wait := self._failures.acquire(address):
             raise NotLetInError(
                 "rate", 429, "too many requests without a right key", "authorization", wait
             )

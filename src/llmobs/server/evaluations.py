@@ -33,7 +33,7 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 _Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
 
 
-class _Told(msgspec.Struct, forbid_unknown_fields=True):
+class _EvaluationRequest(msgspec.Struct, forbid_unknown_fields=True):
     """An evaluation as it is sent."""
 
     name: _Name
@@ -91,8 +91,8 @@ def routes(collector: Collector, open_store: Callable[[], ReadsStore]) -> list[R
 
         def understood() -> _Understood:
             raws, is_list = _read(body)
-            told, refused = _check(raws)
-            return _Understood(len(raws), is_list, refused, *_events(told, access, open_store))
+            valid, refused = _check(raws)
+            return _Understood(len(raws), is_list, refused, *_events(valid, access, open_store))
 
         total, is_list, refused, events, unfound = await anyio.to_thread.run_sync(
             understood, limiter=limiter
@@ -146,12 +146,12 @@ def _read(body: bytes) -> tuple[list[msgspec.Raw], bool]:
     return found, True
 
 
-def _check(raws: Sequence[msgspec.Raw]) -> tuple[dict[int, _Told], list[Verdict]]:
-    told: dict[int, _Told] = {}
+def _check(raws: Sequence[msgspec.Raw]) -> tuple[dict[int, _EvaluationRequest], list[Verdict]]:
+    valid: dict[int, _EvaluationRequest] = {}
     refused: list[Verdict] = []
     for index, raw in enumerate(raws):
         try:
-            one = told[index] = msgspec.json.decode(raw, type=_Told)
+            one = valid[index] = msgspec.json.decode(raw, type=_EvaluationRequest)
         except msgspec.ValidationError as error:
             refused.append(Verdict(index, words_of(error), field=field_of(error)))
             continue
@@ -164,19 +164,19 @@ def _check(raws: Sequence[msgspec.Raw]) -> tuple[dict[int, _Told], list[Verdict]
             words, field = "say how good it was: a score, a label or an explanation", "score"
         else:
             continue
-        del told[index]
+        del valid[index]
         refused.append(Verdict(index, words, field=field))
-    return told, refused
+    return valid, refused
 
 
 def _events(
-    told: Mapping[int, _Told], access: Access, open_store: Callable[[], ReadsStore]
+    valid: Mapping[int, _EvaluationRequest], access: Access, open_store: Callable[[], ReadsStore]
 ) -> tuple[dict[int, EvaluationEvent], list[Verdict]]:
-    """Return *told* as events, by their places; and a verdict on what is about nothing that is known."""
+    """Return *valid* as events, by their places; and a verdict on what is about nothing that is known."""
     events: dict[int, EvaluationEvent] = {}
     unfound: list[Verdict] = []
     with open_store() as store:
-        for index, one in told.items():
+        for index, one in valid.items():
             subject = find_subject(store, one.run_id, one.event_id, access.project)
             if subject is None:
                 words = "no event of this id is here yet: send run_id, too"

@@ -153,7 +153,7 @@ class Gate:
                 "do nothing else: make one with llmobs keys add --project ID --may evaluate",
                 "authorization",
             )
-        if wait := self._from_pages.take(address_of(scope)):
+        if wait := self._from_pages.acquire(address_of(scope)):
             raise NotLetInError("rate", 429, "too many evaluations from here", retry_after=wait)
 
 
@@ -183,8 +183,8 @@ def _answered(error: RefusedError, scope: Scope, answer_with: Answer) -> Respons
 def _to_login(scope: Scope) -> Response:
     query = scope["query_string"]
     came = (scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1")
-    told = scope["method"] == "GET" and came != "/" and len(came) <= MAX_NEXT
-    remembered = f"?{urlencode({'next': came})}" if told else ""
+    is_remembered = scope["method"] == "GET" and came != "/" and len(came) <= MAX_NEXT
+    remembered = f"?{urlencode({'next': came})}" if is_remembered else ""
     place = f"{scope.get('root_path', '')}{LOGIN}{remembered}"
     return RedirectResponse(place, 303, {"cache-control": "no-store"})
 

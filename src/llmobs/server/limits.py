@@ -31,7 +31,7 @@ class Limit:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def take(self, who: str) -> float:
+    def acquire(self, who: str) -> float:
         """Take a token from the bucket of *who*; return 0, or in how many seconds there is one."""
         # Monotonic: a clock that is set lets nobody in, and keeps nobody out.
         now = time.monotonic()

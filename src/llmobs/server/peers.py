@@ -78,8 +78,8 @@ def routes(collector: Collector) -> list[Route]:
         from llmobs import __version__
 
         name = access_of(request).project or _EVERYTHING
-        told = {"version": __version__, "status": "OK", "project_name": name}
-        return JSONResponse({**told, "project_url": str(request.base_url)})
+        answer = {"version": __version__, "status": "OK", "project_name": name}
+        return JSONResponse({**answer, "project_url": str(request.base_url)})
 
     async def scores(request: Request) -> Response:
         found = _decode(await read_body(request), msgspec.Raw)
@@ -93,21 +93,23 @@ def routes(collector: Collector) -> list[Route]:
         if not refused:
             return JSONResponse({"message": "Accepted"}, 202)
         errors = [{"message": words} for words in refused.values()]
-        told = {"accepted": len(raws) - len(refused), "rejected": len(refused), "errors": errors}
-        return JSONResponse(told, 207)
+        answer = {"accepted": len(raws) - len(refused), "rejected": len(refused), "errors": errors}
+        return JSONResponse(answer, 207)
 
     async def ingestion(request: Request) -> Response:
         entries = _decode(await read_body(request), _Ingestion).batch
-        told = [entry for entry in entries if entry.type == "score-create"]
-        refused = await _store_scores(request, [entry.body for entry in told])
-        words = {told[place].id: why for place, why in refused.items()}
+        score_entries = [entry for entry in entries if entry.type == "score-create"]
+        refused = await _store_scores(request, [entry.body for entry in score_entries])
+        words = {score_entries[place].id: why for place, why in refused.items()}
         other = (
             "spans come to /api/public/otel/v1/traces: use an SDK of Langfuse of version 3 or later"
         )
         words |= {entry.id: other for entry in entries if entry.type != "score-create"}
         return JSONResponse(
             {
-                "successes": [{"id": e.id, "status": 201} for e in told if e.id not in words],
+                "successes": [
+                    {"id": e.id, "status": 201} for e in score_entries if e.id not in words
+                ],
                 "errors": [
                     {"id": id_, "status": 400, "message": why} for id_, why in words.items()
                 ],

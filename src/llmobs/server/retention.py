@@ -11,7 +11,7 @@ import anyio
 from llmobs.errors import ConfigurationError, LLMObsError
 from llmobs.runtime.troubles import Troubles
 from llmobs.store.engine import WritesStore
-from llmobs.store.records import Keep
+from llmobs.store.records import RetentionPolicy
 
 __all__ = ["Retention"]
 
@@ -87,7 +87,7 @@ class Retention:
         until = begun + min(begun - asked_at, MOST_SECONDS)
         while True:
             since = None if self._retain is None else datetime.now(UTC) - self._retain
-            if not writer.prune(Keep(since=since, bytes=self._max_bytes), wait=False):
+            if not writer.prune(RetentionPolicy(since=since, bytes=self._max_bytes), wait=False):
                 return REST_SECONDS
             if (now := time.monotonic()) > until:
                 return now - until

@@ -13,7 +13,7 @@ from llmobs.runtime.paths import check_directory, check_file, path_of
 from llmobs.runtime.troubles import Troubles
 from llmobs.sinks import parse_options
 from llmobs.store.engine import WritesStore, writer_of
-from llmobs.store.records import Keep
+from llmobs.store.records import RetentionPolicy
 
 __all__ = ["SQLiteSink"]
 
@@ -130,7 +130,9 @@ class SQLiteSink:
                 since = None
                 if self._keep_days is not None:
                     since = datetime.now(UTC) - timedelta(days=self._keep_days)
-                more = writer.prune(Keep(since=since, bytes=self._keep_bytes), wait=False)
+                more = writer.prune(
+                    RetentionPolicy(since=since, bytes=self._keep_bytes), wait=False
+                )
         except LLMObsError:
             # Locked by somebody, the disk is full: what is written next meets it too, and says so.
             rest = BUSY_SECONDS

@@ -121,9 +121,9 @@ def assemble(
         return list(events), 0
     for statement in _TABLES:
         connection.execute(statement)
-    told = {link.event_id for link in links}
-    told |= {run_event_id_of(link.run_id, link.span_id) for link in links if link.rank}
-    mine = [event for event in events if event.event_id not in told]
+    linked = {link.event_id for link in links}
+    linked |= {run_event_id_of(link.run_id, link.span_id) for link in links if link.rank}
+    mine = [event for event in events if event.event_id not in linked]
     by_id: dict[str, Event | Filed] = {}
     for event in events:
         by_id.setdefault(event.event_id, event)
@@ -239,7 +239,7 @@ class _Arrival:
         changed: dict[str, Node] = {}
         for link in links:
             event = _as_event(self._events.get(link.event_id))
-            if event is None or not self._keep(event, link.span_id, link.what, link.started):
+            if event is None or not self._insert_part(event, link.span_id, link.what, link.started):
                 continue
             self._has_parts = True
             node = changed.get(link.span_id) or known.get(link.span_id) or self._find(link.span_id)
@@ -351,18 +351,18 @@ class _Arrival:
         if len(told_by) == 1 and not whole and not more:
             self._show(head, parent_id, rows)
             return
-        told: list[PromptCallEvent] = []
+        reports: list[PromptCallEvent] = []
         for span_id in told_by:
             event = self._set_aside(span_id, rows)
             if isinstance(event, PromptCallEvent):
-                told.append(copy(event))
-        told += whole
+                reports.append(copy(event))
+        reports += whole
         if more:
-            told.append(_in_one(more))
-        if not told:
+            reports.append(_in_one(more))
+        if not reports:
             return
-        event, standalone = told[0], all(each.standalone for each in told)
-        combine(event, told)
+        event, standalone = reports[0], all(each.standalone for each in reports)
+        combine(event, reports)
         event.standalone = standalone
         event.event_id, event.parent_id = self._id_of(head), parent_id
         event.span_id = head
@@ -372,7 +372,7 @@ class _Arrival:
         """See that what a span tells is kept, and not shown as it is; return it."""
         row = rows.get(span_id)
         event = _as_event(self._own(span_id, row))
-        self._keep(event, span_id, What.CALL, 0)
+        self._insert_part(event, span_id, What.CALL, 0)
         if row is not None:
             self._gone.append(row[0])
         return event
@@ -407,8 +407,8 @@ class _Arrival:
                     (whole if what == What.WHOLE else more).append(event)
         return whole, more
 
-    def _keep(self, event: Event | Filed | None, span_id: str, what: int, at: int) -> bool:
-        """Keep what is told, or that nothing is; return whether it was not there."""
+    def _insert_part(self, event: Event | Filed | None, span_id: str, what: int, at: int) -> bool:
+        """Keep what a span reports, or that it reports nothing; return whether it was not there."""
         event_id = self._id_of(span_id) if event is None else event.event_id
         body: str | bytes = ""
         if event is not None:
@@ -427,9 +427,9 @@ class _Arrival:
         before = trace = self._trace
         event: Event | Filed | None = None
         for link in links:
-            told = self._events.get(run_event_id_of(self._run_id, link.span_id))
-            if told is not None and trace.is_better(link):
-                event = told
+            own = self._events.get(run_event_id_of(self._run_id, link.span_id))
+            if own is not None and trace.is_better(link):
+                event = own
                 trace = trace._replace(rank=link.rank, started=link.started, span_id=link.span_id)
         shown = bool(trace.shown or self._out)
         closed = bool(trace.closed) or (shown and trace.rank > 1)
@@ -443,7 +443,7 @@ class _Arrival:
         if event is not None and closed:
             self._out.append(event)
         elif event is not None:
-            self._keep(event, trace.span_id, What.NOTHING, 0)
+            self._insert_part(event, trace.span_id, What.NOTHING, 0)
         self._trace = trace._replace(shown=int(shown), closed=int(closed))
 
 

@@ -71,24 +71,24 @@ def disagreeing(
     connection: sqlite3.Connection, new: Sequence[Filed], links: Sequence[Link]
 ) -> list[str]:
     """Return the runs of *links* whose events, with *new* that is to be added up, do not agree on whose they are."""
-    told: dict[str, set[tuple[Any, ...]]] = {link.run_id: set() for link in links}
+    stated: dict[str, set[tuple[Any, ...]]] = {link.run_id: set() for link in links}
     for one in new:
         row = one.row
-        if (its := told.get(row.run_id)) is not None:
+        if (its := stated.get(row.run_id)) is not None:
             said = (row.user_id, row.session_id, row.service_name, row.environment, row.release)
             its.add(said)
-    for some in chunks(list(told)):
+    for some in chunks(list(stated)):
         query = (
             f"SELECT run_id, {', '.join(_SHARED)} FROM runs WHERE run_id IN {placeholders(some)}"  # noqa: S608
         )
         for run_id, *values in connection.execute(query, some):
-            told[run_id].add(tuple(values))
-    return [run_id for run_id, its in told.items() if len(its) > 1 and _differ(its)]
+            stated[run_id].add(tuple(values))
+    return [run_id for run_id, its in stated.items() if len(its) > 1 and _differ(its)]
 
 
-def _differ(told: Iterable[tuple[Any, ...]]) -> bool:
-    """Whether one thing has two values, other than None, in what is *told*."""
-    return any(len({*values} - {None}) > 1 for values in zip(*told, strict=True))
+def _differ(stated: Iterable[tuple[Any, ...]]) -> bool:
+    """Whether one thing has two values, other than None, among *stated*."""
+    return any(len({*values} - {None}) > 1 for values in zip(*stated, strict=True))
 
 
 def agree(connection: sqlite3.Connection, run_ids: Iterable[str]) -> None:

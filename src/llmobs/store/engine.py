@@ -26,8 +26,8 @@ from llmobs.store.records import (
     EvaluationGroup,
     Found,
     GroupBy,
-    Keep,
     Position,
+    RetentionPolicy,
     Rewritten,
     RunDetail,
     RunFilter,
@@ -372,7 +372,7 @@ class WritesStore(Protocol):
         """See that nothing of what was removed is left in any file; return whether it is so."""
         ...
 
-    def prune(self, keep: Keep, *, wait: bool = ...) -> bool:
+    def prune(self, policy: RetentionPolicy, *, wait: bool = ...) -> bool:
         """Remove some old runs, sums stay; return whether there are more."""
         ...
 

@@ -31,7 +31,7 @@ class _Error(Struct):
     stack: Any = None
 
 
-class _Told(Struct):
+class _WithError(Struct):
     """What an event says of its error; whatever else it holds is passed over."""
 
     error: _Error | None = None
@@ -102,10 +102,10 @@ def _text(value: Any, limit: int | None = None) -> str | None:
 def _error(rows: Sequence[Sequence[Any]]) -> _Error:
     try:
         body = put_together(as_text(rows[0][0]), lambda _: None) if rows else "{}"
-        told = msgspec.json.decode(body, type=_Told)
+        event = msgspec.json.decode(body, type=_WithError)
     except (msgspec.MsgspecError, RecursionError):
         return _Error()
-    return told.error or _Error()
+    return event.error or _Error()
 
 
 def _touched(

@@ -28,9 +28,9 @@ __all__ = [
     "Found",
     "GroupBy",
     "Hit",
-    "Keep",
     "Position",
     "QueryError",
+    "RetentionPolicy",
     "Rewritten",
     "RunDetail",
     "RunFilter",
@@ -275,7 +275,7 @@ class ErrorGroup(Struct, frozen=True, kw_only=True):
     """Names of the runs it happened in, the most often first; `MAX_TOUCHED` at most."""
 
 
-class Keep(Struct, frozen=True, kw_only=True):
+class RetentionPolicy(Struct, frozen=True, kw_only=True):
     """What a store keeps of runs; hourly sums are always kept."""
 
     since: datetime | None = None

@@ -235,7 +235,7 @@ def _replace(connection: sqlite3.Connection, run_id: str, found: Sequence[_Found
         if done and time.monotonic() > until:
             break
         done += 1
-        old = _take(connection, one, run_id)
+        old = _delete_event(connection, one, run_id)
         if old is None:
             missed = True
             continue
@@ -268,8 +268,8 @@ def _replace(connection: sqlite3.Connection, run_id: str, found: Sequence[_Found
     return _Put(done, changed, removed, missed, set(routes))
 
 
-def _take(connection: sqlite3.Connection, one: _Found, run_id: str) -> Row | None:
-    """Take out an event; None if it is not what was found."""
+def _delete_event(connection: sqlite3.Connection, one: _Found, run_id: str) -> Row | None:
+    """Delete an event and return its row; None if it is not what was found."""
     query = f"SELECT {_ROW}, coalesce(b.body, e.body) FROM {WITH_BODIES} WHERE e.id = ? AND e.run_id = ?"  # noqa: S608
     found = connection.execute(query, (one.id, run_id)).fetchone()
     if found is None or found[-1] != one.body:

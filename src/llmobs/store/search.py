@@ -131,8 +131,8 @@ class _Search:
             ):
                 break
             if next is not None and time.monotonic() > deadline and self._is_further(next):
-                told = [hit for hit in found if hit[0].moment > next]
-                return Searched(told[: self._limit], next)
+                newer = [hit for hit in found if hit[0].moment > next]
+                return Searched(newer[: self._limit], next)
             if len(numbers) < MANY // 8:
                 width = min(width * 4, WIDEST)
         return Searched(found, None)

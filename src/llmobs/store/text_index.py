@@ -193,7 +193,7 @@ class TextIndex:
                     looked = True
                     if part not in done:
                         self._begin(index, part, bounds.changes.get(part, 0))
-                    begun = self._fill(store, index, part, begun, end)
+                    begun = self._index_events(store, index, part, begun, end)
                     index.execute("UPDATE parts SET next = ? WHERE part = ?", (begun, part))
                 behind += max(end - begun, 0)
             _note_place(store, index)
@@ -330,7 +330,7 @@ class TextIndex:
                 (part << bits, (part + 1) << bits),
             )
 
-    def _fill(
+    def _index_events(
         self, store: sqlite3.Connection, index: sqlite3.Connection, part: int, begun: int, end: int
     ) -> int:
         """Index events of a part from the number *begun* on; return the first one not looked at."""

@@ -20,7 +20,7 @@ from llmobs.store.connect import BUSY_SECONDS, PAGE_BYTES
 from llmobs.store.filed import Filed, file, number, whole
 from llmobs.store.insert import add_up
 from llmobs.store.kept_pieces import remove_all_pieces, store_pieces
-from llmobs.store.records import Keep, to_microseconds
+from llmobs.store.records import RetentionPolicy, to_microseconds
 from llmobs.store.rewrite import drop_marks, mark
 from llmobs.store.rows import COLUMNS, Row
 from llmobs.store.schema import narrow_indexes
@@ -161,10 +161,10 @@ def _remove(connection: sqlite3.Connection, run_id: Any, limit: int) -> tuple[in
     return len(rows), max((moment for _, moment in rows), default=None)
 
 
-def prune(connection: sqlite3.Connection, keep: Keep) -> bool:
-    """Remove some of the oldest runs that *keep* does not keep; return whether there may be more."""
-    oldest = _too_old(connection, keep)
-    most_bytes = None if oldest else keep.bytes
+def prune(connection: sqlite3.Connection, policy: RetentionPolicy) -> bool:
+    """Remove some of the oldest runs that *policy* does not keep; return whether there may be more."""
+    oldest = _too_old(connection, policy)
+    most_bytes = None if oldest else policy.bytes
     if most_bytes is not None and used_bytes(connection) > most_bytes:
         query = "SELECT run_id FROM runs ORDER BY started LIMIT ?"
         oldest = [run_id for (run_id,) in connection.execute(query, (RUNS,))]
@@ -185,11 +185,11 @@ def prune(connection: sqlite3.Connection, keep: Keep) -> bool:
     return bool(oldest)
 
 
-def _too_old(connection: sqlite3.Connection, keep: Keep) -> list[Any]:
-    if keep.since is None:
+def _too_old(connection: sqlite3.Connection, policy: RetentionPolicy) -> list[Any]:
+    if policy.since is None:
         return []
     query = "SELECT run_id FROM runs WHERE started < ?1 AND ended < ?1 ORDER BY started LIMIT ?2"
-    found = connection.execute(query, (to_microseconds(keep.since), RUNS))
+    found = connection.execute(query, (to_microseconds(policy.since), RUNS))
     return [run_id for (run_id,) in found]
 
 

@@ -23,7 +23,7 @@ from llmobs.store.changes import agree, disagreeing
 from llmobs.store.connect import BUSY_SECONDS, LOG_BYTES, connect_writer, explain, is_about_values
 from llmobs.store.filed import Filed, file, number, unfile
 from llmobs.store.insert import MAX_ROUTES, OTHER, add_up, insert, probe
-from llmobs.store.records import Change, Keep, Rewritten
+from llmobs.store.records import Change, RetentionPolicy, Rewritten
 from llmobs.store.rewrite import Steps, finish_all, rewrite, words_of_sums
 from llmobs.store.rows import clean_values
 from llmobs.store.schema import check_version
@@ -323,12 +323,12 @@ class Writer:
             except sqlite3.Error as error:
                 raise self._explain(error) from error
 
-    def prune(self, keep: Keep, *, wait: bool = True) -> bool:
+    def prune(self, policy: RetentionPolicy, *, wait: bool = True) -> bool:
         """
-        Remove some of the oldest runs that *keep* does not keep; hourly sums stay.
+        Remove some of the oldest runs that *policy* does not keep; hourly sums stay.
 
         Args:
-            keep: What stays.
+            policy: What stays.
             wait: For another process that writes; otherwise it is not done now.
 
         Returns:
@@ -337,7 +337,7 @@ class Writer:
         Raises:
             SinkUnavailableError: Not now: locked, read-only.
         """
-        return self._transaction(partial(prune, keep=keep), wait=wait, shrink=True)
+        return self._transaction(partial(prune, policy=policy), wait=wait, shrink=True)
 
     def adopt(self, *, wait: bool = True) -> bool:
         """

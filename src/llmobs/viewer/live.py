@@ -30,7 +30,7 @@ class _Row(msgspec.Struct):
     """Its row, escaped as in the page."""
 
 
-class _Told(msgspec.Struct, omit_defaults=True):
+class _LiveUpdate(msgspec.Struct, omit_defaults=True):
     rows: list[_Row]
     whole: bool
     gone: Sequence[str] = ()
@@ -73,7 +73,7 @@ def news_as_json(found: News, asked: Asked, site: Site, cursor: str | None = Non
         )
         for run in found.runs
     ]
-    return msgspec.json.encode(_Told(rows, found.whole, found.gone, cursor))
+    return msgspec.json.encode(_LiveUpdate(rows, found.whole, found.gone, cursor))
 
 
 def state_of(run: RunSummary) -> str:

@@ -11,7 +11,7 @@ from llmobs.answers.asked import Asked
 from llmobs.answers.run import Run, event, run
 from llmobs.codec import encode
 from llmobs.describe.curl import curl_of
-from llmobs.describe.told import run_as_text
+from llmobs.describe.run_text import run_as_text
 from llmobs.describe.tree import nodes
 from llmobs.events import Event, PromptCallEvent, RunEvent
 from llmobs.store.engine import ReadsStore
@@ -96,8 +96,8 @@ def text_page(store: ReadsStore, asked: Asked, site: Site, *, run_id: str) -> Pa
     """Return one run as a plain text, to be handed on."""
     found = run(store, asked, run_id)
     left = found.total - len(found.events) - found.unreadable if found.next_cursor else 0
-    told = run_as_text(found.run, found.events, found.evaluations, left=left)
-    return Page(told, type="text/plain; charset=utf-8")
+    text = run_as_text(found.run, found.events, found.evaluations, left=left)
+    return Page(text, type="text/plain; charset=utf-8")
 
 
 def _first_token(found: Run) -> float | None:

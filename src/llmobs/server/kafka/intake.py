@@ -195,7 +195,7 @@ class KafkaIntake:
             parts += its_parts
             dead += its_dead
         for chunk in _chunks(parts, CHUNK_BYTES):
-            dead += await self._take(runner, reader, chunk)
+            dead += await self._store_parts(runner, reader, chunk)
         if dead:
             await self._patiently(partial(runner.call, reader.bury, dead))
             count = sum(records_in(record) for record, _ in dead)
@@ -230,7 +230,7 @@ class KafkaIntake:
         ]
         return parts, [(records[index], why) for index, why in read.unread.items()]
 
-    async def _take(
+    async def _store_parts(
         self, runner: LoopThread, reader: KafkaReader, parts: Sequence[Part]
     ) -> list[Dead]:
         """Store *parts*, however long that takes; return what can never be stored."""

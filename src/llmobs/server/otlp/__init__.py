@@ -79,8 +79,8 @@ def routes(collector: Collector) -> list[Route]:
         return taken.rejected + len(refused), words
 
     return [
-        Route(f"{lead}/v1/{signal}", _answering(signal, take, wires), methods=["POST"])
-        for signal, take in (("traces", traces), ("logs", logs), ("metrics", metrics))
+        Route(f"{lead}/v1/{signal}", _answering(signal, handle, wires), methods=["POST"])
+        for signal, handle in (("traces", traces), ("logs", logs), ("metrics", metrics))
         for lead in ("", "/{lead:path}")
     ]
 
@@ -107,19 +107,19 @@ def refused(error: RefusedError, scope: Scope) -> Response:
 
 
 def _refusal(wire: Any, error: RefusedError) -> Response:
-    told = wire.status(_STATUS.get(error.status, 2), error.message)
-    return Response(told, error.status, error.headers, JSON if wire is json_ else PROTOBUF)
+    status = wire.status(_STATUS.get(error.status, 2), error.message)
+    return Response(status, error.status, error.headers, JSON if wire is json_ else PROTOBUF)
 
 
 def _kind(headers: Headers) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-Take = Callable[[Request, ModuleType, bytes], Awaitable[tuple[int, str]]]
+Handler = Callable[[Request, ModuleType, bytes], Awaitable[tuple[int, str]]]
 
 
 def _answering(
-    signal: str, take: Take, wires: Mapping[str, ModuleType]
+    signal: str, handle: Handler, wires: Mapping[str, ModuleType]
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return what answers requests in the words that they came in."""
 
@@ -133,7 +133,7 @@ def _answering(
                 if PROTOBUF not in wires:
                     words = f"{JSON} alone is taken here, until llmobs[otlp] is installed"
                 raise RefusedError(415, words, "content-type")
-            rejected, words = await take(request, wire, await read_body(request))
+            rejected, words = await handle(request, wire, await read_body(request))
         except Exception as error:
             refusal = refusal_of(error)
             if refusal.status == 500:  # ours: logged where all such are

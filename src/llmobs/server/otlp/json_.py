@@ -69,11 +69,11 @@ def spans_in(body: bytes) -> Iterator[Span]:
 
 
 def _span(resource: Resource, scope: Scope, span: Json) -> Span:
-    told = _object(span, "status")
-    code = told.get("code")
+    reported = _object(span, "status")
+    code = reported.get("code")
     status = Status(
         _CODES.get(code if type(code) in (int, str) else None, StatusCode.UNSET),
-        _text(told, "message") or None,
+        _text(reported, "message") or None,
     )
     kind = span.get("kind")
     return Span(
@@ -248,19 +248,19 @@ def _value(value: Any, depth: int) -> Any:
         text = value.get("string_value")
     if type(text) is str:
         return text
-    if type(told := _field(value, "boolValue", "bool_value")) is bool:
-        return told
-    if (told := _field(value, "intValue", "int_value")) is not None:
-        return _whole(told)
-    if (told := _field(value, "doubleValue", "double_value")) is not None:
-        return _double(told)
-    if (told := _field(value, "bytesValue", "bytes_value")) is not None:
-        return told if type(told) is str else None
-    if (told := _field(value, "arrayValue", "array_value")) is not None:
-        inside = told if type(told) is dict else {}
+    if type(found := _field(value, "boolValue", "bool_value")) is bool:
+        return found
+    if (found := _field(value, "intValue", "int_value")) is not None:
+        return _whole(found)
+    if (found := _field(value, "doubleValue", "double_value")) is not None:
+        return _double(found)
+    if (found := _field(value, "bytesValue", "bytes_value")) is not None:
+        return found if type(found) is str else None
+    if (found := _field(value, "arrayValue", "array_value")) is not None:
+        inside = found if type(found) is dict else {}
         return [_value(each, depth + 1) for each in _objects(inside, "values")]
-    if (told := _field(value, "kvlistValue", "kvlist_value")) is not None:
-        inside = told if type(told) is dict else {}
+    if (found := _field(value, "kvlistValue", "kvlist_value")) is not None:
+        inside = found if type(found) is dict else {}
         return {
             _text(p, "key"): _value(p.get("value"), depth + 1) for p in _objects(inside, "values")
         }
@@ -293,10 +293,10 @@ _REJECTED: Final = {
 
 def answer(signal: str, rejected: int, words: str) -> bytes:
     """Return the answer to a request of ``traces``, ``logs`` or ``metrics``."""
-    told: Json = {}
+    body: Json = {}
     if rejected or words:
-        told["partialSuccess"] = {_REJECTED[signal]: str(rejected), "errorMessage": words}
-    return msgspec.json.encode(told)
+        body["partialSuccess"] = {_REJECTED[signal]: str(rejected), "errorMessage": words}
+    return msgspec.json.encode(body)
 
 
 def status(code: int, words: str) -> bytes:

@@ -282,8 +282,8 @@ def take_logs(logs: Iterable[Log]) -> Taken:
     rejected, words, others = 0, "", 0
     for log in bounded(logs):
         name = log.name or as_text(log.attributes.get(semconv.EVENT_NAME)) or ""
-        take = _TAKEN.get(name)
-        if take is None or not is_moment(name, log.attributes):
+        convert = _TAKEN.get(name)
+        if convert is None or not is_moment(name, log.attributes):
             others += 1
             continue
         has_span = bool(log.trace_id.strip("0") and log.span_id.strip("0"))
@@ -293,9 +293,9 @@ def take_logs(logs: Iterable[Log]) -> Taken:
         if why is not None:
             rejected, words = rejected + 1, words or why
             continue
-        told = (log.trace_id, log.span_id, name, log.time, log.body, log.attributes)
-        digest = blake2b(encode(told), digest_size=16).hexdigest()
-        event, link = take(log, name, digest, has_span)
+        identity = (log.trace_id, log.span_id, name, log.time, log.body, log.attributes)
+        digest = blake2b(encode(identity), digest_size=16).hexdigest()
+        event, link = convert(log, name, digest, has_span)
         senders.of(log.resource).sign(event)
         taken.events.append(event)
         if has_span:

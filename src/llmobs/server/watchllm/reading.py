@@ -9,14 +9,14 @@ from llmobs.server.bodies import check_json
 from llmobs.server.watchllm.events import from_watchllm
 from llmobs.server.watchllm.rules import parse_batch, parse_event, refusals
 
-__all__ = ["MAX_ISSUES", "ReadWires", "Told", "read_batch", "read_one"]
+__all__ = ["MAX_ISSUES", "CheckedEvent", "ReadWires", "read_batch", "read_one"]
 
 MAX_ISSUES = 100
 """Complaints that an answer repeats; a batch of nonsense has more."""
 
 
-class Told(msgspec.Struct):
-    """What an event says of itself, and whether it is one."""
+class CheckedEvent(msgspec.Struct):
+    """An event that came, by what it says of itself, and why it is refused, if it is."""
 
     project: str
     event_id: str
@@ -29,7 +29,7 @@ class ReadWires(msgspec.Struct):
 
     events: list[Any] = []
     """See `llmobs.server.preparing.Read`."""
-    told: list[Told] = []
+    checked: list[CheckedEvent] = []
     """Of each event that came, in order; empty where there are issues."""
     issues: list[str] = []
     """What is wrong with the body as a whole, as far as an answer repeats it."""
@@ -73,9 +73,9 @@ def _read(body: bytes, parse: Any) -> ReadWires:
         return ReadWires(issues=said, more=len(issues) - len(said))
     read = ReadWires()
     for wire in wires:
-        told = Told(wire["project_id"], wire["event_id"], refusals(wire))
-        read.told.append(told)
-        if not told.reasons:
+        checked = CheckedEvent(wire["project_id"], wire["event_id"], refusals(wire))
+        read.checked.append(checked)
+        if not checked.reasons:
             read.events.append(from_watchllm(wire))
     return read
 

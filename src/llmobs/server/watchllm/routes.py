@@ -14,7 +14,7 @@ from llmobs.server.collector import Collector
 from llmobs.server.preparing import ReadsBody
 from llmobs.server.refusals import refusal_of
 from llmobs.server.room import BusyError
-from llmobs.server.watchllm.reading import ReadWires, Told, read_batch, read_one
+from llmobs.server.watchllm.reading import CheckedEvent, ReadWires, read_batch, read_one
 from llmobs.store.filed import Filed
 
 __all__ = ["Batches"]
@@ -98,29 +98,29 @@ class Batches:
             return JSONResponse({"error": NOT_JSON}, 400)
         if read.issues:
             return JSONResponse({"error": f"Batch validation failed: {_listed(read)}"}, 400)
-        request.state.events = len(read.told)
+        request.state.events = len(read.checked)
         results: dict[str, dict[str, Any]] = {}
         waiting = iter(read.events)
-        taken: list[Told] = []
+        taken: list[CheckedEvent] = []
         events: list[Event | Filed] = []
-        for told in read.told:
-            event = None if told.reasons else next(waiting)
+        for checked in read.checked:
+            event = None if checked.reasons else next(waiting)
             result = results.setdefault(
-                told.project,
-                {"projectId": told.project, "success": True, "processed": 0, "errors": []},
+                checked.project,
+                {"projectId": checked.project, "success": True, "processed": 0, "errors": []},
             )
-            if not _opens(request, told.project):
+            if not _opens(request, checked.project):
                 result["errors"] = [NO_ACCESS]
             elif event is None:
-                result["errors"].append(_invalid(told, ", ".join(told.reasons)))
+                result["errors"].append(_invalid(checked, ", ".join(checked.reasons)))
             else:
                 result["processed"] += 1
-                taken.append(told)
+                taken.append(checked)
                 events.append(event)
-        for told, why in zip(taken, await self._store(request, events), strict=True):
+        for checked, why in zip(taken, await self._store(request, events), strict=True):
             if why is not None:
-                results[told.project]["processed"] -= 1
-                results[told.project]["errors"].append(_invalid(told, why))
+                results[checked.project]["processed"] -= 1
+                results[checked.project]["errors"].append(_invalid(checked, why))
         for result in results.values():
             result["success"] = not result["errors"]
         errors = sum(len(result["errors"]) for result in results.values())
@@ -140,24 +140,24 @@ class Batches:
         project = request.path_params["project"]
         if read.issues:
             return JSONResponse({"error": f"Validation failed: {_listed(read)}"}, 400)
-        (told,) = read.told
-        if told.project != project:
+        (checked,) = read.checked
+        if checked.project != project:
             error = "project_id in event does not match URL parameter"
         elif not _opens(request, project):
             error = NO_ACCESS
-        elif told.reasons:
-            error = _invalid(told, ", ".join(told.reasons))
+        elif checked.reasons:
+            error = _invalid(checked, ", ".join(checked.reasons))
         else:
             request.state.events = 1
             (why,) = await self._store(request, read.events)
             if why is None:
-                return JSONResponse({"success": True, "event_id": told.event_id})
-            error = _invalid(told, why)
+                return JSONResponse({"success": True, "event_id": checked.event_id})
+            error = _invalid(checked, why)
         return JSONResponse({"error": error}, 400)
 
 
-def _invalid(told: Told, why: str) -> str:
-    return f"Event {told.event_id}: Invalid event: {why}"
+def _invalid(checked: CheckedEvent, why: str) -> str:
+    return f"Event {checked.event_id}: Invalid event: {why}"
 
 
 def _names_a_key(request: Request) -> bool:

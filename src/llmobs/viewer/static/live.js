@@ -8,7 +8,7 @@
   const { stream, news } = table.dataset;
   const most = Number(table.dataset.limit);
   const AGAIN = 5000, ASK = 1000, QUIET = 3000;
-  const shown = new Map(); // id of a run: what was told of it, and its row
+  const shown = new Map(); // id of a run: its latest state, and its row
   let source = null, timer = 0, cursor = "", paused = false, counts = [0, 0, 0], saidAt = 0, saying = 0;
 
   const address = (path) => path + (cursor ? (path.includes("?") ? "&" : "?") + "cursor=" + cursor : "");
@@ -29,32 +29,32 @@
 
   const before = (a, b) => a.began > b.began || (a.began === b.began && a.id > b.id);
 
-  const put = (told) => {
+  const put = (run) => {
     const holder = document.createElement("template");
-    holder.innerHTML = told.html; // escaped by the server, as the page was
+    holder.innerHTML = run.html; // escaped by the server, as the page was
     const row = holder.content.querySelector("tr");
-    const known = shown.get(told.id);
+    const known = shown.get(run.id);
     if (known) {
       const link = known.row.contains(document.activeElement)
         && [...known.row.querySelectorAll("a")].indexOf(document.activeElement);
       known.row.remove();
-      place(told, row);
+      insert(run, row);
       if (typeof link === "number") row.querySelectorAll("a")[link]?.focus();
-      if (known.state !== told.state) count(0, told.state === "ended" ? 1 : 0, told.state === "cut off" ? 1 : 0);
+      if (known.state !== run.state) count(0, run.state === "ended" ? 1 : 0, run.state === "cut off" ? 1 : 0);
     } else {
       row.classList.add("new");
-      place(told, row);
+      insert(run, row);
       count(1, 0, 0);
     }
   };
 
-  const place = (told, row) => {
+  const insert = (run, row) => {
     let after = null;
     for (const each of shown.values()) {
-      if (each.id !== told.id && before(told, each) && (!after || before(each, after))) after = each;
+      if (each.id !== run.id && before(run, each) && (!after || before(each, after))) after = each;
     }
     body.insertBefore(row, after && after.row);
-    shown.set(told.id, { ...told, html: "", row });
+    shown.set(run.id, { ...run, html: "", row });
   };
 
   // As many as the page had; what runs still stays.
@@ -68,20 +68,20 @@
     });
   };
 
-  const take = (told) => {
-    if (told.whole) {
+  const apply = (update) => {
+    if (update.whole) {
       const first = !shown.size;
-      const ids = new Set(told.rows.map((each) => each.id));
+      const ids = new Set(update.rows.map((each) => each.id));
       if (first) body.replaceChildren(); // the page's own rows, which this repeats
       for (const each of shown.values()) {
         if (!ids.has(each.id)) { each.row.remove(); shown.delete(each.id); }
       }
-      told.rows.forEach(put);
+      update.rows.forEach(put);
       if (first) { clearTimeout(saying); saying = 0; counts = [0, 0, 0]; body.querySelectorAll(".new").forEach((row) => row.classList.remove("new")); }
     } else {
-      told.rows.forEach(put);
+      update.rows.forEach(put);
     }
-    for (const id of told.gone || []) {
+    for (const id of update.gone || []) {
       shown.get(id)?.row.remove();
       shown.delete(id);
     }
@@ -97,7 +97,7 @@
 
   const follow = () => {
     source = new EventSource(address(stream));
-    source.addEventListener("runs", (event) => { cursor = event.lastEventId; take(JSON.parse(event.data)); });
+    source.addEventListener("runs", (event) => { cursor = event.lastEventId; apply(JSON.parse(event.data)); });
     source.addEventListener("trouble", (event) => say(event.data));
     source.addEventListener("over", (event) => { stop(); say(event.data); });
     source.onopen = () => { if (!says.textContent || says.dataset.lost) { delete says.dataset.lost; say("Live"); } };
@@ -117,10 +117,10 @@
   const poll = async () => {
     let wait = ASK;
     try {
-      const told = await (await ask(news)).json();
+      const update = await (await ask(news)).json();
       if (paused) return;
-      cursor = told.cursor;
-      take(told);
+      cursor = update.cursor;
+      apply(update);
       if (!says.textContent) say("Live");
     } catch (error) {
       say(String(error.message || error));
