@@ -10,7 +10,7 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from llmobs.server.kafka.batches import STANDS_IN, bounded, records_in, why_unopened
-from llmobs.server.kafka.reader import Taken, _letter
+from llmobs.server.kafka.reader import Fetched, _letter
 from llmobs.server.kafka.records import UnreadableError, read
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -179,7 +179,7 @@ def test_its_header_does_not_go_on_into_the_dead_letter() -> None:
         topic, partition, offset = "t", 0, record.offset
         key, value, timestamp, headers = None, record.value, record.timestamp, record.headers
 
-    ((dead, why),) = Taken.of({"p": [Record]}).dead
+    ((dead, why),) = Fetched.of({"p": [Record]}).dead
     names = [name for name, _ in _letter(dead, why)["headers"]]
     assert names == ["llmobs.reason", "llmobs.topic", "llmobs.partition", "llmobs.offset"]
     assert STANDS_IN.isdisjoint(names)

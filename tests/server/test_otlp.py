@@ -36,7 +36,7 @@ from llmobs.recorded import semconv
 from llmobs.server.app import create_app
 from llmobs.server.collector import Collector
 from llmobs.server.otlp import json_, protobuf
-from llmobs.server.otlp.mapping import take_spans
+from llmobs.server.otlp.mapping import convert_spans
 from llmobs.store.engine import open_reader, writer_of
 from llmobs.store.records import RunDetail
 
@@ -485,8 +485,8 @@ def requests(draw: st.DrawFn) -> ExportTraceServiceRequest:
 @given(requests())
 @settings(max_examples=60, deadline=None)
 def test_json_says_what_protobuf_says(request: ExportTraceServiceRequest) -> None:
-    by_protobuf = take_spans(protobuf.spans_in(request.SerializeToString()))
-    by_json = take_spans(json_.spans_in(as_json(request)))
+    by_protobuf = convert_spans(protobuf.spans_in(request.SerializeToString()))
+    by_json = convert_spans(json_.spans_in(as_json(request)))
     assert by_json == by_protobuf
     assert len(by_protobuf.links) == len(request.resource_spans[0].scope_spans[0].spans)
 
@@ -514,7 +514,7 @@ def test_json_in_all_its_spellings() -> None:
     body = json.dumps(
         {"resourceSpans": [{"scope_spans": [{"spans": [plain]}]}], "more": []}
     ).encode()
-    (event, run) = take_spans(json_.spans_in(body)).events
+    (event, run) = convert_spans(json_.spans_in(body)).events
     assert isinstance(event, PromptCallEvent)
     assert (event.model, event.tokens_input, event.tokens_output) == ("m", 7, 8)
     assert (event.status, event.latency_ms, event.trace_id) == ("error", 1000.0, f"{1:032x}")

@@ -20,7 +20,7 @@ from llmobs.server.otlp.bounds import (
     check_spans,
     count_metrics,
 )
-from llmobs.server.otlp.mapping import Taken
+from llmobs.server.otlp.mapping import Converted
 
 MEGABYTES = 8
 FEW = 20_000
@@ -100,7 +100,7 @@ def test_a_million_is_where_it_ends() -> None:
 
 @pytest.mark.parametrize("read", [protobuf.read_spans, protobuf.read_logs])
 def test_so_do_spans_and_records_of_one_request(
-    read: Callable[[bytes], Taken], monkeypatch: pytest.MonkeyPatch
+    read: Callable[[bytes], Converted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tiny span takes 40 bytes in a body, and some kilobytes as an event with its run's."""
     assert MAX_RECORDS == 20_000

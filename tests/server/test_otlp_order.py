@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llmobs.server.otlp import json_, protobuf
-from llmobs.server.otlp.mapping import Taken, take_logs, take_spans
+from llmobs.server.otlp.mapping import Converted, convert_logs, convert_spans
 from llmobs.store.engine import open_reader
 from llmobs.store.writer import Writer
 from tests.senders.replay import names, requests_of
@@ -24,11 +24,11 @@ def pieces(name: str) -> Iterator[list[Any]]:
             yield list(wire.logs_in(request.body))
 
 
-def taken(some: Sequence[Any]) -> Taken:
-    return take_spans(some) if hasattr(some[0], "parent_id") else take_logs(some)
+def taken(some: Sequence[Any]) -> Converted:
+    return convert_spans(some) if hasattr(some[0], "parent_id") else convert_logs(some)
 
 
-def stored(path: Path, requests: Sequence[Taken]) -> Any:
+def stored(path: Path, requests: Sequence[Converted]) -> Any:
     """Return all runs when they came in *requests*, each in a transaction of its own."""
     writer = Writer(path)
     for request in requests:

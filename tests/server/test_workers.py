@@ -22,7 +22,7 @@ from llmobs.server.collector import Collector
 from llmobs.server.kafka.records import ReadRecords, packed, read_records
 from llmobs.server.native import ReadBatch, read_batch
 from llmobs.server.otlp import json_
-from llmobs.server.otlp.mapping import Taken
+from llmobs.server.otlp.mapping import Converted
 from llmobs.server.preparing import Preparation, Read
 from llmobs.server.watchllm.reading import ReadWires
 from llmobs.server.watchllm.reading import read_batch as read_wires
@@ -115,7 +115,7 @@ def wires() -> bytes:
     ("read_", "kind", "body"),
     [
         (read_batch, ReadBatch, batch()),
-        (json_.read_spans, Taken, spans()),
+        (json_.read_spans, Converted, spans()),
         (read_records, ReadRecords, records()),
         (read_wires, ReadWires, wires()),
     ],

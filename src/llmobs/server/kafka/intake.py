@@ -27,7 +27,7 @@ from llmobs.pipeline.loop_thread import LoopThread
 from llmobs.runtime.troubles import Troubles
 from llmobs.server.collector import Collector
 from llmobs.server.kafka.batches import records_in
-from llmobs.server.kafka.reader import Dead, Errors, KafkaReader, Taken
+from llmobs.server.kafka.reader import Dead, Errors, Fetched, KafkaReader
 from llmobs.server.kafka.records import ReadRecords, packed, read_records
 from llmobs.server.kafka.source import KafkaSource
 from llmobs.server.room import BusyError
@@ -162,13 +162,13 @@ class KafkaIntake:
             await self._until_stopped(runner, reader)
             self._reader = reader
             while not self._stopping.is_set():
-                taken = await runner.call(reader.read)
+                fetched = await runner.call(reader.read)
                 if reader.trouble is not None:
                     self._say(reader.trouble)
                 self.state = KafkaState.CONNECTING if reader.trouble else KafkaState.READING
-                if taken is not None:
+                if fetched is not None:
                     self._failures = 0
-                    await self._store(runner, reader, taken)
+                    await self._store(runner, reader, fetched)
         finally:
             self._reader = None
             with suppress(Exception):
@@ -187,9 +187,9 @@ class KafkaIntake:
             starting.cancel()
             stopping.cancel()
 
-    async def _store(self, runner: LoopThread, reader: KafkaReader, taken: Taken) -> None:
-        read = [self._read(records) for records in _chunks(taken.records, READ_BYTES)]
-        dead = list(taken.dead)
+    async def _store(self, runner: LoopThread, reader: KafkaReader, fetched: Fetched) -> None:
+        read = [self._read(records) for records in _chunks(fetched.records, READ_BYTES)]
+        dead = list(fetched.dead)
         parts: list[Part] = []
         for its_parts, its_dead in await asyncio.gather(*read):
             parts += its_parts
@@ -211,7 +211,7 @@ class KafkaIntake:
                 record.partition,
                 why,
             )
-        await runner.call(reader.commit, taken.offsets)
+        await runner.call(reader.commit, fetched.offsets)
 
     async def _read(self, records: Sequence[Any]) -> tuple[list[Part], list[Dead]]:
         """Return what *records* hold, prepared; and those that hold nothing, with the reason."""

@@ -33,7 +33,7 @@ from llmobs.server.kafka.source import KafkaSource
 from llmobs.sinks._kafkaledger import Overheard
 from llmobs.sinks._kafkawriter import explain
 
-__all__ = ["Dead", "Errors", "KafkaReader", "Taken"]
+__all__ = ["Dead", "Errors", "KafkaReader", "Fetched"]
 
 MAX_RECORDS: Final = 1_000
 """Read at once."""
@@ -57,7 +57,7 @@ Dead = tuple[Any, str]
 """A record that goes to the dead-letter topic, and why."""
 
 
-class Taken(msgspec.Struct):
+class Fetched(msgspec.Struct):
     """What came at once."""
 
     records: list[Any] = []
@@ -67,17 +67,17 @@ class Taken(msgspec.Struct):
     """By partition, what comes next."""
 
     @classmethod
-    def of(cls, found: Mapping[Any, Sequence[Any]]) -> "Taken":
+    def of(cls, found: Mapping[Any, Sequence[Any]]) -> "Fetched":
         """Sort the records that *found* holds by partition."""
-        taken = cls()
+        fetched = cls()
         for partition, records in found.items():
-            taken.offsets[partition] = records[-1].offset + 1
+            fetched.offsets[partition] = records[-1].offset + 1
             for record in records:
                 if (unopened := why_unopened(record)) is not None:
-                    taken.dead.append((record, unopened))
+                    fetched.dead.append((record, unopened))
                 else:
-                    taken.records.append(record)
-        return taken
+                    fetched.records.append(record)
+        return fetched
 
 
 class Errors(Overheard):
@@ -154,7 +154,7 @@ class KafkaReader:
                     async with asyncio.timeout(STOP_SECONDS):
                         await closed.stop()
 
-    async def read(self) -> Taken | None:
+    async def read(self) -> Fetched | None:
         """
         Return what comes next, which is then in hand until `commit`; None if nothing came for a while.
 
@@ -170,13 +170,13 @@ class KafkaReader:
             self._look_around()
             return None
         self._trouble_since = self.trouble = None
-        taken = Taken.of(found)
-        self._measure(taken.offsets)
+        fetched = Fetched.of(found)
+        self._measure(fetched.offsets)
         self._committed.clear()
         self._lost.clear()
         self._buried.clear()
         self._keeper = asyncio.create_task(self._stay_a_member())
-        return taken
+        return fetched
 
     async def lost(self) -> set[tuple[str, int]]:
         """Return the partitions, by topic and number, that went to others while this was in hand."""

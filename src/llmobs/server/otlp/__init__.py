@@ -19,7 +19,7 @@ from llmobs.server.access import access_of, check_events, require
 from llmobs.server.bodies import RefusedError, answer_refused, read_body
 from llmobs.server.collector import Collector
 from llmobs.server.otlp import json_
-from llmobs.server.otlp.mapping import Taken
+from llmobs.server.otlp.mapping import Converted
 from llmobs.server.preparing import ReadsBody
 from llmobs.server.refusals import refusal_of
 
@@ -46,14 +46,14 @@ def routes(collector: Collector) -> list[Route]:
         return await _store(request, await _read(request, wire.read_spans, body))
 
     async def logs(request: Request, wire: ModuleType, body: bytes) -> tuple[int, str]:
-        taken = await _read(request, wire.read_logs, body)
-        if taken.others:
+        converted = await _read(request, wire.read_logs, body)
+        if converted.others:
             _once.log(
                 "logs",
                 "llmobs: log records come that tell of no call of a model; they are acknowledged and not kept",
                 level=logging.INFO,
             )
-        return await _store(request, taken)
+        return await _store(request, converted)
 
     async def metrics(request: Request, wire: ModuleType, body: bytes) -> tuple[int, str]:
         if await collector.work(wire.count_metrics, body):
@@ -65,18 +65,18 @@ def routes(collector: Collector) -> list[Route]:
             )
         return 0, ""
 
-    async def _read(request: Request, read: ReadsBody[Taken], body: bytes) -> Taken:
-        return await collector.read(read, Taken, body, access_of(request).project)
+    async def _read(request: Request, read: ReadsBody[Converted], body: bytes) -> Converted:
+        return await collector.read(read, Converted, body, access_of(request).project)
 
-    async def _store(request: Request, taken: Taken) -> tuple[int, str]:
+    async def _store(request: Request, converted: Converted) -> tuple[int, str]:
         access = access_of(request)
-        check_events(access, taken.events)
-        request.state.events = len(taken.events)
+        check_events(access, converted.events)
+        request.state.events = len(converted.events)
         refused = await collector.store(
-            taken.events, project=access.project, is_prepared=True, links=taken.links
+            converted.events, project=access.project, is_prepared=True, links=converted.links
         )
-        words = taken.words or next(iter(refused.values()), "")
-        return taken.rejected + len(refused), words
+        words = converted.words or next(iter(refused.values()), "")
+        return converted.rejected + len(refused), words
 
     return [
         Route(f"{lead}/v1/{signal}", _answering(signal, handle, wires), methods=["POST"])

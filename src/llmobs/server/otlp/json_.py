@@ -13,7 +13,7 @@ import msgspec
 
 from llmobs.recorded.jsontext import Json, loads
 from llmobs.server.bodies import RefusedError, check_json
-from llmobs.server.otlp.mapping import Taken, take_logs, take_spans
+from llmobs.server.otlp.mapping import Converted, convert_logs, convert_spans
 from llmobs.server.otlp.span import (
     MAX_DEPTH,
     Context,
@@ -43,14 +43,14 @@ _HEXADECIMAL: Final = frozenset("0123456789abcdefABCDEF")
 _FLOATS: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
-def read_spans(body: bytes) -> Taken:
+def read_spans(body: bytes) -> Converted:
     """Return what the spans of a request become; raises as `spans_in` does."""
-    return take_spans(spans_in(body))
+    return convert_spans(spans_in(body))
 
 
-def read_logs(body: bytes) -> Taken:
+def read_logs(body: bytes) -> Converted:
     """Return what the log records of a request become; raises as `logs_in` does."""
-    return take_logs(logs_in(body))
+    return convert_logs(logs_in(body))
 
 
 def spans_in(body: bytes) -> Iterator[Span]:

@@ -36,7 +36,7 @@ from llmobs.server.otlp.span import Kind as SpanKind
 from llmobs.server.otlp.span import Log, Resource, Span
 from llmobs.store.spans import Link, What, event_id_of, run_event_id_of
 
-__all__ = ["Taken", "take_logs", "take_spans"]
+__all__ = ["Converted", "convert_logs", "convert_spans"]
 
 _WHAT: Final = {
     None: What.NOTHING,
@@ -48,8 +48,8 @@ _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 _UNREAD: Final = "what was sent could not be read; left out"
 
 
-class Taken(Struct):
-    """What a request brought."""
+class Converted(Struct):
+    """What became of what a request brought."""
 
     events: list[Any] = []
     """See `llmobs.server.preparing.Read`."""
@@ -114,14 +114,14 @@ class _Senders:
         return self._sender
 
 
-def take_spans(spans: Iterable[Span]) -> Taken:
+def convert_spans(spans: Iterable[Span]) -> Converted:
     """
     Return what *spans* become: those of calls, tools and steps events, any of them perhaps a run's own.
 
     Raises:
         RefusedError: 413 there are too many.
     """
-    taken = Taken()
+    converted = Converted()
     senders = _Senders()
     own: dict[str, tuple[tuple[int, int, str], Span]] = {}
     rejected, words = 0, ""
@@ -140,13 +140,13 @@ def take_spans(spans: Iterable[Span]) -> Taken:
             event_id = event_id_of(run_id, span_id)
             event, failed = _event(span, kind, event_id)
             senders.of(span.resource).sign(event)
-            taken.events.append(event)
+            converted.events.append(event)
         rank = 3 if not parent_id else 2 if _begins_here(span) else 1
         # The best of them comes first.
         order = (-rank, span.start_time, span_id)
         if run_id not in own or order < own[run_id][0]:
             own[run_id] = (order, span)
-        taken.links.append(
+        converted.links.append(
             Link(
                 run_id=run_id,
                 span_id=span_id,
@@ -157,26 +157,26 @@ def take_spans(spans: Iterable[Span]) -> Taken:
                 started=min(span.start_time, _MOST),
             )
         )
-    taken.rejected, taken.words = rejected, words
-    taken.links = _with_runs(taken, own, senders)
-    return taken
+    converted.rejected, converted.words = rejected, words
+    converted.links = _with_runs(converted, own, senders)
+    return converted
 
 
 def _with_runs(
-    taken: Taken, own: dict[str, tuple[tuple[int, int, str], Span]], senders: _Senders
+    converted: Converted, own: dict[str, tuple[tuple[int, int, str], Span]], senders: _Senders
 ) -> list[Link]:
     """Add the events of runs; return the links with what came along."""
     ranks = {}
     for (rank, _, span_id), span in own.values():
         event = _run_event(span)
         senders.of(span.resource).sign(event)
-        taken.events.append(event)
+        converted.events.append(event)
         ranks[span.trace_id, span_id] = -rank
     return [
         replace(link, rank=ranks[link.run_id, link.span_id])
         if (link.run_id, link.span_id) in ranks
         else link
-        for link in taken.links
+        for link in converted.links
     ]
 
 
@@ -270,14 +270,14 @@ _TWICE: Final = "openlit."
 """Who writes of a stream that has ended a record outside its span, of which the span tells all, too."""
 
 
-def take_logs(logs: Iterable[Log]) -> Taken:
+def convert_logs(logs: Iterable[Log]) -> Converted:
     """
     Return what *logs* become: those that tell of calls, which belong to the events of their spans.
 
     Raises:
         RefusedError: 413 there are too many.
     """
-    taken = Taken()
+    converted = Converted()
     senders = _Senders()
     rejected, words, others = 0, "", 0
     for log in bounded(logs):
@@ -297,11 +297,11 @@ def take_logs(logs: Iterable[Log]) -> Taken:
         digest = blake2b(encode(identity), digest_size=16).hexdigest()
         event, link = convert(log, name, digest, has_span)
         senders.of(log.resource).sign(event)
-        taken.events.append(event)
+        converted.events.append(event)
         if has_span:
-            taken.links.append(link)
-    taken.rejected, taken.words, taken.others = rejected, words, others
-    return taken
+            converted.links.append(link)
+    converted.rejected, converted.words, converted.others = rejected, words, others
+    return converted
 
 
 def _misplaced(name: str) -> str | None:

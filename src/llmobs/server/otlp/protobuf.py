@@ -23,7 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from llmobs.server.bodies import RefusedError
 from llmobs.server.otlp.bounds import check_logs, check_spans, count_metrics
-from llmobs.server.otlp.mapping import Taken, take_logs, take_spans
+from llmobs.server.otlp.mapping import Converted, convert_logs, convert_spans
 from llmobs.server.otlp.span import (
     MAX_DEPTH,
     Context,
@@ -50,14 +50,14 @@ _OK: Final = Status(StatusCode.OK, None)
 _NOTHING_DROPPED: Final = (0, 0, 0)
 
 
-def read_spans(body: bytes) -> Taken:
+def read_spans(body: bytes) -> Converted:
     """Return what the spans of a request become; raises as `spans_in` does."""
-    return take_spans(spans_in(body))
+    return convert_spans(spans_in(body))
 
 
-def read_logs(body: bytes) -> Taken:
+def read_logs(body: bytes) -> Converted:
     """Return what the log records of a request become; raises as `logs_in` does."""
-    return take_logs(logs_in(body))
+    return convert_logs(logs_in(body))
 
 
 def spans_in(body: bytes) -> Iterator[Span]:
