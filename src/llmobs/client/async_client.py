@@ -271,7 +271,7 @@ class Recording(LogByRun):
         """Resolve calls that wait for too long, beside the workers."""
         while True:
             await timer.wait(sightings.next_deadline(self))
-            with internal_errors("settle calls"):
+            with internal_errors("resolve calls"):
                 sightings.expire(self)
 
     async def _stop(self) -> None:
