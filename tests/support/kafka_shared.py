@@ -63,7 +63,7 @@ def _start(state: Path) -> tuple[socket.socket, dict[str, Any]]:
     log = state.with_suffix(".log")
     with log.open("ab") as output:
         # A session of its own: Ctrl-C is for the users, and the holder ends after them.
-        holder = subprocess.Popen(
+        holder = _Holder(
             [sys.executable, "-m", "tests.support.kafka_holder", str(state)],
             cwd=_ROOT,
             stdin=subprocess.DEVNULL,
@@ -71,7 +71,6 @@ def _start(state: Path) -> tuple[socket.socket, dict[str, Any]]:
             stderr=output,
             start_new_session=True,
         )
-    holding.append(holder)
     deadline = time.monotonic() + _SECONDS_TO_START
     while True:
         ended = holder.poll() is not None
@@ -85,5 +84,8 @@ def _start(state: Path) -> tuple[socket.socket, dict[str, Any]]:
         time.sleep(0.02)
 
 
-holding: list[subprocess.Popen[bytes]] = []
-"""Holders this process started; kept so that nobody warns of a child left running."""
+class _Holder(subprocess.Popen[bytes]):
+    """Outlives who started it: it ends with the last who needs the broker."""
+
+    def __del__(self) -> None:
+        """Not that nobody waited for it, which Python warns of, also while it exits."""
