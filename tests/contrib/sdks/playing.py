@@ -41,7 +41,7 @@ def play(trial: Trial, url: str) -> Held:
         ended = subprocess.run(
             command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=SECONDS, check=False
         )
-        assert ended.returncode == 0, f"{trial}: {ended.stderr[-3000:]}"
+        assert ended.returncode == 0, f"{trial}: {ended.stderr[-20_000:]}"
         found = json.loads(file.read_text())
     wrong: list[str] = []
     held = {row.name: _judge(row, found, wrong) for row in trial.sdk.rows}
