@@ -192,6 +192,21 @@ async def test_a_socket_that_fails_is_closed_at_once_and_delivered_meanwhile(
     await anyio.to_thread.run_sync(eventually, lambda: len(sink.events) == 42)
 
 
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_what_failed_requests_recorded_leaves_soon_though_nobody_waits_for_it(
+    kind: str, lazily_started: list[Client]
+) -> None:
+    """A server may end before the interval does, and tells nobody."""
+    sink = HangingSink()
+    middleware = LLMObsMiddleware(failing, sink=sink, flush_interval_seconds=60)
+    for _ in range(5):
+        with suppress(ValueError):
+            await call(middleware, {"type": kind, "path": "/", "headers": []})
+    lazy_client(middleware, lazily_started)
+    sink.let_go = True
+    await anyio.to_thread.run_sync(eventually, lambda: len(sink.events) == 10)
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_middleware_that_goes_closes_its_client(anyio_backend: str) -> None:
     sink = ScriptedSink()

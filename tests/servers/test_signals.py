@@ -96,6 +96,10 @@ def test_without_lifespan_failed_requests_are_delivered_too(tmp_path: Path, note
         for _ in range(5):
             with httpx2.Client() as client:  # anew: uvicorn hangs up after an exception
                 assert "Internal Server Error" in server.ask(client, "/fails")
+        # They wait a tenth of a second for it at most, which on a busy machine is too short.
+        eventually(
+            lambda: len(server.arrivals().runs) == 5, what="delivery, with no end and no interval"
+        )
         server.signal(signal.SIGTERM)
         server.wait()
         arrivals = server.arrivals()

@@ -145,9 +145,13 @@ class Client(Recording):
         Like :meth:`flush`, for callers in an event loop of their own: holds up neither it nor a thread.
 
         Args:
-            timeout: Seconds to wait at most.
+            timeout: Seconds to wait at most; with 0 what was recorded leaves soon, and nobody waits.
         """
         if self.statistics().pending and (thread := self._ensure_started()):
+            if self._pipeline is not None:
+                self._pipeline.hurry()  # whoever gives up waiting may do so before the thread has heard
+            if timeout <= 0:
+                return
             with anyio.move_on_after(timeout), suppress(FutureCancelledError):
                 await thread.call(self._flush, timeout)
 

@@ -82,6 +82,8 @@ class UnattendedClient:
             if self._is_worth_waiting(limit):
                 with anyio.CancelScope(shield=True):
                     await self._wait(limit)
+            elif self._is_in_reach(self.client.statistics()):
+                await self.client.drain(0)  # soon: the server may be ending
         elif self._is_worth_waiting(limit):
             before = self._turn
             if before is not None and time.monotonic() - before.began < TURN_SECONDS:
@@ -117,6 +119,9 @@ class UnattendedClient:
             self._settled, self._waiting_since = settled, None
         elif self._waiting_since is not None and time.monotonic() - self._waiting_since >= limit:
             return False
+        return self._is_in_reach(counts)
+
+    def _is_in_reach(self, counts: Statistics) -> bool:
         sinks = counts.sinks.values() or (counts,)
         return any(sink.pending and sink.state not in _AWAY for sink in sinks)
 
