@@ -49,7 +49,7 @@ def alive(pid: int) -> bool:
     """Does the process run? A zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it may go between opening and reading
         return False
     return state != "Z"
 
