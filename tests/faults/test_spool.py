@@ -183,6 +183,8 @@ async def test_a_full_spool_lets_its_oldest_go_and_counts_them(
         assert statistics.spooled == len(kept) > 20
         # The oldest may have been under way when there was no room: then the next one went.
         assert kept[BATCH:] == ids[BATCH - len(kept) :]
+        oldest = ids.index(kept[0])
+        assert kept[:BATCH] == ids[oldest : oldest + BATCH]
         # One batch that is larger than the whole spool must not cost what is in it.
         log(client, 1, "y" * cap)
         await client.flush(5)

@@ -70,22 +70,22 @@ def scan(
     def inspector() -> Inspector:
         return Inspector(rules_of(redaction, kinds))
 
-    places = [(_store if _is_store(path) else _file)(path, inspector(), fix) for path in files]
+    reports = [(_store if _is_store(path) else _file)(path, inspector(), fix) for path in files]
     spool = spool_of(spool)
     if not files or store is not None:
         path = store_path(store)
         if path.exists():
             look = _file if is_json_lines(path) else _store
-            places.append(look(path, inspector(), fix))
+            reports.append(look(path, inspector(), fix))
         elif store is not None or spool is None:
             raise StoreNotFoundError(f"there is no store at {path}: name one with --store PATH")
     if spool is not None and (not files or store is not None):
-        places.append(_spool(spool, inspector(), fix))
+        reports.append(_spool(spool, inspector(), fix))
     if json:
-        write_json({"places": places})
+        write_json({"places": reports})
     else:
-        _show(places, fix)
-    if any((report.found and not fix) or (fix and report.left) for report in places):
+        _show(reports, fix)
+    if any((report.found and not fix) or (fix and report.left) for report in reports):
         raise click.exceptions.Exit(ExitCode.FOUND)
 
 
@@ -224,9 +224,9 @@ def _report(path: Path, look: Inspector) -> ScanReport:
     return ScanReport(str(path), look.events, found)
 
 
-def _show(places: list[ScanReport], fix: bool) -> None:
+def _show(reports: list[ScanReport], fix: bool) -> None:
     out = console()
-    for number, report in enumerate(places):
+    for number, report in enumerate(reports):
         if number:
             out.print()
         events = several(report.events, "event") if report.events else ""
